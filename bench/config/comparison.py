@@ -1,0 +1,100 @@
+"""The Comparison: what a comparison file says, checked and resolved, as one frozen value."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from bench.core.data import DataSpec
+from bench.core.frozen import Frozen
+from bench.core.judge import Judge
+from bench.core.method import Budget, Lora, Method
+from bench.core.policy import PolicySpec
+from bench.core.task import Task
+
+
+class Common(Frozen):
+    """What all arms share: base, data, adapter, budget and training seeds."""
+
+    base: PolicySpec
+    demonstrations: DataSpec | None = None
+    preferences: DataSpec | None = None
+    lora: Lora | None = None
+    budget: Budget | None = None
+    max_length: PositiveInt = 512
+    seeds: tuple[int, ...]
+
+
+class Arm(Frozen):
+    """One treatment under the name that the file gives it.
+
+    ``replicate`` names an independent repetition: the same settings with training randomness of its own, which makes
+    the arm an A/A control of the arm it repeats. ``lora`` is the adapter of this arm (the common one unless the file
+    says otherwise).
+    """
+
+    name: str
+    method: Method
+    lora: Lora | None
+    replicate: str | None = None
+
+
+class Evaluation(Frozen):
+    """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order."""
+
+    tasks: tuple[Task, ...]
+    judges: tuple[Judge, ...]
+    orders: Literal["both", "first"] = "both"
+    draws: PositiveInt = 1
+    contrasts: tuple[tuple[str, str], ...]
+
+
+class StatisticsSettings(Frozen):
+    """How certain a verdict must be. ``missing`` says what to do with an incomplete crossing."""
+
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    correction: Literal["holm", "benjamini_hochberg", "none"] = "holm"
+    resamples: Annotated[int, Field(ge=200)] = 10_000
+    missing: Literal["refuse", "drop_prompts"] = "refuse"
+
+
+class Criterion(Frozen):
+    """One line of the gate, declared before the run. Exactly one of the three margins is set.
+
+    ``superior_by``: a must beat b by more than this. ``not_worse_by``: a may be worse than b by less than this.
+    ``equivalent_within``: a and b must differ by less than this. Margins are on the metric's scale.
+    """
+
+    metric: str
+    method: str
+    versus: str
+    judge: str | None = None
+    task: str | None = None
+    superior_by: float | None = None
+    not_worse_by: Annotated[float, Field(gt=0)] | None = None
+    equivalent_within: Annotated[float, Field(gt=0)] | None = None
+
+
+class Comparison(Frozen):
+    """A whole comparison. ``name`` is its folder's name, ``path`` the file it was read from."""
+
+    name: str
+    path: str
+    question: str
+    given: Common
+    arms: tuple[Arm, ...]
+    evaluation: Evaluation
+    statistics: StatisticsSettings = StatisticsSettings()
+    gate: tuple[Criterion, ...] = ()
+
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def repeats(self, a: str, b: str) -> bool:
+        """Tell whether two arms differ in nothing but ``replicate``: an A/A control."""
+        one, other = self.arm(a), self.arm(b)
+        return one.replicate != other.replicate and one.method == other.method and one.lora == other.lora

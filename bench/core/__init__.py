@@ -1,0 +1,1 @@
+"""The vocabulary that every other room speaks: stages, policies, methods, tasks, judges, records, errors."""

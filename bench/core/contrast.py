@@ -1,0 +1,71 @@
+"""Contrasts: what the statistics conclude about two methods on one metric."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from bench.core.errors import DataError
+from bench.core.frozen import Frozen
+
+VerdictOnPair = Literal["a better", "b better", "undecided"]
+SpeaksAbout = Literal["these trained models", "the training procedure"]
+
+
+class Contrast(Frozen):
+    """Method ``a`` against method ``b`` on one metric.
+
+    ``estimate`` is on the metric's own scale: for ``win_rate`` the mean preference for a over b (null value 0.5),
+    for every other metric the mean paired difference a - b (null value 0). ``low`` and ``high`` bound it at
+    ``level``. ``p`` is two-sided; ``p_adjusted`` is corrected within ``family``; both are None where no test is
+    possible, with the reason in ``note``.
+    """
+
+    a: str
+    b: str
+    task: str
+    metric: str
+    judge: str | None
+    estimate: float | None
+    low: float | None
+    high: float | None
+    level: float
+    null_value: float
+    p: float | None
+    p_adjusted: float | None
+    test: str
+    standard_error: float | None
+    degrees_of_freedom: float | None
+    smallest_detectable: float | None
+    mean_a: float | None
+    mean_b: float | None
+    n_prompts: int
+    n_runs: int
+    n_missing: int
+    speaks_about: SpeaksAbout
+    verdict: VerdictOnPair
+    family: str
+    higher_is_better: bool | None
+    is_control: bool = False
+    per_run: tuple[float | None, ...] = ()
+    also: dict[str, float | None] = {}
+    components: dict[str, float] = {}
+    note: str = ""
+
+
+def write_contrasts(contrasts: Sequence[Contrast], path: Path) -> None:
+    """Write ``{"contrasts": [...]}``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"contrasts": [contrast.model_dump() for contrast in contrasts]}, indent=1, allow_nan=False)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def read_contrasts(path: Path) -> tuple[Contrast, ...]:
+    """Return the contrasts in a file; raises DataError when there is none."""
+    if not path.is_file():
+        raise DataError(f"{path}: no contrasts there. Run `bench run {path.parent}` first.")
+    return tuple(Contrast.model_validate(item) for item in json.loads(path.read_text(encoding="utf-8"))["contrasts"])

@@ -1,0 +1,53 @@
+"""A method: a treatment whose fields are its hyper-parameters, its YAML schema and its defaults."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from bench.core.data import DataSpec
+from bench.core.frozen import Frozen, Open
+from bench.core.policy import PolicySpec
+
+
+class Lora(Frozen):
+    """A low-rank adapter (Hu et al. 2021, arXiv:2106.09685) on every linear layer except the LM head.
+
+    The update is scaled by ``alpha / rank``; ``targets`` names modules, and empty means all linear layers.
+    """
+
+    rank: PositiveInt = 8
+    alpha: PositiveFloat = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: tuple[str, ...] = ()
+
+
+class Budget(Frozen):
+    """The most that each training stage of every method may consume; ``value`` is counted in ``axis``."""
+
+    axis: Literal["examples", "tokens", "flops", "seconds"]
+    value: PositiveFloat
+
+
+class Given(Frozen):
+    """What the comparison fixes for every method: the same base, data, adapter, budget and seed for all."""
+
+    base: PolicySpec
+    demonstrations: DataSpec | None = None
+    preferences: DataSpec | None = None
+    lora: Lora | None = None
+    budget: Budget | None = None
+    max_length: PositiveInt = 512
+    seed: int
+
+
+class Method(Open, ABC):
+    """A treatment. ``NEEDS`` names the fields of Given that must be there."""
+
+    NEEDS: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def policy(self, given: Given) -> PolicySpec:
+        """Return the policy this method makes of what is given. Pure: it plans and never trains."""

@@ -1,0 +1,115 @@
+"""Policies as values, and the protocols a loaded policy fulfils."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from bench.core.frozen import Frozen
+from bench.core.stage import Stage
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Message(Frozen):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Chat = tuple[Message, ...]
+
+
+class Pretrained(Frozen):
+    """A model that exists already: a local folder (``path`` with ``digest`` of its files) or a hub repository.
+
+    ``template`` is a plain text with ``{prompt}`` in it, used when the tokenizer has no chat template.
+    """
+
+    kind: Literal["pretrained"] = "pretrained"
+    repo: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    digest: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    template: str = "{prompt}"
+
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+
+
+class Built(Frozen):
+    """A whole model that a stage wrote (an embedded world's base): weights, configuration and tokenizer."""
+
+    kind: Literal["built"] = "built"
+    by: Stage
+
+
+class Tuned(Frozen):
+    """``base`` changed by the stage ``by``, whose payload is either whole weights or a LoRA adapter over ``base``."""
+
+    kind: Literal["tuned"] = "tuned"
+    base: PolicySpec
+    by: Stage
+
+
+PolicySpec = Annotated[Pretrained | Built | Tuned, Field(discriminator="kind")]
+Tuned.model_rebuild()
+
+
+class Decoding(Frozen):
+    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_p`` 1 and ``top_k`` None leave the tail alone."""
+
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: PositiveInt | None = None
+    max_new_tokens: PositiveInt = 128
+
+
+class Completion(Frozen):
+    """What a policy wrote: its text and tokens (the end token included when it was written), and how it ended."""
+
+    text: str
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish: Literal["end", "length"]
+    prompt_tokens: NonNegativeInt
+
+
+class Likelihood(Frozen):
+    """The log-probability of a response, summed over its tokens, and whether greedy decoding would write it."""
+
+    logprob: float
+    is_greedy: bool
+    n_tokens: PositiveInt
+
+
+class Session(Protocol):
+    """The one decoding primitive: next-token logits for a batch of chats, and pushing the chosen tokens."""
+
+    def logits(self) -> torch.Tensor:
+        """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
+        ...
+
+    def push(self, tokens: torch.Tensor) -> None:
+        """Append one token per row. Shape: (batch,)."""
+        ...
+
+
+class Policy(Protocol):
+    """A loaded policy."""
+
+    def session(self, chats: Sequence[Chat]) -> Session:
+        """Open a decoding session over the chats, one row each."""
+        ...
+
+    def generate(self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int]) -> list[Completion]:
+        """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only."""
+        ...
+
+    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+        """Return the likelihood of each response (its end token included) given its chat."""
+        ...

@@ -1,0 +1,108 @@
+"""A stage: a computation as data, keyed by its content, run once, and kept in the store."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.core.frozen import Open, children, digest, own_identity
+from bench.core.meter import Meter
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a stage needs of the machine.
+
+    ``accelerator`` asks for a device of its own where the machine has one; on a machine without, the stage runs on
+    one CPU thread.
+    """
+
+    accelerator: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage has come: ``done`` of ``total`` ``unit`` (steps, prompts), and tokens so far."""
+
+    done: int
+    total: int
+    unit: str
+    tokens: int = 0
+
+
+@dataclass
+class StageIO:
+    """What a running stage may touch.
+
+    ``out`` is the payload folder: what is written there is kept, byte for byte. ``scratch`` outlives a killed
+    process, so that a stage can resume from its own checkpoints; it is removed when the stage is done. ``device`` is
+    a torch device name.
+    """
+
+    out: Path
+    scratch: Path
+    read_payload: Callable[[Stage], Path]
+    device: str = "cpu"
+    meter: Meter = field(default_factory=Meter)
+    on_progress: Callable[[Progress], None] = lambda _progress: None
+
+    def read(self, stage: Stage) -> Path:
+        """Return the payload folder of a finished input stage, its checksums verified.
+
+        Raises StageError when that stage is not finished, DamagedArtefact when its bytes have changed.
+        """
+        return self.read_payload(stage)
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        """Tell whoever watches how far this stage has come."""
+        tokens = self.meter.trained_tokens + self.meter.generated_tokens
+        self.on_progress(Progress(done, total, unit, tokens))
+
+
+class Stage(Open, ABC):
+    """A computation described by its fields.
+
+    ``KIND`` names it across renames of the class. ``VERSION`` is raised by hand when results change; a lock over the
+    defining module's syntax tree makes a forgotten raise fail a test. Two stages with the same key are one stage.
+    """
+
+    KIND: ClassVar[str]
+    VERSION: ClassVar[int]
+    RESOURCES: ClassVar[Resources] = Resources()
+
+    @cached_property
+    def key(self) -> str:
+        """The sha256 over kind, version and every field, defaults included; nested stages count by their keys."""
+        own = own_identity(self)
+        return digest(
+            {"kind": self.KIND, "version": self.VERSION, "fields": own["fields"], "source": own.get("source")}
+        )
+
+    @abstractmethod
+    def run(self, io: StageIO) -> None:
+        """Compute, and write the payload below ``io.out``. The only place where torch may be imported."""
+
+    def inputs(self) -> tuple[Stage, ...]:
+        """Return the stages this one reads, each once, in field order."""
+        found: dict[str, Stage] = {}
+        for part in children(self):
+            for stage in stages_in(part):
+                found.setdefault(stage.key, stage)
+        return tuple(found.values())
+
+    def label(self) -> str:
+        """Return a short name for progress lines and error messages."""
+        return f"{self.KIND} {self.key[:10]}"
+
+
+def stages_in(value: Any) -> Iterator[Stage]:
+    """Yield the outermost stages in a value (a policy, a data specification), not those nested within them."""
+    if isinstance(value, Stage):
+        yield value
+        return
+    for part in children(value):
+        yield from stages_in(part)

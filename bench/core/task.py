@@ -1,0 +1,95 @@
+"""Tasks and worlds: prompts, how to decode, and how to score one response."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.core.data import DataSpec
+from bench.core.frozen import Frozen, Open
+from bench.core.policy import Chat, Decoding, Message, PolicySpec
+
+
+class MetricInfo(Frozen):
+    """A metric's own facts: its name, unit, direction, and what a value is averaged over.
+
+    ``chance`` is the value a policy that knows nothing would get, where that is defined.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool | None
+    description: str
+    chance: float | None = None
+
+
+class Prompt(Frozen):
+    """One prompt. ``cluster`` groups prompts that are not independent; ``kind`` is for the reader's filters."""
+
+    id: str
+    chat: Chat
+    cluster: str
+    kind: str = "prompt"
+    facts: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """The last user turn."""
+        return self.chat[-1].content
+
+
+def user(text: str) -> Chat:
+    """Return a chat of one user turn."""
+    return (Message(role="user", content=text),)
+
+
+class Task(Open, ABC):
+    """A prompt set with its decoding and its scores."""
+
+    NAME: ClassVar[str]
+    VERSION: ClassVar[int]
+    METRICS: ClassVar[tuple[MetricInfo, ...]] = ()
+
+    split: Literal["dev", "evaluation"] = "evaluation"
+    limit: Annotated[int, Field(gt=0)] | None = None
+
+    @abstractmethod
+    def prompts(self) -> Sequence[Prompt]:
+        """Return the prompts, in a fixed order, ids unique."""
+
+    @abstractmethod
+    def decoding(self) -> Decoding:
+        """Return how every policy decodes on this task."""
+
+    def score(self, prompt: Prompt, response: str) -> Mapping[str, float | None]:
+        """Return one value per metric of METRICS; None where the metric is not defined for this response."""
+        return {}
+
+    def gold(self, prompt: Prompt, response: str) -> float | None:
+        """Return the true utility of a response where the task knows it, else None."""
+        return None
+
+
+class World(Open, ABC):
+    """An embedded world: base models and data made by ordinary stages, so that nothing is downloaded."""
+
+    NAME: ClassVar[str]
+
+    @abstractmethod
+    def sizes(self) -> tuple[str, ...]:
+        """Return the names of the model sizes this world offers."""
+
+    @abstractmethod
+    def splits(self) -> tuple[str, ...]:
+        """Return the names of the data sets this world offers."""
+
+    @abstractmethod
+    def policy(self, size: str) -> PolicySpec:
+        """Return the untouched base of that size."""
+
+    @abstractmethod
+    def data(self, split: str, limit: int | None) -> DataSpec:
+        """Return the rows of that split."""

@@ -1,0 +1,1 @@
+"""The evaluator: generate, judge, score, and write rows, never averages."""

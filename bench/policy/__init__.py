@@ -1,0 +1,1 @@
+"""Policies: loading, chat rendering, log-probabilities, decoding. Torch lives here."""

@@ -1,0 +1,1 @@
+"""The report: generated from contrasts, records and the run summary, without torch."""

@@ -1,0 +1,1 @@
+"""Statistics: from rows to contrasts. Pure numpy and scipy, no torch."""

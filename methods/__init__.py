@@ -1,0 +1,1 @@
+"""Alignment methods: one file per method; the file name is the method's name in a comparison."""
