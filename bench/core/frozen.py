@@ -29,9 +29,22 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset()
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a new, validated value with some fields replaced.
+
+        Pydantic's own copy would skip validation and carry a cached key over to a value that it does not belong to.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, **(update or {})})
+
 
 class Open(Frozen):
-    """A frozen value that may be any subclass of the declared type; its JSON form carries the class's address."""
+    """A frozen value that may be any subclass of the declared type; its JSON form carries the class's address.
+
+    ``VERSION`` is raised by hand when the class computes something else from the same fields; it is in every digest.
+    """
+
+    VERSION: ClassVar[int] = 1
 
     @model_validator(mode="wrap")
     @classmethod
@@ -86,9 +99,11 @@ def own_identity(value: Frozen) -> dict[str, Any]:
         name: identity(getattr(value, name)) for name in sorted(type(value).model_fields) if name not in value.LOCATIONS
     }
     found: dict[str, Any] = {"type": type(value).__name__, "fields": fields}
-    source = type(value).source_digest() if isinstance(value, Open) else None
-    if source:
-        found["source"] = source
+    if isinstance(value, Open):
+        found["version"] = value.VERSION
+        source = type(value).source_digest()
+        if source:
+            found["source"] = source
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from bench.core.frozen import Frozen
-from bench.core.stage import Stage
+from bench.core.stage import Stage, StageIO
 
 if TYPE_CHECKING:
     import torch
@@ -106,8 +106,13 @@ class Policy(Protocol):
         """Open a decoding session over the chats, one row each."""
         ...
 
-    def generate(self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int]) -> list[Completion]:
-        """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only."""
+    def generate(
+        self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
+    ) -> list[Completion]:
+        """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only.
+
+        Tokens are counted on the meter of ``io``, and progress is told there, where there is one.
+        """
         ...
 
     def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:

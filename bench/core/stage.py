@@ -78,9 +78,7 @@ class Stage(Open, ABC):
     def key(self) -> str:
         """The sha256 over kind, version and every field, defaults included; nested stages count by their keys."""
         own = own_identity(self)
-        return digest(
-            {"kind": self.KIND, "version": self.VERSION, "fields": own["fields"], "source": own.get("source")}
-        )
+        return digest({**own, "type": self.KIND})
 
     @abstractmethod
     def run(self, io: StageIO) -> None:

@@ -26,6 +26,23 @@ class MetricInfo(Frozen):
     chance: float | None = None
 
 
+# What the bench measures of every response, whatever the task.
+HYGIENE = (
+    MetricInfo(
+        name="response_tokens",
+        unit="tokens",
+        higher_is_better=None,
+        description="length of the response in tokens of its own policy, end token included",
+    ),
+    MetricInfo(
+        name="response_characters", unit="characters", higher_is_better=None, description="length of the response text"
+    ),
+    MetricInfo(
+        name="ended", unit="share", higher_is_better=True, description="share of responses that end by themselves"
+    ),
+)
+
+
 class Prompt(Frozen):
     """One prompt. ``cluster`` groups prompts that are not independent; ``kind`` is for the reader's filters."""
 

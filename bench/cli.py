@@ -1,0 +1,224 @@
+"""The command line: ``bench run``, ``plan``, ``report``, ``check``, and what helps around them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+import bench
+from bench.core.errors import BenchError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Compare LLM alignment methods as a clinical trial compares treatments.\n\n"
+    "Start with:  bench new mine  then  bench run results/mine",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+EXIT_FAILED = 1
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+PathArgument = Annotated[
+    Path, typer.Argument(help="A comparison.yaml, or the folder it is in.", show_default=False, metavar="PATH")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override a value of the file: --set given.seeds=[0,1]. May be repeated.", metavar="KEY=VALUE"
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and stop, when that is wanted."""
+    if wanted:
+        out.print(bench.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options before the command."""
+    state["debug"] = debug
+
+
+state: dict[str, bool] = {"debug": False}
+
+
+def example(*lines: str) -> str:
+    """Return the epilog of a command's help."""
+    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  [cyan]{line}[/]" for line in lines)
+
+
+@app.command(epilog=example("bench run results/quickstart", "bench run results/mine --set given.seeds=[0] --workers 1"))
+def run(
+    path: PathArgument,
+    overrides: SetOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="CPU worker processes; one per core by default.")] = None,
+    engine: Annotated[
+        Literal["processes", "inline"], typer.Option(help="inline runs stages in this process.")
+    ] = "processes",
+    as_json: JsonOption = False,
+) -> None:
+    """Run a comparison, or the rest of it: what is in the store is not computed again.
+
+    Writes records.parquet, contrasts.json, run.json, report.md, report.html and plots/ beside the comparison file.
+    Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
+    """
+    from bench.commands import run_comparison  # noqa: PLC0415 - each command loads only what it needs
+
+    raise typer.Exit(run_comparison(path, overrides or [], workers, engine, as_json))
+
+
+@app.command(epilog=example("bench plan results/quickstart", "bench plan results/mine --json"))
+def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Show what a run would do: stages, what is in the store, the cost, the smallest effect it can detect."""
+    from bench.commands import show_plan  # noqa: PLC0415
+
+    show_plan(path, overrides or [], as_json)
+
+
+@app.command(epilog=example("bench report results/quickstart"))
+def report(path: PathArgument, overrides: SetOption = None) -> None:
+    """Write contrasts, report and plots again from the stored records. Computes no stage and loads no torch."""
+    from bench.commands import write_report_again  # noqa: PLC0415
+
+    write_report_again(path, overrides or [])
+
+
+@app.command(
+    epilog=example("bench check results/quickstart", "bench check results/mine --junit gate.xml --markdown gate.md")
+)
+def check(
+    path: PathArgument,
+    overrides: SetOption = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, one test case per criterion.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write a Markdown summary.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the results against the gate in the comparison file.
+
+    Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage.
+    """
+    from bench.commands import check_gate  # noqa: PLC0415
+
+    raise typer.Exit(check_gate(path, overrides or [], (junit, markdown), as_json))
+
+
+@app.command(epilog=example("bench show results/quickstart 12", "bench show results/quickstart q-0012 --run 1"))
+def show(
+    path: PathArgument,
+    prompt: Annotated[str, typer.Argument(help="A prompt's id, or a part of its text.")],
+    run: Annotated[int | None, typer.Option(help="The training seed; the first of the comparison by default.")] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Show one prompt with every method's response side by side, and the verdicts."""
+    from bench.commands import show_one_prompt  # noqa: PLC0415
+
+    show_one_prompt(path, overrides or [], prompt, run)
+
+
+@app.command(epilog=example("bench methods", "bench methods dpo"))
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Show one method's fields and reference.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the alignment methods, or show one: its fields, defaults and reference."""
+    listing("methods", name, as_json)
+
+
+@app.command(epilog=example("bench tasks", "bench tasks atlas_prompts"))
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="Show one task's fields and metrics.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the tasks and embedded worlds, or show one."""
+    listing("tasks", name, as_json)
+
+
+@app.command(epilog=example("bench judges", "bench judges lexicon"))
+def judges(
+    name: Annotated[str | None, typer.Argument(help="Show one judge's fields.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the judges, or show one."""
+    listing("judges", name, as_json)
+
+
+def listing(what: Literal["methods", "tasks", "judges"], name: str | None, as_json: bool) -> None:
+    """Print what there is of a kind."""
+    from bench.listings import show_listing  # noqa: PLC0415
+
+    show_listing(what, name, as_json)
+
+
+@app.command(epilog=example("bench new mine", "bench new results/mine"))
+def new(name: Annotated[str, typer.Argument(help="Name of the comparison, or the folder to make.")]) -> None:
+    """Write a commented comparison.yaml to start from, in results/NAME unless NAME is a path."""
+    from bench.listings import write_new_comparison  # noqa: PLC0415
+
+    write_new_comparison(name)
+
+
+@app.command(epilog=example("bench schema > comparison.schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of comparison.yaml, for editors."""
+    from bench.config.schema import json_schema  # noqa: PLC0415
+
+    sys.stdout.write(json.dumps(json_schema(), indent=1) + "\n")
+
+
+@app.command(epilog=example("bench doctor"))
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what is installed, which devices there are, and what is missing for which feature."""
+    from bench.listings import show_doctor  # noqa: PLC0415
+
+    show_doctor(as_json)
+
+
+@contextmanager
+def errors_for_people() -> Any:
+    """Turn our own errors into messages on standard error and the exit status they stand for."""
+    try:
+        yield
+    except BenchError as error:
+        if state["debug"]:
+            raise
+        err.print("[bold red]error[/] ", end="")
+        err.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(EXIT_WRONG_INPUT)
+    except KeyboardInterrupt:
+        err.print("interrupted; the same command goes on from here")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    command: Callable[..., Any] = app
+    with errors_for_people():
+        command(args=arguments, prog_name="bench")
+
+
+if __name__ == "__main__":
+    main()

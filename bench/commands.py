@@ -1,0 +1,186 @@
+"""What the commands do that work on a comparison."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from bench import gate
+from bench.collect import without_missing
+from bench.comparing import CONTRASTS, RECORDS, SUMMARY, Result, compare, conclude, store_of
+from bench.config.comparison import Comparison
+from bench.config.load import load_comparison
+from bench.console import LiveWatcher, PlainWatcher
+from bench.core.contrast import Contrast, read_contrasts
+from bench.core.errors import BenchError, DataError
+from bench.core.records import read_records
+from bench.core.summary import RunSummary, read_summary
+from bench.engine.events import Engine
+from bench.engine.inline import InlineEngine
+from bench.engine.processes import ProcessEngine, slots_of_this_machine
+from bench.evaluator.generate import COMPLETIONS
+from bench.evaluator.judging import WIN_RATE
+from bench.forecast import forecast, forecast_lines
+from bench.plan import Plan, make_plan
+from bench.report.markdown import write_report
+from bench.report.terminal import prompt_view, show_prompt, summary_table
+from bench.store import Store
+
+
+def run_comparison(
+    path: Path, overrides: Sequence[str], workers: int | None, engine: Literal["processes", "inline"], as_json: bool
+) -> int:
+    """Return the exit status of running a comparison: 0, or 1 when something failed."""
+    comparison = load_comparison(path, overrides=overrides)
+    store = store_of(comparison)
+    console = Console(stderr=as_json, highlight=False)
+    runs_on: Engine = (
+        InlineEngine(store) if engine == "inline" else ProcessEngine(store, slots_of_this_machine(workers))
+    )
+    watcher = LiveWatcher if console.is_terminal else PlainWatcher
+    try:
+        with watcher(console, len(runs_on.slots)) as shown:
+            result = compare(comparison, store, runs_on, shown)
+    finally:
+        runs_on.close()
+    if as_json:
+        sys.stdout.write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
+    else:
+        show_result(console, comparison, result)
+    return 1 if result.outcome.failed else 0
+
+
+def show_result(console: Console, comparison: Comparison, result: Result) -> None:
+    """Print the table of contrasts, what is missing, and where the report is."""
+    console.print()
+    console.print(summary_table(headline_contrasts(comparison, result), result.summary))
+    for cell in result.summary.missing:
+        text = f"missing: {cell.arm}, run {cell.run}, {cell.task}: {cell.reason}"
+        console.print(text, style="red", markup=False)
+    if result.outcome.failed:
+        console.print("The same command tries the failed stages again; everything finished is kept.", style="red")
+    console.print(f"report: {result.report}", markup=False, soft_wrap=True)
+    console.print(f"plots:  {result.report.parent / 'plots'}", markup=False, soft_wrap=True)
+
+
+def headline_contrasts(comparison: Comparison, result: Result) -> list[Contrast]:
+    """Return the win rates, or every contrast where no judge was asked."""
+    if not comparison.evaluation.judges:
+        return list(result.contrasts)
+    return [contrast for contrast in result.contrasts if contrast.metric == WIN_RATE.name]
+
+
+def as_data(result: Result) -> dict[str, Any]:
+    """Return a result as plain data."""
+    return {
+        "contrasts": [contrast.model_dump() for contrast in result.contrasts],
+        "missing": [cell.model_dump() for cell in result.summary.missing],
+        "stages": {
+            "found": len(result.outcome.found),
+            "computed": len(result.outcome.computed),
+            "failed": result.outcome.failed,
+            "blocked": result.outcome.blocked,
+        },
+        "report": str(result.report),
+    }
+
+
+def show_plan(path: Path, overrides: Sequence[str], as_json: bool) -> None:
+    """Print what a run would do."""
+    comparison = load_comparison(path, overrides=overrides)
+    found = forecast(make_plan(comparison), store_of(comparison))
+    if as_json:
+        sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
+        return
+    console = Console(highlight=False)
+    for line in forecast_lines(found):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def stored(comparison: Comparison) -> tuple[Path, RunSummary]:
+    """Return the folder of a comparison that has been run, and its summary; raises DataError when it has not."""
+    folder = Path(comparison.path).parent
+    summary = read_summary(folder / SUMMARY)
+    arms = tuple(arm.name for arm in comparison.arms)
+    if set(summary.arms) != set(arms) or summary.seeds != comparison.given.seeds:
+        raise DataError(
+            f"{folder / SUMMARY}: the last run had methods {', '.join(summary.arms)} and seeds {list(summary.seeds)}, "
+            f"the comparison file has {', '.join(arms)} and {list(comparison.given.seeds)}. "
+            f"Run `bench run {folder}` again."
+        )
+    return folder, summary
+
+
+def write_report_again(path: Path, overrides: Sequence[str]) -> None:
+    """Write contrasts, report and plots from the stored records."""
+    comparison = load_comparison(path, overrides=overrides)
+    folder, summary = stored(comparison)
+    conclude(without_missing(comparison, summary.missing), read_records(folder / RECORDS), folder)
+    report = write_report(folder, comparison)
+    Console(highlight=False).print(f"report: {report}", markup=False, soft_wrap=True)
+
+
+def check_gate(path: Path, overrides: Sequence[str], files: tuple[Path | None, Path | None], as_json: bool) -> int:
+    """Return the exit status of the gate: 0 pass, 1 regression, 3 undecided. ``files``: JUnit XML and Markdown."""
+    comparison = load_comparison(path, overrides=overrides)
+    folder, summary = stored(comparison)
+    if summary.missing:
+        cell = summary.missing[0]
+        raise DataError(
+            f"{folder}: the last run is incomplete ({len(summary.missing)} cells missing, the first: {cell.arm}, run "
+            f"{cell.run}, {cell.task}: {cell.reason}). A gate needs all of them. Run `bench run {folder}` again."
+        )
+    results = gate.check(comparison, read_contrasts(folder / CONTRASTS))
+    junit, markdown = files
+    if junit is not None:
+        junit.write_text(gate.as_junit(results), encoding="utf-8")
+    if markdown is not None:
+        markdown.write_text(gate.as_markdown(results), encoding="utf-8")
+    sys.stdout.write(gate.as_json(results) if as_json else gate.as_markdown(results))
+    return gate.exit_code(results)
+
+
+def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int | None) -> None:
+    """Print one prompt with the responses of all arms and the verdicts on them."""
+    comparison = load_comparison(path, overrides=overrides)
+    seed = comparison.given.seeds[0] if run is None else run
+    if seed not in comparison.given.seeds:
+        raise BenchError(f"there is no run {seed}; the comparison has {list(comparison.given.seeds)}")
+    folder, _ = stored(comparison)
+    plan, store = make_plan(comparison), store_of(comparison)
+    console = Console(highlight=False)
+    near = []
+    for task in comparison.evaluation.tasks:
+        for prompt in task.prompts():
+            if prompt.id == wanted:
+                answers = answers_to(plan, store, (task.NAME, prompt.id, seed))
+                records = read_records(folder / RECORDS)
+                records = records.filter(pc.equal(records["run"], seed))
+                view = prompt_view((task.NAME, prompt.id, prompt.text), answers, records)
+                console.print(show_prompt(view, console.width))
+                return
+            if wanted.lower() in prompt.text.lower():
+                near.append(f"  {prompt.id}: {prompt.text}")
+    if not near:
+        raise BenchError(f"no prompt has the id {wanted!r} or this text in it")
+    console.print(f"{len(near)} prompts have this text; choose one by its id:", markup=False)
+    console.print("\n".join(near[:20]), markup=False)
+
+
+def answers_to(plan: Plan, store: Store, cell: tuple[str, str, int]) -> list[dict[str, Any]]:
+    """Return every arm's answers to one prompt, given as (task, prompt id, run)."""
+    task, prompt, run = cell
+    found = []
+    for scored in plan.scored:
+        if (scored.task.NAME, scored.run) == (task, run):
+            file = store.payload(scored.stage.responses) / COMPLETIONS
+            rows = pq.read_table(file, filters=[("prompt", "=", prompt)]).to_pylist()
+            found += [{"arm": scored.arm, "run": run, **row} for row in rows]
+    return found

@@ -1,0 +1,75 @@
+"""The whole path of one comparison: plan, run, records, contrasts, summary, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from bench.collect import collect_records, summarise, without_missing
+from bench.config.comparison import Comparison
+from bench.core.contrast import Contrast, write_contrasts
+from bench.core.records import write_records
+from bench.core.summary import RunSummary, write_summary
+from bench.core.task import MetricInfo
+from bench.engine.events import Engine
+from bench.evaluator.judging import WIN_RATE
+from bench.evaluator.score import metrics_of
+from bench.plan import Plan, make_plan
+from bench.report.markdown import write_report
+from bench.runner import Outcome, Watcher, run_stages
+from bench.statistics.contrasts import compute_contrasts
+from bench.store import Store
+
+RECORDS = "records.parquet"
+CONTRASTS = "contrasts.json"
+SUMMARY = "run.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a comparison came to."""
+
+    plan: Plan
+    outcome: Outcome
+    summary: RunSummary
+    contrasts: tuple[Contrast, ...]
+    report: Path
+
+
+def compare(comparison: Comparison, store: Store, engine: Engine, watcher: Watcher) -> Result:
+    """Return the result of running a comparison, its files written beside the comparison file.
+
+    A stage that fails leaves its cells out, and the contrasts that need them; the summary says which and why.
+    """
+    plan = make_plan(comparison)
+    outcome = run_stages(plan.stages, store, engine, watcher)
+    folder = Path(comparison.path).parent
+    records = collect_records(plan, outcome, store)
+    write_records(records, folder / RECORDS)
+    summary = summarise(plan, outcome, store)
+    write_summary(summary, folder / SUMMARY)
+    contrasts = conclude(without_missing(comparison, summary.missing), records, folder)
+    report = write_report(folder, comparison)
+    return Result(plan, outcome, summary, contrasts, report)
+
+
+def conclude(comparison: Comparison, records: pa.Table, folder: Path) -> tuple[Contrast, ...]:
+    """Return the contrasts of the records, written to ``contrasts.json``."""
+    contrasts = tuple(compute_contrasts(records, comparison, metrics_by_name(comparison)))
+    write_contrasts(contrasts, folder / CONTRASTS)
+    return contrasts
+
+
+def metrics_by_name(comparison: Comparison) -> dict[str, MetricInfo]:
+    """Return every metric of the comparison by name, the win rate included when there is a judge."""
+    found = {metric.name: metric for task in comparison.evaluation.tasks for metric in metrics_of(task)}
+    if comparison.evaluation.judges:
+        found[WIN_RATE.name] = WIN_RATE
+    return found
+
+
+def store_of(comparison: Comparison) -> Store:
+    """Return the store of a comparison: ``.store`` beside its folder, shared with its neighbours."""
+    return Store(Path(comparison.path).parent.parent / ".store")

@@ -1,0 +1,84 @@
+"""Files that a comparison names: found, checked cheaply, and identified by the digest of their bytes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Literal
+
+from bench.config.findings import shown
+from bench.core.errors import DataError
+from bench.core.folders import digest_of_folder
+from bench.core.frozen import digest_of_file
+from bench.core.rows import read_rows
+
+
+def kind_of(path: Path) -> Literal["file", "folder"] | None:
+    """Return what lies at a path, None for nothing (a path that the system refuses included)."""
+    try:
+        return "file" if path.is_file() else "folder" if path.is_dir() else None
+    except OSError:
+        return None
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a file or folder; raises DataError when it cannot be read."""
+    try:
+        return digest_of_folder(path) if path.is_dir() else digest_of_file(path)
+    except OSError as error:
+        raise DataError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+
+
+def digest_of_model(folder: Path) -> str:
+    """Return the digest of a model folder; raises DataError when it is none, saying what is missing."""
+    if kind_of(folder) != "folder":
+        raise DataError(f"{shown(folder)}: no such folder\ngive the folder that holds config.json and *.safetensors")
+    lacking = [] if (folder / "config.json").is_file() else ["config.json"]
+    if not any(folder.glob("*.safetensors")):
+        lacking.append("*.safetensors")
+    if lacking:
+        raise DataError(
+            f"{shown(folder)}: no model folder: {' and '.join(lacking)} missing\n"
+            "save the model with save_pretrained(..., safe_serialization=True)"
+        )
+    return digest_of(folder)
+
+
+def digest_of_data(file: Path, needed: Collection[str], columns: Mapping[str, str]) -> str:
+    """Return the digest of a data file whose first row has the needed columns.
+
+    ``columns`` renames: the program's name to the file's. Raises DataError for a file that is missing, of an unknown
+    format, empty, unreadable, or without a needed or renamed column.
+    """
+    if kind_of(file) != "file":
+        raise DataError(f"{shown(file)}: no such file\nthe path starts from the folder of the file it is written in")
+    there = columns_of(file)
+    missing = {name: columns.get(name, name) for name in [*needed, *columns] if columns.get(name, name) not in there}
+    if missing:
+        what = "column" if len(missing) == 1 else "columns"
+        names = ", ".join(f"'{name}'" for name in missing.values())
+        raise DataError(
+            f"{shown(file)}: no {what} {names} in the first row (it has {', '.join(there) or 'none'})\n"
+            f"name the file's columns with `columns: {{{next(iter(missing))}: ...}}`"
+        )
+    return digest_of(file)
+
+
+def columns_of(file: Path) -> list[str]:
+    """Return the column names of a data file's first row; raises DataError when there is none."""
+    try:
+        if file.suffix == ".parquet":
+            import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import and needed for this one format
+
+            metadata = pq.ParquetFile(file)
+            row = dict.fromkeys(metadata.schema_arrow.names) if metadata.metadata.num_rows else None
+        else:
+            row = next(read_rows(file, shown(file)), None)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise DataError(f"{shown(file)}: cannot be read: {error}") from error
+    if row is None:
+        raise DataError(f"{shown(file)}: holds no rows")
+    if not isinstance(row, Mapping):
+        raise DataError(f"{shown(file)}: a row must be a mapping of columns, and the first is not")
+    return [str(name) for name in row]

@@ -1,0 +1,81 @@
+"""The gate's criteria: each names a metric, two arms, and exactly one margin, and all of it must be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.config.comparison import Criterion
+from bench.config.evaluation import Scoring, check_arm
+from bench.config.findings import KeyPath
+from bench.config.sheet import Sheet
+from bench.core.errors import did_you_mean
+from bench.core.task import HYGIENE
+
+WIN_RATE = "win_rate"
+MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
+
+
+def read_gate(sheet: Sheet, value: Any, names: Sequence[str], scoring: Scoring | None) -> tuple[Criterion, ...]:
+    """Return the criteria; one that names what is not computed is told. Without ``scoring`` only the form counts."""
+    path: KeyPath = ("gate",)
+    found = []
+    for index, item in enumerate(sheet.items(path, value, "criterion")):
+        here = (*path, index)
+        fields = sheet.keys(here, item, list(Criterion.model_fields), required=("metric", "method", "versus"))
+        if fields is None or not {"metric", "method", "versus"} <= set(fields):
+            continue
+        criterion = sheet.build(Criterion, here, fields)
+        if criterion is None:
+            continue
+        found.append(criterion)
+        _check_margin(sheet, here, criterion)
+        arms = [check_arm(sheet, (*here, key), fields[key], names) for key in ("method", "versus")]
+        if all(arms) and criterion.method == criterion.versus:
+            sheet.problem(here, f"'{criterion.method}' cannot be held against itself", "name two methods")
+        if scoring is not None:
+            _check_metric(sheet, here, criterion, scoring)
+    return tuple(found)
+
+
+def _check_margin(sheet: Sheet, path: KeyPath, criterion: Criterion) -> None:
+    values = {name: value for name, value in criterion if name in MARGINS}
+    given = [name for name in MARGINS if values[name] is not None]
+    if len(given) != 1:
+        got = " and ".join(given) or "none"
+        sheet.problem(path, f"needs exactly one of {', '.join(MARGINS)}, and has {got}")
+
+
+def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Scoring) -> None:
+    tasks = {task.NAME: task for task in scoring.tasks}
+    if criterion.task is not None and criterion.task not in tasks:
+        what = f"no task '{criterion.task}' in this file. {did_you_mean(criterion.task, tasks)}"
+        sheet.problem((*path, "task"), what)
+        return
+    if criterion.metric == WIN_RATE:
+        _check_judge(sheet, path, criterion, [judge.NAME for judge in scoring.judges])
+        return
+    if criterion.judge is not None:
+        what = f"the metric '{criterion.metric}' comes from a task, so it has no judge"
+        sheet.problem((*path, "judge"), what, f"drop `judge`, or use the metric {WIN_RATE}")
+    directions = {metric.name: metric.higher_is_better for metric in HYGIENE}
+    for name, task in tasks.items():
+        if criterion.task in (None, name):
+            directions.update({metric.name: metric.higher_is_better for metric in task.METRICS})
+    if criterion.metric not in directions:
+        near = did_you_mean(criterion.metric, [*directions, WIN_RATE])
+        sheet.problem((*path, "metric"), f"no task of this file has the metric '{criterion.metric}'. {near}")
+    elif directions[criterion.metric] is None and criterion.equivalent_within is None:
+        what = f"neither more nor less '{criterion.metric}' is better"
+        sheet.problem((*path, "metric"), what, "use `equivalent_within`, the one margin without a direction")
+
+
+def _check_judge(sheet: Sheet, path: KeyPath, criterion: Criterion, judges: Sequence[str]) -> None:
+    if not judges:
+        sheet.problem((*path, "metric"), "there is no win rate without a judge", "add `win_rate:` under `evaluate:`")
+    elif criterion.judge is None and len(judges) > 1:
+        what = f"several judges give a win rate ({', '.join(judges)}), and none is named"
+        sheet.problem((*path, "judge"), what, f"add `judge: {judges[0]}`")
+    elif criterion.judge is not None and criterion.judge not in judges:
+        what = f"no judge '{criterion.judge}' in this file. {did_you_mean(criterion.judge, judges)}"
+        sheet.problem((*path, "judge"), what)

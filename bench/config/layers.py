@@ -1,0 +1,162 @@
+"""Layers of a comparison: the file, the files it extends, and the overrides of the command line.
+
+Mappings are merged key by key, lists and single values replaced. A mapping that names another source or plug-in than
+the one it overlays (``world``, ``path``, ``repo``, ``method``) replaces it whole, because the fields of one do not fit
+the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.config.findings import Findings, KeyPath, Place, dotted, shown
+from bench.config.yaml_lines import read_file, read_text
+
+COMPARISON_FILE = "comparison.yaml"
+_SELECTORS = ("world", "path", "repo", "method")
+
+
+@dataclass
+class Document:
+    """The merged value of all layers, and the place of every key path in it."""
+
+    value: dict[str, Any]
+    places: dict[KeyPath, Place]
+
+
+def read_layers(path: Path, overrides: Sequence[str], findings: Findings) -> Document:
+    """Return the comparison in ``path`` (a file, or a folder that holds comparison.yaml), all layers merged.
+
+    Raises ConfigError when a layer is missing, is no mapping, or extends itself.
+    """
+    file = comparison_file(path)
+    if not file.is_file():
+        findings.fail(Place(file, 1), (), "no such comparison file", "`bench new NAME` writes one to start from")
+    document = _read_with_parents(file, findings, ())
+    for override in overrides:
+        _apply(override, document, findings)
+    return document
+
+
+def comparison_file(path: Path) -> Path:
+    """Return the absolute path of the comparison file that a file or folder stands for."""
+    path = path.resolve()
+    return path / COMPARISON_FILE if path.is_dir() else path
+
+
+def _read_with_parents(file: Path, findings: Findings, chain: tuple[Path, ...]) -> Document:
+    value, places = read_file(file, findings)
+    chain = (*chain, file)
+    if value is None:
+        findings.fail(Place(file, 1), (), "the file is empty", "`bench new NAME` writes a comparison to start from")
+    if not isinstance(value, dict):
+        findings.fail(places[()], (), "a comparison is a mapping, and this is not", "start with `question: ...`")
+    document = Document(value, places)
+    if "extends" not in value:
+        return document
+    place = places["extends",]
+    parent = value.pop("extends")
+    document.places = {at: where for at, where in places.items() if at[:1] != ("extends",)}
+    if not isinstance(parent, str):
+        findings.fail(place, ("extends",), "must be the path of another comparison file", None)
+    target = comparison_file(place.folder / parent)
+    if target in chain:
+        circle = " -> ".join(shown(item) for item in (*chain[chain.index(target) :], target))
+        findings.fail(place, ("extends",), f"the files extend each other in a circle: {circle}", "cut the circle")
+    if not target.is_file():
+        findings.fail(place, ("extends",), f"{shown(target)}: no such file", "the path starts from this file's folder")
+    return _merged(_read_with_parents(target, findings, chain), document)
+
+
+def _merged(below: Document, above: Document) -> Document:
+    places = dict(below.places)
+
+    def take(path: KeyPath) -> None:
+        for old in [at for at in places if at[: len(path)] == path]:
+            del places[old]
+        places.update({at: place for at, place in above.places.items() if at[: len(path)] == path})
+
+    def merge(old: Any, new: Any, path: KeyPath) -> Any:
+        if not (isinstance(old, dict) and isinstance(new, dict)) or _names_another(old, new):
+            take(path)
+            return new
+        places[path] = above.places[path]
+        result = dict(old)
+        for key, item in new.items():
+            here = (*path, key)
+            if key in old:
+                result[key] = merge(old[key], item, here)
+            else:
+                take(here)
+                result[key] = item
+        return result
+
+    return Document(merge(below.value, above.value, ()), places)
+
+
+def _names_another(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    chosen = {name: new[name] for name in _SELECTORS if name in new}
+    return bool(chosen) and chosen != {name: old[name] for name in _SELECTORS if name in old}
+
+
+def _apply(override: str, document: Document, findings: Findings) -> None:
+    """Put the value of ``a.b.c=value`` in its place, keys that are not there yet added."""
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    place = Place(None, 0, key)
+    if not equals or not all(key.split(".")):
+        place = Place(None, 0, override)
+        return findings.add(place, (), "an override has the form KEY=VALUE", "for example --set given.seeds='[0, 1]'")
+    if key.partition(".")[0] == "extends":
+        return findings.add(place, (), "`extends` cannot be overridden", "write it in the file")
+    value, inner = read_text(text, place, findings)
+    target = _step_into(document, key.split(".")[:-1], place, findings)
+    if target is None:
+        return None
+    container, path = target
+    last: str | int = key.split(".")[-1]
+    if isinstance(container, list):
+        index = _index(container, str(last))
+        if index is None:
+            return findings.add(place, (), _no_such_item(container, str(last), path))
+        last = index
+    here = (*path, last)
+    container[last] = value
+    for old in [at for at in document.places if at[: len(here)] == here]:
+        del document.places[old]
+    document.places.update({(*here, *at): where for at, where in inner.items()})
+    return None
+
+
+def _step_into(document: Document, keys: list[str], place: Place, findings: Findings) -> tuple[Any, KeyPath] | None:
+    """Return the container below ``keys`` and its path; keys that are missing are added as empty mappings."""
+    container: Any = document.value
+    path: KeyPath = ()
+    for key in keys:
+        step: str | int = key
+        if isinstance(container, list):
+            index = _index(container, key)
+            if index is None:
+                findings.add(place, (), _no_such_item(container, key, path))
+                return None
+            step = index
+        elif container.get(key) is None:
+            container[key] = {}
+            document.places.setdefault((*path, key), place)
+        container, path = container[step], (*path, step)
+        if not isinstance(container, dict | list):
+            findings.add(place, (), f"{dotted(path)} is a single value, so nothing stands below it")
+            return None
+    return container, path
+
+
+def _index(items: list[Any], key: str) -> int | None:
+    """Return a list index from its text, None when the list has no such item."""
+    return int(key) if key.isdecimal() and int(key) < len(items) else None
+
+
+def _no_such_item(items: list[Any], key: str, path: KeyPath) -> str:
+    return f"{dotted(path)} is a list of {len(items)}, and '{key}' is none of its positions (they count from 0)"

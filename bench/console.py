@@ -1,0 +1,199 @@
+"""What a person sees while a comparison runs: stages done, tokens per second, time left."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bench.core.stage import Progress as StageProgress
+from bench.core.stage import Stage
+
+SECONDS_BETWEEN_PLAIN_LINES = 10.0
+
+
+class Clock:
+    """Estimates the time left from how long stages of the same kind have taken in this run."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._began: dict[str, float] = {}
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+
+    def started(self, key: str) -> None:
+        """Note that a stage begins."""
+        self._began[key] = time.monotonic()
+
+    def ended(self, stage: Stage) -> float:
+        """Return how many seconds the stage took here."""
+        took = time.monotonic() - self._began.pop(stage.key)
+        self._seconds[stage.KIND].append(took)
+        return took
+
+    def running_for(self, key: str) -> float:
+        """Return for how many seconds a stage has been running."""
+        return time.monotonic() - self._began[key]
+
+    def seconds_left(self, waiting: dict[str, int]) -> float | None:
+        """Return the seconds left for so many waiting stages per kind; None before the first stage has ended."""
+        if not self._seconds:
+            return None
+        means = {kind: sum(values) / len(values) for kind, values in self._seconds.items()}
+        typical = sum(means.values()) / len(means)
+        return sum(count * means.get(kind, typical) for kind, count in waiting.items()) / self._slots
+
+
+class LiveWatcher:
+    """Progress bars on a terminal: one for all stages, one for each running stage."""
+
+    def __init__(self, console: Console, slots: int) -> None:
+        self._console = console
+        self._clock = Clock(slots)
+        self._waiting: dict[str, Stage] = {}
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._all = self._progress.add_task("[bold]stages", total=None, note="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def planned(self, waiting: Mapping[str, Stage], found: int) -> None:
+        """Show how much is done already."""
+        self._waiting = dict(waiting)
+        if found:
+            self._console.print(f"{found} of {found + len(waiting)} stages found in the store")
+        self._progress.update(self._all, total=found + len(waiting), completed=found)
+
+    def started(self, stage: Stage, slot: int) -> None:
+        """Add a bar for the stage."""
+        self._clock.started(stage.key)
+        self._bars[stage.key] = self._progress.add_task(f"  {stage.label()}", total=None, note="")
+
+    def progressed(self, stage: Stage, progress: StageProgress) -> None:
+        """Move the stage's bar; show its speed and its own time left."""
+        seconds = max(self._clock.running_for(stage.key), 1e-6)
+        left = seconds / progress.done * (progress.total - progress.done) if progress.done else None
+        speed = f"{progress.tokens / seconds:,.0f} tokens/s" if progress.tokens else progress.unit
+        note = speed if left is None else f"{speed}, {duration(left)} left"
+        self._progress.update(self._bars[stage.key], total=progress.total, completed=progress.done, note=note)
+
+    def ended(self, stage: Stage, failure: str | None) -> None:
+        """Replace the stage's bar by a line."""
+        took = self._clock.ended(stage)
+        self._waiting.pop(stage.key, None)
+        self._progress.remove_task(self._bars.pop(stage.key))
+        self._progress.advance(self._all)
+        if failure is None:
+            self._console.print(f"[green]done[/]   {stage.label()} in {duration(took)}")
+        else:
+            self._console.print(f"[red]failed[/] {stage.label()}: ", end="")
+            self._console.print(failure, markup=False, highlight=False)
+        self.ticked()
+
+    def warned(self, text: str) -> None:
+        """Print a warning."""
+        self._console.print("[yellow]warning[/] ", end="")
+        self._console.print(text, markup=False, highlight=False)
+
+    def ticked(self) -> None:
+        """Refresh the time left."""
+        counts: dict[str, int] = defaultdict(int)
+        for stage in self._waiting.values():
+            counts[stage.KIND] += 1
+        left = self._clock.seconds_left(counts)
+        self._progress.update(self._all, note="" if left is None else f"about {duration(left)} left")
+
+
+class PlainWatcher:
+    """Lines for a log file: one when a stage ends, and now and then one about a running stage."""
+
+    def __init__(self, console: Console, slots: int) -> None:
+        self._console = console
+        self._clock = Clock(slots)
+        self._waiting: dict[str, Stage] = {}
+        self._total = 0
+        self._spoke_at: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def planned(self, waiting: Mapping[str, Stage], found: int) -> None:
+        """Say how much is done already."""
+        self._waiting = dict(waiting)
+        self._total = found + len(waiting)
+        self._say(f"{self._total} stages, {found} found in the store")
+
+    def started(self, stage: Stage, slot: int) -> None:
+        """Note the time."""
+        self._clock.started(stage.key)
+        self._spoke_at[stage.key] = time.monotonic()
+
+    def progressed(self, stage: Stage, progress: StageProgress) -> None:
+        """Say how far a stage has come, every ten seconds."""
+        if time.monotonic() - self._spoke_at[stage.key] < SECONDS_BETWEEN_PLAIN_LINES:
+            return
+        self._spoke_at[stage.key] = time.monotonic()
+        speed = progress.tokens / max(self._clock.running_for(stage.key), 1e-6)
+        self._say(f"  {stage.label()}: {progress.unit} {progress.done} of {progress.total}, {speed:,.0f} tokens/s")
+
+    def ended(self, stage: Stage, failure: str | None) -> None:
+        """Say how a stage ended and how much is left."""
+        took = self._clock.ended(stage)
+        self._waiting.pop(stage.key, None)
+        counts: dict[str, int] = defaultdict(int)
+        for other in self._waiting.values():
+            counts[other.KIND] += 1
+        left = self._clock.seconds_left(counts)
+        place = f"[{self._total - len(self._waiting)}/{self._total}]"
+        if failure is None:
+            rest = "" if left is None else f", about {duration(left)} left"
+            self._say(f"{place} {stage.label()} in {duration(took)}{rest}")
+        else:
+            self._say(f"{place} {stage.label()} FAILED: {failure}")
+
+    def warned(self, text: str) -> None:
+        """Say a warning."""
+        self._say(f"warning: {text}")
+
+    def ticked(self) -> None:
+        """Nothing to refresh on a log."""
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

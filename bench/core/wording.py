@@ -1,0 +1,205 @@
+"""Numbers as text: the one place that decides how many digits a reader sees, so that a test can compare."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from bench.core.contrast import Contrast
+
+MINUS = "\u2212"
+NONE = "\u2013"
+MOST_DECIMALS = 6
+SMALLEST_P = 0.001
+PREFIXES = ("", " k", " M", " G", " T", " P", " E")
+
+
+def decimals_for(spread: float | None) -> int:
+    """Return how many decimals a value with this uncertainty deserves.
+
+    The rule of the Particle Data Group (Review of Particle Physics, introduction, section 5.3): with the three
+    leading digits of the uncertainty between 100 and 354 keep two digits of it, between 355 and 949 one, and above
+    that round up to 1000 and keep two. Without an uncertainty: three decimals.
+    """
+    if spread is None or spread <= 0:
+        return 3
+    exponent = math.floor(math.log10(spread))
+    lead = round(spread / 10.0**exponent * 100)
+    if lead >= 950:
+        exponent += 1
+    digits = 1 if 354 < lead < 950 else 2
+    return min(MOST_DECIMALS, max(0, digits - 1 - exponent))
+
+
+def number(value: float | None, decimals: int) -> str:
+    """Return a value with that many decimals, a true minus sign, and no negative zero; a dash for None."""
+    if value is None:
+        return NONE
+    text = f"{value:.{decimals}f}"
+    if not text.strip("-0."):
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
+
+
+def signed(value: float | None, decimals: int) -> str:
+    """Return a value with its sign always written; a dash for None."""
+    text = number(value, decimals)
+    return text if value is None or text.startswith(MINUS) or not text.strip("0.") else f"+{text}"
+
+
+def decimals_of(contrast: Contrast) -> int:
+    """Return the decimals for a contrast: by its half width, and more where rounding would put a bound on the null."""
+    if contrast.low is None or contrast.high is None:
+        return 3
+    decimals = decimals_for((contrast.high - contrast.low) / 2)
+    while decimals < MOST_DECIMALS and any(
+        bound != contrast.null_value and round(bound, decimals) == contrast.null_value
+        for bound in (contrast.low, contrast.high)
+    ):
+        decimals += 1
+    return decimals
+
+
+def on_scale(contrast: Contrast, value: float | None) -> str:
+    """Return a value on the contrast's scale: a difference with its sign, a win rate without."""
+    write = number if contrast.metric == "win_rate" else signed
+    return write(value, decimals_of(contrast))
+
+
+def interval(contrast: Contrast) -> str:
+    """Return ``[low, high]``, or a dash where there is none."""
+    if contrast.low is None or contrast.high is None:
+        return NONE
+    return f"[{on_scale(contrast, contrast.low)}, {on_scale(contrast, contrast.high)}]"
+
+
+def estimate(contrast: Contrast) -> str:
+    """Return the estimate, or a dash where there is none."""
+    return on_scale(contrast, contrast.estimate)
+
+
+def per_run(contrast: Contrast) -> str:
+    """Return the estimates of the training seeds, in order, or a dash where there are none."""
+    return ", ".join(on_scale(contrast, value) for value in contrast.per_run) or NONE
+
+
+def smallest_detectable(contrast: Contrast) -> str:
+    """Return the smallest detectable difference from the null value, unsigned, or a dash."""
+    return number(contrast.smallest_detectable, decimals_of(contrast))
+
+
+def p_value(p: float | None, level: float) -> str:
+    """Return a p-value: ``< 0.001``, else three decimals (two from 0.1 on), and more where rounding would reach alpha.
+
+    A dash for None. ``level`` is the confidence level, so alpha is ``1 - level``.
+    """
+    if p is None:
+        return NONE
+    if p < SMALLEST_P:
+        return f"< {SMALLEST_P}"
+    alpha = round(1 - level, 12)
+    decimals = 2 if p >= 0.1 else 3
+    while decimals < MOST_DECIMALS and p != alpha and round(p, decimals) == alpha:
+        decimals += 1
+    return f"{p:.{decimals}f}"
+
+
+def p_clause(p: float | None, level: float) -> str:
+    """Return ``p < 0.001`` or ``p = 0.43`` for a sentence; a dash after p for None."""
+    text = p_value(p, level)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def percent(share: float | None, decimals: int = 1) -> str:
+    """Return a share in [0, 1] as a percentage, or a dash; no trailing zeros."""
+    if share is None:
+        return NONE
+    text = f"{100 * share:.{decimals}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "%"
+
+
+def amount(value: float | None) -> str:
+    """Return a count with three significant digits and an SI prefix (``4.12 T``), or a dash."""
+    if value is None:
+        return NONE
+    size = abs(value)
+    step = 0
+    while step < len(PREFIXES) - 1 and float(f"{size:.3g}") >= 1000:
+        size /= 1000
+        step += 1
+    text = f"{size:.3g}" if size < 1000 else f"{size:.3e}"
+    return f"{MINUS if value < 0 else ''}{text}{PREFIXES[step]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as ``0.42 s``, ``45 s``, ``3 min 20 s`` or ``2 h 05 min``, or a dash."""
+    if seconds is None:
+        return NONE
+    if seconds < 10:
+        return f"{seconds:.2g} s" if seconds else "0 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    whole_minutes = round(seconds / 60)
+    return f"{whole_minutes // 60} h {whole_minutes % 60:02d} min"
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """Return ``1 seed`` or ``3 seeds``, thousands separated."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def listed(items: list[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def value_text(value: object) -> str:
+    """Return a setting as a reader would write it: floats in their shortest form, None as a dash."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}".replace("-", MINUS) if float(f"{value:g}") == value else repr(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(value_text(item) for item in value) or "none"
+    return str(value)
+
+
+def metric_words(metric: str) -> str:
+    """Return a metric's name as words: ``win rate``."""
+    return metric.replace("_", " ")
+
+
+def verdict_words(contrast: Contrast) -> str:
+    """Return ``dpo better``, ``sft better`` or ``undecided``; for a metric without a better side, who is higher."""
+    if contrast.verdict == "undecided":
+        return "undecided"
+    if contrast.higher_is_better is None and contrast.estimate is not None:
+        return f"{contrast.a if contrast.estimate > contrast.null_value else contrast.b} higher"
+    return f"{contrast.a if contrast.verdict == 'a better' else contrast.b} better"
+
+
+def decisive_p(contrast: Contrast) -> float | None:
+    """Return the p-value the verdict rests on: the adjusted one where there is one."""
+    return contrast.p if contrast.p_adjusted is None else contrast.p_adjusted
+
+
+def markdown(text: str) -> str:
+    """Return the text on one line with everything escaped that Markdown would read as markup or a table's bar."""
+    flat = " ".join(text.split())
+    flat = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=[#\w]+;)", "&amp;", flat))
+    flat = re.sub(r"([\\`*|$~])", r"\\\1", flat)
+    # Brackets are markup only before a target or another bracket, and underscores only at the edge of a word.
+    flat = re.sub(r"\](?=[(\[])", r"\\]", flat)
+    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", flat)
+
+
+def markdown_line(text: str) -> str:
+    """Return the same for text that begins a line, where a number, a dash or a hash would begin a list or a heading."""
+    return re.sub(r"^(\d+(?=[.)](\s|$))|(?=[#+=>\[-]))", r"\1\\", markdown(text))

@@ -1,0 +1,260 @@
+"""Finding plug-ins by name at run time: the file name is the registry.
+
+``methods/NAME.py`` holds one Method, ``tasks/NAME.py`` one Task or one World, ``bench/evaluator/judges/NAME.py`` one
+Judge. A name that ends in ``.py`` is a file beside the comparison. Packages of others announce theirs as entry points
+in the groups ``alignment_bench.methods``, ``.tasks`` (tasks and worlds) and ``.judges``; a file of this program comes
+before an entry point of the same name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar, cast
+
+from bench.core.errors import BenchError, did_you_mean
+from bench.core.frozen import Open, load_file
+from bench.core.judge import Judge
+from bench.core.method import Method
+from bench.core.task import Task, World
+
+P = TypeVar("P", bound=Open)
+SHARED = "shared"  # methods/shared.py serves the methods and is none itself
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of plug-in: the word for it, the class its plug-ins derive from, and where they are found.
+
+    ``named`` kinds carry a NAME, which must equal the file name. ``alone`` tells whether every file of the package
+    must hold a plug-in of this kind.
+    """
+
+    word: str
+    base: type[Open]
+    package: str
+    group: str
+    named: bool
+    alone: bool
+
+    @property
+    def folder(self) -> str:
+        """The folder of the package, as a contributor writes it."""
+        return self.package.replace(".", "/")
+
+
+METHOD = Kind("method", Method, "methods", "alignment_bench.methods", named=False, alone=True)
+TASK = Kind("task", Task, "tasks", "alignment_bench.tasks", named=True, alone=False)
+WORLD = Kind("world", World, "tasks", "alignment_bench.tasks", named=True, alone=False)
+JUDGE = Kind("judge", Judge, "bench.evaluator.judges", "alignment_bench.judges", named=True, alone=True)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[P]):
+    """A plug-in that is there: its name in a comparison, where it comes from, and its class."""
+
+    name: str
+    origin: str
+    cls: type[P]
+
+    @property
+    def about(self) -> str:
+        """The first line of the class's documentation, or of its module's when the class has none of its own."""
+        text = self.cls.__dict__.get("__doc__") or inspect.getmodule(self.cls).__doc__ or ""
+        return text.strip().partition("\n")[0]
+
+
+def method(name: str, folder: Path = Path()) -> type[Method]:
+    """Return the method of that name, or the one in the file ``name`` relative to ``folder``.
+
+    Imports that one module and no other. Raises BenchError when there is none, with the near matches.
+    """
+    return cast(type[Method], _find(METHOD, name, folder))
+
+
+def task(name: str, folder: Path = Path()) -> type[Task]:
+    """Return the task of that name; see ``method``."""
+    return cast(type[Task], _find(TASK, name, folder))
+
+
+def world(name: str, folder: Path = Path()) -> type[World]:
+    """Return the embedded world of that name; see ``method``."""
+    return cast(type[World], _find(WORLD, name, folder))
+
+
+def judge(name: str, folder: Path = Path()) -> type[Judge]:
+    """Return the judge of that name; see ``method``."""
+    return cast(type[Judge], _find(JUDGE, name, folder))
+
+
+def methods() -> dict[str, Entry[Method]]:
+    """Return every method by name, sorted. Imports them all; raises BenchError for one that cannot be used."""
+    return cast(dict[str, Entry[Method]], _listing(METHOD))
+
+
+def tasks() -> dict[str, Entry[Task]]:
+    """Return every task by name, sorted; see ``methods``."""
+    return cast(dict[str, Entry[Task]], _listing(TASK))
+
+
+def worlds() -> dict[str, Entry[World]]:
+    """Return every embedded world by name, sorted; see ``methods``."""
+    return cast(dict[str, Entry[World]], _listing(WORLD))
+
+
+def judges() -> dict[str, Entry[Judge]]:
+    """Return every judge by name, sorted; see ``methods``."""
+    return cast(dict[str, Entry[Judge]], _listing(JUDGE))
+
+
+def _find(kind: Kind, name: str, folder: Path) -> type[Open]:
+    if name.endswith(".py"):
+        return _only_class(kind, _loaded(folder / name), name)
+    if name in _module_names(kind):
+        return _from_package(kind, name)
+    if name in (points := _points(kind)):
+        return _from_point(kind, points[name])
+    raise BenchError(
+        f"unknown {kind.word} '{name}'. {did_you_mean(name, _known(kind))}\n"
+        f"    to add one: create {kind.folder}/{name}.py with one {kind.base.__name__} subclass"
+    )
+
+
+def _listing(kind: Kind) -> dict[str, Entry[Open]]:
+    found: dict[str, Entry[Open]] = {}
+    for name, origin in sorted(_origins(kind).items()):
+        cls = _of_kind(kind, name, origin)
+        if cls is not None:
+            found[name] = Entry(name, origin if isinstance(origin, str) else origin.value, cls)
+    return found
+
+
+def _known(kind: Kind) -> set[str]:
+    """Return the names to offer after a typo; a package shared with another kind must be imported to tell them."""
+    origins = _origins(kind)
+    if kind.alone:
+        return set(origins)
+    known = set()
+    for name, origin in origins.items():
+        try:
+            if _of_kind(kind, name, origin) is not None:
+                known.add(name)
+        except BenchError:
+            continue  # a broken neighbour must not hide the error about the name that was asked for
+    return known
+
+
+def _origins(kind: Kind) -> dict[str, str | EntryPoint]:
+    files: Mapping[str, str | EntryPoint] = {name: f"{kind.folder}/{name}.py" for name in _module_names(kind)}
+    return {**_points(kind), **files}
+
+
+def _of_kind(kind: Kind, name: str, origin: str | EntryPoint) -> type[Open] | None:
+    """Return the plug-in of that name, or None for a file or entry point of the kind that shares the place."""
+    if isinstance(origin, EntryPoint):
+        cls = _load_point(kind, origin)
+        return _from_point(kind, origin) if kind.alone or _is_a(kind, cls) else None
+    if not kind.alone and not _candidates(kind, _imported(f"{kind.package}.{name}", origin)):
+        return None
+    return _from_package(kind, name)
+
+
+def _module_names(kind: Kind) -> set[str]:
+    package = _imported(kind.package, f"the package {kind.package}")
+    names = (info.name for info in pkgutil.iter_modules(package.__path__))
+    return {name for name in names if not name.startswith("_") and name != SHARED}
+
+
+def _points(kind: Kind) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=kind.group)}
+
+
+def _from_package(kind: Kind, name: str) -> type[Open]:
+    where = f"{kind.folder}/{name}.py"
+    cls = _only_class(kind, _imported(f"{kind.package}.{name}", where), where)
+    return _named(kind, name, cls, where)
+
+
+def _load_point(kind: Kind, point: EntryPoint) -> object:
+    where = f"entry point {kind.group}:{point.name}"
+    try:
+        loaded: object = point.load()
+    except Exception as error:  # code of others may fail in any way
+        raise BenchError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+    return loaded
+
+
+def _from_point(kind: Kind, point: EntryPoint) -> type[Open]:
+    cls = _load_point(kind, point)
+    where = f"entry point {kind.group}:{point.name} ({point.value})"
+    if not (isinstance(cls, type) and _is_a(kind, cls)):
+        raise BenchError(f"{where} names no {kind.base.__name__} subclass")
+    return _named(kind, point.name, _usable(kind, cls, where), where)
+
+
+def _imported(module: str, where: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # a plug-in may fail in any way; the user needs its file and the reason
+        raise BenchError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _loaded(path: Path) -> ModuleType:
+    try:
+        return load_file(path.resolve())
+    except BenchError:
+        raise
+    except Exception as error:  # a plug-in may fail in any way; the user needs its file and the reason
+        raise BenchError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _is_a(kind: Kind, value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, kind.base)
+
+
+def _candidates(kind: Kind, module: ModuleType) -> list[type[Open]]:
+    """Return the classes of the kind that the module (or, for a package, a module in it) defines itself."""
+    own = [value for name, value in vars(module).items() if _is_a(kind, value) and not name.startswith("_")]
+    inside = module.__name__ + "."
+    return [cls for cls in dict.fromkeys(own) if cls.__module__ == module.__name__ or cls.__module__.startswith(inside)]
+
+
+def _only_class(kind: Kind, module: ModuleType, where: str) -> type[Open]:
+    classes = _candidates(kind, module)
+    concrete = [cls for cls in classes if not inspect.isabstract(cls)]
+    if len(concrete) > 1:
+        names = ", ".join(cls.__name__ for cls in concrete)
+        raise BenchError(
+            f"{where} defines {len(concrete)} {kind.base.__name__} subclasses ({names}); wanted exactly one. "
+            "Give each a file of its own, or start the name of a helper with an underscore."
+        )
+    if not classes:
+        raise BenchError(f"{where} defines no {kind.base.__name__} subclass; wanted exactly one")
+    return _usable(kind, concrete[0] if concrete else classes[0], where)
+
+
+def _usable(kind: Kind, cls: type[Open], where: str) -> type[Open]:
+    if inspect.isabstract(cls):
+        lacking = ", ".join(f"{name}()" for name in sorted(cls.__abstractmethods__))
+        raise BenchError(f"{where}: {cls.__name__} does not define {lacking}, which every {kind.word} must")
+    if kind.named and not isinstance(_name_of(cls), str):
+        raise BenchError(f"{where}: {cls.__name__} has no NAME; write NAME: ClassVar[str] = ... in the class")
+    return cls
+
+
+def _named(kind: Kind, name: str, cls: type[Open], where: str) -> type[Open]:
+    if kind.named and _name_of(cls) != name:
+        raise BenchError(
+            f"{where}: NAME is {_name_of(cls)!r}, but a {kind.word} is found under '{name}'; make them equal"
+        )
+    return cls
+
+
+def _name_of(cls: type[Open]) -> object:
+    return next((vars(parent)["NAME"] for parent in cls.__mro__ if "NAME" in vars(parent)), None)

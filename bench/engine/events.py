@@ -1,0 +1,49 @@
+"""What engines tell the runner, and the protocol both engines fulfil."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from bench.core.stage import Progress, Stage
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a stage.
+
+    ``computed`` is set with ``done``: False when another process had finished the stage already. ``text`` is the
+    reason of a failure, or what was damaged.
+    """
+
+    name: Literal["progress", "damage", "done", "failed"]
+    key: str
+    progress: Progress | None = None
+    computed: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place where one stage can run: a device name for torch, and which accelerator, if it is one."""
+
+    device: str
+    accelerator: int | None = None
+
+
+class Engine(Protocol):
+    """Where stages run."""
+
+    slots: tuple[Slot, ...]
+
+    def start(self, stage: Stage, slot: int) -> None:
+        """Begin a stage on a free slot."""
+        ...
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Return the next event, or None when ``timeout`` seconds pass without one."""
+        ...
+
+    def close(self) -> None:
+        """End all work at once."""
+        ...

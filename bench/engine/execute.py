@@ -1,0 +1,108 @@
+"""Running one stage: lock, look, compute, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import DamagedArtefact
+from bench.core.meter import Meter
+from bench.core.stage import Progress, Stage, StageIO
+from bench.store import Store
+
+PACKAGES = ("alignment-bench", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pyarrow")
+
+
+def execute(
+    stage: Stage,
+    store: Store,
+    device: str,
+    on_progress: Callable[[Progress], None],
+    on_damage: Callable[[str], None],
+) -> bool:
+    """Return True when the stage was computed here, False when it was found finished.
+
+    Takes the lock of the stage's key first, so of two processes one computes and the other waits and finds. A
+    finished artefact whose bytes have changed is reported, set aside and computed again.
+    """
+    with store.lock(stage):
+        try:
+            if store.find(stage) is not None:
+                return False
+        except DamagedArtefact as damage:
+            on_damage(f"{damage}; moved to {store.set_aside(stage)} and computed again")
+        io = StageIO(
+            out=store.fresh_payload_folder(stage),
+            scratch=store.scratch(stage),
+            read_payload=store.payload,
+            device=device,
+            meter=Meter(),
+            on_progress=on_progress,
+        )
+        started = time.perf_counter()
+        began_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        stage.run(io)
+        io.meter.seconds += time.perf_counter() - started
+        store.commit(stage, io.out, io.meter.as_dict(), {"started": began_at, "device": device, **provenance()})
+        return True
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Return what this process knows of its surroundings: versions, hardware, threads, and the code's revision."""
+    return {
+        "python": platform.python_version(),
+        "packages": versions(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "revision": revision(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the installed version of every package that can change a result."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> str:
+    """Return the processor's name, as far as the operating system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def revision() -> str | None:
+    """Return the git revision of the program's own checkout, with ``+changes`` when it is not clean, else None."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = git(root, "rev-parse", "HEAD")
+        changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", "bench", "methods", "tasks")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{head}+changes" if changed else head
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Return what git prints; raises SubprocessError when it fails."""
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()

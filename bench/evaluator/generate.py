@@ -1,0 +1,75 @@
+"""Generating: one policy answers one task's prompts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import PositiveInt
+
+from bench.core.policy import PolicySpec
+from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import Task
+
+COMPLETIONS = "completions.parquet"
+COMPLETIONS_SCHEMA = pa.schema(
+    [
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("draw", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("tokens", pa.list_(pa.int32()), nullable=False),
+        pa.field("finish", pa.string(), nullable=False),
+        pa.field("prompt_tokens", pa.int64(), nullable=False),
+    ]
+)
+
+
+class Generate(Stage):
+    """Answers of one policy to every prompt of one task, ``draws`` times each.
+
+    The noise of an answer depends on (seed, prompt, draw, position) only. So two policies at the same seed meet the
+    same noise, and neither batch size nor the order of the prompts changes an answer.
+    """
+
+    KIND: ClassVar[str] = "generate"
+    VERSION: ClassVar[int] = 1
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    policy: PolicySpec
+    task: Task
+    draws: PositiveInt
+    seed: int
+
+    def run(self, io: StageIO) -> None:
+        """Write ``completions.parquet``: one row per prompt and draw, in the task's order."""
+        from bench.policy.load import load_policy  # noqa: PLC0415 - torch loads here and not when planning
+
+        policy = load_policy(self.policy, io)
+        prompts = self.task.prompts()
+        rows = [(prompt, draw) for prompt in prompts for draw in range(self.draws)]
+        completions = policy.generate(
+            [prompt.chat for prompt, _ in rows],
+            self.task.decoding(),
+            seeds=[row_seed(self.seed, prompt.id, draw) for prompt, draw in rows],
+            io=io,
+        )
+        pylist = [
+            {
+                "prompt": prompt.id,
+                "draw": draw,
+                "text": completion.text,
+                "tokens": list(completion.tokens),
+                "finish": completion.finish,
+                "prompt_tokens": completion.prompt_tokens,
+            }
+            for (prompt, draw), completion in zip(rows, completions, strict=True)
+        ]
+        pq.write_table(pa.Table.from_pylist(pylist, schema=COMPLETIONS_SCHEMA), io.out / COMPLETIONS)
+
+
+def row_seed(seed: int, prompt: str, draw: int) -> int:
+    """Return the seed (63 bits) of one answer's noise."""
+    text = f"{seed}\x1f{draw}\x1f{prompt}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1

@@ -1,0 +1,136 @@
+"""What a run would do and cost, told before it starts. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from bench.core.frozen import Frozen
+from bench.core.stage import Stage
+from bench.evaluator.generate import Generate
+from bench.evaluator.judging import JudgePairs
+from bench.plan import Plan
+from bench.statistics.power import planned_smallest_detectable
+from bench.store import MANIFEST, Store
+
+
+class StagesOfKind(Frozen):
+    """The stages of one kind: how many there are, how many are finished, and what the rest is expected to cost.
+
+    ``seconds`` and ``flops`` come from finished stages of that kind in the store; None when there are none yet.
+    """
+
+    kind: str
+    total: int
+    finished: int
+    seconds: float | None
+    flops: float | None
+
+
+class Forecast(Frozen):
+    """What a run would do. ``smallest_detectable_win_rate`` is that of the task with the fewest prompts."""
+
+    name: str
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    contrasts: tuple[tuple[str, str], ...]
+    prompts: dict[str, int]
+    stages: tuple[StagesOfKind, ...]
+    most_generated_tokens: int
+    judgements: int
+    smallest_detectable_win_rate: float | None
+    level: float
+
+
+def forecast(plan: Plan, store: Store) -> Forecast:
+    """Return what running the plan would do, given what the store holds."""
+    comparison = plan.comparison
+    total = Counter(stage.KIND for stage in plan.stages.values())
+    waiting = [stage for stage in plan.stages.values() if not (store.place(stage) / MANIFEST).is_file()]
+    open_by_kind = Counter(stage.KIND for stage in waiting)
+    known = costs_by_kind(store.root, set(total))
+    stages = tuple(
+        StagesOfKind(
+            kind=kind,
+            total=count,
+            finished=count - open_by_kind[kind],
+            seconds=expected(known[kind], "seconds", open_by_kind[kind]),
+            flops=expected(known[kind], "flops", open_by_kind[kind]),
+        )
+        for kind, count in total.items()
+    )
+    prompts = {task.NAME: len(task.prompts()) for task in comparison.evaluation.tasks}
+    return Forecast(
+        name=comparison.name,
+        arms=tuple(arm.name for arm in comparison.arms),
+        seeds=comparison.given.seeds,
+        contrasts=comparison.evaluation.contrasts,
+        prompts=prompts,
+        stages=stages,
+        most_generated_tokens=sum(most_tokens(stage) for stage in waiting),
+        judgements=sum(judgements(stage) for stage in waiting),
+        smallest_detectable_win_rate=(
+            planned_smallest_detectable(
+                min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
+            )
+            if comparison.evaluation.judges
+            else None
+        ),
+        level=comparison.statistics.level,
+    )
+
+
+def costs_by_kind(root: Path, kinds: set[str]) -> dict[str, list[dict[str, float]]]:
+    """Return the costs of all finished stages in the store, by kind."""
+    found: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for kind in kinds:
+        for manifest in sorted((root / kind).glob(f"*/{MANIFEST}")):
+            found[kind].append(json.loads(manifest.read_text(encoding="utf-8"))["cost"])
+    return found
+
+
+def expected(costs: list[dict[str, float]], axis: str, count: int) -> float | None:
+    """Return the mean cost times a count; 0 for no stages, None when nothing is known."""
+    if count == 0:
+        return 0.0
+    return sum(cost[axis] for cost in costs) / len(costs) * count if costs else None
+
+
+def most_tokens(stage: Stage) -> int:
+    """Return the most tokens a stage can generate."""
+    if not isinstance(stage, Generate):
+        return 0
+    return len(stage.task.prompts()) * stage.draws * stage.task.decoding().max_new_tokens
+
+
+def judgements(stage: Stage) -> int:
+    """Return how many judge calls a stage makes."""
+    if not isinstance(stage, JudgePairs):
+        return 0
+    return len(stage.a.task.prompts()) * stage.a.draws * (2 if stage.orders == "both" else 1)
+
+
+def forecast_lines(found: Forecast) -> list[str]:
+    """Return a forecast as lines of text."""
+    waiting = sum(kind.total - kind.finished for kind in found.stages)
+    total = sum(kind.total for kind in found.stages)
+    lines = [
+        f"{found.name}: {len(found.arms)} methods x {len(found.seeds)} seeds: {', '.join(found.arms)}",
+        f"prompts: {', '.join(f'{task} {count}' for task, count in found.prompts.items())}",
+        f"contrasts: {', '.join(f'{a} vs {b}' for a, b in found.contrasts)}",
+        f"{total} stages, {total - waiting} finished in the store, {waiting} to compute:",
+    ]
+    for kind in found.stages:
+        cost = "nothing known of its cost yet"
+        if kind.seconds is not None and kind.flops is not None:
+            cost = f"about {kind.seconds:.0f} s of one worker, {kind.flops:.2g} FLOPs"
+        lines.append(f"  {kind.kind:<24} {kind.finished:>3} of {kind.total:<3} finished; to do: {cost}")
+    lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
+    effect = found.smallest_detectable_win_rate
+    assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
+    if effect is not None and effect < 0.5:
+        lines.append(f"smallest detectable difference of a win rate from 0.5: about {effect:.3f} {assumed}")
+    elif effect is not None:
+        lines.append(f"no win rate can be told from 0.5 with so few prompts and seeds {assumed}. Add seeds first.")
+    return lines

@@ -1,0 +1,95 @@
+"""A causal language model taken apart: the decoder that makes hidden states, and the head that makes logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedModel
+
+from bench.core.errors import StageError
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The two halves of a causal language model, and what its configuration does to the logits after the head.
+
+    ``scale`` multiplies the logits; ``softcap`` c bounds them by c * tanh(logits / c) (Gemma 2, arXiv:2408.00118).
+    """
+
+    causal: PreTrainedModel
+    backbone: nn.Module
+    head: nn.Module
+    vocabulary: int
+    device: torch.device
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def hidden(
+        self,
+        ids: Tensor,
+        *,
+        attention_mask: Tensor | None,
+        position_ids: Tensor,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Return the last hidden states. Shape: (batch, length, width); ``cache`` grows by the new positions."""
+        found = self.backbone(
+            input_ids=ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return found.last_hidden_state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return float32 logits. Shape: hidden's, with the width replaced by the vocabulary."""
+        logits = self.head(hidden).float()
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        if self.softcap is not None:
+            logits = torch.tanh(logits / self.softcap) * self.softcap
+        return logits
+
+
+def decoder_of(model: nn.Module) -> Decoder:
+    """Return the halves of a causal language model, LoRA layers included when an adapter is on it."""
+    causal = model.get_base_model() if isinstance(model, PeftModel) else model
+    if not isinstance(causal, PreTrainedModel):
+        raise StageError(f"{type(causal).__name__} is no causal language model of transformers.")
+    head = causal.get_output_embeddings()
+    if head is None or causal.base_model is causal:
+        raise StageError(f"{type(causal).__name__} has no language-model head. Give a causal language model.")
+    settings = causal.config.to_dict()
+    # Granite divides its logits by one entry, Cohere multiplies by the other.
+    scale = float(settings.get("logit_scale") or 1.0) / float(settings.get("logits_scaling") or 1.0)
+    return Decoder(
+        causal=causal,
+        backbone=causal.base_model,
+        head=head,
+        vocabulary=int(head.weight.shape[0]),
+        device=causal.device,
+        scale=scale,
+        softcap=settings.get("final_logit_softcapping"),
+    )
+
+
+@torch.inference_mode()
+def check_halves(model: nn.Module) -> None:
+    """Do nothing when decoder and head together are the model; raise StageError for an architecture where they are not.
+
+    Some architectures change the logits after the head; a wrong likelihood must not pass in silence.
+    """
+    decoder = decoder_of(model)
+    ids = torch.zeros((1, 2), dtype=torch.long, device=decoder.device)
+    places = torch.arange(2, device=decoder.device)[None]
+    halves = decoder.logits(decoder.hidden(ids, attention_mask=None, position_ids=places))
+    whole = decoder.causal(input_ids=ids, position_ids=places, use_cache=False).logits.float()
+    if not torch.allclose(halves, whole, rtol=1e-3, atol=1e-3):
+        raise StageError(
+            f"{type(decoder.causal).__name__} changes its logits after the head in a way this program does not know. "
+            "Use another architecture, or teach bench/policy/decoder.py this one."
+        )

@@ -1,0 +1,224 @@
+"""From a policy as a value to a policy in memory, and back to files whose bytes are reproducible."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils.logging import disable_progress_bar
+
+from bench.core.errors import DataError, StageError
+from bench.core.folders import digest_of_folder
+from bench.core.method import Lora
+from bench.core.policy import Built, PolicySpec, Pretrained, Tuned
+from bench.core.stage import StageIO
+from bench.policy.decoder import check_halves
+from bench.policy.hf import HFPolicy
+
+# A run shows progress of its own; a bar per loaded model would run through it.
+disable_progress_bar()
+
+PAYLOAD = "policy"
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+def load_policy(spec: PolicySpec, io: StageIO) -> HFPolicy:
+    """Return the policy on ``io.device``, for inference: evaluation mode, no gradients, no dropout.
+
+    A tuned policy whose stage wrote a LoRA adapter is its base with the adapter merged into the weights. Raises
+    StageError when the model cannot be loaded, DataError when a local folder's content is not what was declared.
+    """
+    policy = _loaded(spec, io)
+    policy.model.eval().requires_grad_(False)
+    return policy
+
+
+def load_trainable(spec: PolicySpec, io: StageIO, *, lora: Lora | None, seed: int) -> HFPolicy:
+    """Return the policy on ``io.device``, for training: every weight, or with ``lora`` a new adapter's weights only.
+
+    Dropout is 0 everywhere except in the adapter, where it is ``lora.dropout``: the losses compare log-probabilities
+    with those of a reference, which dropout would blur (METHODS 0.4 of the PPO reimplementations). The adapter's
+    random half is drawn from ``seed`` and the global generators are left as they were; its other half is 0, so the
+    policy starts equal to ``spec``. An adapter that ``spec`` has already is merged into the frozen weights first.
+    """
+    policy = _loaded(spec, io)
+    if lora is None:
+        policy.model.train().requires_grad_(True)
+        return policy
+    policy.model.requires_grad_(False)
+    adapted = _with_adapter(policy.model, lora, seed)
+    adapted.train()
+    return HFPolicy(spec, adapted, policy.tokenizer, policy.template)
+
+
+def save_weights(policy: HFPolicy, folder: Path) -> None:
+    """Write weights (safetensors), configuration and tokenizer, from which ``Built`` and ``Tuned`` load again."""
+    if isinstance(policy.model, PeftModel):
+        raise StageError("the policy carries an adapter over frozen weights. Save the adapter alone.")
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+    # These say where the tokenizer came from, not what it is.
+    _rewrite(folder / "tokenizer_config.json", {}, drop=("is_local", "local_files_only", "name_or_path"))
+
+
+def save_adapter(policy: HFPolicy, folder: Path) -> None:
+    """Write the LoRA adapter (safetensors) and its configuration, without any path of this machine in it."""
+    if not isinstance(policy.model, PeftModel):
+        raise StageError("the policy carries no adapter. Save its weights.")
+    policy.model.save_pretrained(folder)
+    path = folder / ADAPTER_CONFIG
+    # peft writes a set as a list in the order of hashes, which differs between processes.
+    targets = sorted(json.loads(path.read_text(encoding="utf-8"))["target_modules"])
+    _rewrite(path, {"base_model_name_or_path": None, "target_modules": targets})
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def _rewrite(path: Path, changes: Mapping[str, object], drop: Sequence[str] = ()) -> None:
+    """Change entries of a JSON file and write it with sorted keys."""
+    content = {**json.loads(path.read_text(encoding="utf-8")), **changes}
+    kept = {name: value for name, value in content.items() if name not in drop}
+    path.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
+    model, tokenizer = _resolve(spec, io)
+    model.to(torch.device(io.device))
+    check_halves(model)
+    return HFPolicy(spec, model, tokenizer, _root_template(spec))
+
+
+def _resolve(spec: PolicySpec, io: StageIO) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return model (on the CPU) and tokenizer of a spec, adapters merged."""
+    match spec:
+        case Pretrained():
+            return _from_pretrained(_where(spec), spec.revision, spec.dtype)
+        case Built():
+            return _from_pretrained(str(io.read(spec.by) / PAYLOAD), None, "float32")
+        case Tuned():
+            folder = io.read(spec.by) / PAYLOAD
+            if not (folder / ADAPTER_CONFIG).is_file():
+                return _from_pretrained(str(folder), None, _root_dtype(spec))
+            model, tokenizer = _resolve(spec.base, io)
+            return PeftModel.from_pretrained(model, str(folder)).merge_and_unload(), tokenizer
+
+
+def _where(spec: Pretrained) -> str:
+    """Return the folder or repository of a pretrained spec, a folder's content checked against its digest."""
+    if spec.path is None:
+        if spec.repo is None:
+            raise StageError("a pretrained policy needs a path or a repo. Set one of them.")
+        return spec.repo
+    found = digest_of_folder(Path(spec.path))
+    if spec.digest is not None and found != spec.digest:
+        raise DataError(
+            f"{spec.path}: the model's files have changed: their digest is {found}, not {spec.digest}. "
+            "Restore the files, or plan again with the new ones."
+        )
+    return spec.path
+
+
+def _from_pretrained(where: str, revision: str | None, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
+        tokenizer = _tokenizer(where, revision)
+        model = _weights(where, revision, dtype, config)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise StageError(
+            f"cannot load the model {where}: {error}\nA model needs config.json, a tokenizer and safetensors weights "
+            "that transformers knows without code of its own; a repository must be reachable or cached already."
+        ) from error
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model, tokenizer
+
+
+def _tokenizer(where: str, revision: str | None) -> PreTrainedTokenizerBase:
+    """Return the tokenizer as its files describe it.
+
+    For some architectures (Qwen2) AutoTokenizer puts the architecture's own way to split a text in the place of what
+    tokenizer.json says, even where the files name no such class; then the file is read as it stands.
+    """
+    declared = get_tokenizer_config(where, revision=revision).get("tokenizer_class")
+    if declared in ("PreTrainedTokenizerFast", "TokenizersBackend"):
+        return PreTrainedTokenizerFast.from_pretrained(where, revision=revision)
+    return AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+
+
+def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedConfig) -> PreTrainedModel:
+    # Attention reads its dropout from the configuration, not from a module.
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+
+    def load(attention: str) -> PreTrainedModel:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            where,
+            revision=revision,
+            config=config,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        if report["missing_keys"]:
+            # transformers would go on with random numbers in their place.
+            raise ValueError(f"the weights lack {', '.join(sorted(report['missing_keys']))}")
+        return model
+
+    try:
+        return load("sdpa")
+    except ValueError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+        return load("eager")
+
+
+def _with_adapter(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets) or "all-linear",
+        bias="none",
+    )
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)  # noqa: TID251 - peft takes no generator; the fork gives the global state back
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            raise StageError(f"cannot put the LoRA adapter on {type(model).__name__}: {error}") from error
+
+
+def _root_dtype(spec: PolicySpec) -> str:
+    root = _root(spec)
+    return root.dtype if isinstance(root, Pretrained) else "float32"
+
+
+def _root_template(spec: PolicySpec) -> str:
+    root = _root(spec)
+    return root.template if isinstance(root, Pretrained) else "{prompt}"
+
+
+def _root(spec: PolicySpec) -> Pretrained | Built:
+    while isinstance(spec, Tuned):
+        spec = spec.base
+    return spec

@@ -1,0 +1,31 @@
+"""The whole report as blocks, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench import gate
+from bench.plots.style import Picture
+from bench.report import sections
+from bench.report.inputs import Inputs
+from bench.report.methods_section import methods_section
+from bench.report.page import Block, Heading, Quote
+
+
+def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
+    """Return the report: the question first, then what was concluded, then everything it rests on."""
+    by_name = {picture.name: picture for picture in pictures}
+    results = gate.check(inputs.comparison, inputs.contrasts) if inputs.comparison.gate else []
+    return [
+        Heading(1, inputs.summary.name),
+        Quote(inputs.summary.question),
+        *sections.answer(inputs, by_name),
+        *sections.main_table(inputs),
+        *sections.gate_section(results),
+        *sections.further_table(inputs),
+        *sections.judging_section(inputs),
+        *sections.cost_section(inputs, by_name),
+        *sections.responses_section(inputs, by_name),
+        *sections.missing_section(inputs),
+        *methods_section(inputs),
+    ]

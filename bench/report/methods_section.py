@@ -1,0 +1,125 @@
+"""The report's methods section: how the comparison was done, generated from the run summary and the comparison."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from bench.core.summary import ArmFacts
+from bench.core.wording import NONE, amount, counted, listed, percent, value_text
+from bench.report.inputs import Inputs
+from bench.report.page import Block, Bullets, Heading, Table, Text
+
+HARDWARE = ("device", "processor", "cores", "threads", "platform", "python", "revision")
+CORRECTIONS = {"holm": "Holm's step-down", "benjamini_hochberg": "Benjamini and Hochberg's", "none": "no"}
+
+
+def methods_section(inputs: Inputs) -> list[Block]:
+    """Return base, data, arms, hyper-parameters, evaluation, statistics, versions and hardware."""
+    arms = inputs.summary.arms
+    rows = tuple(
+        (name, facts.method, lora_text(facts.lora), facts.replicate or NONE, facts.about)
+        for name, facts in arms.items()
+    )
+    return [
+        Heading(2, "How it was done"),
+        Bullets(tuple(_given(inputs))),
+        Heading(3, "Arms"),
+        Table(("arm", "method", "adapter", "replicate", "what it is"), "lllll", rows),
+        *_settings(arms),
+        Heading(3, "Evaluation and statistics"),
+        Bullets(tuple(_evaluation(inputs))),
+        Heading(3, "Software and hardware"),
+        Bullets(tuple(_surroundings(inputs))),
+    ]
+
+
+def _given(inputs: Inputs) -> list[str]:
+    """Return what all arms share."""
+    summary, given = inputs.summary, inputs.comparison.given
+    budget = given.budget
+    limit = f"{amount(budget.value)} {budget.axis} per training stage" if budget else "none beyond each method's own"
+    return [
+        f"Base: {summary.base}",
+        *(f"{name.capitalize()}: {described}" for name, described in summary.data.items()),
+        f"Training seeds: {', '.join(str(seed) for seed in summary.seeds)}",
+        f"Budget: {limit}",
+        f"Longest sequence in training: {counted(given.max_length, 'token')}",
+    ]
+
+
+def lora_text(lora: Mapping[str, Any] | None) -> str:
+    """Return an adapter in words."""
+    if lora is None:
+        return "none (all weights)"
+    parts = [f"{name} {value_text(value)}" for name, value in lora.items() if value not in ((), [], 0, 0.0, None)]
+    return f"LoRA, {', '.join(parts)}"
+
+
+def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested settings as one level of dotted names with values as text."""
+    found: dict[str, str] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = "none" if value in ({}, []) else value_text(value)
+    return found
+
+
+def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:
+    """Return the hyper-parameters: those on which arms that have them differ as a table, all others in one sentence."""
+    settings = {name: flat(facts.fields) for name, facts in arms.items()}
+    names = list(dict.fromkeys(name for fields in settings.values() for name in fields))
+    values = {name: [fields.get(name, "") for fields in settings.values()] for name in names}
+    shared = [name for name in names if len({value for value in values[name] if value}) == 1]
+    differing = [name for name in names if name not in shared]
+    blocks: list[Block] = [Heading(3, "Hyper-parameters")]
+    if differing:
+        rows = tuple((name, *(value or NONE for value in values[name])) for name in differing)
+        blocks.append(Table(("differs between arms", *settings), "l" + "r" * len(settings), rows))
+    if shared:
+        told = ", ".join(f"{name} {next(value for value in values[name] if value)}" for name in shared)
+        blocks.append(Text(f"The same in every arm that has it: {told}."))
+    if not names:
+        blocks.append(Text("No arm has any."))
+    return blocks
+
+
+def _evaluation(inputs: Inputs) -> list[str]:
+    """Return tasks, judges, tests, corrections and families."""
+    evaluation, statistics = inputs.comparison.evaluation, inputs.comparison.statistics
+    judges = listed(sorted({item.judge for item in inputs.contrasts if item.judge}))
+    tests = sorted({item.test for item in inputs.contrasts})
+    families = Counter(item.family for item in inputs.contrasts if item.p is not None)
+    prompts = {item.task: item.n_prompts for item in inputs.contrasts}
+    lines = [f"Task {task}: {counted(count, 'prompt')}" for task, count in prompts.items()]
+    lines.append(f"Draws per prompt and seed: {evaluation.draws}")
+    if judges:
+        lines.append(f"Judges: {judges}; orders: {evaluation.orders}")
+    if tests:
+        lines.append(f"Test: {listed(tests)}; level {percent(statistics.level)}")
+    sizes = listed([f"{family} ({counted(count, 'test')})" for family, count in families.items()])
+    if sizes:
+        lines.append(f"Correction for several tests: {CORRECTIONS[statistics.correction]} correction within {sizes}")
+    lines.append(
+        "The training procedure is what a verdict speaks about when there are several training seeds; with one seed it "
+        "speaks about these trained models only"
+    )
+    return lines
+
+
+def _surroundings(inputs: Inputs) -> list[str]:
+    """Return package versions, and the distinct values of what the stages recorded about their machine."""
+    versions = ", ".join(f"{name} {version}" for name, version in inputs.summary.versions.items())
+    lines = [f"Versions: {versions}"] if versions else []
+    for name in HARDWARE:
+        values = {
+            value_text(stage.provenance[name])
+            for stage in inputs.summary.stages.values()
+            if stage.provenance.get(name) is not None
+        }
+        if values:
+            lines.append(f"{name.capitalize()}: {', '.join(sorted(values))}")
+    return lines

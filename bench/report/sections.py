@@ -1,0 +1,262 @@
+"""The report's results, as blocks: verdicts, tables, gate, judging, cost, responses, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.core.contrast import Contrast
+from bench.core.wording import (
+    NONE,
+    amount,
+    counted,
+    duration,
+    estimate,
+    interval,
+    listed,
+    metric_words,
+    number,
+    p_value,
+    per_run,
+    percent,
+    smallest_detectable,
+    verdict_words,
+)
+from bench.gate import CriterionResult, overall, sentence
+from bench.plots.costs import AXES, mean_cost
+from bench.plots.style import Picture
+from bench.report import sentences
+from bench.report.audit import PairAudit, audit_arms, audit_judges
+from bench.report.inputs import Inputs
+from bench.report.page import Block, Bullets, Figure, Heading, Table, Text, Tone, Verdict, Verdicts
+
+COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
+
+
+def answer(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return the verdict on every primary contrast, the A/A controls, and the forest plot."""
+    treatments = [item for item in inputs.primary if not item.is_control]
+    blocks: list[Block] = [Heading(2, "Verdicts")]
+    if treatments:
+        blocks.append(Verdicts(tuple(sentences.verdict(item) for item in treatments)))
+    else:
+        blocks.append(Text("The comparison declares no contrast between treatments, so there is no verdict."))
+    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs), *shown(pictures, "forest")]
+
+
+def _controls(inputs: Inputs) -> list[Block]:
+    """Return the controls on the primary metric and every false alarm one by one, all others as a count."""
+    if not any(item.is_control for item in inputs.contrasts):
+        return [
+            Text(
+                "There is none: no arm repeats another with training randomness of its own, "
+                "so nothing here shows how often this comparison sees differences where there are none."
+            )
+        ]
+    others = [item for item in inputs.further if item.is_control]
+    alarms = [item for item in others if item.verdict != "undecided"]
+    told = [item for item in inputs.primary if item.is_control] + alarms
+    blocks: list[Block] = [Verdicts(tuple(sentences.control(item) for item in told))] if told else []
+    if others:
+        quiet = len(others) - len(alarms)
+        blocks.append(Text(f"On further metrics {quiet} of {counted(len(others), 'control')} find no difference."))
+    return blocks
+
+
+def shown(pictures: Mapping[str, Picture], *names: str) -> list[Block]:
+    """Return the figures of those names that were drawn."""
+    return [Figure(pictures[name]) for name in names if name in pictures]
+
+
+def main_table(inputs: Inputs) -> list[Block]:
+    """Return the table of the primary contrasts: uncertainty first, then estimate, test, seeds and cost."""
+    seeds = ", ".join(str(seed) for seed in inputs.summary.seeds)
+    costs = tuple(title for _, title in COST_COLUMNS)
+    first = ("method", "versus", "task", "judge", "interval", "estimate", "adjusted p", "verdict")
+    columns = (*first, f"per seed ({seeds})", *costs)
+    rows = tuple(
+        (item.a, item.b, item.task, item.judge or NONE, *_numbers(item), per_run(item), *_costs(inputs, item.a))
+        for item in inputs.primary
+    )
+    if not rows:
+        return []
+    words = metric_words(inputs.primary[0].metric)
+    level = percent(inputs.comparison.statistics.level)
+    note = (
+        f"Intervals are at the {level} level. The cost is that of the method in the first column, per training seed, "
+        "with the stages it shares with other arms counted in full."
+    )
+    return [Heading(2, words.capitalize()), Table(columns, "llllrrrl" + "r" * (1 + len(costs)), rows), Text(note)]
+
+
+def _numbers(contrast: Contrast) -> tuple[str, str, str, str]:
+    """Return interval, estimate, adjusted p and verdict; an unadjusted p-value is marked as such."""
+    if contrast.p_adjusted is None and contrast.p is not None:
+        p = f"{p_value(contrast.p, contrast.level)} (not adjusted)"
+    else:
+        p = p_value(contrast.p_adjusted, contrast.level)
+    said = f"{verdict_words(contrast)} (A/A control)" if contrast.is_control else verdict_words(contrast)
+    return interval(contrast), estimate(contrast), p, said
+
+
+def _costs(inputs: Inputs, arm: str) -> tuple[str, ...]:
+    """Return an arm's mean cost in the table's cost columns, dashes for an arm that has no finished run."""
+    if arm not in inputs.summary.arms:
+        return (NONE,) * len(COST_COLUMNS)
+    return tuple(cost_text(axis, mean_cost(inputs.summary, arm, axis)) for axis, _ in COST_COLUMNS)
+
+
+def cost_text(axis: str, value: float | None) -> str:
+    """Return a cost with its prefix, or as a time for seconds."""
+    return duration(value) if axis == "seconds" else amount(value)
+
+
+def further_table(inputs: Inputs) -> list[Block]:
+    """Return the table of all other metrics, nothing when there is none."""
+    if not inputs.further:
+        return []
+    first = ("metric", "method", "versus", "interval", "difference", "adjusted p", "verdict", "smallest detectable")
+    columns = (*first, "per seed", "mean of method", "mean of versus")
+    rows = tuple(
+        (
+            sentences.measured(item),
+            item.a,
+            item.b,
+            *_numbers(item),
+            smallest_detectable(item),
+            per_run(item),
+            _mean(item, item.mean_a),
+            _mean(item, item.mean_b),
+        )  # fmt: skip
+        for item in inputs.further
+    )
+    return [Heading(2, "Further metrics"), Table(columns, "lllrrrlrrrr", rows)]
+
+
+def _mean(contrast: Contrast, value: float | None) -> str:
+    """Return the mean of one side with one decimal more than the contrast's difference deserves, at least two."""
+    text = estimate(contrast)
+    decimals = len(text.partition(".")[2]) + 1
+    return number(value, max(2, decimals))
+
+
+def gate_section(results: Sequence[CriterionResult]) -> list[Block]:
+    """Return the gate's verdict and each criterion's, nothing for a comparison without a gate."""
+    if not results:
+        return []
+    tones: dict[str, Tone] = {"pass": "control", "regression": "alarm", "undecided": "undecided"}
+    words = {
+        "pass": "The gate passes: every criterion, declared before the run, is met.",
+        "regression": "The gate fails: at least one criterion found a regression.",
+        "undecided": "The gate is undecided: no regression was found, and not every criterion is met.",
+    }
+    lines = tuple(Verdict(item.name, sentence(item), tones[item.verdict]) for item in results)
+    return [Heading(2, "Gate"), Text(words[overall(results)]), Verdicts(lines)]
+
+
+def judging_section(inputs: Inputs) -> list[Block]:
+    """Return how pairs were judged and how far the judging can be trusted."""
+    audits = audit_judges(inputs.records)
+    if not audits:
+        return []
+    orders = "in both presentation orders" if inputs.comparison.evaluation.orders == "both" else "in one order only"
+    judges = listed(sorted({audit.judge for audit in audits}))
+    asked, usable = sum(audit.asked for audit in audits), sum(audit.usable for audit in audits)
+    told = (
+        f"Judged by {judges}, blind to the methods' names, {orders}; a verdict on two orders is their mean. "
+        f"{counted(asked, 'verdict')} asked for, {usable:,} usable, {asked - usable:,} not."
+    )
+    columns = (
+        "judge",
+        "task",
+        "pair",
+        "verdicts",
+        "not usable",
+        "both orders agree",
+        "preference for first shown",
+        "ties",
+    )
+    rows = tuple(
+        (
+            audit.judge,
+            audit.task,
+            f"{audit.method} vs {audit.versus}",
+            f"{audit.asked:,}",
+            _unusable(audit),
+            percent(audit.agree),
+            number(audit.first_shown, 3),
+            percent(audit.ties),
+        )  # fmt: skip
+        for audit in audits
+    )
+    note = (
+        "A judge without a position bias prefers the response shown first half of the time (0.500). Both orders agree "
+        "when they name the same winner, or are both a tie."
+    )
+    return [Heading(2, "How it was judged"), Text(told), Table(columns, "lllrrrrr", rows), Text(note)]
+
+
+def _unusable(audit: PairAudit) -> str:
+    """Return the verdicts that could not be used, by status."""
+    return ", ".join(f"{count:,} {status}" for status, count in audit.unusable.items()) or "0"
+
+
+def cost_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return what every arm consumed, what the evaluation consumed, and the cost pictures."""
+    summary = inputs.summary
+    arms = [(arm, {axis: mean_cost(summary, arm, axis) for axis, _ in AXES}) for arm in summary.arms]
+    arm_keys = {key for facts in summary.arms.values() for run in facts.runs.values() for key in run.stages}
+    kinds: dict[str, dict[str, float]] = {}
+    for key, stage in summary.stages.items():
+        if key not in arm_keys:
+            total = kinds.setdefault(stage.kind, {})
+            for axis, spent in stage.cost.items():
+                total[axis] = total.get(axis, 0.0) + spent
+    used = [
+        axis for axis, _ in AXES if any(costs[axis] for _, costs in arms) or any(k.get(axis) for k in kinds.values())
+    ]
+    if not used:
+        return []
+    rows = [(arm, *(cost_text(axis, costs[axis]) for axis in used)) for arm, costs in arms]
+    rows += [(f"evaluation: {kind}", *(cost_text(axis, kinds[kind].get(axis)) for axis in used)) for kind in kinds]
+    titles = {axis: "time" if axis == "seconds" else title for axis, title in AXES}
+    note = (
+        "Each arm's cost is per training seed and counts every stage its policy rests on in full, shared or not. "
+        "Evaluation is the sum over all arms and seeds. FLOPs are model FLOPs, counted from parameters and tokens."
+    )
+    table = Table(("arm", *(titles[axis] for axis in used)), "l" + "r" * len(used), tuple(rows))
+    return [Heading(2, "Cost"), table, Text(note), *shown(pictures, "cost", "quality_and_cost")]
+
+
+def responses_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return how each arm's responses look, with their lengths and the learning curves."""
+    lines = audit_arms(inputs.records, list(inputs.summary.arms))
+    blocks: list[Block] = []
+    if lines:
+        rows = tuple(
+            (
+                line.arm,
+                f"{line.responses:,}",
+                number(line.mean_tokens, 1),
+                percent(line.ended),
+                ", ".join(f"{count:,} {status}" for status, count in line.unscored.items()) or "0",
+            )  # fmt: skip
+            for line in lines
+        )
+        columns = ("arm", "responses", "mean tokens", "ended by itself", "values not there")
+        blocks += [Heading(2, "Responses"), Table(columns, "lrrrr", rows), *shown(pictures, "response_length")]
+    if "learning_curves" in pictures:
+        blocks += [Heading(2, "Training"), *shown(pictures, "learning_curves")]
+    return blocks
+
+
+def missing_section(inputs: Inputs) -> list[Block]:
+    """Return the cells of the crossing that have no rows, and why."""
+    heading = Heading(2, "What is missing")
+    lacking = [f"{cell.arm}, seed {cell.run}, task {cell.task}: {cell.reason}" for cell in inputs.summary.missing] + [
+        f"{item.a} against {item.b} on {sentences.measured(item)}: {counted(item.n_missing, 'value')} missing"
+        for item in inputs.contrasts
+        if item.n_missing
+    ]
+    if not lacking:
+        return [heading, Text("Nothing: every cell of the crossing of arms, seeds, tasks and prompts has its rows.")]
+    return [heading, Bullets(tuple(lacking))]

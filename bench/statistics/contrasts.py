@@ -1,0 +1,191 @@
+"""From the records table and the comparison to contrasts: every pair, task and metric, corrected by family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from bench.config.comparison import Comparison
+from bench.core.contrast import Contrast, VerdictOnPair
+from bench.core.errors import IncompleteRecords
+from bench.core.task import MetricInfo
+from bench.statistics.analysis import Analysis, Question, analyse
+from bench.statistics.corrections import adjusted
+from bench.statistics.table import WIN_RATE, Crossing, RecordIndex, Request, cells
+
+TASK = "task"
+# Bounds and null value of a preference; every other metric is a difference with null value 0 and no bounds.
+PREFERENCE_BOUNDS, PREFERENCE_NULL = (0.0, 1.0), 0.5
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One contrast to compute, with what the comparison and the metric say about it."""
+
+    request: Request
+    info: MetricInfo | None
+    is_control: bool
+
+    @property
+    def judge(self) -> str | None:
+        return None if self.request.source == TASK else self.request.source
+
+    @property
+    def family(self) -> str:
+        """Name the tests that are corrected together: one metric and judge, all tasks and pairs.
+
+        A control is a check of the instrument, not a hypothesis, so each stands in a family of its own.
+        """
+        name = f"{self.request.metric} ({self.judge})" if self.judge else self.request.metric
+        return f"{name}, control {self.request.a}/{self.request.b} on {self.request.task}" if self.is_control else name
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        if self.info is not None:
+            return self.info.higher_is_better
+        return True if self.request.metric == WIN_RATE else None
+
+
+def compute_contrasts(table: pa.Table, comparison: Comparison, metrics: Mapping[str, MetricInfo]) -> list[Contrast]:
+    """Return one contrast per pair, task, metric and source, in the comparison's order, corrected within families.
+
+    The win rate is tested against 0.5 for every judge with verdicts on the task, every other metric as a paired
+    difference against 0. Pairs that differ in ``replicate`` only are A/A controls: flagged and not in a family.
+    Equal inputs give equal contrasts. Raises IncompleteRecords, with every incomplete contrast in one message, unless
+    the comparison says ``missing: drop_prompts``; DataError for rows that contradict each other.
+    """
+    index = RecordIndex(table)
+    settings = comparison.statistics
+    done: list[tuple[_Plan, Crossing]] = []
+    problems: list[str] = _silent_metrics(index, comparison)
+    for plan in _plans(index, comparison, metrics):
+        try:
+            done.append((plan, cells(index, plan.request, settings.missing)))
+        except IncompleteRecords as error:
+            problems.append(str(error))
+    if problems and settings.missing == "refuse":
+        raise IncompleteRecords(
+            "\n  ".join(["The crossing of arms, runs and prompts is incomplete, so nothing is tested.", *problems])
+            + "\n  Run the comparison again to fill the gaps, or set statistics.missing to drop_prompts."
+        )
+    found = [_contrast(plan, crossing, comparison) for plan, crossing in done]
+    return _corrected(found, comparison)
+
+
+def _silent_metrics(index: RecordIndex, comparison: Comparison) -> list[str]:
+    """Return what the comparison asks for and no row answers; nothing when there is no pair to compare."""
+    problems: list[str] = []
+    if not comparison.evaluation.contrasts:
+        return problems
+    for task in comparison.evaluation.tasks:
+        present = index.metrics(task.NAME)
+        for metric in task.METRICS:
+            if metric.name not in present and metric.name != WIN_RATE:
+                problems.append(f"incomplete records: task {task.NAME} declares {metric.name}, but no row has it")
+    tasks = [task.NAME for task in comparison.evaluation.tasks]
+    if comparison.evaluation.judges and not any(index.sources(name, WIN_RATE) for name in tasks):
+        problems.append("incomplete records: the comparison names judges, but no row has a verdict")
+    return problems
+
+
+def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, MetricInfo]) -> Iterator[_Plan]:
+    """Yield the contrasts to compute: by pair, then task; the win rate first, then metrics in the mapping's order."""
+    place = {name: number for number, name in enumerate(metrics)}
+    runs = tuple(dict.fromkeys(comparison.given.seeds))
+    tasks = tuple(dict.fromkeys(task.NAME for task in comparison.evaluation.tasks))
+    for a, b in comparison.evaluation.contrasts:
+        control = comparison.repeats(a, b)
+        for task in tasks:
+            others = sorted(index.metrics(task), key=lambda name: (place.get(name, len(place)), name))
+            for metric in (WIN_RATE, *others):
+                for source in index.sources(task, metric):
+                    yield _Plan(Request(a, b, task, metric, source, runs), metrics.get(metric), control)
+
+
+def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contrast:
+    request, settings = plan.request, comparison.statistics
+    is_preference = request.metric == WIN_RATE
+    null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, None)
+    found = analyse(crossing, Question(null, bounds, settings.level, settings.resamples))
+    mean_a, mean_b = _means(crossing, found)
+    return Contrast(
+        a=request.a,
+        b=request.b,
+        task=request.task,
+        metric=request.metric,
+        judge=plan.judge,
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+        level=settings.level,
+        null_value=null,
+        p=found.p,
+        p_adjusted=None,
+        test=found.test,
+        standard_error=found.standard_error,
+        degrees_of_freedom=found.degrees_of_freedom,
+        smallest_detectable=found.smallest_detectable,
+        mean_a=mean_a,
+        mean_b=mean_b,
+        n_prompts=len(crossing.prompts),
+        n_runs=len(request.runs),
+        n_missing=crossing.dropped + crossing.undefined,
+        speaks_about="the training procedure" if len(request.runs) > 1 else "these trained models",
+        verdict="undecided",
+        family=plan.family,
+        higher_is_better=plan.higher_is_better,
+        is_control=plan.is_control,
+        per_run=found.per_run,
+        also=found.also,
+        components=found.components,
+        note="; ".join([*found.notes, *_notes(plan, crossing)]),
+    )
+
+
+def _means(crossing: Crossing, found: Analysis) -> tuple[float | None, float | None]:
+    if found.estimate is None:
+        return None, None
+    if crossing.a_values is None or crossing.b_values is None:
+        return found.estimate, 1 - found.estimate
+    return float(np.mean(crossing.a_values)), float(np.mean(crossing.b_values))
+
+
+def _notes(plan: _Plan, crossing: Crossing) -> list[str]:
+    notes: list[str] = []
+    if crossing.dropped:
+        notes.append(f"{crossing.dropped} incomplete prompts dropped")
+    if crossing.undefined:
+        notes.append(f"{crossing.undefined} prompts left out: the metric is undefined for some response to them")
+    if plan.higher_is_better is None:
+        notes.append("no direction")
+    return notes
+
+
+def _corrected(contrasts: Sequence[Contrast], comparison: Comparison) -> list[Contrast]:
+    """Return the contrasts with adjusted p-values and verdicts."""
+    families: dict[str, list[int]] = {}
+    for place, contrast in enumerate(contrasts):
+        if contrast.p is not None:
+            families.setdefault(contrast.family, []).append(place)
+    p_adjusted: dict[int, float] = {}
+    for members in families.values():
+        raw = [p for place in members if (p := contrasts[place].p) is not None]
+        p_adjusted.update(zip(members, adjusted(raw, comparison.statistics.correction), strict=True))
+    result: list[Contrast] = []
+    for place, contrast in enumerate(contrasts):
+        p = p_adjusted.get(place)
+        result.append(contrast.model_copy(update={"p_adjusted": p, "verdict": _verdict(contrast, p)}))
+    return result
+
+
+def _verdict(contrast: Contrast, p_adjusted: float | None) -> VerdictOnPair:
+    if p_adjusted is None or contrast.estimate is None or contrast.higher_is_better is None:
+        return "undecided"
+    # Rounded, because 1 - 0.95 is a hair above 0.05 in binary.
+    if p_adjusted >= round(1 - contrast.level, 12):
+        return "undecided"
+    a_is_higher = contrast.estimate > contrast.null_value
+    return "a better" if a_is_higher == contrast.higher_is_better else "b better"

@@ -1,0 +1,41 @@
+"""What two presentation orders of one judge say about each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from bench.statistics.confidence import FloatArray
+
+
+@dataclass(frozen=True)
+class OrderAgreement:
+    """``conservative`` is the win rate when a disagreement of the orders counts as a tie.
+
+    ``consistency`` is the share of pairs judged alike in both orders. ``position_p`` is the exact binomial p-value of
+    "among pairs whose winner flips with the order, the first position wins as often as the second"; None without any.
+    """
+
+    conservative: float
+    consistency: float
+    position_p: float | None
+
+
+def order_agreement(when_first: FloatArray, when_second: FloatArray) -> OrderAgreement:
+    """Return the agreement of preferences for a method shown first and shown second; arrays of one shape.
+
+    The rule for the conservative value is FastChat's (equal verdicts stand, unequal ones are a tie); a preference
+    between 0 and 1 is first rounded to win, tie or loss.
+    """
+    first, second = np.sign(when_first - 0.5), np.sign(when_second - 0.5)
+    same = first == second
+    flipped = first * second < 0
+    flips = int(flipped.sum())
+    favoured_first = int((flipped & (first > 0)).sum())
+    return OrderAgreement(
+        conservative=float(np.where(same, 0.5 + first / 2, 0.5).mean()),
+        consistency=float(same.mean()),
+        position_p=float(stats.binomtest(favoured_first, flips, 0.5).pvalue) if flips else None,
+    )

@@ -1,0 +1,77 @@
+"""Checkpoints within a stage: what a killed training needs to go on to the same weights."""
+
+from __future__ import annotations
+
+import os
+import time
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.core.meter import Meter
+
+FILE = "checkpoint.pt"
+
+
+@dataclass
+class State:
+    """Everything that changes while a model trains; random draws depend on (seed, step) and need no state."""
+
+    step: int
+    weights: dict[str, torch.Tensor]
+    optimiser: dict[str, Any]
+    log: list[dict[str, float]]
+    meter: Meter
+
+
+def write_checkpoint(state: State, folder: Path) -> None:
+    """Write the state so that a kill at any moment leaves either the old checkpoint or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / (FILE + ".partial")
+    with partial.open("wb") as file:
+        torch.save({**vars(state), "meter": asdict(state.meter)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / FILE)
+
+
+def read_checkpoint(folder: Path) -> State | None:
+    """Return the last state, or None when there is none that is whole: training then starts anew.
+
+    Only tensors, numbers and text are read (``weights_only``): a checkpoint cannot run code.
+    """
+    path = folder / FILE
+    if not zipfile.is_zipfile(path):  # missing, or cut off by a machine that went down: the directory stands last
+        return None
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    return State(**{**found, "meter": Meter(**found["meter"])})
+
+
+# A checkpoint every half minute loses little work; at most a twentieth of the time goes into writing them.
+SECONDS_BETWEEN = 30.0
+SHARE_OF_TIME = 1 / 20
+
+
+class Pace:
+    """When a checkpoint is due: after every ``steps`` steps, or by time when ``steps`` is None."""
+
+    def __init__(self, steps: int | None) -> None:
+        self._steps = steps
+        self._last = time.monotonic()
+        self._cost = 0.0
+
+    def due(self, step: int) -> bool:
+        """Tell whether a checkpoint should be written after ``step`` finished steps."""
+        if self._steps is not None:
+            return step % self._steps == 0
+        return time.monotonic() - self._last >= max(SECONDS_BETWEEN, self._cost / SHARE_OF_TIME)
+
+    def write(self, state: State, folder: Path) -> None:
+        """Write a checkpoint and note how long it took."""
+        begun = time.monotonic()
+        write_checkpoint(state, folder)
+        self._last = time.monotonic()
+        self._cost = self._last - begun

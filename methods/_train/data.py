@@ -1,0 +1,131 @@
+"""Rows to train on: read, checked and renamed, before anything knows of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.core.data import Data, DataSpec, Made
+from bench.core.errors import DataError, did_you_mean
+from bench.core.frozen import digest_of_file
+from bench.core.policy import Chat, Message
+from bench.core.rows import kind_of, read_rows
+from bench.core.stage import StageIO
+
+ROWS_FILE = "rows.jsonl"
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A prompt and the response to imitate. ``id`` is the row's own, or its number in the file, counted from 1."""
+
+    id: str
+    prompt: Chat
+    response: str
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A prompt and two responses, of which ``chosen`` was preferred."""
+
+    id: str
+    prompt: Chat
+    chosen: str
+    rejected: str
+
+
+def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
+    """Return the rows of ``data`` with columns ``prompt`` and ``response``, and ``id`` where they have one.
+
+    A prompt is a text (one user turn) or a list of ``{"role": ..., "content": ...}``. Raises DataError naming the
+    file, the row and the column for anything that cannot be used, and for a file whose bytes have changed.
+    """
+    rows = _rows(data, io)
+    return [Demonstration(row.id(), row.chat("prompt"), row.text("response")) for row in rows]
+
+
+def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
+    """Return the rows of ``data`` with columns ``prompt``, ``chosen`` and ``rejected``; see read_demonstrations."""
+    rows = _rows(data, io)
+    return [Preference(row.id(), row.chat("prompt"), row.text("chosen"), row.text("rejected")) for row in rows]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One raw row, with what an error message needs to say where it stands."""
+
+    where: str
+    number: int
+    values: Mapping[str, Any]
+    columns: Mapping[str, str]
+
+    def get(self, name: str) -> Any:
+        column = self.columns.get(name, name)
+        if column not in self.values:
+            renamed = f" (it stands for {name!r})" if column != name else ""
+            raise DataError(
+                f"{self.where}, row {self.number}: no column {column!r}{renamed}. {did_you_mean(column, self.values)} "
+                f"To rename one, write `columns: {{{name}: the file's name}}` beside the data's path."
+            )
+        return self.values[column]
+
+    def id(self) -> str:
+        value = self.values.get(self.columns.get("id", "id"))
+        return str(self.number) if value is None else str(value)
+
+    def text(self, name: str) -> str:
+        value = self.get(name)
+        if not isinstance(value, str):
+            raise DataError(f"{self.where}, row {self.number}: {name} is {kind_of(value)}, wanted a text")
+        return value
+
+    def chat(self, name: str) -> Chat:
+        value = self.get(name)
+        if isinstance(value, str):
+            return (Message(role="user", content=value),)
+        if not isinstance(value, list) or not value:
+            raise DataError(f"{self.where}, row {self.number}: {name} is {kind_of(value)}, wanted a text or chat turns")
+        try:
+            return tuple(Message.model_validate(turn) for turn in value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise DataError(
+                f"{self.where}, row {self.number}: {name} has a turn that cannot be used: {first['msg']}. "
+                'A turn is {"role": "user" | "assistant" | "system", "content": text}.'
+            ) from error
+
+
+def _rows(data: DataSpec, io: StageIO) -> list[_Row]:
+    if isinstance(data, Made):
+        path, columns = io.read(data.by) / ROWS_FILE, dict[str, str]()
+        where = f"the rows of {data.by.label()}"
+    else:
+        path, columns, where = Path(data.path), data.columns, data.path
+        _check_digest(data, path)
+    if not path.is_file():
+        raise DataError(f"{where}: no such file")
+    found: list[_Row] = []
+    for number, values in enumerate(read_rows(path, where), start=1):
+        if data.limit is not None and number > data.limit:
+            break
+        if not isinstance(values, Mapping):
+            raise DataError(f"{where}, row {number}: {kind_of(values)}, wanted named columns")
+        found.append(_Row(where, number, values, columns))
+    if not found:
+        raise DataError(f"{where}: no rows")
+    return found
+
+
+def _check_digest(data: Data, path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"{data.path}: no such file")
+    found = digest_of_file(path)
+    if found != data.digest:
+        raise DataError(
+            f"{data.path}: its bytes have changed since the comparison was planned (sha256 {found[:12]}..., "
+            f"wanted {data.digest[:12]}...). Plan again to use the new content, or restore the old file."
+        )

@@ -1,0 +1,306 @@
+"""The one training loop: equal treatment of all methods is what a comparison rests on.
+
+Data order, splitting, masking, normalisation, schedule, clipping, budget and metering are the same for every method;
+a method brings its loss. Dropout of the base model is off (as in the PPO reference implementations; log-probabilities
+of policy and reference then agree at the start); dropout of a LoRA adapter is on when its setting is above 0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.core.errors import StageError
+from bench.core.meter import Meter
+from bench.core.method import Budget
+from bench.core.stage import StageIO
+from methods._train.checkpoint import Pace, State, read_checkpoint
+from methods._train.order import Costs, micro_batches, plan_of
+from methods._train.settings import Optimisation
+
+E = TypeVar("E")
+LOG_FILE = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class LossSum:
+    """The loss of one forward pass, summed and not averaged.
+
+    ``total`` is the sum of the loss over what the method counts (response tokens for SFT, pairs for DPO), with its
+    graph, shape (). ``weight`` is how many that are. ``metrics`` are sums over the same things. The loop divides all
+    of them by the weight of the whole optimiser batch, so that splitting a batch changes nothing.
+    """
+
+    total: Tensor
+    weight: float
+    metrics: Mapping[str, Tensor | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training(Generic[E]):
+    """What is trained on what.
+
+    ``model``: its parameters with ``requires_grad`` are trained, in place. ``examples``: anything ``loss_of``
+    understands. ``tokens[i]``: the tokens of example i that go forward and backward (prompt and responses, no
+    padding): the measure of metering and of the budget. ``read[i]``: further tokens of it that only go forward.
+    ``padded[i]``: the tokens it takes up in a forward pass, where that is more than ``tokens[i]``. ``loss_of`` gets
+    the examples of one forward pass. ``before_step`` gets all forward passes of an optimiser batch, without gradient,
+    before the first of them: for a loss that needs a statistic of the whole batch. ``checkpoint_steps``: a checkpoint
+    after so many steps; None: by time.
+    """
+
+    model: nn.Module
+    examples: Sequence[E]
+    tokens: Sequence[int]
+    loss_of: Callable[[Sequence[E]], LossSum]
+    read: Sequence[int] | None = None
+    padded: Sequence[int] | None = None
+    before_step: Callable[[Sequence[Sequence[E]]], None] | None = None
+    checkpoint_steps: int | None = None
+
+
+def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budget: Budget | None, seed: int) -> None:
+    """Train ``training.model`` in place, and write one log row per step to ``io.out / "log.jsonl"``.
+
+    Usable for any loss over any examples. Causal language modelling on packed sequences, for instance::
+
+        def loss_of(batch):                                  # batch: a sequence of 1-D LongTensors of one length
+            ids = torch.stack(list(batch))
+            logits = model(ids).logits[:, :-1].float()
+            total = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
+            return LossSum(total, weight=ids[:, 1:].numel())
+
+        training = Training(model, rows, [len(row) for row in rows], loss_of)
+        fit(training, Optimisation(lr=5e-3, epochs=1, batch_size=8), io, budget=None, seed=0)
+
+    The caller saves the model. Weights are float32 while they train; a bfloat16 model computes in bfloat16 by
+    autocast. A run that was killed goes on from its last checkpoint in ``io.scratch`` to the same weights, bit for
+    bit, unless its budget is in seconds. Seeds decide the order of the examples and the noise of adapter dropout.
+
+    Raises StageError for a loss or gradient that is not finite (nothing is saved), no examples, a model of which
+    nothing can be trained, a float16 model, a budget below one example, and several processes.
+    """
+    _check(training)
+    run = _Run(training, optimisation, io, budget, seed)
+    run.resume()
+    with _only_adapter_dropout(training.model):
+        run.train()
+    run.restore_precision()
+    lines = [json.dumps(row, allow_nan=False) for row in run.state.log]
+    (io.out / LOG_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _check(training: Training[E]) -> None:
+    if not training.examples:
+        raise StageError("there is nothing to train on: the data have no rows")
+    trained = [parameter for parameter in training.model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise StageError("the model has no parameter that requires a gradient")
+    if any(parameter.dtype == torch.float16 for parameter in training.model.parameters()):
+        raise StageError("float16 cannot be trained without loss scaling. Set the base's dtype to bfloat16 or float32.")
+
+
+class _Run(Generic[E]):
+    """One training under way."""
+
+    def __init__(
+        self, training: Training[E], optimisation: Optimisation, io: StageIO, budget: Budget | None, seed: int
+    ) -> None:
+        self.training, self.optimisation, self.io, self.budget, self.seed = training, optimisation, io, budget, seed
+        model = training.model
+        read = training.read if training.read is not None else [0] * len(training.examples)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.costs = Costs(training.tokens, read, parameters)
+        self.batches = plan_of(optimisation, self.costs, budget, seed)
+        self.accelerator = _accelerator(io.device)
+        self.reduced = any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
+        self.dtypes = {name: part.dtype for name, part in model.named_parameters() if part.requires_grad}
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        self.trained = {name: part for name, part in model.named_parameters() if part.requires_grad}
+        self.optimiser = self.accelerator.prepare(_adamw(model, optimisation))
+        self.state = State(step=0, weights={}, optimiser={}, log=[], meter=Meter())
+        self.started = time.monotonic()
+
+    def resume(self) -> None:
+        """Take up the state of a killed run, if it left one."""
+        found = read_checkpoint(self.io.scratch)
+        if found is None:
+            return
+        with torch.no_grad():
+            for name, values in found.weights.items():
+                self.trained[name].copy_(values)
+        self.optimiser.load_state_dict(found.optimiser)
+        self.state = found
+        self.started -= found.meter.seconds
+        self.io.meter = self.io.meter + found.meter
+
+    def train(self) -> None:
+        """Take every step that is left, with checkpoints on the way."""
+        pace = Pace(self.training.checkpoint_steps)
+        while self.state.step < len(self.batches) and not self._time_is_up():
+            self.state.log.append(self._step(self.state.step))
+            self.state.step += 1
+            if pace.due(self.state.step):
+                pace.write(self._snapshot(), self.io.scratch)
+            self.io.progress(self.state.step, len(self.batches), "step")
+
+    def restore_precision(self) -> None:
+        """Give every weight the type it was loaded with."""
+        for name, parameter in self.trained.items():
+            parameter.data = parameter.data.to(self.dtypes[name])
+
+    def _time_is_up(self) -> bool:
+        if self.budget is None or self.budget.axis != "seconds" or self.state.step == 0:
+            return False
+        return time.monotonic() - self.started >= self.budget.value
+
+    def _step(self, step: int) -> dict[str, float]:
+        """Take one optimiser step and return its log row."""
+        batch, examples = self.batches[step], self.training.examples
+        rate = self.optimisation.rate_at(step, len(self.batches))
+        lengths = self.training.tokens if self.training.padded is None else self.training.padded
+        split = micro_batches(batch, lengths, self.optimisation.micro_tokens)
+        passes = [[examples[index] for index in part] for part in split]
+        if self.training.before_step is not None:
+            with torch.no_grad(), self._precision():
+                self.training.before_step(passes)
+        sums = _Sums()
+        for number, part in enumerate(passes):
+            with _noise(self.io.device, [self.seed, step, number]), self._precision():
+                loss = self.training.loss_of(part)
+            self.accelerator.backward(loss.total)
+            sums.add(loss)
+        row = {"step": step, **sums.means(), "lr": rate, "grad_norm": self._descend(rate, sums.weight)}
+        wrong = [name for name in ("loss", "grad_norm") if not math.isfinite(row[name])]
+        if wrong:
+            raise StageError(
+                f"step {step} of {len(self.batches)}: {wrong[0]} is {row[wrong[0]]}, so training has diverged and "
+                "nothing is kept. Lower lr, lengthen warmup, or lower max_grad_norm."
+            )
+        self._meter(batch)
+        return row
+
+    def _precision(self) -> torch.autocast:
+        # torch's own autocast: accelerate keeps one precision per process, and a worker runs stages of any.
+        return torch.autocast(torch.device(self.io.device).type, torch.bfloat16, enabled=self.reduced)
+
+    def _descend(self, rate: float, weight: float) -> float:
+        """Average the summed gradients, clip them, move the weights; return the norm before clipping."""
+        parameters = list(self.trained.values())
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(weight)
+        limit = self.optimisation.max_grad_norm
+        norm = self.accelerator.clip_grad_norm_(parameters, math.inf if limit is None else limit)
+        if math.isfinite(float(norm)):
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def _meter(self, batch: np.ndarray) -> None:
+        for meter in (self.io.meter, self.state.meter):
+            meter.examples += len(batch)
+            meter.trained_tokens += sum(self.costs.trained[index] for index in batch)
+            meter.read_tokens += sum(self.costs.read[index] for index in batch)
+            meter.flops += sum(self.costs.flops(index) for index in batch)
+
+    def _snapshot(self) -> State:
+        weights = {name: parameter.detach() for name, parameter in self.trained.items()}
+        self.state.meter.seconds = time.monotonic() - self.started
+        return State(self.state.step, weights, self.optimiser.state_dict(), self.state.log, self.state.meter)
+
+
+class _Sums:
+    """Sums over the forward passes of one optimiser batch."""
+
+    def __init__(self) -> None:
+        self.weight = 0.0
+        self._sums: dict[str, Tensor | float] = {}
+
+    def add(self, loss: LossSum) -> None:
+        self.weight += loss.weight
+        for name, value in {"loss": loss.total, **loss.metrics}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + (value.detach() if isinstance(value, Tensor) else value)
+
+    def means(self) -> dict[str, float]:
+        """Return every sum over the weight; raises StageError when there was nothing to average."""
+        if self.weight <= 0:
+            raise StageError("an optimiser batch has nothing to learn from: its responses are empty")
+        return {name: float(value) / self.weight for name, value in self._sums.items()}
+
+
+def _accelerator(device: str) -> Any:
+    """Return accelerate's Accelerator for one process; the model stays where its policy was loaded."""
+    from accelerate import Accelerator  # here: it takes seconds to import
+
+    accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no", device_placement=False)
+    if accelerator.num_processes != 1:
+        raise StageError(
+            f"a stage trains in one process, and this one was launched with {accelerator.num_processes}. "
+            "Start `bench run` directly: it puts independent stages on separate devices by itself."
+        )
+    return accelerator
+
+
+def _adamw(model: nn.Module, optimisation: Optimisation) -> torch.optim.AdamW:
+    """Return AdamW in two groups: matrices with weight decay; biases, norms and embeddings without."""
+    tables = {
+        id(part) for module in model.modules() if isinstance(module, nn.Embedding) for part in module.parameters()
+    }
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in trained if parameter.ndim >= 2 and id(parameter) not in tables]
+    kept = {id(parameter) for parameter in decayed}
+    rest = [parameter for parameter in trained if id(parameter) not in kept]
+    groups = [
+        {"params": decayed, "weight_decay": optimisation.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=optimisation.lr,
+        betas=optimisation.betas,
+        eps=optimisation.eps,
+    )
+
+
+@contextmanager
+def _only_adapter_dropout(model: nn.Module) -> Iterator[None]:
+    """Keep the model in evaluation mode, except for the dropout of a LoRA adapter; evaluation mode afterwards."""
+    model.eval()
+    for name, module in model.named_modules():
+        if "lora_dropout" in name:
+            module.train()
+    try:
+        yield
+    finally:
+        model.eval()
+
+
+@contextmanager
+def _noise(device: str, seed: Sequence[int]) -> Iterator[None]:
+    """Give dropout the noise of this seed, and leave the generators of the process as they were.
+
+    Dropout draws from the global generators and takes no other, so they are seeded inside a fork.
+    """
+    value = int(np.random.SeedSequence(list(seed)).generate_state(1, np.uint64)[0] >> 1)
+    place = torch.device(device)
+    devices = [place] if place.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(value)
+        if devices:
+            with torch.cuda.device(place):
+                torch.cuda.manual_seed(value)
+        yield

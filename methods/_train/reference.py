@@ -1,0 +1,103 @@
+"""A frozen reference's log-probabilities: computed once, read by many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from bench.core.errors import DataError, StageError
+from bench.core.stage import StageIO
+from bench.policy.hf import HFPolicy
+from bench.policy.load import load_policy
+from bench.policy.logprobs import response_logprobs
+from methods._train.data import Preference, read_preferences
+from methods._train.logprobs import PairLogprobs
+from methods._train.order import READ_FLOPS, micro_batches
+from methods._train.stages import ReferenceLogprobs
+from methods._train.tuning import Example, examples_of
+
+FILE = "logprobs.safetensors"
+# Tokens of one forward pass, padding included; chosen on a two-core machine, changes results by rounding only.
+TOKENS_AT_ONCE = 8192
+
+
+def write_reference(stage: ReferenceLogprobs, io: StageIO) -> None:
+    """Score the responses of every row, and write them to ``io.out``."""
+    rows = read_preferences(stage.data, io)
+    policy = load_policy(stage.policy, io)
+    if stage.responses == "pairs":
+        examples = pair_examples(policy, rows, stage.max_length)
+    else:
+        examples = mismatched_examples(policy, rows, stage.max_length)
+    save_file(scored(policy, examples, io), io.out / FILE)
+
+
+@torch.inference_mode()
+def scored(policy: HFPolicy, examples: Sequence[Example], io: StageIO) -> dict[str, torch.Tensor]:
+    """Return ``logprob`` (float32 sums in nats) and ``tokens`` (int64), both of shape (rows, responses per row)."""
+    wide = len(examples[0].group.responses)
+    sums = torch.zeros(len(examples), wide)
+    counts = torch.zeros(len(examples), wide, dtype=torch.int64)
+    parameters = sum(parameter.numel() for parameter in policy.model.parameters())
+    passes = micro_batches(np.arange(len(examples)), [example.padded() for example in examples], TOKENS_AT_ONCE)
+    done = 0
+    for rows in passes:
+        found = response_logprobs(policy.model, [examples[row].group for row in rows], pad_id=policy.pad_id)
+        sums[rows] = found.sum().view(-1, wide).cpu()
+        counts[rows] = found.mask.sum(-1).view(-1, wide).cpu()
+        tokens = sum(examples[row].tokens() for row in rows)
+        io.meter.read_tokens += tokens
+        io.meter.flops += READ_FLOPS * parameters * tokens
+        done += len(rows)
+        io.progress(done, len(examples), "row")
+    if not bool(torch.isfinite(sums).all()):
+        raise StageError("the reference gives a response a log-probability that is not finite. Check its weights.")
+    return {"logprob": sums, "tokens": counts}
+
+
+def pair_examples(policy: HFPolicy, rows: Sequence[Preference], max_length: int) -> list[Example]:
+    """Return one example per pair, its responses in the order chosen, rejected."""
+    return examples_of(policy, [(row.prompt, [row.chosen, row.rejected]) for row in rows], max_length)
+
+
+def mismatched_examples(policy: HFPolicy, rows: Sequence[Preference], max_length: int) -> list[Example]:
+    """Return each row's prompt with a response to another prompt, taken from the next row that has one.
+
+    Rows of even number borrow a chosen response and the others a rejected one, so that both kinds count alike.
+    Raises DataError when all rows have the same prompt.
+    """
+    borrowed = [(row.prompt, [_borrowed(rows, number)]) for number, row in enumerate(rows)]
+    return examples_of(policy, borrowed, max_length)
+
+
+def _borrowed(rows: Sequence[Preference], number: int) -> str:
+    for step in range(1, len(rows)):
+        other = rows[(number + step) % len(rows)]
+        if other.prompt != rows[number].prompt:
+            return other.chosen if number % 2 == 0 else other.rejected
+    raise DataError("all rows have the same prompt, so no response belongs to another one. KTO needs at least two.")
+
+
+def read_pairs(stage: ReferenceLogprobs, io: StageIO, rows: int, device: torch.device) -> PairLogprobs:
+    """Return the reference's log-probabilities of the pairs. Raises StageError when they are of other data."""
+    found = _read(stage, io, rows, device)
+    sums, tokens = found["logprob"], found["tokens"]
+    return PairLogprobs(sums[:, 0], sums[:, 1], tokens[:, 0], tokens[:, 1])
+
+
+def read_mismatched(stage: ReferenceLogprobs, io: StageIO, rows: int, device: torch.device) -> torch.Tensor:
+    """Return the reference's log-probabilities of the mismatched responses. Shape: (rows,)."""
+    return _read(stage, io, rows, device)["logprob"][:, 0]
+
+
+def _read(stage: ReferenceLogprobs, io: StageIO, rows: int, device: torch.device) -> dict[str, torch.Tensor]:
+    found = load_file(io.read(stage) / FILE)
+    if len(found["logprob"]) != rows:
+        raise StageError(
+            f"{stage.label()} scored {len(found['logprob'])} rows, but the data have {rows}. "
+            "The reference must be computed on the data that is trained on."
+        )
+    return {name: values.to(device) for name, values in found.items()}

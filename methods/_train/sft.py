@@ -1,0 +1,32 @@
+"""The body of supervised fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.core.stage import StageIO
+from bench.policy.hf import HFPolicy
+from bench.policy.logprobs import response_logprobs
+from methods._train.data import read_demonstrations
+from methods._train.loop import LossSum
+from methods._train.stages import TrainSFT
+from methods._train.tuning import Example, examples_of, loaded, train, training_of
+
+
+def train_sft(stage: TrainSFT, io: StageIO) -> None:
+    """Train ``stage.init`` on the demonstrations, and write the policy."""
+    rows = read_demonstrations(stage.data, io)
+    policy = loaded(stage, io)
+    examples = examples_of(policy, [(row.prompt, [row.response]) for row in rows], stage.max_length)
+    train(stage, io, policy, training_of(policy, examples, lambda batch: sft_loss(policy, batch)))
+
+
+def sft_loss(policy: HFPolicy, batch: Sequence[Example]) -> LossSum:
+    """Return -sum log pi(y_t | x, y_<t) over the response tokens of a batch, weighted by their number.
+
+    The loop divides by the tokens of the whole optimiser batch, so a short response is not over-weighted by falling
+    into a small forward pass.
+    """
+    values = response_logprobs(policy.model, [example.group for example in batch], pad_id=policy.pad_id).values
+    tokens = sum(len(response) for example in batch for response in example.group.responses)
+    return LossSum(total=-values.sum(), weight=tokens)

@@ -1,0 +1,69 @@
+"""What every fine-tuning stage does around its loss: load, tokenise, fit, save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.core.policy import Chat
+from bench.core.stage import StageIO
+from bench.policy.chat import fit_group_to_length, response_ids
+from bench.policy.hf import HFPolicy
+from bench.policy.load import load_trainable, save_adapter, save_weights
+from bench.policy.logprobs import Group
+from methods._train.loop import LossSum, Training, fit
+from methods._train.stages import FineTuning
+
+POLICY_FOLDER = "policy"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt with its responses as tokens, and the number of its row in the data, counted from 0."""
+
+    row: int
+    group: Group
+
+    def tokens(self) -> int:
+        """Return the tokens that are scored or stand before them; each response counts with its prompt."""
+        return sum(len(self.group.prompt) + len(response) for response in self.group.responses)
+
+    def padded(self) -> int:
+        """Return the tokens it takes up in a batch, its prompt computed once for all its responses."""
+        return self.group.shared_length()
+
+
+def loaded(stage: FineTuning, io: StageIO) -> HFPolicy:
+    """Return the policy to train: ``stage.init`` with a new adapter, or all of its weights."""
+    return load_trainable(stage.init, io, lora=stage.lora, seed=stage.seed)
+
+
+def examples_of(policy: HFPolicy, rows: Iterable[tuple[Chat, Sequence[str]]], max_length: int) -> list[Example]:
+    """Return prompts with their responses as tokens, cut to ``max_length`` and to what the model can read."""
+    context = policy.context
+    longest = max_length if context is None else min(max_length, context)
+    examples = []
+    for number, (chat, responses) in enumerate(rows):
+        ids = [response_ids(policy.tokenizer, response) for response in responses]
+        examples.append(Example(number, Group(*fit_group_to_length(policy.prompt(chat), ids, longest))))
+    return examples
+
+
+def training_of(
+    policy: HFPolicy, examples: Sequence[Example], loss_of: Callable[[Sequence[Example]], LossSum]
+) -> Training[Example]:
+    """Return the training of a policy on examples, with their lengths."""
+    return Training(
+        policy.model,
+        examples,
+        tokens=[example.tokens() for example in examples],
+        padded=[example.padded() for example in examples],
+        loss_of=loss_of,
+    )
+
+
+def train(stage: FineTuning, io: StageIO, policy: HFPolicy, training: Training[Example]) -> None:
+    """Run a training as the stage says, and write the policy to ``io.out / "policy"``."""
+    fit(training, stage.optimisation, io, budget=stage.budget, seed=stage.seed)
+    save = save_weights if stage.lora is None else save_adapter
+    save(policy, io.out / POLICY_FOLDER)

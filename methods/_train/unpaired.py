@@ -1,0 +1,59 @@
+"""The body of KTO: pairs taken apart, and a batch's estimate of the divergence from the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bench.core.stage import StageIO
+from bench.policy.logprobs import response_logprobs
+from methods._train.data import read_preferences
+from methods._train.logprobs import PairLogprobs
+from methods._train.loop import LossSum
+from methods._train.pairs import pair_logprobs, with_reference
+from methods._train.reference import mismatched_examples, pair_examples, read_mismatched, read_pairs
+from methods._train.stages import FineTuning, ReferenceLogprobs
+from methods._train.tuning import Example, loaded, train, training_of
+
+
+def train_unpaired(
+    stage: FineTuning,
+    io: StageIO,
+    reference: ReferenceLogprobs,
+    mismatched: ReferenceLogprobs,
+    loss: Callable[[PairLogprobs, PairLogprobs, Tensor], Tensor],
+) -> None:
+    """Train ``stage.init`` by ``loss(policy, reference, z)``, shape (pairs,), averaged over the pairs of a batch.
+
+    z, shape (), is the mean log-ratio of the mismatched responses over the whole optimiser batch, at least 0.
+    """
+    rows = read_preferences(stage.data, io)
+    policy = loaded(stage, io)
+    examples = pair_examples(policy, rows, stage.max_length)
+    others = mismatched_examples(policy, rows, stage.max_length)
+    frozen = read_pairs(reference, io, len(rows), policy.device)
+    frozen_others = read_mismatched(mismatched, io, len(rows), policy.device)
+    z = torch.zeros((), device=policy.device)
+
+    def estimate(passes: Sequence[Sequence[Example]]) -> None:
+        total = torch.zeros((), device=policy.device)
+        for batch in passes:
+            numbers = [example.row for example in batch]
+            found = response_logprobs(
+                policy.model, [others[number].group for number in numbers], pad_id=policy.pad_id
+            ).sum()
+            total += (found - frozen_others[numbers]).sum()
+        z.copy_((total / sum(len(batch) for batch in passes)).clamp_min(0))
+
+    def loss_of(batch: Sequence[Example]) -> LossSum:
+        found = pair_logprobs(policy, batch)
+        against = frozen.at(torch.tensor([example.row for example in batch], device=policy.device))
+        metrics = {**with_reference(found, against), "divergence": z * len(batch)}
+        return LossSum(loss(found, against, z).sum(), len(batch), metrics)
+
+    training = training_of(policy, examples, loss_of)
+    read = [example.tokens() for example in others]
+    train(stage, io, policy, replace(training, before_step=estimate, read=read))

@@ -1,0 +1,94 @@
+"""KTO: Kahneman-Tversky optimisation, from responses that are good or bad each on its own.
+
+Ethayarajh et al. 2024, arXiv:2402.01306, equation 8. With r = log pi(y|x) - log pi_ref(y|x)::
+
+    v = desirable_weight   * sigmoid(beta * (r - z))   for a desirable response
+    v = undesirable_weight * sigmoid(beta * (z - r))   for an undesirable one
+    L = weight of the response - v
+    z = max(0, mean over the batch of log pi(y'|x) - log pi_ref(y'|x)),  y' a response to another prompt
+
+z estimates KL(pi || pi_ref) and has no gradient. Pairs are taken apart: the chosen response is desirable and the
+rejected one undesirable, so a batch of n pairs holds 2 n responses, half of each kind.
+
+Known differences. y' is the response of the next row with another prompt, in the order of the data, chosen and
+rejected in turn, so that the reference can be scored once; the authors' code and TRL shift by one within a batch.
+z is the mean over the whole optimiser batch however it is split (theirs: of a micro-batch, averaged over devices).
+Both responses of a pair stand in the same batch; in the authors' code they are shuffled apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import PositiveFloat
+
+from bench.core.method import Given, Method
+from bench.core.policy import PolicySpec, Tuned
+from bench.core.stage import StageIO
+from methods import shared
+from methods._train.settings import Optimisation, PreferenceOptimisation
+from methods._train.stages import FineTuning, ReferenceLogprobs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from methods._train.logprobs import PairLogprobs
+
+
+def kto_losses(policy: PairLogprobs, reference: PairLogprobs, z: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """Return the losses of the desirable and the undesirable responses at weight 1 (equation 8). Shapes: (pairs,)."""
+    desirable = 1 - (beta * (policy.chosen - reference.chosen - z)).sigmoid()
+    undesirable = 1 - (beta * (z - (policy.rejected - reference.rejected))).sigmoid()
+    return desirable, undesirable
+
+
+class TrainKTO(FineTuning):
+    """KTO training."""
+
+    KIND: ClassVar[str] = "train/kto"
+    VERSION: ClassVar[int] = 1
+
+    reference: ReferenceLogprobs
+    mismatched: ReferenceLogprobs
+    beta: PositiveFloat
+    desirable_weight: PositiveFloat
+    undesirable_weight: PositiveFloat
+
+    def run(self, io: StageIO) -> None:
+        """Train, and write the policy."""
+        from methods._train.unpaired import train_unpaired
+
+        def loss(policy: PairLogprobs, reference: PairLogprobs, z: Tensor) -> Tensor:
+            desirable, undesirable = kto_losses(policy, reference, z, self.beta)
+            return (self.desirable_weight * desirable + self.undesirable_weight * undesirable) / 2
+
+        train_unpaired(self, io, self.reference, self.mismatched, loss)
+
+
+class KTO(PreferenceOptimisation, Method):
+    """Kahneman-Tversky optimisation (arXiv:2402.01306): responses are desirable or not, each on its own.
+
+    ``beta`` as for dpo. ``desirable_weight`` and ``undesirable_weight`` (lambda in the paper, 1 for balanced data)
+    weigh gains and losses. ``start``: the settings of the supervised fine-tuning before it.
+    """
+
+    NEEDS: ClassVar[frozenset[str]] = frozenset({"preferences"})
+
+    beta: PositiveFloat = 0.1
+    desirable_weight: PositiveFloat = 1.0
+    undesirable_weight: PositiveFloat = 1.0
+    start: Optimisation = Optimisation()
+
+    def policy(self, given: Given) -> PolicySpec:
+        """Return the supervised start, tuned on the preferences taken apart."""
+        start = shared.sft(given, self.start)
+        data = shared.preferences(given)
+        stage = TrainKTO(
+            **shared.fine_tuning(given, start, data, self),
+            reference=shared.reference(given, start),
+            mismatched=ReferenceLogprobs(policy=start, data=data, max_length=given.max_length, responses="mismatched"),
+            beta=self.beta,
+            desirable_weight=self.desirable_weight,
+            undesirable_weight=self.undesirable_weight,
+        )
+        return Tuned(base=start, by=stage)

@@ -1,0 +1,171 @@
+"""The stages of the world: pretraining a base model, and writing demonstrations, prompts and preferences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from bench.core.frozen import Frozen
+from bench.core.policy import Decoding, PolicySpec
+from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import user
+from methods._train.settings import Optimisation
+from tasks._atlas import WORLD_VERSION
+from tasks._atlas.annotator import Annotator
+from tasks._atlas.draws import Draws
+from tasks._atlas.gold import utility
+from tasks._atlas.grammar import read, words_in
+from tasks._atlas.questions import Question, training_question
+from tasks._atlas.writing import demonstration
+
+if TYPE_CHECKING:
+    from bench.policy.hf import HFPolicy
+
+ROWS_FILE = "rows.jsonl"
+SAMPLED_AT_ONCE = 256
+"""Prompts answered together while sampling pairs; changes no pair."""
+
+
+class Shape(Frozen):
+    """The size of a Llama: width of the residual stream, layers, attention heads, width of the feed-forward part."""
+
+    width: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+    inner: PositiveInt
+
+
+class PretrainAtlas(Stage):
+    """A base model of the world, trained from random weights on generated documents.
+
+    ``steps`` optimiser steps of ``optimisation.batch_size`` rows of ``row_tokens`` tokens; documents are packed into
+    rows, and attention does not cross from one document into another. ``seed`` decides initial weights, documents and
+    their order. The payload is ``policy/`` (weights, configuration, tokenizer) and ``log.jsonl``.
+    """
+
+    KIND: ClassVar[str] = "atlas/pretrain"
+    VERSION: ClassVar[int] = WORLD_VERSION
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    world_seed: int
+    shape: Shape
+    steps: PositiveInt
+    row_tokens: Annotated[int, Field(ge=16)] = 128
+    initial_deviation: PositiveFloat = 0.04
+    optimisation: Optimisation
+    seed: int = 0
+
+    def run(self, io: StageIO) -> None:
+        """Train, and write the policy."""
+        from tasks._atlas.pretraining import pretrain
+
+        pretrain(self, io)
+
+
+class AtlasDemonstrations(Stage):
+    """Questions of the train split, answered by demonstrators: ``rows.jsonl`` of id, prompt, response, kind."""
+
+    KIND: ClassVar[str] = "atlas/demonstrations"
+    VERSION: ClassVar[int] = WORLD_VERSION
+
+    world_seed: int
+    rows: PositiveInt
+
+    def run(self, io: StageIO) -> None:
+        """Write the demonstrations."""
+        draws = Draws("atlas", self.world_seed, "demonstrations")
+        rows = []
+        for number in range(self.rows):
+            question = training_question(self.world_seed, draws)
+            response = demonstration(self.world_seed, question, draws)
+            rows.append({**_head("demonstration", number, question), "response": response})
+        _write(rows, io)
+
+
+class AtlasPrompts(Stage):
+    """Questions of the train split without answers: ``rows.jsonl`` of id, prompt, kind."""
+
+    KIND: ClassVar[str] = "atlas/prompts"
+    VERSION: ClassVar[int] = WORLD_VERSION
+
+    world_seed: int
+    rows: PositiveInt
+
+    def run(self, io: StageIO) -> None:
+        """Write the prompts."""
+        draws = Draws("atlas", self.world_seed, "train prompts")
+        _write((_head("prompt", row, training_question(self.world_seed, draws)) for row in range(self.rows)), io)
+
+
+class AtlasPreferences(Stage):
+    """Pairs of sampled responses, labelled by the simulated annotator.
+
+    ``sampler`` answers each question of the train split twice; a pair that the annotator cannot tell apart is dropped
+    and another question is asked, until there are ``rows`` pairs. ``rows.jsonl`` has id, prompt, chosen, rejected,
+    kind, and the gold utilities ``chosen_gold`` and ``rejected_gold``, which no method reads.
+    """
+
+    KIND: ClassVar[str] = "atlas/preferences"
+    VERSION: ClassVar[int] = WORLD_VERSION
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    world_seed: int
+    sampler: PolicySpec
+    annotator: Annotator
+    decoding: Decoding
+    rows: PositiveInt
+
+    def run(self, io: StageIO) -> None:
+        """Sample and label the pairs."""
+        from bench.policy.load import load_policy
+
+        policy = load_policy(self.sampler, io)
+        draws = Draws("atlas", self.world_seed, "preferences")
+        labels = Draws("atlas", self.world_seed, "labels")
+        pairs: list[dict[str, Any]] = []
+        while len(pairs) < self.rows:
+            questions = [training_question(self.world_seed, draws) for _ in range(SAMPLED_AT_ONCE)]
+            for question, responses in zip(questions, self._sampled(policy, questions, draws, io), strict=True):
+                labelled = labelled_pair(question, responses, self.annotator, labels)
+                if labelled is not None and len(pairs) < self.rows:
+                    pairs.append({**_head("preference", len(pairs), question), **labelled})
+                    io.meter.labels += 1
+            io.progress(len(pairs), self.rows, "pair")
+        _write(pairs, io)
+
+    def _sampled(self, policy: HFPolicy, questions: list[Question], draws: Draws, io: StageIO) -> list[tuple[str, str]]:
+        """Return two responses to each question."""
+        chats = [user(question.text) for question in questions for _ in range(2)]
+        seeds = [draws.below(2**53) for _ in chats]
+        texts = [one.text for one in policy.generate(chats, self.decoding, seeds=seeds, io=io)]
+        return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def labelled_pair(
+    question: Question, responses: tuple[str, str], annotator: Annotator, draws: Draws
+) -> dict[str, Any] | None:
+    """Return the responses as chosen and rejected with their gold utilities, None when they are worth the same."""
+    prompt = question.prompt()
+    gold = [utility(prompt.kind, prompt.facts, read(response)) for response in responses]
+    seen = [annotator.perceived(value, words_in(text)) for value, text in zip(gold, responses, strict=True)]
+    if seen[0] == seen[1]:
+        return None
+    best = 0 if annotator.choose_first(seen[0] - seen[1], draws) else 1
+    return {
+        "chosen": responses[best],
+        "rejected": responses[1 - best],
+        "chosen_gold": round(gold[best], 6),
+        "rejected_gold": round(gold[1 - best], 6),
+    }
+
+
+def _head(word: str, number: int, question: Question) -> dict[str, str]:
+    return {"id": f"{word}-{number:05d}", "prompt": question.text, "kind": question.kind}
+
+
+def _write(rows: Iterable[Mapping[str, Any]], io: StageIO) -> None:
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (io.out / ROWS_FILE).write_text(text, encoding="utf-8")

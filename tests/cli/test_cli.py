@@ -1,0 +1,240 @@
+"""The command line on a whole tiny comparison: every command, its exit status, and no torch where none is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from bench.cli import main
+from tests.whole import COMPARISON, write_whole
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("cli")  # one worker, so that the comparison is run once
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def bench(*arguments: str | Path) -> Done:
+    """Run a command in this process, as a shell would."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "140")
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def bench_process(*arguments: str | Path) -> Done:
+    """Run a command in a process of its own."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "140", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "bench.cli", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=env, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison that has been run."""
+    folder = write_whole(tmp_path_factory.mktemp("whole"))
+    done = bench_process("run", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report:" in done.stdout
+    assert "dpo vs sft" in done.stdout
+    assert "tokens/s" in done.stdout or "48/48" in done.stdout
+    return folder
+
+
+def test_run_writes_everything_and_a_second_run_finds_it(ran: Path) -> None:
+    for name in ("records.parquet", "contrasts.json", "run.json", "report.md", "report.html"):
+        assert (ran / name).is_file()
+    assert list((ran / "plots").glob("*.png"))
+    assert list((ran / "plots").glob("*.svg"))
+    before = (ran / "records.parquet").read_bytes()
+    again = bench("run", ran, "--json")
+    assert again.returncode == 0, again.stderr
+    told = json.loads(again.stdout)
+    assert told["stages"]["computed"] == 0
+    assert told["stages"]["found"] == 48
+    assert (ran / "records.parquet").read_bytes() == before
+
+
+def test_records_hold_every_cell(ran: Path) -> None:
+    table = pq.read_table(ran / "records.parquet").to_pylist()
+    verdicts = [row for row in table if row["metric"] == "win_rate"]
+    assert len(verdicts) == 24 * 2 * 2 * 5  # prompts x orders x runs x contrasts
+    assert {row["order"] for row in verdicts} == {"first", "second"}
+    assert {row["run"] for row in table} == {0, 1}
+    assert {row["method"] for row in table if row["versus"] is None} == {"base", "sft", "dpo", "dpo_again", "dpo_lora"}
+
+
+def test_contrasts_have_the_agreed_fields(ran: Path) -> None:
+    contrasts = json.loads((ran / "contrasts.json").read_text())["contrasts"]
+    agreed = (
+        "a b task metric judge estimate low high level p p_adjusted test n_prompts n_runs n_missing speaks_about "
+        "verdict"
+    )
+    for contrast in contrasts:
+        assert set(agreed.split()) <= set(contrast)
+        assert contrast["verdict"] in {"a better", "b better", "undecided"}
+        assert contrast["speaks_about"] == "the training procedure"
+    pairs = {(contrast["a"], contrast["b"]) for contrast in contrasts}
+    assert pairs == {("base", "sft"), ("dpo", "sft"), ("dpo_again", "sft"), ("dpo_lora", "sft"), ("dpo_again", "dpo")}
+
+
+def test_one_run_speaks_about_these_models(tmp_path: Path, ran: Path) -> None:
+    folder = write_whole(tmp_path)
+    done = bench("run", folder, "--set", "given.seeds=[0]", "--engine", "inline", "--json")
+    assert done.returncode == 0, done.stderr
+    assert {contrast["speaks_about"] for contrast in json.loads(done.stdout)["contrasts"]} == {"these trained models"}
+
+
+def test_report_and_check_and_plan_import_no_torch(ran: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from bench.cli import app\n"
+        "try:\n    app(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        "    heavy = {'torch', 'transformers', 'peft'} & set(sys.modules)\n"
+        "    sys.exit(f'imported {heavy}' if heavy else end.code)"
+    )
+    for command in ("plan", "report", "check"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, command, str(ran)],
+            capture_output=True, text=True, cwd=ROOT, check=False, timeout=300,
+        )  # fmt: skip
+        assert "imported" not in done.stderr, f"{command} {done.stderr}"
+        assert done.returncode in (0, 1, 3), done.stderr
+
+
+def test_report_gives_the_same_bytes(ran: Path) -> None:
+    before = {name: (ran / name).read_bytes() for name in ("contrasts.json", "report.md", "report.html")}
+    assert bench("report", ran).returncode == 0
+    assert {name: (ran / name).read_bytes() for name in before} == before
+
+
+def test_check_writes_for_machines(ran: Path, tmp_path: Path) -> None:
+    junit, markdown = tmp_path / "gate.xml", tmp_path / "gate.md"
+    done = bench("check", ran, "--junit", junit, "--markdown", markdown, "--json")
+    verdict = json.loads(done.stdout)
+    assert done.returncode == verdict["exit_code"] == {"pass": 0, "regression": 1, "undecided": 3}[verdict["verdict"]]
+    assert ET.parse(junit).getroot().get("tests") == "1"
+    assert verdict["verdict"] in markdown.read_text()
+
+
+def test_check_without_a_run_or_a_gate_is_wrong_usage(tmp_path: Path, ran: Path) -> None:
+    folder = write_whole(tmp_path)
+    done = bench("check", folder)
+    assert done.returncode == 2
+    assert "bench run" in done.stderr
+    (ran.parent / "nogate").mkdir()
+    (ran.parent / "nogate" / "comparison.yaml").write_text(COMPARISON.partition("gate:")[0])
+    for name in ("records.parquet", "contrasts.json", "run.json"):
+        (ran.parent / "nogate" / name).write_bytes((ran / name).read_bytes())
+    done = bench("check", ran.parent / "nogate")
+    assert done.returncode == 2
+    assert "gate" in done.stderr
+
+
+def test_plan_tells_stages_cost_and_smallest_effect(ran: Path, tmp_path: Path) -> None:
+    told = json.loads(bench("plan", ran, "--json").stdout)
+    assert sum(kind["total"] for kind in told["stages"]) == sum(kind["finished"] for kind in told["stages"]) == 48
+    fresh = json.loads(bench("plan", write_whole(tmp_path), "--json").stdout)
+    assert sum(kind["finished"] for kind in fresh["stages"]) == 0
+    assert fresh["judgements"] == 24 * 2 * 2 * 5
+    assert fresh["smallest_detectable_win_rate"] > 0
+    assert "Add seeds first" in bench("plan", ran).stdout
+
+
+def test_show_finds_a_prompt_by_id_and_by_text(ran: Path) -> None:
+    found = bench("show", ran, "tell six")
+    assert found.returncode == 0, found.stderr
+    name = found.stdout.strip().splitlines()[1].split(":")[0].strip()
+    shown = bench("show", ran, name, "--run", "1")
+    assert shown.returncode == 0, shown.stderr
+    for arm in ("base", "sft", "dpo", "dpo_lora"):
+        assert arm in shown.stdout
+    assert bench("show", ran, "no such prompt").returncode == 2
+    assert bench("show", ran, name, "--run", "9").returncode == 2
+
+
+def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path) -> None:
+    text = COMPARISON.replace(
+        "dpo_lora: {method: dpo, beta: 0.1, lr: 0.02", "dpo_lora: {method: dpo, beta: 0.1, lr: 1.0e+30"
+    )
+    folder = write_whole(tmp_path, text)
+    done = bench("run", folder, "--engine", "inline")
+    assert done.returncode == 1
+    assert "missing: dpo_lora, run 0" in done.stdout
+    assert "Lower lr" in done.stdout
+    contrasts = json.loads((folder / "contrasts.json").read_text())["contrasts"]
+    assert {("dpo", "sft"), ("base", "sft")} <= {(contrast["a"], contrast["b"]) for contrast in contrasts}
+    assert "dpo_lora" not in {contrast["a"] for contrast in contrasts}
+    assert "dpo_lora" in (folder / "report.md").read_text()
+    assert bench("check", folder).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "report", "check", "show", "methods", "tasks", "judges", "new", "doctor"]
+)
+def test_help_has_an_example(command: str) -> None:
+    done = bench(command, "--help")
+    assert done.returncode == 0
+    assert f"bench {command}" in done.stdout.partition("Examples")[2]
+
+
+def test_listings(tmp_path: Path) -> None:
+    assert "dpo" in bench("methods").stdout
+    shown = bench("methods", "dpo").stdout
+    assert "2305.18290" in shown
+    assert "beta" in shown
+    assert "atlas" in bench("tasks").stdout
+    assert "lexicon" in json.loads(bench("judges", "--json").stdout)
+    wrong = bench("methods", "dop")
+    assert wrong.returncode == 2
+    assert "Did you mean 'dpo'?" in wrong.stderr
+    doctor = json.loads(bench("doctor", "--json").stdout)
+    assert doctor["packages"]["torch"]
+    assert json.loads(bench("schema").stdout)["properties"]["methods"]
+
+
+def test_new_writes_a_file_that_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert bench("new", "mine").returncode == 0
+    assert (tmp_path / "results" / "mine" / "comparison.yaml").is_file()
+    assert bench("plan", "results/mine").returncode == 0
+    again = bench("new", "mine")
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_wrong_input_is_exit_2_without_a_traceback(tmp_path: Path) -> None:
+    folder = write_whole(
+        tmp_path, COMPARISON.replace("beta: 0.1, lr: 0.01, epochs: 3", "bata: 0.1, lr: -1, epochs: 3", 1)
+    )
+    for command in ("run", "plan", "report", "check"):
+        done = bench(command, folder)
+        assert done.returncode == 2
+        assert "comparison.yaml:10" in done.stderr
+        assert "Did you mean 'beta'" in done.stderr
+        assert "2 problems" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert bench("run", tmp_path / "nowhere").returncode == 2
+    assert bench("run").returncode == 2
+    assert bench("--version").stdout.strip()

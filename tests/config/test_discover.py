@@ -1,0 +1,111 @@
+"""Discovery: by name, lazily, and with an error that says what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from bench import discover
+from bench.core.errors import BenchError
+from bench.core.judge import Judge
+
+ROOT = Path(__file__).resolve().parents[2]
+STUBS = Path(__file__).parent / "stubs"
+
+
+def test_files_beside_a_comparison() -> None:
+    assert discover.method("./floor.py", STUBS).__name__ == "Floor"
+    assert discover.task("task.py", STUBS).NAME == "questions"
+    assert discover.world("world.py", STUBS).NAME == "small_world"
+    assert discover.judge("judge.py", STUBS).NAME == "stub_judge"
+    assert discover.method("floor.py", STUBS) is discover.method("../stubs/floor.py", STUBS)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("none.py", "no such file"),
+        ("broken.py", "broken on purpose"),
+        ("two.py", "One, Two"),
+        ("abstract.py", r"does not define policy\(\)"),
+        ("task.py", "defines no Method subclass"),
+    ],
+)
+def test_a_file_that_holds_no_method(file: str, words: str) -> None:
+    with pytest.raises(BenchError, match=words):
+        discover.method(file, STUBS)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(BenchError, match="to add one: create bench/evaluator/judges/golden.py with one Judge subclass"):
+        discover.judge("golden")
+    with pytest.raises(BenchError, match="Did you mean 'gold'?"):
+        discover.judge("golden")
+    for name in ("../sft", "_train", "shared", "", "a.b"):
+        with pytest.raises(BenchError, match="unknown method"):
+            discover.method(name)
+
+
+def test_listings_name_every_file() -> None:
+    for listing, folder in ((discover.judges, "bench/evaluator/judges"), (discover.methods, "methods")):
+        files = {file.stem for file in (ROOT / folder).glob("*.py")} - {"__init__", "shared"}
+        found = listing()
+        assert set(found) == {name for name in files if not name.startswith("_")}
+        for entry in found.values():
+            assert entry.about and entry.origin == f"{folder}/{entry.name}.py"
+    files = {file.stem for file in (ROOT / "tasks").glob("*.py") if not file.stem.startswith("_")} - {"shared"}
+    assert set(discover.tasks()) | set(discover.worlds()) == files
+
+
+def test_only_the_wanted_module_is_imported() -> None:
+    code = (
+        "import sys; from bench import discover; discover.judge('gold');"
+        "print([name for name in sys.modules if name.startswith(('methods', 'tasks', 'bench.evaluator.judges.'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "['bench.evaluator.judges.gold']"
+
+
+class TestEntryPoints:
+    @pytest.fixture(autouse=True)
+    def _points(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        package = "tests.config.stubs"
+        points = [
+            EntryPoint("stub_judge", f"{package}.judge:Stub", "alignment_bench.judges"),
+            EntryPoint("gold", f"{package}.judge:Stub", "alignment_bench.judges"),
+            EntryPoint("misnamed", f"{package}.judge:Stub", "alignment_bench.judges"),
+            EntryPoint("nothing", f"{package}.judge:Absent", "alignment_bench.judges"),
+            EntryPoint("text", f"{package}.judge:__doc__", "alignment_bench.judges"),
+            EntryPoint("small_world", f"{package}.world:Small", "alignment_bench.tasks"),
+            EntryPoint("questions", f"{package}.task:Questions", "alignment_bench.tasks"),
+        ]
+        monkeypatch.setattr(discover, "entry_points", lambda group: [item for item in points if item.group == group])
+
+    def test_they_are_found_by_name(self) -> None:
+        assert discover.judge("stub_judge").NAME == "stub_judge"
+        assert discover.task("questions").NAME == "questions"
+        assert discover.world("small_world").NAME == "small_world"
+        assert "small_world" in discover.worlds() and "small_world" not in discover.tasks()
+
+    def test_our_own_file_comes_first(self) -> None:
+        assert discover.judge("gold").__module__ == "bench.evaluator.judges.gold"
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("misnamed", "make them equal"), ("nothing", "cannot be loaded"), ("text", "no Judge subclass")],
+    )
+    def test_wrong_ones_say_why(self, name: str, words: str) -> None:
+        with pytest.raises(BenchError, match=words):
+            discover.judge(name)
+
+    def test_a_broken_neighbour_does_not_hide_an_unknown_name(self) -> None:
+        with pytest.raises(BenchError, match="Did you mean 'questions'?"):
+            discover.task("question")
+
+
+def test_an_entry_has_a_class() -> None:
+    assert issubclass(discover.judges()["gold"].cls, Judge)

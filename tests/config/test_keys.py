@@ -1,0 +1,137 @@
+"""Every key of a comparison file is read: changing any leaf of a maximal file changes the Comparison, or is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.config.comparison import Comparison
+from bench.config.load import load_comparison
+from bench.core.errors import ConfigError
+from bench.core.frozen import digest
+from tests.config.conftest import RIGHT, write_rows
+
+# A file in which every key of the schema stands, and for each leaf another value that is also right.
+MAXIMAL = yaml.safe_load(RIGHT)
+MAXIMAL["given"]["base"] = {"path": "whole", "template": "Q: {prompt}", "dtype": "float16"}
+MAXIMAL["given"]["demonstrations"] = {"world": "./world.py", "split": "demonstrations", "limit": 5, "noise": 1}
+MAXIMAL["given"]["preferences"]["limit"] = 5
+MAXIMAL["given"]["lora"] = {"rank": 4, "alpha": 8.0, "dropout": 0.1, "targets": ["q_proj"]}
+MAXIMAL["methods"]["tuned"].update(
+    epochs=2, loss="hinge", layers=[1], schedule={"warmup": 3, "shape": "cosine"}, shuffle=False, note="x", lora="none"
+)
+MAXIMAL["methods"]["again"] = {**copy.deepcopy(MAXIMAL["methods"]["tuned"]), "replicate": "second"}
+MAXIMAL["evaluate"]["tasks"][0] = {"task": "./task.py", "split": "dev", "limit": 3, "temperature": 0.5}
+MAXIMAL["evaluate"]["contrasts"] = [["floor", "again"]]
+MAXIMAL["statistics"] = {"level": 0.9, "correction": "none", "resamples": 500, "missing": "drop_prompts"}
+MAXIMAL["gate"][1].update(task="questions", metric="ended")
+MAXIMAL["gate"].append({"metric": "ended", "method": "again", "versus": "tuned", "equivalent_within": 0.1})
+OTHER = {  # what a leaf may be changed to where adding to it is not right; an unknown leaf fails the test
+    "given.base.path": "other",
+    "given.base.dtype": "float32",
+    "given.demonstrations.world": "./world2.py",
+    "given.demonstrations.split": "preferences",
+    "given.preferences.path": "pairs2.jsonl",
+    "given.preferences.columns.chosen": "prompt",
+    "given.lora.dropout": 0.2,
+    "given.seeds.0": 5,
+    "given.budget.axis": "tokens",
+    "methods.floor.method": "./floor2.py",
+    "methods.tuned.method": "./tuned2.py",
+    "methods.again.method": "./tuned2.py",
+    "methods.tuned.loss": "sigmoid",
+    "methods.tuned.schedule.shape": "linear",
+    "methods.tuned.lora": {"rank": 9},
+    "evaluate.tasks.0.task": "./task2.py",
+    "evaluate.tasks.0.split": "evaluation",
+    "evaluate.tasks.1.task": "./file_task2.py",
+    "evaluate.tasks.1.path": "other.txt",
+    "evaluate.win_rate.judges.0": "./judge2.py",
+    "evaluate.win_rate.judges.1.judge": "./strict2.py",
+    "evaluate.win_rate.versus": "tuned",
+    "evaluate.win_rate.orders": "first",
+    "evaluate.contrasts.0.0": "tuned",
+    "evaluate.contrasts.0.1": "tuned",
+    "statistics.level": 0.8,
+    "statistics.correction": "holm",
+    "statistics.missing": "refuse",
+    "gate.0.metric": "ended",
+    "gate.0.method": "again",
+    "gate.0.versus": "again",
+    "gate.0.judge": "stub_strict",
+    "gate.1.metric": "accuracy",
+    "gate.1.method": "again",
+    "gate.1.versus": "again",
+    "gate.1.task": "from_file",
+    "gate.2.metric": "response_tokens",
+    "gate.2.method": "floor",
+    "gate.2.versus": "floor",
+}
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if parts is None:
+        yield path
+        return
+    for key, item in parts:
+        yield from leaves(item, (*path, key))
+
+
+def changed(value: Any, path: tuple[str | int, ...]) -> Any:
+    """The maximal file with one leaf changed; what a replicate shares with the arm it repeats, in both."""
+    result = copy.deepcopy(value)
+    arms = ("tuned", "again") if path[:2] == ("methods", "tuned") else (path[1],) if len(path) > 1 else ()
+    for at in [(path[0], arm, *path[2:]) for arm in arms] or [path]:
+        container = result
+        for key in at[:-1]:
+            container = container[key]
+        container[at[-1]] = other_than(container[at[-1]], ".".join(str(part) for part in path))
+    return result
+
+
+def other_than(old: Any, name: str) -> Any:
+    if name in OTHER:
+        return OTHER[name]
+    if isinstance(old, bool):
+        return not old
+    return old + 1 if isinstance(old, int | float) else f"{old} more"
+
+
+def outcome(folder: Path, value: Any) -> Comparison | str:
+    """What a file loads to, or why it does not."""
+    (folder / "comparison.yaml").write_text(json.dumps(value), encoding="utf-8")
+    try:
+        return load_comparison(folder)
+    except ConfigError as error:
+        return str(error)
+
+
+def test_no_key_is_ignored(place: Path) -> None:
+    for stub in ("world", "floor", "tuned", "task", "file_task", "judge", "strict"):
+        text = (place / f"{stub}.py").read_text()
+        (place / f"{stub}2.py").write_text(text + "\n# another file\n")
+    write_rows(place / "pairs2.jsonl", {"prompt": "x", "better": "y", "rejected": "z"})
+    right = outcome(place, MAXIMAL)
+    assert isinstance(right, Comparison), right
+    paths = list(leaves(MAXIMAL))
+    assert len(paths) >= 74
+    refused = []
+    for path in paths:
+        key = ".".join(str(part) for part in path)
+        other = outcome(place, changed(MAXIMAL, path))
+        assert other != right, f"{key} changes nothing"
+        if isinstance(other, str):
+            refused.append(key)
+        else:
+            # Not only a location: the identity moves too.
+            assert digest(other) != digest(right), f"{key} changes no identity"
+    # A change in `again` alone leaves a replicate that repeats nothing, and only a win rate has a judge: both are
+    # refused, so the key is read as well.
+    assert {key for key in refused if not key.startswith("methods.again.")} == {"gate.0.metric"}
+    assert "methods.again.replicate" not in refused

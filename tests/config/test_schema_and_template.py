@@ -1,0 +1,101 @@
+"""The editor's schema knows every plug-in that is there; the template loads as it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import discover
+from bench.config.comparison import Common, Criterion, StatisticsSettings
+from bench.config.load import ROOT_KEYS, load_comparison
+from bench.config.schema import REFERENCE, json_schema
+from bench.config.template import new_comparison
+from bench.core.errors import BenchError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return json_schema()
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def test_it_is_json_and_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
+    again = json.loads(json.dumps(schema, allow_nan=False))
+    found = {reference.removeprefix(REFERENCE) for reference in references(again)}
+    assert found == set(schema["$defs"])
+
+
+def test_sections_have_the_keys_that_the_loader_knows(schema: dict[str, Any]) -> None:
+    sections = schema["properties"]
+    assert set(sections) == set(ROOT_KEYS)
+    assert set(sections["given"]["properties"]) == set(Common.model_fields)
+    assert set(sections["statistics"]["properties"]) == set(StatisticsSettings.model_fields)
+    assert set(sections["gate"]["items"]["properties"]) == set(Criterion.model_fields)
+    assert set(sections["evaluate"]["properties"]) == {"tasks", "draws", "win_rate", "contrasts"}
+    assert sections["statistics"]["properties"]["level"]["default"] == 0.95
+
+
+def test_every_method_is_there_with_its_fields(schema: dict[str, Any]) -> None:
+    entries = discover.methods()
+    assert set(schema["properties"]["methods"]["properties"]) == set(entries)
+    for name, entry in entries.items():
+        arm = schema["$defs"][f"method.{name}"]
+        assert set(arm["properties"]) == {"method", "replicate", "lora", *entry.cls.model_fields}
+        assert arm["description"] == entry.about
+        for field, info in entry.cls.model_fields.items():
+            if info.default is not None and isinstance(info.default, bool | int | float | str):
+                assert arm["properties"][field]["default"] == info.default
+
+
+def test_every_task_and_judge_is_there_without_its_digest(schema: dict[str, Any]) -> None:
+    for word, entries in (("task", discover.tasks()), ("judge", discover.judges())):
+        for name, entry in entries.items():
+            fields = set(schema["$defs"][f"{word}.{name}"]["properties"])
+            computed = {"digest"} if {"path", "digest"} <= set(entry.cls.model_fields) else set()
+            assert fields == {word, *entry.cls.model_fields} - computed
+
+
+def test_every_world_is_there(schema: dict[str, Any]) -> None:
+    forms = schema["properties"]["given"]["properties"]["base"]["anyOf"]
+    named = {form["properties"]["world"]["const"] for form in forms if "const" in form["properties"].get("world", {})}
+    assert named == set(discover.worlds())
+
+
+def test_the_template_loads(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "comparison.yaml").write_text(new_comparison("results/mine"))
+    found = load_comparison(tmp_path / "mine")
+    assert found.name == "mine"
+    assert found.repeats("dpo_again", "dpo")
+    assert ("dpo", "sft") in found.evaluation.contrasts
+    assert found.gate[0].method == "dpo"
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a:b", "-x", "x\ny", "..", "a\x1b/x"])
+def test_a_name_that_no_folder_can_have(name: str) -> None:
+    with pytest.raises(BenchError):
+        new_comparison(name)
+
+
+def test_every_comparison_that_ships_loads(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIGNMENT_BENCH_DATA", str(real_data))
+    files = sorted((ROOT / "results").glob("*/comparison.yaml"))
+    assert files
+    for file in files:
+        assert load_comparison(file).arms

@@ -1,0 +1,161 @@
+"""Every field of every stage moves the key. The stages are found by import, so none escapes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import ValidationError
+
+import bench
+import methods
+import tasks
+from bench import discover
+from bench.config.load import load_comparison
+from bench.core.data import Data
+from bench.core.errors import BenchError
+from bench.core.frozen import Frozen, Open, children
+from bench.core.judge import Judge
+from bench.core.method import Budget, Given, Lora
+from bench.core.policy import Pretrained
+from bench.core.stage import Stage
+from bench.evaluator.judges.lexicon import Lexicon
+from bench.plan import closure, make_plan, stages_in
+from tests.fakes import Number
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def stage_classes() -> set[type[Stage]]:
+    """All concrete stages of the three packages."""
+    for package in (bench, methods, tasks):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if not module.name.startswith(("bench.policy", "bench.engine.worker", "methods._train", "tasks._atlas")):
+                importlib.import_module(module.name)
+    found, pending = set(), [Stage]
+    while pending:
+        for cls in pending.pop().__subclasses__():
+            pending.append(cls)
+            if cls.__module__.startswith(("bench.", "methods.", "tasks.")) and "KIND" in cls.__dict__:
+                found.add(cls)
+    return found
+
+
+def planned_stages() -> list[Stage]:
+    """One plan of everything: every method on fake data, and the quickstart."""
+    number = Number(value=1, journal="j")
+    given = Given(
+        base=Pretrained(path="p", digest="d"),
+        demonstrations=Data(path="p", digest="d"),
+        preferences=Data(path="p", digest="d"),
+        lora=Lora(),
+        budget=Budget(axis="examples", value=10.0),
+        seed=3,
+    )
+    policies = [entry.cls().policy(given) for entry in discover.methods().values()]
+    stages = closure(stage for policy in policies for stage in stages_in(policy))
+    stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages
+    for entry in discover.worlds().values():
+        world = entry.cls()
+        specs = [*(world.policy(size) for size in world.sizes()), *(world.data(split, 5) for split in world.splits())]
+        stages |= closure(stage for spec in specs for stage in stages_in(spec))
+    assert number.key not in stages
+    return list(stages.values())
+
+
+def replacements(value: Any) -> Iterator[Any]:
+    """Values that differ from this one, of kinds that a field may take; validation chooses."""
+    if isinstance(value, Frozen):
+        for name in type(value).model_fields:
+            if name not in value.LOCATIONS:
+                for other in replacements(getattr(value, name)):
+                    try:
+                        yield value.model_copy(update={name: other})
+                    except (ValidationError, BenchError, TypeError):
+                        continue
+    if isinstance(value, Judge):
+        yield Lexicon(path="p", digest="d")
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield from (value + 1, value / 2, value * 2)
+    elif isinstance(value, str):
+        yield from ("both", "first", "evaluation", "dev", "mean", "sum", "linear", "constant", "pairs", value + "x")
+    elif isinstance(value, tuple):
+        yield from (value[:-1], value + value[-1:], (*value, "x"))
+        yield from ((other, *value[1:]) for other in replacements(value[0])) if value else ()
+    elif isinstance(value, dict):
+        yield {**value, "another": "x"}
+    elif value is None:
+        yield from (1, 0.5, "x", Lora(), Budget(axis="tokens", value=3.0))
+
+
+def changed(stage: Stage, name: str) -> Stage | None:
+    """Return the stage with that one field changed, or None when no valid change was found."""
+    before = getattr(stage, name)
+    annotation = type(stage).model_fields[name].annotation
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    for other in (*choices, *replacements(before)):
+        if other == before:
+            continue
+        try:
+            return stage.model_copy(update={name: other})
+        except (ValidationError, BenchError):
+            continue
+    return None
+
+
+def test_every_stage_of_the_packages_is_examined() -> None:
+    missing = {cls.__name__ for cls in stage_classes()} - {type(stage).__name__ for stage in planned_stages()}
+    assert not missing
+    assert len(stage_classes()) >= 15
+
+
+def test_every_field_of_every_stage_moves_its_key() -> None:
+    examples = {type(stage): stage for stage in planned_stages()}
+    fields = 0
+    for cls, stage in examples.items():
+        for name in cls.model_fields:
+            other = changed(stage, name)
+            assert other is not None, f"{cls.__name__}.{name}: no other valid value found"
+            assert other.key != stage.key, f"{cls.__name__}.{name} is not in the key"
+            fields += 1
+    assert fields > 100
+
+
+def test_every_field_of_every_part_moves_the_key() -> None:
+    """Deeper than fields of the stage: settings, adapters, decodings, tasks, judges, data."""
+    seen: set[tuple[type, str]] = set()
+    for stage in planned_stages():
+        for name in type(stage).model_fields:
+            part = getattr(stage, name)
+            if not isinstance(part, Frozen) or isinstance(part, Stage):
+                continue
+            for inner in type(part).model_fields:
+                if inner in part.LOCATIONS or (type(part), inner) in seen:
+                    continue
+                for other in replacements(getattr(part, inner)):
+                    try:
+                        copy = stage.model_copy(update={name: part.model_copy(update={inner: other})})
+                    except (ValidationError, BenchError, TypeError):
+                        continue
+                    if getattr(part, inner) != other:
+                        assert copy.key != stage.key, f"{type(part).__name__}.{inner} is not in the key"
+                        seen.add((type(part), inner))
+                        break
+    assert len(seen) >= 40
+
+
+def test_versions_of_tasks_and_judges_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {type(stage).__name__: stage for stage in planned_stages()}
+    for stage in (stages["Generate"], stages["JudgePairs"]):
+        for part in children(stage):
+            if isinstance(part, Open) and not isinstance(part, Stage):
+                before = stage.model_copy().key
+                monkeypatch.setattr(type(part), "VERSION", 99)
+                assert stage.model_copy().key != before
+                monkeypatch.undo()

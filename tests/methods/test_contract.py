@@ -1,0 +1,260 @@
+"""What every method must do, for every file in methods/: the folder is the list."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import methods
+from bench.core.data import Data
+from bench.core.errors import BenchError
+from bench.core.frozen import Frozen, decode, encode
+from bench.core.method import Budget, Given, Lora, Method
+from bench.core.policy import Decoding, Message, Pretrained, Tuned
+from bench.core.stage import Stage
+from bench.policy.load import load_policy
+from methods._train.settings import Optimisation
+from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
+
+FOLDER = Path(methods.__file__).parent
+NOT_METHODS = {"__init__", "shared"}
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in NOT_METHODS)
+TRAINED = [name for name in NAMES if name != "base"]
+WITH_REFERENCE = {"dpo", "cdpo", "ipo", "rdpo", "hinge", "kto"}
+
+
+def method_of(name: str) -> type[Method]:
+    module = importlib.import_module(f"methods.{name}")
+    found = [
+        item
+        for _, item in inspect.getmembers(module, inspect.isclass)
+        if issubclass(item, Method) and item.__module__ == module.__name__
+    ]
+    assert len(found) == 1, f"{name}.py must define exactly one Method"
+    return found[0]
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Given:
+    return Given(
+        base=pretrained(tmp_path / "model"),
+        demonstrations=data(tmp_path / "demonstrations.jsonl", DEMONSTRATIONS),
+        preferences=data(tmp_path / "preferences.jsonl", PREFERENCES),
+        seed=0,
+    )
+
+
+def tuned(method: Method, given: Given) -> Tuned:
+    spec = method.policy(given)
+    assert isinstance(spec, Tuned)
+    return spec
+
+
+def test_the_folder_is_complete() -> None:
+    assert set(NAMES) >= {"base", "sft", "dpo", "cdpo", "ipo", "rdpo", "hinge", "simpo", "orpo", "kto"}
+    assert len({method_of(name) for name in NAMES}) == len(NAMES) >= 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_documented(name: str) -> None:
+    method = method_of(name)
+    assert method.__doc__
+    assert "arXiv" in (sys.modules[method.__module__].__doc__ or "") or name in {"base", "sft", "cdpo"}
+
+
+def test_planning_does_not_import_torch() -> None:
+    code = (
+        "import sys, importlib\n"
+        f"[importlib.import_module('methods.' + name) for name in {NAMES!r}]\n"
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_it_plans_and_its_plan_survives_json(name: str, given: Given) -> None:
+    spec = tuned(method_of(name)(), given)
+    again = decode(encode(spec.by))
+    assert again == spec.by
+    assert again.key == spec.by.key
+    assert spec.by.RESOURCES.accelerator
+
+
+def changed(value: Any) -> Iterator[Any]:
+    """Values of the same kind that differ from the given one, for any field of a method or stage."""
+    if isinstance(value, Optimisation):
+        yield value.model_copy(update={"lr": value.lr * 2})
+    elif isinstance(value, Lora):
+        yield value.model_copy(update={"rank": value.rank + 1})
+    elif isinstance(value, Budget):
+        yield value.model_copy(update={"value": value.value + 1})
+    elif isinstance(value, Data):
+        yield value.model_copy(update={"limit": 3})
+    elif isinstance(value, Stage):
+        yield value.model_copy(update={"max_length": 99})
+    elif isinstance(value, Tuned | Pretrained):
+        yield Pretrained(repo="another")
+    elif isinstance(value, str):
+        yield from ({"mean", "linear", "mismatched", "pairs"} - {value})
+    elif isinstance(value, tuple):
+        yield (value[0] / 2, value[1])
+    elif isinstance(value, float):
+        yield value / 2 if value else 0.25
+    elif isinstance(value, int):
+        yield value + 1
+    else:
+        yield from (Budget(axis="examples", value=3.0), Lora())
+
+
+def revised(one: Frozen) -> Iterator[tuple[str, Frozen]]:
+    """The value with each field changed in turn; every field must have a change that is valid."""
+    for name in type(one).model_fields:
+        fields = {other: getattr(one, other) for other in type(one).model_fields}
+        found = []
+        for value in changed(fields[name]):
+            try:
+                found.append(type(one)(**{**fields, name: value}))
+            except ValueError:
+                continue
+        assert found, f"no valid change of {name}"
+        yield name, found[0]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_field_of_the_method_changes_the_key(name: str, given: Given) -> None:
+    method = method_of(name)()
+    key = tuned(method, given).by.key
+    for field, other in revised(method):
+        assert isinstance(other, Method)
+        assert tuned(other, given).by.key != key, field
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_field_of_the_stage_changes_its_key(name: str, given: Given) -> None:
+    stage = tuned(method_of(name)(), given).by
+    for part in (stage, *stage.inputs()):
+        for field, other in revised(part):
+            assert isinstance(other, Stage)
+            assert other.key != part.key, field
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_everything_given_reaches_the_plan(name: str, given: Given) -> None:
+    method = method_of(name)()
+    key = tuned(method, given).by.key
+    budget = Budget(axis="examples", value=2.0)
+    for update in (
+        {"seed": 1},
+        {"lora": Lora()},
+        {"budget": budget},
+        {"max_length": 50},
+        {"base": Pretrained(repo="x")},
+    ):
+        assert tuned(method, given.model_copy(update=update)).by.key != key, update
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_it_says_what_it_needs(name: str, given: Given) -> None:
+    method = method_of(name)()
+    assert method.NEEDS
+    for need in method.NEEDS:
+        with pytest.raises(BenchError, match=need):
+            method.policy(given.model_copy(update={need: None}))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_nonsense_is_refused(name: str) -> None:
+    method = method_of(name)
+    numbers = [field for field, value in method() if isinstance(value, int | float)]
+    assert len(numbers) >= 7
+    for field in numbers:
+        with pytest.raises(ValueError, match=field):
+            method.model_validate({field: -1})
+    with pytest.raises(ValueError, match="bata"):
+        method.model_validate({"bata": 1})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_method_survives_json(name: str) -> None:
+    method = method_of(name)()
+    assert decode(encode(method)) == method
+
+
+def test_methods_share_what_is_alike(given: Given) -> None:
+    starts, references = set(), set()
+    for name in WITH_REFERENCE:
+        stage = tuned(method_of(name)(), given).by
+        starts |= {part.key for part in stage.inputs() if part.KIND == "train/sft"}
+        references |= {
+            part.key
+            for part in stage.inputs()
+            if part.KIND == "reference_logprobs" and "pairs" in part.model_dump().values()
+        }
+    assert starts == {tuned(method_of("sft")(), given).by.key}
+    assert len(references) == 1
+
+
+def quick(name: str) -> Method:
+    settings: dict[str, Any] = {"lr": 5e-3, "epochs": 2, "batch_size": 4, "warmup": 0.0}
+    if "start" in method_of(name).model_fields:
+        settings["start"] = {**settings, "epochs": 1}
+    return method_of(name).model_validate(settings)
+
+
+@pytest.mark.parametrize("lora", [None, Lora(rank=4, dropout=0.1)], ids=["full", "lora"])
+def test_all_train_and_load(given: Given, bench: Bench, lora: Lora | None) -> None:
+    given = given.model_copy(update={"lora": lora})
+    chat = (Message(role="user", content="ask one"),)
+    start = load_policy(tuned(quick("sft"), given).base, bench.io()).loglikelihood([(chat, "red.")])
+    seen = set()
+    for name in TRAINED:
+        spec = tuned(quick(name), given)
+        folder = bench.payload(spec.by)
+        assert (folder / "policy" / "adapter_config.json").is_file() == (lora is not None)
+        rows = log(folder)
+        assert len(rows) == 4
+        policy = load_policy(spec, bench.io())
+        found = policy.loglikelihood([(chat, "red.")])[0].logprob
+        assert found != start[0].logprob
+        seen.add(found)
+        assert policy.generate([chat], Decoding(max_new_tokens=3), seeds=[0])
+        if name in {"dpo", "cdpo", "rdpo"} and lora is None:
+            assert rows[0]["loss"] == pytest.approx(0.693147, abs=1e-5)
+            assert rows[0]["accuracy"] <= 1
+            assert rows[-1]["loss"] < rows[0]["loss"]
+    assert len(seen) == len(TRAINED)
+    # The start was trained once and the reference scored once, for all.
+    assert bench.ran.count("reference_logprobs") == 2
+    assert bench.ran.count("train/sft") == 2
+
+
+def test_the_reference_stays_as_it_was(given: Given, bench: Bench) -> None:
+    spec = tuned(quick("dpo"), given)
+    start = spec.base
+    assert isinstance(start, Tuned)
+    before = {path.name: path.read_bytes() for path in (bench.payload(start.by) / "policy").iterdir()}
+    bench.payload(spec.by)
+    assert before == {path.name: path.read_bytes() for path in (bench.payload(start.by) / "policy").iterdir()}
+
+
+def test_preferences_alone_start_from_the_base(given: Given) -> None:
+    spec = tuned(method_of("dpo")(), given.model_copy(update={"demonstrations": None}))
+    assert spec.base == given.base
+
+
+def test_two_seeds_differ_and_one_seed_repeats(given: Given, tmp_path: Path) -> None:
+    found = []
+    for number, seed in enumerate((0, 1, 0)):
+        spec = tuned(quick("sft"), given.model_copy(update={"seed": seed, "lora": Lora(rank=4)}))
+        policy = load_policy(spec, Bench(tmp_path / str(number)).io())
+        found.append(torch.cat([part.flatten() for part in policy.model.parameters()]))
+    assert torch.equal(found[0], found[2])
+    assert not torch.equal(found[0], found[1])

@@ -1,0 +1,171 @@
+import json
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench import gate
+from bench.config.comparison import Criterion
+from bench.core.contrast import Contrast
+from bench.core.errors import BenchError
+from tests.report.synthetic import comparison
+
+
+def made(estimate: float | None, error: float | None, **changes: object) -> Contrast:
+    fields: dict[str, object] = {
+        "a": "dpo", "b": "sft", "task": "questions", "metric": "win_rate", "judge": "gold", "estimate": estimate,
+        "low": None, "high": None, "level": 0.95, "null_value": 0.5, "p": None, "p_adjusted": None, "test": "t",
+        "standard_error": error, "degrees_of_freedom": 8.0, "smallest_detectable": None, "mean_a": None, "mean_b": None,
+        "n_prompts": 9, "n_runs": 3, "n_missing": 0, "speaks_about": "the training procedure", "verdict": "undecided",
+        "family": "f", "higher_is_better": True,
+    }  # fmt: skip
+    return Contrast.model_validate({**fields, **changes})
+
+
+def criterion(**margin: float | str) -> Criterion:
+    return Criterion.model_validate({"metric": "win_rate", "method": "dpo", "versus": "sft", **margin})
+
+
+def verdict(one: Criterion, contrast: Contrast) -> str:
+    (result,) = gate.check(comparison(gate=(one,)), [contrast])
+    return result.verdict
+
+
+@pytest.mark.parametrize(
+    ("margin", "estimate", "wanted"),
+    [
+        ({"superior_by": 0.0}, 0.60, "pass"),
+        ({"superior_by": 0.0}, 0.51, "undecided"),
+        ({"superior_by": 0.0}, 0.40, "regression"),
+        ({"superior_by": 0.1}, 0.60, "undecided"),
+        ({"not_worse_by": 0.05}, 0.51, "pass"),
+        ({"not_worse_by": 0.05}, 0.48, "undecided"),
+        ({"not_worse_by": 0.05}, 0.46, "undecided"),
+        ({"not_worse_by": 0.05}, 0.40, "regression"),
+        ({"equivalent_within": 0.05}, 0.50, "pass"),
+        ({"equivalent_within": 0.05}, 0.54, "undecided"),
+        ({"equivalent_within": 0.05}, 0.60, "regression"),
+        ({"equivalent_within": 0.05}, 0.40, "regression"),
+    ],
+)
+def test_three_verdicts(margin: dict[str, float], estimate: float, wanted: str) -> None:
+    assert verdict(criterion(**margin), made(estimate, 0.02)) == wanted
+
+
+def test_direction_comes_from_the_metric_and_pairs_may_stand_the_other_way_round() -> None:
+    errors = {"metric": "error_rate", "null_value": 0.0, "higher_is_better": False, "judge": None}
+    one = Criterion(metric="error_rate", method="dpo", versus="sft", superior_by=0.0)
+    assert verdict(one, made(-0.2, 0.02, **errors)) == "pass"
+    assert verdict(one, made(0.2, 0.02, **errors)) == "regression"
+    assert verdict(one, made(0.2, 0.02, a="sft", b="dpo", **errors)) == "pass"
+    assert verdict(criterion(superior_by=0.0), made(0.3, 0.02, a="sft", b="dpo")) == "pass"
+
+
+def test_bounds_and_p_values_are_students() -> None:
+    (result,) = gate.check(comparison(gate=(criterion(not_worse_by=0.03),)), [made(0.52, 0.02)])
+    reach = stats.t.ppf(0.95, 8) * 0.02
+    assert (result.lower, result.upper) == pytest.approx((0.02 - reach, 0.02 + reach))
+    assert result.p == pytest.approx(stats.t.sf(0.05 / 0.02, 8))
+    assert (result.verdict == "pass") == (result.p < 0.05)
+
+
+def test_without_a_standard_error_the_interval_counts_and_without_both_nothing_is_decided() -> None:
+    one = criterion(superior_by=0.0)
+    assert verdict(one, made(1.0, None, low=0.6, high=1.0)) == "pass"
+    assert verdict(one, made(1.0, 0.0, low=0.45, high=1.0)) == "undecided"
+    (result,) = gate.check(comparison(gate=(one,)), [made(None, None, note="no rows at seed 2")])
+    assert (result.verdict, result.reason, result.p) == ("undecided", "no rows at seed 2", None)
+    assert gate.sentence(result) == "undecided: no rows at seed 2"
+
+
+def test_exit_codes() -> None:
+    lines = (criterion(superior_by=0.0), criterion(not_worse_by=0.3))
+    codes = [gate.exit_code(gate.check(comparison(gate=lines), [made(e, 0.02)])) for e in (0.6, 0.4, 0.51)]
+    assert codes == [0, 1, 3]
+    assert gate.exit_code([]) == 3
+
+
+def test_one_criterion_asks_for_every_task_and_judge_it_does_not_name() -> None:
+    both = [made(0.6, 0.02), made(0.6, 0.02, judge="likelihood")]
+    assert len(gate.check(comparison(gate=(criterion(superior_by=0.0),)), both)) == 2
+    assert len(gate.check(comparison(gate=(criterion(superior_by=0.0, judge="gold"),)), both)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"versus": "ppo"}, "no contrast compares these two"),
+        ({"metric": "win_rat"}, "Did you mean 'win_rate'"),
+        ({"judge": "golden"}, "nothing was measured by golden on any task"),
+    ],
+)
+def test_a_criterion_that_nothing_answers_is_wrong_usage(change: dict[str, str], told: str) -> None:
+    with pytest.raises(BenchError, match=told):
+        gate.check(comparison(gate=(criterion(superior_by=0.0, **change),)), [made(0.6, 0.02)])
+
+
+def test_wrong_usage() -> None:
+    with pytest.raises(BenchError, match="no gate"):
+        gate.check(comparison(), [])
+    with pytest.raises(BenchError, match="exactly one"):
+        gate.check(comparison(gate=(criterion(),)), [made(0.6, 0.02)])
+    with pytest.raises(BenchError, match="no better side"):
+        gate.check(comparison(gate=(criterion(superior_by=0.0),)), [made(0.6, 0.02, higher_is_better=None)])
+
+
+def share(margin: dict[str, float], truth: float, wanted: str) -> float:
+    """Share of 2,000 simulated comparisons (9 differences each, sd 0.06) with that verdict."""
+    rng = np.random.default_rng(5)
+    draws = 0.5 + truth + rng.normal(0, 0.06, (2000, 9))
+    estimates, errors = draws.mean(axis=1), draws.std(axis=1, ddof=1) / 3
+    one = criterion(**margin)
+    return float(
+        np.mean(
+            [
+                gate.judged(one, made(float(e), float(s)), 0.95).verdict == wanted
+                for e, s in zip(estimates, errors, strict=True)
+            ]
+        )
+    )
+
+
+def test_error_rates_by_simulation() -> None:
+    limit = 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+    assert 0.03 < share({"superior_by": 0.0}, 0.0, "pass") < limit
+    assert share({"superior_by": 0.0}, 0.0, "regression") < limit
+    assert 0.03 < share({"not_worse_by": 0.04}, -0.04, "pass") < limit
+    assert share({"not_worse_by": 0.04}, -0.04, "regression") < limit
+    assert share({"equivalent_within": 0.06}, 0.06, "pass") < limit
+    assert share({"equivalent_within": 0.06}, 0.06, "regression") < limit
+
+
+def test_the_advantage_called_detectable_passes_about_four_times_in_five() -> None:
+    (result,) = gate.check(comparison(gate=(criterion(superior_by=0.01),)), [made(0.5, 0.02)])
+    assert result.smallest_detectable is not None
+    assert 0.75 < share({"superior_by": 0.01}, result.smallest_detectable, "pass") < 0.85
+
+
+def test_outputs() -> None:
+    lines = (
+        criterion(superior_by=0.0),
+        criterion(not_worse_by=0.2, judge="<b>\x00&"),
+        criterion(superior_by=0.3, judge="third"),
+    )
+    contrasts = [made(0.6, 0.02), made(0.2, 0.02, judge="<b>\x00&"), made(0.81, 0.02, judge="third")]
+    results = gate.check(comparison(gate=(lines[0].model_copy(update={"judge": "gold"}), *lines[1:])), contrasts)
+    assert [result.verdict for result in results] == ["pass", "regression", "undecided"]
+
+    suite = ET.fromstring(gate.as_junit(results)).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
+    assert [[child.tag for child in case] for case in suite] == [["system-out"], ["failure"], ["error"]]
+
+    body = json.loads(gate.as_json(results))
+    assert (body["verdict"], body["exit_code"], len(body["criteria"])) == ("regression", 1, 3)
+    assert body["criteria"][0]["lower"] == results[0].lower
+
+    text = gate.as_markdown(results)
+    assert text.startswith("**Gate: regression**")
+    assert "<b>" not in text
+    assert "80% power at a true advantage of" in text
