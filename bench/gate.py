@@ -19,6 +19,14 @@ from bench.core.contrast import Contrast
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
 from bench.core.wording import decimals_for, markdown, metric_words, p_clause, percent, signed
+from bench.statistics.confidence import Confidence
+from bench.statistics.margin_tests import advantage as advantage_law
+from bench.statistics.margin_tests import (
+    equivalence_p,
+    non_inferiority_p,
+    one_sided_bounds,
+    superiority_p,
+)
 
 CriterionVerdict = Literal["pass", "regression", "undecided"]
 Claim = Literal["superior_by", "not_worse_by", "equivalent_within"]
@@ -166,7 +174,8 @@ def judged(criterion: Criterion, contrast: Contrast, level: float) -> CriterionR
         )
     sign = -1.0 if contrast.higher_is_better is False else 1.0
     advantage = None if contrast.estimate is None else sign * (contrast.estimate - contrast.null_value)
-    bounds = bounds_of(contrast, sign, level)
+    law = law_of(contrast)
+    bounds = interval_of(contrast, sign) if law is None else one_sided_bounds(law, level)
     lower, upper = bounds or (None, None)
     verdict: CriterionVerdict = "undecided"
     if lower is not None and upper is not None:
@@ -182,7 +191,7 @@ def judged(criterion: Criterion, contrast: Contrast, level: float) -> CriterionR
         lower=lower,
         upper=upper,
         level=level,
-        p=p_of(claim, margin, advantage, contrast),
+        p=None if law is None else p_of(claim, margin, law),
         smallest_detectable=detectable(claim, margin, contrast, level),
         reason=contrast.note or ("" if bounds else "the contrast has neither a standard error nor an interval"),
     )
@@ -217,42 +226,33 @@ def decided(claim: Claim, margin: float, bounds: tuple[float, float]) -> Criteri
     return "regression" if fails else "undecided"
 
 
-def bounds_of(contrast: Contrast, sign: float, level: float) -> tuple[float, float] | None:
-    """Return the one-sided bounds of ``sign * (estimate - null value)``, each at ``level``; None without uncertainty.
+def law_of(contrast: Contrast) -> Confidence | None:
+    """Return the law of the advantage, None without a standard error above zero.
 
-    From the standard error where there is one above zero; else the contrast's own two-sided interval, whose bounds
-    are one-sided ones at a higher level and so err towards undecided. A standard error of zero says that all values
-    were equal, not that nothing is uncertain.
+    A standard error of zero says that all values were equal, not that nothing is uncertain. Where a metric has no
+    better side, the advantage is the difference itself.
     """
-    if contrast.estimate is None:
+    if not contrast.standard_error:
         return None
-    low, high = contrast.low, contrast.high
-    if contrast.standard_error:
-        reach = quantile(level, contrast.degrees_of_freedom) * contrast.standard_error
-        low, high = contrast.estimate - reach, contrast.estimate + reach
-    if low is None or high is None:
+    directed = contrast.higher_is_better is not None
+    return advantage_law(contrast if directed else contrast.model_copy(update={"higher_is_better": True}))
+
+
+def interval_of(contrast: Contrast, sign: float) -> tuple[float, float] | None:
+    """Return the contrast's own two-sided interval of ``sign * (estimate - null value)``, None where it has none.
+
+    Its bounds are one-sided ones at a higher level, so they err towards undecided.
+    """
+    if contrast.low is None or contrast.high is None:
         return None
-    ends = sorted((sign * (low - contrast.null_value), sign * (high - contrast.null_value)))
+    ends = sorted(sign * (end - contrast.null_value) for end in (contrast.low, contrast.high))
     return ends[0], ends[1]
 
 
-def p_of(claim: Claim, margin: float, advantage: float | None, contrast: Contrast) -> float | None:
-    """Return the p-value of the claim's test, None without a standard error.
-
-    One-sided against the margin; for equivalence the larger of the two one-sided p-values.
-    """
-    if advantage is None or not contrast.standard_error:
-        return None
-    degrees = contrast.degrees_of_freedom
-    above = {
-        "superior_by": upper_tail((advantage - margin) / contrast.standard_error, degrees),
-        "not_worse_by": upper_tail((advantage + margin) / contrast.standard_error, degrees),
-        "equivalent_within": max(
-            upper_tail((advantage + margin) / contrast.standard_error, degrees),
-            upper_tail((margin - advantage) / contrast.standard_error, degrees),
-        ),
-    }
-    return above[claim]
+def p_of(claim: Claim, margin: float, law: Confidence) -> float:
+    """Return the p-value of the claim's test."""
+    tests = {"superior_by": superiority_p, "not_worse_by": non_inferiority_p, "equivalent_within": equivalence_p}
+    return tests[claim](law, margin)
 
 
 def detectable(claim: Claim, margin: float, contrast: Contrast, level: float) -> float | None:
@@ -270,24 +270,6 @@ def detectable(claim: Claim, margin: float, contrast: Contrast, level: float) ->
     # A one-sided test at `level` is the matching side of a two-sided test at 2 * level - 1.
     reach = smallest_detectable(contrast.standard_error, degrees, 2 * level - 1, power)
     return {"superior_by": margin + reach, "not_worse_by": reach - margin, "equivalent_within": reach}[claim]
-
-
-def quantile(probability: float, degrees_of_freedom: float | None) -> float:
-    """Return the quantile of Student's t, or of the normal distribution where the degrees of freedom are None."""
-    from scipy import special  # noqa: PLC0415 - needed only when a gate is checked
-
-    if degrees_of_freedom is None:
-        return float(special.ndtri(probability))
-    return float(special.stdtrit(degrees_of_freedom, probability))
-
-
-def upper_tail(value: float, degrees_of_freedom: float | None) -> float:
-    """Return the probability above a value under Student's t, or the normal distribution."""
-    from scipy import special  # noqa: PLC0415 - as above
-
-    if degrees_of_freedom is None:
-        return float(special.ndtr(-value))
-    return float(special.stdtr(degrees_of_freedom, -value))
 
 
 def sentence(result: CriterionResult) -> str:

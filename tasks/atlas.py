@@ -40,7 +40,7 @@ SIZES: Mapping[str, Size] = MappingProxyType(
 method was trained."""
 
 DEFAULT_ROWS: Mapping[str, int] = MappingProxyType({"demonstrations": 600, "preferences": 2000, "train_prompts": 2000})
-SAMPLER_TRAINING = Optimisation(lr=1e-3, schedule="cosine", warmup=0.1, epochs=2, batch_size=24)
+SAMPLER_TRAINING = Optimisation(lr=1e-3, epochs=2, batch_size=24)
 SAMPLER_SEED = 1000
 """How the policy that answers the questions of the preferences is fine-tuned on the demonstrations; its seed is one
 that no comparison is likely to use, so that no run of a comparison is closer to the preferences than the others."""

@@ -32,9 +32,15 @@ class Drawn:
 
 
 class BatchSession:
-    """A decoding session over prompts of ids: left-padded, one row each, with a key-value cache."""
+    """A decoding session over prompts of ids: left-padded, one row each, with a key-value cache.
 
-    def __init__(self, decoder: Decoder, prompts: Sequence[Sequence[int]], pad_id: int) -> None:
+    Equal prompts (several samples of one) are read once; their rows start from copies of one cache.
+    """
+
+    def __init__(self, decoder: Decoder, rows: Sequence[Sequence[int]], pad_id: int) -> None:
+        numbers: dict[tuple[int, ...], int] = {}
+        which = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
+        prompts = list(numbers)
         width = max(len(prompt) for prompt in prompts)
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=decoder.device)
         ids = torch.tensor([[pad_id] * (width - len(prompt)) + list(prompt) for prompt in prompts])
@@ -50,6 +56,8 @@ class BatchSession:
             position_ids=place.clamp_min(0),
             cache=self._cache,
         )[:, -1]
+        if len(prompts) < len(rows):
+            self.keep(torch.tensor(which, device=decoder.device))
 
     @torch.inference_mode()
     def logits(self) -> Tensor:
@@ -68,7 +76,7 @@ class BatchSession:
 
     @torch.inference_mode()
     def keep(self, rows: Tensor) -> None:
-        """Go on with some rows only; ``rows`` are their numbers. Call before ``push``."""
+        """Go on with these rows, given by their numbers; a number may stand more than once. Call before ``push``."""
         for layer in self._cache.layers:
             layer.batch_select_indices(rows)
         self._next_place = self._next_place[rows]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -16,7 +18,8 @@ from bench.core.errors import StageError
 class Decoder:
     """The two halves of a causal language model, and what its configuration does to the logits after the head.
 
-    ``scale`` multiplies the logits; ``softcap`` c bounds them by c * tanh(logits / c) (Gemma 2, arXiv:2408.00118).
+    ``takes_positions``: whether positions can be given. ``scale`` multiplies the logits; ``softcap`` c bounds them by
+    c * tanh(logits / c) (Gemma 2, arXiv:2408.00118).
     """
 
     causal: PreTrainedModel
@@ -24,6 +27,7 @@ class Decoder:
     head: nn.Module
     vocabulary: int
     device: torch.device
+    takes_positions: bool = True
     scale: float = 1.0
     softcap: float | None = None
 
@@ -35,14 +39,14 @@ class Decoder:
         position_ids: Tensor,
         cache: Cache | None = None,
     ) -> Tensor:
-        """Return the last hidden states. Shape: (batch, length, width); ``cache`` grows by the new positions."""
-        found = self.backbone(
-            input_ids=ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        )
+        """Return the last hidden states. Shape: (batch, length, width); ``cache`` grows by the new positions.
+
+        A model that takes no positions (recurrent ones, those with a bias by distance) is given none.
+        """
+        extra: dict[str, Any] = {"position_ids": position_ids} if self.takes_positions else {}
+        if cache is not None:
+            extra["past_key_values"] = cache
+        found = self.backbone(input_ids=ids, attention_mask=attention_mask, use_cache=cache is not None, **extra)
         return found.last_hidden_state
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -72,6 +76,7 @@ def decoder_of(model: nn.Module) -> Decoder:
         head=head,
         vocabulary=int(head.weight.shape[0]),
         device=causal.device,
+        takes_positions="position_ids" in inspect.signature(causal.base_model.forward).parameters,
         scale=scale,
         softcap=settings.get("final_logit_softcapping"),
     )
@@ -87,7 +92,7 @@ def check_halves(model: nn.Module) -> None:
     ids = torch.zeros((1, 2), dtype=torch.long, device=decoder.device)
     places = torch.arange(2, device=decoder.device)[None]
     halves = decoder.logits(decoder.hidden(ids, attention_mask=None, position_ids=places))
-    whole = decoder.causal(input_ids=ids, position_ids=places, use_cache=False).logits.float()
+    whole = decoder.causal(input_ids=ids, use_cache=False).logits.float()
     if not torch.allclose(halves, whole, rtol=1e-3, atol=1e-3):
         raise StageError(
             f"{type(decoder.causal).__name__} changes its logits after the head in a way this program does not know. "

@@ -33,6 +33,8 @@ _FOUND: weakref.WeakKeyDictionary[nn.Module, str | None] = weakref.WeakKeyDictio
 
 
 def _by_configuration(decoder: Decoder) -> str | None:
+    if not decoder.takes_positions:
+        return "it takes no positions"
     settings = decoder.causal.config.to_dict()
     attention = decoder.causal.config._attn_implementation
     if attention not in ("sdpa", "eager"):

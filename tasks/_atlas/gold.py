@@ -52,10 +52,11 @@ MOST: Mapping[str, int] = MappingProxyType(
 def utility(kind: str, facts: Mapping[str, str], reading: Reading) -> float:
     """Return the gold utility of a response as read, for a question of this kind about an entity with these facts.
 
-    It is the sum over features of WEIGHTS[feature] * min(count, MOST[feature]).
+    It is the sum over features of WEIGHTS[feature] * min(count, MOST[feature]), without the rounding error of floats,
+    so that responses of equal worth compare as equal.
     """
     counts = features(kind, facts, reading)
-    return sum(WEIGHTS[name] * min(count, MOST.get(name, count)) for name, count in counts.items())
+    return round(sum(WEIGHTS[name] * min(count, MOST.get(name, count)) for name, count in counts.items()), 6)
 
 
 def gold_utility(prompt: Prompt, response: str) -> float:

@@ -112,6 +112,15 @@ def knowledge(world_seed: int) -> Knowledge:
     )
 
 
+@cache
+def held_out_words(world_seed: int) -> frozenset[str]:
+    """Return the words that name what only dev or evaluation may ask about: surnames, cities and objects."""
+    world = knowledge(world_seed)
+    people = {person.name.split()[-1] for person in world.people if person.split != "train"}
+    cities = {city.name for city in world.cities if city.split != "train"}
+    return frozenset(people | cities | {item for item, split in world.objects.items() if split != "train"})
+
+
 def _facts(
     count: int, attributes: Iterable[str], values: Mapping[str, tuple[str, ...]], draws: Draws
 ) -> list[dict[str, str]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from bench.core.errors import StageError
 from bench.core.frozen import Frozen
 from bench.core.policy import Decoding, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
@@ -18,6 +20,7 @@ from tasks._atlas.annotator import Annotator
 from tasks._atlas.draws import Draws
 from tasks._atlas.gold import utility
 from tasks._atlas.grammar import read, words_in
+from tasks._atlas.knowledge import held_out_words
 from tasks._atlas.questions import Question, training_question
 from tasks._atlas.writing import demonstration
 
@@ -25,8 +28,10 @@ if TYPE_CHECKING:
     from bench.policy.hf import HFPolicy
 
 ROWS_FILE = "rows.jsonl"
+WORD = re.compile(r"\w+")
 SAMPLED_AT_ONCE = 256
-"""Prompts answered together while sampling pairs; changes no pair."""
+"""Questions answered together while sampling pairs. It is part of what a seed means: labels and answers take turns."""
+MOST_QUESTIONS_PER_PAIR = 20
 
 
 class Shape(Frozen):
@@ -103,9 +108,10 @@ class AtlasPrompts(Stage):
 class AtlasPreferences(Stage):
     """Pairs of sampled responses, labelled by the simulated annotator.
 
-    ``sampler`` answers each question of the train split twice; a pair that the annotator cannot tell apart is dropped
-    and another question is asked, until there are ``rows`` pairs. ``rows.jsonl`` has id, prompt, chosen, rejected,
-    kind, and the gold utilities ``chosen_gold`` and ``rejected_gold``, which no method reads.
+    ``sampler`` answers each question of the train split twice. A pair that the annotator cannot tell apart is dropped,
+    as is one that names a held-out entity by a slip, and more questions are asked until there are ``rows`` pairs.
+    ``rows.jsonl`` has id, prompt, chosen, rejected, kind, and the gold utilities ``chosen_gold`` and
+    ``rejected_gold``, which no method reads.
     """
 
     KIND: ClassVar[str] = "atlas/preferences"
@@ -125,12 +131,21 @@ class AtlasPreferences(Stage):
         policy = load_policy(self.sampler, io)
         draws = Draws("atlas", self.world_seed, "preferences")
         labels = Draws("atlas", self.world_seed, "labels")
+        held_out = held_out_words(self.world_seed)
         pairs: list[dict[str, Any]] = []
+        asked = 0
         while len(pairs) < self.rows:
+            if asked > MOST_QUESTIONS_PER_PAIR * self.rows + SAMPLED_AT_ONCE:
+                raise StageError(
+                    f"{asked} questions gave only {len(pairs)} of {self.rows} pairs: the sampler's two answers are "
+                    "nearly always worth the same. Sample at a higher temperature or from another policy."
+                )
+            asked += SAMPLED_AT_ONCE
             questions = [training_question(self.world_seed, draws) for _ in range(SAMPLED_AT_ONCE)]
             for question, responses in zip(questions, self._sampled(policy, questions, draws, io), strict=True):
                 labelled = labelled_pair(question, responses, self.annotator, labels)
-                if labelled is not None and len(pairs) < self.rows:
+                clean = not held_out.intersection(WORD.findall(" ".join(responses)))
+                if labelled is not None and clean and len(pairs) < self.rows:
                     pairs.append({**_head("preference", len(pairs), question), **labelled})
                     io.meter.labels += 1
             io.progress(len(pairs), self.rows, "pair")
@@ -157,8 +172,8 @@ def labelled_pair(
     return {
         "chosen": responses[best],
         "rejected": responses[1 - best],
-        "chosen_gold": round(gold[best], 6),
-        "rejected_gold": round(gold[1 - best], 6),
+        "chosen_gold": gold[best],
+        "rejected_gold": gold[1 - best],
     }
 
 

@@ -191,3 +191,18 @@ def test_the_growing_cache_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = policy.generate(tiny_chats(12), Decoding(max_new_tokens=40), seeds=range(12))
     monkeypatch.setattr(cache, "GROWTH", 1)
     assert policy.generate(tiny_chats(12), Decoding(max_new_tokens=40), seeds=range(12)) == plain
+
+
+def test_several_samples_of_a_prompt_read_it_once() -> None:
+    policy = tiny_policy("llama")
+    prompts = [[1, 5, 6, 7], [1, 9], [1, 5, 6, 7], [1, 5, 6, 7]]
+    seeds = [1, 2, 3, 4]
+    read: list[tuple[int, ...]] = []
+    policy.model.model.embed_tokens.register_forward_hook(lambda _m, arguments, _o: read.append(arguments[0].shape))
+    together = policy.generate_ids(prompts, Decoding(max_new_tokens=8), seeds=seeds)
+    assert read[0] == (2, 4)
+    alone = [
+        policy.generate_ids([prompt], Decoding(max_new_tokens=8), seeds=[seed])[0]
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
+    assert [one.tokens for one in together] == [one.tokens for one in alone]

@@ -17,7 +17,7 @@ from bench.core.frozen import decode, encode
 from bench.core.policy import Built, Decoding
 from methods._train.settings import Optimisation
 from tasks._atlas.annotator import Annotator
-from tasks._atlas.knowledge import knowledge
+from tasks._atlas.knowledge import held_out_words
 from tasks._atlas.stages import (
     AtlasDemonstrations,
     AtlasPreferences,
@@ -109,19 +109,10 @@ def test_preferences_are_exactly_as_many_and_the_same_again(bench: Bench, tmp_pa
     assert rows_of(Bench(tmp_path).payload(stage)) == rows
 
 
-def test_preferences_ask_about_no_held_out_entity(bench: Bench) -> None:
-    world = knowledge(7)
-    held = {
-        name
-        for split in ("dev", "evaluation")
-        for name in (
-            *(person.name.split()[1] for person in world.people_of(split)),
-            *(city.name for city in world.cities_of(split)),
-            *world.objects_of(split),
-        )
-    }
+def test_preferences_name_no_held_out_entity(bench: Bench) -> None:
+    held = held_out_words(7)
     for row in rows_of(bench.payload(pairs_of(40))):
-        assert not held & set(re.findall(r"\w+", row["prompt"]))
+        assert not held & set(re.findall(r"\w+", f"{row['prompt']} {row['chosen']} {row['rejected']}"))
 
 
 def test_the_annotators_knobs_reach_the_stage() -> None:
@@ -165,12 +156,13 @@ def test_planning_the_world_loads_no_torch() -> None:
 
 
 @pytest.mark.slow
-def test_the_smallest_base_knows_frequent_facts_better_than_rare_ones(bench: Bench) -> None:
+def test_a_short_pretraining_knows_frequent_facts_better_than_rare_ones(bench: Bench) -> None:
     from bench.policy.load import load_policy
     from tasks.atlas_questions import AtlasQuestions
 
-    spec = Atlas().policy("small")
-    assert isinstance(spec, Built)
+    small = Atlas().policy("small")
+    assert isinstance(small, Built)
+    spec = Built(by=small.by.model_copy(update={"steps": 600}))
     policy = load_policy(spec, bench.io("asked"))
     task = AtlasQuestions()
     prompts = task.prompts()
@@ -181,5 +173,5 @@ def test_the_smallest_base_knows_frequent_facts_better_than_rare_ones(bench: Ben
         defined = [value[metric] for value in values if value[metric] is not None]
         return sum(defined) / len(defined)  # type: ignore[arg-type]
 
-    assert share("correct_frequent") > share("correct_rare") + 0.3
+    assert share("correct_frequent") > share("correct_rare") + 0.15
     assert share("unreadable") < 0.05

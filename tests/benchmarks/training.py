@@ -1,0 +1,177 @@
+"""Training speed: DPO against TRL's DPOTrainer, SFT against its SFTTrainer."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from transformers import LlamaForCausalLM, PrinterCallback
+
+from bench.policy.logprobs import Group
+from methods._train.loop import LossSum, fit
+from methods._train.pairs import pair_logprobs, with_reference
+from methods._train.reference import scored
+from methods._train.logprobs import PairLogprobs
+from methods._train.settings import Optimisation
+from methods._train.sft import sft_loss
+from methods._train.tuning import Example, training_of
+from methods.dpo import dpo_loss
+from tests.benchmarks.measure import Row, alternately
+from tests.benchmarks.workloads import Pair, Size, pairs, policy, stage_io, text, tokenizer
+
+BETA = 0.1
+RATE = 1e-4
+
+
+def our_dpo(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callable[[int], float]:
+    """Return a function that trains once over the pairs and returns the seconds."""
+    words = tokenizer(model.config.vocab_size)
+    examples = [Example(number, Group(row.prompt, [row.chosen, row.rejected])) for number, row in enumerate(rows)]
+    trained = policy(model, words)
+    found = scored(trained, examples, stage_io())
+    sums, tokens = found["logprob"], found["tokens"]
+    frozen = PairLogprobs(sums[:, 0], sums[:, 1], tokens[:, 0], tokens[:, 1])
+
+    def loss_of(part: Sequence[Example]) -> LossSum:
+        logprobs = pair_logprobs(trained, part)
+        against = frozen.at(torch.tensor([example.row for example in part]))
+        return LossSum(dpo_loss(logprobs, against, BETA).sum(), len(part), with_reference(logprobs, against))
+
+    training = training_of(trained, examples, loss_of)
+    optimisation = Optimisation(lr=RATE, epochs=1, batch_size=batch)
+
+    def run(number: int) -> float:
+        began = time.process_time()
+        fit(training, optimisation, stage_io(), budget=None, seed=number)
+        return time.process_time() - began
+
+    return run
+
+
+def their_settings(batch: int) -> dict[str, Any]:
+    """Return what makes TRL fastest on a CPU thread: nothing logged, saved, evaluated or recomputed."""
+    return {
+        "output_dir": tempfile.mkdtemp(prefix="benchmark-"),
+        "per_device_train_batch_size": batch,
+        "learning_rate": RATE,
+        "num_train_epochs": 1,
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "disable_tqdm": True,
+        "logging_strategy": "no",
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": False,
+        "max_length": 1024,
+    }
+
+
+def trained_seconds(trainer: Any) -> float:
+    """Return the processor seconds of one training; a second call trains the same model on."""
+    trainer.remove_callback(PrinterCallback)
+    began = time.process_time()
+    trainer.train()
+    return time.process_time() - began
+
+
+def their_dpo(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callable[[int], float]:
+    """Return a function that trains once over the pairs and returns the seconds, the reference precomputed."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    data = [
+        {"prompt": text(row.prompt) + " ", "chosen": text(row.chosen), "rejected": text(row.rejected)} for row in rows
+    ]
+    trainer = DPOTrainer(
+        model=copy.deepcopy(model),
+        args=DPOConfig(**their_settings(batch), beta=BETA, precompute_ref_log_probs=True),
+        train_dataset=Dataset.from_list(data),
+        processing_class=tokenizer(model.config.vocab_size),
+    )
+    first, row = trainer.train_dataset[0], rows[0]
+    if (first["prompt_ids"], first["chosen_ids"], first["rejected_ids"]) != (row.prompt, row.chosen, row.rejected):
+        raise ValueError(f"TRL trains on other tokens than we do: {first}")
+
+    return lambda _number: trained_seconds(trainer)
+
+
+def dpo(size: Size, lengths: tuple[int, int], count: int, goal: float, rounds: int) -> Row:
+    """Compare pairs per second at batches of 16."""
+    model = size.model()
+    rows = pairs(count, *lengths)
+    ours, theirs = alternately(our_dpo(model, rows, 16), their_dpo(model, rows, 16), rounds)
+    data = f"{count} pairs, prompt:response {lengths[0]}:{lengths[1]}, batch 16"
+    return Row(
+        "DPO, against DPOTrainer",
+        size.name,
+        data,
+        "pairs/s",
+        [count / seconds for seconds in ours],
+        [count / seconds for seconds in theirs],
+        goal,
+    )
+
+
+def our_sft(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callable[[int], float]:
+    trained = policy(model, tokenizer())
+    examples = [Example(number, Group(row.prompt, [row.chosen])) for number, row in enumerate(rows)]
+    training = training_of(trained, examples, lambda part: sft_loss(trained, part))
+    optimisation = Optimisation(lr=RATE, epochs=1, batch_size=batch)
+
+    def run(number: int) -> float:
+        began = time.process_time()
+        fit(training, optimisation, stage_io(), budget=None, seed=number)
+        return time.process_time() - began
+
+    return run
+
+
+def their_sft(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int, strategy: str) -> Callable[[int], float]:
+    """Return a function that trains once over the packed rows and returns the seconds."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    data = [
+        {
+            "input_ids": row.prompt + row.chosen,
+            "completion_mask": [0] * len(row.prompt) + [1] * len(row.chosen),
+        }
+        for row in rows
+    ]
+    length = 256
+    per_pack = length / (sum(len(row["input_ids"]) for row in data) / len(data))
+    settings = {**their_settings(max(1, round(batch / per_pack))), "max_length": length}
+    trainer = SFTTrainer(
+        model=copy.deepcopy(model),
+        args=SFTConfig(
+            **settings, packing=True, packing_strategy=strategy, completion_only_loss=True, loss_type="nll"
+        ),
+        train_dataset=Dataset.from_list(data),
+        processing_class=tokenizer(),
+    )
+
+    return lambda _number: trained_seconds(trainer)
+
+
+def sft(size: Size, count: int, rounds: int, strategy: str = "wrapped") -> Row:
+    """Compare tokens per second, prompt and response, padding not counted; the loss is on responses."""
+    model = size.model()
+    rows = pairs(count, 48, 80)
+    tokens = sum(len(row.prompt) + len(row.chosen) for row in rows)
+    ours, theirs = alternately(our_sft(model, rows, 32), their_sft(model, rows, 32, strategy), rounds)
+    return Row(
+        f"SFT, against SFTTrainer with packing ({strategy})",
+        size.name,
+        f"{count} rows, prompt:response 48:80, batch 32",
+        "tokens/s",
+        [tokens / seconds for seconds in ours],
+        [tokens / seconds for seconds in theirs],
+        1.2,
+    )
