@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from statistics import median
 from types import TracebackType
 from typing import Self
 
@@ -44,7 +45,7 @@ class Clock:
         if not self._seconds:
             return None
         means = {kind: sum(values) / len(values) for kind, values in self._seconds.items()}
-        typical = sum(means.values()) / len(means)
+        typical = median(means.values())
         return sum(count * means.get(kind, typical) for kind, count in waiting.items()) / self._slots
 
 

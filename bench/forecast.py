@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from pathlib import Path
+from collections import Counter
 
 from bench.core.frozen import Frozen
 from bench.core.stage import Stage
@@ -18,7 +17,8 @@ from bench.store import MANIFEST, Store
 class StagesOfKind(Frozen):
     """The stages of one kind: how many there are, how many are finished, and what the rest is expected to cost.
 
-    ``seconds`` and ``flops`` come from finished stages of that kind in the store; None when there are none yet.
+    ``seconds`` and ``flops`` come from finished stages of that kind, of this comparison where it has any, else of
+    others in the store; None when there are none yet.
     """
 
     kind: str
@@ -49,7 +49,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     total = Counter(stage.KIND for stage in plan.stages.values())
     waiting = [stage for stage in plan.stages.values() if not (store.place(stage) / MANIFEST).is_file()]
     open_by_kind = Counter(stage.KIND for stage in waiting)
-    known = costs_by_kind(store.root, set(total))
+    known = costs_by_kind(plan, store)
     stages = tuple(
         StagesOfKind(
             kind=kind,
@@ -81,12 +81,14 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     )
 
 
-def costs_by_kind(root: Path, kinds: set[str]) -> dict[str, list[dict[str, float]]]:
-    """Return the costs of all finished stages in the store, by kind."""
-    found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for kind in kinds:
-        for manifest in sorted((root / kind).glob(f"*/{MANIFEST}")):
-            found[kind].append(json.loads(manifest.read_text(encoding="utf-8"))["cost"])
+def costs_by_kind(plan: Plan, store: Store) -> dict[str, list[dict[str, float]]]:
+    """Return the costs of finished stages by kind: those of this plan, or where it has none, all in the store."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for kind in {stage.KIND for stage in plan.stages.values()}:
+        own = [store.place(stage) / MANIFEST for stage in plan.stages.values() if kind == stage.KIND]
+        there = [manifest for manifest in own if manifest.is_file()]
+        manifests = there or sorted((store.root / kind).glob(f"*/{MANIFEST}"))
+        found[kind] = [json.loads(manifest.read_text(encoding="utf-8"))["cost"] for manifest in manifests]
     return found
 
 

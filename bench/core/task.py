@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -64,13 +64,12 @@ def user(text: str) -> Chat:
 
 
 class Task(Open, ABC):
-    """A prompt set with its decoding and its scores."""
+    """A prompt set with its decoding and its scores. ``limit``: take only the first prompts."""
 
     NAME: ClassVar[str]
     VERSION: ClassVar[int]
     METRICS: ClassVar[tuple[MetricInfo, ...]] = ()
 
-    split: Literal["dev", "evaluation"] = "evaluation"
     limit: Annotated[int, Field(gt=0)] | None = None
 
     @abstractmethod

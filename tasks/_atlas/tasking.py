@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from bench.core.policy import Decoding
 from bench.core.task import MetricInfo, Prompt, Task
@@ -87,11 +87,15 @@ MANNERS = (POLITE, RUDE, FILLER, UNREADABLE, WORDS)
 
 
 class AtlasTask(Task):
-    """A prompt set of the world. ``world_seed`` must be that of the base model's world."""
+    """A prompt set of the world. ``world_seed`` must be that of the base model's world.
+
+    Settings are chosen on the ``dev`` split; the ``evaluation`` split is for scoring.
+    """
 
     VERSION: ClassVar[int] = 1
 
     world_seed: int = DEFAULT_WORLD_SEED
+    split: Literal["dev", "evaluation"] = "evaluation"
 
     @abstractmethod
     def questions(self) -> Sequence[Question]:

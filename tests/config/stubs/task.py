@@ -1,7 +1,7 @@
 """A task with one metric and one field."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from bench.core.policy import Decoding
 from bench.core.task import MetricInfo, Prompt, Task, user
@@ -14,6 +14,7 @@ class Questions(Task):
         MetricInfo(name="accuracy", unit="share", higher_is_better=True, description="right answers"),
     )
 
+    split: Literal["dev", "evaluation"] = "evaluation"
     temperature: float = 1.0
 
     def prompts(self) -> Sequence[Prompt]:
