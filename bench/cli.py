@@ -74,6 +74,9 @@ def run(
     path: PathArgument,
     overrides: SetOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="CPU worker processes; one per core by default.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that train one stage together, each on a device of its own.")
+    ] = 1,
     engine: Annotated[
         Literal["processes", "inline"], typer.Option(help="inline runs stages in this process.")
     ] = "processes",
@@ -84,9 +87,9 @@ def run(
     Writes records.parquet, contrasts.json, run.json, report.md, report.html and plots/ beside the comparison file.
     Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
     """
-    from bench.commands import run_comparison  # noqa: PLC0415 - each command loads only what it needs
+    from bench.commands import EngineChoice, run_comparison  # noqa: PLC0415 - each command loads only what it needs
 
-    raise typer.Exit(run_comparison(path, overrides or [], workers, engine, as_json))
+    raise typer.Exit(run_comparison(path, overrides or [], EngineChoice(engine, workers, processes), as_json))
 
 
 @app.command(epilog=example("bench plan results/quickstart", "bench plan results/mine --json"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,16 +35,29 @@ from bench.report.terminal import prompt_view, show_prompt, summary_table
 from bench.store import Store
 
 
-def run_comparison(
-    path: Path, overrides: Sequence[str], workers: int | None, engine: Literal["processes", "inline"], as_json: bool
-) -> int:
+@dataclass(frozen=True)
+class EngineChoice:
+    """Where stages run: the kind of engine, CPU workers (None: by cores), processes that train together."""
+
+    kind: Literal["processes", "inline"]
+    workers: int | None = None
+    processes: int = 1
+
+    def open(self, store: Store) -> Engine:
+        """Return the engine; raises BenchError for a choice that contradicts itself or the machine."""
+        if self.kind == "processes":
+            return ProcessEngine(store, slots_of_this_machine(self.workers, self.processes))
+        if self.processes > 1 or self.workers is not None:
+            raise BenchError("--engine inline runs in this one process: leave --workers and --processes away.")
+        return InlineEngine(store)
+
+
+def run_comparison(path: Path, overrides: Sequence[str], choice: EngineChoice, as_json: bool) -> int:
     """Return the exit status of running a comparison: 0, or 1 when something failed."""
     comparison = load_comparison(path, overrides=overrides)
     store = store_of(comparison)
     console = Console(stderr=as_json, highlight=False)
-    runs_on: Engine = (
-        InlineEngine(store) if engine == "inline" else ProcessEngine(store, slots_of_this_machine(workers))
-    )
+    runs_on = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
     try:
         with watcher(console, len(runs_on.slots)) as shown:

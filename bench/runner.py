@@ -122,9 +122,9 @@ class _Run:
 
     def _slot_for(self, stage: Stage) -> int | None:
         """Return a free slot of the kind the stage wants: a device of its own where the machine has any."""
-        has_devices = any(slot.accelerator is not None for slot in self._engine.slots)
+        has_devices = any(slot.accelerators for slot in self._engine.slots)
         wants_device = has_devices and stage.RESOURCES.accelerator
-        fitting = [index for index in self._free if (self._engine.slots[index].accelerator is not None) == wants_device]
+        fitting = [index for index in self._free if bool(self._engine.slots[index].accelerators) == wants_device]
         return fitting[0] if fitting else None
 
     def _hear(self, event: Event) -> None:

@@ -18,10 +18,12 @@ class Resources:
     """What a stage needs of the machine.
 
     ``accelerator`` asks for a device of its own where the machine has one; on a machine without, the stage runs on
-    one CPU thread.
+    one CPU thread. ``distributed``: its work is shared out when it runs in several processes at once, of which the
+    main one writes; a stage without it always runs in one.
     """
 
     accelerator: bool = False
+    distributed: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place where one stage can run: a device name for torch, and which accelerator, if it is one."""
+    """A place where one stage can run: a device name for torch, and which accelerators, if it has any.
+
+    ``processes``: how many processes train together here, for stages that allow it; each has a device of its own.
+    """
 
     device: str
-    accelerator: int | None = None
+    accelerators: tuple[int, ...] = ()
+    processes: int = 1
 
 
 class Engine(Protocol):

@@ -12,9 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import DamagedArtefact
+from bench.core.errors import DamagedArtefact, StageError
 from bench.core.meter import Meter
 from bench.core.stage import Progress, Stage, StageIO
+from bench.engine.launch import run_in_processes
 from bench.store import Store
 
 PACKAGES = ("alignment-bench", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pyarrow")
@@ -26,12 +27,16 @@ def execute(
     device: str,
     on_progress: Callable[[Progress], None],
     on_damage: Callable[[str], None],
+    processes: int = 1,
 ) -> bool:
     """Return True when the stage was computed here, False when it was found finished.
 
     Takes the lock of the stage's key first, so of two processes one computes and the other waits and finds. A
-    finished artefact whose bytes have changed is reported, set aside and computed again.
+    finished artefact whose bytes have changed is reported, set aside and computed again. A stage whose resources say
+    ``distributed`` is computed by ``processes`` processes of this machine together, which changes it by rounding.
     """
+    _check_not_launched()
+    together = processes if stage.RESOURCES.distributed else 1
     with store.lock(stage):
         try:
             if store.find(stage) is not None:
@@ -48,10 +53,27 @@ def execute(
         )
         started = time.perf_counter()
         began_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        stage.run(io)
+        if together > 1:
+            run_in_processes(stage, io, store.root, together)
+        else:
+            stage.run(io)
         io.meter.seconds += time.perf_counter() - started
-        store.commit(stage, io.out, io.meter.as_dict(), {"started": began_at, "device": device, **provenance()})
+        made = {"started": began_at, "device": device, "processes": together, **provenance()}
+        store.commit(stage, io.out, io.meter.as_dict(), made)
         return True
+
+
+def _check_not_launched() -> None:
+    """Raise StageError in one of several processes of a launch: each would wait for the others while one has the lock.
+
+    The processes that compute a stage together are started by ``bench.engine.launch``, and do not come here.
+    """
+    launched = os.environ.get("WORLD_SIZE", "1")
+    if launched != "1":
+        raise StageError(
+            f"this process was launched as one of {launched} (WORLD_SIZE is set). Start `bench run` directly: it puts "
+            "stages on devices by itself, and starts the processes that train together."
+        )
 
 
 @cache

@@ -2,7 +2,7 @@
 
 On a CPU there are as many workers as cores, each with one thread: two threads for one tiny model were measured 2 to
 13 times slower than one on a busy machine, and two processes use two cores fully. On GPUs there is one worker per
-device, and CPU workers beside them for stages that need none.
+device (or per group of devices that train together), and CPU workers beside them for stages that need none.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import threading
 from pathlib import Path
 
+from bench.core.errors import BenchError
 from bench.core.frozen import encode
 from bench.core.stage import Progress, Stage
 from bench.engine.events import Event, Slot
@@ -44,6 +45,7 @@ class ProcessEngine:
             "stage": encode(stage),
             "store": str(self._store.root),
             "device": self.slots[slot].device,
+            "processes": self.slots[slot].processes,
         }
         if worker.stdin is None:
             raise RuntimeError("a worker was started without a pipe")
@@ -124,26 +126,41 @@ def read_event(line: dict[str, object]) -> Event:
 
 
 def environment(slot: Slot) -> dict[str, str]:
-    """Return the environment of a worker: one thread on a CPU slot, one visible device on an accelerator slot."""
+    """Return the environment of a worker: one thread on a CPU slot, only its own devices on an accelerator slot."""
     env = dict(os.environ)
     env["TOKENIZERS_PARALLELISM"] = "false"
     env["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     env["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS is deterministic only with a fixed workspace
     root = str(Path(__file__).resolve().parents[2])
     env["PYTHONPATH"] = os.pathsep.join(part for part in (root, env.get("PYTHONPATH")) if part)
-    if slot.accelerator is None:
+    if not slot.accelerators:
         env.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
         env["CUDA_VISIBLE_DEVICES"] = ""
     else:
-        env["CUDA_VISIBLE_DEVICES"] = str(slot.accelerator)
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, slot.accelerators))
     return env
 
 
-def slots_of_this_machine(workers: int | None) -> tuple[Slot, ...]:
-    """Return one slot per accelerator, then CPU slots: ``workers`` of them, or one per core this process may use."""
+def slots_of_this_machine(workers: int | None, processes: int = 1) -> tuple[Slot, ...]:
+    """Return the accelerator slots, then the CPU slots.
+
+    An accelerator slot has ``processes`` devices, one for each process that trains on it; devices left over are not
+    used. There are ``workers`` CPU slots, or as many as this process may use cores, ``processes`` for each. Raises
+    BenchError when there are accelerators, but too few for one slot.
+    """
+    devices = accelerators()
+    if devices and len(devices) < processes:
+        raise BenchError(
+            f"{processes} processes that train together need a device each, but there are {len(devices)}. "
+            "Lower --processes, or hide the devices with CUDA_VISIBLE_DEVICES= to train on the CPU."
+        )
+    groups = [devices[start : start + processes] for start in range(0, len(devices) - processes + 1, processes)]
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    on_cpu = tuple(Slot("cpu") for _ in range(workers or cores))
-    return (*(Slot("cuda", index) for index in accelerators()), *on_cpu)
+    on_cpu = Slot("cpu", processes=1 if devices else processes)
+    return (
+        *(Slot("cuda", group, processes) for group in groups),
+        *(on_cpu for _ in range(workers or max(1, cores // on_cpu.processes))),
+    )
 
 
 def accelerators() -> tuple[int, ...]:

@@ -84,6 +84,7 @@ def serve(request: dict[str, Any], wire: Wire) -> None:
             request["device"],
             lambda progress: wire.tell_progress(key, progress),
             lambda text: wire.tell(event="damage", key=key, text=text),
+            request["processes"],
         )
     except Exception as error:  # noqa: BLE001 - the parent decides what a failure means; the worker lives on
         wire.tell(event="failed", key=key, text=reason(error))

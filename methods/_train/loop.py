@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -23,7 +23,9 @@ from bench.core.errors import StageError
 from bench.core.meter import Meter
 from bench.core.method import Budget
 from bench.core.stage import StageIO
+from methods._train import ranks
 from methods._train.checkpoint import Pace, State, read_checkpoint
+from methods._train.memory import recomputed_activations
 from methods._train.order import Costs, micro_batches, plan_of
 from methods._train.settings import Optimisation
 
@@ -54,8 +56,9 @@ class Training(Generic[E]):
     padding): the measure of metering and of the budget. ``read[i]``: further tokens of it that only go forward.
     ``padded[i]``: the tokens it takes up in a forward pass, where that is more than ``tokens[i]``. ``loss_of`` gets
     the examples of one forward pass. ``before_step`` gets all forward passes of an optimiser batch, without gradient,
-    before the first of them: for a loss that needs a statistic of the whole batch. ``checkpoint_steps``: a checkpoint
-    after so many steps; None: by time.
+    before the first of them: for a loss that needs a statistic of the whole batch. In several processes it gets those
+    of this process (there may be none), and must sum over the others by ``ranks.summed``. ``checkpoint_steps``: a
+    checkpoint after so many steps; None: by time.
     """
 
     model: nn.Module
@@ -85,18 +88,24 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
     The caller saves the model. Weights are float32 while they train; a bfloat16 model computes in bfloat16 by
     autocast. A run that was killed goes on from its last checkpoint in ``io.scratch`` to the same weights, bit for
     bit, unless its budget is in seconds. Seeds decide the order of the examples and the noise of adapter dropout.
+    Several processes of one launch share each optimiser batch and end with the same weights, those of one process up
+    to rounding (adapter dropout has other noise there); the main process alone writes.
 
     Raises StageError for a loss or gradient that is not finite (nothing is saved), no examples, a model of which
-    nothing can be trained, a float16 model, a budget below one example, and several processes.
+    nothing can be trained, a float16 model, and a budget below one example.
     """
     _check(training)
     run = _Run(training, optimisation, io, budget, seed)
     run.resume()
-    with _only_adapter_dropout(training.model):
+    with ExitStack() as during:
+        during.enter_context(_only_adapter_dropout(training.model))
+        if optimisation.activations == "recomputed":
+            during.enter_context(recomputed_activations(training.model))
         run.train()
     run.restore_precision()
-    lines = [json.dumps(row, allow_nan=False) for row in run.state.log]
-    (io.out / LOG_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    if ranks.is_main():
+        lines = [json.dumps(row, allow_nan=False) for row in run.state.log]
+        (io.out / LOG_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
 def _check(training: Training[E]) -> None:
@@ -135,6 +144,12 @@ class _Run(Generic[E]):
     def resume(self) -> None:
         """Take up the state of a killed run, if it left one."""
         found = read_checkpoint(self.io.scratch)
+        steps = ranks.gathered(None if found is None else found.step)
+        if len(set(steps)) > 1:
+            raise StageError(
+                f"the processes found checkpoints of different steps: {steps}. They must see one scratch folder: "
+                "put the store on a file system that all of them share."
+            )
         if found is None:
             return
         with torch.no_grad():
@@ -151,7 +166,7 @@ class _Run(Generic[E]):
         while self.state.step < len(self.batches) and not self._time_is_up():
             self.state.log.append(self._step(self.state.step))
             self.state.step += 1
-            if pace.due(self.state.step):
+            if ranks.is_main() and pace.due(self.state.step):
                 pace.write(self._snapshot(), self.io.scratch)
             self.io.progress(self.state.step, len(self.batches), "step")
 
@@ -163,25 +178,26 @@ class _Run(Generic[E]):
     def _time_is_up(self) -> bool:
         if self.budget is None or self.budget.axis != "seconds" or self.state.step == 0:
             return False
-        return time.monotonic() - self.started >= self.budget.value
+        up = time.monotonic() - self.started >= self.budget.value
+        return ranks.gathered(up)[0]  # clocks differ, and all processes must stop after the same step
 
     def _step(self, step: int) -> dict[str, float]:
         """Take one optimiser step and return its log row."""
-        batch, examples = self.batches[step], self.training.examples
+        batch = self.batches[step]
         rate = self.optimisation.rate_at(step, len(self.batches))
-        lengths = self.training.tokens if self.training.padded is None else self.training.padded
-        split = micro_batches(batch, lengths, self.optimisation.micro_tokens)
-        passes = [[examples[index] for index in part] for part in split]
+        passes = self._passes(batch)
         if self.training.before_step is not None:
             with torch.no_grad(), self._precision():
                 self.training.before_step(passes)
         sums = _Sums()
         for number, part in enumerate(passes):
-            with _noise(self.io.device, [self.seed, step, number]), self._precision():
+            noise = [self.seed, step, number * ranks.count() + ranks.rank()]
+            with _noise(self.io.device, noise), self._precision():
                 loss = self.training.loss_of(part)
             self.accelerator.backward(loss.total)
             sums.add(loss)
-        row = {"step": step, **sums.means(), "lr": rate, "grad_norm": self._descend(rate, sums.weight)}
+        weight, means = sums.over_all()
+        row = {"step": step, **means, "lr": rate, "grad_norm": self._descend(rate, weight)}
         wrong = [name for name in ("loss", "grad_norm") if not math.isfinite(row[name])]
         if wrong:
             raise StageError(
@@ -190,6 +206,13 @@ class _Run(Generic[E]):
             )
         self._meter(batch)
         return row
+
+    def _passes(self, batch: np.ndarray) -> list[list[E]]:
+        """Return the examples of each forward pass of this process."""
+        lengths = self.training.tokens if self.training.padded is None else self.training.padded
+        share = ranks.shares(batch, lengths, ranks.count())[ranks.rank()]
+        split = micro_batches(share, lengths, self.optimisation.micro_tokens)
+        return [[self.training.examples[index] for index in part] for part in split]
 
     def _precision(self) -> torch.autocast:
         # torch's own autocast: accelerate keeps one precision per process, and a worker runs stages of any.
@@ -201,6 +224,7 @@ class _Run(Generic[E]):
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.div_(weight)
+        ranks.sum_gradients(parameters)
         limit = self.optimisation.max_grad_norm
         norm = self.accelerator.clip_grad_norm_(parameters, math.inf if limit is None else limit)
         if math.isfinite(float(norm)):
@@ -224,7 +248,7 @@ class _Run(Generic[E]):
 
 
 class _Sums:
-    """Sums over the forward passes of one optimiser batch."""
+    """Sums over this process's forward passes of one optimiser batch."""
 
     def __init__(self) -> None:
         self.weight = 0.0
@@ -235,24 +259,30 @@ class _Sums:
         for name, value in {"loss": loss.total, **loss.metrics}.items():
             self._sums[name] = self._sums.get(name, 0.0) + (value.detach() if isinstance(value, Tensor) else value)
 
-    def means(self) -> dict[str, float]:
-        """Return every sum over the weight; raises StageError when there was nothing to average."""
-        if self.weight <= 0:
+    def over_all(self) -> tuple[float, dict[str, float]]:
+        """Return the weight and the means of an optimiser batch, over the forward passes of all processes.
+
+        Raises StageError when there was nothing to average.
+        """
+        shares = ranks.gathered((self.weight, {name: float(value) for name, value in self._sums.items()}))
+        weight = sum(part for part, _ in shares)
+        if weight <= 0:
             raise StageError("an optimiser batch has nothing to learn from: its responses are empty")
-        return {name: float(value) / self.weight for name, value in self._sums.items()}
+        totals: dict[str, float] = {}
+        for _, sums in shares:
+            for name, value in sums.items():
+                totals[name] = totals.get(name, 0.0) + value
+        return weight, {name: value / weight for name, value in totals.items()}
 
 
 def _accelerator(device: str) -> Any:
-    """Return accelerate's Accelerator for one process; the model stays where its policy was loaded."""
+    """Return accelerate's Accelerator; the model stays where its policy was loaded.
+
+    In a process that accelerate or torchrun started it joins the others, so that ``ranks`` counts all of them.
+    """
     from accelerate import Accelerator  # here: it takes seconds to import
 
-    accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no", device_placement=False)
-    if accelerator.num_processes != 1:
-        raise StageError(
-            f"a stage trains in one process, and this one was launched with {accelerator.num_processes}. "
-            "Start `bench run` directly: it puts independent stages on separate devices by itself."
-        )
-    return accelerator
+    return Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no", device_placement=False)
 
 
 def _adamw(model: nn.Module, optimisation: Optimisation) -> torch.optim.AdamW:

@@ -21,7 +21,7 @@ class FineTuning(Stage):
     ``bench.policy.chat.fit_group_to_length`` for what gives way.
     """
 
-    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True, distributed=True)
 
     init: PolicySpec
     data: DataSpec

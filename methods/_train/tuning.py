@@ -11,6 +11,7 @@ from bench.policy.chat import fit_group_to_length, response_ids
 from bench.policy.hf import HFPolicy
 from bench.policy.load import load_trainable, save_adapter, save_weights
 from bench.policy.logprobs import Group
+from methods._train import ranks
 from methods._train.loop import LossSum, Training, fit
 from methods._train.stages import FineTuning
 
@@ -63,7 +64,9 @@ def training_of(
 
 
 def train(stage: FineTuning, io: StageIO, policy: HFPolicy, training: Training[Example]) -> None:
-    """Run a training as the stage says, and write the policy to ``io.out / "policy"``."""
+    """Run a training as the stage says, and write the policy to ``io.out / "policy"``, from the main process only."""
     fit(training, stage.optimisation, io, budget=stage.budget, seed=stage.seed)
+    if not ranks.is_main():
+        return
     save = save_weights if stage.lora is None else save_adapter
     save(policy, io.out / POLICY_FOLDER)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.core.stage import StageIO
 from bench.policy.logprobs import response_logprobs
+from methods._train import ranks
 from methods._train.data import read_preferences
 from methods._train.logprobs import PairLogprobs
 from methods._train.loop import LossSum
@@ -46,7 +47,8 @@ def train_unpaired(
                 policy.model, [others[number].group for number in numbers], pad_id=policy.pad_id
             ).sum()
             total += (found - frozen_others[numbers]).sum()
-        z.copy_((total / sum(len(batch) for batch in passes)).clamp_min(0))
+        count = sum(ranks.gathered(sum(len(batch) for batch in passes)))
+        z.copy_((ranks.summed(total) / count).clamp_min(0))
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
         found = pair_logprobs(policy, batch)

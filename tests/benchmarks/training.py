@@ -12,10 +12,10 @@ import torch
 from transformers import LlamaForCausalLM, PrinterCallback
 
 from bench.policy.logprobs import Group
+from methods._train.logprobs import PairLogprobs
 from methods._train.loop import LossSum, fit
 from methods._train.pairs import pair_logprobs, with_reference
 from methods._train.reference import scored
-from methods._train.logprobs import PairLogprobs
 from methods._train.settings import Optimisation
 from methods._train.sft import sft_loss
 from methods._train.tuning import Example, training_of
@@ -150,9 +150,7 @@ def their_sft(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int, strateg
     settings = {**their_settings(max(1, round(batch / per_pack))), "max_length": length}
     trainer = SFTTrainer(
         model=copy.deepcopy(model),
-        args=SFTConfig(
-            **settings, packing=True, packing_strategy=strategy, completion_only_loss=True, loss_type="nll"
-        ),
+        args=SFTConfig(**settings, packing=True, packing_strategy=strategy, completion_only_loss=True, loss_type="nll"),
         train_dataset=Dataset.from_list(data),
         processing_class=tokenizer(),
     )

@@ -103,7 +103,7 @@ def changed(value: Any) -> Iterator[Any]:
     elif isinstance(value, Tuned | Pretrained):
         yield Pretrained(repo="another")
     elif isinstance(value, str):
-        yield from ({"mean", "linear", "mismatched", "pairs"} - {value})
+        yield from ({"mean", "linear", "mismatched", "pairs", "recomputed"} - {value})
     elif isinstance(value, tuple):
         yield (value[0] / 2, value[1])
     elif isinstance(value, float):

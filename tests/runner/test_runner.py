@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.errors import BenchError
 from bench.core.stage import Progress, Stage
 from bench.engine.events import Engine, Slot
 from bench.engine.inline import InlineEngine
-from bench.engine.processes import ProcessEngine
+from bench.engine.processes import ProcessEngine, environment, slots_of_this_machine
 from bench.plan import closure
 from bench.runner import heights, readers, run_stages
 from bench.store import Store
@@ -174,3 +175,29 @@ def test_the_longest_chain_goes_first(tmp_path: Path) -> None:
     found = heights(stages, readers(stages))
     assert found[lone.key] == 1
     assert found[deep.key] == 3
+
+
+@pytest.mark.parametrize(
+    ("visible", "processes", "expected"),
+    [
+        ("", 1, [()]),
+        ("0,1,2", 1, [(0,), (1,), (2,), ()]),
+        ("0,1,2", 2, [(0, 1), ()]),
+        ("0,1", 2, [(0, 1), ()]),
+    ],
+)
+def test_slots_follow_the_devices(
+    monkeypatch: pytest.MonkeyPatch, visible: str, processes: int, expected: list[tuple[int, ...]]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    slots = slots_of_this_machine(1, processes)
+    assert [slot.accelerators for slot in slots] == expected
+    assert [slot.processes for slot in slots if slot.accelerators] == [processes] * (len(expected) - 1)
+    assert environment(slots[0])["CUDA_VISIBLE_DEVICES"] == ",".join(map(str, expected[0]))
+    assert environment(slots[-1])["OMP_NUM_THREADS"] == "1"
+
+
+def test_too_few_devices_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(BenchError, match="Lower --processes"):
+        slots_of_this_machine(None, 2)

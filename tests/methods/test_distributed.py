@@ -1,0 +1,144 @@
+"""Two processes that train together: the weights of one process with the same batches."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bench.core.errors import StageError
+from bench.core.method import Given, Lora
+from bench.core.policy import Tuned
+from bench.core.stage import Progress, Stage, StageIO
+from bench.engine import launch
+from bench.engine.execute import execute
+from bench.store import Store
+from methods._train import checkpoint, ranks
+from methods.dpo import DPO
+from methods.kto import KTO
+from methods.sft import SFT
+from tests.fakes import Number
+from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, data, log, pretrained
+from tests.methods.together import Together
+
+SETTINGS = {"lr": 1e-2, "epochs": 2, "batch_size": 5, "weight_decay": 0.1, "max_grad_norm": 0.5}
+
+
+def test_a_batch_is_shared_out_evenly() -> None:
+    lengths = [9, 1, 8, 2, 7, 3, 6, 4]
+    batch = np.array([7, 0, 3, 2, 5, 4])
+    dealt = ranks.shares(batch, lengths, 2)
+    assert [share.tolist() for share in dealt] == [[0, 7, 5], [2, 4, 3]]
+    assert sorted(np.concatenate(dealt).tolist()) == sorted(batch.tolist())
+    assert [sum(lengths[index] for index in share) for share in dealt] == [16, 17]
+    again = ranks.shares(batch[::-1], lengths, 2)
+    assert [share.tolist() for share in again] == [share.tolist() for share in dealt]
+    assert ranks.shares(batch, lengths, 1)[0] is batch
+
+
+def test_there_may_be_less_than_one_example_for_each_process() -> None:
+    assert [share.tolist() for share in ranks.shares(np.array([3]), [1] * 4, 3)] == [[3], [], []]
+
+
+def test_in_one_process_nothing_is_exchanged() -> None:
+    values = torch.ones(2)
+    assert (ranks.count(), ranks.rank(), ranks.is_main()) == (1, 0, True)
+    assert ranks.summed(values) is values
+    assert ranks.gathered(values) == [values]
+
+
+def stages(folder: Path) -> list[Stage]:
+    """SFT twice, DPO, and KTO with an adapter; the last batch of each is a single example."""
+    given = Given(
+        base=pretrained(folder / "model"), preferences=data(folder / "preferences.jsonl", PREFERENCES), seed=0
+    )
+    taught = given.model_copy(
+        update={"preferences": None, "demonstrations": data(folder / "demonstrations.jsonl", DEMONSTRATIONS)}
+    )
+    specs = [
+        SFT.model_validate(SETTINGS).policy(taught),
+        SFT.model_validate(SETTINGS).policy(taught.model_copy(update={"seed": 1})),
+        DPO.model_validate(SETTINGS).policy(given),
+        KTO.model_validate(SETTINGS).policy(given.model_copy(update={"lora": Lora(rank=4)})),
+    ]
+    return [spec.by for spec in specs if isinstance(spec, Tuned)]
+
+
+def run(stage: Stage, store: Store, processes: int = 1) -> list[Progress]:
+    told: list[Progress] = []
+    assert execute(stage, store, "cpu", told.append, pytest.fail, processes)
+    return told
+
+
+def leave_a_checkpoint(stage: Stage, scratch: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a stage in this process until its second step, as if it were killed there."""
+
+    def kill(progress: Progress) -> None:
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE_OF_TIME", float("inf"))
+    (scratch / "out").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(StageIO(scratch / "out", scratch, store.payload, on_progress=kill))
+    assert (scratch / checkpoint.FILE).is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_train_to_the_weights_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = stages(tmp_path)
+    whole = Together(stages=tuple(parts))
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    for store in (one, two):
+        for reference in {stage.key: stage for part in parts for stage in part.inputs()}.values():
+            run(reference, store)
+    run(whole, one)
+    leave_a_checkpoint(parts[1], two.scratch(whole) / parts[1].key, two, monkeypatch)
+    told = run(whole, two, processes=2)
+
+    found = json.loads((two.payload(whole) / "processes.json").read_text())
+    assert [rank for rank, _ in found] == [0, 1]
+    assert len({process for _, process in found}) == 2
+    assert told[-1].done == told[-1].total == 4
+    for part in parts:
+        mine, theirs = (store.payload(whole) / part.key for store in (one, two))
+        assert sorted(path.name for path in mine.rglob("*")) == sorted(path.name for path in theirs.rglob("*"))
+        (weights,) = (mine / "policy").glob("*.safetensors")
+        single, shared = load_file(weights), load_file(theirs / "policy" / weights.name)
+        assert single.keys() == shared.keys()
+        for name, values in single.items():
+            assert (values - shared[name]).abs().max() < 1e-5, (part.label(), name)
+        assert len(log(mine)) == len(log(theirs)) == 4
+        for row, other in zip(log(mine), log(theirs), strict=True):
+            assert row == pytest.approx(other, rel=1e-4, abs=1e-5)
+    costs = [found.cost for store in (one, two) if (found := store.find(whole)) is not None]
+    assert {**costs[0], "seconds": 0} == {**costs[1], "seconds": 0}
+
+
+def test_a_launch_of_fewer_processes_than_asked_for_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def alone(folder: Path, _processes: int) -> list[str]:
+        return [sys.executable, "-m", "bench.engine.distributed", str(folder)]
+
+    monkeypatch.setattr(launch, "command", alone)
+    with pytest.raises(StageError, match="2 processes were asked for, but 1 came together"):
+        run(Together(stages=()), Store(tmp_path), processes=2)
+
+
+def test_a_launched_process_runs_no_bench_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(StageError, match="launched as one of 2.*Start `bench run` directly"):
+        run(Number(value=1, journal=str(tmp_path / "journal")), Store(tmp_path))
+
+
+def test_a_stage_that_cannot_be_shared_out_runs_in_one_process(tmp_path: Path) -> None:
+    store, stage = Store(tmp_path / "store"), Number(value=1, journal=str(tmp_path / "journal"))
+    run(stage, store, processes=2)
+    found = store.find(stage)
+    assert found is not None
+    assert found.provenance["processes"] == 1
