@@ -57,11 +57,12 @@ def run_comparison(path: Path, overrides: Sequence[str], choice: EngineChoice, a
     comparison = load_comparison(path, overrides=overrides)
     store = store_of(comparison)
     console = Console(stderr=as_json, highlight=False)
+    plan = make_plan(comparison)
     runs_on = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
     try:
-        with watcher(console, len(runs_on.slots)) as shown:
-            result = compare(comparison, store, runs_on, shown)
+        with watcher(console, plan.labels(), len(runs_on.slots)) as shown:
+            result = compare(plan, store, runs_on, shown)
     finally:
         runs_on.close()
     if as_json:

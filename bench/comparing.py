@@ -16,7 +16,7 @@ from bench.core.task import MetricInfo
 from bench.engine.events import Engine
 from bench.evaluator.judging import WIN_RATE
 from bench.evaluator.score import metrics_of
-from bench.plan import Plan, make_plan
+from bench.plan import Plan
 from bench.report.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.contrasts import compute_contrasts
@@ -38,12 +38,12 @@ class Result:
     report: Path
 
 
-def compare(comparison: Comparison, store: Store, engine: Engine, watcher: Watcher) -> Result:
-    """Return the result of running a comparison, its files written beside the comparison file.
+def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Result:
+    """Return the result of running a comparison's plan, its files written beside the comparison file.
 
     A stage that fails leaves its cells out, and the contrasts that need them; the summary says which and why.
     """
-    plan = make_plan(comparison)
+    comparison = plan.comparison
     outcome = run_stages(plan.stages, store, engine, watcher)
     folder = Path(comparison.path).parent
     records = collect_records(plan, outcome, store)

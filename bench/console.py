@@ -52,8 +52,9 @@ class Clock:
 class LiveWatcher:
     """Progress bars on a terminal: one for all stages, one for each running stage."""
 
-    def __init__(self, console: Console, slots: int) -> None:
+    def __init__(self, console: Console, labels: Mapping[str, str], slots: int) -> None:
         self._console = console
+        self._labels = labels
         self._clock = Clock(slots)
         self._waiting: dict[str, Stage] = {}
         self._bars: dict[str, TaskID] = {}
@@ -87,7 +88,7 @@ class LiveWatcher:
     def started(self, stage: Stage, slot: int) -> None:
         """Add a bar for the stage."""
         self._clock.started(stage.key)
-        self._bars[stage.key] = self._progress.add_task(f"  {stage.label()}", total=None, note="")
+        self._bars[stage.key] = self._progress.add_task(f"  {self._labels[stage.key]}", total=None, note="")
 
     def progressed(self, stage: Stage, progress: StageProgress) -> None:
         """Move the stage's bar; show its speed and its own time left."""
@@ -104,9 +105,9 @@ class LiveWatcher:
         self._progress.remove_task(self._bars.pop(stage.key))
         self._progress.advance(self._all)
         if failure is None:
-            self._console.print(f"[green]done[/]   {stage.label()} in {duration(took)}")
+            self._console.print(f"[green]done[/]   {self._labels[stage.key]} in {duration(took)}")
         else:
-            self._console.print(f"[red]failed[/] {stage.label()}: ", end="")
+            self._console.print(f"[red]failed[/] {self._labels[stage.key]}: ", end="")
             self._console.print(failure, markup=False, highlight=False)
         self.ticked()
 
@@ -127,8 +128,9 @@ class LiveWatcher:
 class PlainWatcher:
     """Lines for a log file: one when a stage ends, and now and then one about a running stage."""
 
-    def __init__(self, console: Console, slots: int) -> None:
+    def __init__(self, console: Console, labels: Mapping[str, str], slots: int) -> None:
         self._console = console
+        self._labels = labels
         self._clock = Clock(slots)
         self._waiting: dict[str, Stage] = {}
         self._total = 0
@@ -159,7 +161,7 @@ class PlainWatcher:
             return
         self._spoke_at[stage.key] = time.monotonic()
         speed = progress.tokens / max(self._clock.running_for(stage.key), 1e-6)
-        self._say(f"  {stage.label()}: {progress.unit} {progress.done} of {progress.total}, {speed:,.0f} tokens/s")
+        self._say(f"  {self._labels[stage.key]}: {progress.unit} {progress.done} of {progress.total}, {speed:,.0f} tokens/s")
 
     def ended(self, stage: Stage, failure: str | None) -> None:
         """Say how a stage ended and how much is left."""
@@ -172,9 +174,9 @@ class PlainWatcher:
         place = f"[{self._total - len(self._waiting)}/{self._total}]"
         if failure is None:
             rest = "" if left is None else f", about {duration(left)} left"
-            self._say(f"{place} {stage.label()} in {duration(took)}{rest}")
+            self._say(f"{place} {self._labels[stage.key]} in {duration(took)}{rest}")
         else:
-            self._say(f"{place} {stage.label()} FAILED: {failure}")
+            self._say(f"{place} {self._labels[stage.key]} FAILED: {failure}")
 
     def warned(self, text: str) -> None:
         """Say a warning."""

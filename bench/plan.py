@@ -49,9 +49,30 @@ class Plan:
     judged: tuple[Judged, ...]
     stages: dict[str, Stage]
 
+    def labels(self) -> dict[str, str]:
+        """Return a name for every stage that a person can place: its kind, and the arm and seed it is for.
+
+        A stage that several cells rest on is named after the first arm, and how many more there are.
+        """
+        users: dict[str, list[str]] = {key: [] for key in self.stages}
+        for (arm, run), policy in self.policies.items():
+            for key in closure(stages_in(policy)):
+                users[key].append(f"{arm}, seed {run}")
+        for scored in self.scored:
+            for stage in (scored.stage, scored.stage.responses):
+                users[stage.key].append(f"{scored.arm}, seed {scored.run}")
+        for judged in self.judged:
+            users[judged.stage.key].append(f"{judged.a} vs {judged.b}, seed {judged.run}")
+        return {key: f"{self.stages[key].KIND} ({in_short(names)})" for key, names in users.items()}
+
     def stages_of_arm(self, arm: str, run: int) -> tuple[Stage, ...]:
         """Return every stage that one arm's policy rests on at one run, inputs first."""
         return tuple(closure(stages_in(self.policies[arm, run])).values())
+
+
+def in_short(names: list[str]) -> str:
+    """Return the first name and how many more there are."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def make_plan(comparison: Comparison) -> Plan:
