@@ -15,13 +15,14 @@ from bench.report.page import Block, Heading, Quote
 def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
     """Return the report: the question first, then what was concluded, then everything it rests on."""
     by_name = {picture.name: picture for picture in pictures}
-    results = gate.check(inputs.comparison, inputs.contrasts) if inputs.comparison.gate else []
+    checkable = bool(inputs.comparison.gate) and not inputs.summary.missing
+    results = gate.check(inputs.comparison, inputs.contrasts) if checkable else []
     return [
         Heading(1, inputs.summary.name),
         Quote(inputs.summary.question),
         *sections.answer(inputs, by_name),
         *sections.main_table(inputs),
-        *sections.gate_section(results),
+        *sections.gate_section(inputs, results),
         *sections.further_table(inputs),
         *sections.judging_section(inputs),
         *sections.cost_section(inputs, by_name),

@@ -139,8 +139,14 @@ def _mean(contrast: Contrast, value: float | None) -> str:
     return number(value, max(2, decimals))
 
 
-def gate_section(results: Sequence[CriterionResult]) -> list[Block]:
-    """Return the gate's verdict and each criterion's, nothing for a comparison without a gate."""
+def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Block]:
+    """Return the gate's verdict and each criterion's, nothing for a comparison without a gate.
+
+    A run that lacks cells is not held against its gate: what is left could pass by what is missing.
+    """
+    if inputs.comparison.gate and inputs.summary.missing:
+        told = f"Not checked: {counted(len(inputs.summary.missing), 'cell')} of the run are missing (see below)."
+        return [Heading(2, "Gate"), Text(told)]
     if not results:
         return []
     tones: dict[str, Tone] = {"pass": "control", "regression": "alarm", "undecided": "undecided"}

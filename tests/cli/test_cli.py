@@ -190,6 +190,17 @@ def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path
     assert bench("check", folder).returncode == 2
 
 
+def test_a_run_in_which_almost_everything_fails_still_reports(tmp_path: Path) -> None:
+    folder = write_whole(tmp_path, COMPARISON.replace("sft: &sft {lr: 0.01", "sft: &sft {lr: 1.0e+30"))
+    done = bench("run", folder, "--set", "given.seeds=[0]", "--engine", "inline")
+    assert done.returncode == 1, done.stderr
+    assert "missing: sft, run 0" in done.stdout
+    text = (folder / "report.md").read_text()
+    assert "Not checked" in text
+    assert "Lower lr" in text
+    assert bench("check", folder, "--set", "given.seeds=[0]").returncode == 2
+
+
 @pytest.mark.parametrize(
     "command", ["run", "plan", "report", "check", "show", "methods", "tasks", "judges", "new", "doctor"]
 )
@@ -212,6 +223,19 @@ def test_listings(tmp_path: Path) -> None:
     doctor = json.loads(bench("doctor", "--json").stdout)
     assert doctor["packages"]["torch"]
     assert json.loads(bench("schema").stdout)["properties"]["methods"]
+
+
+def test_the_method_of_the_readme_works(tmp_path: Path) -> None:
+    code = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    arm = "  mine: {method: ./my_hinge.py, beta: 0.5, lr: 0.01, batch_size: 4, start: *sft}\n"
+    folder = write_whole(tmp_path, COMPARISON.replace("  dpo_again:", arm + "  dpo_again:"))
+    (folder / "my_hinge.py").write_text(code, encoding="utf-8")
+    done = bench("run", folder, "--set", "given.seeds=[0]", "--engine", "inline", "--json")
+    assert done.returncode == 0, done.stderr
+    assert ("mine", "sft") in {(contrast["a"], contrast["b"]) for contrast in json.loads(done.stdout)["contrasts"]}
+    wrong = bench("plan", folder, "--set", "methods.mine.beta=-1")
+    assert wrong.returncode == 2
+    assert "methods.mine.beta" in wrong.stderr
 
 
 def test_new_writes_a_file_that_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
