@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def start(folder: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "bench.cli", "run", str(folder)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT, start_new_session=True, env=env)
+    with (folder / "run.log").open("a", encoding="utf-8") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, start_new_session=True, env=env)
 
 
 def main() -> None:
@@ -58,6 +59,9 @@ def main() -> None:
                 process.wait()
                 killed += 1
         status = start(rough).wait()
+        if status != 0:
+            sys.stdout.write((rough / "run.log").read_text(encoding="utf-8")[-6000:])
+            sys.exit("the last run failed")
         same = all(
             (rough / name).read_bytes() == (calm / name).read_bytes() for name in ("records.parquet", "contrasts.json")
         )

@@ -1,0 +1,51 @@
+"""The stored reference is the live one, and an adapter switched off is the reference too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from bench.core.method import Lora
+from bench.policy.load import load_policy, load_trainable
+from bench.policy.logprobs import response_logprobs
+from methods._train.data import read_preferences
+from methods._train.pairs import pair_logprobs
+from methods._train.reference import FILE, pair_examples
+from methods._train.stages import ReferenceLogprobs
+from tests.methods.tiny import PREFERENCES, Bench, data, pretrained
+
+
+def test_the_stored_reference_is_the_live_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "bench")
+    base = pretrained(tmp_path / "model")
+    rows = data(tmp_path / "pairs.jsonl", PREFERENCES)
+    io = bench.run(ReferenceLogprobs(policy=base, data=rows, max_length=64))
+    stored = load_file(io.out / FILE)
+    policy = load_policy(base, bench.io())
+    examples = pair_examples(policy, read_preferences(rows, bench.io()), 64)
+    with torch.no_grad():
+        for number, example in enumerate(examples):
+            live = response_logprobs(policy.model, [example.group], pad_id=policy.pad_id)
+            torch.testing.assert_close(stored["logprob"][number], live.sum(), atol=1e-5, rtol=1e-5)
+            assert stored["tokens"][number].tolist() == live.mask.sum(-1).tolist()
+
+
+def test_an_adapter_switched_off_is_the_reference(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "bench")
+    base = pretrained(tmp_path / "model")
+    frozen = load_policy(base, bench.io())
+    tuned = load_trainable(base, bench.io(), lora=Lora(rank=2), seed=0)
+    with torch.no_grad():
+        for name, weight in tuned.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(generator=torch.Generator().manual_seed(len(name)))
+    rows = read_preferences(data(tmp_path / "pairs.jsonl", PREFERENCES), bench.io())
+    examples = pair_examples(frozen, rows, 64)
+    reference = pair_logprobs(frozen, examples)
+    with tuned.model.disable_adapter():
+        switched_off = pair_logprobs(tuned, examples)
+    torch.testing.assert_close(switched_off.chosen, reference.chosen, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(switched_off.rejected, reference.rejected, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(pair_logprobs(tuned, examples).chosen, reference.chosen, atol=1e-2)
