@@ -161,7 +161,9 @@ class PlainWatcher:
             return
         self._spoke_at[stage.key] = time.monotonic()
         speed = progress.tokens / max(self._clock.running_for(stage.key), 1e-6)
-        self._say(f"  {self._labels[stage.key]}: {progress.unit} {progress.done} of {progress.total}, {speed:,.0f} tokens/s")
+        self._say(
+            f"  {self._labels[stage.key]}: {progress.unit} {progress.done} of {progress.total}, {speed:,.0f} tokens/s"
+        )
 
     def ended(self, stage: Stage, failure: str | None) -> None:
         """Say how a stage ended and how much is left."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from bench.core.errors import StageError
+from bench.policy.packed import Packing
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Decoder:
         attention_mask: Tensor | None,
         position_ids: Tensor,
         cache: Cache | None = None,
+        packing: Packing | None = None,
     ) -> Tensor:
         """Return the last hidden states. Shape: (batch, length, width); ``cache`` grows by the new positions.
 
@@ -46,6 +48,8 @@ class Decoder:
         extra: dict[str, Any] = {"position_ids": position_ids} if self.takes_positions else {}
         if cache is not None:
             extra["past_key_values"] = cache
+        if packing is not None:
+            extra["packing"] = packing
         found = self.backbone(input_ids=ids, attention_mask=attention_mask, use_cache=cache is not None, **extra)
         return found.last_hidden_state
 

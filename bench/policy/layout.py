@@ -1,9 +1,11 @@
 """How groups of a prompt and its responses are laid out as rows of tokens for one forward pass.
 
-There are two ways, equal up to rounding. ``lay_out_rows`` gives every response a row of its own behind its prompt.
+There are three ways, equal up to rounding. ``lay_out_rows`` gives every response a row of its own behind its prompt.
 ``lay_out_groups`` computes a prompt once: the prompt and all its responses stand in one row, ``prompt r1 r2 ...``,
 positions restart behind the prompt for each response, and a block mask lets a response see the prompt and itself but
-no other response. In both, the last token of a response is left out, because nothing is predicted from it.
+no other response. ``lay_out_packed`` lays such groups end to end in one row without padding, and the attention works
+group by group (``bench.policy.packed``). In all, the last token of a response is left out, because nothing is
+predicted from it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.policy.decoder import Decoder
+from bench.policy.packed import Packing, packing_of
 
 PADDING = -1
 
@@ -39,13 +42,14 @@ class Layout:
     k-th response, -1 in padding; None where every row is one prompt with one response, so that causal attention needs
     no mask: padding stands on the right, where no state that is read can see it (without a mask the attention kernel
     is the fast causal one, 1.1 times on a CPU). ``predicting`` (response tokens,): the flat index of the position
-    whose state predicts each token, response after response.
+    whose state predicts each token, response after response. ``packing``: where the groups lie in a packed row.
     """
 
     ids: Tensor
     places: Tensor
     segments: Tensor | None
     predicting: Tensor
+    packing: Packing | None = None
 
 
 def lay_out_rows(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad_id: int) -> Layout:
@@ -84,6 +88,24 @@ def lay_out_groups(groups: Sequence[Group], pad_id: int) -> Layout:
     return Layout(torch.tensor(ids), torch.tensor(places), torch.tensor(segments), torch.tensor(predicting))
 
 
+def lay_out_packed(groups: Sequence[Group]) -> Layout:
+    """Return the layout in which all groups lie end to end in one row, each prompt once, without padding."""
+    ids: list[int] = []
+    places: list[int] = []
+    predicting: list[int] = []
+    parts: list[list[int]] = []
+    for group in groups:
+        begin, prompt = len(ids), len(group.prompt)
+        ids += group.prompt
+        places += range(prompt)
+        for response in group.responses:
+            predicting += [begin + prompt - 1, *range(len(ids), len(ids) + len(response) - 1)]
+            ids += response[:-1]
+            places += range(prompt, prompt + len(response) - 1)
+        parts.append([prompt, *[len(response) - 1 for response in group.responses]])
+    return Layout(torch.tensor([ids]), torch.tensor([places]), None, torch.tensor(predicting), packing_of(parts))
+
+
 def block_mask(segments: Tensor) -> Tensor:
     """Return which position sees which. Shape: (rows, 1, length, length), bool."""
     seen_by, seen = segments[:, :, None], segments[:, None, :]
@@ -95,6 +117,15 @@ def block_mask(segments: Tensor) -> Tensor:
 def predicting_states(decoder: Decoder, layout: Layout) -> Tensor:
     """Return the states that predict the response tokens, in order. Shape: (response tokens, width)."""
     device = decoder.device
+    if layout.packing is not None:
+        # A mask of four dimensions keeps transformers from making one; attention within groups does not read it.
+        hidden = decoder.hidden(
+            layout.ids.to(device),
+            attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
+            position_ids=layout.places.to(device),
+            packing=layout.packing,
+        )
+        return hidden[0].index_select(0, layout.predicting.to(device))
     mask = None
     if layout.segments is not None:
         mask = block_mask(layout.segments.to(device))

@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import StageError
 from bench.policy.decoder import Decoder, decoder_of
-from bench.policy.layout import Group, lay_out_groups, lay_out_rows, predicting_states
-from bench.policy.sharing import why_not_shared
+from bench.policy.layout import Group, lay_out_groups, lay_out_packed, lay_out_rows, predicting_states
+from bench.policy.sharing import packs, why_not_shared
 
 __all__ = ["Group", "TokenLogprobs", "over_chunks", "response_logprobs", "response_states"]
 
@@ -82,8 +82,12 @@ def response_states(decoder: Decoder, groups: Sequence[Group], *, pad_id: int) -
         if not prompt or not response:
             missing = "response" if prompt else "prompt"
             raise StageError(f"row {number} has an empty {missing}, so its log-probability is not defined.")
-    sharing = any(len(group.responses) > 1 for group in groups) and why_not_shared(decoder) is None
-    layout = lay_out_groups(groups, pad_id) if sharing else lay_out_rows(rows, pad_id)
+    if packs(decoder):
+        layout = lay_out_packed(groups)
+    elif any(len(group.responses) > 1 for group in groups) and why_not_shared(decoder) is None:
+        layout = lay_out_groups(groups, pad_id)
+    else:
+        layout = lay_out_rows(rows, pad_id)
     lengths = torch.tensor([len(response) for _, response in rows])[:, None]
     mask = torch.arange(int(lengths.max())) < lengths
     targets = torch.tensor([token for _, response in rows for token in response])

@@ -1,18 +1,33 @@
-"""Whether a model lets a prompt be computed once for all responses to it."""
+"""Whether a model lets a prompt be computed once for all responses to it, and groups lie end to end in one row."""
 
 from __future__ import annotations
 
 import logging
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from bench.policy.decoder import Decoder
-from bench.policy.layout import Group, lay_out_groups, lay_out_rows, predicting_states
+from bench.policy.layout import Group, Layout, lay_out_groups, lay_out_packed, lay_out_rows, predicting_states
 
 log = logging.getLogger(__name__)
 SAME = 1e-4  # the largest difference between the two layouts, relative to the states' size, that counts as rounding
+
+
+@dataclass
+class _Found:
+    """What is known of a model: why it cannot share, whether it takes packed rows, and whether the log was told."""
+
+    reason: str | None
+    packs: bool
+    told: bool = False
+
+
+_FOUND: weakref.WeakKeyDictionary[nn.Module, _Found] = weakref.WeakKeyDictionary()
 
 
 def why_not_shared(decoder: Decoder) -> str | None:
@@ -21,15 +36,33 @@ def why_not_shared(decoder: Decoder) -> str | None:
     First what the configuration says (a sliding window, a recurrent state, an attention that takes no mask of ours),
     then a trial: one group both ways. What is found is said in the log, once per model.
     """
+    found = _find(decoder)
+    if found.reason is not None and not found.told:
+        log.warning("%s: every response gets a prompt of its own: %s", type(decoder.causal).__name__, found.reason)
+        found.told = True
+    return found.reason
+
+
+def packs(decoder: Decoder) -> bool:
+    """Tell whether groups should lie end to end in one row: on a CPU, where a trial gave the same states.
+
+    On an accelerator one attention call per group would be many small kernels, and padded rows are faster.
+    """
+    return decoder.device.type == "cpu" and _find(decoder).packs
+
+
+def _find(decoder: Decoder) -> _Found:
     if decoder.causal not in _FOUND:
-        found = _by_configuration(decoder) or _by_trial(decoder)
-        _FOUND[decoder.causal] = found
-        if found is not None:
-            log.warning("%s: every response gets a prompt of its own: %s", type(decoder.causal).__name__, found)
+        reason = _by_configuration(decoder)
+        if reason is None:
+            reason = _by_trial(decoder, [lay_out_groups([group], pad_id=0) for group in _trial_groups(decoder)])
+        packed = (
+            reason is None
+            and decoder.causal.config._attn_implementation == "sdpa"
+            and _by_trial(decoder, [lay_out_packed(_trial_groups(decoder))]) is None
+        )
+        _FOUND[decoder.causal] = _Found(reason, packed)
     return _FOUND[decoder.causal]
-
-
-_FOUND: weakref.WeakKeyDictionary[nn.Module, str | None] = weakref.WeakKeyDictionary()
 
 
 def _by_configuration(decoder: Decoder) -> str | None:
@@ -49,21 +82,39 @@ def _by_configuration(decoder: Decoder) -> str | None:
     return None
 
 
-@torch.inference_mode()
-def _by_trial(decoder: Decoder) -> str | None:
-    """Compare both ways on two responses to a prompt; a model that ignores positions or the mask is found out here."""
+def _trial_groups(decoder: Decoder) -> list[Group]:
     top = decoder.vocabulary - 1
-    group = Group([1 % top, 5 % top, 3 % top], [[4 % top, 2 % top, 6 % top, 1], [7 % top, 3 % top, 1]])
-    training = decoder.causal.training
-    decoder.causal.eval()
-    try:
-        shared = predicting_states(decoder, lay_out_groups([group], pad_id=0))
-        rows = [(group.prompt, response) for response in group.responses]
-        alone = torch.cat([predicting_states(decoder, lay_out_rows([row], pad_id=0)) for row in rows])
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        return f"it takes no block mask or positions ({type(error).__name__}: {error})"
-    finally:
-        decoder.causal.train(training)
+    return [
+        Group([1 % top, 5 % top, 3 % top], [[4 % top, 2 % top, 6 % top, 1], [7 % top, 3 % top, 1]]),
+        Group([2 % top, 6 % top], [[3 % top, 5 % top, 1]]),
+    ]
+
+
+@torch.inference_mode()
+def _by_trial(decoder: Decoder, layouts: list[Layout]) -> str | None:
+    """Compare the trial groups in these layouts with rows of their own, one at a time.
+
+    A model that ignores positions or the mask is found out here.
+    """
+    rows = [(group.prompt, response) for group in _trial_groups(decoder) for response in group.responses]
+    with _as_in_evaluation(decoder.causal), torch.autocast(decoder.device.type, enabled=False):
+        try:
+            shared = torch.cat([predicting_states(decoder, layout) for layout in layouts])
+            alone = torch.cat([predicting_states(decoder, lay_out_rows([row], pad_id=0)) for row in rows])
+        except (TypeError, ValueError, RuntimeError, IndexError) as error:
+            return f"it takes no block mask or positions ({type(error).__name__}: {error})"
     difference = float((shared - alone).abs().max())
     allowed = SAME * max(float(alone.abs().max()), 1.0)
     return None if difference <= allowed else f"a trial of both ways differed by {difference:.2g}"
+
+
+@contextmanager
+def _as_in_evaluation(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off, and give every module its own mode back: an adapter's dropout may be on by itself."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -12,8 +12,10 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from bench.core.errors import StageError
 from bench.core.method import Lora
 from bench.core.stage import StageIO
+from bench.policy.decoder import decoder_of
 from bench.policy.load import load_trainable
 from bench.policy.logprobs import Group
+from bench.policy.sharing import why_not_shared
 from methods._train.loop import Training, fit
 from methods._train.memory import recomputed_activations
 from methods._train.settings import Optimisation
@@ -46,6 +48,7 @@ def gradients(net: nn.Module) -> dict[str, Tensor]:
 def trained(policy_io: StageIO, folder: Path, activations: str, lora: Lora | None) -> tuple[dict[str, Tensor], int]:
     """The gradients of one step, and how often the attention of the first layer was computed."""
     policy = load_trainable(pretrained(folder), policy_io, lora=lora, seed=0)
+    why_not_shared(decoder_of(policy.model))  # its trial, once per model, is not to be counted
     calls: list[int] = []
     layer = next(module for name, module in policy.model.named_modules() if name.endswith("layers.0.self_attn"))
     layer.register_forward_hook(lambda *_: calls.append(1))
