@@ -28,6 +28,7 @@ What = Literal["methods", "tasks", "judges"]
 
 # What each optional package is needed for, as the extras of pyproject.toml have it.
 OPTIONAL = {
+    "statsmodels": "comparing statistics in tests (pip install 'alignment-bench[oracles]')",
     "trl": "parity tests against TRL (pip install 'alignment-bench[oracles]')",
     "hypothesis": "the project's own tests (pip install 'alignment-bench[dev]')",
 }
