@@ -16,8 +16,9 @@ from bench.core.frozen import encode
 from bench.core.policy import Built, Pretrained, Tuned
 from bench.core.records import SCHEMA, concat
 from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts
+from bench.core.task import WIN_RATE, MetricInfo
 from bench.engine.execute import versions
-from bench.evaluator.judging import VERDICTS, WIN_RATE
+from bench.evaluator.judging import VERDICTS
 from bench.evaluator.score import SCORES, metrics_of
 from bench.plan import Judged, Plan, Scored
 from bench.runner import Outcome
@@ -82,9 +83,6 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         if outcome.finished(key):
             manifest = read_manifest(store.place(stage))
             stages[key] = StageFacts(kind=manifest.kind, cost=dict(manifest.cost), provenance=dict(manifest.provenance))
-    metrics = {metric.name: metric.model_dump() for task in comparison.evaluation.tasks for metric in metrics_of(task)}
-    if comparison.evaluation.judges:
-        metrics[WIN_RATE.name] = WIN_RATE.model_dump()
     return RunSummary(
         name=comparison.name,
         question=comparison.question,
@@ -97,10 +95,18 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         seeds=comparison.given.seeds,
         arms={arm.name: facts_of(arm, plan, outcome, store) for arm in comparison.arms},
         stages=stages,
-        metrics=metrics,
+        metrics={name: metric.model_dump() for name, metric in metrics_by_name(comparison).items()},
         versions=versions(),
         missing=missing_cells(plan, outcome),
     )
+
+
+def metrics_by_name(comparison: Comparison) -> dict[str, MetricInfo]:
+    """Return every metric of the comparison by name, the win rate included when there is a judge."""
+    found = {metric.name: metric for task in comparison.evaluation.tasks for metric in metrics_of(task)}
+    if comparison.evaluation.judges:
+        found[WIN_RATE.name] = WIN_RATE
+    return found
 
 
 def facts_of(arm: Arm, plan: Plan, outcome: Outcome, store: Store) -> ArmFacts:

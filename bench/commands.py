@@ -23,11 +23,11 @@ from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
+from bench.core.task import WIN_RATE
 from bench.engine.events import Engine
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.evaluator.generate import COMPLETIONS
-from bench.evaluator.judging import WIN_RATE
 from bench.forecast import forecast, forecast_lines
 from bench.plan import Plan, make_plan
 from bench.report.markdown import write_report

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bench.collect import collect_records, summarise, without_missing
+from bench.collect import collect_records, metrics_by_name, summarise, without_missing
 from bench.config.comparison import Comparison
 from bench.core.contrast import Contrast, write_contrasts
 from bench.core.records import write_records
 from bench.core.summary import RunSummary, write_summary
-from bench.core.task import MetricInfo
 from bench.engine.events import Engine
-from bench.evaluator.judging import WIN_RATE
-from bench.evaluator.score import metrics_of
 from bench.plan import Plan
 from bench.report.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
@@ -60,14 +57,6 @@ def conclude(comparison: Comparison, records: pa.Table, folder: Path) -> tuple[C
     contrasts = tuple(compute_contrasts(records, comparison, metrics_by_name(comparison)))
     write_contrasts(contrasts, folder / CONTRASTS)
     return contrasts
-
-
-def metrics_by_name(comparison: Comparison) -> dict[str, MetricInfo]:
-    """Return every metric of the comparison by name, the win rate included when there is a judge."""
-    found = {metric.name: metric for task in comparison.evaluation.tasks for metric in metrics_of(task)}
-    if comparison.evaluation.judges:
-        found[WIN_RATE.name] = WIN_RATE
-    return found
 
 
 def store_of(comparison: Comparison) -> Store:

@@ -10,9 +10,8 @@ from bench.config.evaluation import Scoring, check_arm
 from bench.config.findings import KeyPath
 from bench.config.sheet import Sheet
 from bench.core.errors import did_you_mean
-from bench.core.task import HYGIENE
+from bench.core.task import HYGIENE, WIN_RATE
 
-WIN_RATE = "win_rate"
 MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
 
 
@@ -52,18 +51,18 @@ def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Sc
         what = f"no task '{criterion.task}' in this file. {did_you_mean(criterion.task, tasks)}"
         sheet.problem((*path, "task"), what)
         return
-    if criterion.metric == WIN_RATE:
+    if criterion.metric == WIN_RATE.name:
         _check_judge(sheet, path, criterion, [judge.NAME for judge in scoring.judges])
         return
     if criterion.judge is not None:
         what = f"the metric '{criterion.metric}' comes from a task, so it has no judge"
-        sheet.problem((*path, "judge"), what, f"drop `judge`, or use the metric {WIN_RATE}")
+        sheet.problem((*path, "judge"), what, f"drop `judge`, or use the metric {WIN_RATE.name}")
     directions = {metric.name: metric.higher_is_better for metric in HYGIENE}
     for name, task in tasks.items():
         if criterion.task in (None, name):
             directions.update({metric.name: metric.higher_is_better for metric in task.METRICS})
     if criterion.metric not in directions:
-        near = did_you_mean(criterion.metric, [*directions, WIN_RATE])
+        near = did_you_mean(criterion.metric, [*directions, WIN_RATE.name])
         sheet.problem((*path, "metric"), f"no task of this file has the metric '{criterion.metric}'. {near}")
     elif directions[criterion.metric] is None and criterion.equivalent_within is None:
         what = f"neither more nor less '{criterion.metric}' is better"

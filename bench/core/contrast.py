@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.core.errors import DataError
+from bench.core.files import replacing
 from bench.core.frozen import Frozen
 
 VerdictOnPair = Literal["a better", "b better", "undecided"]
@@ -57,11 +58,9 @@ class Contrast(Frozen):
 
 def write_contrasts(contrasts: Sequence[Contrast], path: Path) -> None:
     """Write ``{"contrasts": [...]}``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"contrasts": [contrast.model_dump() for contrast in contrasts]}, indent=1, allow_nan=False)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_contrasts(path: Path) -> tuple[Contrast, ...]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import NonNegativeInt
 
 from bench.core.errors import DataError
+from bench.core.files import replacing
 from bench.core.frozen import Frozen
 
 RecordStatus = Literal["ok", "unparsed", "refused", "error", "undefined", "missing"]
@@ -70,10 +71,8 @@ def table_of(records: Iterable[Record]) -> pa.Table:
 
 def write_records(table: pa.Table, path: Path) -> None:
     """Write a table of SCHEMA as Parquet, in canonical order."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table.cast(SCHEMA).sort_by(SORT_KEYS), partial, compression="zstd", write_statistics=False)
-    partial.replace(path)
+    with replacing(path) as partial:
+        pq.write_table(table.cast(SCHEMA).sort_by(SORT_KEYS), partial, compression="zstd", write_statistics=False)
 
 
 def read_records(path: Path) -> pa.Table:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import DataError
+from bench.core.files import replacing
 from bench.core.frozen import Frozen
 
 
@@ -73,9 +74,8 @@ class RunSummary(Frozen):
 
 def write_summary(summary: RunSummary, path: Path) -> None:
     """Write the summary as JSON."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def read_summary(path: Path) -> RunSummary:

@@ -41,6 +41,14 @@ HYGIENE = (
         name="ended", unit="share", higher_is_better=True, description="share of responses that end by themselves"
     ),
 )
+# What judges measure of a pair of responses.
+WIN_RATE = MetricInfo(
+    name="win_rate",
+    unit="share",
+    higher_is_better=True,
+    description="mean preference for the method's response over the other method's; a tie counts one half",
+    chance=0.5,
+)
 
 
 class Prompt(Frozen):

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 from bench.core.errors import StageError
 from bench.core.judge import Judge, Pair
 from bench.core.stage import Resources, Stage, StageIO
-from bench.core.task import MetricInfo
 from bench.evaluator.generate import COMPLETIONS, Generate
 
 VERDICTS = "verdicts.parquet"
@@ -23,13 +22,6 @@ VERDICTS_SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
     ]
-)
-WIN_RATE = MetricInfo(
-    name="win_rate",
-    unit="share",
-    higher_is_better=True,
-    description="mean preference for the method's response over the other method's; a tie counts one half",
-    chance=0.5,
 )
 
 

@@ -11,11 +11,11 @@ from bench.config.comparison import Comparison
 from bench.core.contrast import Contrast, read_contrasts
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
+from bench.core.task import WIN_RATE
 
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"
 SUMMARY = "run.json"
-WIN_RATE = "win_rate"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Inputs:
     @property
     def primary(self) -> tuple[Contrast, ...]:
         """The contrasts the report leads with: the win rates, or those of the first metric where there are none."""
-        win_rates = tuple(item for item in self.contrasts if item.metric == WIN_RATE)
+        win_rates = tuple(item for item in self.contrasts if item.metric == WIN_RATE.name)
         if win_rates or not self.contrasts:
             return win_rates
         return tuple(item for item in self.contrasts if item.metric == self.contrasts[0].metric)

@@ -11,10 +11,10 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.contrast import Contrast, VerdictOnPair
 from bench.core.errors import IncompleteRecords
-from bench.core.task import MetricInfo
+from bench.core.task import WIN_RATE, MetricInfo
 from bench.statistics.analysis import Analysis, Question, analyse
 from bench.statistics.corrections import adjusted
-from bench.statistics.table import WIN_RATE, Crossing, RecordIndex, Request, cells
+from bench.statistics.table import Crossing, RecordIndex, Request, cells
 
 TASK = "task"
 # Bounds and null value of a preference; every other metric is a difference with null value 0 and no bounds.
@@ -46,7 +46,7 @@ class _Plan:
     def higher_is_better(self) -> bool | None:
         if self.info is not None:
             return self.info.higher_is_better
-        return True if self.request.metric == WIN_RATE else None
+        return True if self.request.metric == WIN_RATE.name else None
 
 
 def compute_contrasts(table: pa.Table, comparison: Comparison, metrics: Mapping[str, MetricInfo]) -> list[Contrast]:
@@ -83,10 +83,10 @@ def _silent_metrics(index: RecordIndex, comparison: Comparison) -> list[str]:
     for task in comparison.evaluation.tasks:
         present = index.metrics(task.NAME)
         for metric in task.METRICS:
-            if metric.name not in present and metric.name != WIN_RATE:
+            if metric.name not in present and metric.name != WIN_RATE.name:
                 problems.append(f"incomplete records: task {task.NAME} declares {metric.name}, but no row has it")
     tasks = [task.NAME for task in comparison.evaluation.tasks]
-    if comparison.evaluation.judges and not any(index.sources(name, WIN_RATE) for name in tasks):
+    if comparison.evaluation.judges and not any(index.sources(name, WIN_RATE.name) for name in tasks):
         problems.append("incomplete records: the comparison names judges, but no row has a verdict")
     return problems
 
@@ -100,14 +100,14 @@ def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, Met
         control = comparison.repeats(a, b)
         for task in tasks:
             others = sorted(index.metrics(task), key=lambda name: (place.get(name, len(place)), name))
-            for metric in (WIN_RATE, *others):
+            for metric in (WIN_RATE.name, *others):
                 for source in index.sources(task, metric):
                     yield _Plan(Request(a, b, task, metric, source, runs), metrics.get(metric), control)
 
 
 def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contrast:
     request, settings = plan.request, comparison.statistics
-    is_preference = request.metric == WIN_RATE
+    is_preference = request.metric == WIN_RATE.name
     null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, None)
     found = analyse(crossing, Question(null, bounds, settings.level, settings.resamples))
     mean_a, mean_b = _means(crossing, found)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from bench.core.errors import DataError, IncompleteRecords
 from bench.core.records import RecordStatus
+from bench.core.task import WIN_RATE
 from bench.statistics.confidence import FloatArray
 from bench.statistics.random_effects import IntArray
 
-WIN_RATE = "win_rate"
 # States of a cell's row: ABSENT, or 1 + the place of its status.
 ABSENT = 0
 STATES = {status: 1 + place for place, status in enumerate(get_args(RecordStatus))}
@@ -103,7 +103,7 @@ class RecordIndex:
 
     def metrics(self, task: str) -> tuple[str, ...]:
         """Return the metrics with values on this task, sorted, without the win rate."""
-        return tuple(sorted({group[1] for group in self._rows if group[0] == task} - {WIN_RATE}))
+        return tuple(sorted({group[1] for group in self._rows if group[0] == task} - {WIN_RATE.name}))
 
     def universe(self, request: Request) -> _Universe:
         """Return the prompts, and the draws and orders, that any arm has a row of this metric for.
@@ -167,7 +167,7 @@ def cells(index: RecordIndex, request: Request, missing: Literal["refuse", "drop
     Verdicts are looked for as (a, versus b), then as (b, versus a) with the preference turned round.
     """
     prompts = index.universe(request).prompts
-    if request.metric == WIN_RATE:
+    if request.metric == WIN_RATE.name:
         turned = not index.has_pair(request) and index.has_pair(_turned(request))
         arm, versus = (request.b, request.a) if turned else (request.a, request.b)
         sides = [index.cells(request, arm, versus)]
@@ -219,7 +219,7 @@ def _pair(sides: list[_Cells], keep: NDArray[np.bool_], turned: bool) -> dict[st
 
 def _describe(request: Request, sides: list[_Cells], prompts: list[str]) -> str:
     """Return which cells are missing, by arm and run, with a few prompts each."""
-    against = f" against {request.b}" if request.metric == WIN_RATE else ""
+    against = f" against {request.b}" if request.metric == WIN_RATE.name else ""
     head = f"incomplete records: {request.metric} ({request.source}) on task {request.task}"
     if not prompts:
         return f"{head}: no rows at all for any arm"
