@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.config.comparison import Arm, Comparison
-from bench.core.data import Data, Made
+from bench.core.data import DataSpec, Made
 from bench.core.frozen import encode
-from bench.core.policy import Built, Pretrained, Tuned
+from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Tuned
 from bench.core.records import SCHEMA, concat
 from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts
 from bench.core.task import WIN_RATE, MetricInfo
@@ -49,7 +49,7 @@ def verdict_rows(cell: Judged, store: Store) -> pa.Table:
         "method": cell.a,
         "versus": cell.b,
         "run": cell.run,
-        "source": cell.judge.NAME,
+        "source": cell.judge.label,
         "metric": WIN_RATE.name,
     }
     return labelled(rows, labels, cell)
@@ -86,10 +86,10 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
     return RunSummary(
         name=comparison.name,
         question=comparison.question,
-        base=in_words(comparison.given.base),
+        base=policy_in_words(comparison.given.base),
         data={
-            name: in_words(data)
-            for name in ("demonstrations", "preferences")
+            name: data_in_words(data)
+            for name in ("demonstrations", "preferences", "prompts")
             if (data := getattr(comparison.given, name)) is not None
         },
         seeds=comparison.given.seeds,
@@ -160,19 +160,24 @@ def without_missing(comparison: Comparison, missing: tuple[Missing, ...]) -> Com
     return comparison.model_copy(update={"evaluation": evaluation})
 
 
-def in_words(value: Pretrained | Built | Tuned | Data | Made) -> str:
-    """Return a short description of a policy or a data set for the report."""
+def policy_in_words(value: PolicySpec) -> str:
+    """Return a short description of a policy for the report."""
     match value:
         case Pretrained():
             return f"{value.repo}@{value.revision}" if value.repo else f"{Path(value.path or '').name} (local folder)"
         case Built():
             return f"{value.by.KIND} ({short_fields(value.by)})"
         case Tuned():
-            return f"{value.by.KIND} on {in_words(value.base)}"
-        case Data():
-            return f"{Path(value.path).name}, sha256 {value.digest[:12]}"
-        case Made():
-            return f"{value.by.KIND} ({short_fields(value.by)})"
+            return f"{value.by.KIND} on {policy_in_words(value.base)}"
+        case Instructed():
+            return f"{policy_in_words(value.base)}, instructed: {value.instruction}"
+
+
+def data_in_words(value: DataSpec) -> str:
+    """Return a short description of a data set for the report."""
+    if isinstance(value, Made):
+        return f"{value.by.KIND} ({short_fields(value.by)})"
+    return f"{Path(value.path).name}, sha256 {value.digest[:12]}"
 
 
 def short_fields(stage: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import math
 import os
 import platform
 import sys
@@ -13,11 +14,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench import discover
+from bench.config.nested import Form, Nested, nested_fields
+from bench.config.plugins import settable
 from bench.config.template import new_comparison
+from bench.config.written import written
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open
 from bench.core.task import Task
@@ -25,6 +31,16 @@ from bench.engine.execute import processor, versions
 from bench.engine.processes import accelerators, slots_of_this_machine
 
 What = Literal["methods", "tasks", "judges"]
+
+# What a field that holds more than a plain value looks like in a comparison file.
+FORMS: dict[Form, str] = {
+    "method": "method (NAME or {method: NAME, ...})",
+    "judge": "judge (NAME, {judge: NAME, ...} or a policy)",
+    "task": "task (NAME or {task: NAME, ...})",
+    "policy": "policy ({world: ...}, {path: ...} or {repo: ...})",
+    "data": "data ({world: ...} or {path: ...})",
+    "reward": "reward (model, ./file.py, {judge: NAME, ...}, or a list of these or of {reward: ..., weight: ...})",
+}
 
 # What each optional package is needed for, as the extras of pyproject.toml have it.
 OPTIONAL = {
@@ -71,7 +87,8 @@ def show_one(console: Console, name: str, cls: type[Open]) -> None:
     fields = described(cls)["fields"]
     table = Table("field", "type", "default", title="Fields in a comparison file", title_justify="left")
     for field, facts in fields.items():
-        table.add_row(field, facts["type"], "required" if facts["required"] else json.dumps(facts["default"]))
+        default = "required" if facts["required"] else default_in_words(facts["default"])
+        table.add_row(field, escape(facts["type"]), escape(default))
     console.print(table if fields else "It has no fields.")
     if issubclass(cls, Task) and cls.METRICS:
         metrics = Table("metric", "unit", "better", "what it is", title="Metrics", title_justify="left")
@@ -82,13 +99,40 @@ def show_one(console: Console, name: str, cls: type[Open]) -> None:
 
 
 def described(cls: type[Open]) -> dict[str, Any]:
-    """Return a plug-in's first line of documentation and its fields, as plain data."""
-    schema = cls.model_json_schema()
+    """Return a plug-in's first line of documentation and its fields, as plain data.
+
+    Defaults stand as a comparison file writes them; the digest of a file that a plug-in reads is no field of one.
+    """
+    properties = cls.model_json_schema().get("properties", {})
+    nested = nested_fields(cls)
     fields = {}
-    for name, facts in schema.get("properties", {}).items():
-        required = name in schema.get("required", ())
-        fields[name] = {"type": type_in_words(facts), "required": required, "default": facts.get("default")}
+    for name in settable(cls):
+        info = cls.model_fields[name]
+        fields[name] = {
+            "type": form_in_words(nested[name]) if name in nested else type_in_words(properties[name]),
+            "required": info.is_required(),
+            "default": None if info.is_required() else written(info.get_default(call_default_factory=True)),
+        }
     return {"about": (cls.__doc__ or "").strip().partition("\n")[0], "fields": fields}
+
+
+def form_in_words(nested: Nested) -> str:
+    """Return the forms that a field takes in a comparison file, as a reader writes them."""
+    words = FORMS[nested.form]
+    return f"{f'list of {words}' if nested.many else words}{' or null' if nested.nullable else ''}"
+
+
+def default_in_words(value: Any) -> str:
+    """Return a default as a comparison file writes it: a line for each setting of a group of them."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {on_one_line(item)}" for name, item in value.items())
+    return on_one_line(value)
+
+
+def on_one_line(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf)
+    return text.removesuffix("...\n").strip()
 
 
 def type_in_words(facts: Mapping[str, Any]) -> str:

@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.config.comparison import Arm, Comparison
-from bench.core.judge import Judge
+from bench.config.comparison import Arm, Comparison, Named
 from bench.core.method import Given
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage, stages_in
@@ -35,7 +34,7 @@ class Judged:
     b: str
     run: int
     task: Task
-    judge: Judge
+    judge: Named
     stage: JudgePairs
 
 
@@ -93,14 +92,19 @@ def make_plan(comparison: Comparison) -> Plan:
         judged += [
             Judged(
                 a, b, run, task, judge,
-                JudgePairs(a=answers[a, run], b=answers[b, run], judge=judge, orders=evaluation.orders),
+                JudgePairs(a=answers[a, run], b=answers[b, run], judge=judge.judge, orders=evaluation.orders),
             )
             for a, b in evaluation.contrasts
             for run in comparison.given.seeds
-            for judge in evaluation.judges
+            for judge in bound(evaluation.judges, policies, run)
         ]  # fmt: skip
     targets: list[Stage] = [*(cell.stage for cell in scored), *(cell.stage for cell in judged)]
     return Plan(comparison, policies, tuple(scored), tuple(judged), closure(targets))
+
+
+def bound(judges: tuple[Named, ...], policies: dict[tuple[str, int], PolicySpec], run: int) -> tuple[Named, ...]:
+    """Return the judges of one run: those that take something from an arm have that arm's at this run."""
+    return tuple(Named(label=named.label, judge=named.judge.bound(lambda arm: policies[arm, run])) for named in judges)
 
 
 def given_for(comparison: Comparison, arm: Arm, run: int) -> Given:
@@ -108,8 +112,11 @@ def given_for(comparison: Comparison, arm: Arm, run: int) -> Given:
     common = comparison.given
     return Given(
         base=common.base,
+        small=common.small,
         demonstrations=common.demonstrations,
         preferences=common.preferences,
+        prompts=common.prompts,
+        labeller=common.labeller,
         lora=arm.lora,
         budget=common.budget,
         max_length=common.max_length,

@@ -8,8 +8,10 @@ from typing import Any
 from bench import discover
 from bench.config.comparison import Arm
 from bench.config.findings import KeyPath
+from bench.config.given import NO_ADAPTER, read_lora
+from bench.config.nested import nested_fields
+from bench.config.plugins import build_plugin, settable
 from bench.config.sheet import Sheet, said
-from bench.config.sources import NO_ADAPTER, read_lora
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.method import Given, Lora, Method
 
@@ -56,14 +58,15 @@ def _read_arm(sheet: Sheet, path: KeyPath, value: Any, there: set[str], common_l
     cls = _class_of(sheet, path, fields)
     if cls is None:
         return None
-    known = sheet.keys(path, fields, [*RESERVED, *cls.model_fields]) or {}
-    method = sheet.build(cls, path, {key: item for key, item in known.items() if key not in RESERVED})
+    known = sheet.keys(path, fields, [*RESERVED, *settable(cls)]) or {}
+    method = build_plugin(sheet, cls, path, {key: item for key, item in known.items() if key not in RESERVED})
     lora = read_lora(sheet, (*path, LORA), known[LORA]) if LORA in known else common_lora
     replicate = known.get(REPLICATE)
     if REPLICATE in known and not (isinstance(replicate, str) and replicate.strip()):
         sheet.problem((*path, REPLICATE), f"must be a name for the repetition, not {said(replicate)}")
         return None
-    _check_needs(sheet, path, cls, there | ({"lora"} if lora is not None else set()))
+    there = there | ({"lora"} if lora is not None else set())
+    _check_needs(sheet, path, cls, method, there)
     return None if method is None else Arm(name=name, method=method, lora=lora, replicate=replicate)
 
 
@@ -86,14 +89,28 @@ def _class_of(sheet: Sheet, path: KeyPath, fields: dict[str, Any]) -> type[Metho
     return cls
 
 
-def _check_needs(sheet: Sheet, path: KeyPath, cls: type[Method], there: set[str]) -> None:
-    which = path[-1]
-    for need in sorted(cls.NEEDS):
+def _check_needs(sheet: Sheet, path: KeyPath, cls: type[Method], method: Method | None, there: set[str]) -> None:
+    """Tell what a method needs and nobody gives; a need of a method inside it is told where that one stands."""
+    for need in sorted(cls.NEEDS if method is None else method.needs()):
         if need not in Given.model_fields:
             known = did_you_mean(need, Given.model_fields)
-            sheet.problem(path, f"{cls.__name__}.NEEDS names '{need}', which no comparison gives. {known}")
+            sheet.problem(path, f"{cls.__name__} needs '{need}', which no comparison gives. {known}")
         elif need not in there and need not in ("base", "seed", "max_length"):
-            sheet.problem(path, f"method {which} needs given.{need}", f"add `{need}:` under `given:`")
+            at, which = path, str(path[-1])
+            if method is not None:
+                at, which = _who_needs(path, which, method, need)
+            sheet.problem(at, f"method {which} needs given.{need}", f"add `{need}:` under `given:`")
+
+
+def _who_needs(path: KeyPath, which: str, method: Method, need: str) -> tuple[KeyPath, str]:
+    """Return where the innermost method with that need stands, and its name: what needs it always needs it itself."""
+    if need in type(method).NEEDS:
+        return path, which
+    for name in nested_fields(type(method)):
+        inner = getattr(method, name)
+        if isinstance(inner, Method) and need in inner.needs():
+            return _who_needs((*path, name), type(inner).__module__.rpartition(".")[2], inner, need)
+    return path, which
 
 
 def _check_repeats(sheet: Sheet, arms: tuple[Arm, ...], *, complete: bool) -> None:

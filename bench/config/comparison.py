@@ -15,11 +15,14 @@ from bench.core.task import Task
 
 
 class Common(Frozen):
-    """What all arms share: base, data, adapter, budget and training seeds."""
+    """What all arms share: base, a smaller model of its family, data, labeller, adapter, budget and training seeds."""
 
     base: PolicySpec
+    small: PolicySpec | None = None
     demonstrations: DataSpec | None = None
     preferences: DataSpec | None = None
+    prompts: DataSpec | None = None
+    labeller: Judge | None = None
     lora: Lora | None = None
     budget: Budget | None = None
     max_length: PositiveInt = 512
@@ -40,14 +43,35 @@ class Arm(Frozen):
     replicate: str | None = None
 
 
+class Named(Frozen):
+    """A judge under the name that rows and tables give it, which is no part of the judge and of no stage's key."""
+
+    label: str
+    judge: Judge
+
+
+class Labelling(Frozen):
+    """How often judges agree with the labels that a data set of preferences holds."""
+
+    data: DataSpec
+    judges: tuple[Named, ...]
+
+
 class Evaluation(Frozen):
-    """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order."""
+    """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order.
+
+    ``judges`` compare the responses of two arms, ``ratings`` rate every response on the judge's own scale.
+    ``divergence`` names the arm from whose policy every arm's KL divergence is measured.
+    """
 
     tasks: tuple[Task, ...]
-    judges: tuple[Judge, ...]
+    judges: tuple[Named, ...]
     orders: Literal["both", "first"] = "both"
     draws: PositiveInt = 1
     contrasts: tuple[tuple[str, str], ...]
+    ratings: tuple[Named, ...] = ()
+    divergence: str | None = None
+    labelling: Labelling | None = None
 
 
 class StatisticsSettings(Frozen):

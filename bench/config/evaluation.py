@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench import discover
 from bench.config.arms import repeated_by
-from bench.config.comparison import Arm, Evaluation
+from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.findings import KeyPath
-from bench.config.plugins import read_plugins
+from bench.config.plugins import read_any_judge, read_plugins
 from bench.config.sheet import Sheet, said
+from bench.config.sources import COLUMNS, PREFERENCES, read_data
+from bench.core.data import Data
 from bench.core.errors import did_you_mean
-from bench.core.judge import Judge
 from bench.core.task import Task
 
-ARM_KEYS = ("tasks", "draws", "win_rate", "contrasts")
+EVALUATE_KEYS = ("tasks", "draws", "win_rate", "ratings", "divergence", "labelling", "contrasts")
 WIN_RATE_KEYS = ("judges", "versus", "orders")
+LABELLING_KEYS = ("data", "judges", "limit")
+FROM, LABEL = "from", "name"
+REWARD_MODEL, OF = "reward_model", "of"  # the judge that takes its model from an arm, and the field that names it
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _ROOT: KeyPath = ("evaluate",)
 Pair = tuple[str, str]
 
@@ -27,7 +33,7 @@ class Scoring:
     """What ``evaluate`` says, the contrasts not yet resolved. ``versus`` is None without a win rate."""
 
     tasks: tuple[Task, ...]
-    judges: tuple[Judge, ...]
+    judges: tuple[Named, ...]
     versus: str | None
     asked: tuple[Pair, ...]
     settings: dict[str, Any]
@@ -40,22 +46,28 @@ class Scoring:
 
 def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring | None:
     """Return how the arms of those names are scored; None when the section is no mapping. Problems are told."""
-    section = sheet.keys(_ROOT, value, ARM_KEYS, required=("tasks",))
+    section = sheet.keys(_ROOT, value, EVALUATE_KEYS, required=("tasks",))
     if section is None:
         return None
     settings: dict[str, Any] = {}
     tasks: dict[KeyPath, Task] = {}
     if "tasks" in section:
         tasks = read_plugins(sheet, (*_ROOT, "tasks"), section["tasks"], "task", discover.task)
-        _names_once(sheet, tasks)
+        _told_apart(sheet, {path: task.NAME for path, task in tasks.items()}, "keep one")
     if "draws" in section and sheet.field(Evaluation, "draws", (*_ROOT, "draws"), section["draws"]):
         settings["draws"] = section["draws"]
-    judges: dict[KeyPath, Judge] = {}
+    judges: tuple[Named, ...] = ()
     versus = None
     if "win_rate" in section:
         judges, versus = _win_rate(sheet, section["win_rate"], names, settings)
+    if "ratings" in section:
+        settings["ratings"] = _judges(sheet, (*_ROOT, "ratings"), section["ratings"], names)
+    if "divergence" in section:
+        settings["divergence"] = _divergence(sheet, section["divergence"], names)
+    if "labelling" in section:
+        settings["labelling"] = _labelling(sheet, section["labelling"], names)
     asked = _contrasts(sheet, section["contrasts"], names) if "contrasts" in section else ()
-    return Scoring(tuple(tasks.values()), tuple(judges.values()), versus, asked, settings)
+    return Scoring(tuple(tasks.values()), judges, versus, asked, settings)
 
 
 def contrasts_of(
@@ -92,30 +104,77 @@ def check_arm(sheet: Sheet, path: KeyPath, name: Any, names: Sequence[str]) -> b
     return True
 
 
-def _names_once(sheet: Sheet, plugins: dict[KeyPath, Task] | dict[KeyPath, Judge]) -> None:
+def _told_apart(sheet: Sheet, names: Mapping[KeyPath, str], next_step: str) -> None:
     seen: set[str] = set()
-    for path, plugin in plugins.items():
-        if plugin.NAME in seen:
-            sheet.problem(path, f"'{plugin.NAME}' stands twice", "rows are told apart by this name: keep one")
-        seen.add(plugin.NAME)
+    for path, name in names.items():
+        if name in seen:
+            sheet.problem(path, f"'{name}' stands twice", f"rows are told apart by this name: {next_step}")
+        seen.add(name)
+
+
+def _judges(sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str]) -> tuple[Named, ...]:
+    """Return the judges of a list, each under its ``name`` or else its own; those that are wrong left out and told."""
+    found: dict[KeyPath, Named] = {}
+    clean: dict[KeyPath, str] = {}
+    for index, item in enumerate(sheet.items(path, value, "judge")):
+        here, before = (*path, index), sheet.count
+        judge = read_any_judge(sheet, here, item, beside=(LABEL,))
+        label = item.get(LABEL) if isinstance(item, dict) and LABEL in item else None
+        if isinstance(item, dict) and LABEL in item and not (isinstance(label, str) and _LABEL.fullmatch(label)):
+            what = f"must be a name for the judge, not {said(label)}"
+            sheet.problem((*here, LABEL), what, "use letters, digits, '_' and '-'")
+        elif judge is not None:
+            found[here] = Named(label=label or judge.NAME, judge=judge)
+        if judge is not None and judge.NAME == REWARD_MODEL:
+            check_arm(sheet, (*here, OF), getattr(judge, OF, None), names)
+        if here in found and sheet.count == before:
+            clean[here] = found[here].label
+    _told_apart(sheet, clean, "keep one, or add `name: ...` to one")
+    return tuple(found.values())
 
 
 def _win_rate(
     sheet: Sheet, value: Any, names: Sequence[str], settings: dict[str, Any]
-) -> tuple[dict[KeyPath, Judge], str | None]:
+) -> tuple[tuple[Named, ...], str | None]:
     path = (*_ROOT, "win_rate")
     section = sheet.keys(path, value, WIN_RATE_KEYS, required=("judges", "versus"))
     if section is None:
-        return {}, None
-    judges: dict[KeyPath, Judge] = {}
-    if "judges" in section:
-        judges = read_plugins(sheet, (*path, "judges"), section["judges"], "judge", discover.judge)
-        _names_once(sheet, judges)
+        return (), None
+    judges = _judges(sheet, (*path, "judges"), section["judges"], names) if "judges" in section else ()
+    whole = isinstance(section.get("judges"), list) and len(section["judges"]) == len(judges)
+    if judges and whole and all(named.judge.NAME == REWARD_MODEL for named in judges):
+        what = "a policy must not be judged only by the reward model it learnt from: add another judge"
+        sheet.problem((*path, "judges"), what)
     if "orders" in section and sheet.field(Evaluation, "orders", (*path, "orders"), section["orders"]):
         settings["orders"] = section["orders"]
     versus = section.get("versus")
     right = "versus" in section and check_arm(sheet, (*path, "versus"), versus, names)
     return judges, versus if right else None
+
+
+def _divergence(sheet: Sheet, value: Any, names: Sequence[str]) -> str | None:
+    path = (*_ROOT, "divergence")
+    section = sheet.keys(path, value, (FROM,), required=(FROM,)) or {}
+    right = FROM in section and check_arm(sheet, (*path, FROM), section[FROM], names)
+    return section[FROM] if right else None
+
+
+def _labelling(sheet: Sheet, value: Any, names: Sequence[str]) -> Labelling | None:
+    path = (*_ROOT, "labelling")
+    section = sheet.keys(path, value, LABELLING_KEYS, required=("data", "judges"))
+    if section is None:
+        return None
+    source = section.get("data")
+    data = read_data(sheet, (*path, "data"), source, COLUMNS[PREFERENCES]) if "data" in section else None
+    judges = _judges(sheet, (*path, "judges"), section["judges"], names) if "judges" in section else ()
+    if "limit" in section:
+        if isinstance(source, dict) and "limit" in source:
+            sheet.problem((*path, "limit"), "the data has a limit of its own", "keep one of the two")
+        elif not sheet.field(Data, "limit", (*path, "limit"), section["limit"]):
+            return None
+        elif data is not None:
+            data = data.model_copy(update={"limit": section["limit"]})
+    return Labelling(data=data, judges=judges) if data is not None and judges else None
 
 
 def _contrasts(sheet: Sheet, value: Any, names: Sequence[str]) -> tuple[Pair, ...]:

@@ -52,7 +52,7 @@ def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Sc
         sheet.problem((*path, "task"), what)
         return
     if criterion.metric == WIN_RATE.name:
-        _check_judge(sheet, path, criterion, [judge.NAME for judge in scoring.judges])
+        _check_judge(sheet, path, criterion, [judge.label for judge in scoring.judges])
         return
     if criterion.judge is not None:
         what = f"the metric '{criterion.metric}' comes from a task, so it has no judge"

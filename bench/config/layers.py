@@ -1,8 +1,8 @@
 """Layers of a comparison: the file, the files it extends, and the overrides of the command line.
 
 Mappings are merged key by key, lists and single values replaced. A mapping that names another source or plug-in than
-the one it overlays (``world``, ``path``, ``repo``, ``method``) replaces it whole, because the fields of one do not fit
-the other.
+the one it overlays (``world``, ``path``, ``repo``, ``method``, ``judge``) replaces it whole, because the fields of one
+do not fit the other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.config.findings import Findings, KeyPath, Place, dotted, shown
 from bench.config.yaml_lines import read_file, read_text
 
 COMPARISON_FILE = "comparison.yaml"
-_SELECTORS = ("world", "path", "repo", "method")
+_SELECTORS = ("world", "path", "repo", "method", "judge")
 
 
 @dataclass

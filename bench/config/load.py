@@ -11,9 +11,9 @@ from bench.config.comparison import Comparison, StatisticsSettings
 from bench.config.evaluation import read_evaluation
 from bench.config.findings import Findings
 from bench.config.gate import read_gate
+from bench.config.given import read_given
 from bench.config.layers import comparison_file, read_layers
 from bench.config.sheet import Sheet, said
-from bench.config.sources import read_given
 
 ROOT_KEYS = ("extends", "question", "given", "methods", "evaluate", "statistics", "gate")
 REQUIRED = ("question", "given", "methods", "evaluate")

@@ -1,35 +1,67 @@
-"""Plug-ins that a comparison names in a list: ``NAME``, or a mapping with the name and fields of its own."""
+"""Plug-ins that a comparison names: ``NAME``, or a mapping with the name and fields of its own.
+
+A field of a plug-in may hold a plug-in itself, or a policy, data or a reward (``bench.config.nested``); those are read
+here too, to any depth, each problem with its own key path.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench import discover
 from bench.config.files import digest_of, kind_of
 from bench.config.findings import KeyPath, shown
-from bench.config.sheet import Sheet, said
-from bench.core.errors import BenchError
-from bench.core.frozen import Open
+from bench.config.nested import Form, nested_fields
+from bench.config.sheet import UNREAD, Sheet, said
+from bench.config.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
+from bench.core.errors import BenchError, did_you_mean
+from bench.core.frozen import Open, load_file
+from bench.core.judge import Judge
+from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, Part, RewardSpec
 
 P = TypeVar("P", bound=Open)
 PATH, DIGEST = "path", "digest"
+JUDGE, TASK = "judge", "task"
+LIKELIHOOD = "likelihood"  # the judge that a policy stands for where a judge is wanted
+MODEL = "model"
+REWARD, WEIGHT = PART_KEYS = ("reward", "weight")
+_REWARD_FORMS = "write `model`, a file `./reward.py`, {judge: NAME, ...}, or a list of these"
+
+
+def settable(cls: type[Open]) -> list[str]:
+    """Return the fields of a plug-in that a comparison file sets: all but the digest of a file it reads."""
+    computed = DIGEST if reads_file(cls) else None
+    return [name for name in cls.model_fields if name != computed]
+
+
+def reads_file(cls: type[Open]) -> bool:
+    """Tell whether a plug-in reads a file, whose path is given and whose digest is computed."""
+    return {PATH, DIGEST} <= set(cls.model_fields)
 
 
 def read_plugins(
     sheet: Sheet, path: KeyPath, value: Any, word: str, find: Callable[[str, Path], type[P]]
 ) -> dict[KeyPath, P]:
     """Return the plug-ins of a list by their key path; what is wrong with one is told and that one left out."""
-    found: dict[KeyPath, P] = {}
-    for index, item in enumerate(sheet.items(path, value, word)):
-        here = (*path, index)
-        plugin = _read_one(sheet, here, item, word, find)
-        if plugin is not None:
-            found[here] = plugin
-    return found
+    here = {(*path, index): item for index, item in enumerate(sheet.items(path, value, word))}
+    found = {at: read_plugin(sheet, at, item, word, find) for at, item in here.items()}
+    return {at: plugin for at, plugin in found.items() if plugin is not None}
 
 
-def _read_one(sheet: Sheet, path: KeyPath, item: Any, word: str, find: Callable[[str, Path], type[P]]) -> P | None:
+def read_plugin(
+    sheet: Sheet,
+    path: KeyPath,
+    item: Any,
+    word: str,
+    find: Callable[[str, Path], type[P]],
+    beside: Collection[str] = (),
+) -> P | None:
+    """Return one plug-in; None, and the problems told, when it is wrong.
+
+    ``beside`` are keys of a mapping that belong to whoever asks and not to the plug-in.
+    """
     fields = {word: item} if isinstance(item, str) else item
     if not isinstance(fields, dict) or not isinstance(fields.get(word), str):
         got = said(item) if not isinstance(item, dict) else f"a mapping without a text under '{word}'"
@@ -41,14 +73,141 @@ def _read_one(sheet: Sheet, path: KeyPath, item: Any, word: str, find: Callable[
     except BenchError as error:
         sheet.refused(at, error)
         return None
-    if word in cls.model_fields:
-        sheet.problem(at, f"{cls.__name__} has a field '{word}', which the comparison file needs for itself")
+    taken = [name for name in (word, *beside) if name in cls.model_fields]
+    if taken:
+        sheet.problem(at, f"{cls.__name__} has a field '{taken[0]}', which the comparison file needs for itself")
         return None
-    with_file = {PATH, DIGEST} <= set(cls.model_fields)
-    own = sheet.keys(path, fields, [word, *(name for name in cls.model_fields if not (with_file and name == DIGEST))])
-    own = {key: value for key, value in (own or {}).items() if key != word}
-    computed = _file_fields(sheet, path, own, cls) if with_file else {}
-    return None if computed is None else sheet.build(cls, path, own, computed)
+    known = sheet.keys(path, fields, [word, *beside, *settable(cls)]) or {}
+    return build_plugin(sheet, cls, path, {key: value for key, value in known.items() if key in cls.model_fields})
+
+
+def build_plugin(sheet: Sheet, cls: type[P], path: KeyPath, fields: Mapping[str, Any]) -> P | None:
+    """Return a plug-in with the fields at a key path, those read first that hold plug-ins, policies, data or rewards.
+
+    ``fields`` are known ones. None, and the problems told, when something in them is wrong.
+    """
+    computed: dict[str, Any] = {}
+    if reads_file(cls):
+        file = _file_fields(sheet, path, fields, cls)
+        computed.update(dict.fromkeys((PATH, DIGEST), UNREAD) if file is None else file)
+    for name, nested in nested_fields(cls).items():
+        value = fields.get(name)
+        if name not in fields or name in computed or (value is None and nested.nullable):
+            continue
+        here = (*path, name)
+        if not nested.many:
+            found = _read_form(sheet, here, value, nested.form)
+            computed[name] = UNREAD if found is None else found
+            continue
+        items = [
+            _read_form(sheet, (*here, index), item, nested.form)
+            for index, item in enumerate(sheet.items(here, value, nested.form))
+        ]
+        computed[name] = UNREAD if not items or any(item is None for item in items) else tuple(items)
+    return sheet.build(cls, path, fields, computed)
+
+
+def read_judge(sheet: Sheet, path: KeyPath, item: Any, beside: Collection[str] = ()) -> Judge | None:
+    """Return a judge that stands on its own; one that takes something from an arm is told.
+
+    ``NAME``, a mapping ``{judge: NAME, ...}``, or a policy, which judges by its likelihood. ``beside``: see
+    ``read_plugin``.
+    """
+    judge = read_any_judge(sheet, path, item, beside)
+    if judge is not None and type(judge).bound is not Judge.bound:
+        what = f"the judge '{judge.NAME}' takes a model from an arm, and an arm cannot rest on one"
+        sheet.problem(path, what, "name another judge here; this one can stand under `evaluate:`")
+        return None
+    return judge
+
+
+def read_any_judge(sheet: Sheet, path: KeyPath, item: Any, beside: Collection[str] = ()) -> Judge | None:
+    """Return a judge, one that takes something from an arm included; see ``read_judge``."""
+    if not (isinstance(item, dict) and JUDGE not in item and POLICY_FORMS.keys() & item.keys()):
+        return read_plugin(sheet, path, item, JUDGE, discover.judge, beside)
+    policy = read_policy(sheet, path, {key: value for key, value in item.items() if key not in beside})
+    try:
+        cls = discover.judge(LIKELIHOOD, sheet.place(path).folder)
+    except BenchError as error:
+        sheet.refused(path, error)
+        return None
+    return None if policy is None else sheet.build(cls, path, {}, {"policy": policy})
+
+
+def read_reward(sheet: Sheet, path: KeyPath, value: Any) -> RewardSpec | None:
+    """Return a reward, or the weighted sum of a list of them; None, and the problems told, when it is wrong."""
+    if not isinstance(value, list):
+        return _one_reward(sheet, path, value)
+    parts = [_part(sheet, (*path, index), item) for index, item in enumerate(sheet.items(path, value, "reward"))]
+    right = [part for part in parts if part is not None]
+    return MixedReward(parts=tuple(right)) if right and len(right) == len(parts) else None
+
+
+def _part(sheet: Sheet, path: KeyPath, item: Any) -> Part | None:
+    if not (isinstance(item, dict) and REWARD in item):
+        reward = _one_reward(sheet, path, item)
+        return None if reward is None else Part(reward=reward)
+    fields = sheet.keys(path, item, PART_KEYS) or {}
+    reward = _one_reward(sheet, (*path, REWARD), item[REWARD])
+    computed = {REWARD: UNREAD if reward is None else reward}
+    return sheet.build(Part, path, fields, computed)
+
+
+def _one_reward(sheet: Sheet, path: KeyPath, value: Any) -> ModelReward | JudgeReward | FileReward | None:
+    if value == MODEL:
+        return ModelReward()
+    if isinstance(value, str) and value.endswith(".py"):
+        return _file_reward(sheet, path, value)
+    if isinstance(value, dict):
+        return _judge_reward(sheet, path, value)
+    what = f"unknown reward '{value}'. {did_you_mean(value, [MODEL])}" if isinstance(value, str) else None
+    sheet.problem(path, what or f"must be a reward, not {said(value)}", _REWARD_FORMS)
+    return None
+
+
+def _judge_reward(sheet: Sheet, path: KeyPath, fields: dict[str, Any]) -> JudgeReward | None:
+    if JUDGE not in fields and not POLICY_FORMS.keys() & fields.keys():
+        got = ", ".join(map(str, fields)) or "nothing"
+        sheet.problem(path, f"a reward as a mapping needs `judge`, and this one has {got}", _REWARD_FORMS)
+        return None
+    before = sheet.count
+    judge = read_judge(sheet, path, fields, beside=(TASK,))
+    task = read_plugin(sheet, (*path, TASK), fields[TASK], TASK, discover.task) if TASK in fields else None
+    return None if judge is None or sheet.count > before else JudgeReward(judge=judge, task=task)
+
+
+def _file_reward(sheet: Sheet, path: KeyPath, text: str) -> FileReward | None:
+    file = sheet.resolve(path, text)
+    try:
+        function = getattr(load_file(file), REWARD, None)
+    except BenchError:
+        sheet.problem(path, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
+        return None
+    except Exception as error:  # noqa: BLE001 - a user's file may fail in any way; the reason is told
+        sheet.problem(path, f"{shown(file)} cannot be imported: {type(error).__name__}: {error}")
+        return None
+    if not callable(function):
+        what = f"{shown(file)} defines no function `{REWARD}`"
+        sheet.problem(path, what, "write `def reward(prompts, responses)`, which returns one number for each")
+        return None
+    return FileReward(path=str(file), digest=digest_of(file))
+
+
+def _read_form(sheet: Sheet, path: KeyPath, value: Any, form: Form) -> Any:
+    """Return what a field of that form holds, None when it is wrong, which is told."""
+    match form:
+        case "method":
+            return read_plugin(sheet, path, value, "method", discover.method)
+        case "task":
+            return read_plugin(sheet, path, value, TASK, discover.task)
+        case "judge":
+            return read_judge(sheet, path, value)
+        case "policy":
+            return read_policy(sheet, path, value)
+        case "data":
+            return read_data(sheet, path, value, COLUMNS.get(str(path[-1]), COLUMNS[PREFERENCES]))
+        case "reward":
+            return read_reward(sheet, path, value)
 
 
 def _file_fields(sheet: Sheet, path: KeyPath, fields: Mapping[str, Any], cls: type[Open]) -> dict[str, str] | None:

@@ -9,10 +9,13 @@ from pydantic import BaseModel
 
 from bench import discover
 from bench.config.comparison import Common, Criterion, Evaluation, StatisticsSettings
+from bench.config.evaluation import FROM, LABEL
 from bench.config.gate import MARGINS
+from bench.config.given import NO_ADAPTER, POLICIES
 from bench.config.load import REQUIRED
-from bench.config.plugins import DIGEST, PATH
-from bench.config.sources import COLUMNS, NO_ADAPTER, ROW_ID
+from bench.config.nested import Form, Nested, nested_fields
+from bench.config.plugins import MODEL, REWARD, TASK, WEIGHT, settable
+from bench.config.sources import COLUMNS, PREFERENCES, Columns
 from bench.core.data import Data
 from bench.core.frozen import Open
 from bench.core.method import Budget, Lora
@@ -33,6 +36,7 @@ def json_schema() -> Schema:
     left to ``load_comparison``.
     """
     definitions: dict[str, Schema] = {}
+    _forms(definitions)
     root = {
         "question": {**_TEXT, "description": "the question that this comparison answers"},
         "extends": {"type": "string", "description": "another comparison file; what stands here goes over it"},
@@ -55,8 +59,9 @@ def _given(definitions: dict[str, Schema]) -> Schema:
     seeds = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True}
     return _mapping(
         {
-            "base": _base(definitions),
-            **{name: _data(definitions, needed) for name, needed in COLUMNS.items()},
+            **dict.fromkeys(POLICIES, _form("policy")),
+            **{name: {"$ref": f"{REFERENCE}data.{name}"} for name in COLUMNS},
+            "labeller": {**_form("judge"), "description": "stands in for a human labeller"},
             "lora": {**lora, "description": "the adapter of every arm, or none for full fine-tuning"},
             "budget": _model(Budget, definitions),
             **common,
@@ -65,8 +70,9 @@ def _given(definitions: dict[str, Schema]) -> Schema:
     )
 
 
-def _base(definitions: dict[str, Schema]) -> Schema:
-    own = _fields(Pretrained, definitions, ("template", "dtype"))
+def _policy(definitions: dict[str, Schema], beside: Mapping[str, Schema]) -> Schema:
+    """Return the schema of a policy; ``beside`` are keys of the same mapping that belong to whoever holds it."""
+    own = {**_fields(Pretrained, definitions, ("template", "dtype")), **beside}
     folder = {"type": "string", "description": "a folder with config.json and *.safetensors"}
     forms = [
         _mapping({"path": folder, **own}, required=("path",)),
@@ -74,14 +80,14 @@ def _base(definitions: dict[str, Schema]) -> Schema:
     ]
     for name, entry in discover.worlds().items():
         sizes = {"enum": list(entry.cls().sizes())} if _ready(entry.cls) else _TEXT
-        fields = _fields(entry.cls, definitions, entry.cls.model_fields)
+        fields = {**_fields(entry.cls, definitions, entry.cls.model_fields), **beside}
         forms.append(_mapping({"world": {"const": name}, "size": sizes, **fields}, required=("world", "size")))
     return {"anyOf": [*forms, _outside("world")]}
 
 
-def _data(definitions: dict[str, Schema], needed: Iterable[str]) -> Schema:
+def _data(definitions: dict[str, Schema], columns: Columns) -> Schema:
     limit = _fields(Data, definitions, ("limit",))
-    names = _mapping({name: _TEXT for name in (*needed, ROW_ID)})
+    names = _mapping(dict.fromkeys(columns.names, _TEXT))
     forms = [_mapping({"path": _TEXT, "columns": names, **limit}, required=("path",))]
     for name, entry in discover.worlds().items():
         splits = {"enum": list(entry.cls().splits())} if _ready(entry.cls) else _TEXT
@@ -96,13 +102,41 @@ def _ready(cls: type[BaseModel]) -> bool:
     return not any(info.is_required() for info in cls.model_fields.values())
 
 
+def _forms(definitions: dict[str, Schema]) -> None:
+    """Define the forms that fields of plug-ins take: plug-ins, policies, data and rewards, inside one another."""
+    definitions.update({f"data.{name}": _data(definitions, columns) for name, columns in COLUMNS.items()})
+    definitions["policy"] = _policy(definitions, {})
+    label = {LABEL: {**_TEXT, "description": "the name of this judge in rows and tables"}}
+    task = {TASK: {**_form("task"), "description": "the task whose truth the judge needs"}}
+    definitions["method"] = _plugins("method", discover.methods(), definitions, "inner")
+    definitions["task"] = _plugins("task", discover.tasks(), definitions, "task")
+    for word, beside in (("judge", {}), ("named", label), ("rewarding", task)):
+        form = _plugins("judge", discover.judges(), definitions, word, beside)
+        definitions[word] = {"anyOf": [*form["anyOf"], _policy(definitions, beside)]}
+    # A text is never a judge here: it is `model` or a file.
+    judges = [form for form in definitions["rewarding"]["anyOf"] if "enum" not in form and form is not _FILE]
+    reward = {"anyOf": [{"const": MODEL}, _FILE, *judges]}
+    definitions["one_reward"] = reward
+    single = {"$ref": f"{REFERENCE}one_reward"}
+    part = _mapping({REWARD: single, WEIGHT: {"type": "number", "default": 1.0}}, required=(REWARD,))
+    mixed = {"type": "array", "items": {"anyOf": [single, part]}, "minItems": 1}
+    definitions["reward"] = {"anyOf": [single, mixed]}
+
+
+def _form(form: Form, field: str = PREFERENCES) -> Schema:
+    """Return a reference to the schema of a form; data has the columns of the field's name."""
+    if form == "data":
+        return {"$ref": f"{REFERENCE}data.{field if field in COLUMNS else PREFERENCES}"}
+    return {"$ref": f"{REFERENCE}{form}"}
+
+
 def _methods(definitions: dict[str, Schema]) -> Schema:
     lora = {"anyOf": [{"const": NO_ADAPTER}, _model(Lora, definitions)]}
     arm = {"replicate": {**_TEXT, "description": "a name for an independent repetition: an A/A control"}, "lora": lora}
     named = []
     by_name = {}
     for name, entry in discover.methods().items():
-        fields = _fields(entry.cls, definitions, entry.cls.model_fields)
+        fields = _fields(entry.cls, definitions, settable(entry.cls))
         schema = _mapping({"method": {"const": name}, **arm, **fields})
         definitions[f"method.{name}"] = {**schema, "description": entry.about}
         reference = {"$ref": f"{REFERENCE}method.{name}"}
@@ -115,37 +149,52 @@ def _methods(definitions: dict[str, Schema]) -> Schema:
 
 def _evaluate(definitions: dict[str, Schema]) -> Schema:
     own = _fields(Evaluation, definitions, ("draws", "orders"))
-    tasks = _plugins("task", discover.tasks(), definitions)
-    judges = _plugins("judge", discover.judges(), definitions)
+    limit = _fields(Data, definitions, ("limit",))
+    judges = _list({"$ref": f"{REFERENCE}named"})
     win_rate = {"judges": judges, "versus": _TEXT, "orders": own["orders"]}
+    labelling = {"data": _form("data"), "judges": judges, **limit}
     pair = {"type": "array", "items": _TEXT, "minItems": 2, "maxItems": 2}
     return _mapping(
         {
-            "tasks": tasks,
+            "tasks": _list(_form("task")),
             "draws": own["draws"],
             "win_rate": _mapping(win_rate, required=("judges", "versus")),
-            "contrasts": {
-                "type": "array",
-                "items": pair,
-                "minItems": 1,
-                "description": "pairs beside the default ones",
+            "ratings": {**judges, "description": "judges that rate every response on their own scale"},
+            "divergence": {
+                **_mapping({FROM: _TEXT}, required=(FROM,)),
+                "description": "the KL divergence of every arm from the policy of this one",
             },
+            "labelling": {
+                **_mapping(labelling, required=("data", "judges")),
+                "description": "how often judges agree with the labels of a data set",
+            },
+            "contrasts": {**_list(pair), "description": "pairs beside the default ones"},
         }
     )
 
 
-def _plugins(word: str, entries: Mapping[str, discover.Entry[Any]], definitions: dict[str, Schema]) -> Schema:
-    """Return the schema of a list of plug-ins, each a name or a mapping with the plug-in's fields."""
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
+def _plugins(
+    word: str,
+    entries: Mapping[str, discover.Entry[Any]],
+    definitions: dict[str, Schema],
+    prefix: str,
+    beside: Mapping[str, Schema] | None = None,
+) -> Schema:
+    """Return the schema of a plug-in: a name, a file, or a mapping with the plug-in's fields and those ``beside``."""
+    beside = beside or {}
     forms: list[Schema] = [{"enum": list(entries)}, _FILE, _outside(word)]
     for name, entry in entries.items():
         cls: type[Open] = entry.cls
-        computed = DIGEST if {PATH, DIGEST} <= set(cls.model_fields) else None
-        names = [field for field in cls.model_fields if field != computed]
+        names = settable(cls)
         required = [field for field in names if cls.model_fields[field].is_required()]
-        schema = _mapping({word: {"const": name}, **_fields(cls, definitions, names)}, required=(word, *required))
-        definitions[f"{word}.{name}"] = {**schema, "description": entry.about}
-        forms.append({"$ref": f"{REFERENCE}{word}.{name}"})
-    return {"type": "array", "items": {"anyOf": forms}, "minItems": 1}
+        fields = {word: {"const": name}, **beside, **_fields(cls, definitions, names)}
+        definitions[f"{prefix}.{name}"] = {**_mapping(fields, required=(word, *required)), "description": entry.about}
+        forms.append({"$ref": f"{REFERENCE}{prefix}.{name}"})
+    return {"anyOf": forms}
 
 
 def _gate(definitions: dict[str, Schema]) -> Schema:
@@ -189,10 +238,20 @@ def _model(cls: type[BaseModel], definitions: dict[str, Schema]) -> Schema:
 
 
 def _fields(cls: type[BaseModel], definitions: dict[str, Schema], names: Iterable[str]) -> dict[str, Schema]:
-    """Return the schema of some fields of a model; what they refer to goes to ``definitions``."""
+    """Return the schema of some fields of a model; what they refer to goes to ``definitions``.
+
+    A field that holds a plug-in, a policy, data or a reward has the form that a comparison file writes.
+    """
     wanted = list(names)
+    nested = nested_fields(cls)
     prefix = f"{cls.__module__}.{cls.__name__}"
     schema = cls.model_json_schema(ref_template=f"{REFERENCE}{prefix}.{{model}}")
     for name, part in schema.pop("$defs", {}).items():
         definitions[f"{prefix}.{name}"] = part
-    return {name: schema["properties"][name] for name in wanted}
+    return {name: _nested(nested[name], name) if name in nested else schema["properties"][name] for name in wanted}
+
+
+def _nested(nested: Nested, name: str) -> Schema:
+    form = _form(nested.form, name)
+    schema = _list(form) if nested.many else form
+    return {"anyOf": [schema, {"type": "null"}]} if nested.nullable else schema

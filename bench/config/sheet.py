@@ -15,6 +15,7 @@ from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
 
 F = TypeVar("F", bound=Frozen)
+UNREAD = object()  # stands for a field whose problems have been told, so that nothing else is said about it
 _WANTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -92,12 +93,14 @@ class Sheet:
     ) -> F | None:
         """Return the frozen value of the fields at a key path, None (and the problems told) when they are wrong.
 
-        ``computed`` are fields that the file does not give itself.
+        ``computed`` are fields that the file does not give itself, or that were read before; ``UNREAD`` for one that
+        could not be.
         """
+        computed = computed or {}
         try:
-            return cls.model_validate({**_frozen(fields), **(computed or {})}, strict=True)
+            return cls.model_validate({**_frozen(fields), **computed}, strict=True)
         except ValidationError as error:
-            self._tell(path, error, cls)
+            self._tell(path, error, cls, {name for name, value in computed.items() if value is UNREAD})
         except BenchError as error:
             self.refused(path, error)
         return None
@@ -109,14 +112,19 @@ class Sheet:
         try:
             TypeAdapter(kind).validate_python(_frozen(value), strict=True)
         except ValidationError as error:
-            self._tell(path, error, None)
+            self._tell(path, error, None, ())
             return False
         return True
 
-    def _tell(self, path: KeyPath, error: ValidationError, cls: type[BaseModel] | None) -> None:
-        """Note every problem of a validation error; those of one value's alternatives become one sentence."""
+    def _tell(self, path: KeyPath, error: ValidationError, cls: type[BaseModel] | None, told: Collection[str]) -> None:
+        """Note every problem of a validation error but those of fields told before.
+
+        Problems of one value's alternatives become one sentence.
+        """
         by_path: dict[KeyPath, list[str]] = {}
         for detail in error.errors(include_url=False):
+            if detail["loc"][:1] and detail["loc"][0] in told:
+                continue
             at = (*path, *detail["loc"])
             # A union adds the name of its alternative, which is no key: what stands in the file ends before it.
             while detail["type"] != "missing" and at not in self._places and len(at) > len(path):

@@ -1,92 +1,58 @@
-"""What the comparison gives to every method: the base model and the data, from a world, local files or the hub."""
+"""Where policies and data come from: an embedded world, local files or the hub."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bench import discover
-from bench.config.comparison import Common
 from bench.config.files import digest_of_data, digest_of_model
 from bench.config.findings import KeyPath
 from bench.config.sheet import Sheet, said
 from bench.core.data import Data, DataSpec
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.method import Budget, Lora
 from bench.core.policy import PolicySpec, Pretrained
 from bench.core.task import World
 
-COLUMNS = {"demonstrations": ("prompt", "response"), "preferences": ("prompt", "chosen", "rejected")}
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a kind of data: those that every row needs, and those that are read where there are any."""
+
+    needed: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns that a file may call something else, the row's id among them."""
+        return (*self.needed, *self.optional, ROW_ID)
+
+
 ROW_ID = "id"  # a column that rows may have; it can be renamed like the needed ones
-NO_ADAPTER = "none"
+PREFERENCES = "preferences"
+COLUMNS = {
+    "demonstrations": Columns(("prompt", "response")),
+    PREFERENCES: Columns(("prompt", "chosen", "rejected"), ("probability", "margin")),
+    "prompts": Columns(("prompt",), ("kind", "facts")),
+}
 _TEMPLATE = ("template", "dtype")
-_BASE_FORMS = {"world": ("world", "size"), "path": ("path", *_TEMPLATE), "repo": ("repo", "revision", *_TEMPLATE)}
+POLICY_FORMS = {"world": ("world", "size"), "path": ("path", *_TEMPLATE), "repo": ("repo", "revision", *_TEMPLATE)}
 _DATA_FORMS = {"world": ("world", "split", "limit"), "path": ("path", "columns", "limit")}
 _PLACEHOLDER = "{prompt}"
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
-def read_given(sheet: Sheet, value: Any) -> Common | None:
-    """Return what is given to all methods, None when something in it is wrong."""
-    path: KeyPath = ("given",)
-    given = sheet.keys(path, value, list(Common.model_fields), required=("base", "seeds"))
-    if given is None:
-        return None
-    found: dict[str, Any] = {}
-    readers = {"base": _base, "demonstrations": _data, "preferences": _data, "lora": read_lora, "budget": _budget}
-    for name, item in given.items():
-        here = (*path, name)
-        if name in readers:
-            found[name] = readers[name](sheet, here, item)
-        elif name == "seeds":
-            found[name] = _seeds(sheet, here, item)
-        elif sheet.field(Common, name, here, item):
-            found[name] = item
-    needed = set(given) - ({"lora"} if given.get("lora") == NO_ADAPTER else set())
-    if not {"base", "seeds"} <= needed or any(found.get(name) is None for name in needed):
-        return None
-    return sheet.build(Common, path, found)
-
-
-def read_lora(sheet: Sheet, path: KeyPath, value: Any) -> Lora | None:
-    """Return an adapter; None for ``none`` (full fine-tuning), and for a wrong one, which is told."""
-    if value == NO_ADAPTER:
-        return None
-    if not isinstance(value, dict):
-        sheet.problem(path, f"must be `none` or a mapping such as {{rank: 8}}, not {said(value)}")
-        return None
-    fields = sheet.keys(path, value, list(Lora.model_fields))
-    return None if fields is None else sheet.build(Lora, path, fields)
-
-
-def _budget(sheet: Sheet, path: KeyPath, value: Any) -> Budget | None:
-    fields = sheet.keys(path, value, list(Budget.model_fields))
-    return None if fields is None else sheet.build(Budget, path, fields)
-
-
-def _seeds(sheet: Sheet, path: KeyPath, value: Any) -> tuple[int, ...] | None:
-    seeds = sheet.items(path, value, "seed")
-    right = bool(seeds)
-    for index, seed in enumerate(seeds):
-        here = (*path, index)
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            sheet.problem(here, f"a seed must be a whole number from 0 on, not {said(seed)}")
-            right = False
-        elif seed in seeds[:index]:
-            sheet.problem(here, f"the seed {seed} stands twice", "each training run needs a seed of its own")
-            right = False
-    return tuple(seeds) if right else None
-
-
-def _base(sheet: Sheet, path: KeyPath, value: Any) -> PolicySpec | None:
-    form = _form(sheet, path, value, _BASE_FORMS)
+def read_policy(sheet: Sheet, path: KeyPath, value: Any) -> PolicySpec | None:
+    """Return the policy that a mapping names by ``world``, ``path`` or ``repo``, None (and told) when it is wrong."""
+    form = _form(sheet, path, value, POLICY_FORMS)
     if form == "world":
-        return _world_base(sheet, path, value)
+        return _world_policy(sheet, path, value)
     if form is None:
         return None
     required = ("repo", "revision") if form == "repo" else ("path",)
-    fields = sheet.keys(path, value, _BASE_FORMS[form], required) or {}
+    fields = sheet.keys(path, value, POLICY_FORMS[form], required) or {}
     right = set(required) <= set(fields)
     template = fields.get("template", _PLACEHOLDER)
     if isinstance(template, str) and _PLACEHOLDER not in template:
@@ -112,7 +78,7 @@ def _local_model(sheet: Sheet, path: KeyPath, text: str) -> dict[str, str] | Non
         return None
 
 
-def _world_base(sheet: Sheet, path: KeyPath, value: dict[str, Any]) -> PolicySpec | None:
+def _world_policy(sheet: Sheet, path: KeyPath, value: dict[str, Any]) -> PolicySpec | None:
     world = _world(sheet, path, value, reserved=("world", "size"))
     if world is None:
         return None
@@ -125,23 +91,23 @@ def _world_base(sheet: Sheet, path: KeyPath, value: dict[str, Any]) -> PolicySpe
         return None
 
 
-def _data(sheet: Sheet, path: KeyPath, value: Any) -> DataSpec | None:
+def read_data(sheet: Sheet, path: KeyPath, value: Any, own: Columns) -> DataSpec | None:
+    """Return the data that a mapping names by ``world`` or ``path``, None (and told) when it is wrong."""
     form = _form(sheet, path, value, _DATA_FORMS)
     if form == "world":
         return _world_data(sheet, path, value)
     fields = None if form is None else sheet.keys(path, value, _DATA_FORMS["path"])
     if fields is None:
         return None
-    needed = COLUMNS[str(path[-1])]
     columns = fields.get("columns", {})
     right = sheet.field(Data, "columns", (*path, "columns"), columns)
-    right = right and sheet.keys((*path, "columns"), columns, [*needed, ROW_ID]) == columns
+    right = right and sheet.keys((*path, "columns"), columns, own.names) == columns
     if not isinstance(fields["path"], str):
         sheet.problem((*path, "path"), f"must be text, not {said(fields['path'])}")
         return None
     file = sheet.resolve((*path, "path"), fields["path"])
     try:
-        digest = digest_of_data(file, needed if right else (), columns if right else {})
+        digest = digest_of_data(file, own.needed if right else (), columns if right else {})
     except BenchError as error:
         sheet.refused((*path, "path"), error)
         digest = ""

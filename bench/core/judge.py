@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, Self
 
 from bench.core.frozen import Frozen, Open
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task
 
@@ -19,6 +20,13 @@ class Pair(Frozen):
     prompt: Prompt
     first: str
     second: str
+
+
+class Response(Frozen):
+    """One response to one prompt."""
+
+    prompt: Prompt
+    text: str
 
 
 class Verdict(Frozen):
@@ -42,9 +50,19 @@ class Judge(Open, ABC):
     VERSION: ClassVar[int]
 
     @abstractmethod
-    def compare(self, task: Task, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
-        """Return one verdict per pair, in order."""
+    def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
+        """Return one verdict per pair, in order.
+
+        ``task`` is None where pairs of a data set are labelled; a judge that needs one raises StageError.
+        """
 
     @abstractmethod
-    def rate(self, task: Task, prompt: Prompt, response: str) -> Verdict:
-        """Return how good one response is, on the judge's own scale."""
+    def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
+        """Return how good each response is, on the judge's own scale, in order."""
+
+    def bound(self, policy_of: Callable[[str], PolicySpec]) -> Self:
+        """Return this judge with what it takes from the comparison's own arms at one run filled in.
+
+        ``policy_of`` gives the policy of an arm. Most judges take nothing and return themselves.
+        """
+        return self

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from bench.core.data import DataSpec
 from bench.core.frozen import Frozen, Open
+from bench.core.judge import Judge
 from bench.core.policy import PolicySpec
 
 
@@ -32,11 +33,18 @@ class Budget(Frozen):
 
 
 class Given(Frozen):
-    """What the comparison fixes for every method: the same base, data, adapter, budget and seed for all."""
+    """What the comparison fixes for every method: the same base, data, adapter, budget and seed for all.
+
+    ``prompts`` are what policies that learn from reward answer while they train. ``labeller`` stands in for a human
+    labeller: any judge.
+    """
 
     base: PolicySpec
+    small: PolicySpec | None = None
     demonstrations: DataSpec | None = None
     preferences: DataSpec | None = None
+    prompts: DataSpec | None = None
+    labeller: Judge | None = None
     lora: Lora | None = None
     budget: Budget | None = None
     max_length: PositiveInt = 512
@@ -44,9 +52,13 @@ class Given(Frozen):
 
 
 class Method(Open, ABC):
-    """A treatment. ``NEEDS`` names the fields of Given that must be there."""
+    """A treatment. ``NEEDS`` names the fields of Given that must be there, whatever the settings."""
 
     NEEDS: ClassVar[frozenset[str]] = frozenset()
+
+    def needs(self) -> frozenset[str]:
+        """Return the fields of Given that must be there with these settings."""
+        return self.NEEDS
 
     @abstractmethod
     def policy(self, given: Given) -> PolicySpec:

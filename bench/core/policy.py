@@ -56,8 +56,38 @@ class Tuned(Frozen):
     by: Stage
 
 
-PolicySpec = Annotated[Pretrained | Built | Tuned, Field(discriminator="kind")]
+class Instructed(Frozen):
+    """``base``, reading an instruction in front of the first user turn of every chat, parted by ``separator``."""
+
+    kind: Literal["instructed"] = "instructed"
+    base: PolicySpec
+    instruction: str
+    separator: str = "\n\n"
+
+
+PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed, Field(discriminator="kind")]
 Tuned.model_rebuild()
+Instructed.model_rebuild()
+
+
+def as_read(spec: PolicySpec, chat: Chat) -> Chat:
+    """Return a chat as a policy reads it: with the instructions of its spec in front of the first user turn.
+
+    Where instructions are nested, the innermost stands first. A chat without a user turn stays as it is.
+    """
+    while not isinstance(spec, Pretrained | Built):
+        if isinstance(spec, Instructed):
+            chat = _instructed(chat, spec.instruction + spec.separator)
+        spec = spec.base
+    return chat
+
+
+def _instructed(chat: Chat, opening: str) -> Chat:
+    for place, message in enumerate(chat):
+        if message.role == "user":
+            opened = message.model_copy(update={"content": opening + message.content})
+            return (*chat[:place], opened, *chat[place + 1 :])
+    return chat
 
 
 class Decoding(Frozen):

@@ -30,12 +30,18 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) ->
     the beginning token, when the tokenizer has one, stands exactly once at the front. Raises StageError for a
     template without ``{prompt}``.
     """
+    return opened_ids(tokenizer, chat, template, "")
+
+
+def opened_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, opening: str) -> list[int]:
+    """Return the ids of a prompt and the beginning of its response, tokenised as one text; see ``prompt_ids``."""
     if tokenizer.chat_template is not None:
         turns = [{"role": message.role, "content": message.content} for message in chat]
-        return _encode(tokenizer, str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)))
+        text = str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+        return _encode(tokenizer, text + opening)
     if PLACEHOLDER not in template:
         raise StageError(f"the prompt template {template!r} has no {PLACEHOLDER} in it. Add it where the prompt goes.")
-    ids = _encode(tokenizer, template.replace(PLACEHOLDER, plain_text(chat)))
+    ids = _encode(tokenizer, template.replace(PLACEHOLDER, plain_text(chat)) + opening)
     begin = tokenizer.bos_token_id
     if begin is not None and ids[:1] != [begin]:
         return [begin, *ids]

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
-from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Session
+from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Session, as_read
 from bench.core.stage import StageIO
 from bench.policy.chat import prompt_ids, response_ids, response_text
 from bench.policy.decode import Drawn, batches, check_prompts, draw_batch, open_session
@@ -51,8 +51,8 @@ class HFPolicy:
         return open_session(self.model, [self.prompt(chat) for chat in chats], self.pad_id)
 
     def prompt(self, chat: Chat) -> list[int]:
-        """Return the ids of a chat, ready for a response to follow."""
-        return prompt_ids(self.tokenizer, chat, self.template)
+        """Return the ids of a chat, behind the policy's instructions if it has any, ready for a response to follow."""
+        return prompt_ids(self.tokenizer, as_read(self.spec, chat), self.template)
 
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
@@ -133,6 +133,19 @@ class HFPolicy:
             scored = self._score([Group(rows[number][0], [rows[number][1]]) for number in numbers])
             found.update(zip(numbers, scored, strict=True))
         return [found[number] for number in range(len(rows))]
+
+    @torch.inference_mode()
+    def group_logprobs(self, groups: Sequence[Group]) -> list[list[float]]:
+        """Return the log-probability, in nats, of each response of ids given its group's prompt, as it stands.
+
+        A prompt is computed once for all its responses where the model allows it.
+        """
+        found: dict[int, list[float]] = {}
+        for numbers in batches([group.shared_length() for group in groups], tokens_at_once=SCORED_TOKENS_AT_ONCE):
+            scored = iter(self._score([groups[number] for number in numbers]))
+            for number in numbers:
+                found[number] = [next(scored).logprob for _ in groups[number].responses]
+        return [found[number] for number in range(len(groups))]
 
     def _score(self, groups: Sequence[Group]) -> list[Likelihood]:
         decoder = decoder_of(self.model)

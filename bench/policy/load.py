@@ -25,7 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from bench.core.errors import DataError, StageError
 from bench.core.folders import digest_of_folder
 from bench.core.method import Lora
-from bench.core.policy import Built, PolicySpec, Pretrained, Tuned
+from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Tuned
 from bench.core.stage import StageIO
 from bench.policy.decoder import check_halves
 from bench.policy.hf import HFPolicy
@@ -109,6 +109,8 @@ def _resolve(spec: PolicySpec, io: StageIO) -> tuple[PreTrainedModel, PreTrained
             return _from_pretrained(_where(spec), spec.revision, spec.dtype)
         case Built():
             return _from_pretrained(str(io.read(spec.by) / PAYLOAD), None, "float32")
+        case Instructed():
+            return _resolve(spec.base, io)
         case Tuned():
             folder = io.read(spec.by) / PAYLOAD
             if not (folder / ADAPTER_CONFIG).is_file():
@@ -219,6 +221,6 @@ def _root_template(spec: PolicySpec) -> str:
 
 
 def _root(spec: PolicySpec) -> Pretrained | Built:
-    while isinstance(spec, Tuned):
+    while isinstance(spec, Tuned | Instructed):
         spec = spec.base
     return spec

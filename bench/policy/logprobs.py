@@ -1,9 +1,10 @@
-"""The log-probabilities of responses: the one function under every loss and every likelihood."""
+"""What a model says of responses, token by token: the one function under every loss and every likelihood."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,23 @@ from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import StageError
 from bench.policy.decoder import Decoder, decoder_of
-from bench.policy.layout import Group, lay_out_groups, lay_out_packed, lay_out_rows, predicting_states
+from bench.policy.layers import reading
+from bench.policy.layout import Group, Layout, lay_out_groups, lay_out_packed, lay_out_rows, predicting_states
 from bench.policy.sharing import packs, why_not_shared
 
-__all__ = ["Group", "TokenLogprobs", "over_chunks", "response_logprobs", "response_states"]
+__all__ = [
+    "Group",
+    "ResponseOutputs",
+    "ResponseStates",
+    "TokenLogprobs",
+    "Want",
+    "last_token_states",
+    "over_chunks",
+    "response_logprobs",
+    "response_outputs",
+    "response_states",
+    "states_at_responses",
+]
 
 # How many logits are alive at once: 2**26 float32 numbers are 256 MiB. Chosen for memory, changes no result.
 LOGITS_AT_ONCE = 2**26
@@ -42,38 +56,133 @@ class TokenLogprobs:
 
 
 @dataclass(frozen=True)
-class ResponseStates:
-    """The hidden states that predict the response tokens, and those tokens, row after row without padding.
+class Want:
+    """What to compute besides log-probabilities.
 
-    ``hidden`` (tokens, width), ``targets`` (tokens,), ``mask`` (rows, longest response).
+    ``temperature`` (above 0): the log-probabilities and the entropy are of softmax(logits / temperature), which at the
+    decoder's own temperature makes them comparable with those it recorded (``bench.policy.decode.choose``).
+    ``entropy``: ``exact`` sums over the vocabulary. ``head``: maps states (tokens, width) to values (tokens, 1).
+    ``layers``: whose hidden states to return, numbered as in ``bench.policy.layers.reading``.
+    """
+
+    temperature: float = 1.0
+    entropy: Literal["none", "exact"] = "none"
+    head: nn.Module | None = None
+    layers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ResponseOutputs:
+    """What a model says of the response tokens; all of it is differentiable.
+
+    ``entropy`` and ``values``, both (rows, longest response), float32 and 0 outside ``logprobs.mask``: the entropy in
+    nats of the distribution each token was drawn from, and the value of the state BEFORE each token. ``layers``
+    (tokens, width) each: the states that predict the tokens, row after row without padding.
+    """
+
+    logprobs: TokenLogprobs
+    entropy: Tensor | None
+    values: Tensor | None
+    layers: dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class ResponseStates:
+    """Hidden states of response tokens, and those tokens, row after row without padding.
+
+    ``hidden`` (tokens, width) are the last ones, after the final norm; ``targets`` (tokens,); ``mask`` (rows, longest
+    response); ``layers`` (tokens, width) each, before the final norm.
     """
 
     hidden: Tensor
     targets: Tensor
     mask: Tensor
+    layers: dict[int, Tensor] = field(default_factory=dict)
 
 
 def response_logprobs(model: nn.Module, groups: Sequence[Group], *, pad_id: int) -> TokenLogprobs:
-    """Return the log-probability of every response token given what stands before it.
+    """Return the log-probability of every response token given what stands before it; see ``response_outputs``."""
+    return response_outputs(model, groups, pad_id=pad_id).logprobs
+
+
+def response_outputs(
+    model: nn.Module, groups: Sequence[Group], *, pad_id: int, want: Want | None = None
+) -> ResponseOutputs:
+    """Return the log-probability of every response token given what stands before it, and whatever else is wanted.
 
     Rows come in group order, responses within a group in order. Logits are cast to float32 before the softmax (a
     16-bit softmax is off by up to a nat over a long response) and exist only for response positions, a bounded
-    number at a time. ``model`` is a causal language model of transformers, with or without a LoRA adapter. Raises
-    StageError for a row without a prompt or without a response.
+    number at a time. Values are float32 too. ``model`` is a causal language model of transformers, with or without a
+    LoRA adapter. Raises StageError for a row without a prompt or without a response, a temperature that is not above
+    0, and a layer that the model does not have.
     """
+    want = Want() if want is None else want
+    if not want.temperature > 0:
+        raise StageError(f"log-probabilities at temperature {want.temperature} are not defined. Give one above 0.")
     decoder = decoder_of(model)
-    states = response_states(decoder, groups, pad_id=pad_id)
+    states = response_states(decoder, groups, pad_id=pad_id, layers=want.layers)
 
-    def logprobs(hidden: Tensor, targets: Tensor) -> Tensor:
-        return -cross_entropy(decoder.logits(hidden), targets, reduction="none")
+    def scores(hidden: Tensor, targets: Tensor) -> Tensor:
+        logits = decoder.logits(hidden)
+        if want.temperature != 1:
+            logits = logits / want.temperature
+        logprobs = -cross_entropy(logits, targets, reduction="none")
+        return logprobs if want.entropy == "none" else torch.stack([logprobs, entropy_of(logits)], dim=-1)
 
-    found = torch.cat(over_chunks(logprobs, states, decoder.vocabulary))
-    values = torch.zeros(states.mask.shape, dtype=torch.float32, device=found.device)
-    return TokenLogprobs(values=values.masked_scatter(states.mask, found), mask=states.mask)
+    found = torch.cat(over_chunks(scores, states, decoder.vocabulary))
+    logprobs, entropy = (found, None) if want.entropy == "none" else found.unbind(-1)
+    return ResponseOutputs(
+        logprobs=TokenLogprobs(values=_in_rows(logprobs, states.mask), mask=states.mask),
+        entropy=None if entropy is None else _in_rows(entropy, states.mask),
+        values=None if want.head is None else _in_rows(_values(want.head, states.hidden), states.mask),
+        layers=states.layers,
+    )
 
 
-def response_states(decoder: Decoder, groups: Sequence[Group], *, pad_id: int) -> ResponseStates:
-    """Return the hidden states at the positions that predict response tokens.
+def entropy_of(logits: Tensor) -> Tensor:
+    """Return the entropy of softmax(logits) in nats, log Z - E[logit]. Shape: logits', without the vocabulary."""
+    return logits.logsumexp(-1) - (logits.softmax(-1) * logits).sum(-1)
+
+
+def states_at_responses(
+    model: nn.Module, groups: Sequence[Group], *, pad_id: int, layers: Sequence[int] = ()
+) -> ResponseStates:
+    """Return the hidden states AT every response token, the last token's included: what has read that token.
+
+    (``response_states`` returns the states that predict the tokens, which have not read them.) A token appended to
+    each response makes the last real one be computed; it stands behind it, is itself left out, and changes nothing.
+    """
+    longer = [Group(group.prompt, [[*response, pad_id] for response in group.responses]) for group in groups]
+    rows = [len(response) for group in groups for response in group.responses]
+    if not all(rows):
+        raise StageError(f"row {rows.index(0)} has an empty response, so there is no state at its tokens.")
+    found = response_states(decoder_of(model), longer, pad_id=pad_id, layers=layers)
+    # What predicts the first token stands at the prompt's end; each later one is predicted at the token before it.
+    start = torch.zeros_like(found.mask)
+    start[:, 0] = True
+    at = (~start)[found.mask].nonzero()[:, 0]
+    tokens = found.targets.index_select(0, at - 1)
+    return ResponseStates(
+        hidden=found.hidden.index_select(0, at),
+        targets=tokens,
+        mask=found.mask[:, 1:],
+        layers={layer: states.index_select(0, at) for layer, states in found.layers.items()},
+    )
+
+
+def last_token_states(model: nn.Module, groups: Sequence[Group], *, pad_id: int) -> Tensor:
+    """Return the last hidden state, after the final norm, at the last token of each response. Shape: (rows, width).
+
+    It is what a reward head reads.
+    """
+    states = states_at_responses(model, groups, pad_id=pad_id)
+    return states.hidden.index_select(0, states.mask.sum(-1).cumsum(0) - 1)
+
+
+def response_states(
+    decoder: Decoder, groups: Sequence[Group], *, pad_id: int, layers: Sequence[int] = ()
+) -> ResponseStates:
+    """Return the hidden states at the positions that predict response tokens, those of ``layers`` beside the last.
 
     A prompt with several responses is computed once for all of them where the model allows it.
     """
@@ -82,17 +191,18 @@ def response_states(decoder: Decoder, groups: Sequence[Group], *, pad_id: int) -
         if not prompt or not response:
             missing = "response" if prompt else "prompt"
             raise StageError(f"row {number} has an empty {missing}, so its log-probability is not defined.")
-    if packs(decoder):
-        layout = lay_out_packed(groups)
-    elif any(len(group.responses) > 1 for group in groups) and why_not_shared(decoder) is None:
-        layout = lay_out_groups(groups, pad_id)
-    else:
-        layout = lay_out_rows(rows, pad_id)
+    layout = _laid_out(decoder, groups, pad_id)
     lengths = torch.tensor([len(response) for _, response in rows])[:, None]
     mask = torch.arange(int(lengths.max())) < lengths
     targets = torch.tensor([token for _, response in rows for token in response])
+    with reading(decoder, layers) as seen:
+        hidden = predicting_states(decoder, layout)
+    places = layout.predicting.to(decoder.device)
     return ResponseStates(
-        hidden=predicting_states(decoder, layout), targets=targets.to(decoder.device), mask=mask.to(decoder.device)
+        hidden=hidden,
+        targets=targets.to(decoder.device),
+        mask=mask.to(decoder.device),
+        layers={layer: seen[layer].flatten(0, 1).index_select(0, places) for layer in layers},
     )
 
 
@@ -107,3 +217,24 @@ def over_chunks(compute: Callable[[Tensor, Tensor], Tensor], states: ResponseSta
     if len(chunks) > 1 and torch.is_grad_enabled():
         return [checkpoint(compute, hidden, targets, use_reentrant=False) for hidden, targets in chunks]
     return [compute(hidden, targets) for hidden, targets in chunks]
+
+
+def _laid_out(decoder: Decoder, groups: Sequence[Group], pad_id: int) -> Layout:
+    if packs(decoder):
+        return lay_out_packed(groups)
+    if any(len(group.responses) > 1 for group in groups) and why_not_shared(decoder) is None:
+        return lay_out_groups(groups, pad_id)
+    rows = [(group.prompt, response) for group in groups for response in group.responses]
+    return lay_out_rows(rows, pad_id)
+
+
+def _in_rows(found: Tensor, mask: Tensor) -> Tensor:
+    """Return one number per token as rows, 0 where there is no token."""
+    rows = torch.zeros(mask.shape, dtype=torch.float32, device=found.device)
+    return rows.masked_scatter(mask, found)
+
+
+def _values(head: nn.Module, hidden: Tensor) -> Tensor:
+    with torch.autocast(hidden.device.type, enabled=False):
+        values: Tensor = head(hidden.float())
+    return values.squeeze(-1)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from bench.core.datasets import read_preferences
 from bench.core.stage import StageIO
 from bench.policy.hf import HFPolicy
 from bench.policy.logprobs import response_logprobs
-from methods._train.data import read_preferences
 from methods._train.logprobs import PairLogprobs
 from methods._train.loop import LossSum
 from methods._train.reference import pair_examples, read_pairs

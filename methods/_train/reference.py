@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from bench.core.datasets import Preference, read_preferences
 from bench.core.errors import DataError, StageError
 from bench.core.stage import StageIO
 from bench.policy.hf import HFPolicy
 from bench.policy.load import load_policy
 from bench.policy.logprobs import response_logprobs
-from methods._train.data import Preference, read_preferences
 from methods._train.logprobs import PairLogprobs
 from methods._train.order import READ_FLOPS, micro_batches
 from methods._train.stages import ReferenceLogprobs

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.core.datasets import read_demonstrations
 from bench.core.stage import StageIO
 from bench.policy.hf import HFPolicy
 from bench.policy.logprobs import response_logprobs
-from methods._train.data import read_demonstrations
 from methods._train.loop import LossSum
 from methods._train.stages import TrainSFT
 from methods._train.tuning import Example, examples_of, loaded, train, training_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.core.policy import Chat
 from bench.core.stage import StageIO
@@ -63,7 +64,7 @@ def training_of(
     )
 
 
-def train(stage: FineTuning, io: StageIO, policy: HFPolicy, training: Training[Example]) -> None:
+def train(stage: FineTuning, io: StageIO, policy: HFPolicy, training: Training[Any]) -> None:
     """Run a training as the stage says, and write the policy to ``io.out / "policy"``, from the main process only."""
     fit(training, stage.optimisation, io, budget=stage.budget, seed=stage.seed)
     if not ranks.is_main():

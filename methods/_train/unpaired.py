@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from bench.core.datasets import read_preferences
 from bench.core.stage import StageIO
 from bench.policy.logprobs import response_logprobs
 from methods._train import ranks
-from methods._train.data import read_preferences
 from methods._train.logprobs import PairLogprobs
 from methods._train.loop import LossSum
 from methods._train.pairs import pair_logprobs, with_reference

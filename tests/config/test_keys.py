@@ -31,6 +31,27 @@ MAXIMAL["evaluate"]["contrasts"] = [["floor", "again"]]
 MAXIMAL["statistics"] = {"level": 0.9, "correction": "none", "resamples": 500, "missing": "drop_prompts"}
 MAXIMAL["gate"][1].update(task="questions", metric="ended")
 MAXIMAL["gate"].append({"metric": "ended", "method": "again", "versus": "tuned", "equivalent_within": 0.1})
+MAXIMAL["given"]["small"] = {"world": "./world.py", "size": "small", "noise": 1}
+MAXIMAL["given"]["prompts"] = {"path": "prompts.jsonl", "columns": {"facts": "truth", "kind": "prompt"}, "limit": 9}
+MAXIMAL["given"]["labeller"] = {"judge": "./judge.py", "margin": 1.5}
+MAXIMAL["methods"]["outer"] = {
+    "method": "./outer.py",
+    "then": {"method": "./tuned.py", "beta": 0.3, "schedule": {"warmup": 5}},
+    "labeller": {"judge": "./judge.py", "margin": 0.25},
+    "panel": ["./judge.py", {"judge": "./strict.py", "margin": 0.5}],
+    "task": {"task": "./task.py", "split": "dev"},
+    "anchor": {"path": "whole", "template": "A: {prompt}"},
+    "pairs": {"path": "pairs.jsonl", "columns": {"chosen": "better"}, "limit": 3},
+    "reward": [{"reward": "./reward.py", "weight": 0.5}, {"judge": "./judge.py", "margin": 0.5, "task": "./task.py"}],
+}
+MAXIMAL["evaluate"]["win_rate"]["judges"][1]["name"] = "strict"
+MAXIMAL["evaluate"]["ratings"] = [{"judge": "./judge.py", "name": "rater", "margin": 1.0}]
+MAXIMAL["evaluate"]["divergence"] = {"from": "floor"}
+MAXIMAL["evaluate"]["labelling"] = {
+    "data": {"path": "pairs.jsonl", "columns": {"chosen": "better", "margin": "rejected"}},
+    "judges": [{"judge": "./judge.py", "name": "labeller"}],
+    "limit": 7,
+}
 OTHER = {  # what a leaf may be changed to where adding to it is not right; an unknown leaf fails the test
     "given.base.path": "other",
     "given.base.dtype": "float32",
@@ -39,6 +60,12 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "given.preferences.path": "pairs2.jsonl",
     "given.preferences.columns.chosen": "prompt",
     "given.lora.dropout": 0.2,
+    "given.small.world": "./world2.py",
+    "given.small.size": "large",
+    "given.prompts.path": "prompts2.jsonl",
+    "given.prompts.columns.facts": "prompt",
+    "given.prompts.columns.kind": "truth",
+    "given.labeller.judge": "./judge2.py",
     "given.seeds.0": 5,
     "given.budget.axis": "tokens",
     "methods.floor.method": "./floor2.py",
@@ -47,12 +74,34 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "methods.tuned.loss": "sigmoid",
     "methods.tuned.schedule.shape": "linear",
     "methods.tuned.lora": {"rank": 9},
+    "methods.outer.method": "./outer2.py",
+    "methods.outer.then.method": "./tuned2.py",
+    "methods.outer.labeller.judge": "./judge2.py",
+    "methods.outer.panel.0": "./judge2.py",
+    "methods.outer.panel.1.judge": "./strict2.py",
+    "methods.outer.task.task": "./task2.py",
+    "methods.outer.task.split": "evaluation",
+    "methods.outer.anchor.path": "other",
+    "methods.outer.pairs.path": "pairs2.jsonl",
+    "methods.outer.pairs.columns.chosen": "prompt",
+    "methods.outer.reward.0.reward": "./reward2.py",
+    "methods.outer.reward.1.judge": "./judge2.py",
+    "methods.outer.reward.1.task": "./task2.py",
     "evaluate.tasks.0.task": "./task2.py",
     "evaluate.tasks.0.split": "evaluation",
     "evaluate.tasks.1.task": "./file_task2.py",
     "evaluate.tasks.1.path": "other.txt",
     "evaluate.win_rate.judges.0": "./judge2.py",
     "evaluate.win_rate.judges.1.judge": "./strict2.py",
+    "evaluate.win_rate.judges.1.name": "stricter",
+    "evaluate.ratings.0.judge": "./judge2.py",
+    "evaluate.ratings.0.name": "other",
+    "evaluate.divergence.from": "tuned",
+    "evaluate.labelling.data.path": "pairs2.jsonl",
+    "evaluate.labelling.data.columns.chosen": "prompt",
+    "evaluate.labelling.data.columns.margin": "prompt",
+    "evaluate.labelling.judges.0.judge": "./judge2.py",
+    "evaluate.labelling.judges.0.name": "other",
     "evaluate.win_rate.versus": "tuned",
     "evaluate.win_rate.orders": "first",
     "evaluate.contrasts.0.0": "tuned",
@@ -63,7 +112,7 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "gate.0.metric": "ended",
     "gate.0.method": "again",
     "gate.0.versus": "again",
-    "gate.0.judge": "stub_strict",
+    "gate.0.judge": "strict",
     "gate.1.metric": "accuracy",
     "gate.1.method": "again",
     "gate.1.versus": "again",
@@ -113,14 +162,16 @@ def outcome(folder: Path, value: Any) -> Comparison | str:
 
 
 def test_no_key_is_ignored(place: Path) -> None:
-    for stub in ("world", "floor", "tuned", "task", "file_task", "judge", "strict"):
+    for stub in ("world", "floor", "tuned", "task", "file_task", "judge", "strict", "outer", "reward"):
         text = (place / f"{stub}.py").read_text()
         (place / f"{stub}2.py").write_text(text + "\n# another file\n")
     write_rows(place / "pairs2.jsonl", {"prompt": "x", "better": "y", "rejected": "z"})
+    for name in ("prompts", "prompts2"):
+        write_rows(place / f"{name}.jsonl", {"prompt": name, "truth": {"x": "y"}})
     right = outcome(place, MAXIMAL)
     assert isinstance(right, Comparison), right
     paths = list(leaves(MAXIMAL))
-    assert len(paths) >= 74
+    assert len(paths) >= 115
     refused = []
     for path in paths:
         key = ".".join(str(part) for part in path)

@@ -42,7 +42,7 @@ def test_everything_arrives(place: Path) -> None:
     assert found.repeats("again", "tuned")
     assert [task.NAME for task in found.evaluation.tasks] == ["questions", "from_file"]
     assert found.evaluation.tasks[1].model_dump()["digest"] == digest_of_file(place / "prompts.txt")
-    assert [judge.NAME for judge in found.evaluation.judges] == ["stub_judge", "stub_strict"]
+    assert [named.label for named in found.evaluation.judges] == ["stub_judge", "stub_strict"]
     assert found.evaluation.contrasts == (("tuned", "floor"), ("again", "floor"), ("again", "tuned"))
     assert found.statistics.level == 0.9
     assert [line.metric for line in found.gate] == ["win_rate", "accuracy"]

@@ -11,6 +11,7 @@ import pytest
 
 from bench import discover
 from bench.config.comparison import Common, Criterion, StatisticsSettings
+from bench.config.evaluation import EVALUATE_KEYS
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.config.schema import REFERENCE, json_schema
 from bench.config.template import new_comparison
@@ -47,7 +48,7 @@ def test_sections_have_the_keys_that_the_loader_knows(schema: dict[str, Any]) ->
     assert set(sections["given"]["properties"]) == set(Common.model_fields)
     assert set(sections["statistics"]["properties"]) == set(StatisticsSettings.model_fields)
     assert set(sections["gate"]["items"]["properties"]) == set(Criterion.model_fields)
-    assert set(sections["evaluate"]["properties"]) == {"tasks", "draws", "win_rate", "contrasts"}
+    assert set(sections["evaluate"]["properties"]) == set(EVALUATE_KEYS)
     assert sections["statistics"]["properties"]["level"]["default"] == 0.95
 
 
@@ -72,7 +73,8 @@ def test_every_task_and_judge_is_there_without_its_digest(schema: dict[str, Any]
 
 
 def test_every_world_is_there(schema: dict[str, Any]) -> None:
-    forms = schema["properties"]["given"]["properties"]["base"]["anyOf"]
+    assert schema["properties"]["given"]["properties"]["base"] == {"$ref": f"{REFERENCE}policy"}
+    forms = schema["$defs"]["policy"]["anyOf"]
     named = {form["properties"]["world"]["const"] for form in forms if "const" in form["properties"].get("world", {})}
     assert named == set(discover.worlds())
 

@@ -56,7 +56,9 @@ def planned_stages() -> list[Stage]:
         budget=Budget(axis="examples", value=10.0),
         seed=3,
     )
-    policies = [entry.cls().policy(given) for entry in discover.methods().values()]
+    variants: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in discover.methods()]
+    variants.append(("rahf", {"variant": "dual"}))
+    policies = [discover.methods()[name].cls(**fields).policy(given) for name, fields in variants]
     stages = closure(stage for policy in policies for stage in stages_in(policy))
     stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages
     for entry in discover.worlds().values():

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import torch
@@ -16,9 +16,9 @@ import torch
 import methods
 from bench.core.data import Data
 from bench.core.errors import BenchError
-from bench.core.frozen import Frozen, decode, encode
+from bench.core.frozen import Frozen, decode, digest, encode
 from bench.core.method import Budget, Given, Lora, Method
-from bench.core.policy import Decoding, Message, Pretrained, Tuned
+from bench.core.policy import Decoding, Instructed, Message, Pretrained, Tuned
 from bench.core.stage import Stage
 from bench.policy.load import load_policy
 from methods._train.settings import Optimisation
@@ -28,6 +28,8 @@ FOLDER = Path(methods.__file__).parent
 NOT_METHODS = {"__init__", "shared"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in NOT_METHODS)
 TRAINED = [name for name in NAMES if name != "base"]
+# Settings that only some variants read: each field must change the key of one of these.
+EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {"rahf": ({}, {"variant": "dual"})}
 WITH_REFERENCE = {"dpo", "cdpo", "ipo", "rdpo", "hinge", "kto"}
 
 
@@ -53,9 +55,16 @@ def given(tmp_path: Path) -> Given:
 
 
 def tuned(method: Method, given: Given) -> Tuned:
+    """The trained policy that a method plans, without an instruction it may read on top."""
     spec = method.policy(given)
+    while isinstance(spec, Instructed):
+        spec = spec.base
     assert isinstance(spec, Tuned)
     return spec
+
+
+def key_of(method: Method, given: Given) -> str:
+    return digest(method.policy(given))
 
 
 def test_the_folder_is_complete() -> None:
@@ -88,9 +97,11 @@ def test_it_plans_and_its_plan_survives_json(name: str, given: Given) -> None:
     assert spec.by.RESOURCES.accelerator
 
 
-def changed(value: Any) -> Iterator[Any]:
+def changed(value: Any, annotation: Any) -> Iterator[Any]:
     """Values of the same kind that differ from the given one, for any field of a method or stage."""
-    if isinstance(value, Optimisation):
+    if get_origin(annotation) is Literal:
+        yield from (choice for choice in get_args(annotation) if choice != value)
+    elif isinstance(value, Optimisation):
         yield value.model_copy(update={"lr": value.lr * 2})
     elif isinstance(value, Lora):
         yield value.model_copy(update={"rank": value.rank + 1})
@@ -102,39 +113,48 @@ def changed(value: Any) -> Iterator[Any]:
         yield value.model_copy(update={"max_length": 99})
     elif isinstance(value, Tuned | Pretrained):
         yield Pretrained(repo="another")
+    elif isinstance(value, Instructed):
+        yield value.model_copy(update={"instruction": "other"})
+    elif isinstance(value, Frozen):
+        yield from (other for _, other in revised(value))
     elif isinstance(value, str):
-        yield from ({"mean", "linear", "mismatched", "pairs", "recomputed"} - {value})
+        yield from ("brief", value + "x")
     elif isinstance(value, tuple):
-        yield (value[0] / 2, value[1])
+        yield (value[0] / 2, *value[1:])
     elif isinstance(value, float):
         yield value / 2 if value else 0.25
     elif isinstance(value, int):
         yield value + 1
     else:
-        yield from (Budget(axis="examples", value=3.0), Lora())
+        yield from (Budget(axis="examples", value=3.0), Lora(), 7, (0.5,))
 
 
-def revised(one: Frozen) -> Iterator[tuple[str, Frozen]]:
-    """The value with each field changed in turn; every field must have a change that is valid."""
-    for name in type(one).model_fields:
+def revised(one: Frozen, *, some: bool = False) -> Iterator[tuple[str, Frozen]]:
+    """The value with each field changed in turn; every field (or ``some``) must have a change that is valid."""
+    for name, info in type(one).model_fields.items():
         fields = {other: getattr(one, other) for other in type(one).model_fields}
         found = []
-        for value in changed(fields[name]):
+        for value in changed(fields[name], info.annotation):
             try:
                 found.append(type(one)(**{**fields, name: value}))
             except ValueError:
                 continue
-        assert found, f"no valid change of {name}"
-        yield name, found[0]
+        assert found or some, f"no valid change of {name}"
+        if found:
+            yield name, found[0]
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_field_of_the_method_changes_the_key(name: str, given: Given) -> None:
-    method = method_of(name)()
-    key = tuned(method, given).by.key
-    for field, other in revised(method):
-        assert isinstance(other, Method)
-        assert tuned(other, given).by.key != key, field
+    seen: set[str] = set()
+    for example in EXAMPLES.get(name, ({},)):
+        method = method_of(name)(**example)
+        key = key_of(method, given)
+        for field, other in revised(method, some=True):
+            assert isinstance(other, Method)
+            assert key_of(other, given) != key, field
+            seen.add(field)
+    assert seen == set(method_of(name).model_fields)
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -206,6 +226,10 @@ def quick(name: str) -> Method:
     settings: dict[str, Any] = {"lr": 5e-3, "epochs": 2, "batch_size": 4, "warmup": 0.0}
     if "start" in method_of(name).model_fields:
         settings["start"] = {**settings, "epochs": 1}
+    if name == "hir":
+        settings["instructions"] = "brief"
+    if name == "rahf":
+        settings |= {"alpha": 1.0, "contrast": {"instructions": "brief", "lr": 5e-3, "batch_size": 4}}
     return method_of(name).model_validate(settings)
 
 
@@ -218,7 +242,8 @@ def test_all_train_and_load(given: Given, bench: Bench, lora: Lora | None) -> No
     for name in TRAINED:
         spec = tuned(quick(name), given)
         folder = bench.payload(spec.by)
-        assert (folder / "policy" / "adapter_config.json").is_file() == (lora is not None)
+        # RAHF writes hidden states with an adapter in any case.
+        assert (folder / "policy" / "adapter_config.json").is_file() == (lora is not None or name == "rahf")
         rows = log(folder)
         assert len(rows) == 4
         policy = load_policy(spec, bench.io())

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.core.data import Data, Made
+from bench.core.datasets import read_demonstrations, read_preferences
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 from bench.core.policy import Message
 from bench.core.stage import Stage, StageIO
-from methods._train.data import read_demonstrations, read_preferences
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
-from bench.config.comparison import Arm, Common, Comparison, Criterion, Evaluation
+from bench.config.comparison import Arm, Common, Comparison, Criterion, Evaluation, Named
 from bench.core.contrast import Contrast, write_contrasts
 from bench.core.judge import Judge, Pair, Verdict
 from bench.core.method import Budget, Given, Lora, Method
@@ -67,7 +67,7 @@ def comparison(arms: Sequence[str] = ARMS, gate: tuple[Criterion, ...] = ()) -> 
             base=Pretrained(repo="a/base"), lora=Lora(), budget=Budget(axis="examples", value=4000), seeds=SEEDS
         ),
         arms=tuple(Arm(name=name, method=Treatment(), lora=None) for name in arms),
-        evaluation=Evaluation(tasks=(Questions(),), judges=(Gold(),), contrasts=PAIRS),
+        evaluation=Evaluation(tasks=(Questions(),), judges=(Named(label="gold", judge=Gold()),), contrasts=PAIRS),
         gate=gate,
     )
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from bench.config.comparison import Arm, Common, Comparison, Evaluation, StatisticsSettings
+from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named, StatisticsSettings
 from bench.core.judge import Judge, Pair, Verdict
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec, Pretrained
@@ -69,7 +69,11 @@ def comparison(
         question="which?",
         given=Common(base=Pretrained(path="base", digest="0" * 64), seeds=tuple(seeds)),
         arms=tuple(arms),
-        evaluation=Evaluation(tasks=(Quiz(),), judges=tuple(judges), contrasts=tuple(pairs)),
+        evaluation=Evaluation(
+            tasks=(Quiz(),),
+            judges=tuple(Named(label=judge.NAME, judge=judge) for judge in judges),
+            contrasts=tuple(pairs),
+        ),
         statistics=StatisticsSettings(**{"resamples": 500, **settings}),
     )
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from bench.core.errors import StageError
-from bench.core.judge import Judge, Pair, Verdict
+from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.stage import StageIO
-from bench.core.task import Prompt, Task
+from bench.core.task import Task
 
 
 class Gold(Judge):
@@ -17,25 +17,33 @@ class Gold(Judge):
     NAME: ClassVar[str] = "gold"
     VERSION: ClassVar[int] = 1
 
-    def compare(self, task: Task, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
+    def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         """Return 1 where the first response has more utility, 0 where less, 0.5 where equal."""
-        verdicts = []
-        for pair in pairs:
-            first, second = self.rate(task, pair.prompt, pair.first), self.rate(task, pair.prompt, pair.second)
-            verdicts.append(verdict_on_ratings(first, second))
-        return verdicts
+        return [verdict_on_ratings(first, second) for first, second in rated_pairs(self, task, pairs, io)]
 
-    def rate(self, task: Task, prompt: Prompt, response: str) -> Verdict:
-        """Return the task's utility of the response.
+    def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
+        """Return the task's utility of each response.
 
-        Raises StageError for a task that knows no utility.
+        Raises StageError without a task, and for a task that knows no utility.
         """
-        utility = task.gold(prompt, response)
-        if utility is None:
-            raise StageError(
-                f"task {task.NAME} knows no true utility, so judge gold cannot judge it. Choose another judge."
-            )
-        return Verdict(value=utility)
+        if task is None:
+            raise StageError("judge gold needs a task that knows the truth, and there is none here. Name the task.")
+        found = []
+        for one in responses:
+            utility = task.gold(one.prompt, one.text)
+            if utility is None:
+                raise StageError(
+                    f"task {task.NAME} knows no true utility, so judge gold cannot judge it. Choose another judge."
+                )
+            found.append(Verdict(value=utility))
+        return found
+
+
+def rated_pairs(judge: Judge, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[tuple[Verdict, Verdict]]:
+    """Return the judge's ratings of both responses of each pair, all asked for at once."""
+    asked = [Response(prompt=pair.prompt, text=text) for pair in pairs for text in (pair.first, pair.second)]
+    ratings = judge.rate(task, asked, io)
+    return list(zip(ratings[::2], ratings[1::2], strict=True))
 
 
 def verdict_on_ratings(first: Verdict, second: Verdict) -> Verdict:

@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
-from bench.core.judge import Judge, Pair, Verdict
+from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.stage import StageIO
-from bench.core.task import Prompt, Task
-from bench.evaluator.judges.gold import verdict_on_ratings
+from bench.core.task import Task
+from bench.evaluator.judges.gold import rated_pairs, verdict_on_ratings
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 LEXICON_WORD = re.compile(r"[a-z][a-z'-]*")
@@ -41,11 +41,10 @@ class Lexicon(Judge):
     digest: str
     tie_below: float = 0.0
 
-    def compare(self, task: Task, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
+    def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         """Return 1 where the first response is more positive, 0 where less, 0.5 within ``tie_below``."""
         verdicts = []
-        for pair in pairs:
-            first, second = self.rate(task, pair.prompt, pair.first), self.rate(task, pair.prompt, pair.second)
+        for first, second in rated_pairs(self, task, pairs, io):
             close = first.value is not None and second.value is not None
             if close and abs((first.value or 0.0) - (second.value or 0.0)) <= self.tie_below:
                 verdicts.append(Verdict(value=0.5, text=f"first {first.value:.6g}, second {second.value:.6g}"))
@@ -53,9 +52,10 @@ class Lexicon(Judge):
                 verdicts.append(verdict_on_ratings(first, second))
         return verdicts
 
-    def rate(self, task: Task, prompt: Prompt, response: str) -> Verdict:
-        """Return the normalised valence of the response, in (-1, 1)."""
-        return Verdict(value=valence(response, lexicon(self.path, self.digest)))
+    def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
+        """Return the normalised valence of each response, in (-1, 1)."""
+        words = lexicon(self.path, self.digest)
+        return [Verdict(value=valence(one.text, words)) for one in responses]
 
 
 def valence(text: str, words: Mapping[str, float]) -> float:

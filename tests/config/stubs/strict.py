@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from bench.core.judge import Judge, Pair, Verdict
+from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.stage import StageIO
-from bench.core.task import Prompt, Task
+from bench.core.task import Task
 
 
 class Stub(Judge):
@@ -14,8 +14,8 @@ class Stub(Judge):
 
     margin: float = 0.0
 
-    def compare(self, task: Task, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
+    def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         return [Verdict(value=0.5) for _ in pairs]
 
-    def rate(self, task: Task, prompt: Prompt, response: str) -> Verdict:
-        return Verdict(value=0.0)
+    def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
+        return [Verdict(value=0.0) for _ in responses]

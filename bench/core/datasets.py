@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench.core.frozen import digest_of_file
 from bench.core.policy import Chat, Message
 from bench.core.rows import kind_of, read_rows
 from bench.core.stage import StageIO
+from bench.core.task import Prompt
 
 ROWS_FILE = "rows.jsonl"
 
@@ -30,12 +32,19 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Preference:
-    """A prompt and two responses, of which ``chosen`` was preferred."""
+    """A prompt and two responses, of which ``chosen`` was preferred.
+
+    ``probability`` is the soft label, the probability that ``chosen`` is the better one: 1 for a label without doubt.
+    ``margin`` says by how much it is better, in units of reward (Llama 2, arXiv:2307.09288, section 3.2.2): 0 without
+    one.
+    """
 
     id: str
     prompt: Chat
     chosen: str
     rejected: str
+    probability: float = 1.0
+    margin: float = 0.0
 
 
 def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
@@ -49,9 +58,45 @@ def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
 
 
 def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
-    """Return the rows of ``data`` with columns ``prompt``, ``chosen`` and ``rejected``; see read_demonstrations."""
-    rows = _rows(data, io)
-    return [Preference(row.id(), row.chat("prompt"), row.text("chosen"), row.text("rejected")) for row in rows]
+    """Return the rows of ``data`` with columns ``prompt``, ``chosen`` and ``rejected``; see read_demonstrations.
+
+    Columns ``probability`` (in [0, 1]) and ``margin`` are read where there are any.
+    """
+    return [
+        Preference(
+            row.id(),
+            row.chat("prompt"),
+            row.text("chosen"),
+            row.text("rejected"),
+            probability=row.number_in("probability", default=1.0, most=1.0),
+            margin=row.number_in("margin", default=0.0),
+        )
+        for row in _rows(data, io)
+    ]
+
+
+def read_prompts(data: DataSpec, io: StageIO) -> list[Prompt]:
+    """Return the rows of ``data`` with a column ``prompt``, as prompts of their own cluster; see read_demonstrations.
+
+    Columns ``kind`` (text) and ``facts`` (a mapping of texts, for judges that know the truth) are read where there are
+    any. Ids are made unique by the row's number where two rows share one.
+    """
+    found: list[Prompt] = []
+    taken: set[str] = set()
+    for row in _rows(data, io):
+        id_ = row.id() if row.id() not in taken else f"{row.id()}#{row.number}"
+        taken.add(id_)
+        kind, facts = row.values.get("kind"), row.values.get("facts")
+        found.append(
+            Prompt(
+                id=id_,
+                chat=row.chat("prompt"),
+                cluster=id_,
+                kind=kind if isinstance(kind, str) else "prompt",
+                facts={str(name): str(value) for name, value in facts.items()} if isinstance(facts, Mapping) else {},
+            )
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -82,6 +127,17 @@ class _Row:
         if not isinstance(value, str):
             raise DataError(f"{self.where}, row {self.number}: {name} is {kind_of(value)}, wanted a text")
         return value
+
+    def number_in(self, name: str, *, default: float, most: float | None = None) -> float:
+        """Return a finite number, at least 0 and at most ``most``; ``default`` where the column is missing or null."""
+        value = self.values.get(self.columns.get(name, name))
+        if value is None:
+            return default
+        right = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not right or value < 0 or (most is not None and value > most):
+            wanted = "a number of at least 0" if most is None else f"a number from 0 to {most:g}"
+            raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {wanted}")
+        return float(value)
 
     def chat(self, name: str) -> Chat:
         value = self.get(name)

@@ -1,0 +1,147 @@
+"""How probable a policy finds each of a few answers, such as the labels that a labeller may give.
+
+Three things would go wrong with the logits of "the next token". An answer can be several tokens, or one token with or
+without the space before it, so complete answers are scored and their spellings added up. The tokens of an answer
+depend on what stands before it, so prompt and answer are tokenised as one text. And an answer can be the beginning of
+another ("1" of "10"), so the probability of the longer one is taken off the shorter one's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.core.errors import StageError
+from bench.core.policy import Chat
+from bench.core.stage import StageIO
+from bench.policy.chat import opened_ids
+from bench.policy.hf import READ_FLOPS, HFPolicy
+from bench.policy.logprobs import Group
+
+# Questions between two notes of progress; changes no result.
+ASKED_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Question:
+    """A chat and how its response begins (possibly not at all). ``name`` is what error messages call it."""
+
+    name: str
+    chat: Chat
+    opening: str = ""
+
+
+@dataclass(frozen=True)
+class _Spelled:
+    """A question as ids: what all answers follow, and each answer's spellings behind it."""
+
+    prompt: list[int]
+    answers: list[list[list[int]]]
+
+    def group(self) -> Group:
+        return Group(self.prompt, [ids for spellings in self.answers for ids in spellings])
+
+
+def answer_logprobs(
+    policy: HFPolicy, questions: Sequence[Question], answers: Sequence[str], io: StageIO
+) -> list[list[float]]:
+    """Return the log-probability, in nats, that the policy goes on with each answer and with no longer one.
+
+    The spellings of an answer, with and without a space before it, are added up. The probabilities of the answers are
+    disjoint, so they sum to at most 1. Raises StageError for an answer that the tokenizer cannot write, for two
+    answers that it writes alike, and for a question that does not fit into the model's context.
+    """
+    found: list[list[float]] = []
+    for start in range(0, len(questions), ASKED_AT_ONCE):
+        spelled = [_spelled(policy, question, answers) for question in questions[start : start + ASKED_AT_ONCE]]
+        groups = [one.group() for one in spelled]
+        read = sum(group.shared_length() for group in groups)
+        io.meter.read_tokens += read
+        io.meter.flops += READ_FLOPS * policy.parameters * read
+        for one, logprobs in zip(spelled, policy.group_logprobs(groups), strict=True):
+            found.append(disjoint_logprobs(one.answers, logprobs))
+        io.progress(len(found), len(questions), "question")
+    return found
+
+
+def disjoint_logprobs(answers: Sequence[Sequence[Sequence[int]]], logprobs: Sequence[float]) -> list[float]:
+    """Return the log-probability of each answer from those of its spellings, flat and in order.
+
+    Of a spelling's probability, that of the spellings of other answers which it begins is taken off.
+    """
+    spellings = [(number, tuple(ids)) for number, spelled in enumerate(answers) for ids in spelled]
+    known = dict(zip(spellings, logprobs, strict=True))
+    totals: list[list[float]] = [[] for _ in answers]
+    for (number, ids), logprob in known.items():
+        longer = {other for which, other in known if which != number and _begins(ids, other)}
+        nearest = [one for one in longer if not any(_begins(other, one) for other in longer)]
+        taken = sum(math.exp(known[which, other] - logprob) for which, other in known if other in nearest)
+        totals[number].append(logprob + math.log1p(-taken) if taken < 1 else -math.inf)
+    return [_log_sum(parts) for parts in totals]
+
+
+def probabilities(logprobs: Sequence[float]) -> list[float]:
+    """Return the softmax: the probability of each answer, given that it is one of them."""
+    most = max(logprobs)
+    weights = [math.exp(logprob - most) for logprob in logprobs]
+    return [weight / sum(weights) for weight in weights]
+
+
+def _spelled(policy: HFPolicy, question: Question, answers: Sequence[str]) -> _Spelled:
+    base = _ids(policy, question, "")
+    written = [_spellings(policy, question, answer, base) for answer in answers]
+    every = [ids for spellings in written for ids in spellings]
+    if len({tuple(ids) for ids in every}) < len(every):
+        raise StageError(
+            f"{question.name}: the labeller's tokenizer writes two of the answers {', '.join(map(repr, answers))} "
+            "alike, so it cannot choose between them. Choose answers that it tells apart."
+        )
+    # Tokens can merge across the end of the prompt; then the answers begin before it.
+    shared = min(_common(base, ids) for ids in every)
+    shared = min(shared, *(len(ids) - 1 for ids in every))
+    longest = max(len(ids) for ids in every)
+    if policy.context is not None and longest > policy.context:
+        raise StageError(
+            f"{question.name}: {longest} tokens with the answer, more than the labeller's context of {policy.context}. "
+            "Leave out long prompts or responses, lower max_rationale_tokens, or choose a labeller that reads more."
+        )
+    return _Spelled(base[:shared], [[ids[shared:] for ids in spellings] for spellings in written])
+
+
+def _spellings(policy: HFPolicy, question: Question, answer: str, base: Sequence[int]) -> list[list[int]]:
+    """Return the whole ids behind which the answer stands, one list per way to write it."""
+    unknown = policy.tokenizer.unk_token_id
+    found: list[list[int]] = []
+    for text in dict.fromkeys([answer, f" {answer.lstrip()}"]):
+        ids = _ids(policy, question, text)
+        behind = ids[_common(base, ids) :]
+        if behind and len(ids) >= len(base) and unknown not in behind and ids not in found:
+            found.append(ids)
+    if not found:
+        raise StageError(
+            f"{question.name}: the labeller's tokenizer cannot write the answer {answer!r}. "
+            "Choose prompts whose answers it knows."
+        )
+    return found
+
+
+def _ids(policy: HFPolicy, question: Question, answer: str) -> list[int]:
+    return opened_ids(policy.tokenizer, question.chat, policy.template, question.opening + answer)
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many ids at the beginning of both are the same."""
+    for place, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return place
+    return min(len(one), len(other))
+
+
+def _begins(short: Sequence[int], long: Sequence[int]) -> bool:
+    return len(short) < len(long) and tuple(long[: len(short)]) == tuple(short)
+
+
+def _log_sum(logprobs: Sequence[float]) -> float:
+    most = max(logprobs)
+    return most if most == -math.inf else most + math.log(sum(math.exp(one - most) for one in logprobs))

@@ -1,0 +1,133 @@
+"""Teaching one model to tell preferred from dispreferred responses by an instruction: settings, stage and loss.
+
+It is HIR's relabelling (Zhang et al. 2023, arXiv:2302.05206) on preference pairs, which is the first step of RAHF-SCIT
+(Liu et al. 2024, arXiv:2312.15997). ``methods/hir.py`` and ``methods/rahf.py`` share it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import yaml
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from bench.core.frozen import Frozen
+from bench.core.policy import Instructed, PolicySpec
+from bench.core.stage import StageIO
+from methods._train.settings import Fraction, Optimisation
+from methods._train.stages import FineTuning
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+INSTRUCTIONS_FILE = Path(__file__).resolve().parent.parent / "_data" / "rahf_instructions.yaml"
+Positions = Literal["shifted", "unshifted"]
+Mean = Literal["response", "padded"]
+
+
+class Instructions(Frozen):
+    """What stands before the prompt of a good answer and of a bad one, and what parts it from the prompt."""
+
+    good: Annotated[str, Field(min_length=1)]
+    bad: Annotated[str, Field(min_length=1)]
+    separator: str = "\n\n"
+
+    def for_good(self, policy: PolicySpec) -> Instructed:
+        """Return a policy that is asked for good answers."""
+        return Instructed(base=policy, instruction=self.good, separator=self.separator)
+
+    def for_bad(self, policy: PolicySpec) -> Instructed:
+        """Return a policy that is asked for bad answers."""
+        return Instructed(base=policy, instruction=self.bad, separator=self.separator)
+
+
+@cache
+def named_instructions() -> dict[str, Instructions]:
+    """Return the sets of instructions that come with this program, by name."""
+    found = yaml.safe_load(INSTRUCTIONS_FILE.read_text(encoding="utf-8"))
+    return {name: Instructions.model_validate(texts) for name, texts in found.items()}
+
+
+class ContrastSettings(Optimisation):
+    """The settings of contrastive instruction tuning.
+
+    The optimiser's defaults are those of RAHF's released code (lr 2e-5, linear, warm-up 0.1, 2 epochs). An example is
+    a pair, which gives two rows (the chosen response under the good instruction, the rejected one under the bad), so
+    that 32 pairs are its 64 rows.
+
+    ``instructions``: the name of a set in ``methods/_data/rahf_instructions.yaml``, or two texts of your own
+    (``{good: ..., bad: ...}``). The texts themselves are in the key.
+    ``smoothing``: the label smoothing epsilon of the contrast; 0 in the RAHF paper, 0.2 in HIR and in both codes.
+    ``contrast_positions``: ``shifted`` takes log P(y_t | what stands before it), as the papers write it.
+    ``unshifted`` scores each token at its own position, where it has been read already; so does RAHF's released code,
+    which took over a loss written for encoder-decoders.
+    ``contrast_mean``: ``response`` averages log P over the response's tokens. ``padded`` divides by the longest row
+    (prompt and response) of the optimiser batch instead; so does RAHF's released code, in effect.
+    ``language_mean``: how the language-modelling term is averaged: ``response`` counts every response alike, as the
+    contrast does; ``tokens`` counts every token alike; so does RAHF's released code.
+    """
+
+    lr: PositiveFloat = 2e-5
+    schedule: Literal["cosine", "linear", "constant"] = "linear"
+    warmup: Fraction = 0.1
+    epochs: PositiveInt = 2
+    batch_size: PositiveInt = 32
+    instructions: Literal["english", "brief", "atlas"] | Instructions = "english"
+    smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    contrast_positions: Positions = "shifted"
+    contrast_mean: Mean = "response"
+    language_mean: Literal["response", "tokens"] = "response"
+
+    def texts(self) -> Instructions:
+        """Return the instructions themselves."""
+        if isinstance(self.instructions, Instructions):
+            return self.instructions
+        return named_instructions()[self.instructions]
+
+    def of_the_stage(self) -> dict[str, object]:
+        """Return the fields that ``TrainContrast`` has beside those of every fine-tuning stage."""
+        return {
+            "instructions": self.texts(),
+            "smoothing": self.smoothing,
+            "contrast_positions": self.contrast_positions,
+            "contrast_mean": self.contrast_mean,
+            "language_mean": self.language_mean,
+        }
+
+
+class TrainContrast(FineTuning):
+    """Contrastive instruction tuning on rows of ``prompt``, ``chosen`` and ``rejected``; see ``ContrastSettings``."""
+
+    KIND: ClassVar[str] = "train/contrast"
+    VERSION: ClassVar[int] = 1
+
+    instructions: Instructions
+    smoothing: float
+    contrast_positions: Positions
+    contrast_mean: Mean
+    language_mean: Literal["response", "tokens"]
+
+    def run(self, io: StageIO) -> None:
+        """Train, and write the policy."""
+        from methods._train.instructed import train_contrast
+
+        train_contrast(self, io)
+
+
+def contrast_loss(matching: Tensor, opposite: Tensor, smoothing: float) -> Tensor:
+    """Return the contrast of each row, the shape of its inputs.
+
+    ``matching`` and ``opposite`` are the mean log-probabilities of one response under the instruction that fits it and
+    under the other. With p = exp of these and epsilon = ``smoothing`` (arXiv:2302.05206)::
+
+        L = - (1 - epsilon) log(p+ / (p+ + p-)) - epsilon log(p- / (p+ + p-))
+
+    p+ / (p+ + p-) is sigmoid(matching - opposite), and is computed as such (the released codes add 1e-8 to the share
+    before the logarithm instead). The minimum is where the share is 1 - epsilon.
+    """
+    from torch.nn.functional import logsigmoid
+
+    difference = matching - opposite
+    return -(1 - smoothing) * logsigmoid(difference) - smoothing * logsigmoid(-difference)

@@ -1,0 +1,104 @@
+"""The body of contrastive instruction tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bench.core.datasets import read_preferences
+from bench.core.stage import StageIO
+from bench.policy.decoder import decoder_of
+from bench.policy.hf import HFPolicy
+from bench.policy.logprobs import Group, over_chunks, response_logprobs, states_at_responses
+from methods._train import ranks
+from methods._train.contexts import Contexts, contexts, tokens_of
+from methods._train.contrast import TrainContrast, contrast_loss
+from methods._train.loop import LossSum, Training
+from methods._train.tuning import loaded, train
+
+
+@dataclass
+class Batch:
+    """What the losses need to know of a whole optimiser batch: its rows, their response tokens, its longest row."""
+
+    rows: int = 0
+    tokens: int = 0
+    longest: int = 0
+
+
+def train_contrast(stage: TrainContrast, io: StageIO) -> None:
+    """Train ``stage.init`` to write chosen responses when asked for good ones, and rejected ones when asked for bad."""
+    rows = read_preferences(stage.data, io)
+    policy = loaded(stage, io)
+    asked = (stage.instructions.for_good(stage.init), stage.instructions.for_bad(stage.init))
+    examples = [
+        Contexts(number, contexts(policy, asked, row.prompt, [row.chosen, row.rejected], stage.max_length))
+        for number, row in enumerate(rows)
+    ]
+    batch = Batch()
+
+    def look_at(passes: Sequence[Sequence[Contexts]]) -> None:
+        own = [example for part in passes for example in part]
+        responses = [response for example in own for response in example.groups[0].responses]
+        found = ranks.gathered(
+            (len(responses), sum(map(len, responses)), max((one.longest() for one in own), default=0))
+        )
+        batch.rows, batch.tokens = sum(part[0] for part in found), sum(part[1] for part in found)
+        batch.longest = max(part[2] for part in found)
+
+    training = Training(
+        policy.model,
+        examples,
+        tokens=[sum(map(tokens_of, example.groups)) for example in examples],
+        padded=[sum(group.shared_length() for group in example.groups) for example in examples],
+        loss_of=lambda part: contrast_sum(stage, policy, part, batch),
+        before_step=look_at,
+    )
+    train(stage, io, policy, training)
+
+
+def contrast_sum(stage: TrainContrast, policy: HFPolicy, part: Sequence[Contexts], batch: Batch) -> LossSum:
+    """Return the loss of a forward pass, summed over its rows (two per pair)."""
+    groups = [group for example in part for group in example.groups]
+    found = response_logprobs(policy.model, groups, pad_id=policy.pad_id)
+    tokens = found.mask.sum(-1).view(-1, 2, 2)[:, 0]
+    sums = found.sum().view(-1, 2, 2)  # pair, instruction (good, bad), response (chosen, rejected)
+    compared = sums
+    if stage.contrast_positions == "unshifted":
+        compared = own_token_logprobs(policy, groups).view(-1, 2, 2)
+    over = tokens if stage.contrast_mean == "response" else torch.full_like(tokens, batch.longest)
+    matching, opposite = _diagonal(compared) / over, _diagonal(compared.flip(1)) / over
+    contrast = contrast_loss(matching, opposite, stage.smoothing)
+    per_token = tokens if stage.language_mean == "response" else batch.tokens / batch.rows
+    language = -_diagonal(sums) / per_token
+    return LossSum(
+        (language + contrast).sum(),
+        contrast.numel(),
+        {
+            "language": language.detach().sum(),
+            "contrast": contrast.detach().sum(),
+            "share": (matching - opposite).detach().sigmoid().sum(),
+            "accuracy": (matching > opposite).float().sum(),
+        },
+    )
+
+
+def own_token_logprobs(policy: HFPolicy, groups: Sequence[Group]) -> Tensor:
+    """Return the sum over each response of log P of a token at the position where it stands. Shape: (rows,)."""
+    decoder = decoder_of(policy.model)
+    states = states_at_responses(policy.model, groups, pad_id=policy.pad_id)
+
+    def logprobs(hidden: Tensor, targets: Tensor) -> Tensor:
+        return -cross_entropy(decoder.logits(hidden), targets, reduction="none")
+
+    found = torch.cat(over_chunks(logprobs, states, decoder.vocabulary))
+    return torch.stack([row.sum() for row in found.split(states.mask.sum(-1).tolist())])
+
+
+def _diagonal(sums: Tensor) -> Tensor:
+    """Return chosen under the first instruction and rejected under the second. Shape: (pairs, 2)."""
+    return sums.diagonal(dim1=1, dim2=2)

@@ -1,0 +1,33 @@
+"""One side of preference pairs as demonstrations."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar, Literal
+
+from bench.core.data import DataSpec, Made
+from bench.core.datasets import ROWS_FILE, read_preferences
+from bench.core.stage import Stage, StageIO
+
+
+class Side(Stage):
+    """Rows of ``prompt`` and ``response``, the response being the chosen or the rejected one of each pair."""
+
+    KIND: ClassVar[str] = "side"
+    VERSION: ClassVar[int] = 1
+
+    data: DataSpec
+    side: Literal["chosen", "rejected"]
+
+    def run(self, io: StageIO) -> None:
+        """Write the rows."""
+        with (io.out / ROWS_FILE).open("w", encoding="utf-8") as file:
+            for row in read_preferences(self.data, io):
+                response = row.chosen if self.side == "chosen" else row.rejected
+                turns = [turn.model_dump() for turn in row.prompt]
+                file.write(json.dumps({"id": row.id, "prompt": turns, "response": response}) + "\n")
+
+
+def side_of(data: DataSpec, side: Literal["chosen", "rejected"]) -> Made:
+    """Return one side of preference pairs as data for supervised fine-tuning."""
+    return Made(by=Side(data=data, side=side))
