@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from bench.config.comparison import Arm, Comparison, Named
 from bench.core.frozen import children, digest
 from bench.core.judge import Judge
+from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Given
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage, stages_in
@@ -20,6 +21,7 @@ from bench.evaluator.divergence import Divergence, divergence_bound, sampled
 from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
+from bench.evaluator.lm_eval import LmEval
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
 
@@ -71,6 +73,16 @@ class Diverged:
 
 
 @dataclass(frozen=True)
+class Benchmarked:
+    """One arm's results on one task of lm-eval at one run."""
+
+    arm: str
+    run: int
+    task: LmEvalTask
+    stage: LmEval
+
+
+@dataclass(frozen=True)
 class Labelled:
     """One judge's labels of the preference data.
 
@@ -95,6 +107,7 @@ class Plan:
     rated: tuple[Rated, ...]
     diverged: tuple[Diverged, ...]
     labelled: tuple[Labelled, ...]
+    benchmarked: tuple[Benchmarked, ...]
     stages: dict[str, Stage]
 
     def labels(self) -> dict[str, str]:
@@ -122,6 +135,8 @@ class Plan:
         for diverged in self.diverged:
             for part in (diverged.stage, diverged.stage.responses):
                 yield part, f"{diverged.arm}, seed {diverged.run}"
+        for benchmarked in self.benchmarked:
+            yield benchmarked.stage, f"{benchmarked.arm} on {benchmarked.task.name}, seed {benchmarked.run}"
         for labelled in self.labelled:
             yield labelled.stage, labelled.judge.label
             if labelled.again is not None:
@@ -199,12 +214,27 @@ def make_plan(comparison: Comparison) -> Plan:
     ]
     diverged = tuple(divergences(comparison, policies))
     labelled = tuple(labellers(comparison, policies))
-    cells: list[Scored | Judged | Rated | Diverged | Labelled] = [*scored, *judged, *rated, *diverged, *labelled]
+    benchmarked = tuple(
+        Benchmarked(arm, run, task, LmEval(policy=policy, task=task, seed=run))
+        for task in evaluation.benchmarks
+        for (arm, run), policy in policies.items()
+    )
+    cells: list[Scored | Judged | Rated | Diverged | Labelled | Benchmarked] = [
+        *scored, *judged, *rated, *diverged, *labelled, *benchmarked
+    ]  # fmt: skip
     targets: list[Stage] = [cell.stage for cell in cells]
     targets += [cell.again for cell in labelled if cell.again is not None]
     return Plan(
-        comparison, policies, tuple(scored), tuple(judged), tuple(rated), diverged, labelled, closure(targets)
-    )  # fmt: skip
+        comparison=comparison,
+        policies=policies,
+        scored=tuple(scored),
+        judged=tuple(judged),
+        rated=tuple(rated),
+        diverged=diverged,
+        labelled=labelled,
+        benchmarked=benchmarked,
+        stages=closure(targets),
+    )
 
 
 def divergences(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Diverged]:
