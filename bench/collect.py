@@ -16,7 +16,7 @@ from bench.core.frozen import encode
 from bench.core.labels import LABELS_SCHEMA
 from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.records import SCHEMA, concat
-from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, Missing, RunSummary, StageFacts
+from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, Missing, RunSummary, ShiftFacts, StageFacts
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE, MetricInfo
 from bench.engine.execute import versions
 from bench.evaluator.divergence import DIVERGENCES
@@ -25,6 +25,7 @@ from bench.evaluator.label_pairs import LABELS
 from bench.evaluator.lm_eval import DOCUMENTS, read_metrics
 from bench.evaluator.rating import RATINGS
 from bench.evaluator.score import SCORES, metrics_of
+from bench.evaluator.token_shift import shift_facts
 from bench.plan import Benchmarked, Diverged, Judged, Labelled, Plan, Rated, Scored
 from bench.runner import Outcome
 from bench.store import Store, read_manifest
@@ -184,6 +185,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         own_rewards=plan.own_rewards(),
         divergence_bounds=plan.bounds() if comparison.evaluation.divergence else {},
         labellers=tuple(labeller_facts(cell, outcome, store) for cell in plan.labelled),
+        shifts=token_shifts(plan, outcome, store),
     )
 
 
@@ -246,6 +248,16 @@ def labeller_facts(cell: Labelled, outcome: Outcome, store: Store) -> LabellerFa
         samples=cell.again is not None,
         missing=missing,
     )
+
+
+def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts, ...]:
+    """Return what steering changed in the answers of every proxied arm to every task, over its finished runs."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    for cell in plan.shifted:
+        if outcome.finished(cell.stage.key):
+            found.setdefault((cell.arm, cell.task.NAME), []).append(store.place(cell.stage))
+    facts = (shift_facts(arm, task, folders) for (arm, task), folders in found.items())
+    return tuple(one for one in facts if one is not None)
 
 
 def told_by(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ def evaluate(stage: LmEval, io: StageIO) -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     task = stage.task
     policy = load_policy(stage.policy, io)
-    with generators_kept():
+    # Its progress bars would run through the run's own; what goes wrong is raised.
+    with generators_kept(), redirect_stderr(StringIO()):
         try:
             tasks = TaskManager(include_path=task.folder, include_defaults=task.folder is None)
             results: Any = lm_eval.simple_evaluate(
