@@ -64,9 +64,9 @@ def published_win_rate(
     y, gamma, extra = (np.asarray(value, dtype=float) for value in (preference, difficulty, calibration))
     delta = np.asarray(baseline_length, dtype=float) - np.asarray(length, dtype=float)
     own = np.column_stack([np.tanh(delta / delta.std(ddof=1)), gamma, np.ones(len(y))])[np.isfinite(y)]
-    features = np.vstack([own, np.column_stack([extra[:, :2], np.zeros(len(extra))])])
-    target = np.concatenate([y[np.isfinite(y)], extra[:, 2]])
-    weights = np.concatenate([np.ones(len(own)), np.full(len(extra), CALIBRATION_WEIGHT)])
+    features = np.vstack([np.column_stack([extra[:, :2], np.zeros(len(extra))]), own])
+    target = np.concatenate([extra[:, 2], y[np.isfinite(y)]])
+    weights = np.concatenate([np.full(len(extra), CALIBRATION_WEIGHT), np.ones(len(own))])
     chosen = _cross_validated(features, target, weights) if inverse_penalty is None else inverse_penalty
     found = PublishedWeights(*(float(w) for w in fit_l1(features, target, weights, chosen)))
     return PublishedFit(*from_weights(found, gamma), found, chosen)

@@ -48,6 +48,7 @@ def main() -> None:
     from tests.benchmarks.measure import HEADER, Row
     from tests.benchmarks.memory import memory
     from tests.benchmarks.sampling import sampling
+    from tests.benchmarks.statistics import bootstrap, length_control, there_is_alpaca_eval
     from tests.benchmarks.training import dpo, sft
     from tests.benchmarks.workloads import LARGE, SMALL, TINY
 
@@ -61,10 +62,13 @@ def main() -> None:
         "sampling": lambda: sampling(TINY, 64, 1, (8, 128), rounds),
         "samples": lambda: sampling(TINY, 16, 8, (64, 192), rounds),
         "memory": memory,
+        "bootstrap": lambda: bootstrap(rounds),
         "share_1m": lambda: share(TINY, 64, rounds),
         "share_10m": lambda: share(SMALL, 16, rounds),
         "share_100m": lambda: share(LARGE, 4, min(rounds, 2)),
     }
+    if there_is_alpaca_eval():
+        known["length_control"] = lambda: length_control(rounds)
     if options.names == ["profile"]:
         show_profile()
         return
