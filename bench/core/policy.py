@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from bench.core.errors import BenchError
 from bench.core.frozen import Frozen
 from bench.core.stage import Stage, StageIO
 
@@ -49,11 +50,23 @@ class Built(Frozen):
 
 
 class Tuned(Frozen):
-    """``base`` changed by the stage ``by``, whose payload is either whole weights or a LoRA adapter over ``base``."""
+    """``base`` changed by the stage ``by``, whose payload is either whole weights or a LoRA adapter over ``base``.
+
+    Raises BenchError for a proxy, which has no weights of its own that training could change.
+    """
 
     kind: Literal["tuned"] = "tuned"
     base: PolicySpec
     by: Stage
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if isinstance(root(self.base), Proxy):
+            raise BenchError(
+                "a proxied policy has no weights of its own, so nothing can be trained on top of it. Train its expert "
+                "or its base instead."
+            )
+        return self
 
 
 class Instructed(Frozen):
@@ -65,17 +78,47 @@ class Instructed(Frozen):
     separator: str = "\n\n"
 
 
-PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed, Field(discriminator="kind")]
+class Proxy(Frozen):
+    """``base`` steered while it decodes by the difference of two other policies: logits + alpha (expert - antiexpert).
+
+    Liu et al. 2024, arXiv:2401.08565. Each of the three reads the same chat in its own wording; all three write with
+    one vocabulary. ``alpha`` 0 is ``base`` itself.
+    """
+
+    kind: Literal["proxy"] = "proxy"
+    base: PolicySpec
+    expert: PolicySpec
+    antiexpert: PolicySpec
+    alpha: float = 1.0
+
+
+PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed | Proxy, Field(discriminator="kind")]
 Tuned.model_rebuild()
 Instructed.model_rebuild()
+Proxy.model_rebuild()
+
+
+def weights_of(spec: PolicySpec) -> PolicySpec:
+    """Return a policy without the instructions that it reads."""
+    while isinstance(spec, Instructed):
+        spec = spec.base
+    return spec
+
+
+def root(spec: PolicySpec) -> Pretrained | Built | Proxy:
+    """Return what a policy was made from in the beginning; for one that rests on a proxy, the proxy."""
+    while isinstance(spec, Tuned | Instructed):
+        spec = spec.base
+    return spec
 
 
 def as_read(spec: PolicySpec, chat: Chat) -> Chat:
     """Return a chat as a policy reads it: with the instructions of its spec in front of the first user turn.
 
-    Where instructions are nested, the innermost stands first. A chat without a user turn stays as it is.
+    Where instructions are nested, the innermost stands first. A chat without a user turn stays as it is. The policies
+    within a proxy have instructions of their own: only those that all of them read are put here.
     """
-    while not isinstance(spec, Pretrained | Built):
+    while not isinstance(spec, Pretrained | Built | Proxy):
         if isinstance(spec, Instructed):
             chat = _instructed(chat, spec.instruction + spec.separator)
         spec = spec.base

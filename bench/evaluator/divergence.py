@@ -26,8 +26,8 @@ DIVERGENCES_SCHEMA = pa.schema(
         pa.field("text", pa.string(), nullable=False),
     ]
 )
-# Policies that are one language model, whose log-probabilities are those of what they write.
-WITH_LIKELIHOOD = frozenset({"pretrained", "built", "tuned"})
+# Policies whose log-probabilities are those of what they write.
+WITH_LIKELIHOOD = frozenset({"pretrained", "built", "tuned", "proxy"})
 
 
 class Sampled(Task):
