@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.core.frozen import Frozen
+from bench.core.frozen import Frozen, Open
 from bench.core.judge import Judge
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage, stages_in
@@ -62,6 +62,12 @@ class MixedReward(Frozen):
 
 
 RewardSpec = Annotated[ModelReward | JudgeReward | FileReward | MixedReward, Field(discriminator="kind")]
+
+
+class Chooser(Open):
+    """How the best of several responses is told: the one with the highest reward, the first of equals."""
+
+    reward: RewardSpec
 
 
 def reward_models(policy: PolicySpec) -> tuple[Stage, ...]:
