@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from bench.config.comparison import Arm, Comparison
 from bench.core.data import DataSpec, Made
 from bench.core.frozen import encode
-from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Tuned
+from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Tuned
 from bench.core.records import SCHEMA, concat
 from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts
 from bench.core.task import WIN_RATE, MetricInfo
@@ -171,6 +171,8 @@ def policy_in_words(value: PolicySpec) -> str:
             return f"{value.by.KIND} on {policy_in_words(value.base)}"
         case Instructed():
             return f"{policy_in_words(value.base)}, instructed: {value.instruction}"
+        case BestOf():
+            return f"best of {value.n} from {policy_in_words(value.base)}"
 
 
 def data_in_words(value: DataSpec) -> str:

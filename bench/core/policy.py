@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from bench.core.frozen import Frozen
+from bench.core.frozen import Frozen, Open
 from bench.core.stage import Stage, StageIO
 
 if TYPE_CHECKING:
@@ -65,9 +66,29 @@ class Instructed(Frozen):
     separator: str = "\n\n"
 
 
-PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed, Field(discriminator="kind")]
+class BestOf(Frozen):
+    """The best of ``n`` responses that ``base`` writes to each chat, chosen by ``chooser`` (``bench.core.reward``).
+
+    It writes, but has no likelihood: whether a response is the best depends on all that could be written.
+    """
+
+    kind: Literal["best_of"] = "best_of"
+    base: PolicySpec
+    n: PositiveInt
+    chooser: Open
+
+    def most_divergence(self) -> float:
+        """Return log n - (n - 1) / n, an upper bound of KL(best of n || base) in nats.
+
+        It is exact where no two responses have the same reward (Beirami et al. 2024, arXiv:2401.01879).
+        """
+        return math.log(self.n) - (self.n - 1) / self.n
+
+
+PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed | BestOf, Field(discriminator="kind")]
 Tuned.model_rebuild()
 Instructed.model_rebuild()
+BestOf.model_rebuild()
 
 
 def as_read(spec: PolicySpec, chat: Chat) -> Chat:

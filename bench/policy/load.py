@@ -25,7 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from bench.core.errors import DataError, StageError
 from bench.core.folders import digest_of_folder
 from bench.core.method import Lora
-from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Tuned
+from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Tuned
 from bench.core.stage import StageIO
 from bench.policy.decoder import check_halves
 from bench.policy.hf import HFPolicy
@@ -117,6 +117,11 @@ def _resolve(spec: PolicySpec, io: StageIO) -> tuple[PreTrainedModel, PreTrained
                 return _from_pretrained(str(folder), None, _root_dtype(spec))
             model, tokenizer = _resolve(spec.base, io)
             return PeftModel.from_pretrained(model, str(folder)).merge_and_unload(), tokenizer
+        case BestOf():
+            raise StageError(
+                "the best of several responses is a choice, not a model: it has no weights to train and no likelihood. "
+                "Name the policy that writes the responses instead."
+            )
 
 
 def _where(spec: Pretrained) -> str:
@@ -221,6 +226,6 @@ def _root_template(spec: PolicySpec) -> str:
 
 
 def _root(spec: PolicySpec) -> Pretrained | Built:
-    while isinstance(spec, Tuned | Instructed):
+    while isinstance(spec, Tuned | Instructed | BestOf):
         spec = spec.base
     return spec

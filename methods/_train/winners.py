@@ -1,0 +1,63 @@
+"""Winners as demonstrations: the best of several responses of a policy to each prompt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import ClassVar
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from bench.core.data import DataSpec, Made
+from bench.core.datasets import ROWS_FILE, read_prompts
+from bench.core.policy import Decoding, PolicySpec
+from bench.core.reward import RewardSpec
+from bench.core.stage import Resources, Stage, StageIO
+
+# Prompts answered between two notes of progress; changes no result.
+PROMPTS_AT_ONCE = 64
+
+
+class BestOfSamples(Stage):
+    """Rows of ``prompt`` and ``response``: the best by ``reward`` of ``n`` responses of ``policy`` to each prompt.
+
+    Each prompt is answered once, also where rows of ``prompts`` repeat it. The noise of a response depends on (seed,
+    prompt, number of the response, position).
+    """
+
+    KIND: ClassVar[str] = "best_of_samples"
+    VERSION: ClassVar[int] = 1
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    policy: PolicySpec
+    prompts: DataSpec
+    reward: RewardSpec
+    n: PositiveInt
+    decoding: Decoding
+    seed: NonNegativeInt
+
+    def run(self, io: StageIO) -> None:
+        """Write the rows."""
+        from bench.policy.best_of import best_of, open_policy
+        from bench.policy.rewards import open_reward
+
+        prompts = list({prompt.chat: prompt for prompt in reversed(read_prompts(self.prompts, io))}.values())[::-1]
+        writer, reward = open_policy(self.policy, io), open_reward(self.reward, io)
+        with (io.out / ROWS_FILE).open("w", encoding="utf-8") as file:
+            for start in range(0, len(prompts), PROMPTS_AT_ONCE):
+                part = prompts[start : start + PROMPTS_AT_ONCE]
+                seeds = [prompt_seed(self.seed, prompt.id) for prompt in part]
+                found = best_of(writer, reward, part, self.decoding, self.n, seeds=seeds, io=io)
+                for prompt, best in zip(part, found, strict=True):
+                    turns = [turn.model_dump() for turn in prompt.chat]
+                    file.write(json.dumps({"id": prompt.id, "prompt": turns, "response": best.text}) + "\n")
+
+
+def prompt_seed(seed: int, prompt: str) -> int:
+    """Return the seed (63 bits) of the responses to one prompt."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\x1fbest of\x1f{prompt}".encode()).digest()[:8], "big") >> 1
+
+
+def winners(samples: BestOfSamples) -> Made:
+    """Return what a stage chose as data for supervised fine-tuning."""
+    return Made(by=samples)
