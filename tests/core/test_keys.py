@@ -25,8 +25,6 @@ from bench.core.policy import Pretrained
 from bench.core.stage import Stage
 from bench.evaluator.judges.lexicon import Lexicon
 from bench.plan import closure, make_plan, stages_in
-from methods import shared
-from methods._train.settings import RewardModelSettings
 from tests.fakes import Number
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +60,6 @@ def planned_stages() -> list[Stage]:
     variants.append(("rahf", {"variant": "dual"}))
     policies = [discover.methods()[name].cls(**fields).policy(given) for name, fields in variants]
     stages = closure(stage for policy in policies for stage in stages_in(policy))
-    stages |= closure([shared.reward_model(given, RewardModelSettings())])
     stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages
     for entry in discover.worlds().values():
         world = entry.cls()
