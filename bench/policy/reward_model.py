@@ -15,8 +15,9 @@ from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, StageIO
 from bench.policy.chat import fit_to_length, response_ids
 from bench.policy.decode import batches
-from bench.policy.hf import READ_FLOPS, HFPolicy
-from bench.policy.load import load_policy
+from bench.policy.hf import HFPolicy
+from bench.policy.load import load_model
+from bench.policy.local import READ_FLOPS
 from bench.policy.logprobs import Group, last_token_states
 
 HEAD_FILE = "head.safetensors"
@@ -108,7 +109,7 @@ def load_reward_model(stage: Stage, io: StageIO) -> RewardModel:
             "such as methods.shared.reward_model plans."
         )
     fields = dict(stage)
-    policy = load_policy(Tuned(base=fields["init"], by=stage), io)
+    policy = load_model(Tuned(base=fields["init"], by=stage), io)
     return RewardModel(policy, read_head(io.read(stage), policy), fields["max_length"])
 
 

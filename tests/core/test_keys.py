@@ -50,6 +50,7 @@ def planned_stages() -> list[Stage]:
     number = Number(value=1, journal="j")
     given = Given(
         base=Pretrained(path="p", digest="d"),
+        small=Pretrained(path="p", digest="small"),
         demonstrations=Data(path="p", digest="d"),
         preferences=Data(path="p", digest="d"),
         lora=Lora(),
