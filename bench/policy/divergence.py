@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from bench.core.errors import StageError
 from bench.core.policy import Chat, PolicySpec
 from bench.core.stage import StageIO
 from bench.policy.decode import batches
-from bench.policy.hf import READ_FLOPS, SCORED_TOKENS_AT_ONCE, HFPolicy
+from bench.policy.layout import Group
 from bench.policy.load import load_policy
-from bench.policy.logprobs import Group, response_logprobs
+from bench.policy.local import SCORED_TOKENS_AT_ONCE, Groups, LocalPolicy, charge_reading, prompts_of
 
 
 def divergences(
@@ -27,19 +26,17 @@ def divergences(
     policy = load_policy(spec, io)
     other = policy if reference == spec else load_policy(reference, io)
     _check_tokenizers(policy, other)
-    groups = [
-        (Group(policy.prompt(chat), [list(ids)]), Group(other.prompt(chat), [list(ids)])) for chat, ids in written
-    ]
-    lengths = [max(own.shared_length(), theirs.shared_length()) for own, theirs in groups]
-    _check_lengths(other, lengths)
+    rows = [(_groups(policy, chat, ids), _groups(other, chat, ids)) for chat, ids in written]
+    _check_lengths(other, [theirs for _, theirs in rows])
+    lengths = [max(_length(own), _length(theirs)) for own, theirs in rows]
     found: dict[int, tuple[float, float]] = {}
     for numbers in batches(lengths, tokens_at_once=SCORED_TOKENS_AT_ONCE):
-        own = _logprobs(policy, [groups[number][0] for number in numbers], io)
-        theirs = _logprobs(other, [groups[number][1] for number in numbers], io)
+        own = _logprobs(policy, [rows[number][0] for number in numbers], io)
+        theirs = _logprobs(other, [rows[number][1] for number in numbers], io)
         for number, k1, k3 in zip(numbers, *estimates(own, theirs), strict=True):
             found[number] = (k1, k3)
-        io.progress(len(found), len(groups), "response")
-    return [found[number] for number in range(len(groups))]
+        io.progress(len(found), len(rows), "response")
+    return [found[number] for number in range(len(rows))]
 
 
 def estimates(own: Tensor, reference: Tensor) -> tuple[list[float], list[float]]:
@@ -48,15 +45,20 @@ def estimates(own: Tensor, reference: Tensor) -> tuple[list[float], list[float]]
     return (-ratio).sum(-1).tolist(), (ratio.expm1() - ratio).sum(-1).tolist()
 
 
-@torch.inference_mode()
-def _logprobs(policy: HFPolicy, groups: Sequence[Group], io: StageIO) -> Tensor:
-    read = sum(group.shared_length() for group in groups)
-    io.meter.read_tokens += read
-    io.meter.flops += READ_FLOPS * policy.parameters * read
-    return response_logprobs(policy.model, groups, pad_id=policy.pad_id).values.double()
+def _groups(policy: LocalPolicy, chat: Chat, ids: Sequence[int]) -> Groups:
+    return tuple(Group(prompt, [list(ids)]) for prompt in prompts_of(policy, chat))
 
 
-def _check_tokenizers(policy: HFPolicy, other: HFPolicy) -> None:
+def _length(row: Groups) -> int:
+    return sum(group.shared_length() for group in row)
+
+
+def _logprobs(policy: LocalPolicy, rows: Sequence[Groups], io: StageIO) -> Tensor:
+    charge_reading(policy, [[group.shared_length() for group in row] for row in rows], io)
+    return policy.token_logprobs(rows).values.double()
+
+
+def _check_tokenizers(policy: LocalPolicy, other: LocalPolicy) -> None:
     if policy.tokenizer.get_vocab() != other.tokenizer.get_vocab():
         raise StageError(
             "the divergence of two policies needs one tokenizer, and these have different ones: their tokens are not "
@@ -64,10 +66,12 @@ def _check_tokenizers(policy: HFPolicy, other: HFPolicy) -> None:
         )
 
 
-def _check_lengths(other: HFPolicy, lengths: Sequence[int]) -> None:
-    for number, length in enumerate(lengths):
-        if other.context is not None and length > other.context:
-            raise StageError(
-                f"response {number} has {length} tokens with its prompt, more than the context of {other.context} of "
-                "the policy that the divergence is measured from. Lower the task's max_new_tokens."
-            )
+def _check_lengths(other: LocalPolicy, rows: Sequence[Groups]) -> None:
+    for number, row in enumerate(rows):
+        for part, group in zip(other.parts, row, strict=True):
+            length = group.shared_length()
+            if part.context is not None and length > part.context:
+                raise StageError(
+                    f"response {number} has {length} tokens with its prompt, more than the context of {part.context} "
+                    "of the policy that the divergence is measured from. Lower the task's max_new_tokens."
+                )

@@ -12,6 +12,7 @@ from bench.report.labellers_section import labellers_section
 from bench.report.methods_section import methods_section
 from bench.report.moved_section import gap_section, moved_section
 from bench.report.page import Block, Heading, Quote
+from bench.report.tokens_section import tokens_section
 from bench.report.training_section import training_section
 
 
@@ -34,6 +35,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.cost_section(inputs, by_name),
         *sections.responses_section(inputs, by_name),
         *training_section(inputs, by_name),
+        *tokens_section(inputs, by_name),
         *sections.missing_section(inputs),
         *methods_section(inputs),
     ]

@@ -14,6 +14,7 @@ from bench.plots.lengths import length_distributions
 from bench.plots.over_optimisation import over_optimisation
 from bench.plots.reward_models import reward_model_checks
 from bench.plots.style import Picture
+from bench.plots.tokens import token_shifts
 from bench.plots.updates import update_curves
 from bench.report.inputs import Inputs
 
@@ -34,6 +35,7 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
         over_optimisation(records, summary, reference, folder, "over_optimisation"),
         reward_model_checks(summary, folder, "reward_models"),
         representation_layers(summary, folder, "representations"),
+        token_shifts(summary.shifts, folder, "token_shifts"),
         labeller_sizes(inputs.labellers, summary, folder, "labellers"),
     )
     return [picture for picture in drawn if picture is not None]

@@ -20,10 +20,14 @@ from bench.core.data import Data
 from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, Open, children
 from bench.core.judge import Judge
+from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Given, Lora
-from bench.core.policy import Pretrained
+from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage
+from bench.evaluator.generate import Generate
 from bench.evaluator.judges.lexicon import Lexicon
+from bench.evaluator.lm_eval import LmEval
+from bench.evaluator.token_shift import TokenShift
 from bench.plan import closure, make_plan, stages_in
 from tests.fakes import Number
 
@@ -50,6 +54,7 @@ def planned_stages() -> list[Stage]:
     number = Number(value=1, journal="j")
     given = Given(
         base=Pretrained(path="p", digest="d"),
+        small=Pretrained(path="p", digest="small"),
         demonstrations=Data(path="p", digest="d"),
         preferences=Data(path="p", digest="d"),
         lora=Lora(),
@@ -65,6 +70,15 @@ def planned_stages() -> list[Stage]:
         world = entry.cls()
         specs = [*(world.policy(size) for size in world.sizes()), *(world.data(split, 5) for split in world.splits())]
         stages |= closure(stage for spec in specs for stage in stages_in(spec))
+    proxied = next(policy for policy in policies if isinstance(policy, Proxy))
+    benchmark = LmEvalTask(name="x", harness="1", digest="d", folder="p")
+    answers = next(stage for stage in stages.values() if isinstance(stage, Generate))
+    stages |= closure(
+        [
+            LmEval(policy=proxied, task=benchmark, seed=0),
+            TokenShift(responses=answers.model_copy(update={"policy": proxied})),
+        ]
+    )
     assert number.key not in stages
     return list(stages.values())
 
