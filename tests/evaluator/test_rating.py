@@ -14,7 +14,8 @@ import torch
 
 from bench.core.errors import StageError
 from bench.core.judge import Judge, Pair, Response, Verdict
-from bench.core.policy import Decoding, Instructed, Pretrained
+from bench.core.policy import BestOf, Decoding, Instructed, PolicySpec, Pretrained
+from bench.core.reward import Chooser, JudgeReward
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task, user
 from bench.evaluator.divergence import DIVERGENCES, Divergence, divergence_bound, sampled, without_likelihood
@@ -22,6 +23,7 @@ from bench.evaluator.generate import COMPLETIONS, Generate
 from bench.evaluator.label_pairs import LABELS, LabelPairs
 from bench.evaluator.rating import RATINGS, RateResponses
 from bench.policy.divergence import divergences, estimates
+from bench.policy.hf import HFPolicy
 from bench.policy.load import load_policy
 from bench.policy.logprobs import Group, response_logprobs
 from tests.methods.tiny import PREFERENCES, Bench, data, model, pretrained
@@ -60,6 +62,13 @@ class Length(Judge):
         return rated[self.lazy :]
 
 
+class Flat(Length):
+    """Rates every response alike."""
+
+    def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
+        return [Verdict(value=0.0) for _ in responses]
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "stages")
@@ -77,6 +86,11 @@ def other(tmp_path: Path) -> Pretrained:
 
 def read(bench: Bench, stage: Any, file: str) -> list[dict[str, Any]]:
     return pq.read_table(bench.payload(stage) / file).to_pylist()
+
+
+def model_of(spec: PolicySpec, io: StageIO) -> HFPolicy:
+    (model,) = load_policy(spec, io).parts
+    return model
 
 
 def test_every_response_is_rated_once(bench: Bench, base: Pretrained) -> None:
@@ -105,7 +119,7 @@ def test_a_divergence_is_the_log_ratio_of_plain_forward_passes(
     answers = Generate(policy=other, task=Questions(), draws=2, seed=3)
     rows = read(bench, Divergence(responses=answers, reference=base), DIVERGENCES)
     io = bench.io()
-    policies = [load_policy(spec, io) for spec in (other, base)]
+    policies = [model_of(spec, io) for spec in (other, base)]
     chats = {prompt.id: prompt.chat for prompt in Questions().prompts()}
     for row, answer in zip(rows, read(bench, answers, COMPLETIONS), strict=True):
         ids, prompt = answer["tokens"], policies[0].prompt(chats[answer["prompt"]])
@@ -147,7 +161,7 @@ def test_each_policy_reads_its_own_instruction(bench: Bench, base: Pretrained) -
     (chat,) = [prompt.chat for prompt in Questions().prompts()[:1]]
     io = bench.io()
     ((k1, _),) = divergences(asked, base, [(chat, [5, 6, 2])], io)
-    policies = [load_policy(spec, io) for spec in (asked, base)]
+    policies = [model_of(spec, io) for spec in (asked, base)]
     own, theirs = (
         float(response_logprobs(one.model, [Group(one.prompt(chat), [[5, 6, 2]])], pad_id=0).sum()) for one in policies
     )
@@ -187,20 +201,18 @@ def test_a_reference_that_reads_less_is_an_error(bench: Bench, base: Pretrained,
         bench.run(stage)
 
 
-class Best(Pretrained):
-    """Stands for the best of n samples, which has no likelihood."""
-
-    kind: Any = "best_of"
-    n: int = 16
-
-
-def test_what_has_no_likelihood_says_so() -> None:
-    best = Best(path="somewhere")
+def test_what_has_no_likelihood_says_so(bench: Bench, base: Pretrained) -> None:
+    best = BestOf(base=base, n=16, chooser=Chooser(reward=JudgeReward(judge=Flat())))
     assert divergence_bound(best) == pytest.approx(1.835089, abs=1e-6)  # METHODS 14(e)
-    why = without_likelihood(Instructed.model_construct(kind="instructed", base=best, instruction="x"))
+    why = without_likelihood(Instructed(base=best, instruction="be good"))
     assert why == "the best of several samples has no likelihood; its divergence is at most 1.83509 nats"
-    assert without_likelihood(Pretrained(path="somewhere")) is None
-    assert divergence_bound(Pretrained(path="somewhere")) is None
+    assert without_likelihood(base) is None
+    assert divergence_bound(base) is None
+    answers = Generate(policy=best, task=Questions(), draws=1, seed=0)
+    rows = read(bench, Divergence(responses=answers, reference=base), DIVERGENCES)
+    assert [(row["value"], row["k3"], row["status"], row["text"]) for row in rows] == [
+        (None, None, "undefined", why)
+    ] * 3
 
 
 def test_greedy_answers_are_no_samples() -> None:
