@@ -190,6 +190,49 @@ def schema() -> None:
     sys.stdout.write(json.dumps(json_schema(), indent=1) + "\n")
 
 
+@app.command(
+    epilog=example(
+        "bench score --outputs mine.json --reference gpt4.json --annotations verdicts.json",
+        "bench score --annotations verdicts.json --difficulty difficulty.csv --calibration gamed.csv --json",
+        "bench score --outputs a.json --outputs b.json --reference r.json --annotations v.json --difficulty estimated",
+        "bench score --annotations battles.jsonl --reference gpt-4-0314",
+        "bench score --outputs labeled_ChatGPT.jsonl --reference labeled_InstructGPT.jsonl",
+    )
+)
+def score(
+    outputs: Annotated[
+        list[Path] | None, typer.Option(help="Answers of a method (AlpacaEval), or its labels (FActScore). Repeatable.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The answers or labels to compare with; for battles the baseline's name.")
+    ] = None,
+    annotations: Annotated[
+        list[Path] | None,
+        typer.Option(help="Verdicts: AlpacaEval annotations, MT-bench pairs, or Arena-Hard battles. Repeatable."),
+    ] = None,
+    difficulty: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|estimated", help="CSV of instruction, instruction_difficulty; or learn it from these methods."
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="CSV of tanh_std_delta_len, instruction_difficulty, preference.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score outputs and judgements made elsewhere: win rates, raw and at equal length, with standard errors.
+
+    Files may be .json, .jsonl or .csv, packed with gzip or not; what they are is told by their columns. Answers,
+    verdicts and difficulties are joined on the instruction's text. Exit status 2 for files that cannot be used.
+    """
+    from bench.scoring.score import Inputs  # noqa: PLC0415
+    from bench.scoring.show import print_scores, show_scores  # noqa: PLC0415
+
+    given = Inputs(outputs or (), reference, annotations or (), difficulty, calibration)
+    (print_scores if as_json else show_scores)(given)
+
+
 @app.command(epilog=example("bench doctor"))
 def doctor(as_json: JsonOption = False) -> None:
     """Say what is installed, which devices there are, and what is missing for which feature."""

@@ -14,7 +14,7 @@ from bench.config.comparison import Arm, Comparison
 from bench.core.data import DataSpec, Made
 from bench.core.frozen import encode
 from bench.core.labels import LABELS_SCHEMA
-from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
+from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.records import SCHEMA, concat
 from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, Missing, RunSummary, ShiftFacts, StageFacts
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE, MetricInfo
@@ -334,6 +334,8 @@ def policy_in_words(value: PolicySpec) -> str:
             return f"{value.by.KIND} on {policy_in_words(value.base)}"
         case Instructed():
             return f"{policy_in_words(value.base)}, instructed: {value.instruction}"
+        case BestOf():
+            return f"best of {value.n} from {policy_in_words(value.base)}"
         case Proxy():
             expert, antiexpert = policy_in_words(value.expert), policy_in_words(value.antiexpert)
             return f"{policy_in_words(value.base)} + {value.alpha:g} x ({expert} - {antiexpert})"

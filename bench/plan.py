@@ -15,6 +15,7 @@ from bench.core.judge import Judge
 from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Given
 from bench.core.policy import PolicySpec, Proxy, root
+from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
 from bench.core.task import Task
 from bench.evaluator.divergence import Divergence, divergence_bound, sampled
@@ -25,9 +26,6 @@ from bench.evaluator.lm_eval import LmEval
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
 from bench.evaluator.token_shift import TokenShift
-
-# The kind of the stages that train a reward model.
-REWARD_MODEL = "train/reward_model"
 
 
 @dataclass(frozen=True)
@@ -159,16 +157,16 @@ class Plan:
     def own_rewards(self) -> dict[str, tuple[str, ...]]:
         """Return for every judge the arms that learnt from it, judges of which there are none left out.
 
-        Such an arm rests on a reward model that the judge rests on too, or on a stage that asks the judge itself: its
-        reward, or its labeller. That judge's view of that arm says how well the arm learnt to please it.
+        Such an arm rests on a reward model that the judge rests on too, or asks the judge itself: as its reward, its
+        labeller, or to choose among responses. That judge's view of that arm says how well the arm learnt to please it.
         """
         found: dict[str, list[str]] = {}
         cells: list[Judged | Rated] = [*self.judged, *self.rated]
         asked = {(cell.judge.label, cell.run): cell.judge.judge for cell in cells}
         for (arm, run), policy in self.policies.items():
             stages = closure(stages_in(policy))
-            models = {key for key, stage in stages.items() if stage.KIND == REWARD_MODEL}
-            teachers = {digest(judge) for stage in stages.values() for judge in judges_in(stage)}
+            models = {key for key, stage in stages.items() if stage.KIND == REWARD_MODEL_KIND}
+            teachers = {digest(judge) for part in (policy, *stages.values()) for judge in judges_in(part)}
             for (label, at), judge in asked.items():
                 same = models & closure(stages_in(judge)).keys() or digest(judge) in teachers
                 if at == run and same and arm not in found.setdefault(label, []):
@@ -176,9 +174,17 @@ class Plan:
         return {label: tuple(arms) for label, arms in found.items() if arms}
 
     def bounds(self) -> dict[str, float]:
-        """Return the largest divergence, in nats, of arms of which only that is known."""
-        found = {arm: divergence_bound(policy) for (arm, _), policy in self.policies.items()}
-        return {arm: bound for arm, bound in found.items() if bound is not None}
+        """Return the largest divergence, in nats, of arms of which only that is known.
+
+        It is known of arms that choose among what the arm writes from which divergences are measured.
+        """
+        reference = self.comparison.evaluation.divergence
+        found: dict[str, float] = {}
+        for (arm, run), policy in self.policies.items():
+            bound = divergence_bound(policy)
+            if bound is not None and reference is not None and self.policies[reference, run] in children(policy):
+                found[arm] = bound
+        return found
 
     def stages_of_arm(self, arm: str, run: int) -> tuple[Stage, ...]:
         """Return every stage that one arm's policy rests on at one run, inputs first."""

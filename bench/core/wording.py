@@ -116,7 +116,7 @@ def percent(share: float | None, decimals: int = 1) -> str:
     if share is None:
         return NONE
     text = f"{100 * share:.{decimals}f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + "%"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", MINUS) + "%"
 
 
 def amount(value: float | None) -> str:

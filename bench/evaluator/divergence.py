@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.core.policy import Decoding, PolicySpec
+from bench.core.policy import BestOf, Decoding, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt, Task
 from bench.evaluator.generate import Generate
@@ -110,9 +109,5 @@ def without_likelihood(spec: PolicySpec) -> str | None:
 
 
 def divergence_bound(spec: PolicySpec) -> float | None:
-    """Return log n - (n - 1) / n, which the KL divergence of the best of n samples from one sample cannot exceed.
-
-    (Stiennon et al. 2020, arXiv 2009.01325, appendix G.3: exact for a reward without ties.) None for any other policy.
-    """
-    n = getattr(spec, "n", None)
-    return math.log(n) - (n - 1) / n if isinstance(n, int) else None
+    """Return what the KL divergence of the best of n samples from one cannot exceed; None for any other policy."""
+    return spec.most_divergence() if isinstance(spec, BestOf) else None

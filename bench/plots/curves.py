@@ -1,7 +1,7 @@
 """Curves over training: what stages logged, one panel per stage and quantity, seeds as a band.
 
-There are three pictures of one form: the last training stage of every arm, the stages before it (a supervised start, a
-reward model), and what reinforcement learning logs per update.
+There are two pictures of one form: the last training stage of every arm, and the stages before it (a supervised start,
+a reward model). What reinforcement learning logs per update is in ``updates``.
 """
 
 from __future__ import annotations
@@ -33,16 +33,6 @@ QUANTITIES: tuple[Quantity, ...] = (
     ("margin in nats", "chosen_ratio", "rejected_ratio"),
     ("reward margin", "chosen_reward", "rejected_reward"),
     ("pairs ranked right", "accuracy", None),
-)
-UPDATES: tuple[Quantity, ...] = (
-    ("reward", "reward", None),
-    ("KL in nats", "kl", None),
-    ("entropy in nats", "entropy", None),
-    ("clipped share", "clip_fraction", None),
-    ("value loss", "value_loss", None),
-    ("explained variance", "explained_variance", None),
-    ("response tokens", "response_tokens", None),
-    ("share without end", "without_end", None),
 )
 
 
@@ -79,16 +69,6 @@ def earlier_curves(summary: RunSummary, folder: Path, name: str) -> Picture | No
         for keys, (title, place) in seen.items()
     ]
     return panels(columns, QUANTITIES, (folder, name, "What the arms rest on"), len(summary.seeds))
-
-
-def update_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
-    """Return the picture of what reinforcement learning logged per update; None when no arm's last stage did any."""
-    columns = []
-    for place, (arm, facts) in enumerate(summary.arms.items()):
-        logs = {run: summary.last_log(arm, run) for run in facts.runs}
-        if any({"reward", "kl"} <= rows[0].keys() for rows in logs.values() if rows):
-            columns.append(Column(arm, place, logs))
-    return panels(columns, UPDATES, (folder, name, "Reinforcement learning"), len(summary.seeds))
 
 
 def panels(

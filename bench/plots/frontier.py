@@ -102,7 +102,7 @@ def frontier(
             _panel(axes, shown, summary, cell)
             of = f", {style.shortened(cell[0], 20)}" if len(tasks) > 1 else ""
             axes.set_title(f"{style.shortened(cell[1], 24)} judge{of}")
-            axes.set_xlabel(f"square root of the KL from {style.shortened(reference, 16)}, in nats")
+            axes.set_xlabel(f"square root of the KL from {style.shortened(reference, 16)} in nats")
             axes.set_ylabel("mean rating")
         for axes in list(panels)[len(cells) :]:
             axes.set_axis_off()

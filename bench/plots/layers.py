@@ -68,7 +68,8 @@ def representation_layers(summary: RunSummary, folder: Path, name: str) -> Pictu
                 )  # fmt: skip
             axes.set_title(title)
             axes.set_xlabel("layer")
-            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+            low, high = axes.get_ylim()
+            axes.set_ylim(min(0.0, low), max(0.0, high) * 1.08)
             axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
             axes.grid(color=style.GRID, linewidth=0.6)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)

@@ -46,7 +46,7 @@ def over_optimisation(
         panels = list(figure.subplots(-(-len(lines) // 2), min(2, len(lines)), squeeze=False).flat)
         for axes, (arms, judges) in zip(panels, lines, strict=False):
             told += _panel(axes, gains, summary, (arms, judges))
-            axes.set_xlabel(f"square root of the KL from {style.shortened(reference, 16)}, in nats")
+            axes.set_xlabel(f"square root of the KL from {style.shortened(reference, 16)} in nats")
         for axes in panels[len(lines) :]:
             axes.set_axis_off()
         style.save(figure, folder, name)
@@ -63,10 +63,10 @@ def _panel(axes: Any, gains: Gains, summary: RunSummary, line: tuple[Sequence[st
         own = bool(set(arms) & set(summary.own_rewards.get(judge, ())))
         _curve(axes, [(0.0, 0.0, 0.0, 0.0), *(item[:4] for item in curve)], (place, judge, own))
         top, last = max(curve, key=lambda item: item[1]), curve[-1]
-        told.append(
-            f"by {judge}{f' ({OWN})' if own else ''} the largest gain is {_short(top[1])} at {number(top[0], 2)} "
-            f"({top[4]}), and the gain of {last[4]}, which moved furthest, {_short(last[1])} at {number(last[0], 2)}"
-        )
+        best = f"by {judge}{f' ({OWN})' if own else ''} the largest gain is {_short(top[1])} at {number(top[0], 2)}"
+        further = "which moved furthest" if top is last else f"and {last[4]}, which moved furthest,"
+        tail = "" if top is last else f" gains {_short(last[1])} at {number(last[0], 2)}"
+        told.append(f"{best} ({top[4]}), {further}{tail}")
     axes.set_title(style.shortened(summary.arms[arms[0]].method, 24))
     axes.set_ylabel("gain in standard deviations")
     axes.axhline(0.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)

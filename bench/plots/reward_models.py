@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.summary import RunSummary
 from bench.core.wording import listed, percent
 from bench.plots import style
@@ -49,7 +50,7 @@ def reward_models(summary: RunSummary) -> list[RewardModel]:
 def _measured(summary: RunSummary, key: str) -> bool:
     stage = summary.stages[key]
     held_out = stage.diagnostics.get(HELD_OUT)
-    return stage.kind == "train/reward_model" and isinstance(held_out, dict) and "accuracy" in held_out
+    return stage.kind == REWARD_MODEL_KIND and isinstance(held_out, dict) and "accuracy" in held_out
 
 
 def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture | None:

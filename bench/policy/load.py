@@ -25,7 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from bench.core.errors import DataError, StageError
 from bench.core.folders import digest_of_folder
 from bench.core.method import Lora
-from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root, weights_of
+from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root, weights_of
 from bench.core.stage import StageIO
 from bench.policy.decoder import check_halves
 from bench.policy.hf import HFPolicy
@@ -117,6 +117,11 @@ def _rewrite(path: Path, changes: Mapping[str, object], drop: Sequence[str] = ()
 
 
 def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
+    if isinstance(root(spec), BestOf):
+        raise StageError(
+            "the best of several responses is a choice, not a model: it has no weights to train and no likelihood. "
+            "Name the policy that writes the responses instead."
+        )
     if isinstance(root(spec), Proxy):
         raise StageError(
             "a proxied policy is several models that write together; it has no hidden states or weights of its own, so "
@@ -143,8 +148,8 @@ def _resolve(spec: PolicySpec, io: StageIO) -> tuple[PreTrainedModel, PreTrained
                 return _from_pretrained(str(folder), None, _root_dtype(spec))
             model, tokenizer = _resolve(spec.base, io)
             return PeftModel.from_pretrained(model, str(folder)).merge_and_unload(), tokenizer
-        case Proxy():
-            raise StageError("a proxied policy is not one model.")
+        case Proxy() | BestOf():
+            raise StageError("a policy of several models or responses is not one model.")
 
 
 def _where(spec: Pretrained) -> str:

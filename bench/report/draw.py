@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.plots.costs import cost_bars, quality_against_cost
-from bench.plots.curves import earlier_curves, learning_curves, update_curves
+from bench.plots.curves import earlier_curves, learning_curves
 from bench.plots.forest import forest
 from bench.plots.frontier import frontier
 from bench.plots.labellers import labeller_sizes
@@ -15,6 +15,7 @@ from bench.plots.over_optimisation import over_optimisation
 from bench.plots.reward_models import reward_model_checks
 from bench.plots.style import Picture
 from bench.plots.tokens import token_shifts
+from bench.plots.updates import update_curves
 from bench.report.inputs import Inputs
 
 

@@ -161,7 +161,7 @@ def _crossing(index: RecordIndex, kind: Request, a: str, b: str, comparison: Com
         return cells(index, request, comparison.statistics.missing)
     except IncompleteRecords as error:
         raise IncompleteRecords(
-            f"The share of the gap that {a} closes cannot be computed: {error}\n  Run the comparison again to fill the "
+            f"The share of a gap cannot be computed: {error}\n  Run the comparison again to fill the "
             "gaps, or set statistics.missing to drop_prompts."
         ) from error
 

@@ -83,14 +83,14 @@ def bootstrap_means(values: FloatArray, clusters: IntArray, resamples: int, seed
     sizes = np.bincount(clusters).astype(float)
     runs = values.shape[1]
     means: list[FloatArray] = []
-    pairs = zip(_draws(len(sizes), resamples, seed), _draws(runs, resamples, seed + 1, of=len(sizes)), strict=True)
+    pairs = zip(draws(len(sizes), resamples, seed), draws(runs, resamples, seed + 1, of=len(sizes)), strict=True)
     for of_prompts, of_runs in pairs:
         numerator = ((of_prompts @ totals) * of_runs).sum(axis=1)
         means.append(numerator / (runs * (of_prompts @ sizes)))
     return np.concatenate(means)
 
 
-def _draws(units: int, resamples: int, seed: int, of: int | None = None) -> Iterator[FloatArray]:
+def draws(units: int, resamples: int, seed: int, of: int | None = None) -> Iterator[FloatArray]:
     """Yield blocks (rows, units) of how often each unit is drawn; ``of`` sets the block length of a sister axis."""
     rows = max(1, BLOCK // max(units, of or 0))
     for number, start in enumerate(range(0, resamples, rows)):

@@ -41,12 +41,12 @@ def sign_flip(values: FloatArray, clusters: IntArray, null: float, resamples: in
         return 1.0
     observed = abs(float(sums.sum())) - TIE * float(np.abs(sums).sum())
     if len(sums) <= EXACT_UNITS:
-        return float((np.abs(_all_signs(len(sums)) @ sums) >= observed).mean())
+        return float((np.abs(all_signs(len(sums)) @ sums) >= observed).mean())
     rows = max(1, BLOCK // len(sums))
     beyond = 0
     for number, start in enumerate(range(0, resamples, rows)):
-        signs = _signs(len(sums), min(rows, resamples - start), seed, number)
-        beyond += int((np.abs(signs @ sums) >= observed).sum())
+        patterns = some_signs(len(sums), min(rows, resamples - start), seed, number)
+        beyond += int((np.abs(patterns @ sums) >= observed).sum())
     return (1 + beyond) / (1 + resamples)
 
 
@@ -88,12 +88,14 @@ def _t_test(distance: float, error: float, df: float) -> float:
 
 
 @lru_cache(maxsize=4)
-def _all_signs(units: int) -> FloatArray:
+def all_signs(units: int) -> FloatArray:
+    """Return (2^units, units): every pattern of signs."""
     patterns = (np.arange(2**units)[:, None] >> np.arange(units)) & 1
     return np.asarray(1.0 - 2.0 * patterns)
 
 
 @lru_cache(maxsize=8)
-def _signs(units: int, rows: int, seed: int, number: int) -> FloatArray:
+def some_signs(units: int, rows: int, seed: int, number: int) -> FloatArray:
+    """Return (rows, units) of random signs: block ``number`` of a seeded sequence."""
     generator = np.random.default_rng([seed, number])
     return np.asarray(1.0 - 2.0 * generator.integers(0, 2, (rows, units)))

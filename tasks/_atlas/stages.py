@@ -88,10 +88,13 @@ class AtlasDemonstrations(Stage):
 
 
 class AtlasPrompts(Stage):
-    """Questions of the train split without answers: ``rows.jsonl`` of id, prompt, kind."""
+    """Questions of the train split without answers: ``rows.jsonl`` of id, prompt, kind, facts.
+
+    ``kind`` and ``facts`` are what the gold utility needs of a prompt, so the gold judge can rate answers to these.
+    """
 
     KIND: ClassVar[str] = "atlas/prompts"
-    VERSION: ClassVar[int] = WORLD_VERSION
+    VERSION: ClassVar[int] = WORLD_VERSION + 1
 
     world_seed: int
     rows: PositiveInt
@@ -99,7 +102,8 @@ class AtlasPrompts(Stage):
     def run(self, io: StageIO) -> None:
         """Write the prompts."""
         draws = Draws("atlas", self.world_seed, "train prompts")
-        _write((_head("prompt", row, training_question(self.world_seed, draws)) for row in range(self.rows)), io)
+        questions = (training_question(self.world_seed, draws) for _ in range(self.rows))
+        _write(({**_head("prompt", row, one), **_facts(one)} for row, one in enumerate(questions)), io)
 
 
 class AtlasPreferences(Stage):
@@ -107,12 +111,12 @@ class AtlasPreferences(Stage):
 
     ``sampler`` answers each question of the train split twice. A pair that the annotator cannot tell apart is dropped,
     as is one that names a held-out entity by a slip, and more questions are asked until there are ``rows`` pairs.
-    ``rows.jsonl`` has id, prompt, chosen, rejected, kind, and the gold utilities ``chosen_gold`` and
-    ``rejected_gold``, which no method reads.
+    ``rows.jsonl`` has id, prompt, chosen, rejected, kind, facts (see AtlasPrompts), and the gold utilities
+    ``chosen_gold`` and ``rejected_gold``, which no method reads.
     """
 
     KIND: ClassVar[str] = "atlas/preferences"
-    VERSION: ClassVar[int] = WORLD_VERSION
+    VERSION: ClassVar[int] = WORLD_VERSION + 1
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     world_seed: int
@@ -143,7 +147,7 @@ class AtlasPreferences(Stage):
                 labelled = labelled_pair(question, responses, self.annotator, labels)
                 clean = not held_out.intersection(WORD.findall(" ".join(responses)))
                 if labelled is not None and clean and len(pairs) < self.rows:
-                    pairs.append({**_head("preference", len(pairs), question), **labelled})
+                    pairs.append({**_head("preference", len(pairs), question), **labelled, **_facts(question)})
                     io.meter.labels += 1
             io.progress(len(pairs), self.rows, "pair")
         _write(pairs, io)
@@ -176,6 +180,10 @@ def labelled_pair(
 
 def _head(word: str, number: int, question: Question) -> dict[str, str]:
     return {"id": f"{word}-{number:05d}", "prompt": question.text, "kind": question.kind}
+
+
+def _facts(question: Question) -> dict[str, dict[str, str]]:
+    return {"facts": question.prompt().facts}
 
 
 def _write(rows: Iterable[Mapping[str, Any]], io: StageIO) -> None:

@@ -49,7 +49,8 @@ def main() -> None:
     from tests.benchmarks.memory import memory
     from tests.benchmarks.proxying import proxying
     from tests.benchmarks.sampling import sampling
-    from tests.benchmarks.training import dpo, sft
+    from tests.benchmarks.statistics import bootstrap, length_control, there_is_alpaca_eval
+    from tests.benchmarks.training import dpo, reward_model, sft
     from tests.benchmarks.workloads import LARGE, SMALL, TINY
 
     rounds = options.rounds
@@ -58,16 +59,21 @@ def main() -> None:
         "dpo_equal": lambda: dpo(TINY, (48, 48), 64, 2.5, rounds),
         "dpo_long_prompt_10m": lambda: dpo(SMALL, (96, 32), 16, 2.0, rounds),
         "dpo_equal_10m": lambda: dpo(SMALL, (48, 48), 16, 1.6, rounds),
+        "reward_model": lambda: reward_model(TINY, (96, 32), 64, 1.5, rounds),
+        "reward_model_equal": lambda: reward_model(TINY, (48, 48), 64, 1.5, rounds),
         "sft": lambda: sft(TINY, 128, rounds),
         "sampling": lambda: sampling(TINY, 64, 1, (8, 128), rounds),
         "samples": lambda: sampling(TINY, 16, 8, (64, 192), rounds),
         "proxy": lambda: proxying(SMALL, TINY, 64, (8, 128), rounds),
         "proxy_equal": lambda: proxying(TINY, TINY, 64, (8, 128), rounds),
         "memory": memory,
+        "bootstrap": lambda: bootstrap(rounds),
         "share_1m": lambda: share(TINY, 64, rounds),
         "share_10m": lambda: share(SMALL, 16, rounds),
         "share_100m": lambda: share(LARGE, 4, min(rounds, 2)),
     }
+    if there_is_alpaca_eval():
+        known["length_control"] = lambda: length_control(rounds)
     if options.names == ["profile"]:
         show_profile()
         return

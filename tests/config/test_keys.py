@@ -52,6 +52,10 @@ MAXIMAL["evaluate"]["labelling"] = {
     "judges": [{"judge": "./judge.py", "name": "labeller"}],
     "limit": 7,
 }
+MAXIMAL["evaluate"]["gap_closed"] = [
+    {"of": "again", "from": "floor", "to": "tuned", "metric": "accuracy"},
+    {"of": "again", "from": "floor", "to": "tuned", "judge": "stub_judge"},
+]
 OTHER = {  # what a leaf may be changed to where adding to it is not right; an unknown leaf fails the test
     "given.base.path": "other",
     "given.base.dtype": "float32",
@@ -102,6 +106,14 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "evaluate.labelling.data.columns.margin": "prompt",
     "evaluate.labelling.judges.0.judge": "./judge2.py",
     "evaluate.labelling.judges.0.name": "other",
+    "evaluate.gap_closed.0.of": "outer",
+    "evaluate.gap_closed.0.from": "outer",
+    "evaluate.gap_closed.0.to": "outer",
+    "evaluate.gap_closed.0.metric": "win_rate",
+    "evaluate.gap_closed.1.of": "outer",
+    "evaluate.gap_closed.1.from": "outer",
+    "evaluate.gap_closed.1.to": "outer",
+    "evaluate.gap_closed.1.judge": "strict",
     "evaluate.win_rate.versus": "tuned",
     "evaluate.win_rate.orders": "first",
     "evaluate.contrasts.0.0": "tuned",

@@ -24,9 +24,13 @@ from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Given, Lora
 from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage
+from bench.evaluator.divergence import Divergence
 from bench.evaluator.generate import Generate
+from bench.evaluator.judges.gold import Gold
 from bench.evaluator.judges.lexicon import Lexicon
+from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.lm_eval import LmEval
+from bench.evaluator.rating import RateResponses
 from bench.evaluator.token_shift import TokenShift
 from bench.plan import closure, make_plan, stages_in
 from tests.fakes import Number
@@ -77,6 +81,9 @@ def planned_stages() -> list[Stage]:
         [
             LmEval(policy=proxied, task=benchmark, seed=0),
             TokenShift(responses=answers.model_copy(update={"policy": proxied})),
+            RateResponses(responses=answers, judge=Gold()),
+            Divergence(responses=answers, reference=proxied),
+            LabelPairs(data=Data(path="p", digest="d"), judge=Gold()),
         ]
     )
     assert number.key not in stages

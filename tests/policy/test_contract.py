@@ -10,8 +10,9 @@ from pydantic import TypeAdapter
 
 from bench.collect import policy_in_words
 from bench.core.errors import BenchError
-from bench.core.frozen import decode, digest, encode
+from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import (
+    BestOf,
     Built,
     Decoding,
     Instructed,
@@ -23,6 +24,7 @@ from bench.core.policy import (
     root,
     weights_of,
 )
+from bench.core.reward import Chooser, FileReward
 from bench.core.stage import stages_in
 from bench.core.task import user
 from bench.evaluator.generate import Generate
@@ -34,6 +36,7 @@ from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrai
 from tests.policy.stages import WriteTiny
 
 KINDS = get_args(get_args(PolicySpec)[0])
+LOADED = [kind for kind in KINDS if kind is not BestOf]  # it writes, see test_best_of.py, and has no likelihood
 CHATS = [user("ask one"), user("tell four words"), user("say")]
 
 
@@ -52,18 +55,22 @@ def example(kind: type[Any], folder: Path) -> PolicySpec:
             seed=0,
         ),
     )
+    reward = folder / "reward.py"
+    reward.write_text("def reward(prompts, responses):\n    return [len(one) for one in responses]\n", encoding="utf-8")
+    chooser = Chooser(reward=FileReward(path=str(reward), digest=digest_of_file(reward)))
     known: dict[type[Any], PolicySpec] = {
         Pretrained: start,
         Built: Built(by=WriteTiny(seed=3)),
         Tuned: tuned,
         Instructed: Instructed(base=tuned, instruction="be good."),
         Proxy: Proxy(base=start, expert=tuned, antiexpert=pretrained(folder / "small", seed=1), alpha=0.5),
+        BestOf: BestOf(base=tuned, n=3, chooser=chooser),
     }
     return known[kind]
 
 
 def test_every_kind_is_here(tmp_path: Path) -> None:
-    assert len(KINDS) == 5
+    assert len(KINDS) == 6
     assert [type(example(kind, tmp_path)) for kind in KINDS] == list(KINDS)
 
 
@@ -78,15 +85,18 @@ def test_it_survives_json_and_every_field_is_in_its_identity(kind: type[Any], tm
     assert not isinstance(weights_of(spec), Instructed) and not isinstance(root(spec), Tuned | Instructed)
     for name in kind.model_fields:
         value = getattr(spec, name)
-        if isinstance(value, float):
+        if isinstance(value, int | float):
             assert digest(spec.model_copy(update={name: value + 1})) != digest(spec)
+        elif isinstance(value, Chooser):
+            other = Chooser(reward=FileReward(path="other.py", digest="d"))
+            assert digest(spec.model_copy(update={name: other})) != digest(spec)
         elif isinstance(value, Pretrained | Tuned):
             changed = spec.model_copy(update={name: Pretrained(repo="other")})
             assert digest(changed) != digest(spec)
             assert {stage.key for stage in stages_in(value)} <= {stage.key for stage in stages_in(spec)}
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", LOADED, ids=lambda kind: kind.__name__)
 def test_it_writes_and_scores(kind: type[Any], tmp_path: Path) -> None:
     bench = Bench(tmp_path / "bench")
     policy = load_policy(example(kind, tmp_path), bench.io())
@@ -104,7 +114,7 @@ def test_it_writes_and_scores(kind: type[Any], tmp_path: Path) -> None:
     assert len(prompts_of(policy, CHATS[0])) == len(policy.parts) >= 1
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", LOADED, ids=lambda kind: kind.__name__)
 def test_stages_take_it(kind: type[Any], tmp_path: Path) -> None:
     """A generation of a task's answers, and the reference that preference methods hold a policy against."""
     import pyarrow.parquet as pq
@@ -130,10 +140,12 @@ def test_stages_take_it(kind: type[Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_it_can_be_trained_on_unless_it_is_several_models(kind: type[Any], tmp_path: Path) -> None:
+def test_it_can_be_trained_on_unless_it_has_no_weights(kind: type[Any], tmp_path: Path) -> None:
     spec, bench = example(kind, tmp_path), Bench(tmp_path / "bench")
-    if kind is Proxy:
-        with pytest.raises(BenchError, match="cannot be trained"):
+    if kind in (Proxy, BestOf):
+        with pytest.raises(BenchError, match="cannot be trained|no weights to train"):
             load_trainable(spec, bench.io(), lora=None, seed=0)
+        with pytest.raises(BenchError, match="trained on top"):
+            Tuned(base=spec, by=WriteTiny(seed=3))
     else:
         assert any(one.requires_grad for one in load_trainable(spec, bench.io(), lora=None, seed=0).model.parameters())

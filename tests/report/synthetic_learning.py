@@ -117,7 +117,7 @@ def labels() -> pa.Table:
 
 
 def updates(seed: int, moved: float) -> dict[str, tuple[float | None, ...]]:
-    rng = np.random.default_rng([3, seed])
+    rng = np.random.default_rng([3, seed, round(10 * moved)])
     steps = np.arange(0, 60)
     rise = 1 - np.exp(-steps / 20)
     columns = {

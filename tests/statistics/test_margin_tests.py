@@ -55,3 +55,21 @@ def test_advantage_is_the_law_behind_p() -> None:
 )
 def test_no_law_where_nothing_can_be_tested(changes: dict[str, object]) -> None:
     assert margins.advantage(contrast(**changes)) is None
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "bounds"),
+    [(0.2029, 0.7480, (-1.029, 1.435)), (-0.8910, 0.6273, (-1.924, 0.142)), (-5.8564, 1.3919, (-8.149, -3.564))],
+)
+def test_published_non_inferiority_cases(difference: float, error: float, bounds: tuple[float, float]) -> None:
+    """AlpacaEval raw win rates of 805 prompts: claude-2 - claude, vicuna-13b - v1.5, FuseChat-Qwen - FuseChat-Gemma."""
+    law = margins.from_t(difference, error, 804)
+    assert margins.one_sided_bounds(law, 0.95) == pytest.approx(bounds, abs=1.1e-3)
+    passes = {margin: margins.non_inferiority_p(law, margin) < 0.05 for margin in (1.0, 2.0)}
+    regresses = margins.inferiority_p(law, 2.0) < 0.05
+    if difference < -5:
+        assert regresses
+        assert not any(passes.values())
+    else:
+        assert passes == {1.0: False, 2.0: True}
+        assert not regresses

@@ -1,0 +1,1 @@
+"""Scores of outputs and judgements made elsewhere: the statistics without training. No torch."""

@@ -1,0 +1,158 @@
+"""FActScore label files: claims of each response that people marked supported, not supported or irrelevant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.core.errors import DataError
+from bench.core.rows import kind_of
+from bench.scoring.files import RowFile, shown
+from bench.scoring.scores import Score
+from bench.statistics import rates
+
+LABELS = ("S", "NS", "IR")
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Claims of one response: by label, and the claims of sentences marked irrelevant as a whole."""
+
+    supported: int
+    unsupported: int
+    irrelevant: int
+    in_irrelevant_sentences: int
+
+    @property
+    def facts(self) -> int:
+        """All claims; in the human FActScore those without a label of support count against the response."""
+        return self.supported + self.unsupported + self.irrelevant + self.in_irrelevant_sentences
+
+
+@dataclass(frozen=True)
+class LabelledResponses:
+    """One file of labels, by topic; None for a topic on which the model abstained."""
+
+    name: str
+    by_topic: Mapping[str, Claims | None]
+
+    def columns(self, topics: list[str]) -> np.ndarray:
+        """Return (topics, 4): supported, unsupported, all facts, answered."""
+        found = [self.by_topic[topic] for topic in topics]
+        return np.array([[c.supported, c.unsupported, c.facts, 1] if c else [0, 0, 0, 0] for c in found], dtype=float)
+
+
+def labelled_responses(file: RowFile) -> LabelledResponses:
+    """Return the labels of a file; raises DataError for a repeated topic and for labels that are not known."""
+    found: dict[str, Claims | None] = {}
+    repeated: list[str] = []
+    for number, row in enumerate(file.rows, start=1):
+        topic = file.text(number, "topic")
+        if topic in found:
+            repeated.append(topic)
+        sentences = row["annotations"]
+        if sentences is not None and not isinstance(sentences, list):
+            raise DataError(f"{file.path}, row {number}: annotations is {kind_of(sentences)}, wanted a list or null")
+        found[topic] = None if sentences is None else _claims(sentences, f"{file.path}, row {number}")
+    if repeated:
+        raise DataError(f"{file.path}: {len(repeated)} topics appear more than once ({shown(repeated)})")
+    return LabelledResponses(file.stem.removeprefix("labeled_"), found)
+
+
+def _claims(sentences: list[Any], where: str) -> Claims:
+    counts = dict.fromkeys(LABELS, 0)
+    beside = 0
+    for sentence in sentences:
+        if not isinstance(sentence, Mapping):
+            raise DataError(f"{where}: a sentence is {kind_of(sentence)}, wanted its labels")
+        if not sentence.get("is-relevant", True):
+            beside += len(sentence.get("model-atomic-facts") or ())
+            continue
+        for fact in sentence.get("human-atomic-facts") or ():
+            label = fact.get("label") if isinstance(fact, Mapping) else None
+            if label not in counts:
+                raise DataError(f"{where}: label {label!r}, wanted one of {', '.join(LABELS)}")
+            counts[label] += 1
+    return Claims(counts["S"], counts["NS"], counts["IR"], beside)
+
+
+def scores(files: Sequence[RowFile], reference: RowFile | None) -> list[Score]:
+    """Return one score per file: error rate, claims per response, FActScore; paired with the reference where given.
+
+    Topics that the reference does not have, or one side did not answer, are left out of the paired part only. Raises
+    DataError for files that cannot be read.
+    """
+    base = None if reference is None else labelled_responses(reference)
+    return [_score(labelled_responses(file), base) for file in files]
+
+
+def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
+    columns = labels.columns(list(labels.by_topic))
+    supported, unsupported, _, answered = columns.T
+    there = columns[answered == 1]
+    if len(there) == 0:
+        raise DataError(f"{labels.name}: all {len(columns)} responses abstain, so there is no error rate")
+    rate = rates.error_rate(there[:, 1], there[:, 0] + there[:, 1])
+    of_all = rates.coverage(supported, unsupported, answered)
+    precision = rates.factscore(there[:, 0], there[:, 2])
+    silent = len(columns) - len(there)
+    return Score(
+        name=labels.name,
+        reference=None if base is None else base.name,
+        win_rate=None,
+        standard_error=None,
+        length_controlled_win_rate=None,
+        length_controlled_standard_error=None,
+        n=len(there),
+        n_missing=silent,
+        missing={"abstained": silent} if silent else {},
+        details={
+            "error_rate": rate.estimate,
+            "error_rate_standard_error": rate.standard_error,
+            "correct_per_response": of_all.correct,
+            "incorrect_per_response": of_all.incorrect,
+            "respond_rate": of_all.responded,
+            "factscore": 100 * precision.estimate,
+            "factscore_standard_error": None if precision.standard_error is None else 100 * precision.standard_error,
+            "factscore_without_penalty": 100 * precision.without_penalty,
+            "facts_per_response": precision.facts_per_response,
+            "paired": {} if base is None else {base.name: _paired(labels, base)},
+        },
+        columns=("error_rate", "error_rate_standard_error", "incorrect_per_response", "respond_rate", "factscore"),
+    )
+
+
+def _paired(labels: LabelledResponses, base: LabelledResponses) -> dict[str, Any]:
+    """Return the method against the reference on the topics that both answered."""
+    shared = [topic for topic, claims in labels.by_topic.items() if claims and base.by_topic.get(topic)]
+    if len(shared) < 2:
+        return {"n": len(shared), "error_rate": None, "relative_error_reduction": None}
+    a, b = (
+        rates.error_rate(columns[:, 1], columns[:, 0] + columns[:, 1])
+        for columns in (labels.columns(shared), base.columns(shared))
+    )
+    law = rates.paired_difference(a, b)
+    low, high = law.interval(0.95)
+    found: dict[str, Any] = {
+        "n": len(shared),
+        "error_rate": {
+            "difference": float(np.asarray(law.estimate)),
+            "standard_error": float(law.standard_error),
+            "low": low,
+            "high": high,
+            "p": float(law.p_value(0.0)),
+        },
+        "relative_error_reduction": None,
+    }
+    if a.estimate > 0 and b.estimate > 0:
+        reduction = rates.relative_reduction(a, b)
+        found["relative_error_reduction"] = {
+            "estimate": reduction.estimate,
+            "low": reduction.low,
+            "high": reduction.high,
+            "log_ratio_standard_error": float(reduction.log_ratio.standard_error),
+        }
+    return found

@@ -1,0 +1,90 @@
+"""Files of outputs, verdicts and labels made by other programs: what each holds, told by its columns."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.core.errors import DataError
+from bench.core.rows import kind_of, read_rows
+
+Kind = Literal["outputs", "annotations", "pairs", "battles", "facts"]
+# The first set of columns that a file's first row has says what the file is.
+COLUMNS: tuple[tuple[Kind, frozenset[str]], ...] = (
+    ("annotations", frozenset({"instruction", "preference"})),
+    ("pairs", frozenset({"g1_winner", "g2_winner", "model_1", "model_2"})),
+    ("battles", frozenset({"model_a", "model_b", "winner"})),
+    ("facts", frozenset({"topic", "annotations"})),
+    ("outputs", frozenset({"instruction", "output"})),
+)
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """The rows of one file, of one kind."""
+
+    path: Path
+    kind: Kind
+    rows: Sequence[Mapping[str, Any]]
+
+    def text(self, number: int, column: str) -> str:
+        """Return a text of row ``number`` (from 1); raises DataError where there is none."""
+        value = self.rows[number - 1].get(column)
+        if not isinstance(value, str):
+            raise DataError(f"{self.path}, row {number}: {column} is {kind_of(value)}, wanted a text")
+        return value
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffixes."""
+        return self.path.name.removesuffix(".gz").rsplit(".", 1)[0]
+
+
+def read_file(path: Path) -> RowFile:
+    """Return the rows of a JSON, JSON Lines or CSV file, packed or not; raises DataError for anything unusable."""
+    rows = rows_of(path)
+    columns = set(rows[0])
+    for kind, needed in COLUMNS:
+        if needed <= columns:
+            return RowFile(path, kind, rows)
+    wanted = "; ".join(f"{kind}: {', '.join(sorted(needed))}" for kind, needed in COLUMNS)
+    raise DataError(f"{path}: columns {', '.join(sorted(columns))} are of no known kind of file. Known: {wanted}.")
+
+
+def rows_of(path: Path) -> list[Mapping[str, Any]]:
+    """Return the rows of a file as mappings; raises DataError for a missing, empty or broken file."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        rows = list(read_rows(path, str(path)))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be unpacked ({error})") from error
+    if not rows:
+        raise DataError(f"{path}: no rows")
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise DataError(f"{path}, row {number}: {kind_of(row)}, wanted named columns")
+    return rows
+
+
+def number_in(row: Mapping[str, Any], column: str, where: str) -> float | None:
+    """Return the number in a cell, written as a number or as text; None for null, empty and NaN."""
+    value = row.get(column)
+    if value is None or value == "":
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: {column} is {value!r}, wanted a number") from error
+    return found if math.isfinite(found) else None
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return a few names for a message, shortened, with how many more there are."""
+    listed = "; ".join(repr(name[:80]) for name in names[:SHOWN])
+    return listed + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,0 +1,220 @@
+"""AlpacaEval outputs and annotations, joined on the instruction's text: preferences, and lengths of the answers.
+
+An annotation belongs to a pair of answers, not to two names: where it carries the texts, both must be those of the
+files, in either order. A pair that cannot be scored is left out and counted under its reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.errors import DataError
+from bench.scoring.files import RowFile, number_in, shown
+from bench.statistics.confidence import FloatArray
+
+# Preferences are stored from 1 (the baseline wins) to 2; a judge's probabilities miss the ends by rounding.
+SLACK = 1e-5
+FAILED = -1.0
+TIE = 0.5
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One file of answers: its name, and the answer by instruction."""
+
+    name: str
+    by_instruction: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """One method against the reference, over the comparison's prompts; NaN where a number is missing.
+
+    ``missing`` counts the prompts without a usable verdict by reason; ``noted`` what else was left out or repaired.
+    """
+
+    name: str
+    reference: str
+    preference: FloatArray
+    length: FloatArray
+    baseline_length: FloatArray
+    missing: Mapping[str, int]
+    noted: Mapping[str, int]
+    annotators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """One annotation row, with the texts it judged where it has them."""
+
+    where: str
+    names: tuple[str | None, str | None]
+    texts: tuple[str | None, str | None]
+    preference: float | None
+    annotator: str
+
+
+def answers_of(file: RowFile) -> Answers:
+    """Return the answers of an outputs file; raises DataError for a repeated instruction."""
+    found: dict[str, str] = {}
+    repeated: list[str] = []
+    for number in range(1, len(file.rows) + 1):
+        instruction, output = file.text(number, "instruction"), file.text(number, "output")
+        if instruction in found:
+            repeated.append(instruction)
+        found[instruction] = output
+    if repeated:
+        raise DataError(
+            f"{file.path}: {len(repeated)} instructions appear more than once ({shown(repeated)}). "
+            "Which answer counts cannot be told: keep one row for each."
+        )
+    names = {str(row["generator"]) for row in file.rows if row.get("generator")}
+    if len(names) > 1:
+        raise DataError(f"{file.path}: answers of several generators ({', '.join(sorted(names))}); one file for each")
+    return Answers(names.pop() if names else file.stem, found)
+
+
+def answers_in(annotations: Sequence[RowFile]) -> tuple[list[Answers], Answers]:
+    """Return the methods and the baseline of annotation files that carry both texts.
+
+    Raises DataError for rows without texts, and for several baselines.
+    """
+    methods: dict[str, dict[str, str]] = {}
+    baselines: dict[str, dict[str, str]] = {}
+    for file in annotations:
+        for number in range(1, len(file.rows) + 1):
+            instruction = file.text(number, "instruction")
+            for side, into in (("1", baselines), ("2", methods)):
+                texts = into.setdefault(str(file.rows[number - 1].get(f"generator_{side}") or f"output_{side}"), {})
+                text = file.text(number, f"output_{side}")
+                if texts.setdefault(instruction, text) != text:
+                    raise DataError(f"{file.path}, row {number}: a second output_{side} for {instruction[:80]!r}")
+    if len(baselines) > 1:
+        raise DataError(
+            f"the annotations compare with several baselines ({', '.join(sorted(baselines))}): "
+            "give --outputs and --reference to say which pair to score"
+        )
+    name, texts = next(iter(baselines.items()))
+    return [Answers(method, found) for method, found in methods.items()], Answers(name, texts)
+
+
+def join(
+    methods: Sequence[Answers], reference: Answers, annotations: Sequence[RowFile]
+) -> tuple[list[str], list[Preferences]]:
+    """Return the prompts and each method's preferences over them; raises DataError when a method has none.
+
+    The prompts are the reference's instructions, then those that only a method answered.
+    """
+    prompts = list(dict.fromkeys([*reference.by_instruction, *(key for one in methods for key in one.by_instruction)]))
+    verdicts = _verdicts(annotations)
+    return prompts, [_joined(method, reference, prompts, verdicts) for method in methods]
+
+
+def _verdicts(annotations: Sequence[RowFile]) -> dict[str, list[_Verdict]]:
+    found: dict[str, list[_Verdict]] = {}
+    for file in annotations:
+        for number, row in enumerate(file.rows, start=1):
+            where = f"{file.path}, row {number}"
+            names = tuple(None if row.get(key) is None else str(row[key]) for key in ("generator_1", "generator_2"))
+            texts = tuple(row[key] if isinstance(row.get(key), str) else None for key in ("output_1", "output_2"))
+            found.setdefault(file.text(number, "instruction"), []).append(
+                _Verdict(
+                    where,
+                    (names[0], names[1]),
+                    (texts[0], texts[1]),
+                    _preference(number_in(row, "preference", where), where),
+                    str(row.get("annotator") or ""),
+                )
+            )
+    return found
+
+
+def _preference(stored: float | None, where: str) -> float | None:
+    """Return the preference for output_2 in [0, 1]; None for a failed verdict. 0 is the old sign of a tie."""
+    if stored is None or stored == FAILED:
+        return None
+    if stored == 0:
+        return TIE
+    if not 1 - SLACK <= stored <= 2 + SLACK:
+        raise DataError(f"{where}: preference {stored:g}, wanted 1 (output_1 wins) to 2 (output_2 wins)")
+    return min(max(stored - 1, 0.0), 1.0)
+
+
+def _joined(
+    method: Answers, reference: Answers, prompts: Sequence[str], verdicts: Mapping[str, Sequence[_Verdict]]
+) -> Preferences:
+    missing: Counter[str] = Counter()
+    noted: Counter[str] = Counter()
+    annotators: set[str] = set()
+    preference, own, other = (np.full(len(prompts), np.nan) for _ in range(3))
+    for place, prompt in enumerate(prompts):
+        text, base = method.by_instruction.get(prompt), reference.by_instruction.get(prompt)
+        if text is None or base is None:
+            missing["no output" if text is None else "no output of the reference"] += 1
+            continue
+        own[place], other[place] = len(text), len(base)
+        if text == base:
+            preference[place] = TIE
+            noted["identical outputs, counted as ties"] += 1
+            continue
+        found = [one for one in verdicts.get(prompt, ()) if _orientation(one, method, reference, prompt) is not None]
+        # Another method may have given the same answer: its verdict counts where this method has none of its own.
+        own_rows = [one for one in found if method.name in one.names]
+        usable = [one for one in own_rows or found if one.preference is not None]
+        annotators.update(one.annotator for one in usable)
+        if usable:
+            preference[place] = _one_of(usable, method, reference, prompt)
+            noted["repeated verdicts, counted once or averaged over orders"] += len(usable) - 1
+        elif found:
+            missing["the judge gave no preference"] += 1
+        else:
+            missing["no verdict on these two texts" if verdicts.get(prompt) else "no verdict"] += 1
+    if not np.isfinite(preference).any():
+        raise DataError(_nothing(method, reference, prompts, verdicts))
+    if len(annotators) > 1:
+        raise DataError(f"{method.name}: verdicts of several annotators ({', '.join(sorted(annotators))}); keep one")
+    return Preferences(
+        method.name, reference.name, preference, own, other, dict(missing), dict(+noted), tuple(annotators)
+    )
+
+
+def _orientation(verdict: _Verdict, method: Answers, reference: Answers, prompt: str) -> bool | None:
+    """Return whether the method stood second; None when the verdict is about another pair."""
+    pair = (reference.by_instruction[prompt].strip(), method.by_instruction[prompt].strip())
+    if None not in verdict.texts:
+        texts = tuple(text.strip() for text in verdict.texts if text is not None)
+        return True if texts == pair else False if texts == pair[::-1] else None
+    names = (reference.name, method.name)
+    return True if verdict.names == names else False if verdict.names == names[::-1] else None
+
+
+def _one_of(usable: Sequence[_Verdict], method: Answers, reference: Answers, prompt: str) -> float:
+    """Return the preference of a pair's verdicts; raises DataError when equal rows contradict each other."""
+    by_order: dict[bool, float] = {}
+    for one in usable:
+        second = bool(_orientation(one, method, reference, prompt))
+        value = one.preference if one.preference is not None else TIE
+        turned = value if second else 1 - value
+        if by_order.setdefault(second, turned) != turned:
+            raise DataError(f"{one.where}: a second, different verdict on the same two texts for {prompt[:80]!r}")
+    return sum(by_order.values()) / len(by_order)
+
+
+def _nothing(
+    method: Answers, reference: Answers, prompts: Sequence[str], verdicts: Mapping[str, Sequence[_Verdict]]
+) -> str:
+    """Return why a method has no verdict at all."""
+    head = f"{method.name} against {reference.name}: none of {len(prompts)} prompts has a usable verdict."
+    judged = {name for found in verdicts.values() for one in found for name in one.names if name}
+    unmatched = [prompt for prompt in prompts if prompt not in verdicts]
+    if not verdicts:
+        return f"{head} Give the judge's verdicts with --annotations."
+    if len(unmatched) == len(prompts):
+        return f"{head} No instruction is in the annotations: {shown(unmatched)}. They have: {shown(list(verdicts))}."
+    if not set(method.by_instruction) & set(reference.by_instruction):
+        return f"{head} The two files share no instruction: {shown(list(method.by_instruction))}."
+    return f"{head} The annotations are about other texts or baselines ({', '.join(sorted(judged)) or 'no names'})."

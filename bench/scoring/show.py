@@ -1,0 +1,102 @@
+"""Scores for people: one table, and below it what was left out and what to beware of."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.scoring.score import Inputs, as_data, score
+from bench.scoring.scores import Score
+
+HEADINGS = {
+    "conservative_win_rate": "conservative",
+    "order_consistency": "orders agree",
+    "position_bias_p": "position p",
+    "elo_standard_error": "± (Elo)",
+    "rank_low": "rank from",
+    "rank_high": "rank to",
+    "error_rate": "error rate",
+    "error_rate_standard_error": "± (error rate)",
+    "incorrect_per_response": "wrong per response",
+    "respond_rate": "responded",
+    "factscore": "FActScore",
+}
+
+
+def show_scores(inputs: Inputs) -> None:
+    """Print the scores of files as a table."""
+    found = score(inputs)
+    console = Console(highlight=False)
+    console.print(scores_table(found))
+    for line in remarks(found):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def print_scores(inputs: Inputs) -> None:
+    """Print the scores of files as JSON."""
+    sys.stdout.write(json.dumps(as_data(score(inputs)), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def scores_table(scores: Sequence[Score]) -> Table:
+    """Return one line per method."""
+    table = Table(box=None, pad_edge=False)
+    raw = any(one.win_rate is not None for one in scores)
+    controlled = any(one.length_controlled_win_rate is not None for one in scores)
+    table.add_column("method")
+    heads = [*(("win rate %", "±") if raw else ()), *(("at equal length %", "±") if controlled else ())]
+    extra = list(scores[0].columns)
+    for head in [*heads, *(HEADINGS.get(name, name) for name in extra), "n", "missing"]:
+        table.add_column(head, justify="right")
+    for one in scores:
+        cells = [one.win_rate, one.standard_error] if raw else []
+        cells += [one.length_controlled_win_rate, one.length_controlled_standard_error] if controlled else []
+        shown = [_number(cell, 2) for cell in cells] + [_number(one.details[name], 4) for name in extra]
+        table.add_row(one.name, *shown, str(one.n), str(one.n_missing))
+    return table
+
+
+def remarks(scores: Sequence[Score]) -> list[str]:
+    """Return lines about the reference, what is missing, warnings, and paired differences."""
+    lines: list[str] = []
+    against = {one.reference for one in scores if one.reference is not None}
+    if against:
+        lines.append(f"against {', '.join(sorted(against))}; ± is one standard error")
+    choice = {one.details["difficulty"] for one in scores if "difficulty" in one.details}
+    if choice:
+        used = "with" if any(one.details.get("calibrated") for one in scores) else "without"
+        lines.append(f"length control: difficulty {', '.join(sorted(choice))}, {used} calibration rows")
+    for one in scores:
+        lines += [f"{one.name}: {count} missing, {reason}" for reason, count in one.missing.items()]
+        lines += [f"{one.name}: {count} {what}" for what, count in one.noted.items()]
+        lines += [f"{one.name}: warning: {text}" for text in one.warnings]
+    seen: set[frozenset[str]] = set()
+    for one in scores:
+        for other, found in one.details.get("paired", {}).items():
+            if frozenset((one.name, other)) not in seen:
+                seen.add(frozenset((one.name, other)))
+                lines += _differences(one.name, other, found)
+    return lines
+
+
+def _differences(name: str, other: str, found: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for what, law in found.items():
+        if isinstance(law, dict) and "difference" in law:
+            lines.append(
+                f"{name} - {other}, {what} on {found['n']} shared prompts: {law['difference']:+.4g} "
+                f"[{law['low']:.4g}, {law['high']:.4g}], p {law['p']:.3g}"
+            )
+        elif isinstance(law, dict):
+            lines.append(f"{name} vs {other}, {what}: {law['estimate']:.1%} [{law['low']:.1%}, {law['high']:.1%}]")
+    return lines
+
+
+def _number(value: float | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.{digits}f}" if abs(value) < 100 else f"{value:.1f}"

@@ -1,0 +1,313 @@
+"""``bench score``: published numbers through the command line, and what it says about files that are wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.core.errors import DataError
+from bench.scoring.score import Inputs, as_data, score
+from tests.cli.test_cli import bench
+
+KEYS = {
+    "win_rate",
+    "standard_error",
+    "length_controlled_win_rate",
+    "length_controlled_standard_error",
+    "n",
+    "n_missing",
+}
+CLAUDE = "annotations_claude-2.1.json.gz"
+Writer = Callable[[str, Any], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Writer:
+    def to(name: str, rows: Any) -> Path:
+        path = tmp_path / name
+        path.write_text(rows if isinstance(rows, str) else json.dumps(rows), encoding="utf-8")
+        return path
+
+    return to
+
+
+@pytest.fixture
+def alpaca(real_data: Path) -> Path:
+    folder = real_data / "alpaca_eval"
+    if not (folder / CLAUDE).is_file():
+        pytest.skip(f"no AlpacaEval annotations in {folder}")
+    return folder
+
+
+def made(n: int = 120) -> tuple[list[dict[str, str]], list[dict[str, str]], list[dict[str, Any]]]:
+    """Return outputs, reference outputs, and annotations of one method."""
+    generator = np.random.default_rng(0)
+    own = [{"instruction": f"q{i}", "output": "a" * int(generator.integers(5, 90)), "generator": "m"} for i in range(n)]
+    base = [
+        {"instruction": f"q{i}", "output": "b" * int(generator.integers(5, 90)), "generator": "r"} for i in range(n)
+    ]
+    verdicts = [
+        {
+            "instruction": a["instruction"],
+            "output_1": b["output"],
+            "output_2": a["output"],
+            "generator_1": "r",
+            "generator_2": "m",
+            "annotator": "judge",
+            "preference": 1 + float(generator.random()),
+        }
+        for a, b in zip(own, base, strict=True)
+    ]
+    return own, base, verdicts
+
+
+def one(*outputs: Path, reference: Path | None = None, annotations: Path | None = None) -> dict[str, Any]:
+    judged = () if annotations is None else (annotations,)
+    found = as_data(score(Inputs(outputs, None if reference is None else str(reference), judged)))
+    assert isinstance(found, dict)
+    return dict(found)
+
+
+@pytest.mark.data
+def test_alpaca_eval_through_the_command_line(alpaca: Path, write: Writer) -> None:
+    with gzip.open(alpaca / CLAUDE, "rt", encoding="utf-8") as file:
+        rows = json.load(file)
+    # Shuffled: nothing may depend on positions.
+    order = np.random.default_rng(0).permutation(len(rows))
+    outputs = [{"instruction": rows[i]["instruction"], "output": rows[i]["output_2"], "generator": "x"} for i in order]
+    reference = [{"instruction": row["instruction"], "output": row["output_1"]} for row in rows[::-1]]
+    done = bench(
+        "score",
+        "--outputs",
+        write("a.json", outputs),
+        "--reference",
+        write("r.json", reference),
+        "--annotations",
+        alpaca / CLAUDE,
+        "--difficulty",
+        alpaca / "instruction_difficulty_recovered.csv",
+        "--calibration",
+        alpaca / "df_gamed_surrogate.csv",
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found) >= KEYS
+    assert found["win_rate"] == pytest.approx(15.733507, abs=1e-6)
+    assert found["standard_error"] == pytest.approx(1.120316, abs=1e-6)
+    assert found["length_controlled_win_rate"] == pytest.approx(25.197, abs=6e-4)
+    assert found["length_controlled_standard_error"] == pytest.approx(1.695, abs=6e-4)
+    assert found["length_controlled_win_rate"] == pytest.approx(25.251944, abs=0.12)
+    assert (found["n"], found["n_missing"]) == (805, 0)
+    assert found["difficulty"] == "by instruction"
+
+
+@pytest.mark.data
+def test_several_methods_and_the_table(alpaca: Path) -> None:
+    names = [CLAUDE, "annotations_alpaca-7b.json.gz"]
+    given = [part for name in names for part in ("--annotations", alpaca / name)]
+    found = json.loads(bench("score", *given, "--difficulty", "estimated", "--json").stdout)
+    assert [row["name"] for row in found] == ["claude-2.1", "alpaca-7b"]
+    assert found[0]["difficulty"] == "estimated"
+    there, back = (row["paired"] for row in found)
+    raw = there["alpaca-7b"]["win_rate"]["difference"]
+    assert raw == pytest.approx(15.733507 - 2.591451, abs=1e-5)
+    assert back["claude-2.1"]["win_rate"]["difference"] == pytest.approx(-raw)
+    shown = bench("score", *given, "--difficulty", "estimated").stdout
+    assert "15.73" in shown
+    assert "difficulty estimated, without calibration rows" in shown
+    assert "claude-2.1 - alpaca-7b, win_rate on 805 shared prompts" in shown
+
+
+@pytest.mark.data
+def test_an_mt_bench_pair_file(real_data: Path) -> None:
+    path = real_data / "mt_bench" / "phi3_dpo_gpt-4_pair.jsonl.gz"
+    if not path.is_file():
+        pytest.skip(f"no MT-bench judgements at {path}")
+    found = one(annotations=path)
+    assert (found["name"], found["reference"], found["n"], found["n_missing"]) == ("phi-3-dpo", "phi-3", 73, 2)
+    assert found["win_rate"] == pytest.approx(51.03, abs=6e-3)
+    assert found["standard_error"] == pytest.approx(4.37, abs=6e-3)
+    assert found["conservative_win_rate"] == pytest.approx(51.37, abs=6e-3)
+    assert found["win_rate_shown_second"] == pytest.approx(39.0, abs=0.06)
+    assert found["win_rate_shown_first"] == pytest.approx(63.0, abs=0.06)
+    assert found["position_bias_p"] == pytest.approx(0.00131, abs=6e-6)
+
+
+@pytest.mark.data
+def test_arena_hard_battles(real_data: Path) -> None:
+    path = real_data / "arena_hard" / "arena_hard_battles_2136.jsonl"
+    if not path.is_file():
+        pytest.skip(f"no Arena-Hard battles at {path}")
+    rows = {row["name"]: row for row in as_data(score(Inputs(annotations=(path,))))}  # type: ignore[union-attr]
+    assert rows["gpt-4o"]["theta"] == pytest.approx(1.885408, abs=1e-6)
+    assert rows["gpt-4o"]["theta_standard_error"] == pytest.approx(0.247, abs=6e-4)
+    assert rows["gpt-4o"]["win_rate"] == pytest.approx(86.82, abs=6e-3)
+    assert rows["gpt-4o"]["reference"] == "claude-3-haiku-20240307"
+    done = bench("score", "--annotations", path, "--reference", "claude-3-haiku")
+    assert done.returncode == 2
+    assert "Did you mean" in done.stderr
+
+
+@pytest.mark.data
+def test_factscore_labels(real_data: Path) -> None:
+    folder = real_data / "factscore"
+    if not (folder / "labeled_ChatGPT.jsonl.gz").is_file():
+        pytest.skip(f"no FActScore labels in {folder}")
+    found = one(folder / "labeled_ChatGPT.jsonl.gz", reference=folder / "labeled_InstructGPT.jsonl.gz")
+    assert found["error_rate"] == pytest.approx(0.346296, abs=6e-7)
+    assert found["factscore"] == pytest.approx(58.277, abs=6e-4)
+    assert found["win_rate"] is None
+    paired = found["paired"]["InstructGPT"]
+    assert paired["error_rate"]["difference"] == pytest.approx(-0.07334, abs=6e-6)
+    assert paired["relative_error_reduction"]["estimate"] == pytest.approx(0.174, abs=6e-4)
+
+
+def test_missing_outputs_and_preferences_are_counted(write: Writer) -> None:
+    own, base, verdicts = made()
+    verdicts[3]["preference"] = float("nan")
+    verdicts[4]["preference"] = None
+    verdicts[5]["preference"] = -1
+    verdicts[6]["output_2"] = "another answer"
+    verdicts[7]["preference"] = 0
+    own[8]["output"] = base[8]["output"]
+    found = one(
+        write("a.json", own[:-2]),
+        reference=write("r.json", base),
+        annotations=write("v.json", verdicts[:9] + verdicts[10:]),
+    )
+    assert (found["n"], found["n_missing"]) == (113, 7)
+    assert found["missing"] == {
+        "the judge gave no preference": 3,
+        "no verdict on these two texts": 1,
+        "no verdict": 1,
+        "no output": 2,
+    }
+    assert found["noted"] == {"identical outputs, counted as ties": 1}
+
+
+def test_either_order_of_the_two_texts_counts(write: Writer) -> None:
+    own, base, verdicts = made()
+    turned = [
+        {
+            **row,
+            "output_1": row["output_2"],
+            "output_2": row["output_1"],
+            "generator_1": "m",
+            "generator_2": "r",
+            "preference": 3 - row["preference"],
+        }
+        for row in verdicts
+    ]
+    files = {"a": write("a.json", own), "r": write("r.json", base)}
+    whole = one(files["a"], reference=files["r"], annotations=write("v.json", verdicts))
+    again = one(files["a"], reference=files["r"], annotations=write("t.json", turned))
+    both = one(files["a"], reference=files["r"], annotations=write("b.json", verdicts + turned))
+    for found in (again, both):
+        assert found["win_rate"] == pytest.approx(whole["win_rate"])
+        assert found["length_controlled_win_rate"] == pytest.approx(whole["length_controlled_win_rate"])
+    assert sum(both["noted"].values()) == 120
+
+
+def test_names_are_enough_where_annotations_hold_no_texts(write: Writer) -> None:
+    own, base, verdicts = made()
+    short = [{key: row[key] for key in row if not key.startswith("output")} for row in verdicts]
+    files = {"a": write("a.json", own), "r": write("r.json", base)}
+    found = one(files["a"], reference=files["r"], annotations=write("v.json", short))
+    assert found["n"] == 120
+    assert found["win_rate"] == one(files["a"], reference=files["r"], annotations=write("w.json", verdicts))["win_rate"]
+
+
+def test_the_same_answers_everywhere_are_50(write: Writer) -> None:
+    _, base, _ = made()
+    found = one(write("a.json", [{**row, "generator": "m"} for row in base]), reference=write("r.json", base))
+    assert (found["win_rate"], found["standard_error"]) == (50.0, 0.0)
+    assert (found["length_controlled_win_rate"], found["length_controlled_standard_error"]) == (50.0, 0.0)
+
+
+def test_wrong_files_end_with_status_2(write: Writer, tmp_path: Path) -> None:
+    own, base, verdicts = made(20)
+    a, r, v = write("a.json", own), write("r.json", base), write("v.json", verdicts)
+    cases: list[tuple[list[Any], str]] = [
+        ([], "nothing to score"),
+        (["--outputs", tmp_path / "none.json"], "no such file"),
+        (["--outputs", write("empty.json", "[]"), "--reference", r, "--annotations", v], "no rows"),
+        (["--outputs", write("blank.json", ""), "--reference", r], "not JSON"),
+        (["--outputs", write("other.json", [{"question": 1}])], "no known kind"),
+        (["--outputs", write("twice.json", own + own[:1]), "--reference", r], "more than once"),
+        (["--outputs", a, "--reference", r], "Give the judge's verdicts with --annotations"),
+        (["--outputs", a], "Give --reference"),
+        (["--outputs", a, "--reference", v, "--annotations", v], "wants answers"),
+        (["--outputs", a, "--reference", r, "--annotations", a], "wants verdicts"),
+        (["--outputs", a, "--outputs", a, "--reference", r, "--annotations", v], "names must differ"),
+        (["--annotations", v, "--difficulty", "estimated"], "two or more"),
+        (["--annotations", v, "--difficulty", write("d.csv", "index,instruction_difficulty\n0,1.5\n")], "never on the"),
+        (
+            ["--annotations", v, "--difficulty", write("e.csv", "instruction,instruction_difficulty\nq0,1.5\n")],
+            "19 of 20 prompts have no known difficulty",
+        ),
+        (["--annotations", v, "--calibration", write("c.csv", "index\n0\n")], "preference or preference_surrogate"),
+        (["--annotations", write("p.json", [{**verdicts[0], "preference": 7}])], "wanted 1"),
+        (["--annotations", write("s.json", [{**verdicts[0], "preference": "good"}])], "wanted a number"),
+        (["--annotations", write("w.json", [verdicts[0], {**verdicts[0], "preference": 1.01}])], "different verdict"),
+        (["--annotations", write("x.json", [verdicts[0], {**verdicts[1], "generator_1": "z"}])], "several baselines"),
+        (["--annotations", write("n.json", [{**row, "preference": None} for row in verdicts])], "none of 20 prompts"),
+    ]
+    other = [{**row, "output_1": "else", "generator_1": "z"} for row in verdicts]
+    cases.append((["--outputs", a, "--reference", r, "--annotations", write("o.json", other)], "other texts or baseli"))
+    foreign = [{**row, "instruction": "?" + row["instruction"]} for row in verdicts]
+    cases.append((["--outputs", a, "--reference", r, "--annotations", write("f.json", foreign)], "No instruction is"))
+    (tmp_path / "g.json.gz").write_bytes(b"not gzip")
+    cases.append((["--outputs", tmp_path / "g.json.gz"], "cannot be unpacked"))
+    for arguments, message in cases:
+        done = bench("score", *arguments, "--json")
+        assert done.returncode == 2, (arguments, done.stdout)
+        assert message in done.stderr, (arguments, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+
+
+def test_wrong_pairs_battles_and_labels(write: Writer) -> None:
+    pair = {"question_id": 1, "model_1": "a", "model_2": "b", "g1_winner": "tie", "g2_winner": "model_2"}
+    for name, rows, message in [
+        ("p", [{**pair, "g1_winner": "both"}], "winner 'both'"),
+        ("q", [pair, {**pair, "g1_winner": "model_1"}], "different verdict"),
+        ("e", [{**pair, "g1_winner": "error"}], "is an error"),
+        ("b", [{"model_a": "a", "model_b": "b", "winner": "?"}], "none of 1 battles"),
+        ("f", [{"topic": "t", "annotations": [{"human-atomic-facts": [{"label": "X"}]}]}], "label 'X'"),
+        ("g", [{"topic": "t", "annotations": None}], "abstain"),
+        ("h", [{"topic": "t", "annotations": None}] * 2, "more than once"),
+    ]:
+        with pytest.raises(DataError, match=message.replace("?", r"\?")):
+            score(Inputs((write(f"{name}.json", rows),)))
+    repeated = as_data(score(Inputs((write("r.json", [pair, pair, {**pair, "question_id": 2}]),))))
+    assert isinstance(repeated, dict)
+    assert (repeated["n"], repeated["noted"]) == (2, {"repeated verdicts": 1})
+    with pytest.raises(DataError, match="different kinds"):
+        score(Inputs((write("k.json", [pair]), write("l.json", [{"topic": "t", "annotations": None}]))))
+
+
+def test_unconnected_battles_are_scored_with_a_warning(write: Writer) -> None:
+    rows = [{"model_a": "a", "model_b": "b", "winner": "model_a", "question_id": i} for i in range(5)]
+    done = bench("score", "--annotations", write("b.json", rows))
+    assert done.returncode == 0
+    assert "warning: methods fall into 2 groups" in done.stdout
+
+
+def test_help_has_examples() -> None:
+    done = bench("score", "--help")
+    assert done.returncode == 0
+    assert "bench score --outputs mine.json" in done.stdout
+
+
+def test_no_torch_is_loaded() -> None:
+    code = "import sys, bench.cli, bench.scoring.show; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
