@@ -230,7 +230,7 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
 def labeller_facts(cell: Labelled, outcome: Outcome, store: Store) -> LabellerFacts:
     """Return what a labeller is: its settings without the policy, and its size by the cost of its calls."""
     settings = {
-        name: value
+        name: Path(str(value)).name if name == "path" else value
         for name, value in encode(cell.judge.judge).items()
         if isinstance(value, str | int | float) and name not in ("is", "digest")
     }

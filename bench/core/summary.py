@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.core.reward import REWARD_MODEL_KIND
 
 
 class StageFacts(Frozen):
@@ -127,10 +128,18 @@ class RunSummary(Frozen):
     labellers: tuple[LabellerFacts, ...] = ()
     shifts: tuple[ShiftFacts, ...] = ()
 
+    def last_stage(self, arm: str, run: str) -> str | None:
+        """Return the key of the last stage that an arm's policy rests on at one seed, None without any.
+
+        A reward model is passed over: it teaches or chooses, and is no part of what writes.
+        """
+        keys = reversed(self.arms[arm].runs[run].stages)
+        return next((key for key in keys if self.stages[key].kind != REWARD_MODEL_KIND), None)
+
     def last_log(self, arm: str, run: str) -> list[dict[str, float]]:
-        """Return what the last training stage of an arm logged at one seed, row by row; empty without one."""
-        stages = self.arms[arm].runs[run].stages
-        return self.stages[stages[-1]].rows() if stages else []
+        """Return what that stage logged, row by row; empty without one."""
+        key = self.last_stage(arm, run)
+        return [] if key is None else self.stages[key].rows()
 
     def cost_of(self, arm: str, run: int) -> dict[str, float]:
         """Return the summed cost of every stage that one arm's policy rests on at one seed, shared stages in full."""

@@ -56,7 +56,7 @@ def learning_curves(summary: RunSummary, folder: Path, name: str) -> Picture | N
 
 def earlier_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     """Return the picture of the training stages that other training rests on, each once; None without any."""
-    last = {run.stages[-1] for facts in summary.arms.values() for run in facts.runs.values() if run.stages}
+    last = {summary.last_stage(arm, run) for arm, facts in summary.arms.items() for run in facts.runs}
     seen: dict[tuple[str, ...], tuple[str, int]] = {}
     for place, (arm, facts) in enumerate(summary.arms.items()):
         trained = [[key for key in run.stages if summary.stages[key].log] for run in facts.runs.values()]

@@ -139,11 +139,12 @@ def _is(point: Point, arm: str, cell: tuple[str, str]) -> bool:
 
 
 def same_method(summary: RunSummary, arms: Mapping[str, object]) -> list[list[str]]:
-    """Return the arms of every method that has several, replicates left out."""
-    groups: dict[str, list[str]] = {}
+    """Return the arms of every method that has several with the same teachers, replicates left out."""
+    groups: dict[tuple[str, ...], list[str]] = {}
     for arm, facts in summary.arms.items():
         if arm in arms and facts.replicate is None:
-            groups.setdefault(facts.method, []).append(arm)
+            teachers = [judge for judge, taught in summary.own_rewards.items() if arm in taught]
+            groups.setdefault((facts.method, *teachers), []).append(arm)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -17,14 +17,19 @@ ASKS = ("prompt", "path", "rationale", "samples")
 
 
 def variant(facts: LabellerFacts, all_facts: Sequence[LabellerFacts]) -> str:
-    """Return how a labeller asks: those of its settings that differ between the labellers; its name without any."""
+    """Return how a labeller asks: those of its settings in which labellers that have them differ; else its name."""
+    names = dict.fromkeys((*ASKS, *(name for each in all_facts for name in each.settings)))
     differing = [
         name
-        for name in dict.fromkeys((*ASKS, *(name for each in all_facts for name in each.settings)))
-        if name in facts.settings and len({str(each.settings.get(name)) for each in all_facts}) > 1
+        for name in names
+        if name in facts.settings and len({str(each.settings[name]) for each in all_facts if name in each.settings}) > 1
     ]
-    values = [str(facts.settings[name]) for name in differing]
-    return ", ".join(values) or str(facts.settings.get("prompt", "")) or facts.judge
+    return ", ".join(str(facts.settings[name]) for name in differing) or facts.judge
+
+
+def labeller_name(judge: str, run: int | None) -> str:
+    """Return a labeller's name, with the training seed of its model where it takes one from an arm."""
+    return judge if run is None else f"{judge}, seed {run}"
 
 
 def labeller_sizes(
@@ -60,7 +65,7 @@ def labeller_sizes(
             axes.margins(x=0.12)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
         style.save(figure, folder, name)
-    told = listed([f"{item.judge} {percent(item.labels.share)}" for item, _ in shown])
+    told = listed([f"{labeller_name(item.judge, item.run)} {percent(item.labels.share)}" for item, _ in shown])
     caption = f"Agreement with the labels of the data: {told}; bars are Wilson's intervals, dashed is chance."
     return Picture(name, "Agreement over the size of the labeller", caption)
 

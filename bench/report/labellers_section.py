@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bench.core.conclusions import Agreement, Proportion
 from bench.core.summary import LabellerFacts
 from bench.core.wording import NONE, amount, counted, p_value, percent
-from bench.plots.labellers import variant
+from bench.plots.labellers import labeller_name, variant
 from bench.plots.style import Picture
 from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Figure, Heading, Table, Text
@@ -25,7 +25,7 @@ def labellers_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[B
     rows = []
     for item in inputs.labellers:
         known = facts[item.judge, item.run]
-        name = item.judge if item.run is None else f"{item.judge}, seed {item.run}"
+        name = labeller_name(item.judge, item.run)
         size = amount(known.parameters) if known.parameters else NONE
         rows.append((name, variant(known, inputs.summary.labellers), size, *_numbers(item, known)))
     blocks: list[Block] = [Heading(2, "Labellers")]
