@@ -18,18 +18,18 @@ from pydantic import Field, ValidationError, model_validator
 from bench.core.errors import DataError, did_you_mean
 from bench.core.frozen import Frozen, digest_of_file
 from bench.core.policy import Chat, Message
-from bench.policy.chat import plain_text
 
 FOLDER = Path(__file__).resolve().parent / "prompts"
-PROMPT, FIRST, SECOND, RESPONSE = "prompt", "first", "second", "response"
-_PLACE = re.compile(r"\{(prompt|first|second|response)\}")
+PROMPT, FIRST, SECOND, RESPONSE, PRINCIPLE = "prompt", "first", "second", "response", "principle"
+_PLACE = re.compile(r"\{(prompt|first|second|response|principle)\}")
 _Text = Annotated[str, Field(min_length=1)]
 
 
 class Form(Frozen):
     """How one kind of question is asked; the blocks stand in this order, parted by ``separator``.
 
-    ``sample`` is the block with the places to fill. ``rationale`` asks for a chain of thought (None: this form knows
+    ``sample`` is the block with the places to fill; ``{principle}`` may be one, where the labeller is given principles
+    to judge by. ``rationale`` asks for a chain of thought (None: this form knows
     none). ``ending`` is how the answer opens, and ``answers`` are what may follow. ``inverted``: the question asks for
     the opposite of what is wanted (which response is more harmful), so the labels are turned round.
     """
@@ -48,12 +48,17 @@ class Form(Frozen):
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
         found = set(_PLACE.findall(self.sample))
-        if found != self.PLACES:
+        if found - {PRINCIPLE} != self.PLACES:
             wanted = ", ".join(f"{{{name}}}" for name in sorted(self.PLACES))
-            raise ValueError(f"sample must hold {wanted} and no other place to fill")
+            raise ValueError(f"sample must hold {wanted}, perhaps {{principle}}, and no other place to fill")
         if len(set(self.answers)) < len(self.answers):
             raise ValueError("two of the answers are the same")
         return self
+
+    @property
+    def asks_by_principle(self) -> bool:
+        """Tell whether the sample has a place for a principle."""
+        return PRINCIPLE in _PLACE.findall(self.sample)
 
     def question(self, texts: Mapping[str, str], *, reasoned: bool) -> Chat:
         """Return what the labeller is asked, with the texts at their places; ``reasoned`` asks for a rationale."""
@@ -141,6 +146,8 @@ def read_prompt(path: Path, digest: str) -> LabellerPrompt:
 
 def transcript(chat: Chat) -> str:
     """Return a prompt as a labeller reads it: one user turn as it is, several as ``User: ...`` and so on."""
+    from bench.policy.chat import plain_text  # noqa: PLC0415 - brings transformers with it
+
     text = plain_text(chat)
     return text if len(chat) == 1 and chat[0].role == "user" else text.removesuffix("Assistant:").rstrip()
 

@@ -14,22 +14,38 @@ import pytest
 import torch
 
 import methods
-from bench.core.data import Data
+from bench.core.data import Data, Made
 from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, decode, digest, encode
+from bench.core.judge import Judge
 from bench.core.method import Budget, Given, Lora, Method
 from bench.core.policy import Decoding, Instructed, Message, Pretrained, Tuned
 from bench.core.stage import Stage
+from bench.evaluator.judges.likelihood import Likelihood
 from bench.policy.load import load_policy
+from methods._train.constitution import Principle
 from methods._train.settings import Optimisation
+from methods.dpo import DPO
+from tests.methods.learners import BY_PRINCIPLE, Rewarded, Words, labeller
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
 
 FOLDER = Path(methods.__file__).parent
 NOT_METHODS = {"__init__", "shared"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in NOT_METHODS)
 TRAINED = [name for name in NAMES if name != "base"]
+# Methods around another method.
+AROUND = {"rlaif", "constitutional"}
+THEN = DPO()
 # Settings that only some variants read: each field must change the key of one of these.
-EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {"rahf": ({}, {"variant": "dual"})}
+EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
+    "rahf": ({}, {"variant": "dual"}),
+    "rlaif": ({"then": THEN}, {"then": THEN, "pairs": "sampled"}, {"then": Rewarded()}),
+    "constitutional": ({"then": THEN},),
+}
+PRINCIPLES = (
+    Principle(name="one", critique="what", revision="so", choice="red"),
+    Principle(name="two", critique="why", revision="do", choice="tea"),
+)
 WITH_REFERENCE = {"dpo", "cdpo", "ipo", "rdpo", "hinge", "kto"}
 
 
@@ -44,12 +60,21 @@ def method_of(name: str) -> type[Method]:
     return found[0]
 
 
+def made(name: str, **fields: Any) -> Method:
+    """The method at its defaults, around DPO if it is around another one."""
+    return method_of(name).model_validate({**({"then": THEN} if name in AROUND else {}), **fields})
+
+
 @pytest.fixture
 def given(tmp_path: Path) -> Given:
+    base = pretrained(tmp_path / "model")
+    principled = {**labeller(tmp_path, base, BY_PRINCIPLE), "principles": ("red", "tea")}
     return Given(
-        base=pretrained(tmp_path / "model"),
+        base=base,
         demonstrations=data(tmp_path / "demonstrations.jsonl", DEMONSTRATIONS),
         preferences=data(tmp_path / "preferences.jsonl", PREFERENCES),
+        prompts=data(tmp_path / "prompts.jsonl", [{"prompt": row["prompt"]} for row in DEMONSTRATIONS]),
+        labeller=Likelihood.model_validate(principled),
         seed=0,
     )
 
@@ -90,7 +115,7 @@ def test_planning_does_not_import_torch() -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_it_plans_and_its_plan_survives_json(name: str, given: Given) -> None:
-    spec = tuned(method_of(name)(), given)
+    spec = tuned(made(name), given)
     again = decode(encode(spec.by))
     assert again == spec.by
     assert again.key == spec.by.key
@@ -107,26 +132,28 @@ def changed(value: Any, annotation: Any) -> Iterator[Any]:
         yield value.model_copy(update={"rank": value.rank + 1})
     elif isinstance(value, Budget):
         yield value.model_copy(update={"value": value.value + 1})
-    elif isinstance(value, Data):
+    elif isinstance(value, Data | Made):
         yield value.model_copy(update={"limit": 3})
+    elif isinstance(value, Judge):
+        yield Words()
     elif isinstance(value, Stage):
-        yield value.model_copy(update={"max_length": 99})
+        yield from (other for _, other in revised(value, some=True))
     elif isinstance(value, Tuned | Pretrained):
         yield Pretrained(repo="another")
     elif isinstance(value, Instructed):
         yield value.model_copy(update={"instruction": "other"})
     elif isinstance(value, Frozen):
-        yield from (other for _, other in revised(value))
+        yield from (other for _, other in revised(value, some=True))
     elif isinstance(value, str):
         yield from ("brief", value + "x")
     elif isinstance(value, tuple):
         yield (value[0] / 2, *value[1:])
     elif isinstance(value, float):
-        yield value / 2 if value else 0.25
+        yield from (value / 2 if value else 0.25, (1 + value) / 2)
     elif isinstance(value, int):
         yield value + 1
     else:
-        yield from (Budget(axis="examples", value=3.0), Lora(), 7, (0.5,))
+        yield from (Budget(axis="examples", value=3.0), Lora(), 7, (0.5,), Likelihood(policy=Pretrained(repo="judge")))
 
 
 def revised(one: Frozen, *, some: bool = False) -> Iterator[tuple[str, Frozen]]:
@@ -159,7 +186,7 @@ def test_every_field_of_the_method_changes_the_key(name: str, given: Given) -> N
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_field_of_the_stage_changes_its_key(name: str, given: Given) -> None:
-    stage = tuned(method_of(name)(), given).by
+    stage = tuned(made(name), given).by
     for part in (stage, *stage.inputs()):
         for field, other in revised(part):
             assert isinstance(other, Stage)
@@ -168,7 +195,7 @@ def test_every_field_of_the_stage_changes_its_key(name: str, given: Given) -> No
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_everything_given_reaches_the_plan(name: str, given: Given) -> None:
-    method = method_of(name)()
+    method = made(name)
     key = tuned(method, given).by.key
     budget = Budget(axis="examples", value=2.0)
     for update in (
@@ -183,9 +210,10 @@ def test_everything_given_reaches_the_plan(name: str, given: Given) -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_it_says_what_it_needs(name: str, given: Given) -> None:
-    method = method_of(name)()
-    assert method.NEEDS
-    for need in method.NEEDS:
+    method = made(name)
+    assert method.NEEDS or name in AROUND
+    assert method.needs() >= method.NEEDS
+    for need in method.needs():
         with pytest.raises(BenchError, match=need):
             method.policy(given.model_copy(update={need: None}))
 
@@ -193,8 +221,8 @@ def test_it_says_what_it_needs(name: str, given: Given) -> None:
 @pytest.mark.parametrize("name", TRAINED)
 def test_nonsense_is_refused(name: str) -> None:
     method = method_of(name)
-    numbers = [field for field, value in method() if isinstance(value, int | float)]
-    assert len(numbers) >= 7
+    numbers = [field for field, value in made(name) if isinstance(value, int | float)]
+    assert len(numbers) >= 7 or name in AROUND
     for field in numbers:
         with pytest.raises(ValueError, match=field):
             method.model_validate({field: -1})
@@ -204,21 +232,21 @@ def test_nonsense_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_survives_json(name: str) -> None:
-    method = method_of(name)()
+    method = made(name)
     assert decode(encode(method)) == method
 
 
 def test_methods_share_what_is_alike(given: Given) -> None:
     starts, references = set(), set()
     for name in WITH_REFERENCE:
-        stage = tuned(method_of(name)(), given).by
+        stage = tuned(made(name), given).by
         starts |= {part.key for part in stage.inputs() if part.KIND == "train/sft"}
         references |= {
             part.key
             for part in stage.inputs()
             if part.KIND == "reference_logprobs" and "pairs" in part.model_dump().values()
         }
-    assert starts == {tuned(method_of("sft")(), given).by.key}
+    assert starts == {tuned(made("sft"), given).by.key}
     assert len(references) == 1
 
 
@@ -230,6 +258,14 @@ def quick(name: str) -> Method:
         settings["instructions"] = "brief"
     if name == "rahf":
         settings |= {"alpha": 1.0, "contrast": {"instructions": "brief", "lr": 5e-3, "batch_size": 4}}
+    if name in AROUND:
+        settings = {"then": quick("dpo"), "decoding": Decoding(max_new_tokens=5)}
+        own = (
+            {"pairs": "sampled"}
+            if name == "rlaif"
+            else {"rounds": 1, "max_rationale_tokens": 4, "principles": PRINCIPLES}
+        )
+        settings |= own
     return method_of(name).model_validate(settings)
 
 
@@ -257,8 +293,9 @@ def test_all_train_and_load(given: Given, bench: Bench, lora: Lora | None) -> No
             assert rows[-1]["loss"] < rows[0]["loss"]
     assert len(seen) == len(TRAINED)
     # The start was trained once and the reference scored once, for all.
-    assert bench.ran.count("reference_logprobs") == 2
-    assert bench.ran.count("train/sft") == 2
+    # A method around another one has labels of its own, and constitutional a start of its own.
+    assert bench.ran.count("reference_logprobs") == 2 + len(AROUND)
+    assert bench.ran.count("train/sft") == 2 + 1
 
 
 def test_the_reference_stays_as_it_was(given: Given, bench: Bench) -> None:
@@ -271,7 +308,7 @@ def test_the_reference_stays_as_it_was(given: Given, bench: Bench) -> None:
 
 
 def test_preferences_alone_start_from_the_base(given: Given) -> None:
-    spec = tuned(method_of("dpo")(), given.model_copy(update={"demonstrations": None}))
+    spec = tuned(made("dpo"), given.model_copy(update={"demonstrations": None}))
     assert spec.base == given.base
 
 

@@ -34,6 +34,7 @@ from bench.core.task import Prompt, Task
 from bench.evaluator.generate import row_seed
 from bench.evaluator.labelling import (
     FIRST,
+    PRINCIPLE,
     PROMPT,
     RESPONSE,
     SECOND,
@@ -61,9 +62,11 @@ class Likelihood(Judge):
     ``rationale``: ``none``, or a chain of thought written before the answer: the ``greedy`` one, or ``sampled`` ones,
     ``samples`` of them at ``temperature`` from the ``top_k`` likeliest tokens, whose distributions are averaged
     (self-consistency; in the paper it hurts). ``max_rationale_tokens``: where a rationale is cut. ``seed``: of the
-    sampled rationales; another one gives a second opinion of the same labeller.
+    sampled rationales and the drawn principles; another one gives a second opinion of the same labeller.
     ``confidence_limit``: probabilities are clamped to [1 - limit, limit]; 0.6 in Constitutional AI for labels with a
     chain of thought. Ratings are not clamped.
+    ``principles``: what to judge by, for a prompt file with a place for one. One is drawn for each prompt and pair of
+    responses, the same in both orders, as in Constitutional AI.
     """
 
     NAME: ClassVar[str] = "likelihood"
@@ -81,6 +84,7 @@ class Likelihood(Judge):
     seed: NonNegativeInt = 0
     max_rationale_tokens: PositiveInt = 512
     confidence_limit: Annotated[float, Field(ge=0.5, le=1)] = 1.0
+    principles: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -106,6 +110,7 @@ class Likelihood(Judge):
     def _settings_are_read(self) -> Self:
         """Refuse what the kind of rationale would not read, and a prompt that asks for none."""
         unread = [] if self.rationale == "sampled" else [*_SAMPLING]
+        unread = [name for name in unread if not (name == "seed" and self.principles)]
         unread += ["max_rationale_tokens"] if self.rationale == "none" else []
         infos = type(self).model_fields
         for name in unread:
@@ -124,7 +129,12 @@ class Likelihood(Judge):
         asked = [
             _Asked(
                 pair.prompt,
-                {PROMPT: transcript(pair.prompt.chat), FIRST: pair.first.strip(), SECOND: pair.second.strip()},
+                {
+                    PROMPT: transcript(pair.prompt.chat),
+                    FIRST: pair.first.strip(),
+                    SECOND: pair.second.strip(),
+                    **self._principle(pair.prompt, pair.first, pair.second),
+                },
             )
             for pair in pairs
         ]
@@ -137,7 +147,15 @@ class Likelihood(Judge):
         """Return the expected score of each response, rescaled to [-1, 1]."""
         form = self._form("rate", self.texts().rate)
         asked = [
-            _Asked(one.prompt, {PROMPT: transcript(one.prompt.chat), RESPONSE: one.text.strip()}) for one in responses
+            _Asked(
+                one.prompt,
+                {
+                    PROMPT: transcript(one.prompt.chat),
+                    RESPONSE: one.text.strip(),
+                    **self._principle(one.prompt, one.text),
+                },
+            )
+            for one in responses
         ]
         sign = -1.0 if form.inverted else 1.0
         return [
@@ -155,7 +173,18 @@ class Likelihood(Judge):
                 f"{where} asks for no rationale under `{kind}`, and the judge has rationale: {self.rationale}. "
                 "Add `rationale: ...` to the file, or set rationale: none."
             )
+        if form.asks_by_principle != bool(self.principles):
+            has = "has a place for a principle" if form.asks_by_principle else "has no place {principle}"
+            given = "has some" if self.principles else "has no principles"
+            raise StageError(f"{where} {has} under `{kind}`, and the judge {given}. Make them fit each other.")
         return form
+
+    def _principle(self, prompt: Prompt, *texts: str) -> dict[str, str]:
+        """Return the principle that a prompt and its responses are judged by, whatever their order."""
+        if not self.principles:
+            return {}
+        drawn = row_seed(self.seed, "\x1f".join([prompt.id, *sorted(texts)]), 0) % len(self.principles)
+        return {PRINCIPLE: self.principles[drawn]}
 
     def _clamped(self, probability: float) -> float:
         return min(max(probability, 1.0 - self.confidence_limit), self.confidence_limit)
