@@ -135,6 +135,22 @@ def test_labels_are_clamped_and_ratings_are_not(tmp_path: Path, install: Install
     assert labeller(confidence_limit=0.6).rate(None, [response("a")], io_in(tmp_path))[0].value == pytest.approx(7 / 9)
 
 
+def test_a_principle_is_drawn_per_pair_and_is_the_same_in_both_orders(tmp_path: Path, install: Install) -> None:
+    policy = install(Scripted(prefers("good", 0.9)))
+    judge = labeller(prompt="principle", principles=("be kind", "be true"))
+    asked = [one for number in range(12) for one in (pair("a", "b", f"p{number}"), pair("b", "a", f"p{number}"))]
+    judge.compare(None, asked, io_in(tmp_path))
+    assert isinstance(policy, Scripted)
+    drawn = ["be kind" in text for text in policy.scored]
+    assert drawn[::2] == drawn[1::2]
+    assert set(drawn) == {True, False}
+    assert all(("be kind" in text) != ("be true" in text) for text in policy.scored)
+    with pytest.raises(StageError, match="has a place for a principle"):
+        labeller(prompt="principle").compare(None, asked, io_in(tmp_path))
+    with pytest.raises(StageError, match="has no place"):
+        labeller(principles=("x",)).rate(None, [response("a")], io_in(tmp_path))
+
+
 def test_what_the_labeller_finds_impossible_is_undefined(tmp_path: Path, install: Install) -> None:
     install(Scripted(lambda _before, _answer: 0.0))
     found = labeller().compare(None, [pair("a", "b")], io_in(tmp_path))[0]
@@ -265,6 +281,7 @@ def test_every_field_moves_the_key() -> None:
         "seed": 1,
         "max_rationale_tokens": 5,
         "confidence_limit": 0.6,
+        "principles": ("x",),
     }
     assert set(changes) == set(Likelihood.model_fields) - Likelihood.LOCATIONS
     keys = {digest(one.model_copy(update={name: value})) for name, value in changes.items()}

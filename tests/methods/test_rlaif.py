@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from scipy.stats import chisquare
 
+from bench.config.load import load_comparison
 from bench.core.data import Made
 from bench.core.datasets import read_demonstrations
-from bench.core.errors import BenchError, StageError
+from bench.core.errors import BenchError, ConfigError, StageError
 from bench.core.method import Given
 from bench.core.policy import Decoding, Tuned
 from bench.core.reward import FileReward, JudgeReward
 from bench.core.stage import Stage
 from bench.evaluator.judges.likelihood import Likelihood
+from bench.plan import make_plan
 from bench.policy.load import load_policy
 from methods._train.constitution import Principle, Revise, named_principles, principle_of
 from methods._train.labelling import LabelPreferences, SamplePairs
@@ -26,7 +28,7 @@ from methods.dpo import DPO
 from methods.rlaif import RLAIF
 from methods.sft import SFT
 from tests.evaluator.scripted import LABELLER
-from tests.methods.learners import BY_PRINCIPLE, Rewarded, Words, labeller
+from tests.methods.learners import BY_PRINCIPLE, LETTERS, Rewarded, Words, labeller
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
 
 QUICK: dict[str, Any] = {"lr": 5e-3, "epochs": 1, "batch_size": 4, "start": {"lr": 5e-3, "epochs": 1, "batch_size": 4}}
@@ -267,3 +269,62 @@ def test_constitutional_runs(given: Given, bench: Bench, tmp_path: Path) -> None
     assert policy.generate(
         [tuple(row.prompt) for row in read_demonstrations(given.demonstrations, bench.io())][:1], SHORT, seeds=[0]
     )
+
+
+COMPARISON = """\
+question: Do a labeller's preferences teach as much as people's?
+given:
+  base: {world: atlas, size: base}
+  demonstrations: {world: atlas, split: demonstrations}
+  preferences: {world: atlas, split: preferences}
+  labeller: {world: atlas, size: labeller}
+  seeds: [0]
+methods:
+  sft:
+  dpo:
+  rlaif_dpo: {method: rlaif, then: dpo}
+  reasoned:
+    method: rlaif
+    labeller:
+      judge: likelihood
+      policy: {world: atlas, size: labeller}
+      path: ./mine.yaml
+      rationale: greedy
+      max_rationale_tokens: 4
+    then: {method: dpo, beta: 0.2}
+evaluate:
+  tasks: [atlas_questions]
+"""
+
+
+def test_a_comparison_names_it_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(LETTERS, encoding="utf-8")
+    (tmp_path / "comparison.yaml").write_text(COMPARISON, encoding="utf-8")
+    found = load_comparison(tmp_path)
+    plan = make_plan(found)
+    kinds = Counter(stage.KIND for stage in plan.stages.values())
+    assert kinds["label_preferences"] == 2
+    one: Any = plan.policies["rlaif_dpo", 0]
+    assert one.by.data.by.judge.prompt == "helpful"
+    reasoned: Any = plan.policies["reasoned", 0]
+    assert reasoned.by.data.by.judge.texts().compare.answers == ("a", "b")
+    assert one.by.init == reasoned.by.init == plan.policies["sft", 0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("then: dpo}", "then: sft}", "sft reads no preferences"),
+        ("  labeller: {world: atlas, size: labeller}\n", "", "needs given.labeller"),
+        ("path: ./mine.yaml", "path: ./yours.yaml", "no such file"),
+        ("path: ./mine.yaml", "prompt: helpfull", "Did you mean 'helpful'"),
+        ("max_rationale_tokens: 4", "max_rationale_tokens: 4\n      seed: 3", "seed is not read"),
+    ],
+)
+def test_a_wrong_comparison_is_told(tmp_path: Path, old: str, new: str, words: str) -> None:
+    (tmp_path / "mine.yaml").write_text(LETTERS, encoding="utf-8")
+    assert old in COMPARISON
+    (tmp_path / "comparison.yaml").write_text(COMPARISON.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=words) as error:
+        load_comparison(tmp_path)
+    assert len(error.value.problems) == 1
