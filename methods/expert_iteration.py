@@ -6,7 +6,8 @@ settings, one round). In round k, with D the prompts::
     y(x) = argmax over y_1, ..., y_n ~ pi_k-1(. | x) of r(x, y_i)       for x in D
     pi_k = argmax over pi of sum over x in D of log pi(y(x) | x)        trained from pi_k-1, or from the start
 
-ReST-EM (Singh et al. 2023, arXiv:2312.06585) trains every round from the same model, which drifts less: ``from_start``.
+With ``begin: start`` every round trains the same model, as ReST-EM does (Singh et al. 2023, arXiv:2312.06585), which
+drifts less.
 
 Known differences. From AlpacaFarm: the prompts are those given, else those of the preferences or demonstrations. From
 ReST-EM: the best response to each prompt is kept, not all whose reward is 1, so no prompt is without one.
@@ -63,7 +64,8 @@ class ExpertIteration(Optimisation, Method):
                 reward=reward,
                 n=self.n,
                 decoding=self.decoding,
-                seed=given.seed + number * ROUND_APART,
+                round=number,
+                seed=given.seed,
             )
             init = policy if self.begin == "last" else start
             policy = Tuned(base=init, by=TrainSFT(**shared.fine_tuning(given, init, winners(samples), self)))

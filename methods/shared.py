@@ -82,6 +82,13 @@ def opened_reward(
     return reward
 
 
+def reward_needs(reward: RewardSpec) -> frozenset[str]:
+    """Return the fields of Given that ``opened_reward`` needs: the preferences where a reward model is learnt."""
+    parts = reward.parts if isinstance(reward, MixedReward) else (Part(reward=reward),)
+    learnt = any(isinstance(part.reward, ModelReward) and part.reward.by is None for part in parts)
+    return frozenset({"preferences"}) if learnt else frozenset()
+
+
 def prompts(given: Given) -> DataSpec:
     """Return the prompts to practise on: those given, else those of the preferences, else of the demonstrations.
 

@@ -35,7 +35,7 @@ def open_policy(spec: PolicySpec, io: StageIO) -> Policy:
 class BestOfPolicy:
     """The best of ``n`` responses of a policy; fulfils ``bench.core.policy.Policy`` as far as it is defined.
 
-    The reward sees a chat alone: one that needs the facts of a task's prompt cannot choose here.
+    In ``generate`` the reward sees chats alone: one that needs the facts of a task's prompt cannot choose there.
     """
 
     def __init__(self, writer: Policy, reward: Reward, n: int) -> None:
@@ -50,7 +50,25 @@ class BestOfPolicy:
         prompts = [
             Prompt(id=f"chat {number}", chat=chat, cluster=f"chat {number}") for number, chat in enumerate(chats)
         ]
-        return best_of(self.writer, self.reward, prompts, decoding, self.n, seeds=seeds, io=io)
+        return self.answers(prompts, decoding, seeds=seeds, io=io)
+
+    def answers(
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
+    ) -> list[Completion]:
+        """Return the completion with the highest reward among ``n`` of each prompt, the first of equals.
+
+        A prompt is read once for all its completions that are written in one batch. The noise of completion k of
+        prompt i depends on (``seeds[i]``, k, position); completion 0 is the one that the writer gives at that seed.
+        """
+        repeated = [prompt for prompt in prompts for _ in range(self.n)]
+        drawn = self.writer.generate(
+            [prompt.chat for prompt in repeated],
+            decoding,
+            seeds=[own for seed in seeds for own in sample_seeds(seed, self.n)],
+            io=io,
+        )
+        rewards = self.reward.of(repeated, [one.text for one in drawn])
+        return [drawn[start + first_best(rewards[start : start + self.n])] for start in range(0, len(drawn), self.n)]
 
     def session(self, chats: Sequence[Chat]) -> Session:
         """Raise StageError: the next token of the best response is not drawn from any distribution."""
@@ -62,32 +80,6 @@ class BestOfPolicy:
             "the likelihood of a best-of policy is not defined: it depends on all responses that could be written. "
             "Ask for that of its base; its divergence from the base is at most log n - (n - 1) / n."
         )
-
-
-def best_of(
-    writer: Policy,
-    reward: Reward,
-    prompts: Sequence[Prompt],
-    decoding: Decoding,
-    n: int,
-    *,
-    seeds: Sequence[int],
-    io: StageIO | None = None,
-) -> list[Completion]:
-    """Return the completion with the highest reward among ``n`` of each prompt, the first of equals.
-
-    A prompt is read once for all its completions that are written in one batch. The noise of completion k of prompt i
-    depends on (``seeds[i]``, k, position); completion 0 is the one that ``writer`` gives at that seed.
-    """
-    repeated = [prompt for prompt in prompts for _ in range(n)]
-    drawn = writer.generate(
-        [prompt.chat for prompt in repeated],
-        decoding,
-        seeds=[own for seed in seeds for own in sample_seeds(seed, n)],
-        io=io,
-    )
-    rewards = reward.of(repeated, [one.text for one in drawn])
-    return [drawn[first_best(rewards[start : start + n]) + start] for start in range(0, len(drawn), n)]
 
 
 def first_best(rewards: Sequence[float]) -> int:

@@ -15,13 +15,18 @@ from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, StageIO
 from bench.policy.chat import fit_to_length, response_ids
 from bench.policy.decode import batches
-from bench.policy.hf import READ_FLOPS, HFPolicy
-from bench.policy.load import load_policy
+from bench.policy.hf import HFPolicy
+from bench.policy.load import load_model
+from bench.policy.local import READ_FLOPS
 from bench.policy.logprobs import Group, last_token_states
 
 HEAD_FILE = "head.safetensors"
 # Tokens of one scoring batch, padding included; chosen on a two-core machine, changes results by rounding only.
 TOKENS_AT_ONCE = 8_192
+# Responses that share their prompt's computation: attention within a group grows with the square of its length.
+RESPONSES_PER_GROUP = 8
+
+Ids = tuple[int, ...]
 
 
 class RewardModel:
@@ -64,20 +69,25 @@ class RewardModel:
         """Return the reward of each response to its chat, the end token included, in order.
 
         Prompt and response are cut to ``max_length`` as in training, each response on its own, so that a score does
-        not depend on what else is scored. Responses to equal prompts share their prompt's computation.
+        not depend on what else is scored. Responses to equal prompts share their prompt's computation, and the same
+        response to the same prompt is scored once, so that its scores are equal to the last bit.
         """
-        numbers: dict[tuple[int, ...], list[int]] = {}
-        cut: list[list[int]] = []
-        ids_of = {chat: self.policy.prompt(chat) for chat in dict.fromkeys(chats)}
-        for number, (chat, text) in enumerate(zip(chats, responses, strict=True)):
-            written = response_ids(self.policy.tokenizer, text)
-            prompt, response = fit_to_length(ids_of[chat], written, self.max_length)
-            numbers.setdefault(tuple(prompt), []).append(number)
-            cut.append(response)
-        groups = [Group(prompt, [cut[number] for number in members]) for prompt, members in numbers.items()]
-        order = [number for members in numbers.values() for number in members]
-        found = dict(zip(order, self.scores(groups, io), strict=True))
-        return [found[number] for number in range(len(responses))]
+        prompts = {chat: self.policy.prompt(chat) for chat in dict.fromkeys(chats)}
+        groups: dict[Ids, dict[Ids, None]] = {}
+        asked: list[tuple[Ids, Ids]] = []
+        for chat, text in zip(chats, responses, strict=True):
+            cut = fit_to_length(prompts[chat], response_ids(self.policy.tokenizer, text), self.max_length)
+            prompt, response = tuple(cut[0]), tuple(cut[1])
+            groups.setdefault(prompt, {})[response] = None
+            asked.append((prompt, response))
+        distinct = [(prompt, response) for prompt, members in groups.items() for response in members]
+        parts = [
+            Group(prompt, list(members)[start : start + RESPONSES_PER_GROUP])
+            for prompt, members in groups.items()
+            for start in range(0, len(members), RESPONSES_PER_GROUP)
+        ]
+        found = dict(zip(distinct, self.scores(parts, io), strict=True))
+        return [found[one] for one in asked]
 
 
 def rewards_of(policy: HFPolicy, head: nn.Linear, groups: Sequence[Group]) -> Tensor:
@@ -99,7 +109,7 @@ def load_reward_model(stage: Stage, io: StageIO) -> RewardModel:
             "such as methods.shared.reward_model plans."
         )
     fields = dict(stage)
-    policy = load_policy(Tuned(base=fields["init"], by=stage), io)
+    policy = load_model(Tuned(base=fields["init"], by=stage), io)
     return RewardModel(policy, read_head(io.read(stage), policy), fields["max_length"])
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from bench.core.errors import StageError
 from bench.core.frozen import Frozen
-from bench.core.policy import Decoding, PolicySpec
+from bench.core.policy import Decoding, Policy, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import user
 from methods._train.settings import Optimisation
@@ -23,9 +23,6 @@ from tasks._atlas.grammar import read, words_in
 from tasks._atlas.knowledge import held_out_words
 from tasks._atlas.questions import Question, training_question
 from tasks._atlas.writing import demonstration
-
-if TYPE_CHECKING:
-    from bench.policy.hf import HFPolicy
 
 ROWS_FILE = "rows.jsonl"
 WORD = re.compile(r"\w+")
@@ -155,7 +152,7 @@ class AtlasPreferences(Stage):
             io.progress(len(pairs), self.rows, "pair")
         _write(pairs, io)
 
-    def _sampled(self, policy: HFPolicy, questions: list[Question], draws: Draws, io: StageIO) -> list[tuple[str, str]]:
+    def _sampled(self, policy: Policy, questions: list[Question], draws: Draws, io: StageIO) -> list[tuple[str, str]]:
         """Return two responses to each question."""
         chats = [user(question.text) for question in questions for _ in range(2)]
         seeds = [draws.below(2**53) for _ in chats]

@@ -25,8 +25,6 @@ from bench.core.policy import Pretrained
 from bench.core.stage import Stage
 from bench.evaluator.judges.lexicon import Lexicon
 from bench.plan import closure, make_plan, stages_in
-from methods import shared
-from methods._train.settings import RewardModelSettings
 from tests.fakes import Number
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +50,7 @@ def planned_stages() -> list[Stage]:
     number = Number(value=1, journal="j")
     given = Given(
         base=Pretrained(path="p", digest="d"),
+        small=Pretrained(path="p", digest="small"),
         demonstrations=Data(path="p", digest="d"),
         preferences=Data(path="p", digest="d"),
         lora=Lora(),
@@ -62,7 +61,6 @@ def planned_stages() -> list[Stage]:
     variants.append(("rahf", {"variant": "dual"}))
     policies = [discover.methods()[name].cls(**fields).policy(given) for name, fields in variants]
     stages = closure(stage for policy in policies for stage in stages_in(policy))
-    stages |= closure([shared.reward_model(given, RewardModelSettings())])
     stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages
     for entry in discover.worlds().values():
         world = entry.cls()

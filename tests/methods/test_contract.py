@@ -14,11 +14,12 @@ import pytest
 import torch
 
 import methods
-from bench.core.data import Data
+from bench.core.data import Data, Made
 from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, decode, digest, encode
 from bench.core.method import Budget, Given, Lora, Method
-from bench.core.policy import Decoding, Instructed, Message, Pretrained, Tuned
+from bench.core.policy import Decoding, Instructed, Message, Pretrained, Proxy, Tuned
+from bench.core.reward import FileReward, ModelReward
 from bench.core.stage import Stage
 from bench.policy.load import load_policy
 from methods._train.settings import Optimisation
@@ -27,9 +28,15 @@ from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pr
 FOLDER = Path(methods.__file__).parent
 NOT_METHODS = {"__init__", "shared"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in NOT_METHODS)
-TRAINED = [name for name in NAMES if name != "base"]
+PLANNED = [name for name in NAMES if name != "base"]
+TRAINED = [name for name in PLANNED if name != "best_of_n"]  # which chooses among the start's responses
+# Methods that train nothing by themselves: what they steer by is the policy of another method.
+STEERED = ["proxy_tuning"]
 # Settings that only some variants read: each field must change the key of one of these.
-EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {"rahf": ({}, {"variant": "dual"})}
+EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
+    "rahf": ({}, {"variant": "dual"}),
+    "expert_iteration": ({"rounds": 2},),
+}
 WITH_REFERENCE = {"dpo", "cdpo", "ipo", "rdpo", "hinge", "kto"}
 
 
@@ -48,6 +55,7 @@ def method_of(name: str) -> type[Method]:
 def given(tmp_path: Path) -> Given:
     return Given(
         base=pretrained(tmp_path / "model"),
+        small=pretrained(tmp_path / "small", seed=1, hidden=8),
         demonstrations=data(tmp_path / "demonstrations.jsonl", DEMONSTRATIONS),
         preferences=data(tmp_path / "preferences.jsonl", PREFERENCES),
         seed=0,
@@ -55,10 +63,10 @@ def given(tmp_path: Path) -> Given:
 
 
 def tuned(method: Method, given: Given) -> Tuned:
-    """The trained policy that a method plans, without an instruction it may read on top."""
+    """The trained policy that a method plans, without an instruction it may read on top or a base that it steers."""
     spec = method.policy(given)
-    while isinstance(spec, Instructed):
-        spec = spec.base
+    while isinstance(spec, Instructed | Proxy):
+        spec = spec.expert if isinstance(spec, Proxy) else spec.base
     assert isinstance(spec, Tuned)
     return spec
 
@@ -107,8 +115,10 @@ def changed(value: Any, annotation: Any) -> Iterator[Any]:
         yield value.model_copy(update={"rank": value.rank + 1})
     elif isinstance(value, Budget):
         yield value.model_copy(update={"value": value.value + 1})
-    elif isinstance(value, Data):
+    elif isinstance(value, Data | Made):
         yield value.model_copy(update={"limit": 3})
+    elif isinstance(value, ModelReward):
+        yield FileReward(path="reward.py", digest="d")
     elif isinstance(value, Stage):
         yield value.model_copy(update={"max_length": 99})
     elif isinstance(value, Tuned | Pretrained):
@@ -126,7 +136,7 @@ def changed(value: Any, annotation: Any) -> Iterator[Any]:
     elif isinstance(value, int):
         yield value + 1
     else:
-        yield from (Budget(axis="examples", value=3.0), Lora(), 7, (0.5,))
+        yield from (Budget(axis="examples", value=3.0), Lora(), 7, (0.5,), method_of("dpo")())
 
 
 def revised(one: Frozen, *, some: bool = False) -> Iterator[tuple[str, Frozen]]:
@@ -144,7 +154,7 @@ def revised(one: Frozen, *, some: bool = False) -> Iterator[tuple[str, Frozen]]:
             yield name, found[0]
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", PLANNED)
 def test_every_field_of_the_method_changes_the_key(name: str, given: Given) -> None:
     seen: set[str] = set()
     for example in EXAMPLES.get(name, ({},)):
@@ -176,21 +186,21 @@ def test_everything_given_reaches_the_plan(name: str, given: Given) -> None:
         {"lora": Lora()},
         {"budget": budget},
         {"max_length": 50},
-        {"base": Pretrained(repo="x")},
+        {"small" if name in STEERED else "base": Pretrained(repo="x")},
     ):
         assert tuned(method, given.model_copy(update=update)).by.key != key, update
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", PLANNED)
 def test_it_says_what_it_needs(name: str, given: Given) -> None:
     method = method_of(name)()
-    assert method.NEEDS
-    for need in method.NEEDS:
+    assert method.needs()
+    for need in method.needs():
         with pytest.raises(BenchError, match=need):
             method.policy(given.model_copy(update={need: None}))
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [name for name in TRAINED if name not in STEERED])
 def test_nonsense_is_refused(name: str) -> None:
     method = method_of(name)
     numbers = [field for field, value in method() if isinstance(value, int | float)]
@@ -223,11 +233,16 @@ def test_methods_share_what_is_alike(given: Given) -> None:
 
 
 def quick(name: str) -> Method:
+    if name in STEERED:
+        return method_of(name)(expert=quick("sft"))
     settings: dict[str, Any] = {"lr": 5e-3, "epochs": 2, "batch_size": 4, "warmup": 0.0}
     if "start" in method_of(name).model_fields:
         settings["start"] = {**settings, "epochs": 1}
     if name == "hir":
         settings["instructions"] = "brief"
+    if name == "expert_iteration":
+        fields = {"n": 2, "decoding": {"max_new_tokens": 6}, "reward_model": {"lr": 5e-3, "batch_size": 4}}
+        settings |= fields
     if name == "rahf":
         settings |= {"alpha": 1.0, "contrast": {"instructions": "brief", "lr": 5e-3, "batch_size": 4}}
     return method_of(name).model_validate(settings)
@@ -256,9 +271,9 @@ def test_all_train_and_load(given: Given, bench: Bench, lora: Lora | None) -> No
             assert rows[0]["accuracy"] <= 1
             assert rows[-1]["loss"] < rows[0]["loss"]
     assert len(seen) == len(TRAINED)
-    # The start was trained once and the reference scored once, for all.
+    # The start was trained once and the reference scored once, for all; expert iteration trains on its own responses.
     assert bench.ran.count("reference_logprobs") == 2
-    assert bench.ran.count("train/sft") == 2
+    assert bench.ran.count("train/sft") == 3 + len(STEERED)
 
 
 def test_the_reference_stays_as_it_was(given: Given, bench: Bench) -> None:

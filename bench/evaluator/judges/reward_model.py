@@ -40,7 +40,9 @@ class RewardModelJudge(Judge):
         """
         found = reward_models(policy_of(self.of))
         if len(found) != 1:
-            several = f"{len(found)} reward models at once, so it is not known which one" if found else "no reward model"
+            several = (
+                f"{len(found)} reward models at once, so it is not known which one" if found else "no reward model"
+            )
             raise BenchError(
                 f"judge reward_model: the method '{self.of}' has learnt from {several}. "
                 "Under `of:` name a method that has learnt from one (rewarded by `model`), or choose another judge."
