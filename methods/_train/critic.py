@@ -94,8 +94,8 @@ def trained_for(reward: RewardSpec) -> TrainRewardModel | None:
 
 
 def _zeros(policy: HFPolicy) -> nn.Linear:
-    width = decoder_of(policy.model).head.weight.shape[1]
+    width = policy.model.config.get_text_config().hidden_size
     with torch.device("meta"):
-        head = nn.Linear(int(width), 1)
-    head.weight, head.bias = nn.Parameter(torch.zeros(1, int(width))), nn.Parameter(torch.zeros(1))
+        head = nn.Linear(width, 1)
+    head.weight, head.bias = nn.Parameter(torch.zeros(1, width)), nn.Parameter(torch.zeros(1))
     return head.to(policy.device)

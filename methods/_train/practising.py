@@ -147,7 +147,7 @@ class _Run:
         size = self.stage.practice.prompts_per_update
         numbers = [int(row) for row in self.order[number * size : (number + 1) * size]]
         responses = size * self.stage.practice.samples
-        if not self._pays(responses, self.sampler.most_tokens(numbers), 0):
+        if not self._pays(responses, *self._drawing(self.sampler.most_tokens(numbers))):
             return None
         with self.learner.descent.precision():
             rollouts = self.sampler.draw(numbers, number)
@@ -157,7 +157,7 @@ class _Run:
                 rollouts = replace(rollouts, values=values * rollouts.value_mask)
                 self._read(rollouts)
         trained = self._tokens(rollouts) * self.stage.optimisation.epochs
-        if not self._pays(responses, 0, trained):
+        if not self._pays(responses, trained, TRAINED_FLOPS * self._parameters() * trained):
             return None
         coefficient = self.extra["coefficient"]
         credit = self.objective.credit(rollouts, coefficient)
@@ -179,8 +179,15 @@ class _Run:
             self.extra.update(best=reached, kept=done, weights=weights)
         return {"held_out_reward": score, "held_out_kl": kl, "held_out_objective": reached}
 
-    def _pays(self, responses: int, read: int, trained: int) -> bool:
-        """Tell whether the budget covers so much more; of the first update it always covers some seconds."""
+    def _drawing(self, tokens: int) -> tuple[int, float]:
+        """Return the tokens and FLOPs of drawing so many: written, and read by the reference and the critic."""
+        critic = self.learner.critic
+        read = 0 if critic is None else critic.policy.parameters
+        readers = 2 if critic is None else 3
+        return readers * tokens, READ_FLOPS * tokens * (2 * self.policy.parameters + read)
+
+    def _pays(self, responses: int, tokens: int, flops: float) -> bool:
+        """Tell whether the budget covers so much more; it always covers the beginning of the first update."""
         budget, meter = self.stage.budget, self.io.meter
         if budget is None:
             return True
@@ -189,8 +196,7 @@ class _Run:
         if budget.axis == "examples":
             return meter.examples + responses <= budget.value
         if budget.axis == "tokens":
-            return meter.trained_tokens + meter.read_tokens + meter.generated_tokens + read + trained <= budget.value
-        flops = self._parameters() * TRAINED_FLOPS * trained + self.policy.parameters * READ_FLOPS * read
+            return meter.trained_tokens + meter.read_tokens + meter.generated_tokens + tokens <= budget.value
         return meter.flops + flops <= budget.value
 
     def _parameters(self) -> int:

@@ -16,7 +16,7 @@ from bench.core.policy import Decoding
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
 from bench.policy.hf import READ_FLOPS, HFPolicy
-from bench.policy.load import load_policy
+from bench.policy.load import load_model
 from bench.policy.logprobs import Group, Want, response_outputs
 from bench.policy.rewards import Reward
 from methods._train.order import micro_batches
@@ -113,7 +113,7 @@ class Sampler:
         self._policy, self._prompts, self._reward = policy, prompts, reward
         self._ids = checked_prompts(stage, policy, prompts)
         self._adapted = isinstance(policy.model, PeftModel)
-        self._reference = policy if self._adapted else load_policy(stage.init, io)
+        self._reference = policy if self._adapted else load_model(stage.init, io)
 
     def draw(self, numbers: Sequence[int], update: int) -> Rollouts:
         """Return the responses to prompts, given by their numbers, scored; ``values`` are 0."""
@@ -153,9 +153,9 @@ class Sampler:
         )
 
     def most_tokens(self, numbers: Sequence[int]) -> int:
-        """Return the most tokens that a draw reads and writes, the reference's reading included."""
+        """Return the most tokens that the prompts and their responses can have."""
         longest = sum(len(self._ids[number]) + self._practice.max_new_tokens for number in numbers)
-        return 2 * self._practice.samples * longest
+        return self._practice.samples * longest
 
     def _meter(self, groups: Sequence[Group]) -> None:
         meter = self._io.meter

@@ -58,7 +58,7 @@ def planned_stages() -> list[Stage]:
         seed=3,
     )
     variants: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in discover.methods()]
-    variants.append(("rahf", {"variant": "dual"}))
+    variants += [("rahf", {"variant": "dual"}), ("ppo", {"ptx": 1.0})]
     policies = [discover.methods()[name].cls(**fields).policy(given) for name, fields in variants]
     stages = closure(stage for policy in policies for stage in stages_in(policy))
     stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages

@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "rahf": ({}, {"variant": "dual"}),
     "expert_iteration": ({"rounds": 2},),
 }
+PRACTISING = {"ppo", "rloo", "grpo", "reinforce"}
 WITH_REFERENCE = {"dpo", "cdpo", "ipo", "rdpo", "hinge", "kto"}
 
 
@@ -136,7 +137,14 @@ def changed(value: Any, annotation: Any) -> Iterator[Any]:
     elif isinstance(value, int):
         yield value + 1
     else:
-        yield from (Budget(axis="examples", value=3.0), Lora(), 7, (0.5,), method_of("dpo")())
+        yield from (
+            Budget(axis="examples", value=3.0),
+            Lora(),
+            7,
+            (0.5,),
+            Data(path="p", digest="d"),
+            method_of("dpo")(),
+        )
 
 
 def revised(one: Frozen, *, some: bool = False) -> Iterator[tuple[str, Frozen]]:
@@ -243,6 +251,9 @@ def quick(name: str) -> Method:
     if name == "expert_iteration":
         fields = {"n": 2, "decoding": {"max_new_tokens": 6}, "reward_model": {"lr": 5e-3, "batch_size": 4}}
         settings |= fields
+    if name in PRACTISING:
+        fields = {"updates": 4, "prompts_per_update": 2, "samples": 2, "max_new_tokens": 6}
+        settings |= {**fields, "reward_model": {"lr": 5e-3, "batch_size": 4}}
     if name == "rahf":
         settings |= {"alpha": 1.0, "contrast": {"instructions": "brief", "lr": 5e-3, "batch_size": 4}}
     return method_of(name).model_validate(settings)

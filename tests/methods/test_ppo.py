@@ -36,9 +36,7 @@ def test_advantages_of_the_toy() -> None:
     found = generalised_advantages(rewards, values, 1.0, 0.95)
     torch.testing.assert_close(found, rows([0.43675, 0.565, 0.7]))
     torch.testing.assert_close(found + values, rows([0.93675, 0.965, 1.0]))
-    torch.testing.assert_close(
-        whitened(found, all_of(found)), rows([-1.21414, -0.02093, 1.23508]), atol=5e-6, rtol=0
-    )
+    torch.testing.assert_close(whitened(found, all_of(found)), rows([-1.21414, -0.02093, 1.23508]), atol=5e-6, rtol=0)
     torch.testing.assert_close(generalised_advantages(rewards, values, 1.0, 1.0), rows([0.5, 0.6, 0.7]))
 
 

@@ -91,7 +91,8 @@ def objective_of(method: Method, monkeypatch: pytest.MonkeyPatch) -> tuple[Objec
     assert isinstance(spec, Tuned)
     caught: list[Objective] = []
     monkeypatch.setattr(
-        "methods._train.practising.train_on_reward", lambda _stage, _io, objective, _extra=None: caught.append(objective)
+        "methods._train.practising.train_on_reward",
+        lambda _stage, _io, objective, _extra=None: caught.append(objective),
     )
     spec.by.run(None)  # type: ignore[arg-type]
     return caught[0], spec.by.practice.samples  # type: ignore[attr-defined]
