@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from bench import gate
-from bench.collect import without_missing
 from bench.comparing import CONTRASTS, RECORDS, SUMMARY, Result, compare, conclude, store_of
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
@@ -137,7 +136,7 @@ def write_report_again(path: Path, overrides: Sequence[str]) -> None:
     """Write contrasts, report and plots from the stored records."""
     comparison = load_comparison(path, overrides=overrides)
     folder, summary = stored(comparison)
-    conclude(without_missing(comparison, summary.missing), read_records(folder / RECORDS), folder)
+    conclude(comparison, summary, read_records(folder / RECORDS), folder)
     report = write_report(folder, comparison)
     Console(highlight=False).print(f"report: {report}", markup=False, soft_wrap=True)
 

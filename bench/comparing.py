@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bench.collect import collect_records, metrics_by_name, summarise, without_missing
+from bench.collect import collect_labels, collect_records, metrics_by_name, summarise, without_missing
 from bench.config.comparison import Comparison
-from bench.core.contrast import Contrast, write_contrasts
+from bench.core.conclusions import Conclusions, write_conclusions
+from bench.core.contrast import Contrast
+from bench.core.labels import read_labels, write_labels
 from bench.core.records import write_records
 from bench.core.summary import RunSummary, write_summary
 from bench.engine.events import Engine
@@ -17,10 +19,13 @@ from bench.plan import Plan
 from bench.report.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.contrasts import compute_contrasts
+from bench.statistics.gap import gap_shares
+from bench.statistics.labellers import agreements
 from bench.store import Store
 
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"
+LABELS = "labels.parquet"
 SUMMARY = "run.json"
 
 
@@ -45,17 +50,31 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     folder = Path(comparison.path).parent
     records = collect_records(plan, outcome, store)
     write_records(records, folder / RECORDS)
+    if comparison.evaluation.labelling is not None:
+        write_labels(collect_labels(plan, outcome, store), folder / LABELS)
     summary = summarise(plan, outcome, store)
     write_summary(summary, folder / SUMMARY)
-    contrasts = conclude(without_missing(comparison, summary.missing), records, folder)
+    contrasts = conclude(comparison, summary, records, folder)
     report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)
 
 
-def conclude(comparison: Comparison, records: pa.Table, folder: Path) -> tuple[Contrast, ...]:
-    """Return the contrasts of the records, written to ``contrasts.json``."""
-    contrasts = tuple(compute_contrasts(records, comparison, metrics_by_name(comparison)))
-    write_contrasts(contrasts, folder / CONTRASTS)
+def conclude(
+    comparison: Comparison, summary: RunSummary, records: pa.Table, folder: Path
+) -> tuple[Contrast, ...]:  # fmt: skip
+    """Return the contrasts of the records, written to ``contrasts.json`` with all else that is concluded.
+
+    The labels are read from the folder. What lacks a cell is left out.
+    """
+    whole = without_missing(comparison, summary.missing)
+    contrasts = tuple(compute_contrasts(records, whole, metrics_by_name(comparison), summary.own_rewards))
+    labels = read_labels(folder / LABELS) if comparison.evaluation.labelling is not None else None
+    conclusions = Conclusions(
+        contrasts=contrasts,
+        gap_closed=gap_shares(records, whole, summary.own_rewards),
+        labellers=() if labels is None else agreements(labels, comparison.statistics.level),
+    )
+    write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 
+from bench.core.data import DataSpec, Made
 from bench.core.frozen import Frozen
+from bench.core.rows import read_rows
 from bench.core.stage import Stage
 from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
+from bench.evaluator.label_pairs import LabelPairs
+from bench.evaluator.rating import RateResponses
 from bench.plan import Plan
 from bench.statistics.power import planned_smallest_detectable
 from bench.store import MANIFEST, Store
@@ -29,7 +34,11 @@ class StagesOfKind(Frozen):
 
 
 class Forecast(Frozen):
-    """What a run would do. ``smallest_detectable_win_rate`` is that of the task with the fewest prompts."""
+    """What a run would do.
+
+    ``unknown_labels``: stages that label rows of unknown number. ``smallest_detectable_win_rate`` is that of the task
+    with the fewest prompts.
+    """
 
     name: str
     arms: tuple[str, ...]
@@ -39,6 +48,7 @@ class Forecast(Frozen):
     stages: tuple[StagesOfKind, ...]
     most_generated_tokens: int
     judgements: int
+    unknown_labels: int
     smallest_detectable_win_rate: float | None
     level: float
 
@@ -70,6 +80,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         stages=stages,
         most_generated_tokens=sum(most_tokens(stage) for stage in waiting),
         judgements=sum(judgements(stage) for stage in waiting),
+        unknown_labels=sum(isinstance(stage, LabelPairs) and rows_known(stage.data) is None for stage in waiting),
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -107,10 +118,23 @@ def most_tokens(stage: Stage) -> int:
 
 
 def judgements(stage: Stage) -> int:
-    """Return how many judge calls a stage makes."""
-    if not isinstance(stage, JudgePairs):
-        return 0
-    return len(stage.a.task.prompts()) * stage.a.draws * (2 if stage.orders == "both" else 1)
+    """Return how many judge calls a stage makes; 0 for labels of rows that another stage has yet to make."""
+    match stage:
+        case JudgePairs():
+            return len(stage.a.task.prompts()) * stage.a.draws * (2 if stage.orders == "both" else 1)
+        case RateResponses():
+            return len(stage.responses.task.prompts()) * stage.responses.draws
+        case LabelPairs():
+            return 2 * (rows_known(stage.data) or 0)
+    return 0
+
+
+def rows_known(data: DataSpec) -> int | None:
+    """Return how many rows a data set has at most, None where a stage has yet to make them."""
+    if isinstance(data, Made):
+        return data.limit
+    rows = sum(1 for _ in read_rows(Path(data.path), data.path))
+    return rows if data.limit is None else min(rows, data.limit)
 
 
 def forecast_lines(found: Forecast) -> list[str]:
@@ -129,6 +153,8 @@ def forecast_lines(found: Forecast) -> list[str]:
             cost = f"about {kind.seconds:.0f} s of one worker, {kind.flops:.2g} FLOPs"
         lines.append(f"  {kind.kind:<24} {kind.finished:>3} of {kind.total:<3} finished; to do: {cost}")
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
+    if found.unknown_labels:
+        lines.append(f"beside these, {found.unknown_labels} stages that label every row of a data set not made yet")
     effect = found.smallest_detectable_win_rate
     assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
 
 from bench.config.comparison import Arm, Comparison, Named
+from bench.core.frozen import children, digest
+from bench.core.judge import Judge
 from bench.core.method import Given
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage, stages_in
 from bench.core.task import Task
+from bench.evaluator.divergence import Divergence, divergence_bound, sampled
 from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
+from bench.evaluator.label_pairs import LabelPairs
+from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
+
+# The kind of the stages that train a reward model.
+REWARD_MODEL = "train/reward_model"
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,41 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Rated:
+    """One judge's ratings of one arm's responses at one run on one task."""
+
+    arm: str
+    run: int
+    task: Task
+    judge: Named
+    stage: RateResponses
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """How far one arm's policy has moved from another's at one run, on one task."""
+
+    arm: str
+    run: int
+    task: Task
+    stage: Divergence
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One judge's labels of the preference data.
+
+    ``run`` is the training seed whose models the judge takes, None for a judge that takes none; ``again`` is the same
+    judge with other noise, None for one that draws none.
+    """
+
+    judge: Named
+    run: int | None
+    stage: LabelPairs
+    again: LabelPairs | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """All stages of a comparison by key, in an order in which inputs come first, and what each cell rests on."""
 
@@ -46,6 +92,9 @@ class Plan:
     policies: dict[tuple[str, int], PolicySpec]
     scored: tuple[Scored, ...]
     judged: tuple[Judged, ...]
+    rated: tuple[Rated, ...]
+    diverged: tuple[Diverged, ...]
+    labelled: tuple[Labelled, ...]
     stages: dict[str, Stage]
 
     def labels(self) -> dict[str, str]:
@@ -57,12 +106,50 @@ class Plan:
         for (arm, run), policy in self.policies.items():
             for key in closure(stages_in(policy)):
                 users[key].append(f"{arm}, seed {run}")
+        for stage, user in self._asked():
+            users[stage.key].append(user)
+        return {key: f"{self.stages[key].KIND} ({in_short(names or ['a judge'])})" for key, names in users.items()}
+
+    def _asked(self) -> Iterator[tuple[Stage, str]]:
+        """Yield every evaluation stage with the cell it is for."""
         for scored in self.scored:
             for stage in (scored.stage, scored.stage.responses):
-                users[stage.key].append(f"{scored.arm}, seed {scored.run}")
+                yield stage, f"{scored.arm}, seed {scored.run}"
         for judged in self.judged:
-            users[judged.stage.key].append(f"{judged.a} vs {judged.b}, seed {judged.run}")
-        return {key: f"{self.stages[key].KIND} ({in_short(names)})" for key, names in users.items()}
+            yield judged.stage, f"{judged.a} vs {judged.b}, seed {judged.run}"
+        for rated in self.rated:
+            yield rated.stage, f"{rated.arm} by {rated.judge.label}, seed {rated.run}"
+        for diverged in self.diverged:
+            for part in (diverged.stage, diverged.stage.responses):
+                yield part, f"{diverged.arm}, seed {diverged.run}"
+        for labelled in self.labelled:
+            yield labelled.stage, labelled.judge.label
+            if labelled.again is not None:
+                yield labelled.again, f"{labelled.judge.label}, second call"
+
+    def own_rewards(self) -> dict[str, tuple[str, ...]]:
+        """Return for every judge the arms that learnt from it, judges of which there are none left out.
+
+        Such an arm rests on a reward model that the judge rests on too, or on a stage that asks the judge itself: its
+        reward, or its labeller. That judge's view of that arm says how well the arm learnt to please it.
+        """
+        found: dict[str, list[str]] = {}
+        cells: list[Judged | Rated] = [*self.judged, *self.rated]
+        asked = {(cell.judge.label, cell.run): cell.judge.judge for cell in cells}
+        for (arm, run), policy in self.policies.items():
+            stages = closure(stages_in(policy))
+            models = {key for key, stage in stages.items() if stage.KIND == REWARD_MODEL}
+            teachers = {digest(judge) for stage in stages.values() for judge in judges_in(stage)}
+            for (label, at), judge in asked.items():
+                same = models & closure(stages_in(judge)).keys() or digest(judge) in teachers
+                if at == run and same and arm not in found.setdefault(label, []):
+                    found[label].append(arm)
+        return {label: tuple(arms) for label, arms in found.items() if arms}
+
+    def bounds(self) -> dict[str, float]:
+        """Return the largest divergence, in nats, of arms of which only that is known."""
+        found = {arm: divergence_bound(policy) for (arm, _), policy in self.policies.items()}
+        return {arm: bound for arm, bound in found.items() if bound is not None}
 
     def stages_of_arm(self, arm: str, run: int) -> tuple[Stage, ...]:
         """Return every stage that one arm's policy rests on at one run, inputs first."""
@@ -81,30 +168,98 @@ def make_plan(comparison: Comparison) -> Plan:
         for arm in comparison.arms
         for run in comparison.given.seeds
     }
+    evaluation, seeds = comparison.evaluation, comparison.given.seeds
+    answers = {
+        (task.NAME, arm, run): Generate(policy=policy, task=task, draws=evaluation.draws, seed=run)
+        for task in evaluation.tasks
+        for (arm, run), policy in policies.items()
+    }
+    scored = [
+        Scored(arm, run, task, ScoreResponses(responses=answers[task.NAME, arm, run]))
+        for task in evaluation.tasks
+        for arm, run in policies
+    ]
+    judged = [
+        Judged(
+            a, b, run, task, judge,
+            JudgePairs(
+                a=answers[task.NAME, a, run], b=answers[task.NAME, b, run], judge=judge.judge, orders=evaluation.orders
+            ),
+        )
+        for task in evaluation.tasks
+        for a, b in evaluation.contrasts
+        for run in seeds
+        for judge in bound(evaluation.judges, policies, run)
+    ]  # fmt: skip
+    rated = [
+        Rated(arm, run, task, judge, RateResponses(responses=answers[task.NAME, arm, run], judge=judge.judge))
+        for task in evaluation.tasks
+        for arm, run in policies
+        for judge in bound(evaluation.ratings, policies, run)
+    ]
+    diverged = tuple(divergences(comparison, policies))
+    labelled = tuple(labellers(comparison, policies))
+    cells: list[Scored | Judged | Rated | Diverged | Labelled] = [*scored, *judged, *rated, *diverged, *labelled]
+    targets: list[Stage] = [cell.stage for cell in cells]
+    targets += [cell.again for cell in labelled if cell.again is not None]
+    return Plan(
+        comparison, policies, tuple(scored), tuple(judged), tuple(rated), diverged, labelled, closure(targets)
+    )  # fmt: skip
+
+
+def divergences(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Diverged]:
+    """Yield how every arm's policy is held against that of the arm ``divergence`` names, none without it.
+
+    The samples are the answers that are scored, where those are samples at temperature 1; else further ones.
+    """
     evaluation = comparison.evaluation
-    scored, judged = [], []
+    if evaluation.divergence is None:
+        return
     for task in evaluation.tasks:
-        answers = {
-            (arm, run): Generate(policy=policy, task=task, draws=evaluation.draws, seed=run)
-            for (arm, run), policy in policies.items()
-        }
-        scored += [Scored(arm, run, task, ScoreResponses(responses=by)) for (arm, run), by in answers.items()]
-        judged += [
-            Judged(
-                a, b, run, task, judge,
-                JudgePairs(a=answers[a, run], b=answers[b, run], judge=judge.judge, orders=evaluation.orders),
-            )
-            for a, b in evaluation.contrasts
-            for run in comparison.given.seeds
-            for judge in bound(evaluation.judges, policies, run)
-        ]  # fmt: skip
-    targets: list[Stage] = [*(cell.stage for cell in scored), *(cell.stage for cell in judged)]
-    return Plan(comparison, policies, tuple(scored), tuple(judged), closure(targets))
+        for (arm, run), policy in policies.items():
+            responses = Generate(policy=policy, task=sampled(task), draws=evaluation.draws, seed=run)
+            reference = policies[evaluation.divergence, run]
+            yield Diverged(arm, run, task, Divergence(responses=responses, reference=reference))
+
+
+def labellers(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Labelled]:
+    """Yield the labellers that the comparison asks about; one that takes a model from an arm stands once per run."""
+    labelling = comparison.evaluation.labelling
+    if labelling is None:
+        return
+    for named in labelling.judges:
+        from_arm = type(named.judge).bound is not Judge.bound
+        for run in comparison.given.seeds if from_arm else comparison.given.seeds[:1]:
+            judge = bound((named,), policies, run)[0]
+            other = reseeded(judge.judge)
+            again = None if other is None else LabelPairs(data=labelling.data, judge=other)
+            stage = LabelPairs(data=labelling.data, judge=judge.judge)
+            yield Labelled(judge, run if from_arm else None, stage, again)
+
+
+def reseeded(judge: Judge) -> Judge | None:
+    """Return a judge with other noise; None for one that has no seed, or that reads none with its settings."""
+    seed = getattr(judge, "seed", None)
+    if not isinstance(seed, int):
+        return None
+    try:
+        return judge.model_copy(update={"seed": seed + 1})
+    except ValidationError:
+        return None
 
 
 def bound(judges: tuple[Named, ...], policies: dict[tuple[str, int], PolicySpec], run: int) -> tuple[Named, ...]:
     """Return the judges of one run: those that take something from an arm have that arm's at this run."""
     return tuple(Named(label=named.label, judge=named.judge.bound(lambda arm: policies[arm, run])) for named in judges)
+
+
+def judges_in(value: Any) -> Iterator[Judge]:
+    """Yield the judges in a value, those nested within stages left out."""
+    for part in children(value):
+        if isinstance(part, Judge):
+            yield part
+        if not isinstance(part, Stage):
+            yield from judges_in(part)
 
 
 def given_for(comparison: Comparison, arm: Arm, run: int) -> Given:

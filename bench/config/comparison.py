@@ -57,11 +57,22 @@ class Labelling(Frozen):
     judges: tuple[Named, ...]
 
 
+class GapClosed(Frozen):
+    """A question: which share of the gap from ``start`` to ``goal`` the arm ``of`` closes. None: every judge."""
+
+    of: str
+    start: str
+    goal: str
+    metric: str
+    judge: str | None = None
+
+
 class Evaluation(Frozen):
     """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order.
 
     ``judges`` compare the responses of two arms, ``ratings`` rate every response on the judge's own scale.
-    ``divergence`` names the arm from whose policy every arm's KL divergence is measured.
+    ``divergence`` names the arm from whose policy every arm's KL divergence is measured. ``versus`` is the arm that
+    win rates are against, None without any.
     """
 
     tasks: tuple[Task, ...]
@@ -72,6 +83,8 @@ class Evaluation(Frozen):
     ratings: tuple[Named, ...] = ()
     divergence: str | None = None
     labelling: Labelling | None = None
+    versus: str | None = None
+    gap_closed: tuple[GapClosed, ...] = ()
 
 
 class StatisticsSettings(Frozen):

@@ -11,14 +11,15 @@ from bench import discover
 from bench.config.arms import repeated_by
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.findings import KeyPath
+from bench.config.gap import check_gaps, read_gaps
 from bench.config.plugins import read_any_judge, read_plugins
 from bench.config.sheet import Sheet, said
 from bench.config.sources import COLUMNS, PREFERENCES, read_data
 from bench.core.data import Data
 from bench.core.errors import did_you_mean
-from bench.core.task import Task
+from bench.core.task import RATING, WIN_RATE, Task
 
-EVALUATE_KEYS = ("tasks", "draws", "win_rate", "ratings", "divergence", "labelling", "contrasts")
+EVALUATE_KEYS = ("tasks", "draws", "win_rate", "ratings", "divergence", "labelling", "contrasts", "gap_closed")
 WIN_RATE_KEYS = ("judges", "versus", "orders")
 LABELLING_KEYS = ("data", "judges", "limit")
 FROM, LABEL = "from", "name"
@@ -41,7 +42,9 @@ class Scoring:
     def evaluation(self, arms: tuple[Arm, ...], gate: Sequence[Pair]) -> Evaluation:
         """Return the evaluation with its contrasts: default ones, explicit ones, and those that the gate needs."""
         contrasts = contrasts_of(arms, self.versus, self.asked, gate)
-        return Evaluation(tasks=self.tasks, judges=self.judges, contrasts=contrasts, **self.settings)
+        return Evaluation(
+            tasks=self.tasks, judges=self.judges, contrasts=contrasts, versus=self.versus, **self.settings
+        )  # fmt: skip
 
 
 def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring | None:
@@ -67,6 +70,11 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
     if "labelling" in section:
         settings["labelling"] = _labelling(sheet, section["labelling"], names)
     asked = _contrasts(sheet, section["contrasts"], names) if "contrasts" in section else ()
+    if "gap_closed" in section:
+        gaps = read_gaps(sheet, (*_ROOT, "gap_closed"), section["gap_closed"], names, check_arm)
+        known = {WIN_RATE.name: judges, RATING.name: settings.get("ratings", ())}
+        check_gaps(sheet, gaps, tuple(tasks.values()), known)
+        settings["gap_closed"] = tuple(gaps.values())
     return Scoring(tuple(tasks.values()), judges, versus, asked, settings)
 
 

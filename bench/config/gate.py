@@ -10,7 +10,7 @@ from bench.config.evaluation import Scoring, check_arm
 from bench.config.findings import KeyPath
 from bench.config.sheet import Sheet
 from bench.core.errors import did_you_mean
-from bench.core.task import HYGIENE, WIN_RATE
+from bench.core.task import HYGIENE, RATING, WIN_RATE
 
 MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
 
@@ -52,7 +52,10 @@ def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Sc
         sheet.problem((*path, "task"), what)
         return
     if criterion.metric == WIN_RATE.name:
-        _check_judge(sheet, path, criterion, [judge.label for judge in scoring.judges])
+        _check_judge(sheet, path, criterion, [judge.label for judge in scoring.judges], "win_rate")
+        return
+    if criterion.metric == RATING.name:
+        _check_judge(sheet, path, criterion, [named.label for named in scoring.settings.get("ratings", ())], "ratings")
         return
     if criterion.judge is not None:
         what = f"the metric '{criterion.metric}' comes from a task, so it has no judge"
@@ -69,11 +72,12 @@ def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Sc
         sheet.problem((*path, "metric"), what, "use `equivalent_within`, the one margin without a direction")
 
 
-def _check_judge(sheet: Sheet, path: KeyPath, criterion: Criterion, judges: Sequence[str]) -> None:
+def _check_judge(sheet: Sheet, path: KeyPath, criterion: Criterion, judges: Sequence[str], section: str) -> None:
+    words = criterion.metric.replace("_", " ")
     if not judges:
-        sheet.problem((*path, "metric"), "there is no win rate without a judge", "add `win_rate:` under `evaluate:`")
+        sheet.problem((*path, "metric"), f"there is no {words} without a judge", f"add `{section}:` under `evaluate:`")
     elif criterion.judge is None and len(judges) > 1:
-        what = f"several judges give a win rate ({', '.join(judges)}), and none is named"
+        what = f"several judges give a {words} ({', '.join(judges)}), and none is named"
         sheet.problem((*path, "judge"), what, f"add `judge: {judges[0]}`")
     elif criterion.judge is not None and criterion.judge not in judges:
         what = f"no judge '{criterion.judge}' in this file. {did_you_mean(criterion.judge, judges)}"

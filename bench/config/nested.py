@@ -13,6 +13,7 @@ from bench.core.judge import Judge
 from bench.core.method import Method
 from bench.core.policy import PolicySpec
 from bench.core.reward import RewardSpec
+from bench.core.stage import Stage
 from bench.core.task import Task
 
 Form = Literal["method", "judge", "task", "policy", "data", "reward"]
@@ -33,6 +34,12 @@ def nested_fields(cls: type[BaseModel]) -> dict[str, Nested]:
     """Return the fields of a class that a comparison file fills with a form of their own, by name."""
     found = {name: _nested(info.annotation) for name, info in cls.model_fields.items()}
     return {name: nested for name, nested in found.items() if nested is not None}
+
+
+def holds_stage(annotation: Any) -> bool:
+    """Tell whether a field of this type is a stage, which a comparison file cannot write."""
+    options = _options(annotation) - {type(None)}
+    return bool(options) and all(isinstance(option, type) and issubclass(option, Stage) for option in options)
 
 
 def _nested(annotation: Any) -> Nested | None:

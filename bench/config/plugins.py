@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bench import discover
 from bench.config.files import digest_of, kind_of
 from bench.config.findings import KeyPath, shown
-from bench.config.nested import Form, nested_fields
+from bench.config.nested import Form, holds_stage, nested_fields
 from bench.config.sheet import UNREAD, Sheet, said
 from bench.config.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
 from bench.core.errors import BenchError, did_you_mean
@@ -31,9 +31,12 @@ _REWARD_FORMS = "write `model`, a file `./reward.py`, {judge: NAME, ...}, or a l
 
 
 def settable(cls: type[Open]) -> list[str]:
-    """Return the fields of a plug-in that a comparison file sets: all but the digest of a file it reads."""
+    """Return the fields of a plug-in that a comparison file sets: all but those that are computed.
+
+    These are the digest of a file it reads, and stages, which only a plan can make.
+    """
     computed = DIGEST if reads_file(cls) else None
-    return [name for name in cls.model_fields if name != computed]
+    return [name for name, info in cls.model_fields.items() if name != computed and not holds_stage(info.annotation)]
 
 
 def reads_file(cls: type[Open]) -> bool:

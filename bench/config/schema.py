@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from bench import discover
 from bench.config.comparison import Common, Criterion, Evaluation, StatisticsSettings
 from bench.config.evaluation import FROM, LABEL
+from bench.config.gap import GAP_KEYS
 from bench.config.gate import MARGINS
 from bench.config.given import NO_ADAPTER, POLICIES
 from bench.config.load import REQUIRED
@@ -169,6 +170,10 @@ def _evaluate(definitions: dict[str, Schema]) -> Schema:
                 "description": "how often judges agree with the labels of a data set",
             },
             "contrasts": {**_list(pair), "description": "pairs beside the default ones"},
+            "gap_closed": {
+                **_list(_mapping(dict.fromkeys(GAP_KEYS, _TEXT), required=GAP_KEYS[:3])),
+                "description": "which share of the gap between two methods a third one closes",
+            },
         }
     )
 

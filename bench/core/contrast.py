@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from bench.core.errors import DataError
-from bench.core.files import replacing
 from bench.core.frozen import Frozen
 
 VerdictOnPair = Literal["a better", "b better", "undecided"]
@@ -21,7 +19,7 @@ class Contrast(Frozen):
     ``estimate`` is on the metric's own scale: for ``win_rate`` the mean preference for a over b (null value 0.5),
     for every other metric the mean paired difference a - b (null value 0). ``low`` and ``high`` bound it at
     ``level``. ``p`` is two-sided; ``p_adjusted`` is corrected within ``family``; both are None where no test is
-    possible, with the reason in ``note``.
+    possible, with the reason in ``note``. ``own_reward`` names those of the two that learnt from the judge.
     """
 
     a: str
@@ -53,14 +51,8 @@ class Contrast(Frozen):
     per_run: tuple[float | None, ...] = ()
     also: dict[str, float | None] = {}
     components: dict[str, float] = {}
+    own_reward: tuple[str, ...] = ()
     note: str = ""
-
-
-def write_contrasts(contrasts: Sequence[Contrast], path: Path) -> None:
-    """Write ``{"contrasts": [...]}``."""
-    text = json.dumps({"contrasts": [contrast.model_dump() for contrast in contrasts]}, indent=1, allow_nan=False)
-    with replacing(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_contrasts(path: Path) -> tuple[Contrast, ...]:

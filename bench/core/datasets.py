@@ -75,6 +75,20 @@ def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
     ]
 
 
+def read_utilities(data: DataSpec, io: StageIO) -> list[float | None]:
+    """Return by how much the true utility of ``chosen`` is above that of ``rejected``, row by row.
+
+    It is ``chosen_gold - rejected_gold``, columns that an embedded world writes and no method reads; None for a row
+    without both.
+    """
+    found: list[float | None] = []
+    for row in _rows(data, io):
+        pair = [row.values.get(name) for name in ("chosen_gold", "rejected_gold")]
+        numbers = [float(value) for value in pair if isinstance(value, int | float) and math.isfinite(value)]
+        found.append(numbers[0] - numbers[1] if len(numbers) == 2 else None)
+    return found
+
+
 def read_prompts(data: DataSpec, io: StageIO) -> list[Prompt]:
     """Return the rows of ``data`` with a column ``prompt``, as prompts of their own cluster; see read_demonstrations.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from bench.core.frozen import Frozen
+from bench.core.errors import BenchError
+from bench.core.frozen import Frozen, Open
 from bench.core.stage import Stage, StageIO
 
 if TYPE_CHECKING:
@@ -49,11 +51,29 @@ class Built(Frozen):
 
 
 class Tuned(Frozen):
-    """``base`` changed by the stage ``by``, whose payload is either whole weights or a LoRA adapter over ``base``."""
+    """``base`` changed by the stage ``by``, whose payload is either whole weights or a LoRA adapter over ``base``.
+
+    Raises BenchError for a proxy and for the best of several responses, which have no weights that could be changed.
+    """
 
     kind: Literal["tuned"] = "tuned"
     base: PolicySpec
     by: Stage
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        match root(self.base):
+            case Proxy():
+                raise BenchError(
+                    "a proxied policy has no weights of its own, so nothing can be trained on top of it. Train its "
+                    "expert or its base instead."
+                )
+            case BestOf():
+                raise BenchError(
+                    "the best of several responses is a choice and has no weights, so nothing can be trained on top of "
+                    "it. Train the policy that writes the responses, on those chosen if you like (expert_iteration)."
+                )
+        return self
 
 
 class Instructed(Frozen):
@@ -65,17 +85,67 @@ class Instructed(Frozen):
     separator: str = "\n\n"
 
 
-PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed, Field(discriminator="kind")]
+class Proxy(Frozen):
+    """``base`` steered while it decodes by the difference of two other policies: logits + alpha (expert - antiexpert).
+
+    Liu et al. 2024, arXiv:2401.08565. Each of the three reads the same chat in its own wording; all three write with
+    one vocabulary. ``alpha`` 0 is ``base`` itself.
+    """
+
+    kind: Literal["proxy"] = "proxy"
+    base: PolicySpec
+    expert: PolicySpec
+    antiexpert: PolicySpec
+    alpha: float = 1.0
+
+
+class BestOf(Frozen):
+    """The best of ``n`` responses that ``base`` writes to each chat, chosen by ``chooser`` (``bench.core.reward``).
+
+    It writes, but has no likelihood: whether a response is the best depends on all that could be written.
+    """
+
+    kind: Literal["best_of"] = "best_of"
+    base: PolicySpec
+    n: PositiveInt
+    chooser: Open
+
+    def most_divergence(self) -> float:
+        """Return log n - (n - 1) / n, an upper bound of KL(best of n || base) in nats.
+
+        It is exact where no two responses have the same reward (Beirami et al. 2024, arXiv:2401.01879).
+        """
+        return math.log(self.n) - (self.n - 1) / self.n
+
+
+PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed | Proxy | BestOf, Field(discriminator="kind")]
 Tuned.model_rebuild()
 Instructed.model_rebuild()
+Proxy.model_rebuild()
+BestOf.model_rebuild()
+
+
+def weights_of(spec: PolicySpec) -> PolicySpec:
+    """Return a policy without the instructions that it reads."""
+    while isinstance(spec, Instructed):
+        spec = spec.base
+    return spec
+
+
+def root(spec: PolicySpec) -> Pretrained | Built | Proxy | BestOf:
+    """Return what a policy was made from in the beginning; a proxy and a choice of responses are beginnings."""
+    while isinstance(spec, Tuned | Instructed):
+        spec = spec.base
+    return spec
 
 
 def as_read(spec: PolicySpec, chat: Chat) -> Chat:
     """Return a chat as a policy reads it: with the instructions of its spec in front of the first user turn.
 
-    Where instructions are nested, the innermost stands first. A chat without a user turn stays as it is.
+    Where instructions are nested, the innermost stands first. A chat without a user turn stays as it is. The policies
+    within a proxy have instructions of their own: only those that all of them read are put here.
     """
-    while not isinstance(spec, Pretrained | Built):
+    while not isinstance(spec, Pretrained | Built | Proxy | BestOf):
         if isinstance(spec, Instructed):
             chat = _instructed(chat, spec.instruction + spec.separator)
         spec = spec.base

@@ -1,6 +1,6 @@
 """What a response is worth to a policy that learns from reward, as a value.
 
-A reward is measured by ``bench.evaluator.rewards.open_reward``; here it only has a name and a place in keys.
+A reward is measured by ``bench.policy.rewards.open_reward``; here it only has a name and a place in keys.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.core.frozen import Frozen
+from bench.core.frozen import Frozen, Open
 from bench.core.judge import Judge
-from bench.core.stage import Stage
+from bench.core.policy import PolicySpec
+from bench.core.stage import Stage, stages_in
 from bench.core.task import Task
+
+# The kind of the stages that train a reward model; the bench knows them by it.
+REWARD_MODEL_KIND = "train/reward_model"
 
 
 class ModelReward(Frozen):
@@ -58,3 +62,27 @@ class MixedReward(Frozen):
 
 
 RewardSpec = Annotated[ModelReward | JudgeReward | FileReward | MixedReward, Field(discriminator="kind")]
+
+
+class Chooser(Open):
+    """How the best of several responses is told: the one with the highest reward, the first of equals."""
+
+    reward: RewardSpec
+
+
+def reward_models(policy: PolicySpec) -> tuple[Stage, ...]:
+    """Return the stages that trained the reward models nearest to a policy: what it learnt, or chooses, by.
+
+    The stages that a policy rests on are searched level by level, from its own inwards; all reward models of the first
+    level that has any are returned, each once. Empty when there are none.
+    """
+    level = {stage.key: stage for stage in stages_in(policy)}
+    seen = set(level)
+    while level:
+        found = tuple(stage for stage in level.values() if stage.KIND == REWARD_MODEL_KIND)
+        if found:
+            return found
+        below = {stage.key: stage for outer in level.values() for stage in outer.inputs()}
+        level = {key: stage for key, stage in below.items() if key not in seen}
+        seen |= set(level)
+    return ()

@@ -5,28 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
 
 
 class StageFacts(Frozen):
-    """What a finished stage cost and where it ran, from its manifest."""
+    """What a finished stage cost and where it ran, from its manifest, and what a training stage told of itself.
+
+    ``log``: every logged quantity as a column, thinned to at most 100 rows; a row that lacks one has None.
+    ``diagnostics``: the mapping that the stage wrote.
+    """
 
     kind: str
     cost: dict[str, float]
     provenance: dict[str, Any]
+    log: dict[str, tuple[float | None, ...]] = {}
+    diagnostics: dict[str, Any] = {}
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return the log row by row, without what a row lacks."""
+        columns = zip(*self.log.values(), strict=True)
+        return [
+            {name: value for name, value in zip(self.log, row, strict=True) if value is not None} for row in columns
+        ]
 
 
 class ArmRun(Frozen):
-    """One arm at one training seed: the keys of all stages its policy rests on, and its learning curve.
-
-    ``log`` holds the rows that the arm's last training stage logged, thinned to at most 200:
-    ``{"step": int, "loss": float, ...}``.
-    """
+    """One arm at one training seed: the keys of all stages its policy rests on, inputs first, and of its answers."""
 
     stages: tuple[str, ...]
-    log: tuple[dict[str, float], ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 class ArmFacts(Frozen):
@@ -49,8 +60,27 @@ class Missing(Frozen):
     reason: str
 
 
+class LabellerFacts(Frozen):
+    """A judge that labelled the preference data: its settings, how often it was called, and its size.
+
+    ``parameters`` is what the meter's FLOPs per token say (2 per parameter), None for a judge that runs no model.
+    ``missing`` says why it has no labels.
+    """
+
+    judge: str
+    run: int | None
+    settings: dict[str, Any]
+    parameters: float | None
+    samples: bool
+    missing: str | None = None
+
+
 class RunSummary(Frozen):
-    """Everything about a run that is not a record or a contrast."""
+    """Everything about a run that is not a record or a contrast.
+
+    ``own_rewards``: for a judge, the arms that learnt from it. ``divergence_bounds``: the most nats that an arm's
+    divergence can have, where only that is known.
+    """
 
     name: str
     question: str
@@ -62,6 +92,14 @@ class RunSummary(Frozen):
     metrics: dict[str, dict[str, Any]]
     versions: dict[str, str]
     missing: tuple[Missing, ...] = ()
+    own_rewards: dict[str, tuple[str, ...]] = {}
+    divergence_bounds: dict[str, float] = {}
+    labellers: tuple[LabellerFacts, ...] = ()
+
+    def last_log(self, arm: str, run: str) -> list[dict[str, float]]:
+        """Return what the last training stage of an arm logged at one seed, row by row; empty without one."""
+        stages = self.arms[arm].runs[run].stages
+        return self.stages[stages[-1]].rows() if stages else []
 
     def cost_of(self, arm: str, run: int) -> dict[str, float]:
         """Return the summed cost of every stage that one arm's policy rests on at one seed, shared stages in full."""
@@ -82,4 +120,12 @@ def read_summary(path: Path) -> RunSummary:
     """Return the summary in a file; raises DataError when there is none."""
     if not path.is_file():
         raise DataError(f"{path}: no run summary there. Run `bench run {path.parent}` first.")
-    return RunSummary.model_validate_json(path.read_text(encoding="utf-8"))
+    try:
+        return RunSummary.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{path}: not a run summary of this version ({where}: {first['msg']}). Run `bench run {path.parent}` "
+            "again: finished stages are kept."
+        ) from error

@@ -49,6 +49,27 @@ WIN_RATE = MetricInfo(
     description="mean preference for the method's response over the other method's; a tie counts one half",
     chance=0.5,
 )
+# What judges measure of one response.
+RATING = MetricInfo(
+    name="rating",
+    unit="the judge's own scale",
+    higher_is_better=True,
+    description="how good the judge finds the response",
+)
+# How far a policy has moved from another one, measured on its own samples at temperature 1.
+DIVERGENCE = MetricInfo(
+    name="divergence",
+    unit="nats",
+    higher_is_better=None,
+    description="sum over the response's tokens of log pi - log pi_ref: in expectation the KL divergence of sequences",
+)
+# The same expectation with less variance; it stands beside the first and is not tested again.
+DIVERGENCE_K3 = MetricInfo(
+    name="divergence_k3",
+    unit="nats",
+    higher_is_better=None,
+    description="sum over the response's tokens of r - 1 - log r, r = pi_ref / pi: the KL divergence, never negative",
+)
 
 
 class Prompt(Frozen):

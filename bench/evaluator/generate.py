@@ -44,9 +44,9 @@ class Generate(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``completions.parquet``: one row per prompt and draw, in the task's order."""
-        from bench.policy.load import load_policy  # noqa: PLC0415 - torch loads here and not when planning
+        from bench.policy.best_of import open_policy  # noqa: PLC0415 - torch loads here and not when planning
 
-        policy = load_policy(self.policy, io)
+        policy = open_policy(self.policy, io)
         prompts = self.task.prompts()
         rows = [(prompt, draw) for prompt in prompts for draw in range(self.draws)]
         completions = policy.generate(

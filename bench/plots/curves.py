@@ -1,13 +1,18 @@
-"""Learning curves: what each arm's last training stage logged, one panel per arm and quantity, seeds as a band."""
+"""Curves over training: what stages logged, one panel per stage and quantity, seeds as a band.
+
+There are three pictures of one form: the last training stage of every arm, the stages before it (a supervised start, a
+reward model), and what reinforcement learning logs per update.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from bench.core.summary import ArmRun, RunSummary
+from bench.core.summary import RunSummary
 from bench.core.wording import counted, decimals_for, listed, number
 from bench.plots import style
 from bench.plots.style import Picture
@@ -19,64 +24,117 @@ TICKS = 4
 
 Quantity = tuple[str, str, str | None]
 Curve = tuple[list[float], list[float]]
+# What a stage logged, row by row, per training seed.
+Logs = Mapping[str, Sequence[Mapping[str, float]]]
 
 # The quantities worth a panel, in this order: what it is called, the logged name, and the logged name to subtract.
 QUANTITIES: tuple[Quantity, ...] = (
     ("loss", "loss", None),
     ("margin in nats", "chosen_ratio", "rejected_ratio"),
+    ("reward margin", "chosen_reward", "rejected_reward"),
     ("pairs ranked right", "accuracy", None),
+)
+UPDATES: tuple[Quantity, ...] = (
     ("reward", "reward", None),
     ("KL in nats", "kl", None),
+    ("entropy in nats", "entropy", None),
+    ("clipped share", "clip_fraction", None),
+    ("value loss", "value_loss", None),
+    ("explained variance", "explained_variance", None),
+    ("response tokens", "response_tokens", None),
+    ("share without end", "without_end", None),
 )
 
 
-def learning_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
-    """Return the picture of all curves that were logged; None when no arm trained.
+@dataclass(frozen=True)
+class Column:
+    """One column of panels: its title, the place of its colour, and what its stage logged."""
 
-    One column per arm and one row per quantity, at most four columns beside each other. Panels have axes of their own,
-    because losses of different objectives are not on one scale.
+    title: str
+    place: int
+    logs: Logs
+
+
+def learning_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
+    """Return the picture of every arm's last training stage; None when none logged a loss or a ranking."""
+    columns = [
+        Column(arm, place, {run: summary.last_log(arm, run) for run in facts.runs})
+        for place, (arm, facts) in enumerate(summary.arms.items())
+    ]
+    return panels(columns, QUANTITIES, (folder, name, "Learning curves"), len(summary.seeds))
+
+
+def earlier_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
+    """Return the picture of the training stages that other training rests on, each once; None without any."""
+    last = {run.stages[-1] for facts in summary.arms.values() for run in facts.runs.values() if run.stages}
+    seen: dict[tuple[str, ...], tuple[str, int]] = {}
+    for place, (arm, facts) in enumerate(summary.arms.items()):
+        trained = [[key for key in run.stages if summary.stages[key].log] for run in facts.runs.values()]
+        for keys in zip(*trained, strict=False):
+            if not last & set(keys):
+                kind = summary.stages[keys[0]].kind.rpartition("/")[2].replace("_", " ")
+                seen.setdefault(keys, (f"{kind} of {arm}", place))
+    columns = [
+        Column(title, place, {str(number): summary.stages[key].rows() for number, key in enumerate(keys)})
+        for keys, (title, place) in seen.items()
+    ]
+    return panels(columns, QUANTITIES, (folder, name, "What the arms rest on"), len(summary.seeds))
+
+
+def update_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
+    """Return the picture of what reinforcement learning logged per update; None when no arm's last stage did any."""
+    columns = []
+    for place, (arm, facts) in enumerate(summary.arms.items()):
+        logs = {run: summary.last_log(arm, run) for run in facts.runs}
+        if any({"reward", "kl"} <= rows[0].keys() for rows in logs.values() if rows):
+            columns.append(Column(arm, place, logs))
+    return panels(columns, UPDATES, (folder, name, "Reinforcement learning"), len(summary.seeds))
+
+
+def panels(
+    columns: Sequence[Column], quantities: Sequence[Quantity], target: tuple[Path, str, str], seeds: int
+) -> Picture | None:
+    """Return a picture with one column per stage and one row per quantity, at most four columns beside each other.
+
+    ``target``: folder, name and title. Panels have axes of their own, because losses of different objectives are not
+    on one scale. None when no column has any of the quantities.
     """
-    trained = {arm: quantities_of(facts.runs) for arm, facts in summary.arms.items()}
-    arms = [arm for arm, quantities in trained.items() if quantities]
-    if not arms:
+    folder, name, title = target
+    found = {column.title: _logged(column, quantities) for column in columns}
+    shown = [column for column in columns if found[column.title]]
+    if not shown:
         return None
-    lines = _lines(arms, trained)
-    columns = min(ACROSS, len(arms))
+    groups = [shown[start : start + ACROSS] for start in range(0, len(shown), ACROSS)]
+    lines = [
+        (group, quantity)
+        for group in groups
+        for quantity in quantities
+        if any(quantity in found[column.title] for column in group)
+    ]
+    across = min(ACROSS, len(shown))
     with style.styled():
-        figure = style.new_figure(max(2, columns) * PANEL_INCHES[0], 0.2 + len(lines) * PANEL_INCHES[1])
-        for row, (group, quantity) in zip(figure.subplots(len(lines), columns, squeeze=False), lines, strict=True):
+        figure = style.new_figure(max(2, across) * PANEL_INCHES[0], 0.2 + len(lines) * PANEL_INCHES[1])
+        for row, (group, quantity) in zip(figure.subplots(len(lines), across, squeeze=False), lines, strict=True):
             for place, axes in enumerate(row):
-                if place < len(group) and quantity in trained[group[place]]:
-                    _panel(axes, summary, group[place], quantity)
+                if place < len(group) and quantity in found[group[place].title]:
+                    _panel(axes, group[place], quantity)
                 else:
                     axes.set_axis_off()
         style.save(figure, folder, name)
-    return Picture(name, "Learning curves", _caption(summary, {arm: trained[arm][0] for arm in arms}))
+    return Picture(name, title, _caption([(column, found[column.title][0]) for column in shown], seeds))
 
 
-def _lines(arms: Sequence[str], trained: Mapping[str, Sequence[Quantity]]) -> list[tuple[Sequence[str], Quantity]]:
-    """Return the rows of panels as (arms, quantity), the arms in groups that fit beside each other."""
-    groups = [arms[start : start + ACROSS] for start in range(0, len(arms), ACROSS)]
-    return [
-        (group, quantity)
-        for group in groups
-        for quantity in QUANTITIES
-        if any(quantity in trained[arm] for arm in group)
-    ]
+def _logged(column: Column, quantities: Sequence[Quantity]) -> list[Quantity]:
+    return [quantity for quantity in quantities if curves_of(column.logs, quantity)]
 
 
-def quantities_of(runs: Mapping[str, ArmRun]) -> list[Quantity]:
-    """Return the quantities that at least one seed logged."""
-    return [quantity for quantity in QUANTITIES if curves_of(runs, quantity)]
-
-
-def curves_of(runs: Mapping[str, ArmRun], quantity: Quantity) -> dict[str, Curve]:
+def curves_of(logs: Logs, quantity: Quantity) -> dict[str, Curve]:
     """Return steps and values of one logged quantity per training seed; seeds that did not log it are left out."""
     _, plus, minus = quantity
     needed = {"step", plus} if minus is None else {"step", plus, minus}
     curves: dict[str, Curve] = {}
-    for seed, run in runs.items():
-        rows = [row for row in run.log if needed <= row.keys()]
+    for seed, log in logs.items():
+        rows = [row for row in log if needed <= row.keys()]
         if rows:
             values = [row[plus] - (0.0 if minus is None else row[minus]) for row in rows]
             curves[seed] = ([row["step"] for row in rows], values)
@@ -91,10 +149,10 @@ def band_of(curves: Sequence[Curve]) -> tuple[list[float], list[float], list[flo
     return steps, [sum(values) / len(values) for values in at], [min(v) for v in at], [max(v) for v in at]
 
 
-def _panel(axes: Any, summary: RunSummary, arm: str, quantity: Quantity) -> None:
-    """Draw one arm's curves of one quantity: thin lines for seeds, a band from lowest to highest, a thick mean."""
-    tint = style.colour(list(summary.arms).index(arm))
-    curves = list(curves_of(summary.arms[arm].runs, quantity).values())
+def _panel(axes: Any, column: Column, quantity: Quantity) -> None:
+    """Draw one stage's curves of one quantity: thin lines for seeds, a band from lowest to highest, a thick mean."""
+    tint = style.colour(column.place)
+    curves = list(curves_of(column.logs, quantity).values())
     for (steps, values), line in zip(curves, cycle(LINES)):
         axes.plot(steps, values, color=tint, linewidth=0.7, linestyle=line, alpha=0.55)
     steps, mean, low, high = band_of(curves)
@@ -103,7 +161,7 @@ def _panel(axes: Any, summary: RunSummary, arm: str, quantity: Quantity) -> None
         axes.plot(steps, mean, color=tint, linewidth=2.0)
     elif len(curves) == 1:
         axes.lines[0].set(alpha=1.0, linewidth=2.0)
-    axes.set_title(style.shortened(arm, 20))
+    axes.set_title(style.shortened(column.title, 24))
     axes.set_ylabel(quantity[0])
     axes.set_xlabel("step")
     axes.grid(color=style.GRID, linewidth=0.6)
@@ -111,14 +169,14 @@ def _panel(axes: Any, summary: RunSummary, arm: str, quantity: Quantity) -> None
     axes.margins(x=0.02)
 
 
-def _caption(summary: RunSummary, first: Mapping[str, Quantity]) -> str:
-    """Return what the picture shows, with the last mean value of each arm's first quantity."""
+def _caption(first: Sequence[tuple[Column, Quantity]], seeds: int) -> str:
+    """Return what the picture shows, with the last mean value of each column's first quantity."""
     ends = []
-    for arm, quantity in first.items():
-        _, mean, low, high = band_of(list(curves_of(summary.arms[arm].runs, quantity).values()))
+    for column, quantity in first:
+        _, mean, low, high = band_of(list(curves_of(column.logs, quantity).values()))
         if mean:
             decimals = min(4, max(2, decimals_for(high[-1] - low[-1])))
-            ends.append(f"{arm} ends at {quantity[0]} {number(mean[-1], decimals)}")
-    seeds = counted(len(summary.seeds), "training seed")
+            ends.append(f"{column.title} ends at {quantity[0]} {number(mean[-1], decimals)}")
     tail = f"; {listed(ends)}" if ends else ""
-    return f"Thin lines are single seeds, the thick line and band the mean and range over {seeds}{tail}."
+    over = counted(seeds, "training seed")
+    return f"Thin lines are single seeds, the thick line and band the mean and range over {over}{tail}."

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import StageError
-from bench.core.policy import Chat
+from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
 from bench.policy.chat import opened_ids
-from bench.policy.hf import READ_FLOPS, HFPolicy
-from bench.policy.logprobs import Group
+from bench.policy.hf import HFPolicy
+from bench.policy.layout import Group
+from bench.policy.local import LocalPolicy, charge_reading, scored
 
 # Questions between two notes of progress; changes no result.
 ASKED_AT_ONCE = 512
@@ -44,7 +45,7 @@ class _Spelled:
 
 
 def answer_logprobs(
-    policy: HFPolicy, questions: Sequence[Question], answers: Sequence[str], io: StageIO
+    policy: LocalPolicy, questions: Sequence[Question], answers: Sequence[str], io: StageIO
 ) -> list[list[float]]:
     """Return the log-probability, in nats, that the policy goes on with each answer and with no longer one.
 
@@ -54,13 +55,11 @@ def answer_logprobs(
     """
     found: list[list[float]] = []
     for start in range(0, len(questions), ASKED_AT_ONCE):
-        spelled = [_spelled(policy, question, answers) for question in questions[start : start + ASKED_AT_ONCE]]
-        groups = [one.group() for one in spelled]
-        read = sum(group.shared_length() for group in groups)
-        io.meter.read_tokens += read
-        io.meter.flops += READ_FLOPS * policy.parameters * read
-        for one, logprobs in zip(spelled, policy.group_logprobs(groups), strict=True):
-            found.append(disjoint_logprobs(one.answers, logprobs))
+        asked = [_asked(policy, question, answers) for question in questions[start : start + ASKED_AT_ONCE]]
+        rows = [tuple(one.group() for one in parts) for parts in asked]
+        charge_reading(policy, [[group.shared_length() for group in row] for row in rows], io)
+        for parts, likelihoods in zip(asked, scored(policy, rows), strict=True):
+            found.append(disjoint_logprobs(parts[0].answers, [one.logprob for one in likelihoods]))
         io.progress(len(found), len(questions), "question")
     return found
 
@@ -86,6 +85,17 @@ def probabilities(logprobs: Sequence[float]) -> list[float]:
     most = max(logprobs)
     weights = [math.exp(logprob - most) for logprob in logprobs]
     return [weight / sum(weights) for weight in weights]
+
+
+def _asked(policy: LocalPolicy, question: Question, answers: Sequence[str]) -> tuple[_Spelled, ...]:
+    """Return a question as each part of a policy reads it; all must write the answers with the same tokens."""
+    parts = tuple(_spelled(part, question, answers) for part in policy.parts)
+    if any(one.answers != parts[0].answers for one in parts):
+        raise StageError(
+            f"{question.name}: the models of the labeller write the answers with different tokens, because what stands "
+            "before them differs. Give all of them prompts that end alike."
+        )
+    return parts
 
 
 def _spelled(policy: HFPolicy, question: Question, answers: Sequence[str]) -> _Spelled:
@@ -127,7 +137,7 @@ def _spellings(policy: HFPolicy, question: Question, answer: str, base: Sequence
 
 
 def _ids(policy: HFPolicy, question: Question, answer: str) -> list[int]:
-    return opened_ids(policy.tokenizer, question.chat, policy.template, question.opening + answer)
+    return opened_ids(policy.tokenizer, as_read(policy.spec, question.chat), policy.template, question.opening + answer)
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,22 @@ class Drawn:
 
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+
+
+class Steps(Protocol):
+    """A decoding session whose rows can leave it; see ``BatchSession``."""
+
+    def logits(self) -> Tensor:
+        """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
+        ...
+
+    def push(self, tokens: Tensor) -> None:
+        """Append one token per row. Shape: (batch,)."""
+        ...
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows, given by their numbers."""
+        ...
 
 
 class BatchSession:
@@ -114,7 +131,7 @@ def batches(lengths: Sequence[int], tokens_at_once: int = TOKENS_AT_ONCE) -> Ite
 
 @torch.inference_mode()
 def draw_batch(
-    session: BatchSession,
+    session: Steps,
     decoding: Decoding,
     seeds: Sequence[int],
     end_ids: frozenset[int],

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.core.errors import StageError
 from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Session, as_read
 from bench.core.stage import StageIO
-from bench.policy.chat import prompt_ids, response_ids, response_text
-from bench.policy.decode import Drawn, batches, check_prompts, draw_batch, open_session
+from bench.policy import local
+from bench.policy.chat import prompt_ids
+from bench.policy.decode import BatchSession, open_session
 from bench.policy.decoder import decoder_of
-from bench.policy.logprobs import Group, over_chunks, response_states
+from bench.policy.local import READ_FLOPS, Groups, Prompts
+from bench.policy.logprobs import Group, TokenLogprobs, over_chunks, response_logprobs, response_states
 
-# Model FLOPs per parameter and token that is read or written, not trained on (``bench.core.meter``).
-READ_FLOPS = 2.0
-# Tokens of one scoring batch, padding included; chosen on a two-core machine, changes no result.
-SCORED_TOKENS_AT_ONCE = 8_192
+__all__ = ["READ_FLOPS", "HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
 
 
 class HFPolicy:
@@ -46,9 +44,18 @@ class HFPolicy:
         limit = self.model.config.to_dict().get("max_position_embeddings")
         return None if limit is None else int(limit)
 
+    @property
+    def parts(self) -> tuple[HFPolicy, ...]:
+        """The policy itself, its only part; see ``bench.policy.local``."""
+        return (self,)
+
     def session(self, chats: Sequence[Chat]) -> Session:
         """Open a decoding session over the chats, one row each."""
-        return open_session(self.model, [self.prompt(chat) for chat in chats], self.pad_id)
+        return self.open([(self.prompt(chat),) for chat in chats])
+
+    def open(self, rows: Sequence[Prompts]) -> BatchSession:
+        """Return a decoding session over prompts of ids, one per row."""
+        return open_session(self.model, [prompt for (prompt,) in rows], self.pad_id)
 
     def prompt(self, chat: Chat) -> list[int]:
         """Return the ids of a chat, behind the policy's instructions if it has any, ready for a response to follow."""
@@ -61,23 +68,7 @@ class HFPolicy:
 
         Tokens are counted on the meter of ``io``, and progress is told there, where there is one.
         """
-        prompts = [self.prompt(chat) for chat in chats]
-        if io is None:
-            return self.generate_ids(prompts, decoding, seeds=seeds)
-        found: dict[int, Completion] = {}
-
-        def count(tokens: int) -> None:
-            io.meter.generated_tokens += tokens
-            io.meter.flops += READ_FLOPS * self.parameters * tokens
-            io.progress(len(found), len(prompts), "prompt")
-
-        read = sum(len(prompt) for prompt in prompts)
-        io.meter.read_tokens += read
-        io.meter.flops += READ_FLOPS * self.parameters * read
-        for row, completion in self._written(prompts, decoding, seeds, count):
-            found[row] = completion
-        io.progress(len(found), len(prompts), "prompt")
-        return [found[row] for row in range(len(prompts))]
+        return local.completions(self, [(self.prompt(chat),) for chat in chats], decoding, seeds=seeds, io=io)
 
     def generate_ids(
         self,
@@ -94,83 +85,54 @@ class HFPolicy:
         size and order change a completion only where float rounding (1e-7) moves an edge across the noise. Raises
         StageError for a prompt that is empty or too long for the model's context.
         """
-        found = dict(self._written(prompts, decoding, seeds, on_tokens))
-        return [found[row] for row in range(len(prompts))]
+        rows = [(prompt,) for prompt in prompts]
+        found = dict(local.written(self, rows, decoding, seeds, on_tokens))
+        return [local.completion(self, found[row], len(prompts[row])) for row in range(len(rows))]
 
-    def _written(
-        self,
-        prompts: Sequence[Sequence[int]],
-        decoding: Decoding,
-        seeds: Sequence[int],
-        on_tokens: Callable[[int], None],
-    ) -> Iterator[tuple[int, Completion]]:
-        """Yield each prompt's number and completion, batch after batch."""
-        if len(seeds) != len(prompts):
-            raise StageError(f"{len(prompts)} prompts but {len(seeds)} seeds: give one seed per prompt.")
-        check_prompts(prompts, decoding.max_new_tokens, self.context)
-        for rows in batches([len(prompt) + decoding.max_new_tokens for prompt in prompts]):
-            session = open_session(self.model, [prompts[row] for row in rows], self.pad_id)
-            drawn = draw_batch(session, decoding, [seeds[row] for row in rows], self.end_ids, on_tokens)
-            for row, one in zip(rows, drawn, strict=True):
-                yield row, self._completion(one, len(prompts[row]))
-
-    @torch.inference_mode()
     def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
         """Return the likelihood of each response (its end token included) given its chat.
 
         Raises StageError for a pair that does not fit into the model's context.
         """
-        rows = [(self.prompt(chat), response_ids(self.tokenizer, response)) for chat, response in pairs]
-        lengths = [len(prompt) + len(response) for prompt, response in rows]
-        for number, length in enumerate(lengths):
-            if self.context is not None and length > self.context:
-                raise StageError(
-                    f"pair {number} has {length} tokens, more than the model's context of {self.context}. "
-                    "Shorten the prompt or the response."
-                )
-        found: dict[int, Likelihood] = {}
-        for numbers in batches(lengths, tokens_at_once=SCORED_TOKENS_AT_ONCE):
-            scored = self._score([Group(rows[number][0], [rows[number][1]]) for number in numbers])
-            found.update(zip(numbers, scored, strict=True))
-        return [found[number] for number in range(len(rows))]
+        return local.likelihoods(self, pairs)
 
-    @torch.inference_mode()
     def group_logprobs(self, groups: Sequence[Group]) -> list[list[float]]:
         """Return the log-probability, in nats, of each response of ids given its group's prompt, as it stands.
 
         A prompt is computed once for all its responses where the model allows it.
         """
-        found: dict[int, list[float]] = {}
-        for numbers in batches([group.shared_length() for group in groups], tokens_at_once=SCORED_TOKENS_AT_ONCE):
-            scored = iter(self._score([groups[number] for number in numbers]))
-            for number in numbers:
-                found[number] = [next(scored).logprob for _ in groups[number].responses]
-        return [found[number] for number in range(len(groups))]
+        scored = local.scored(self, [(group,) for group in groups])
+        return [[one.logprob for one in responses] for responses in scored]
 
-    def _score(self, groups: Sequence[Group]) -> list[Likelihood]:
+    @torch.inference_mode()
+    def token_logprobs(self, rows: Sequence[Groups]) -> TokenLogprobs:
+        """Return the log-probability of every response token, the responses in order; without gradients."""
+        return response_logprobs(self.model, [group for (group,) in rows], pad_id=self.pad_id)
+
+    @torch.inference_mode()
+    def score(self, rows: Sequence[Groups]) -> list[Likelihood]:
+        """Return the likelihood of every response of ids, as it stands, in order; all rows at once."""
         decoder = decoder_of(self.model)
-        states = response_states(decoder, groups, pad_id=self.pad_id)
+        states = response_states(decoder, [group for (group,) in rows], pad_id=self.pad_id)
 
         def logprob_and_greedy(hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-            logits = decoder.logits(hidden)
-            logprobs = logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
-            return torch.stack([logprobs, (logits.argmax(-1) == targets).float()], dim=-1)
+            return logprob_and_greedy_of(decoder.logits(hidden), targets)
 
-        chunks = torch.cat(over_chunks(logprob_and_greedy, states, decoder.vocabulary))
-        rows = chunks.split(states.mask.sum(-1).tolist())
-        return [
-            Likelihood(logprob=float(row[:, 0].sum()), is_greedy=bool(row[:, 1].all()), n_tokens=len(row))
-            for row in rows
-        ]
+        return likelihoods_of(torch.cat(over_chunks(logprob_and_greedy, states, decoder.vocabulary)), states.mask)
 
-    def _completion(self, drawn: Drawn, prompt_tokens: int) -> Completion:
-        return Completion(
-            text=response_text(self.tokenizer, drawn.tokens),
-            tokens=tuple(drawn.tokens),
-            logprobs=tuple(drawn.logprobs),
-            finish="end" if drawn.tokens[-1] in self.end_ids else "length",
-            prompt_tokens=prompt_tokens,
-        )
+
+def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return each target's log-probability, and 1 where it has the highest logit, else 0. Shape: (tokens, 2)."""
+    logprobs = logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    return torch.stack([logprobs, (logits.argmax(-1) == targets).float()], dim=-1)
+
+
+def likelihoods_of(tokens: torch.Tensor, mask: torch.Tensor) -> list[Likelihood]:
+    """Return the likelihood of each response from what ``logprob_and_greedy_of`` says of all their tokens."""
+    return [
+        Likelihood(logprob=float(row[:, 0].sum()), is_greedy=bool(row[:, 1].all()), n_tokens=len(row))
+        for row in tokens.split(mask.sum(-1).tolist())
+    ]
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -25,10 +25,12 @@ from transformers.utils.logging import disable_progress_bar
 from bench.core.errors import DataError, StageError
 from bench.core.folders import digest_of_folder
 from bench.core.method import Lora
-from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Tuned
+from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root, weights_of
 from bench.core.stage import StageIO
 from bench.policy.decoder import check_halves
 from bench.policy.hf import HFPolicy
+from bench.policy.local import LocalPolicy
+from bench.policy.proxy import ProxyPolicy, terms_of
 
 # A run shows progress of its own; a bar per loaded model would run through it.
 disable_progress_bar()
@@ -37,15 +39,34 @@ PAYLOAD = "policy"
 ADAPTER_CONFIG = "adapter_config.json"
 
 
-def load_policy(spec: PolicySpec, io: StageIO) -> HFPolicy:
+def load_policy(spec: PolicySpec, io: StageIO) -> LocalPolicy:
     """Return the policy on ``io.device``, for inference: evaluation mode, no gradients, no dropout.
 
     A tuned policy whose stage wrote a LoRA adapter is its base with the adapter merged into the weights. Raises
-    StageError when the model cannot be loaded, DataError when a local folder's content is not what was declared.
+    StageError when a model cannot be loaded or the models of a proxy do not share a vocabulary, DataError when a local
+    folder's content is not what was declared.
     """
+    if not isinstance(root(spec), Proxy):
+        return load_model(spec, io)
+    terms = terms_of(spec)
+    return ProxyPolicy(spec, terms, load_models([term.spec for term in terms], io))
+
+
+def load_model(spec: PolicySpec, io: StageIO) -> HFPolicy:
+    """Return a policy that is one model, for inference; see ``load_policy``. Raises StageError for a proxy."""
     policy = _loaded(spec, io)
     policy.model.eval().requires_grad_(False)
     return policy
+
+
+def load_models(specs: Sequence[PolicySpec], io: StageIO) -> list[HFPolicy]:
+    """Return policies that are one model each, in order; weights that are the same are in memory once."""
+    seen: list[tuple[PolicySpec, HFPolicy]] = []
+    for spec in specs:
+        twin = next((one for known, one in seen if weights_of(known) == weights_of(spec)), None)
+        one = load_model(spec, io) if twin is None else HFPolicy(spec, twin.model, twin.tokenizer, twin.template)
+        seen.append((spec, one))
+    return [one for _, one in seen]
 
 
 def load_trainable(spec: PolicySpec, io: StageIO, *, lora: Lora | None, seed: int) -> HFPolicy:
@@ -96,6 +117,16 @@ def _rewrite(path: Path, changes: Mapping[str, object], drop: Sequence[str] = ()
 
 
 def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
+    if isinstance(root(spec), BestOf):
+        raise StageError(
+            "the best of several responses is a choice, not a model: it has no weights to train and no likelihood. "
+            "Name the policy that writes the responses instead."
+        )
+    if isinstance(root(spec), Proxy):
+        raise StageError(
+            "a proxied policy is several models that write together; it has no hidden states or weights of its own, so "
+            "it cannot be trained or edited. Use one of its parts here."
+        )
     model, tokenizer = _resolve(spec, io)
     model.to(torch.device(io.device))
     check_halves(model)
@@ -117,6 +148,8 @@ def _resolve(spec: PolicySpec, io: StageIO) -> tuple[PreTrainedModel, PreTrained
                 return _from_pretrained(str(folder), None, _root_dtype(spec))
             model, tokenizer = _resolve(spec.base, io)
             return PeftModel.from_pretrained(model, str(folder)).merge_and_unload(), tokenizer
+        case Proxy() | BestOf():
+            raise StageError("a policy of several models or responses is not one model.")
 
 
 def _where(spec: Pretrained) -> str:
@@ -211,16 +244,10 @@ def _with_adapter(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
 
 
 def _root_dtype(spec: PolicySpec) -> str:
-    root = _root(spec)
-    return root.dtype if isinstance(root, Pretrained) else "float32"
+    beginning = root(spec)
+    return beginning.dtype if isinstance(beginning, Pretrained) else "float32"
 
 
 def _root_template(spec: PolicySpec) -> str:
-    root = _root(spec)
-    return root.template if isinstance(root, Pretrained) else "{prompt}"
-
-
-def _root(spec: PolicySpec) -> Pretrained | Built:
-    while isinstance(spec, Tuned | Instructed):
-        spec = spec.base
-    return spec
+    beginning = root(spec)
+    return beginning.template if isinstance(beginning, Pretrained) else "{prompt}"

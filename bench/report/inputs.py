@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
-from bench.core.contrast import Contrast, read_contrasts
+from bench.core.conclusions import Agreement, GapShare, read_conclusions
+from bench.core.contrast import Contrast
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
 from bench.core.task import WIN_RATE
@@ -26,6 +27,8 @@ class Inputs:
     summary: RunSummary
     contrasts: tuple[Contrast, ...]
     records: pa.Table
+    gap_closed: tuple[GapShare, ...] = ()
+    labellers: tuple[Agreement, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -44,9 +47,12 @@ class Inputs:
 
 def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
     """Return what a run left in a folder; raises DataError, naming the file, where something is missing."""
+    found = read_conclusions(folder / CONTRASTS)
     return Inputs(
         comparison=comparison,
         summary=read_summary(folder / SUMMARY),
-        contrasts=read_contrasts(folder / CONTRASTS),
+        contrasts=found.contrasts,
         records=read_records(folder / RECORDS),
+        gap_closed=found.gap_closed,
+        labellers=found.labellers,
     )

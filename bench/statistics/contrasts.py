@@ -11,7 +11,7 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.contrast import Contrast, VerdictOnPair
 from bench.core.errors import IncompleteRecords
-from bench.core.task import WIN_RATE, MetricInfo
+from bench.core.task import DIVERGENCE_K3, RATING, WIN_RATE, MetricInfo
 from bench.statistics.analysis import Analysis, Question, analyse
 from bench.statistics.corrections import adjusted
 from bench.statistics.table import Crossing, RecordIndex, Request, cells
@@ -49,13 +49,19 @@ class _Plan:
         return True if self.request.metric == WIN_RATE.name else None
 
 
-def compute_contrasts(table: pa.Table, comparison: Comparison, metrics: Mapping[str, MetricInfo]) -> list[Contrast]:
+def compute_contrasts(
+    table: pa.Table,
+    comparison: Comparison,
+    metrics: Mapping[str, MetricInfo],
+    own_rewards: Mapping[str, Sequence[str]] | None = None,
+) -> list[Contrast]:
     """Return one contrast per pair, task, metric and source, in the comparison's order, corrected within families.
 
     The win rate is tested against 0.5 for every judge with verdicts on the task, every other metric as a paired
     difference against 0. Pairs that differ in ``replicate`` only are A/A controls: flagged and not in a family.
-    Equal inputs give equal contrasts. Raises IncompleteRecords, with every incomplete contrast in one message, unless
-    the comparison says ``missing: drop_prompts``; DataError for rows that contradict each other.
+    ``own_rewards``: for a judge, the arms that learnt from it. Equal inputs give equal contrasts. Raises
+    IncompleteRecords, with every incomplete contrast in one message, unless the comparison says
+    ``missing: drop_prompts``; DataError for rows that contradict each other.
     """
     index = RecordIndex(table)
     settings = comparison.statistics
@@ -71,8 +77,17 @@ def compute_contrasts(table: pa.Table, comparison: Comparison, metrics: Mapping[
             "\n  ".join(["The crossing of arms, runs and prompts is incomplete, so nothing is tested.", *problems])
             + "\n  Run the comparison again to fill the gaps, or set statistics.missing to drop_prompts."
         )
-    found = [_contrast(plan, crossing, comparison) for plan, crossing in done]
+    own = own_rewards or {}
+    found = [
+        _contrast(plan, crossing, comparison).model_copy(update={"own_reward": _learnt_from(plan, own)})
+        for plan, crossing in done
+    ]
     return _corrected(found, comparison)
+
+
+def _learnt_from(plan: _Plan, own_rewards: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    arms = own_rewards.get(plan.judge, ()) if plan.judge is not None else ()
+    return tuple(arm for arm in (plan.request.a, plan.request.b) if arm in arms)
 
 
 def _silent_metrics(index: RecordIndex, comparison: Comparison) -> list[str]:
@@ -88,6 +103,8 @@ def _silent_metrics(index: RecordIndex, comparison: Comparison) -> list[str]:
     tasks = [task.NAME for task in comparison.evaluation.tasks]
     if comparison.evaluation.judges and not any(index.sources(name, WIN_RATE.name) for name in tasks):
         problems.append("incomplete records: the comparison names judges, but no row has a verdict")
+    if comparison.evaluation.ratings and not any(index.sources(name, RATING.name) for name in tasks):
+        problems.append("incomplete records: the comparison asks for ratings, but no row has one")
     return problems
 
 
@@ -101,7 +118,7 @@ def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, Met
         for task in tasks:
             others = sorted(index.metrics(task), key=lambda name: (place.get(name, len(place)), name))
             for metric in (WIN_RATE.name, *others):
-                for source in index.sources(task, metric):
+                for source in index.sources(task, metric) if metric != DIVERGENCE_K3.name else ():
                     yield _Plan(Request(a, b, task, metric, source, runs), metrics.get(metric), control)
 
 

@@ -69,6 +69,16 @@ def crossed_bootstrap(
     residual is then counted three times, so that with no run effect the interval is too wide, and with few runs the
     run effect's share is too small by (s - 1)/s. It stands beside the default test, not in its place.
     """
+    means = bootstrap_means(values, clusters, resamples, seed)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def bootstrap_means(values: FloatArray, clusters: IntArray, resamples: int, seed: int) -> FloatArray:
+    """Return the grand means of (prompts, runs) over whole clusters and runs drawn again; see ``crossed_bootstrap``.
+
+    Two arrays of one shape and the same seed are drawn alike, so that their means stay paired.
+    """
     totals = cluster_sums(values.T, clusters).T
     sizes = np.bincount(clusters).astype(float)
     runs = values.shape[1]
@@ -77,8 +87,7 @@ def crossed_bootstrap(
     for of_prompts, of_runs in pairs:
         numerator = ((of_prompts @ totals) * of_runs).sum(axis=1)
         means.append(numerator / (runs * (of_prompts @ sizes)))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return np.concatenate(means)
 
 
 def _draws(units: int, resamples: int, seed: int, of: int | None = None) -> Iterator[FloatArray]:

@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.core.datasets import read_preferences
-from bench.core.policy import Instructed, PolicySpec
+from bench.core.policy import PolicySpec, weights_of
 from bench.core.stage import StageIO
 from bench.policy.decoder import decoder_of
 from bench.policy.hf import HFPolicy
 from bench.policy.layers import depth
-from bench.policy.load import load_policy
+from bench.policy.load import load_model
 from bench.policy.logprobs import Group, states_at_responses
 from methods._train import ranks
 from methods._train.contexts import Contexts, contexts, tokens_of
@@ -167,24 +167,18 @@ def diagnostics(reader: Reader, examples: Sequence[Contexts], loss: Loss) -> lis
 
 def _reader(stage: FineTuning, io: StageIO, policy: HFPolicy, aim: Aim) -> Reader:
     """Return the reader; weights that are the same are in memory once, the adapter switched off where need be."""
-    seen: list[tuple[PolicySpec, HFPolicy]] = [(_weights_of(stage.init), policy)]
+    seen: list[tuple[PolicySpec, HFPolicy]] = [(weights_of(stage.init), policy)]
 
     def reading(spec: PolicySpec) -> HFPolicy:
-        weights = _weights_of(spec)
+        weights = weights_of(spec)
         for known, one in seen:
             if known == weights:
                 return one
-        seen.append((weights, load_policy(weights, io)))
+        seen.append((weights, load_model(weights, io)))
         return seen[-1][1]
 
     layers = layers_at(aim.layers, depth(decoder_of(policy.model)))
     return Reader(policy, reading(aim.good), reading(aim.bad), layers)
-
-
-def _weights_of(spec: PolicySpec) -> PolicySpec:
-    while isinstance(spec, Instructed):
-        spec = spec.base
-    return spec
 
 
 def _beginning(group: Group, tokens: int) -> Group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,17 @@ FILE = "checkpoint.pt"
 
 @dataclass
 class State:
-    """Everything that changes while a model trains; random draws depend on (seed, step) and need no state."""
+    """Everything that changes while a model trains; random draws depend on (seed, step) and need no state.
+
+    ``extra``: what a training keeps beside that, of tensors, numbers and texts.
+    """
 
     step: int
     weights: dict[str, torch.Tensor]
     optimiser: dict[str, Any]
     log: list[dict[str, float]]
     meter: Meter
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def write_checkpoint(state: State, folder: Path) -> None:

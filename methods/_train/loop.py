@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from bench.core.method import Budget
 from bench.core.stage import StageIO
 from methods._train import ranks
 from methods._train.checkpoint import Pace, State, read_checkpoint
+from methods._train.descent import Descent
 from methods._train.memory import recomputed_activations
 from methods._train.order import Costs, micro_batches, plan_of
 from methods._train.settings import Optimisation
@@ -102,20 +103,20 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
         if optimisation.activations == "recomputed":
             during.enter_context(recomputed_activations(training.model))
         run.train()
-    run.restore_precision()
+    run.descent.restore_precision()
     if ranks.is_main():
-        lines = [json.dumps(row, allow_nan=False) for row in run.state.log]
-        (io.out / LOG_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        write_log(run.state.log, io)
+
+
+def write_log(rows: Sequence[Mapping[str, float]], io: StageIO) -> None:
+    """Write one JSON object per row to ``io.out / "log.jsonl"``."""
+    lines = [json.dumps(row, allow_nan=False) for row in rows]
+    (io.out / LOG_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
 def _check(training: Training[E]) -> None:
     if not training.examples:
         raise StageError("there is nothing to train on: the data have no rows")
-    trained = [parameter for parameter in training.model.parameters() if parameter.requires_grad]
-    if not trained:
-        raise StageError("the model has no parameter that requires a gradient")
-    if any(parameter.dtype == torch.float16 for parameter in training.model.parameters()):
-        raise StageError("float16 cannot be trained without loss scaling. Set the base's dtype to bfloat16 or float32.")
 
 
 class _Run(Generic[E]):
@@ -130,14 +131,7 @@ class _Run(Generic[E]):
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.costs = Costs(training.tokens, read, parameters)
         self.batches = plan_of(optimisation, self.costs, budget, seed)
-        self.accelerator = _accelerator(io.device)
-        self.reduced = any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
-        self.dtypes = {name: part.dtype for name, part in model.named_parameters() if part.requires_grad}
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
-        self.trained = {name: part for name, part in model.named_parameters() if part.requires_grad}
-        self.optimiser = self.accelerator.prepare(_adamw(model, optimisation))
+        self.descent = Descent(model, optimisation, io.device)
         self.state = State(step=0, weights={}, optimiser={}, log=[], meter=Meter())
         self.started = time.monotonic()
 
@@ -152,10 +146,7 @@ class _Run(Generic[E]):
             )
         if found is None:
             return
-        with torch.no_grad():
-            for name, values in found.weights.items():
-                self.trained[name].copy_(values)
-        self.optimiser.load_state_dict(found.optimiser)
+        self.descent.restore(found.weights, found.optimiser)
         self.state = found
         self.started -= found.meter.seconds
         self.io.meter = self.io.meter + found.meter
@@ -170,11 +161,6 @@ class _Run(Generic[E]):
                 pace.write(self._snapshot(), self.io.scratch)
             self.io.progress(self.state.step, len(self.batches), "step")
 
-    def restore_precision(self) -> None:
-        """Give every weight the type it was loaded with."""
-        for name, parameter in self.trained.items():
-            parameter.data = parameter.data.to(self.dtypes[name])
-
     def _time_is_up(self) -> bool:
         if self.budget is None or self.budget.axis != "seconds" or self.state.step == 0:
             return False
@@ -187,17 +173,17 @@ class _Run(Generic[E]):
         rate = self.optimisation.rate_at(step, len(self.batches))
         passes = self._passes(batch)
         if self.training.before_step is not None:
-            with torch.no_grad(), self._precision():
+            with torch.no_grad(), self.descent.precision():
                 self.training.before_step(passes)
         sums = _Sums()
         for number, part in enumerate(passes):
             noise = [self.seed, step, number * ranks.count() + ranks.rank()]
-            with _noise(self.io.device, noise), self._precision():
+            with _noise(self.io.device, noise), self.descent.precision():
                 loss = self.training.loss_of(part)
-            self.accelerator.backward(loss.total)
+            self.descent.backward(loss.total)
             sums.add(loss)
         weight, means = sums.over_all()
-        row = {"step": step, **means, "lr": rate, "grad_norm": self._descend(rate, weight)}
+        row = {"step": step, **means, "lr": rate, "grad_norm": self.descent.step(rate, weight)}
         wrong = [name for name in ("loss", "grad_norm") if not math.isfinite(row[name])]
         if wrong:
             raise StageError(
@@ -214,26 +200,6 @@ class _Run(Generic[E]):
         split = micro_batches(share, lengths, self.optimisation.micro_tokens)
         return [[self.training.examples[index] for index in part] for part in split]
 
-    def _precision(self) -> torch.autocast:
-        # torch's own autocast: accelerate keeps one precision per process, and a worker runs stages of any.
-        return torch.autocast(torch.device(self.io.device).type, torch.bfloat16, enabled=self.reduced)
-
-    def _descend(self, rate: float, weight: float) -> float:
-        """Average the summed gradients, clip them, move the weights; return the norm before clipping."""
-        parameters = list(self.trained.values())
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.div_(weight)
-        ranks.sum_gradients(parameters)
-        limit = self.optimisation.max_grad_norm
-        norm = self.accelerator.clip_grad_norm_(parameters, math.inf if limit is None else limit)
-        if math.isfinite(float(norm)):
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        return float(norm)
-
     def _meter(self, batch: np.ndarray) -> None:
         for meter in (self.io.meter, self.state.meter):
             meter.examples += len(batch)
@@ -242,9 +208,9 @@ class _Run(Generic[E]):
             meter.flops += sum(self.costs.flops(index) for index in batch)
 
     def _snapshot(self) -> State:
-        weights = {name: parameter.detach() for name, parameter in self.trained.items()}
         self.state.meter.seconds = time.monotonic() - self.started
-        return State(self.state.step, weights, self.optimiser.state_dict(), self.state.log, self.state.meter)
+        weights, moments = self.descent.weights(), self.descent.moments()
+        return State(self.state.step, weights, moments, self.state.log, self.state.meter)
 
 
 class _Sums:
@@ -273,37 +239,6 @@ class _Sums:
             for name, value in sums.items():
                 totals[name] = totals.get(name, 0.0) + value
         return weight, {name: value / weight for name, value in totals.items()}
-
-
-def _accelerator(device: str) -> Any:
-    """Return accelerate's Accelerator; the model stays where its policy was loaded.
-
-    In a process that accelerate or torchrun started it joins the others, so that ``ranks`` counts all of them.
-    """
-    from accelerate import Accelerator  # here: it takes seconds to import
-
-    return Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no", device_placement=False)
-
-
-def _adamw(model: nn.Module, optimisation: Optimisation) -> torch.optim.AdamW:
-    """Return AdamW in two groups: matrices with weight decay; biases, norms and embeddings without."""
-    tables = {
-        id(part) for module in model.modules() if isinstance(module, nn.Embedding) for part in module.parameters()
-    }
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in trained if parameter.ndim >= 2 and id(parameter) not in tables]
-    kept = {id(parameter) for parameter in decayed}
-    rest = [parameter for parameter in trained if id(parameter) not in kept]
-    groups = [
-        {"params": decayed, "weight_decay": optimisation.weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=optimisation.lr,
-        betas=optimisation.betas,
-        eps=optimisation.eps,
-    )
 
 
 @contextmanager

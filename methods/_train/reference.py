@@ -10,12 +10,14 @@ from safetensors.torch import load_file, save_file
 
 from bench.core.datasets import Preference, read_preferences
 from bench.core.errors import DataError, StageError
+from bench.core.policy import Chat
 from bench.core.stage import StageIO
 from bench.policy.hf import HFPolicy
 from bench.policy.load import load_policy
-from bench.policy.logprobs import response_logprobs
+from bench.policy.local import Groups, LocalPolicy, charge_reading, fitted
+from methods._train.contexts import tokens_of
 from methods._train.logprobs import PairLogprobs
-from methods._train.order import READ_FLOPS, micro_batches
+from methods._train.order import micro_batches
 from methods._train.stages import ReferenceLogprobs
 from methods._train.tuning import Example, examples_of
 
@@ -28,31 +30,26 @@ def write_reference(stage: ReferenceLogprobs, io: StageIO) -> None:
     """Score the responses of every row, and write them to ``io.out``."""
     rows = read_preferences(stage.data, io)
     policy = load_policy(stage.policy, io)
-    if stage.responses == "pairs":
-        examples = pair_examples(policy, rows, stage.max_length)
-    else:
-        examples = mismatched_examples(policy, rows, stage.max_length)
-    save_file(scored(policy, examples, io), io.out / FILE)
+    texts = pair_texts(rows) if stage.responses == "pairs" else mismatched_texts(rows)
+    fit = [fitted(policy, chat, responses, stage.max_length) for chat, responses in texts]
+    save_file(scored(policy, fit, io), io.out / FILE)
 
 
 @torch.inference_mode()
-def scored(policy: HFPolicy, examples: Sequence[Example], io: StageIO) -> dict[str, torch.Tensor]:
+def scored(policy: LocalPolicy, rows: Sequence[Groups], io: StageIO) -> dict[str, torch.Tensor]:
     """Return ``logprob`` (float32 sums in nats) and ``tokens`` (int64), both of shape (rows, responses per row)."""
-    wide = len(examples[0].group.responses)
-    sums = torch.zeros(len(examples), wide)
-    counts = torch.zeros(len(examples), wide, dtype=torch.int64)
-    parameters = sum(parameter.numel() for parameter in policy.model.parameters())
-    passes = micro_batches(np.arange(len(examples)), [example.padded() for example in examples], TOKENS_AT_ONCE)
+    wide = len(rows[0][0].responses)
+    sums = torch.zeros(len(rows), wide)
+    counts = torch.zeros(len(rows), wide, dtype=torch.int64)
+    padded = [sum(group.shared_length() for group in row) for row in rows]
     done = 0
-    for rows in passes:
-        found = response_logprobs(policy.model, [examples[row].group for row in rows], pad_id=policy.pad_id)
-        sums[rows] = found.sum().view(-1, wide).cpu()
-        counts[rows] = found.mask.sum(-1).view(-1, wide).cpu()
-        tokens = sum(examples[row].tokens() for row in rows)
-        io.meter.read_tokens += tokens
-        io.meter.flops += READ_FLOPS * parameters * tokens
-        done += len(rows)
-        io.progress(done, len(examples), "row")
+    for numbers in micro_batches(np.arange(len(rows)), padded, TOKENS_AT_ONCE):
+        found = policy.token_logprobs([rows[number] for number in numbers])
+        sums[numbers] = found.sum().view(-1, wide).cpu()
+        counts[numbers] = found.mask.sum(-1).view(-1, wide).cpu()
+        charge_reading(policy, [[tokens_of(group) for group in rows[number]] for number in numbers], io)
+        done += len(numbers)
+        io.progress(done, len(rows), "row")
     if not bool(torch.isfinite(sums).all()):
         raise StageError("the reference gives a response a log-probability that is not finite. Check its weights.")
     return {"logprob": sums, "tokens": counts}
@@ -60,7 +57,12 @@ def scored(policy: HFPolicy, examples: Sequence[Example], io: StageIO) -> dict[s
 
 def pair_examples(policy: HFPolicy, rows: Sequence[Preference], max_length: int) -> list[Example]:
     """Return one example per pair, its responses in the order chosen, rejected."""
-    return examples_of(policy, [(row.prompt, [row.chosen, row.rejected]) for row in rows], max_length)
+    return examples_of(policy, pair_texts(rows), max_length)
+
+
+def pair_texts(rows: Sequence[Preference]) -> list[tuple[Chat, list[str]]]:
+    """Return each pair's prompt and its responses in the order chosen, rejected."""
+    return [(row.prompt, [row.chosen, row.rejected]) for row in rows]
 
 
 def mismatched_examples(policy: HFPolicy, rows: Sequence[Preference], max_length: int) -> list[Example]:
@@ -69,8 +71,12 @@ def mismatched_examples(policy: HFPolicy, rows: Sequence[Preference], max_length
     Rows of even number borrow a chosen response and the others a rejected one, so that both kinds count alike.
     Raises DataError when all rows have the same prompt.
     """
-    borrowed = [(row.prompt, [_borrowed(rows, number)]) for number, row in enumerate(rows)]
-    return examples_of(policy, borrowed, max_length)
+    return examples_of(policy, mismatched_texts(rows), max_length)
+
+
+def mismatched_texts(rows: Sequence[Preference]) -> list[tuple[Chat, list[str]]]:
+    """Return each row's prompt with a response to another one; see ``mismatched_examples``."""
+    return [(row.prompt, [_borrowed(rows, number)]) for number, row in enumerate(rows)]
 
 
 def _borrowed(rows: Sequence[Preference], number: int) -> str:

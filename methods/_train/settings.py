@@ -73,3 +73,23 @@ class PreferenceOptimisation(Optimisation):
     lr: PositiveFloat = 5e-6
     warmup: Fraction = 0.1
     epochs: PositiveInt = 1
+
+
+class RewardModelSettings(Optimisation):
+    """The settings of a reward model's training.
+
+    The optimiser's defaults are those of the reproduction of RLHF on TL;DR (arXiv:2403.17031): lr 3e-6, cosine without
+    warm-up, 1 epoch, 64 pairs, eps 1e-5. They are for full fine-tuning of models of billions of parameters.
+
+    ``held_out``: the share of the prompts whose pairs are kept from training and measure the model.
+    ``spread``: ``natural`` leaves the rewards' scale as the pairs taught it, so that a difference is the log-odds of a
+    preference; ``unit`` divides by their standard deviation, so that one KL coefficient means the same for all reward
+    models. Either way the mean reward of reference responses is 0.
+    """
+
+    lr: PositiveFloat = 3e-6
+    warmup: Fraction = 0.0
+    epochs: PositiveInt = 1
+    eps: PositiveFloat = 1e-5
+    held_out: Fraction = 0.1
+    spread: Literal["natural", "unit"] = "natural"

@@ -1,4 +1,4 @@
-"""The stages that methods share, as data: fine-tuning, supervised or not, and a reference's log-probabilities."""
+"""The stages that methods share, as data: fine-tuning, reward models, and a reference's log-probabilities."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pydantic import NonNegativeInt, PositiveInt
 from bench.core.data import DataSpec
 from bench.core.method import Budget, Lora
 from bench.core.policy import PolicySpec
+from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Resources, Stage, StageIO
-from methods._train.settings import Optimisation
+from methods._train.settings import Fraction, Optimisation
 
 
 class FineTuning(Stage):
@@ -43,6 +44,32 @@ class TrainSFT(FineTuning):
         from methods._train.sft import train_sft
 
         train_sft(self, io)
+
+
+class TrainRewardModel(FineTuning):
+    """A reward model: ``init`` with a scalar head, trained on pairs (rows of ``prompt``, ``chosen``, ``rejected``).
+
+    Soft labels (``probability``) and margins in the rows are used where there are any. ``held_out``: the share of the
+    prompts whose pairs are not trained on and measure accuracy and calibration. ``references``: rows of ``prompt`` and
+    ``response`` whose mean reward becomes 0 (as in the reproduction of RLHF on TL;DR, arXiv:2403.17031); None: the
+    responses of the pairs. ``spread``: ``unit`` divides by the standard deviation over the responses of the pairs.
+
+    It writes ``policy/`` (an adapter over ``init`` or whole weights), ``head.safetensors``, ``log.jsonl``, and
+    ``diagnostics.json`` on the held-out pairs. ``bench.policy.reward_model.load_reward_model`` reads it.
+    """
+
+    KIND: ClassVar[str] = REWARD_MODEL_KIND
+    VERSION: ClassVar[int] = 1
+
+    held_out: Fraction
+    references: DataSpec | None
+    spread: Literal["natural", "unit"]
+
+    def run(self, io: StageIO) -> None:
+        """Train, measure on the held-out pairs, and write the reward model."""
+        from methods._train.reward_model import train_reward_model
+
+        train_reward_model(self, io)
 
 
 class ReferenceLogprobs(Stage):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from bench.core.errors import StageError
 from bench.core.frozen import Frozen
-from bench.core.policy import Decoding, PolicySpec
+from bench.core.policy import Decoding, Policy, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import user
 from methods._train.settings import Optimisation
@@ -23,9 +23,6 @@ from tasks._atlas.grammar import read, words_in
 from tasks._atlas.knowledge import held_out_words
 from tasks._atlas.questions import Question, training_question
 from tasks._atlas.writing import demonstration
-
-if TYPE_CHECKING:
-    from bench.policy.hf import HFPolicy
 
 ROWS_FILE = "rows.jsonl"
 WORD = re.compile(r"\w+")
@@ -91,10 +88,13 @@ class AtlasDemonstrations(Stage):
 
 
 class AtlasPrompts(Stage):
-    """Questions of the train split without answers: ``rows.jsonl`` of id, prompt, kind."""
+    """Questions of the train split without answers: ``rows.jsonl`` of id, prompt, kind, facts.
+
+    ``kind`` and ``facts`` are what the gold utility needs of a prompt, so the gold judge can rate answers to these.
+    """
 
     KIND: ClassVar[str] = "atlas/prompts"
-    VERSION: ClassVar[int] = WORLD_VERSION
+    VERSION: ClassVar[int] = WORLD_VERSION + 1
 
     world_seed: int
     rows: PositiveInt
@@ -102,7 +102,8 @@ class AtlasPrompts(Stage):
     def run(self, io: StageIO) -> None:
         """Write the prompts."""
         draws = Draws("atlas", self.world_seed, "train prompts")
-        _write((_head("prompt", row, training_question(self.world_seed, draws)) for row in range(self.rows)), io)
+        questions = (training_question(self.world_seed, draws) for _ in range(self.rows))
+        _write(({**_head("prompt", row, one), **_facts(one)} for row, one in enumerate(questions)), io)
 
 
 class AtlasPreferences(Stage):
@@ -110,12 +111,12 @@ class AtlasPreferences(Stage):
 
     ``sampler`` answers each question of the train split twice. A pair that the annotator cannot tell apart is dropped,
     as is one that names a held-out entity by a slip, and more questions are asked until there are ``rows`` pairs.
-    ``rows.jsonl`` has id, prompt, chosen, rejected, kind, and the gold utilities ``chosen_gold`` and
-    ``rejected_gold``, which no method reads.
+    ``rows.jsonl`` has id, prompt, chosen, rejected, kind, facts (see AtlasPrompts), and the gold utilities
+    ``chosen_gold`` and ``rejected_gold``, which no method reads.
     """
 
     KIND: ClassVar[str] = "atlas/preferences"
-    VERSION: ClassVar[int] = WORLD_VERSION
+    VERSION: ClassVar[int] = WORLD_VERSION + 1
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     world_seed: int
@@ -146,12 +147,12 @@ class AtlasPreferences(Stage):
                 labelled = labelled_pair(question, responses, self.annotator, labels)
                 clean = not held_out.intersection(WORD.findall(" ".join(responses)))
                 if labelled is not None and clean and len(pairs) < self.rows:
-                    pairs.append({**_head("preference", len(pairs), question), **labelled})
+                    pairs.append({**_head("preference", len(pairs), question), **labelled, **_facts(question)})
                     io.meter.labels += 1
             io.progress(len(pairs), self.rows, "pair")
         _write(pairs, io)
 
-    def _sampled(self, policy: HFPolicy, questions: list[Question], draws: Draws, io: StageIO) -> list[tuple[str, str]]:
+    def _sampled(self, policy: Policy, questions: list[Question], draws: Draws, io: StageIO) -> list[tuple[str, str]]:
         """Return two responses to each question."""
         chats = [user(question.text) for question in questions for _ in range(2)]
         seeds = [draws.below(2**53) for _ in chats]
@@ -179,6 +180,10 @@ def labelled_pair(
 
 def _head(word: str, number: int, question: Question) -> dict[str, str]:
     return {"id": f"{word}-{number:05d}", "prompt": question.text, "kind": question.kind}
+
+
+def _facts(question: Question) -> dict[str, dict[str, str]]:
+    return {"facts": question.prompt().facts}
 
 
 def _write(rows: Iterable[Mapping[str, Any]], io: StageIO) -> None:

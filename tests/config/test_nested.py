@@ -13,9 +13,11 @@ from bench.config.load import load_comparison
 from bench.config.schema import json_schema
 from bench.config.written import written
 from bench.core.data import Data, Made
+from bench.core.errors import BenchError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import Built, Pretrained
-from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward
+from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, reward_models
+from bench.evaluator.judges.reward_model import RewardModelJudge
 from bench.listings import default_in_words, described
 from bench.plan import bound, make_plan
 from tests.config.conftest import RIGHT, write_rows
@@ -195,14 +197,29 @@ def test_an_override_reaches_into_a_nested_method(nested: Path) -> None:
 def test_a_reward_model_beside_another_judge(nested: Path) -> None:
     text = NESTED.replace(
         "      - judge: ./strict.py\n        margin: 0.5\n    versus",
-        "      - judge: ./reward_model.py\n        of: tuned\n    versus",
-    )
+        "      - judge: reward_model\n        of: best\n    versus",
+    ).replace("methods:\n", "methods:\n  best:\n    method: best_of_n\n    n: 4\n", 1)
     found = load(nested, text)
-    policies = make_plan(found).policies
-    assert policies
-    last = bound(found.evaluation.judges, policies, 0)[1]
-    assert last.label == "reward_model"
-    assert last.judge.model_dump()["model"] == policies["tuned", 0].model_dump()
+    plan = make_plan(found)
+    models = []
+    for run in found.given.seeds:
+        last = bound(found.evaluation.judges, plan.policies, run)[1]
+        assert last.label == "reward_model"
+        assert isinstance(last.judge, RewardModelJudge)
+        assert (last.judge.by,) == reward_models(plan.policies["best", run])
+        models.append(last.judge.by)
+    assert len({model.key for model in models if model is not None}) == len(found.given.seeds)
+    with pytest.raises(BenchError, match="'floor' has learnt from no reward model"):
+        make_plan(load(nested, text.replace("of: best", "of: floor")))
+
+
+def test_a_stage_is_not_written_in_a_file(nested: Path) -> None:
+    text = NESTED.replace(
+        "      - judge: ./strict.py\n        margin: 0.5\n    versus",
+        "      - judge: reward_model\n        of: tuned\n        by: something\n    versus",
+    )
+    problems = {problem.where.split()[1]: problem.what for problem in refusal(nested, text).problems}
+    assert "by" in problems["evaluate.win_rate.judges.1.by"]
 
 
 def test_needs_of_an_inner_method_are_told_where_it_stands(nested: Path) -> None:
@@ -347,7 +364,7 @@ EDITS: dict[str, tuple[str, str, str, str]] = {
     ),
     "reward learnt by an arm": (
         "judge: ./strict.py\n        margin: 0.5\n        task: ./task.py",
-        "judge: ./reward_model.py #!\n        of: tuned",
+        "judge: reward_model #!\n        of: tuned",
         "methods.outer.reward.2",
         "takes a model from an arm",
     ),
@@ -425,13 +442,13 @@ EDITS: dict[str, tuple[str, str, str, str]] = {
     "labelling key": ("limit: 7", "limits: 7 #!", "evaluate.labelling.limits", "Did you mean 'limit'?"),
     "reward model only": (
         "    judges:\n      - ./judge.py\n      - judge: ./strict.py\n        margin: 0.5\n    versus",
-        "    judges: #!\n      - judge: ./reward_model.py\n        of: tuned\n    versus",
+        "    judges: #!\n      - judge: reward_model\n        of: tuned\n    versus",
         "evaluate.win_rate.judges",
         "only by the reward model it learnt from: add another judge",
     ),
     "reward model of nobody": (
         "judge: ./strict.py\n        margin: 0.5\n    versus",
-        "judge: ./reward_model.py\n        of: tunde #!\n    versus",
+        "judge: reward_model\n        of: tunde #!\n    versus",
         "evaluate.win_rate.judges.1.of",
         "Did you mean 'tuned'?",
     ),

@@ -53,6 +53,7 @@ def planned_stages() -> list[Stage]:
     number = Number(value=1, journal="j")
     given = Given(
         base=Pretrained(path="p", digest="d"),
+        small=Pretrained(path="p", digest="small"),
         demonstrations=Data(path="p", digest="d"),
         preferences=Data(path="p", digest="d"),
         prompts=Data(path="p", digest="d"),
@@ -64,8 +65,8 @@ def planned_stages() -> list[Stage]:
     variants: list[tuple[str, dict[str, Any]]] = [
         (name, {"then": DPO()} if name in AROUND else {}) for name in discover.methods()
     ]
-    variants.append(("rahf", {"variant": "dual"}))
-    variants += [("rlaif", {"then": DPO(), "pairs": "sampled"})]
+    variants += [("rahf", {"variant": "dual"}), ("rlaif", {}), ("constitutional", {}), ("rlaif", {"reward": "direct"})]
+    variants += [("rlaif", {"then": DPO(), "pairs": "sampled"}), ("ppo", {"ptx": 1.0})]
     policies = [discover.methods()[name].cls(**fields).policy(given) for name, fields in variants]
     stages = closure(stage for policy in policies for stage in stages_in(policy))
     stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages

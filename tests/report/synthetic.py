@@ -11,7 +11,8 @@ import numpy as np
 from scipy import stats
 
 from bench.config.comparison import Arm, Common, Comparison, Criterion, Evaluation, Named
-from bench.core.contrast import Contrast, write_contrasts
+from bench.core.conclusions import Conclusions, write_conclusions
+from bench.core.contrast import Contrast
 from bench.core.judge import Judge, Pair, Verdict
 from bench.core.method import Budget, Given, Lora, Method
 from bench.core.policy import Decoding, PolicySpec, Pretrained
@@ -158,11 +159,14 @@ def summary(rename: Mapping[str, str], question: str) -> RunSummary:
     stages: dict[str, StageFacts] = {}
     provenance = {"device": "cpu", "processor": "some processor", "cores": 2, "threads": "1", "python": "3.11.9"}
 
-    def stage(key: str, kind: str, flops: float, seconds: float) -> str:
+    def stage(
+        key: str, kind: str, flops: float, seconds: float, log: Sequence[Mapping[str, float]] = (), **told: Any
+    ) -> str:
         cost = {"flops": flops, "trained_tokens": flops / 5e6, "seconds": seconds, "examples": 4000.0}
         if kind in ("generate", "judge"):
             cost = {"flops": flops, "generated_tokens": flops / 2e6, "seconds": seconds}
-        stages[key] = StageFacts(kind=kind, cost=cost, provenance=provenance)
+        columns = {name: tuple(row[name] for row in log) for name in (log[0] if log else ())}
+        stages[key] = StageFacts(kind=kind, cost=cost, provenance=provenance, log=columns, **told)
         return key
 
     rng = np.random.default_rng(11)
@@ -171,14 +175,12 @@ def summary(rename: Mapping[str, str], question: str) -> RunSummary:
         runs = {}
         for seed in SEEDS:
             keys = [stage("world", "train/pretrain", 2.4e12, 61.0)]
-            log: tuple[dict[str, float], ...] = ()
             if arm != "base":
-                keys.append(stage(f"sft-{seed}", "train/sft", 8.1e11, 14.2 + seed))
                 steps = range(0, 200, 2)
-                log = tuple({"step": s, "loss": 1.1 + 1.5 * math.exp(-s / 40) + rng.normal(0, 0.05)} for s in steps)
+                log = [{"step": s, "loss": 1.1 + 1.5 * math.exp(-s / 40) + rng.normal(0, 0.05)} for s in steps]
+                keys.append(stage(f"sft-{seed}", "train/sft", 8.1e11, 14.2 + seed, log))
             if arm.startswith("dpo"):
-                keys.append(stage(f"{arm}-{seed}", "train/dpo", 1.3e12, 25.5 + seed))
-                log = tuple(
+                log = [
                     {
                         "step": s,
                         "loss": 0.69 * math.exp(-s / 300) + rng.normal(0, 0.02),
@@ -187,9 +189,10 @@ def summary(rename: Mapping[str, str], question: str) -> RunSummary:
                         "accuracy": 0.5 + 0.4 * (1 - math.exp(-s / 60)) + rng.normal(0, 0.03),
                     }
                     for s in range(0, 200, 2)
-                )
-            stage(f"generate-{arm}-{seed}", "generate", 3e10, 4.0)
-            runs[str(seed)] = ArmRun(stages=tuple(keys), log=log)
+                ]
+                keys.append(stage(f"{arm}-{seed}", "train/dpo", 1.3e12, 25.5 + seed, log))
+            answers = stage(f"generate-{arm}-{seed}", "generate", 3e10, 4.0)
+            runs[str(seed)] = ArmRun(stages=tuple(keys), answers=(answers,))
         fields: dict[str, Any] = {} if arm == "base" else {"epochs": 1, "learning_rate": 5e-4 if arm == "sft" else 1e-4}
         if arm.startswith("dpo"):
             fields |= {"beta": 0.1, "sft": {"learning_rate": 5e-4, "epochs": 1}}
@@ -216,6 +219,6 @@ def build(folder: Path, rename: Mapping[str, str] | None = None, question: str |
     metrics = ("factual_error_rate", "response_tokens")
     found += [contrast(rows, pair, metric) for metric in metrics for pair in (pairs[0], pairs[3])]
     write_records(table_of(rows), folder / "records.parquet")
-    write_contrasts(found, folder / "contrasts.json")
+    write_conclusions(Conclusions(contrasts=tuple(found)), folder / "contrasts.json")
     write_summary(summary(names, asked), folder / "run.json")
     return comparison([names.get(arm, arm) for arm in ARMS], () if names else gate_lines())

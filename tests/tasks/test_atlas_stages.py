@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
+from bench.core.data import Made
+from bench.core.datasets import read_prompts
 from bench.core.errors import BenchError
 from bench.core.folders import digest_of_folder
 from bench.core.frozen import decode, encode
+from bench.core.judge import Response
 from bench.core.policy import Built, Decoding
+from bench.evaluator.judges.gold import Gold
 from methods._train.settings import Optimisation
 from tasks._atlas.annotator import Annotator
 from tasks._atlas.knowledge import held_out_words
+from tasks._atlas.questions import pool
 from tasks._atlas.stages import (
     AtlasDemonstrations,
     AtlasPreferences,
@@ -26,6 +31,7 @@ from tasks._atlas.stages import (
     Shape,
 )
 from tasks.atlas import DEFAULT_ROWS, SIZES, Atlas
+from tasks.atlas_prompts import AtlasPrompts as AtlasPromptsTask
 from tests.methods.tiny import Bench, log
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,7 +100,7 @@ def test_demonstrations_and_prompts_have_the_promised_rows(bench: Bench) -> None
     prompts = rows_of(bench.payload(AtlasPrompts(world_seed=7, rows=30)))
     assert [len(demonstrations), len(prompts)] == [50, 30]
     assert set(demonstrations[0]) == {"id", "prompt", "response", "kind"}
-    assert set(prompts[0]) == {"id", "prompt", "kind"}
+    assert set(prompts[0]) == {"id", "prompt", "kind", "facts"}
     assert len({row["id"] for row in demonstrations + prompts}) == 80
 
 
@@ -107,6 +113,20 @@ def test_preferences_are_exactly_as_many_and_the_same_again(bench: Bench, tmp_pa
     assert bench.ios[stage.key].meter.labels == 40
     assert bench.ios[stage.key].meter.generated_tokens > 0
     assert rows_of(Bench(tmp_path).payload(stage)) == rows
+
+
+def test_gold_rates_answers_to_prompts_and_pairs_that_were_written_to_disk(bench: Bench) -> None:
+    task = AtlasPromptsTask()
+    questions = {one.text: one.prompt() for kind in pool(7, "train").values() for one in kind}
+    for stage in (AtlasPrompts(world_seed=7, rows=60), pairs_of(40)):
+        prompts = read_prompts(Made(by=stage), bench.io("read"))
+        asked = [questions[prompt.text] for prompt in prompts]
+        assert [(one.kind, one.facts) for one in prompts] == [(one.kind, one.facts) for one in asked]
+    rows = rows_of(bench.payload(stage))
+    for side in ("chosen", "rejected"):
+        responses = [Response(prompt=one, text=row[side]) for one, row in zip(prompts, rows, strict=True)]
+        ratings = Gold().rate(task, responses, bench.io("rated"))
+        assert [one.value for one in ratings] == [row[f"{side}_gold"] for row in rows]
 
 
 def test_preferences_name_no_held_out_entity(bench: Bench) -> None:

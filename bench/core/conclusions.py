@@ -1,0 +1,104 @@
+"""All that the statistics conclude: contrasts, shares of a gap closed, and how well labellers label."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from bench.core.contrast import Contrast, SpeaksAbout
+from bench.core.errors import DataError
+from bench.core.files import replacing
+from bench.core.frozen import Frozen
+
+
+class GapShare(Frozen):
+    """Which share of the gap between ``start`` and ``goal`` the arm ``of`` closes, on one metric.
+
+    ``share`` = (mean of ``of`` - mean of ``start``) / (mean of ``goal`` - mean of ``start``) = ``gain`` / ``gap``, with
+    Fieller's interval ``low`` to ``high``, and a percentile interval of the paired cluster bootstrap beside it. Where
+    the interval of the gap contains 0 there may be no gap to close a share of: ``status`` is ``undefined``, and the
+    share and its intervals are None.
+    """
+
+    of: str
+    start: str
+    goal: str
+    task: str
+    metric: str
+    judge: str | None
+    status: Literal["ok", "undefined"]
+    share: float | None
+    low: float | None
+    high: float | None
+    bootstrap_low: float | None
+    bootstrap_high: float | None
+    level: float
+    gain: float | None
+    gap: float | None
+    gap_low: float | None
+    gap_high: float | None
+    n_prompts: int
+    n_runs: int
+    speaks_about: SpeaksAbout
+    own_reward: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Proportion(Frozen):
+    """A share of ``n`` pairs with Wilson's interval; all None for no pairs."""
+
+    n: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+
+class Agreement(Frozen):
+    """How one judge labels the preference data; see ``bench.statistics.labellers`` for each quantity."""
+
+    judge: str
+    run: int | None
+    pairs: int
+    usable: int
+    labels: Proportion
+    gold: Proportion | None
+    first_order: Proportion
+    flips: Proportion
+    flips_to_first: Proportion
+    position_p: float | None
+    retest: Proportion | None
+    confidence: float | None
+    level: float
+
+
+class Conclusions(Frozen):
+    """What ``contrasts.json`` holds."""
+
+    contrasts: tuple[Contrast, ...]
+    gap_closed: tuple[GapShare, ...] = ()
+    labellers: tuple[Agreement, ...] = ()
+
+
+def write_conclusions(conclusions: Conclusions, path: Path) -> None:
+    """Write the conclusions as JSON; what was not asked for is left out."""
+    whole = conclusions.model_dump()
+    kept = {name: value for name, value in whole.items() if value or name == "contrasts"}
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_conclusions(path: Path) -> Conclusions:
+    """Return the conclusions in a file; raises DataError when there is none, or none of this version."""
+    if not path.is_file():
+        raise DataError(f"{path}: no contrasts there. Run `bench run {path.parent}` first.")
+    try:
+        return Conclusions.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{path}: not what this version writes ({where}: {first['msg']}). Run `bench report {path.parent}` again."
+        ) from error

@@ -1,0 +1,70 @@
+"""Labelling: one judge labels a data set of preferences, in both presentation orders."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.core.data import DataSpec
+from bench.core.datasets import read_preferences, read_utilities
+from bench.core.errors import StageError
+from bench.core.judge import Judge, Pair
+from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import Prompt
+
+LABELS = "labels.parquet"
+LABELS_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("order", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("label", pa.float64(), nullable=False),
+        pa.field("gold", pa.float64()),
+    ]
+)
+
+
+class LabelPairs(Stage):
+    """A judge's preferences between the two responses of every row of ``data``.
+
+    A stored value is the preference for the response that the data calls chosen, and ``order`` says where it stood.
+    ``label`` is the data's own probability that it is the better one, ``gold`` by how much its true utility is higher,
+    where the rows have columns ``chosen_gold`` and ``rejected_gold``.
+    """
+
+    KIND: ClassVar[str] = "label_pairs"
+    VERSION: ClassVar[int] = 1
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    data: DataSpec
+    judge: Judge
+
+    def run(self, io: StageIO) -> None:
+        """Write ``labels.parquet``: two rows per pair, first and second.
+
+        Raises StageError for a judge that does not return one verdict per pair.
+        """
+        preferences = read_preferences(self.data, io)
+        asked: list[Pair] = []
+        for number, row in enumerate(preferences):
+            prompt = Prompt(id=f"{row.id}#{number}", chat=row.prompt, cluster=row.id)
+            asked.append(Pair(prompt=prompt, first=row.chosen, second=row.rejected))
+            asked.append(Pair(prompt=prompt, first=row.rejected, second=row.chosen))
+        verdicts = self.judge.compare(None, asked, io)
+        if len(verdicts) != len(asked):
+            raise StageError(
+                f"judge {self.judge.NAME} returned {len(verdicts)} labels of {len(asked)} pairs. "
+                "Return one verdict per pair, None with a status where there is none."
+            )
+        io.meter.judgements += len(verdicts)
+        rows: list[dict[str, Any]] = []
+        for number, (row, gold) in enumerate(zip(preferences, read_utilities(self.data, io), strict=True)):
+            first, second = verdicts[2 * number], verdicts[2 * number + 1]
+            turned = None if second.value is None else 1.0 - second.value
+            same = {"row": number, "label": row.probability, "gold": gold}
+            rows.append({**same, "order": "first", "value": first.value, "status": first.status})
+            rows.append({**same, "order": "second", "value": turned, "status": second.status})
+        pq.write_table(pa.Table.from_pylist(rows, schema=LABELS_SCHEMA), io.out / LABELS)

@@ -1,0 +1,93 @@
+"""Best of n: a policy that writes several responses to each chat and gives the one with the highest reward."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from bench.core.errors import StageError
+from bench.core.policy import BestOf, Chat, Completion, Decoding, Instructed, Likelihood, Policy, PolicySpec, Session
+from bench.core.reward import Chooser
+from bench.core.stage import StageIO
+from bench.core.task import Prompt
+from bench.policy.load import load_policy
+from bench.policy.rewards import Reward, open_reward
+
+
+def open_policy(spec: PolicySpec, io: StageIO) -> Policy:
+    """Return any policy that writes responses, the best of several included; see ``load_policy`` for all others."""
+    instructed: list[Instructed] = []
+    inner = spec
+    while isinstance(inner, Instructed):
+        instructed.append(inner)
+        inner = inner.base
+    if not isinstance(inner, BestOf):
+        return load_policy(spec, io)
+    if not isinstance(inner.chooser, Chooser):
+        raise StageError(f"{type(inner.chooser).__name__} chooses no responses. Give a Chooser with a reward.")
+    # An instruction is for whoever writes: the reward is that of a response to the chat without it.
+    writer = inner.base
+    for one in reversed(instructed):
+        writer = one.model_copy(update={"base": writer})
+    return BestOfPolicy(open_policy(writer, io), open_reward(inner.chooser.reward, io), inner.n)
+
+
+class BestOfPolicy:
+    """The best of ``n`` responses of a policy; fulfils ``bench.core.policy.Policy`` as far as it is defined.
+
+    In ``generate`` the reward sees chats alone: one that needs the facts of a task's prompt cannot choose there.
+    """
+
+    def __init__(self, writer: Policy, reward: Reward, n: int) -> None:
+        self.writer = writer
+        self.reward = reward
+        self.n = n
+
+    def generate(
+        self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
+    ) -> list[Completion]:
+        """Return the best of ``n`` completions of each chat; with ``n`` = 1 the writer's own at the same seed."""
+        prompts = [
+            Prompt(id=f"chat {number}", chat=chat, cluster=f"chat {number}") for number, chat in enumerate(chats)
+        ]
+        return self.answers(prompts, decoding, seeds=seeds, io=io)
+
+    def answers(
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
+    ) -> list[Completion]:
+        """Return the completion with the highest reward among ``n`` of each prompt, the first of equals.
+
+        A prompt is read once for all its completions that are written in one batch. The noise of completion k of
+        prompt i depends on (``seeds[i]``, k, position); completion 0 is the one that the writer gives at that seed.
+        """
+        repeated = [prompt for prompt in prompts for _ in range(self.n)]
+        drawn = self.writer.generate(
+            [prompt.chat for prompt in repeated],
+            decoding,
+            seeds=[own for seed in seeds for own in sample_seeds(seed, self.n)],
+            io=io,
+        )
+        rewards = self.reward.of(repeated, [one.text for one in drawn])
+        return [drawn[start + first_best(rewards[start : start + self.n])] for start in range(0, len(drawn), self.n)]
+
+    def session(self, chats: Sequence[Chat]) -> Session:
+        """Raise StageError: the next token of the best response is not drawn from any distribution."""
+        raise StageError("the best of several responses is chosen when all are written, so it has no next token.")
+
+    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+        """Raise StageError: whether a response is the best depends on all others that could be written."""
+        raise StageError(
+            "the likelihood of a best-of policy is not defined: it depends on all responses that could be written. "
+            "Ask for that of its base; its divergence from the base is at most log n - (n - 1) / n."
+        )
+
+
+def first_best(rewards: Sequence[float]) -> int:
+    """Return the place of the highest reward, the first of equals."""
+    return max(range(len(rewards)), key=lambda place: (rewards[place], -place))
+
+
+def sample_seeds(seed: int, n: int) -> list[int]:
+    """Return the seeds of n samples: the given one, then hashes (63 bits) of it and the sample's number."""
+    hashed = (hashlib.sha256(f"{seed}\x1f{number}".encode()).digest() for number in range(1, n))
+    return [seed, *(int.from_bytes(one[:8], "big") >> 1 for one in hashed)]

@@ -1,0 +1,144 @@
+"""The body of reward-model training: a scalar head on the last token, and the pairwise logistic loss."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from bench.core.datasets import Preference, read_demonstrations, read_preferences
+from bench.core.errors import StageError
+from bench.core.stage import StageIO
+from bench.policy.reward_model import RewardModel, new_head, rewards_of, save_head
+from methods._train import ranks
+from methods._train.held_out import Labels, held_out_prompts, measured
+from methods._train.loop import LossSum
+from methods._train.reference import pair_examples
+from methods._train.stages import TrainRewardModel
+from methods._train.tuning import Example, examples_of, loaded, train, training_of
+
+DIAGNOSTICS_FILE = "diagnostics.json"
+
+
+def preference_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Tensor) -> Tensor:
+    """Return the loss of each pair; all four inputs and the result have shape (pairs,).
+
+    Bradley-Terry's likelihood of the labels (Stiennon et al. 2020, arXiv:2009.01325), with soft labels p (cross-entropy
+    as for RLAIF, arXiv:2309.00267) and margins m (Llama 2, arXiv:2307.09288, equation 2)::
+
+        d = r(x, chosen) - r(x, rejected) - m
+        L = - p log sigmoid(d) - (1 - p) log sigmoid(-d)
+
+    Its minimum over d is the entropy of p, at d = logit(p). The paper has margins with hard labels (p = 1) only.
+    """
+    difference = chosen - rejected - margin
+    return -(probability * logsigmoid(difference) + (1 - probability) * logsigmoid(-difference))
+
+
+@dataclass(frozen=True)
+class PairLabels:
+    """The labels of all rows, on the policy's device, float32: ``probability`` and ``margin``, both (rows,)."""
+
+    probability: Tensor
+    margin: Tensor
+
+
+def train_reward_model(stage: TrainRewardModel, io: StageIO) -> None:
+    """Train ``stage.init`` with a head on the pairs, normalise it, measure it, and write all of it."""
+    rows = read_preferences(stage.data, io)
+    policy = loaded(stage, io)
+    head = new_head(policy, stage.seed)
+    examples = pair_examples(policy, rows, stage.max_length)
+    kept = held_out_prompts([row.prompt for row in rows], stage.held_out, stage.seed)
+    labels = PairLabels(
+        torch.tensor([row.probability for row in rows], device=policy.device),
+        torch.tensor([row.margin for row in rows], device=policy.device),
+    )
+
+    def loss_of(batch: Sequence[Example]) -> LossSum:
+        numbers = [example.row for example in batch]
+        rewards = rewards_of(policy, head, [example.group for example in batch]).view(-1, 2)
+        return pair_loss(rewards[:, 0], rewards[:, 1], labels.probability[numbers], labels.margin[numbers])
+
+    trained = [example for example in examples if example.row not in kept]
+    training = training_of(policy, trained, loss_of)
+    train(stage, io, policy, replace(training, model=nn.ModuleList([policy.model, head])))
+    if not ranks.is_main():
+        return
+    model = RewardModel(policy, head.requires_grad_(False), stage.max_length)
+    measuring = [example for example in examples if example.row in kept]
+    found: dict[str, object] = {
+        "trained_pairs": len(trained),
+        "held_out": held_out(model, rows, measuring, io) if measuring else None,
+        **normalise(stage, io, model, examples),
+    }
+    save_head(head, io.out)
+    (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def pair_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Tensor) -> LossSum:
+    """Return the loss of a forward pass, summed over its pairs.
+
+    The metrics: ``chosen_reward`` and ``rejected_reward``, before normalisation, and ``accuracy``, how often the
+    response with the label of more than one half has the higher reward; equal rewards and labels of one half count
+    one half.
+    """
+    better, likelier = (chosen - rejected).detach().sign(), (probability - 0.5).sign()
+    return LossSum(
+        preference_loss(chosen, rejected, probability, margin).sum(),
+        len(chosen),
+        {
+            "chosen_reward": chosen.detach().sum(),
+            "rejected_reward": rejected.detach().sum(),
+            "accuracy": ((better * likelier + 1) / 2).sum(),
+        },
+    )
+
+
+def normalise(
+    stage: TrainRewardModel, io: StageIO, model: RewardModel, pairs: Sequence[Example]
+) -> dict[str, float | int]:
+    """Change the head so that reference responses have a mean reward of 0, and the spread that the stage asks for.
+
+    Returns ``references`` (how many), ``shift`` (their mean reward before) and ``scale`` (what the rewards were divided
+    by). Raises StageError when all responses have one reward and the spread cannot become 1.
+    """
+    references = [example.group for example in pairs]
+    if stage.references is not None:
+        rows = read_demonstrations(stage.references, io)
+        known = examples_of(model.policy, [(row.prompt, [row.response]) for row in rows], stage.max_length)
+        references = [example.group for example in known]
+    found = np.array(model.scores(references, io))
+    shift, scale = float(found.mean()), 1.0
+    if stage.spread == "unit":
+        own = found if stage.references is None else np.array(model.scores([one.group for one in pairs], io))
+        scale = float(own.std())
+        if scale == 0:
+            raise StageError(
+                "the reward model gives all responses of the pairs one reward, so its spread cannot become 1. "
+                "Train longer or with a higher lr, or set spread to natural."
+            )
+    with torch.no_grad():
+        model.head.bias.sub_(shift).div_(scale)
+        model.head.weight.div_(scale)
+    return {"references": len(found), "shift": shift, "scale": scale}
+
+
+def held_out(
+    model: RewardModel, rows: Sequence[Preference], pairs: Sequence[Example], io: StageIO
+) -> dict[str, object]:
+    """Return how well the rewards, not yet divided by a spread, agree with labels that were not trained on."""
+    rewards = np.array(model.scores([example.group for example in pairs], io)).reshape(-1, 2)
+    own = [rows[example.row] for example in pairs]
+    prompts = {row.prompt: number for number, row in enumerate(own)}
+    labels = Labels(
+        probability=np.array([row.probability for row in own]),
+        longer_by=np.array([len(one.group.responses[0]) - len(one.group.responses[1]) for one in pairs]),
+        prompt=np.unique([prompts[row.prompt] for row in own], return_inverse=True)[1],
+    )
+    return measured(rewards[:, 0] - rewards[:, 1], labels)

@@ -1,0 +1,68 @@
+"""Winners as demonstrations: the best of several responses of a policy to each prompt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import ClassVar
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from bench.core.data import DataSpec, Made
+from bench.core.datasets import ROWS_FILE, read_prompts
+from bench.core.policy import Chat, Decoding, PolicySpec
+from bench.core.reward import RewardSpec
+from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import Prompt
+
+# Prompts answered between two notes of progress; changes no result.
+PROMPTS_AT_ONCE = 64
+
+
+class BestOfSamples(Stage):
+    """Rows of ``prompt`` and ``response``: the best by ``reward`` of ``n`` responses of ``policy`` to each prompt.
+
+    Each prompt is answered once, also where rows of ``prompts`` repeat it. The noise of a response depends on (seed,
+    round, prompt, number of the response, position).
+    """
+
+    KIND: ClassVar[str] = "best_of_samples"
+    VERSION: ClassVar[int] = 1
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    policy: PolicySpec
+    prompts: DataSpec
+    reward: RewardSpec
+    n: PositiveInt
+    decoding: Decoding
+    round: NonNegativeInt
+    seed: NonNegativeInt
+
+    def run(self, io: StageIO) -> None:
+        """Write the rows."""
+        from bench.policy.best_of import BestOfPolicy, open_policy
+        from bench.policy.rewards import open_reward
+
+        distinct: dict[Chat, Prompt] = {}
+        for prompt in read_prompts(self.prompts, io):
+            distinct.setdefault(prompt.chat, prompt)
+        prompts = list(distinct.values())
+        policy = BestOfPolicy(open_policy(self.policy, io), open_reward(self.reward, io, asked_by=self), self.n)
+        with (io.out / ROWS_FILE).open("w", encoding="utf-8") as file:
+            for start in range(0, len(prompts), PROMPTS_AT_ONCE):
+                part = prompts[start : start + PROMPTS_AT_ONCE]
+                seeds = [prompt_seed(self.seed, self.round, prompt.id) for prompt in part]
+                found = policy.answers(part, self.decoding, seeds=seeds, io=io)
+                for prompt, best in zip(part, found, strict=True):
+                    turns = [turn.model_dump() for turn in prompt.chat]
+                    file.write(json.dumps({"id": prompt.id, "prompt": turns, "response": best.text}) + "\n")
+
+
+def prompt_seed(seed: int, round_: int, prompt: str) -> int:
+    """Return the seed (63 bits) of the responses to one prompt in one round."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\x1f{round_}\x1f{prompt}".encode()).digest()[:8], "big") >> 1
+
+
+def winners(samples: BestOfSamples) -> Made:
+    """Return what a stage chose as data for supervised fine-tuning."""
+    return Made(by=samples)

@@ -1,0 +1,72 @@
+"""Expert iteration: rounds of best-of-n sampling and supervised fine-tuning on the winners.
+
+As in AlpacaFarm, arXiv:2305.14387 (best of 16 on unlabelled prompts, then supervised fine-tuning with its usual
+settings, one round). In round k, with D the prompts::
+
+    y(x) = argmax over y_1, ..., y_n ~ pi_k-1(. | x) of r(x, y_i)       for x in D
+    pi_k = argmax over pi of sum over x in D of log pi(y(x) | x)        trained from pi_k-1, or from the start
+
+With ``begin: start`` every round trains the same model, as ReST-EM does (Singh et al. 2023, arXiv:2312.06585), which
+drifts less.
+
+Known differences. From AlpacaFarm: the prompts are those given, else those of the preferences or demonstrations. From
+ReST-EM: the best response to each prompt is kept, not all whose reward is 1, so no prompt is without one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import PositiveInt
+
+from bench.core.method import Given, Method
+from bench.core.policy import Decoding, PolicySpec, Tuned
+from bench.core.reward import ModelReward, RewardSpec
+from methods import shared
+from methods._train.settings import Optimisation, RewardModelSettings
+from methods._train.stages import TrainSFT
+from methods._train.winners import BestOfSamples, winners
+
+
+class ExpertIteration(Optimisation, Method):
+    """Expert iteration (arXiv:2305.14387): supervised fine-tuning on the best of n samples, in rounds.
+
+    ``n``: the responses drawn for each prompt. ``rounds``: how often sampling and training alternate; each round
+    samples from the policy of the round before. ``begin``: what each round trains: the ``last`` round's policy, or the
+    supervised ``start``, as ReST-EM does. ``decoding``: how responses are drawn. ``reward``: what chooses: ``model``,
+    trained on the preferences with the settings ``reward_model``, a judge, a file, or a list of these with weights.
+    ``start``: the settings of the supervised fine-tuning before it; the other settings are those of each round.
+    """
+
+    NEEDS: ClassVar[frozenset[str]] = frozenset()
+
+    n: PositiveInt = 16
+    rounds: PositiveInt = 1
+    begin: Literal["last", "start"] = "last"
+    decoding: Decoding = Decoding()
+    reward: RewardSpec = ModelReward()
+    reward_model: RewardModelSettings = RewardModelSettings()
+    start: Optimisation = Optimisation()
+
+    def needs(self) -> frozenset[str]:
+        """Return the preferences where a reward model is learnt from them."""
+        return shared.reward_needs(self.reward)
+
+    def policy(self, given: Given) -> PolicySpec:
+        """Return the supervised start, tuned on its own best responses."""
+        start = shared.sft(given, self.start)
+        reward = shared.opened_reward(given, self.reward, self.reward_model, self.start)
+        policy = start
+        for number in range(self.rounds):
+            samples = BestOfSamples(
+                policy=policy,
+                prompts=shared.prompts(given),
+                reward=reward,
+                n=self.n,
+                decoding=self.decoding,
+                round=number,
+                seed=given.seed,
+            )
+            init = policy if self.begin == "last" else start
+            policy = Tuned(base=init, by=TrainSFT(**shared.fine_tuning(given, init, winners(samples), self)))
+        return policy
