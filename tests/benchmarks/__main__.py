@@ -41,12 +41,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="which to run; all but the profile when none is named")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the measured values to this file")
+    parser.add_argument("--trl-ppo", type=Path, help="the python of an environment with trl==1.12.0; without it no ppo")
     options = parser.parse_args()
     quiet()
 
     from tests.benchmarks.machine import share, show_profile
     from tests.benchmarks.measure import HEADER, Row
     from tests.benchmarks.memory import memory
+    from tests.benchmarks.ppo import ppo
     from tests.benchmarks.sampling import sampling
     from tests.benchmarks.training import dpo, sft
     from tests.benchmarks.workloads import LARGE, SMALL, TINY
@@ -65,6 +67,8 @@ def main() -> None:
         "share_10m": lambda: share(SMALL, 16, rounds),
         "share_100m": lambda: share(LARGE, 4, min(rounds, 2)),
     }
+    if options.trl_ppo is not None:
+        known["ppo"] = lambda: ppo(TINY, 32, rounds, options.trl_ppo)
     if options.names == ["profile"]:
         show_profile()
         return
