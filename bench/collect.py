@@ -16,15 +16,17 @@ from bench.core.frozen import encode
 from bench.core.labels import LABELS_SCHEMA
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.records import SCHEMA, concat
-from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, Missing, RunSummary, StageFacts
+from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, Missing, RunSummary, ShiftFacts, StageFacts
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE, MetricInfo
 from bench.engine.execute import versions
 from bench.evaluator.divergence import DIVERGENCES
 from bench.evaluator.judging import VERDICTS
 from bench.evaluator.label_pairs import LABELS
+from bench.evaluator.lm_eval import DOCUMENTS, read_metrics
 from bench.evaluator.rating import RATINGS
 from bench.evaluator.score import SCORES, metrics_of
-from bench.plan import Diverged, Judged, Labelled, Plan, Rated, Scored
+from bench.evaluator.token_shift import shift_facts
+from bench.plan import Benchmarked, Diverged, Judged, Labelled, Plan, Rated, Scored
 from bench.runner import Outcome
 from bench.store import Store, read_manifest
 
@@ -47,6 +49,7 @@ def collect_records(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:
         if outcome.finished(cell.stage.key)
         for estimate in ESTIMATES.items()
     ]
+    tables += [benchmark_rows(cell, store) for cell in plan.benchmarked if outcome.finished(cell.stage.key)]
     return concat(tables)
 
 
@@ -99,6 +102,13 @@ def divergence_rows(cell: Diverged, store: Store, estimate: tuple[str, str]) -> 
     return labelled(rows, labels, cell)
 
 
+def benchmark_rows(cell: Benchmarked, store: Store) -> pa.Table:
+    """Return the records of one arm at one run on one task of lm-eval, each document a cluster of its own."""
+    rows = pq.read_table(store.place(cell.stage) / DOCUMENTS)
+    labels: dict[str, str | int] = {"task": cell.task.name, "method": cell.arm, "run": cell.run, "source": "task"}
+    return in_schema(rows, labels, {"cluster": rows["prompt"], "kind": rows["kind"]})
+
+
 def collect_labels(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:
     """Return the labels that the judges gave to the preference data, as far as they are finished."""
     tables = []
@@ -123,10 +133,16 @@ def labelled(
     """Return rows of the records' schema: the stage's own columns, the cell's labels, and the prompt's facts."""
     prompts = {prompt.id: prompt for prompt in cell.task.prompts()}
     names = rows["prompt"].to_pylist()
-    columns: dict[str, Any] = {
+    facts = {
         "cluster": pa.array([prompts[name].cluster for name in names], pa.string()),
         "kind": pa.array([prompts[name].kind for name in names], pa.string()),
     }
+    return in_schema(rows, labels, facts)
+
+
+def in_schema(rows: pa.Table, labels: Mapping[str, str | int], facts: Mapping[str, Any]) -> pa.Table:
+    """Return rows of the records' schema: ``facts`` as columns, labels as constant ones, the rest from the rows."""
+    columns = dict(facts)
     for field in SCHEMA:
         if field.name in columns:
             continue
@@ -163,17 +179,22 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         seeds=comparison.given.seeds,
         arms={arm.name: facts_of(arm, plan, outcome) for arm in comparison.arms},
         stages=stages,
-        metrics={name: metric.model_dump() for name, metric in metrics_by_name(comparison).items()},
+        metrics={name: metric.model_dump() for name, metric in metrics_by_name(plan, outcome, store).items()},
         versions=versions(),
         missing=missing_cells(plan, outcome),
         own_rewards=plan.own_rewards(),
         divergence_bounds=plan.bounds() if comparison.evaluation.divergence else {},
         labellers=tuple(labeller_facts(cell, outcome, store) for cell in plan.labelled),
+        shifts=token_shifts(plan, outcome, store),
     )
 
 
-def metrics_by_name(comparison: Comparison) -> dict[str, MetricInfo]:
-    """Return every metric of the comparison by name: the tasks' own, then what judges and policies are asked."""
+def metrics_by_name(plan: Plan, outcome: Outcome, store: Store) -> dict[str, MetricInfo]:
+    """Return every metric of the comparison by name: the tasks' own, then what judges and policies are asked.
+
+    What lm-eval measures is known once a stage of it is finished.
+    """
+    comparison = plan.comparison
     found = {metric.name: metric for task in comparison.evaluation.tasks for metric in metrics_of(task)}
     if comparison.evaluation.judges:
         found[WIN_RATE.name] = WIN_RATE
@@ -181,6 +202,10 @@ def metrics_by_name(comparison: Comparison) -> dict[str, MetricInfo]:
         found[RATING.name] = RATING
     if comparison.evaluation.divergence:
         found |= {metric.name: metric for metric in (DIVERGENCE, DIVERGENCE_K3)}
+    for cell in plan.benchmarked:
+        if outcome.finished(cell.stage.key):
+            for metric in read_metrics(store.place(cell.stage)):
+                found.setdefault(metric.name, metric)
     return found
 
 
@@ -223,6 +248,16 @@ def labeller_facts(cell: Labelled, outcome: Outcome, store: Store) -> LabellerFa
         samples=cell.again is not None,
         missing=missing,
     )
+
+
+def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts, ...]:
+    """Return what steering changed in the answers of every proxied arm to every task, over its finished runs."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    for cell in plan.shifted:
+        if outcome.finished(cell.stage.key):
+            found.setdefault((cell.arm, cell.task.NAME), []).append(store.place(cell.stage))
+    facts = (shift_facts(arm, task, folders) for (arm, task), folders in found.items())
+    return tuple(one for one in facts if one is not None)
 
 
 def told_by(folder: Path) -> dict[str, Any]:
@@ -271,6 +306,10 @@ def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:
         why = outcome.why_missing(cell.stage.key)
         if why is not None:
             cells.setdefault((cell.arm, cell.run, cell.task.NAME), why)
+    for benchmark in plan.benchmarked:
+        why = outcome.why_missing(benchmark.stage.key)
+        if why is not None:
+            cells.setdefault((benchmark.arm, benchmark.run, benchmark.task.name), why)
     return tuple(Missing(arm=arm, run=run, task=task, reason=why) for (arm, run, task), why in cells.items())
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bench.collect import collect_labels, collect_records, metrics_by_name, summarise, without_missing
+from bench.collect import collect_labels, collect_records, summarise, without_missing
 from bench.config.comparison import Comparison
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast
 from bench.core.labels import read_labels, write_labels
 from bench.core.records import write_records
 from bench.core.summary import RunSummary, write_summary
+from bench.core.task import MetricInfo
 from bench.engine.events import Engine
 from bench.plan import Plan
 from bench.report.markdown import write_report
@@ -67,7 +68,8 @@ def conclude(
     The labels are read from the folder. What lacks a cell is left out.
     """
     whole = without_missing(comparison, summary.missing)
-    contrasts = tuple(compute_contrasts(records, whole, metrics_by_name(comparison), summary.own_rewards))
+    metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
+    contrasts = tuple(compute_contrasts(records, whole, metrics, summary.own_rewards))
     labels = read_labels(folder / LABELS) if comparison.evaluation.labelling is not None else None
     conclusions = Conclusions(
         contrasts=contrasts,

@@ -25,6 +25,7 @@ from bench.core.method import Method
 from bench.core.task import Task, World
 
 P = TypeVar("P", bound=Open)
+LM_EVAL = "lm_eval"  # tasks/lm_eval/NAME.yaml are tasks of lm-eval
 SHARED = "shared"  # methods/shared.py serves the methods and is none itself
 
 
@@ -111,6 +112,13 @@ def worlds() -> dict[str, Entry[World]]:
 def judges() -> dict[str, Entry[Judge]]:
     """Return every judge by name, sorted; see ``methods``."""
     return cast(dict[str, Entry[Judge]], _listing(JUDGE))
+
+
+def lm_eval_folder(name: str) -> Path | None:
+    """Return the folder of this program's own lm-eval tasks when one of that name is in it, else None."""
+    package = _imported(TASK.package, f"the package {TASK.package}")
+    folders = [Path(place) / LM_EVAL for place in package.__path__]
+    return next((folder for folder in folders if (folder / f"{name}.yaml").is_file()), None)
 
 
 def _find(kind: Kind, name: str, folder: Path) -> type[Open]:

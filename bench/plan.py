@@ -12,16 +12,19 @@ from pydantic import ValidationError
 from bench.config.comparison import Arm, Comparison, Named
 from bench.core.frozen import children, digest
 from bench.core.judge import Judge
+from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Given
-from bench.core.policy import PolicySpec
+from bench.core.policy import PolicySpec, Proxy, root
 from bench.core.stage import Stage, stages_in
 from bench.core.task import Task
 from bench.evaluator.divergence import Divergence, divergence_bound, sampled
 from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
+from bench.evaluator.lm_eval import LmEval
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
+from bench.evaluator.token_shift import TokenShift
 
 # The kind of the stages that train a reward model.
 REWARD_MODEL = "train/reward_model"
@@ -71,6 +74,26 @@ class Diverged:
 
 
 @dataclass(frozen=True)
+class Benchmarked:
+    """One arm's results on one task of lm-eval at one run."""
+
+    arm: str
+    run: int
+    task: LmEvalTask
+    stage: LmEval
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """What steering changed in one proxied arm's answers to one task at one run."""
+
+    arm: str
+    run: int
+    task: Task
+    stage: TokenShift
+
+
+@dataclass(frozen=True)
 class Labelled:
     """One judge's labels of the preference data.
 
@@ -95,6 +118,8 @@ class Plan:
     rated: tuple[Rated, ...]
     diverged: tuple[Diverged, ...]
     labelled: tuple[Labelled, ...]
+    benchmarked: tuple[Benchmarked, ...]
+    shifted: tuple[Shifted, ...]
     stages: dict[str, Stage]
 
     def labels(self) -> dict[str, str]:
@@ -122,6 +147,10 @@ class Plan:
         for diverged in self.diverged:
             for part in (diverged.stage, diverged.stage.responses):
                 yield part, f"{diverged.arm}, seed {diverged.run}"
+        for benchmarked in self.benchmarked:
+            yield benchmarked.stage, f"{benchmarked.arm} on {benchmarked.task.name}, seed {benchmarked.run}"
+        for shifted in self.shifted:
+            yield shifted.stage, f"{shifted.arm}, seed {shifted.run}"
         for labelled in self.labelled:
             yield labelled.stage, labelled.judge.label
             if labelled.again is not None:
@@ -199,12 +228,25 @@ def make_plan(comparison: Comparison) -> Plan:
     ]
     diverged = tuple(divergences(comparison, policies))
     labelled = tuple(labellers(comparison, policies))
-    cells: list[Scored | Judged | Rated | Diverged | Labelled] = [*scored, *judged, *rated, *diverged, *labelled]
+    benchmarked = tuple(benchmarks(comparison, policies))
+    shifted = tuple(shifts(policies, answers, evaluation.tasks))
+    cells: list[Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted] = [
+        *scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted
+    ]  # fmt: skip
     targets: list[Stage] = [cell.stage for cell in cells]
     targets += [cell.again for cell in labelled if cell.again is not None]
     return Plan(
-        comparison, policies, tuple(scored), tuple(judged), tuple(rated), diverged, labelled, closure(targets)
-    )  # fmt: skip
+        comparison=comparison,
+        policies=policies,
+        scored=tuple(scored),
+        judged=tuple(judged),
+        rated=tuple(rated),
+        diverged=diverged,
+        labelled=labelled,
+        benchmarked=benchmarked,
+        shifted=shifted,
+        stages=closure(targets),
+    )
 
 
 def divergences(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Diverged]:
@@ -220,6 +262,23 @@ def divergences(comparison: Comparison, policies: dict[tuple[str, int], PolicySp
             responses = Generate(policy=policy, task=sampled(task), draws=evaluation.draws, seed=run)
             reference = policies[evaluation.divergence, run]
             yield Diverged(arm, run, task, Divergence(responses=responses, reference=reference))
+
+
+def benchmarks(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Benchmarked]:
+    """Yield every arm's results on the tasks of lm-eval."""
+    for task in comparison.evaluation.benchmarks:
+        for (arm, run), policy in policies.items():
+            yield Benchmarked(arm, run, task, LmEval(policy=policy, task=task, seed=run))
+
+
+def shifts(
+    policies: dict[tuple[str, int], PolicySpec], answers: dict[tuple[str, str, int], Generate], tasks: tuple[Task, ...]
+) -> Iterator[Shifted]:
+    """Yield what steering changed in the answers of every proxied arm."""
+    for task in tasks:
+        for (arm, run), policy in policies.items():
+            if isinstance(root(policy), Proxy):
+                yield Shifted(arm, run, task, TokenShift(responses=answers[task.NAME, arm, run]))
 
 
 def labellers(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Labelled]:
@@ -294,10 +353,10 @@ def closure(stages: Iterable[Stage]) -> dict[str, Stage]:
     """Return the stages and everything they rest on, by key, inputs before what reads them."""
     found: dict[str, Stage] = {}
     pending: list[tuple[Stage, Iterator[Stage]]] = []
-    for root in stages:
-        if root.key in found:
+    for target in stages:
+        if target.key in found:
             continue
-        pending.append((root, iter(root.inputs())))
+        pending.append((target, iter(target.inputs())))
         while pending:
             stage, rest = pending[-1]
             step = next((candidate for candidate in rest if candidate.key not in found), None)

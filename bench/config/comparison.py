@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 from bench.core.data import DataSpec
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
+from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Lora, Method
 from bench.core.policy import PolicySpec
 from bench.core.task import Task
@@ -70,12 +71,14 @@ class GapClosed(Frozen):
 class Evaluation(Frozen):
     """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order.
 
-    ``judges`` compare the responses of two arms, ``ratings`` rate every response on the judge's own scale.
+    ``tasks`` are answered and their answers scored and judged; ``benchmarks`` are tasks of lm-eval, which scores by
+    itself. ``judges`` compare the responses of two arms, ``ratings`` rate every response on the judge's own scale.
     ``divergence`` names the arm from whose policy every arm's KL divergence is measured. ``versus`` is the arm that
     win rates are against, None without any.
     """
 
     tasks: tuple[Task, ...]
+    benchmarks: tuple[LmEvalTask, ...] = ()
     judges: tuple[Named, ...]
     orders: Literal["both", "first"] = "both"
     draws: PositiveInt = 1

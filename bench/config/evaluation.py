@@ -12,11 +12,13 @@ from bench.config.arms import repeated_by
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.findings import KeyPath
 from bench.config.gap import check_gaps, read_gaps
-from bench.config.plugins import read_any_judge, read_plugins
+from bench.config.lm_eval import is_lm_eval, read_lm_eval
+from bench.config.plugins import read_any_judge, read_plugin
 from bench.config.sheet import Sheet, said
 from bench.config.sources import COLUMNS, PREFERENCES, read_data
 from bench.core.data import Data
 from bench.core.errors import did_you_mean
+from bench.core.lm_eval import LmEvalTask
 from bench.core.task import RATING, WIN_RATE, Task
 
 EVALUATE_KEYS = ("tasks", "draws", "win_rate", "ratings", "divergence", "labelling", "contrasts", "gap_closed")
@@ -55,8 +57,10 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
     settings: dict[str, Any] = {}
     tasks: dict[KeyPath, Task] = {}
     if "tasks" in section:
-        tasks = read_plugins(sheet, (*_ROOT, "tasks"), section["tasks"], "task", discover.task)
-        _told_apart(sheet, {path: task.NAME for path, task in tasks.items()}, "keep one")
+        tasks, benchmarks = _tasks(sheet, section["tasks"])
+        settings["benchmarks"] = tuple(benchmarks.values())
+        names_of_tasks = {path: task.NAME for path, task in tasks.items()}
+        _told_apart(sheet, {**names_of_tasks, **{path: task.name for path, task in benchmarks.items()}}, "keep one")
     if "draws" in section and sheet.field(Evaluation, "draws", (*_ROOT, "draws"), section["draws"]):
         settings["draws"] = section["draws"]
     judges: tuple[Named, ...] = ()
@@ -69,6 +73,7 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
         settings["divergence"] = _divergence(sheet, section["divergence"], names)
     if "labelling" in section:
         settings["labelling"] = _labelling(sheet, section["labelling"], names)
+    _need_answers(sheet, section, answered=bool(tasks), lm_eval=bool(settings.get("benchmarks")))
     asked = _contrasts(sheet, section["contrasts"], names) if "contrasts" in section else ()
     if "gap_closed" in section:
         gaps = read_gaps(sheet, (*_ROOT, "gap_closed"), section["gap_closed"], names, check_arm)
@@ -118,6 +123,32 @@ def _told_apart(sheet: Sheet, names: Mapping[KeyPath, str], next_step: str) -> N
         if name in seen:
             sheet.problem(path, f"'{name}' stands twice", f"rows are told apart by this name: {next_step}")
         seen.add(name)
+
+
+def _tasks(sheet: Sheet, value: Any) -> tuple[dict[KeyPath, Task], dict[KeyPath, LmEvalTask]]:
+    """Return the tasks that are answered and those of lm-eval by key path; what is wrong with one is told."""
+    path = (*_ROOT, "tasks")
+    tasks: dict[KeyPath, Task] = {}
+    benchmarks: dict[KeyPath, LmEvalTask] = {}
+    for index, item in enumerate(sheet.items(path, value, "task")):
+        here = (*path, index)
+        if is_lm_eval(item):
+            benchmark = read_lm_eval(sheet, here, item)
+            if benchmark is not None:
+                benchmarks[here] = benchmark
+        else:
+            task = read_plugin(sheet, here, item, "task", discover.task)
+            if task is not None:
+                tasks[here] = task
+    return tasks, benchmarks
+
+
+def _need_answers(sheet: Sheet, section: Mapping[str, Any], *, answered: bool, lm_eval: bool) -> None:
+    """Tell what looks at answers where there is nothing but tasks of lm-eval, which keeps them to itself."""
+    for name in ("win_rate", "ratings", "divergence"):
+        if name in section and lm_eval and not answered:
+            what = f"{name} looks at answers, and a task of lm-eval leaves none"
+            sheet.problem((*_ROOT, name), what, "add a task of the bench under `tasks:`, or leave this out")
 
 
 def _judges(sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str]) -> tuple[Named, ...]:

@@ -13,12 +13,15 @@ from bench.config.evaluation import FROM, LABEL
 from bench.config.gap import GAP_KEYS
 from bench.config.gate import MARGINS
 from bench.config.given import NO_ADAPTER, POLICIES
+from bench.config.lm_eval import KEYS as LM_EVAL_KEYS
+from bench.config.lm_eval import WORD as LM_EVAL
 from bench.config.load import REQUIRED
 from bench.config.nested import Form, Nested, nested_fields
 from bench.config.plugins import MODEL, REWARD, TASK, WEIGHT, settable
 from bench.config.sources import COLUMNS, PREFERENCES, Columns
 from bench.core.data import Data
 from bench.core.frozen import Open
+from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Lora
 from bench.core.policy import Pretrained
 
@@ -154,10 +157,12 @@ def _evaluate(definitions: dict[str, Schema]) -> Schema:
     judges = _list({"$ref": f"{REFERENCE}named"})
     win_rate = {"judges": judges, "versus": _TEXT, "orders": own["orders"]}
     labelling = {"data": _form("data"), "judges": judges, **limit}
+    fields = _fields(LmEvalTask, definitions, [key for key in LM_EVAL_KEYS if key in LmEvalTask.model_fields])
+    lm_eval = {**_mapping({LM_EVAL: _TEXT, **fields}, required=(LM_EVAL,)), "description": "a task of lm-eval"}
     pair = {"type": "array", "items": _TEXT, "minItems": 2, "maxItems": 2}
     return _mapping(
         {
-            "tasks": _list(_form("task")),
+            "tasks": _list({"anyOf": [lm_eval, _form("task")]}),
             "draws": own["draws"],
             "win_rate": _mapping(win_rate, required=("judges", "versus")),
             "ratings": {**judges, "description": "judges that rate every response on their own scale"},

@@ -75,6 +75,36 @@ class LabellerFacts(Frozen):
     missing: str | None = None
 
 
+class TokenFacts(Frozen):
+    """A token whose probability changed, and how often it was written.
+
+    ``per_thousand``: by how much its expected number per 1,000 tokens changed. ``logprob_change``: by how many nats its
+    log-probability changed on average where it was written, None where it never was.
+    """
+
+    text: str
+    written: int
+    per_thousand: float
+    logprob_change: float | None
+
+
+class ShiftFacts(Frozen):
+    """What steering changed at the tokens that a proxied arm wrote on a task, over its runs.
+
+    ``other_choice``: the share of ``positions`` at which the base's most probable token is another one.
+    ``logprob_change``: the mean change of the written tokens' log-probability in nats. ``raised`` and ``lowered``: the
+    tokens whose probability changed most, the most changed first.
+    """
+
+    arm: str
+    task: str
+    positions: int
+    other_choice: float
+    logprob_change: float
+    raised: tuple[TokenFacts, ...]
+    lowered: tuple[TokenFacts, ...]
+
+
 class RunSummary(Frozen):
     """Everything about a run that is not a record or a contrast.
 
@@ -95,6 +125,7 @@ class RunSummary(Frozen):
     own_rewards: dict[str, tuple[str, ...]] = {}
     divergence_bounds: dict[str, float] = {}
     labellers: tuple[LabellerFacts, ...] = ()
+    shifts: tuple[ShiftFacts, ...] = ()
 
     def last_log(self, arm: str, run: str) -> list[dict[str, float]]:
         """Return what the last training stage of an arm logged at one seed, row by row; empty without one."""

@@ -36,6 +36,16 @@ def mean_cost(summary: RunSummary, arm: str, axis: str) -> float | None:
     return sum(costs) / len(costs) if costs else None
 
 
+def seconds_per_token(summary: RunSummary, arm: str) -> float | None:
+    """Return the seconds that one generated token of an arm's answers took, loading the policy included.
+
+    Over all seeds and tasks together; None where no answer was generated.
+    """
+    keys = [key for run in summary.arms[arm].runs.values() for key in run.answers]
+    tokens = sum(summary.stages[key].cost.get("generated_tokens", 0.0) for key in keys)
+    return sum(summary.stages[key].cost.get("seconds", 0.0) for key in keys) / tokens if tokens else None
+
+
 def cost_by_kind(summary: RunSummary, arm: str, axis: str) -> dict[str, float]:
     """Return the same by kind of stage, in the order in which the stages stand in the summary; zeros left out."""
     facts = summary.arms[arm]

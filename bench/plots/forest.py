@@ -106,6 +106,8 @@ def _label(contrast: Contrast, shown: Sequence[Contrast]) -> str:
         below.append("A/A control")
     if len({item.judge for item in shown}) > 1 and contrast.judge is not None:
         below.append(f"{style.shortened(contrast.judge, NAME_LENGTH)} judge")
+    if contrast.own_reward:
+        below.append("own reward")
     if len({item.task for item in shown}) > 1:
         below.append(style.shortened(contrast.task, NAME_LENGTH))
     pair = f"{a} vs {b}"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
@@ -64,10 +63,13 @@ class Decoder:
 
 
 def decoder_of(model: nn.Module) -> Decoder:
-    """Return the halves of a causal language model, LoRA layers included when an adapter is on it."""
-    causal = model.get_base_model() if isinstance(model, PeftModel) else model
-    if not isinstance(causal, PreTrainedModel):
-        raise StageError(f"{type(causal).__name__} is no causal language model of transformers.")
+    """Return the halves of a causal language model, LoRA layers included when an adapter is on it.
+
+    ``model`` is one, or a module with one in it: an adapter around it, a head beside it.
+    """
+    causal = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
+    if causal is None:
+        raise StageError(f"{type(model).__name__} is no causal language model of transformers.")
     head = causal.get_output_embeddings()
     if head is None or causal.base_model is causal:
         raise StageError(f"{type(causal).__name__} has no language-model head. Give a causal language model.")

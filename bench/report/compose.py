@@ -8,8 +8,12 @@ from bench import gate
 from bench.plots.style import Picture
 from bench.report import sections
 from bench.report.inputs import Inputs
+from bench.report.labellers_section import labellers_section
 from bench.report.methods_section import methods_section
+from bench.report.moved_section import gap_section, moved_section
 from bench.report.page import Block, Heading, Quote
+from bench.report.tokens_section import tokens_section
+from bench.report.training_section import training_section
 
 
 def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
@@ -25,8 +29,13 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.gate_section(inputs, results),
         *sections.further_table(inputs),
         *sections.judging_section(inputs),
+        *moved_section(inputs, by_name),
+        *gap_section(inputs),
+        *labellers_section(inputs, by_name),
         *sections.cost_section(inputs, by_name),
         *sections.responses_section(inputs, by_name),
+        *training_section(inputs, by_name),
+        *tokens_section(inputs, by_name),
         *sections.missing_section(inputs),
         *methods_section(inputs),
     ]

@@ -8,8 +8,8 @@ from pathlib import Path
 from bench.config.comparison import Comparison
 from bench.core.wording import markdown as escaped
 from bench.core.wording import markdown_line
-from bench.plots.draw import draw_all
 from bench.report.compose import compose
+from bench.report.draw import draw_all
 from bench.report.html import render_html
 from bench.report.inputs import read_inputs
 from bench.report.page import Block, Bullets, Figure, Heading, Quote, Table, Text, Verdicts
@@ -24,7 +24,7 @@ def write_report(folder: Path, comparison: Comparison) -> Path:
     equal bytes. Raises DataError where one of them is missing.
     """
     inputs = read_inputs(folder, comparison)
-    pictures = draw_all(inputs.summary, inputs.primary, inputs.records, folder / PLOTS)
+    pictures = draw_all(inputs, folder / PLOTS)
     blocks = compose(inputs, pictures)
     html = render_html(inputs.summary.name, blocks, folder / PLOTS)
     (folder / "report.html").write_text(html, encoding="utf-8")

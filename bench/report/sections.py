@@ -22,7 +22,7 @@ from bench.core.wording import (
     verdict_words,
 )
 from bench.gate import CriterionResult, overall, sentence
-from bench.plots.costs import AXES, mean_cost
+from bench.plots.costs import AXES, mean_cost, seconds_per_token
 from bench.plots.style import Picture
 from bench.report import sentences
 from bench.report.audit import PairAudit, audit_arms, audit_judges
@@ -74,7 +74,7 @@ def main_table(inputs: Inputs) -> list[Block]:
     first = ("method", "versus", "task", "judge", "interval", "estimate", "adjusted p", "verdict")
     columns = (*first, f"per seed ({seeds})", *costs)
     rows = tuple(
-        (item.a, item.b, item.task, item.judge or NONE, *_numbers(item), per_run(item), *_costs(inputs, item.a))
+        (item.a, item.b, item.task, sentences.judge(item), *_numbers(item), per_run(item), *_costs(inputs, item.a))
         for item in inputs.primary
     )
     if not rows:
@@ -85,6 +85,8 @@ def main_table(inputs: Inputs) -> list[Block]:
         f"Intervals are at the {level} level. The cost is that of the method in the first column, per training seed, "
         "with the stages it shares with other arms counted in full."
     )
+    if any(item.own_reward for item in inputs.contrasts):
+        note += f" {sentences.OWN_REWARD}"
     return [Heading(2, words.capitalize()), Table(columns, "llllrrrl" + "r" * (1 + len(costs)), rows), Text(note)]
 
 
@@ -108,6 +110,11 @@ def _costs(inputs: Inputs, arm: str) -> tuple[str, ...]:
 def cost_text(axis: str, value: float | None) -> str:
     """Return a cost with its prefix, or as a time for seconds."""
     return duration(value) if axis == "seconds" else amount(value)
+
+
+def speed(seconds: float | None) -> str:
+    """Return the time of one token in milliseconds with three significant digits, or a dash."""
+    return NONE if seconds is None else f"{1000 * seconds:.3g} ms"
 
 
 def further_table(inputs: Inputs) -> list[Block]:
@@ -222,19 +229,26 @@ def cost_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]
     ]
     if not used:
         return []
-    rows = [(arm, *(cost_text(axis, costs[axis]) for axis in used)) for arm, costs in arms]
-    rows += [(f"evaluation: {kind}", *(cost_text(axis, kinds[kind].get(axis)) for axis in used)) for kind in kinds]
+    rows = [
+        (arm, *(cost_text(axis, costs[axis]) for axis in used), speed(seconds_per_token(summary, arm)))
+        for arm, costs in arms
+    ]
+    rows += [
+        (f"evaluation: {kind}", *(cost_text(axis, kinds[kind].get(axis)) for axis in used), NONE) for kind in kinds
+    ]
     titles = {axis: "time" if axis == "seconds" else title for axis, title in AXES}
     note = (
         "Each arm's cost is per training seed and counts every stage its policy rests on in full, shared or not. "
-        "Evaluation is the sum over all arms and seeds. FLOPs are model FLOPs, counted from parameters and tokens."
+        "Evaluation is the sum over all arms and seeds. FLOPs are model FLOPs, counted from parameters and tokens. "
+        "The time per answer token is what writing the scored answers took, loading the policy included."
     )
-    table = Table(("arm", *(titles[axis] for axis in used)), "l" + "r" * len(used), tuple(rows))
+    columns = ("arm", *(titles[axis] for axis in used), "time per answer token")
+    table = Table(columns, "l" + "r" * (len(used) + 1), tuple(rows))
     return [Heading(2, "Cost"), table, Text(note), *shown(pictures, "cost", "quality_and_cost")]
 
 
 def responses_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return how each arm's responses look, with their lengths and the learning curves."""
+    """Return how each arm's responses look, with their lengths."""
     lines = audit_arms(inputs.records, list(inputs.summary.arms))
     blocks: list[Block] = []
     if lines:
@@ -250,8 +264,6 @@ def responses_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[B
         )
         columns = ("arm", "responses", "mean tokens", "ended by itself", "values not there")
         blocks += [Heading(2, "Responses"), Table(columns, "lrrrr", rows), *shown(pictures, "response_length")]
-    if "learning_curves" in pictures:
-        blocks += [Heading(2, "Training"), *shown(pictures, "learning_curves")]
     return blocks
 
 

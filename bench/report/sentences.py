@@ -9,6 +9,7 @@ from bench.core.wording import (
     decisive_p,
     estimate,
     interval,
+    listed,
     metric_words,
     p_clause,
     percent,
@@ -18,12 +19,25 @@ from bench.core.wording import (
 from bench.gate import POWER
 from bench.report.page import Tone, Verdict
 
+OWN_REWARD = (
+    "Where a judge is marked as an arm's own reward, the arm learnt from that very judge: such a verdict says how well "
+    "the arm learnt to please it, and not that its responses are better."
+)
+
 
 def measured(contrast: Contrast) -> str:
     """Return what was measured: ``win rate (gold judge, atlas_questions)``."""
-    by = f"{contrast.judge} judge, {contrast.task}" if contrast.judge else contrast.task
+    own = f", own reward of {listed(list(contrast.own_reward))}" if contrast.own_reward else ""
+    by = f"{contrast.judge} judge{own}, {contrast.task}" if contrast.judge else contrast.task
     direction = ", lower is better" if contrast.higher_is_better is False else ""
     return f"{metric_words(contrast.metric)} ({by}{direction})"
+
+
+def judge(contrast: Contrast) -> str:
+    """Return the judge's name, marked where a method of the contrast learnt from it; a dash for no judge."""
+    if not contrast.own_reward:
+        return contrast.judge or NONE
+    return f"{contrast.judge} (own reward of {listed(list(contrast.own_reward))})"
 
 
 def headline(contrast: Contrast) -> str:

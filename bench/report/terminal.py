@@ -81,7 +81,8 @@ def summary_table(contrasts: Sequence[Contrast], summary: RunSummary) -> Rendera
     groups: dict[tuple[str, str | None, str], list[Contrast]] = {}
     for item in contrasts:
         groups.setdefault((item.metric, item.judge, item.task), []).append(item)
-    tables = [_table(measured(items[0]), items, summary) for items in groups.values()]
+    titles = [measured(items[0].model_copy(update={"own_reward": ()})) for items in groups.values()]
+    tables = [_table(title, items, summary) for title, items in zip(titles, groups.values(), strict=True)]
     return Group(Text(clean(summary.question), style="italic"), *tables)
 
 
@@ -98,6 +99,7 @@ def _table(title: str, contrasts: Sequence[Contrast], summary: RunSummary) -> Ta
         table.add_column(name, justify="right", no_wrap=True)
     for item in contrasts:
         said = f"{verdict_words(item)}, A/A control" if item.is_control else verdict_words(item)
+        said += ", own reward" if item.own_reward else ""
         table.add_row(
             Text(clean(f"{item.a} vs {item.b}")),
             estimate(item),

@@ -112,7 +112,8 @@ def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, Met
     """Yield the contrasts to compute: by pair, then task; the win rate first, then metrics in the mapping's order."""
     place = {name: number for number, name in enumerate(metrics)}
     runs = tuple(dict.fromkeys(comparison.given.seeds))
-    tasks = tuple(dict.fromkeys(task.NAME for task in comparison.evaluation.tasks))
+    names = [task.NAME for task in comparison.evaluation.tasks]
+    tasks = tuple(dict.fromkeys([*names, *(task.name for task in comparison.evaluation.benchmarks)]))
     for a, b in comparison.evaluation.contrasts:
         control = comparison.repeats(a, b)
         for task in tasks:

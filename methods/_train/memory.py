@@ -7,20 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
-from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from bench.core.errors import StageError
+from bench.policy.decoder import decoder_of
 
 
 @contextmanager
 def recomputed_activations(model: nn.Module) -> Iterator[None]:
     """Keep only what enters each layer of the model (Chen et al. 2016, arXiv:1604.06174), as long as this is open.
 
-    ``model`` is a causal language model, or a module with one in it and a head beside it. Dropout meets the same noise
-    when a layer is computed again. Raises StageError for a model whose layers cannot.
+    Dropout meets the same noise when a layer is computed again. Raises StageError for a model whose layers cannot.
     """
-    causal = next(part for part in model.modules() if isinstance(part, PreTrainedModel))
+    causal = decoder_of(model).causal
     layers = [module for module in causal.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
         raise StageError(

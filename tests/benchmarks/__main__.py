@@ -50,7 +50,7 @@ def main() -> None:
     from tests.benchmarks.memory import memory
     from tests.benchmarks.ppo import ppo
     from tests.benchmarks.sampling import sampling
-    from tests.benchmarks.training import dpo, sft
+    from tests.benchmarks.training import dpo, reward_model, sft
     from tests.benchmarks.workloads import LARGE, SMALL, TINY
 
     rounds = options.rounds
@@ -59,6 +59,8 @@ def main() -> None:
         "dpo_equal": lambda: dpo(TINY, (48, 48), 64, 2.5, rounds),
         "dpo_long_prompt_10m": lambda: dpo(SMALL, (96, 32), 16, 2.0, rounds),
         "dpo_equal_10m": lambda: dpo(SMALL, (48, 48), 16, 1.6, rounds),
+        "reward_model": lambda: reward_model(TINY, (96, 32), 64, 1.5, rounds),
+        "reward_model_equal": lambda: reward_model(TINY, (48, 48), 64, 1.5, rounds),
         "sft": lambda: sft(TINY, 128, rounds),
         "sampling": lambda: sampling(TINY, 64, 1, (8, 128), rounds),
         "samples": lambda: sampling(TINY, 16, 8, (64, 192), rounds),

@@ -1,4 +1,4 @@
-"""Training speed: DPO against TRL's DPOTrainer, SFT against its SFTTrainer."""
+"""Training speed: DPO, SFT and reward models against TRL's trainers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from transformers import LlamaForCausalLM, PrinterCallback
+from torch import nn
+from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PrinterCallback
 
 from bench.policy.logprobs import Group
+from bench.policy.reward_model import new_head, rewards_of
 from methods._train.logprobs import PairLogprobs
 from methods._train.loop import LossSum, fit
 from methods._train.pairs import pair_logprobs, with_reference
 from methods._train.reference import scored
+from methods._train.reward_model import pair_loss
 from methods._train.settings import Optimisation
 from methods._train.sft import sft_loss
 from methods._train.tuning import Example, training_of
@@ -172,4 +176,62 @@ def sft(size: Size, count: int, rounds: int, strategy: str = "wrapped") -> Row:
         [tokens / seconds for seconds in ours],
         [tokens / seconds for seconds in theirs],
         1.2,
+    )
+
+
+def our_reward_model(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callable[[int], float]:
+    trained = policy(model, tokenizer(model.config.vocab_size))
+    head = new_head(trained, seed=0)
+    examples = [Example(number, Group(row.prompt, [row.chosen, row.rejected])) for number, row in enumerate(rows)]
+    label, margin = torch.ones(len(rows)), torch.zeros(len(rows))
+
+    def loss_of(part: Sequence[Example]) -> LossSum:
+        numbers = [example.row for example in part]
+        chosen, rejected = rewards_of(trained, head, [example.group for example in part]).view(-1, 2).unbind(-1)
+        return pair_loss(chosen, rejected, label[numbers], margin[numbers])
+
+    training = replace(training_of(trained, examples, loss_of), model=nn.ModuleList([trained.model, head]))
+    optimisation = Optimisation(lr=RATE, epochs=1, batch_size=batch)
+
+    def run(number: int) -> float:
+        began = time.process_time()
+        fit(training, optimisation, stage_io(), budget=None, seed=number)
+        return time.process_time() - began
+
+    return run
+
+
+def their_reward_model(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callable[[int], float]:
+    """Return a function that trains once over the pairs, tokenised already, and returns the seconds."""
+    from datasets import Dataset
+    from trl import RewardConfig, RewardTrainer
+
+    scorer = LlamaForSequenceClassification(copy.deepcopy(model.config))
+    scorer.num_labels = scorer.config.num_labels = 1
+    scorer.score = nn.Linear(model.config.hidden_size, 1, bias=False)
+    scorer.model.load_state_dict(model.model.state_dict())
+    data = [{"chosen_ids": row.prompt + row.chosen, "rejected_ids": row.prompt + row.rejected} for row in rows]
+    trainer = RewardTrainer(
+        model=scorer,
+        args=RewardConfig(**their_settings(batch)),
+        train_dataset=Dataset.from_list(data),
+        processing_class=tokenizer(model.config.vocab_size),
+    )
+
+    return lambda _number: trained_seconds(trainer)
+
+
+def reward_model(size: Size, lengths: tuple[int, int], count: int, goal: float, rounds: int) -> Row:
+    """Compare pairs per second at batches of 16."""
+    model = size.model()
+    rows = pairs(count, *lengths)
+    ours, theirs = alternately(our_reward_model(model, rows, 16), their_reward_model(model, rows, 16), rounds)
+    return Row(
+        "reward model, against RewardTrainer",
+        size.name,
+        f"{count} pairs, prompt:response {lengths[0]}:{lengths[1]}, batch 16",
+        "pairs/s",
+        [count / seconds for seconds in ours],
+        [count / seconds for seconds in theirs],
+        goal,
     )

@@ -19,6 +19,7 @@ from bench.policy.reward_model import load_reward_model
 from methods import shared
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods.best_of_n import BestOfN
+from methods.expert_iteration import ExpertIteration
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrained
 
 QUICK = Optimisation(lr=5e-3, epochs=1, batch_size=4)
@@ -95,8 +96,13 @@ def test_of_two_reward_models_the_nearer_one_counts(given: Given) -> None:
     both = BestOf(base=inner, n=2, chooser=Chooser(reward=ModelReward(by=outer)))
     with pytest.raises(BenchError, match="2 reward models at once"):
         RewardModelJudge(of="both").bound(lambda _name: both)
-    learnt = shared.sft(given.model_copy(update={"base": inner}), QUICK)
-    assert RewardModelJudge(of="x").bound(lambda _name: learnt).by == shared.reward_model(given, SETTINGS, QUICK)
+    # The winners that a policy was trained on were chosen by the first; a second one chooses among its responses.
+    settings = {"reward_model": SETTINGS, "start": QUICK}
+    learnt = ExpertIteration.model_validate(settings).policy(given)
+    stage = shared.reward_model(given, SETTINGS, QUICK)
+    assert RewardModelJudge(of="x").bound(lambda _name: learnt).by == stage
+    chosen = BestOf(base=learnt, n=2, chooser=Chooser(reward=ModelReward(by=outer)))
+    assert RewardModelJudge(of="x").bound(lambda _name: chosen).by == outer
 
 
 def test_an_arm_renamed_leaves_the_verdicts(given: Given) -> None:

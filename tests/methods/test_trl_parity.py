@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from bench.policy.hf import HFPolicy
 from bench.policy.logprobs import Group
+from bench.policy.reward_model import rewards_of
 from methods._train.logprobs import PairLogprobs
 from methods._train.pairs import pair_logprobs
+from methods._train.reward_model import pair_loss
 from methods._train.sft import sft_loss
 from methods._train.tuning import Example
 from methods.dpo import dpo_loss
@@ -137,3 +139,45 @@ def test_sft_loss(tmp_path: Path) -> None:
     our_loss.backward()
     assert our_loss.item() == pytest.approx(their_loss.item(), abs=TOLERANCE)
     assert_close(gradients(net), gradients(trainer.model))
+
+
+@pytest.mark.parametrize("margins", [False, True], ids=["plain", "margins"])
+def test_reward_model_loss(tmp_path: Path, margins: bool) -> None:
+    from datasets import Dataset
+    from transformers import LlamaForSequenceClassification
+    from trl import RewardConfig, RewardTrainer
+
+    net, head = model(seed=1), nn.Linear(16, 1)
+    with torch.no_grad():
+        head.weight.copy_(torch.linspace(-1, 1, 16)[None])
+        head.bias.zero_()
+    theirs = LlamaForSequenceClassification(copy.deepcopy(net.config))
+    theirs.config.num_labels = 1
+    theirs.num_labels = 1
+    theirs.score = nn.Linear(16, 1, bias=False)
+    theirs.model.load_state_dict(net.model.state_dict())
+    theirs.score.load_state_dict({"weight": head.weight})
+    rows = encoded()
+    margin = [0.25 * number if margins else 0.0 for number in range(len(rows))]
+    columns = [{"chosen_ids": prompt + chosen, "rejected_ids": prompt + rejected} for prompt, chosen, rejected in rows]
+    if margins:
+        columns = [{**row, "margin": value} for row, value in zip(columns, margin, strict=True)]
+    trainer = RewardTrainer(
+        model=theirs,
+        args=RewardConfig(**arguments(tmp_path)),
+        train_dataset=Dataset.from_list(columns),
+        processing_class=tokenizer(),
+    )
+    batch = trainer.data_collator([trainer.train_dataset[number] for number in range(len(rows))])
+    their_loss = trainer.compute_loss(trainer.model, batch)
+    their_loss.backward()
+
+    policy = policy_of(net, tmp_path / "policy")
+    rewards = rewards_of(policy, head, [Group(prompt, [chosen, rejected]) for prompt, chosen, rejected in rows])
+    chosen, rejected = rewards.view(-1, 2).unbind(-1)
+    found = pair_loss(chosen, rejected, torch.ones(len(rows)), torch.tensor(margin))
+    our_loss = found.total / found.weight
+    our_loss.backward()
+    assert our_loss.item() == pytest.approx(their_loss.item(), abs=TOLERANCE)
+    assert_close(gradients(net.model), gradients(trainer.model.model))
+    assert_close({"weight": gradients(head)["weight"]}, gradients(trainer.model.score))

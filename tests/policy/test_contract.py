@@ -120,7 +120,7 @@ def test_stages_take_it(kind: type[Any], tmp_path: Path) -> None:
     import pyarrow.parquet as pq
     from safetensors.torch import load_file
 
-    from tests.policy.stages import Asks
+    from tests.policy.asks import Asks
 
     spec, bench = example(kind, tmp_path), Bench(tmp_path / "bench")
     answers = Generate(policy=spec, task=Asks(), draws=2, seed=1)

@@ -1,0 +1,57 @@
+"""Tasks of lm-eval among those that a comparison evaluates on: ``{lm_eval: NAME, limit: 100, ...}``."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from bench import discover
+from bench.config.findings import KeyPath
+from bench.config.sheet import Sheet, said
+from bench.core.errors import BenchError
+from bench.core.folders import digest_of_folder
+from bench.core.lm_eval import LmEvalTask
+
+WORD = "lm_eval"
+FOLDER = "folder"
+KEYS = (WORD, FOLDER, "limit", "num_fewshot", "prompt")
+
+
+def is_lm_eval(item: Any) -> bool:
+    """Tell whether an entry of ``evaluate.tasks`` is a task of lm-eval."""
+    return isinstance(item, dict) and WORD in item
+
+
+def read_lm_eval(sheet: Sheet, path: KeyPath, item: dict[str, Any]) -> LmEvalTask | None:
+    """Return a task of lm-eval, None (and told) when it is wrong.
+
+    It is looked for in ``folder``, which holds YAML files in lm-eval's format and nothing else, or without one among
+    this program's own (``tasks/lm_eval``), or else it is one that lm-eval comes with. Whether lm-eval knows that name
+    shows when the stage runs: asking it takes longer than planning.
+    """
+    fields = sheet.keys(path, item, KEYS) or {}
+    name = item[WORD]
+    if not isinstance(name, str) or not name:
+        sheet.problem((*path, WORD), f"must be the name of a task of lm-eval, not {said(name)}")
+        return None
+    try:
+        harness = version(WORD)
+    except PackageNotFoundError:
+        sheet.problem((*path, WORD), "lm-eval is not installed", "pip install lm-eval")
+        return None
+    folder = discover.lm_eval_folder(name)
+    if FOLDER in fields:
+        if not isinstance(fields[FOLDER], str):
+            sheet.problem((*path, FOLDER), f"must be text, not {said(fields[FOLDER])}")
+            return None
+        folder = sheet.resolve((*path, FOLDER), fields[FOLDER])
+    computed: dict[str, Any] = {"name": name, "harness": harness, FOLDER: None}
+    if folder is not None:
+        try:
+            computed |= {FOLDER: str(folder), "digest": digest_of_folder(folder)}
+        except BenchError as error:
+            sheet.refused((*path, FOLDER), error)
+            return None
+    return sheet.build(
+        LmEvalTask, path, {key: value for key, value in fields.items() if key not in (WORD, FOLDER)}, computed
+    )

@@ -1,0 +1,40 @@
+"""All pictures of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.plots.costs import cost_bars, quality_against_cost
+from bench.plots.curves import earlier_curves, learning_curves, update_curves
+from bench.plots.forest import forest
+from bench.plots.frontier import frontier
+from bench.plots.labellers import labeller_sizes
+from bench.plots.layers import representation_layers
+from bench.plots.lengths import length_distributions
+from bench.plots.over_optimisation import over_optimisation
+from bench.plots.reward_models import reward_model_checks
+from bench.plots.style import Picture
+from bench.plots.tokens import token_shifts
+from bench.report.inputs import Inputs
+
+
+def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
+    """Return the pictures written to the folder, in reading order; those that have nothing to show are left out."""
+    summary, records, reference = inputs.summary, inputs.records, inputs.comparison.evaluation.divergence
+    treatments = [item for item in inputs.primary if not item.is_control]
+    drawn = (
+        forest(inputs.primary, folder, "forest"),
+        quality_against_cost(treatments, summary, folder, "quality_and_cost"),
+        cost_bars(summary, folder, "cost"),
+        length_distributions(records, list(summary.arms), folder, "response_length"),
+        learning_curves(summary, folder, "learning_curves"),
+        earlier_curves(summary, folder, "earlier_stages"),
+        update_curves(summary, folder, "updates"),
+        frontier(records, summary, reference, folder, "frontier"),
+        over_optimisation(records, summary, reference, folder, "over_optimisation"),
+        reward_model_checks(summary, folder, "reward_models"),
+        representation_layers(summary, folder, "representations"),
+        token_shifts(summary.shifts, folder, "token_shifts"),
+        labeller_sizes(inputs.labellers, summary, folder, "labellers"),
+    )
+    return [picture for picture in drawn if picture is not None]
