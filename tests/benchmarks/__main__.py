@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="which to run; all but the profile when none is named")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the measured values to this file")
+    parser.add_argument("--trl-ppo", type=Path, help="the python of an environment with trl==1.12.0; without it no ppo")
     options = parser.parse_args()
     quiet()
 
@@ -48,6 +49,7 @@ def main() -> None:
     from tests.benchmarks.measure import HEADER, Row
     from tests.benchmarks.memory import memory
     from tests.benchmarks.proxying import proxying
+    from tests.benchmarks.ppo import ppo
     from tests.benchmarks.sampling import sampling
     from tests.benchmarks.statistics import bootstrap, length_control, there_is_alpaca_eval
     from tests.benchmarks.training import dpo, reward_model, sft
@@ -74,6 +76,8 @@ def main() -> None:
     }
     if there_is_alpaca_eval():
         known["length_control"] = lambda: length_control(rounds)
+    if options.trl_ppo is not None:
+        known["ppo"] = lambda: ppo(TINY, 32, rounds, options.trl_ppo)
     if options.names == ["profile"]:
         show_profile()
         return
