@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +28,15 @@ from methods._train.checkpoint import Pace, State, read_checkpoint
 from methods._train.memory import recomputed_activations
 from methods._train.order import Costs, micro_batches, plan_of
 from methods._train.settings import Optimisation
+from methods._train.sharding import (
+    Shards,
+    clip_divided,
+    divided_like,
+    divided_state,
+    is_divided,
+    whole,
+    whole_state,
+)
 
 E = TypeVar("E")
 LOG_FILE = "log.jsonl"
@@ -89,20 +98,21 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
     autocast. A run that was killed goes on from its last checkpoint in ``io.scratch`` to the same weights, bit for
     bit, unless its budget is in seconds. Seeds decide the order of the examples and the noise of adapter dropout.
     Several processes of one launch share each optimiser batch and end with the same weights, those of one process up
-    to rounding (adapter dropout has other noise there); the main process alone writes.
+    to rounding (adapter dropout has other noise there); the main process alone writes. With ``io.weights`` sharded
+    each holds a part of the weights while it trains (``methods._train.sharding``).
 
     Raises StageError for a loss or gradient that is not finite (nothing is saved), no examples, a model of which
     nothing can be trained, a float16 model, and a budget below one example.
     """
     _check(training)
-    run = _Run(training, optimisation, io, budget, seed)
-    run.resume()
-    with ExitStack() as during:
-        during.enter_context(_only_adapter_dropout(training.model))
-        if optimisation.activations == "recomputed":
-            during.enter_context(recomputed_activations(training.model))
-        run.train()
-    run.restore_precision()
+    with _only_adapter_dropout(training.model):
+        run = _Run(training, optimisation, io, budget, seed)
+        run.resume()
+        with ExitStack() as during:
+            if optimisation.activations == "recomputed":
+                during.enter_context(recomputed_activations(training.model))
+            run.train()
+        run.restore()
     if ranks.is_main():
         lines = [json.dumps(row, allow_nan=False) for row in run.state.log]
         (io.out / LOG_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -136,6 +146,7 @@ class _Run(Generic[E]):
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
+        self.shards = Shards(model) if io.weights == "sharded" and ranks.started() else None
         self.trained = {name: part for name, part in model.named_parameters() if part.requires_grad}
         self.optimiser = self.accelerator.prepare(_adamw(model, optimisation))
         self.state = State(step=0, weights={}, optimiser={}, log=[], meter=Meter())
@@ -154,8 +165,9 @@ class _Run(Generic[E]):
             return
         with torch.no_grad():
             for name, values in found.weights.items():
-                self.trained[name].copy_(values)
-        self.optimiser.load_state_dict(found.optimiser)
+                self.trained[name].copy_(divided_like(values, self.trained[name]))
+        parameters = [part for group in self.optimiser.param_groups for part in group["params"]]
+        self.optimiser.load_state_dict(divided_state(found.optimiser, parameters))
         self.state = found
         self.started -= found.meter.seconds
         self.io.meter = self.io.meter + found.meter
@@ -166,20 +178,24 @@ class _Run(Generic[E]):
         while self.state.step < len(self.batches) and not self._time_is_up():
             self.state.log.append(self._step(self.state.step))
             self.state.step += 1
-            if ranks.is_main() and pace.due(self.state.step):
-                pace.write(self._snapshot(), self.io.scratch)
+            if ranks.agreed(pace.due(self.state.step)):
+                snapshot = self._snapshot()
+                if ranks.is_main():
+                    pace.write(snapshot, self.io.scratch)
             self.io.progress(self.state.step, len(self.batches), "step")
 
-    def restore_precision(self) -> None:
-        """Give every weight the type it was loaded with."""
-        for name, parameter in self.trained.items():
-            parameter.data = parameter.data.to(self.dtypes[name])
+    def restore(self) -> None:
+        """Put weights that were shared out together again, and give each the type it was loaded with."""
+        if self.shards is not None:
+            self.shards.give_back()
+        for name, parameter in self.training.model.named_parameters():
+            if name in self.dtypes:
+                parameter.data = parameter.data.to(self.dtypes[name])
 
     def _time_is_up(self) -> bool:
         if self.budget is None or self.budget.axis != "seconds" or self.state.step == 0:
             return False
-        up = time.monotonic() - self.started >= self.budget.value
-        return ranks.gathered(up)[0]  # clocks differ, and all processes must stop after the same step
+        return ranks.agreed(time.monotonic() - self.started >= self.budget.value)
 
     def _step(self, step: int) -> dict[str, float]:
         """Take one optimiser step and return its log row."""
@@ -187,8 +203,9 @@ class _Run(Generic[E]):
         rate = self.optimisation.rate_at(step, len(self.batches))
         passes = self._passes(batch)
         if self.training.before_step is not None:
-            with torch.no_grad(), self._precision():
+            with torch.no_grad(), self._precision(), self._freely():
                 self.training.before_step(passes)
+        missing = self._missing(len(passes))
         sums = _Sums()
         for number, part in enumerate(passes):
             noise = [self.seed, step, number * ranks.count() + ranks.rank()]
@@ -196,6 +213,7 @@ class _Run(Generic[E]):
                 loss = self.training.loss_of(part)
             self.accelerator.backward(loss.total)
             sums.add(loss)
+        self._keep_up(batch, missing)
         weight, means = sums.over_all()
         row = {"step": step, **means, "lr": rate, "grad_norm": self._descend(rate, weight)}
         wrong = [name for name in ("loss", "grad_norm") if not math.isfinite(row[name])]
@@ -214,6 +232,22 @@ class _Run(Generic[E]):
         split = micro_batches(share, lengths, self.optimisation.micro_tokens)
         return [[self.training.examples[index] for index in part] for part in split]
 
+    def _missing(self, passes: int) -> int:
+        """Return how many passes other processes run beyond those of this one, where weights are shared out."""
+        return 0 if self.shards is None else max(ranks.gathered(passes)) - passes
+
+    def _keep_up(self, batch: np.ndarray, missing: int) -> None:
+        """Run passes that count nothing: the others need this process's part of the weights for theirs."""
+        shortest = min(map(int, batch), key=lambda index: self.training.tokens[index])
+        for _ in range(missing):
+            with _noise(self.io.device, [self.seed]), self._precision():
+                loss = self.training.loss_of([self.training.examples[shortest]])
+            self.accelerator.backward(loss.total * 0)
+
+    def _freely(self) -> AbstractContextManager[None]:
+        """Return within what each process may run the model as often as it likes."""
+        return nullcontext() if self.shards is None else self.shards.gathered()
+
     def _precision(self) -> torch.autocast:
         # torch's own autocast: accelerate keeps one precision per process, and a worker runs stages of any.
         return torch.autocast(torch.device(self.io.device).type, torch.bfloat16, enabled=self.reduced)
@@ -224,9 +258,13 @@ class _Run(Generic[E]):
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.div_(weight)
-        ranks.sum_gradients(parameters)
-        limit = self.optimisation.max_grad_norm
-        norm = self.accelerator.clip_grad_norm_(parameters, math.inf if limit is None else limit)
+        limit = math.inf if self.optimisation.max_grad_norm is None else self.optimisation.max_grad_norm
+        if self.shards is None:
+            ranks.sum_gradients(parameters)
+            norm = self.accelerator.clip_grad_norm_(parameters, limit)
+        else:
+            ranks.sum_gradients([parameter for parameter in parameters if not is_divided(parameter)])
+            norm = clip_divided(parameters, limit)
         if math.isfinite(float(norm)):
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
@@ -242,9 +280,10 @@ class _Run(Generic[E]):
             meter.flops += sum(self.costs.flops(index) for index in batch)
 
     def _snapshot(self) -> State:
-        weights = {name: parameter.detach() for name, parameter in self.trained.items()}
+        weights = {name: whole(parameter.detach()) for name, parameter in self.trained.items()}
         self.state.meter.seconds = time.monotonic() - self.started
-        return State(self.state.step, weights, self.optimiser.state_dict(), self.state.log, self.state.meter)
+        moments = whole_state(self.optimiser.state_dict())
+        return State(self.state.step, weights, moments, self.state.log, self.state.meter)
 
 
 class _Sums:

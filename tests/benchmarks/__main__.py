@@ -53,8 +53,8 @@ def main() -> None:
 
     rounds = options.rounds
     known: dict[str, Callable[[], Row]] = {
-        "dpo_long_prompt": lambda: dpo(TINY, (96, 32), 64, 3.5, rounds),
-        "dpo_equal": lambda: dpo(TINY, (48, 48), 64, 2.5, rounds),
+        "dpo_long_prompt": lambda: dpo(TINY, (96, 32), 512, 3.5, rounds),
+        "dpo_equal": lambda: dpo(TINY, (48, 48), 512, 2.5, rounds),
         "dpo_long_prompt_10m": lambda: dpo(SMALL, (96, 32), 16, 2.0, rounds),
         "dpo_equal_10m": lambda: dpo(SMALL, (48, 48), 16, 1.6, rounds),
         "sft": lambda: sft(TINY, 128, rounds),
