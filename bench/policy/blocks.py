@@ -40,7 +40,7 @@ class PackedBlock(nn.Module):
         if packing is None:
             return cast("Tensor", super().forward(hidden_states, *args, **settings))
         cos, sin = settings["position_embeddings"]
-        return _computed(cast("Any", self), hidden_states[0], cos[0], sin[0], packing)[None]
+        return _computed(cast("Any", self), hidden_states[0], cos[0], sin[0], packing)
 
 
 class PackedLlama(PackedBlock, LlamaDecoderLayer):
@@ -90,6 +90,7 @@ def unteach(decoder: Decoder) -> None:
 
 
 def _computed(block: Any, states: Tensor, cos: Tensor, sin: Tensor, packing: Packing) -> Tensor:
+    """Return the block's output, (1, positions, width); states, cosines and sines are (length, width)."""
     attention = block.self_attn
     is_last = attention.layer_idx == attention.config.num_hidden_layers - 1
     tails = packing.tails if is_last else None
@@ -108,7 +109,7 @@ def _computed(block: Any, states: Tensor, cos: Tensor, sin: Tensor, packing: Pac
     read = _read(attention, (query, key, value), packing, tails)
     states = states + attention.o_proj(read.flatten(1))
     mlp: Tensor = block.mlp(_norm(block.post_attention_layernorm, states))
-    return states + mlp
+    return states[None] + mlp[None]  # not a view of a sum, which fully_shard warns of
 
 
 def _read(attention: Any, parts: tuple[Tensor, Tensor, Tensor], packing: Packing, tails: Tails | None) -> Tensor:

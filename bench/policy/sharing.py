@@ -59,9 +59,14 @@ def why_not_shared(decoder: Decoder) -> str | None:
 def packs(decoder: Decoder) -> bool:
     """Tell whether groups should lie end to end in one row: on a CPU, where a trial gave the same states.
 
-    On an accelerator one attention call per group would be many small kernels, and padded rows are faster.
+    On an accelerator one attention call per group would be many small kernels, and padded rows are faster. Compiled
+    blocks would be compiled anew for every batch.
     """
-    return decoder.device.type == "cpu" and _find(decoder).packs
+    return decoder.device.type == "cpu" and _find(decoder).packs and not _is_compiled(decoder)
+
+
+def _is_compiled(decoder: Decoder) -> bool:
+    return any(module._compiled_call_impl is not None for module in decoder.backbone.modules())
 
 
 def trims(decoder: Decoder) -> bool:

@@ -49,11 +49,12 @@ def read_pieces(query: Tensor, key: Tensor, value: Tensor, pieces: Sequence[Piec
 class _Read(Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, pieces: Sequence[Piece], scale: float) -> Tensor:
+        query = query * scale
         found = torch.empty_like(query)
         kept = []
         for piece, asked, offered, given in _each(pieces, query, key, value):
-            scores = torch.baddbmm(piece.mask, asked, offered.transpose(1, 2), alpha=scale)
-            shares = scores.softmax(-1)
+            shares = torch.baddbmm(piece.mask, asked, offered.transpose(1, 2))
+            torch.softmax(shares, -1, out=shares)
             found[slice(*piece.queries)] = torch.bmm(shares, given).transpose(0, 1)
             kept.append(shares)
         ctx.save_for_backward(query, key, value, *kept)
@@ -62,19 +63,19 @@ class _Read(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         query, key, value, *kept = ctx.saved_tensors
         of_query, of_key, of_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
-        arriving = (given[slice(*piece.queries)].transpose(0, 1) for piece in ctx.pieces)
-        each = zip(_each(ctx.pieces, query, key, value), arriving, kept, strict=True)
-        for (piece, asked, offered, values), arrived, shares in each:
-            keys = slice(*piece.keys)
+        each = zip(_each(ctx.pieces, query, key, value), kept, strict=True)
+        for (piece, asked, offered, given), shares in each:
+            queries, keys = slice(*piece.queries), slice(*piece.keys)
+            arrived = arriving[queries].transpose(0, 1)
             of_value[keys] += torch.bmm(shares.transpose(1, 2), arrived).transpose(0, 1)
-            of_shares = torch.bmm(arrived, values.transpose(1, 2))
-            of_scores = torch.ops.aten._softmax_backward_data(of_shares, shares, -1, torch.float32).mul_(ctx.scale)
-            of_query[slice(*piece.queries)] = torch.bmm(of_scores, offered).transpose(0, 1)
+            of_shares = torch.bmm(arrived, given.transpose(1, 2))
+            of_scores = torch.ops.aten._softmax_backward_data(of_shares, shares, -1, torch.float32)
+            of_query[queries] = torch.bmm(of_scores, offered).transpose(0, 1)
             of_key[keys] += torch.bmm(of_scores.transpose(1, 2), asked).transpose(0, 1)
-        return of_query, of_key, of_value, None, None
+        return of_query.mul_(ctx.scale), of_key, of_value, None, None
 
 
 def _each(
