@@ -172,7 +172,10 @@ class _Run(Generic[E]):
             for name, values in found.weights.items():
                 self.trained[name].copy_(divided_like(values, self.trained[name]))
         parameters = [part for group in self.optimiser.param_groups for part in group["params"]]
+        ways = [{way: group[way] for way in ("fused", "foreach")} for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(divided_state(found.optimiser, parameters))
+        for group, own in zip(self.optimiser.param_groups, ways, strict=True):
+            group.update(own)  # the killed run may have held its weights in another way
         self.state = found
         self.started -= found.meter.seconds
         self.io.meter = self.io.meter + found.meter
