@@ -126,7 +126,7 @@ class _Run:
         descent = self.learner.descent
         if self.extra["kept"] is not None:
             descent.restore(self.extra["weights"])
-        descent.restore_precision()
+        descent.finish()
         save = save_weights if self.stage.lora is None else save_adapter
         save(self.policy, self.io.out / POLICY_FOLDER)
         write_log(self.log, self.io)

@@ -48,8 +48,8 @@ def main() -> None:
     from tests.benchmarks.machine import share, show_profile
     from tests.benchmarks.measure import HEADER, Row
     from tests.benchmarks.memory import memory
-    from tests.benchmarks.proxying import proxying
     from tests.benchmarks.ppo import ppo
+    from tests.benchmarks.proxying import proxying
     from tests.benchmarks.sampling import sampling
     from tests.benchmarks.statistics import bootstrap, length_control, there_is_alpaca_eval
     from tests.benchmarks.training import dpo, reward_model, sft
@@ -57,8 +57,8 @@ def main() -> None:
 
     rounds = options.rounds
     known: dict[str, Callable[[], Row]] = {
-        "dpo_long_prompt": lambda: dpo(TINY, (96, 32), 64, 3.5, rounds),
-        "dpo_equal": lambda: dpo(TINY, (48, 48), 64, 2.5, rounds),
+        "dpo_long_prompt": lambda: dpo(TINY, (96, 32), 512, 3.5, rounds),
+        "dpo_equal": lambda: dpo(TINY, (48, 48), 512, 2.5, rounds),
         "dpo_long_prompt_10m": lambda: dpo(SMALL, (96, 32), 16, 2.0, rounds),
         "dpo_equal_10m": lambda: dpo(SMALL, (48, 48), 16, 1.6, rounds),
         "reward_model": lambda: reward_model(TINY, (96, 32), 64, 1.5, rounds),
