@@ -7,14 +7,14 @@ import weakref
 from bench.core.frozen import digest
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from bench.policy.hf import HFPolicy
 from bench.policy.load import load_policy
+from bench.policy.local import LocalPolicy
 
 # The policies of each running stage, by its io; an entry goes with its io.
-_KEPT: dict[int, dict[str, HFPolicy]] = {}
+_KEPT: dict[int, dict[str, LocalPolicy]] = {}
 
 
-def kept_policy(spec: PolicySpec, io: StageIO) -> HFPolicy:
+def kept_policy(spec: PolicySpec, io: StageIO) -> LocalPolicy:
     """Return the policy for inference, loaded at the first call of a stage and kept while the stage runs.
 
     See ``bench.policy.load.load_policy``.
