@@ -18,7 +18,14 @@ from methods._train.settings import Optimisation
 from methods._train.stages import TrainSFT
 from tasks._atlas import DEFAULT_WORLD_SEED
 from tasks._atlas.annotator import Annotator
-from tasks._atlas.stages import AtlasDemonstrations, AtlasPreferences, AtlasPrompts, PretrainAtlas, Shape
+from tasks._atlas.stages import (
+    AtlasDemonstrations,
+    AtlasPreferences,
+    AtlasPrompts,
+    PretrainAtlas,
+    Shape,
+    TeachLabeller,
+)
 
 
 class Size(Frozen):
@@ -29,15 +36,32 @@ class Size(Frozen):
     lr: float
 
 
+class Schooling(Frozen):
+    """How a labeller is made: the size of base that it starts from, how long it is taught, at which learning rate."""
+
+    base: str
+    steps: int
+    lr: float
+
+
 SIZES: Mapping[str, Size] = MappingProxyType(
     {
         "small": Size(shape=Shape(width=64, layers=2, heads=4, inner=160), steps=1000, lr=8e-3),
         "base": Size(shape=Shape(width=96, layers=2, heads=4, inner=256), steps=1000, lr=6e-3),
-        "labeller": Size(shape=Shape(width=144, layers=3, heads=4, inner=384), steps=1200, lr=5e-3),
+        "large": Size(shape=Shape(width=144, layers=3, heads=4, inner=384), steps=1200, lr=5e-3),
     }
 )
 """Shapes, steps and learning rates were chosen on what base models know of the world (see docs/atlas.md), before any
 method was trained."""
+
+LABELLERS: Mapping[str, Schooling] = MappingProxyType(
+    {
+        "labeller_small": Schooling(base="small", steps=1000, lr=8e-3),
+        "labeller": Schooling(base="base", steps=1000, lr=6e-3),
+        "labeller_large": Schooling(base="large", steps=1000, lr=5e-3),
+    }
+)
+"""Learning rates are those of the bases; all are taught equally long, so that they differ in size alone."""
 
 DEFAULT_ROWS: Mapping[str, int] = MappingProxyType({"demonstrations": 600, "preferences": 2000, "train_prompts": 2000})
 SAMPLER_TRAINING = Optimisation(lr=1e-3, epochs=2, batch_size=24)
@@ -63,32 +87,34 @@ class Atlas(World):
     length_bias: float = 0.0
 
     def sizes(self) -> tuple[str, ...]:
-        """Return the names of the model sizes."""
-        return tuple(SIZES)
+        """Return the names of the sizes of base models, and then of the labellers."""
+        return (*SIZES, *LABELLERS)
 
     def splits(self) -> tuple[str, ...]:
         """Return the names of the data sets."""
         return tuple(DEFAULT_ROWS)
 
     def policy(self, size: str) -> PolicySpec:
-        """Return the untouched base of that size. Raises BenchError for a size there is none of."""
+        """Return the untouched base of that size, or the labeller. Raises BenchError for a size there is none of."""
+        if size in LABELLERS:
+            schooling = LABELLERS[size]
+            return Built(
+                by=TeachLabeller(
+                    world_seed=self.world_seed,
+                    base=self.policy(schooling.base),
+                    steps=schooling.steps,
+                    optimisation=_optimisation(schooling.lr, batch_size=2),
+                )
+            )
         if size not in SIZES:
-            raise BenchError(f"atlas has no size {size!r}. {did_you_mean(size, SIZES)}")
+            raise BenchError(f"atlas has no size {size!r}. {did_you_mean(size, self.sizes())}")
         chosen = SIZES[size]
         return Built(
             by=PretrainAtlas(
                 world_seed=self.world_seed,
                 shape=chosen.shape,
                 steps=chosen.steps,
-                optimisation=Optimisation(
-                    lr=chosen.lr,
-                    schedule="linear",
-                    warmup=0.03,
-                    epochs=1,
-                    batch_size=4,
-                    weight_decay=0.05,
-                    betas=(0.9, 0.98),
-                ),
+                optimisation=_optimisation(chosen.lr, batch_size=4),
             )
         )
 
@@ -127,3 +153,15 @@ class Atlas(World):
             seed=SAMPLER_SEED,
         )
         return Tuned(base=base, by=stage)
+
+
+def _optimisation(lr: float, batch_size: int) -> Optimisation:
+    return Optimisation(
+        lr=lr,
+        schedule="linear",
+        warmup=0.03,
+        epochs=1,
+        batch_size=batch_size,
+        weight_decay=0.05,
+        betas=(0.9, 0.98),
+    )

@@ -56,8 +56,9 @@ def measured(log_odds: FloatArray, labels: Labels) -> dict[str, object]:
     ``by_length``, the accuracy by how much longer the better response is; ``prefers_longer``, how often model and
     label take the longer of two responses of unequal length.
 
-    An accuracy is ``value``, ``low`` and ``high`` (95%: Wilson's interval where every prompt has one pair, else the t
-    interval with prompts as clusters; None where there are too few) and ``pairs``; None without pairs.
+    An accuracy is ``value``, ``low`` and ``high`` (95%: Wilson's interval where every prompt has one pair, or all pairs
+    agree, else the t interval with prompts as clusters; None where there are too few) and ``pairs``; the value is None
+    without pairs.
     """
     chosen = special.expit(log_odds)
     sure = labels.probability != 0.5
@@ -83,13 +84,15 @@ def measured(log_odds: FloatArray, labels: Labels) -> dict[str, object]:
 def accuracy(right: FloatArray, prompt: NDArray[np.int64], among: NDArray[np.bool_]) -> dict[str, float | int | None]:
     """Return the share of pairs that are right (1, or 1/2 for equal rewards) among those given, with its interval."""
     values = right[among]
-    _, clusters = np.unique(prompt[among], return_inverse=True)
+    distinct, clusters = np.unique(prompt[among], return_inverse=True)
     low: float | None = None
     high: float | None = None
-    if len(values) and len(set(clusters.tolist())) == len(values):
-        low, high = wilson_interval(float(values.sum()), len(values), LEVEL)
-    elif len(set(clusters.tolist())) > 1:
-        low, high = clustered_interval(values, clusters, LEVEL)
+    if len(distinct) == len(values) > 0 or (len(distinct) > 1 and values.std() == 0):
+        # Where all pairs of several to a prompt agree, each prompt counts once: t would be sure without reason.
+        low, high = wilson_interval(float(values.mean()) * len(distinct), len(distinct), LEVEL)
+    elif len(distinct) > 1:
+        below, above = clustered_interval(values, clusters, LEVEL)
+        low, high = max(0.0, below), min(1.0, above)
     value = float(values.mean()) if len(values) else None
     return {"value": value, "low": low, "high": high, "pairs": len(values)}
 

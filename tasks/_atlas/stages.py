@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from bench.core.errors import StageError
 from bench.core.frozen import Frozen
@@ -65,6 +65,37 @@ class PretrainAtlas(Stage):
         from tasks._atlas.pretraining import pretrain
 
         pretrain(self, io)
+
+
+class TeachLabeller(Stage):
+    """A labeller: a base model of the world that goes on to read documents in which answers are graded.
+
+    ``steps`` optimiser steps of ``optimisation.batch_size`` rows of ``row_tokens`` tokens, filled with whole documents.
+    ``ordinary_share`` of the documents are those that ``base`` has read, so that it forgets little; each of their
+    tokens counts ``ordinary_weight``, a grade counts 1, and a verdict counts ``verdict_weight``. The vocabulary is the
+    base's and a few tokens more. ``seed`` decides the new embeddings, the documents and their order. The payload is
+    ``policy/`` (weights, configuration, tokenizer) and ``log.jsonl``.
+    """
+
+    KIND: ClassVar[str] = "atlas/labeller"
+    VERSION: ClassVar[int] = WORLD_VERSION
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    world_seed: int
+    base: PolicySpec
+    steps: PositiveInt
+    row_tokens: Annotated[int, Field(ge=192)] = 256
+    ordinary_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    ordinary_weight: PositiveFloat = 0.3
+    verdict_weight: PositiveFloat = 3.0
+    optimisation: Optimisation
+    seed: NonNegativeInt = 0
+
+    def run(self, io: StageIO) -> None:
+        """Train, and write the policy."""
+        from tasks._atlas.labelling import teach
+
+        teach(self, io)
 
 
 class AtlasDemonstrations(Stage):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tasks._atlas import words
@@ -34,12 +34,12 @@ def vocabulary(world_seed: int) -> tuple[str, ...]:
     return (*SPECIAL, *sorted(found))
 
 
-def build_tokenizer(world_seed: int) -> PreTrainedTokenizerFast:
-    """Return the tokenizer of a world, with its chat template."""
+def build_tokenizer(world_seed: int, further: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of a world, with its chat template; ``further`` tokens are numbered behind the world's."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    numbers = {token: number for number, token in enumerate(vocabulary(world_seed))}
+    numbers = {token: number for number, token in enumerate(dict.fromkeys((*vocabulary(world_seed), *further)))}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()

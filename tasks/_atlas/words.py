@@ -94,3 +94,5 @@ FILLERS = (
     "As people often remark, it all depends.",
 )
 BARE_OPENING = "About {}:"
+
+SECOND, END, GRADE, BETTER, FIRST, ASK_GRADES = "Second", "End", "Grade", "Better", "First", "Grade both."

@@ -47,6 +47,7 @@ def main() -> None:
     from tests.benchmarks.machine import share, show_profile
     from tests.benchmarks.measure import HEADER, Row
     from tests.benchmarks.memory import memory
+    from tests.benchmarks.proxying import proxying
     from tests.benchmarks.sampling import sampling
     from tests.benchmarks.statistics import bootstrap, length_control, there_is_alpaca_eval
     from tests.benchmarks.training import dpo, reward_model, sft
@@ -63,6 +64,8 @@ def main() -> None:
         "sft": lambda: sft(TINY, 128, rounds),
         "sampling": lambda: sampling(TINY, 64, 1, (8, 128), rounds),
         "samples": lambda: sampling(TINY, 16, 8, (64, 192), rounds),
+        "proxy": lambda: proxying(SMALL, TINY, 64, (8, 128), rounds),
+        "proxy_equal": lambda: proxying(TINY, TINY, 64, (8, 128), rounds),
         "memory": memory,
         "bootstrap": lambda: bootstrap(rounds),
         "share_1m": lambda: share(TINY, 64, rounds),

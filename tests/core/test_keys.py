@@ -28,6 +28,7 @@ from bench.evaluator.divergence import Divergence
 from bench.evaluator.generate import Generate
 from bench.evaluator.judges.gold import Gold
 from bench.evaluator.judges.lexicon import Lexicon
+from bench.evaluator.judges.reward_model import RewardModelJudge
 from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.lm_eval import LmEval
 from bench.evaluator.rating import RateResponses
@@ -74,6 +75,7 @@ def planned_stages() -> list[Stage]:
         world = entry.cls()
         specs = [*(world.policy(size) for size in world.sizes()), *(world.data(split, 5) for split in world.splits())]
         stages |= closure(stage for spec in specs for stage in stages_in(spec))
+    learnt = RewardModelJudge(of="best_of_n").bound(lambda name: discover.methods()[name].cls().policy(given))
     proxied = next(policy for policy in policies if isinstance(policy, Proxy))
     benchmark = LmEvalTask(name="x", harness="1", digest="d", folder="p")
     answers = next(stage for stage in stages.values() if isinstance(stage, Generate))
@@ -81,9 +83,9 @@ def planned_stages() -> list[Stage]:
         [
             LmEval(policy=proxied, task=benchmark, seed=0),
             TokenShift(responses=answers.model_copy(update={"policy": proxied})),
-            RateResponses(responses=answers, judge=Gold()),
-            Divergence(responses=answers, reference=proxied),
-            LabelPairs(data=Data(path="p", digest="d"), judge=Gold()),
+            RateResponses(responses=answers, judge=learnt),
+            Divergence(responses=answers, reference=answers.policy),
+            LabelPairs(data=Data(path="p", digest="d"), judge=learnt),
         ]
     )
     assert number.key not in stages

@@ -18,7 +18,9 @@ from bench.core.stage import Progress, Stage, StageIO
 from bench.engine import launch
 from bench.engine.execute import execute
 from bench.store import Store
+from methods import shared
 from methods._train import checkpoint, ranks
+from methods._train.settings import RewardModelSettings
 from methods.dpo import DPO
 from methods.kto import KTO
 from methods.sft import SFT
@@ -53,7 +55,7 @@ def test_in_one_process_nothing_is_exchanged() -> None:
 
 
 def stages(folder: Path) -> list[Stage]:
-    """SFT twice, DPO, and KTO with an adapter; the last batch of each is a single example."""
+    """SFT twice, DPO, KTO with an adapter, a reward model; the last batch of each is a single example."""
     given = Given(
         base=pretrained(folder / "model"), preferences=data(folder / "preferences.jsonl", PREFERENCES), seed=0
     )
@@ -66,7 +68,8 @@ def stages(folder: Path) -> list[Stage]:
         DPO.model_validate(SETTINGS).policy(given),
         KTO.model_validate(SETTINGS).policy(given.model_copy(update={"lora": Lora(rank=4)})),
     ]
-    return [spec.by for spec in specs if isinstance(spec, Tuned)]
+    reward_model = shared.reward_model(given, RewardModelSettings.model_validate({**SETTINGS, "held_out": 0.0}))
+    return [*(spec.by for spec in specs if isinstance(spec, Tuned)), reward_model]
 
 
 def run(stage: Stage, store: Store, processes: int = 1) -> list[Progress]:
@@ -109,11 +112,11 @@ def test_two_processes_train_to_the_weights_of_one(tmp_path: Path, monkeypatch: 
     for part in parts:
         mine, theirs = (store.payload(whole) / part.key for store in (one, two))
         assert sorted(path.name for path in mine.rglob("*")) == sorted(path.name for path in theirs.rglob("*"))
-        (weights,) = (mine / "policy").glob("*.safetensors")
-        single, shared = load_file(weights), load_file(theirs / "policy" / weights.name)
-        assert single.keys() == shared.keys()
-        for name, values in single.items():
-            assert (values - shared[name]).abs().max() < 1e-5, (part.label(), name)
+        for weights in mine.rglob("*.safetensors"):
+            single, both = load_file(weights), load_file(theirs / weights.relative_to(mine))
+            assert single.keys() == both.keys()
+            for name, values in single.items():
+                assert (values - both[name]).abs().max() < 1e-5, (part.label(), name)
         assert len(log(mine)) == len(log(theirs)) == 4
         for row, other in zip(log(mine), log(theirs), strict=True):
             assert row == pytest.approx(other, rel=1e-4, abs=1e-5)

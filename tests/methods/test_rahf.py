@@ -314,6 +314,40 @@ def test_prompt_tokens_never_enter_the_loss(given: Given, bench: Bench, tmp_path
     assert found.weight == 4
 
 
+def test_nothing_flows_back_from_the_prompts_own_states(given: Given, bench: Bench, tmp_path: Path) -> None:
+    """At the top layer only response tokens pull: their states get a gradient, those of prompt tokens none."""
+    reader = reader_of(given, bench, pretrained(tmp_path / "other", seed=5), given.base, (2,))
+    seen: list[Tensor] = []
+
+    def keep(_block: Any, _arguments: Any, output: Any) -> None:
+        state = output[0] if isinstance(output, tuple) else output
+        if state.requires_grad:
+            state.retain_grad()
+            seen.append(state)
+
+    handle = reader.policy.model.get_base_model().model.layers[1].register_forward_hook(keep)
+    group = Group([1, 5, 6, 9], [[7, 8, 2]])
+    activity_sum(reader, three([group]), aim_at(given), norm_with(5.0)).total.backward()  # type: ignore[no-untyped-call]
+    handle.remove()
+    (state,) = seen
+    assert state.grad is not None
+    pulled = state.grad.flatten(0, -2).norm(dim=-1) > 0
+    assert pulled.nonzero()[:, 0].tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize("base", ["sft", "good"])
+def test_dual_starts_at_alpha_times_the_difference(given: Given, bench: Bench, base: str) -> None:
+    """The first logged loss is linear in alpha, whatever carries the adapter, and equals the difference's mean norm."""
+    losses = {}
+    for alpha in (0.5, 1.0, 2.0):
+        method = quick(variant="dual", base=base, alpha=alpha, epochs=1, batch_size=8, adapter={"dropout": 0.0})
+        rows = log(bench.payload(planned(method, given)[1]))
+        losses[alpha] = rows[0]["loss"]
+        assert rows[0]["loss"] == pytest.approx(alpha * rows[0]["difference_1"], rel=1e-4)
+    assert losses[2.0] == pytest.approx(2 * losses[1.0], rel=1e-4) == pytest.approx(4 * losses[0.5], rel=1e-4)
+    assert losses[1.0] > 0
+
+
 # From end to end.
 
 

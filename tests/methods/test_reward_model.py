@@ -267,6 +267,11 @@ def test_pairs_of_one_prompt_are_a_cluster() -> None:
     assert width[0] > width[1]
     one: Any = measured(odds, Labels(ones, even, np.zeros(6, dtype=np.int64)))
     assert one["accuracy"]["low"] is None
+    right: Any = measured(np.ones(6), Labels(ones, even, np.array([0, 0, 1, 1, 2, 2])))
+    assert right["accuracy"]["high"] == 1.0
+    assert 0.3 < right["accuracy"]["low"] < 0.6  # three prompts, all right
+    few: Any = measured(np.array([1.0, 1, 1, -1]), Labels(np.ones(4), np.zeros(4, dtype=int), np.array([0, 0, 1, 1])))
+    assert (few["accuracy"]["low"], few["accuracy"]["high"]) == (0.0, 1.0)
 
 
 def test_scores_depend_on_nothing_beside_the_response(given: Given, bench: Bench) -> None:
