@@ -78,7 +78,8 @@ def run(
         int, typer.Option(min=1, help="Processes that train one stage together, each on a device of its own.")
     ] = 1,
     engine: Annotated[
-        Literal["processes", "inline"], typer.Option(help="inline runs stages in this process.")
+        Literal["processes", "sharded", "inline"],
+        typer.Option(help="sharded divides the weights that --processes train; inline runs stages in this process."),
     ] = "processes",
     as_json: JsonOption = False,
 ) -> None:

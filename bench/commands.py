@@ -23,7 +23,7 @@ from bench.core.errors import BenchError, DataError
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
 from bench.core.task import WIN_RATE
-from bench.engine.events import Engine
+from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.evaluator.generate import COMPLETIONS
@@ -36,16 +36,22 @@ from bench.store import Store
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Where stages run: the kind of engine, CPU workers (None: by cores), processes that train together."""
+    """Where stages run: the kind of engine, CPU workers (None: by cores), processes that train together.
 
-    kind: Literal["processes", "inline"]
+    ``sharded``: worker processes too, and the weights that several processes train are divided over them.
+    """
+
+    kind: Literal["processes", "sharded", "inline"]
     workers: int | None = None
     processes: int = 1
 
     def open(self, store: Store) -> Engine:
         """Return the engine; raises BenchError for a choice that contradicts itself or the machine."""
-        if self.kind == "processes":
-            return ProcessEngine(store, slots_of_this_machine(self.workers, self.processes))
+        if self.kind == "sharded" and self.processes == 1:
+            raise BenchError("--engine sharded divides weights over several processes: say how many by --processes.")
+        if self.kind != "inline":
+            together = Together(self.processes, "sharded" if self.kind == "sharded" else "replicated")
+            return ProcessEngine(store, slots_of_this_machine(self.workers, together))
         if self.processes > 1 or self.workers is not None:
             raise BenchError("--engine inline runs in this one process: leave --workers and --processes away.")
         return InlineEngine(store)

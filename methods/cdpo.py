@@ -45,7 +45,7 @@ class TrainCDPO(FineTuning):
     """Conservative DPO training."""
 
     KIND: ClassVar[str] = "train/cdpo"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

@@ -44,7 +44,7 @@ class TrainDPO(FineTuning):
     """DPO training."""
 
     KIND: ClassVar[str] = "train/dpo"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

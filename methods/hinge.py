@@ -41,7 +41,7 @@ class TrainHinge(FineTuning):
     """Hinge training."""
 
     KIND: ClassVar[str] = "train/hinge"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

@@ -47,7 +47,7 @@ class TrainIPO(FineTuning):
     """IPO training."""
 
     KIND: ClassVar[str] = "train/ipo"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

@@ -46,7 +46,7 @@ class TrainKTO(FineTuning):
     """KTO training."""
 
     KIND: ClassVar[str] = "train/kto"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     reference: ReferenceLogprobs
     mismatched: ReferenceLogprobs

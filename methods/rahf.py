@@ -73,7 +73,7 @@ class TrainActivity(FineTuning):
     """
 
     KIND: ClassVar[str] = "train/activity"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     good: PolicySpec
     bad: PolicySpec

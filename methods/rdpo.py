@@ -45,7 +45,7 @@ class TrainRDPO(FineTuning):
     """Robust DPO training."""
 
     KIND: ClassVar[str] = "train/rdpo"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

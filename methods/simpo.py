@@ -42,7 +42,7 @@ class TrainSimPO(FineTuning):
     """SimPO training."""
 
     KIND: ClassVar[str] = "train/simpo"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     beta: PositiveFloat
     gamma: NonNegativeFloat

@@ -56,9 +56,9 @@ method was trained."""
 
 LABELLERS: Mapping[str, Schooling] = MappingProxyType(
     {
-        "labeller_small": Schooling(base="small", steps=1000, lr=8e-3),
-        "labeller": Schooling(base="base", steps=1000, lr=6e-3),
-        "labeller_large": Schooling(base="large", steps=1000, lr=5e-3),
+        "labeller_small": Schooling(base="small", steps=2000, lr=5e-3),
+        "labeller": Schooling(base="base", steps=2000, lr=4e-3),
+        "labeller_large": Schooling(base="large", steps=2000, lr=3e-3),
     }
 )
 """Learning rates are those of the bases; all are taught equally long, so that they differ in size alone."""
@@ -103,7 +103,7 @@ class Atlas(World):
                     world_seed=self.world_seed,
                     base=self.policy(schooling.base),
                     steps=schooling.steps,
-                    optimisation=_optimisation(schooling.lr, batch_size=2),
+                    optimisation=_optimisation(schooling.lr, batch_size=1),
                 )
             )
         if size not in SIZES:

@@ -89,7 +89,8 @@ class Proxy(Frozen):
     """``base`` steered while it decodes by the difference of two other policies: logits + alpha (expert - antiexpert).
 
     Liu et al. 2024, arXiv:2401.08565. Each of the three reads the same chat in its own wording; all three write with
-    one vocabulary. ``alpha`` 0 is ``base`` itself.
+    one vocabulary. ``alpha`` 0 is ``base`` itself. Raises BenchError for a part that chooses among whole responses and
+    so has no logits.
     """
 
     kind: Literal["proxy"] = "proxy"
@@ -97,6 +98,17 @@ class Proxy(Frozen):
     expert: PolicySpec
     antiexpert: PolicySpec
     alpha: float = 1.0
+
+    @model_validator(mode="after")
+    def _has_logits(self) -> Self:
+        for name in ("base", "expert", "antiexpert"):
+            if isinstance(root(getattr(self, name)), BestOf):
+                raise BenchError(
+                    f"the {name} of a proxied policy must give every next token a logit, and the best of several "
+                    "responses is chosen when all are written. Distil it first (a method that trains on what was "
+                    "chosen), or take its base."
+                )
+        return self
 
 
 class BestOf(Frozen):

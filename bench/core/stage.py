@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from bench.core.frozen import Open, children, digest, own_identity
 from bench.core.meter import Meter
+
+Weights = Literal["replicated", "sharded"]
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,15 @@ class StageIO:
 
     ``out`` is the payload folder: what is written there is kept, byte for byte. ``scratch`` outlives a killed
     process, so that a stage can resume from its own checkpoints; it is removed when the stage is done. ``device`` is
-    a torch device name.
+    a torch device name. ``weights``: whether each of several processes that compute a stage together holds all
+    weights it trains or a part of them; it changes results by rounding.
     """
 
     out: Path
     scratch: Path
     read_payload: Callable[[Stage], Path]
     device: str = "cpu"
+    weights: Weights = "replicated"
     meter: Meter = field(default_factory=Meter)
     on_progress: Callable[[Progress], None] = lambda _progress: None
 

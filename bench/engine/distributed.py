@@ -69,6 +69,7 @@ def take_part(request: dict[str, Any], folder: Path, on_progress: Callable[[Prog
             scratch=Path(request["scratch"]),
             read_payload=Store(Path(request["store"])).payload,
             device="cpu" if request["device"] == "cpu" else str(state.device),
+            weights=request["weights"],
         )
         if state.is_main_process:
             io.on_progress = on_progress

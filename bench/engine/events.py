@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from bench.core.stage import Progress, Stage
+from bench.core.stage import Progress, Stage, Weights
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,26 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Together:
+    """How many processes compute a stage together, and whether each holds all weights it trains or a part of them."""
+
+    processes: int = 1
+    weights: Weights = "replicated"
+
+
+ALONE = Together()
+
+
+@dataclass(frozen=True)
 class Slot:
     """A place where one stage can run: a device name for torch, and which accelerators, if it has any.
 
-    ``processes``: how many processes train together here, for stages that allow it; each has a device of its own.
+    ``together``: how several processes train here, for stages that allow it; each has a device of its own.
     """
 
     device: str
     accelerators: tuple[int, ...] = ()
-    processes: int = 1
+    together: Together = ALONE
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from bench.core.errors import DamagedArtefact, StageError
 from bench.core.meter import Meter
 from bench.core.stage import Progress, Stage, StageIO
+from bench.engine.events import ALONE, Together
 from bench.engine.launch import run_in_processes
 from bench.store import Store
 
@@ -27,16 +29,16 @@ def execute(
     device: str,
     on_progress: Callable[[Progress], None],
     on_damage: Callable[[str], None],
-    processes: int = 1,
+    together: Together = ALONE,
 ) -> bool:
     """Return True when the stage was computed here, False when it was found finished.
 
     Takes the lock of the stage's key first, so of two processes one computes and the other waits and finds. A
     finished artefact whose bytes have changed is reported, set aside and computed again. A stage whose resources say
-    ``distributed`` is computed by ``processes`` processes of this machine together, which changes it by rounding.
+    ``distributed`` is computed by several processes of this machine ``together``, which changes it by rounding.
     """
     _check_not_launched()
-    together = processes if stage.RESOURCES.distributed else 1
+    together = together if stage.RESOURCES.distributed else ALONE
     with store.lock(stage):
         try:
             if store.find(stage) is not None:
@@ -53,12 +55,12 @@ def execute(
         )
         started = time.perf_counter()
         began_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        if together > 1:
+        if together.processes > 1:
             run_in_processes(stage, io, store.root, together)
         else:
             stage.run(io)
         io.meter.seconds += time.perf_counter() - started
-        made = {"started": began_at, "device": device, "processes": together, **provenance()}
+        made = {"started": began_at, "device": device, **asdict(together), **provenance()}
         store.commit(stage, io.out, io.meter.as_dict(), made)
         return True
 

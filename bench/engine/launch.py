@@ -13,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.core.errors import StageError
 from bench.core.frozen import encode
 from bench.core.meter import Meter
 from bench.core.stage import Progress, Stage, StageIO
+from bench.engine.events import Together
 from bench.engine.processes import read_event
 
 REQUEST = "request.json"
@@ -26,8 +28,8 @@ METER = "meter.json"
 FAILURES = "failure-*.txt"
 
 
-def run_in_processes(stage: Stage, io: StageIO, store: Path, processes: int) -> None:
-    """Run a stage in ``processes`` processes; the main one writes to ``io.out`` and ``io.scratch``.
+def run_in_processes(stage: Stage, io: StageIO, store: Path, together: Together) -> None:
+    """Run a stage in several processes ``together``; the main one writes to ``io.out`` and ``io.scratch``.
 
     ``store`` is where they read the stage's inputs. What they consumed is added to ``io.meter``. Raises StageError
     with the reason of the first process that failed, which ends the others.
@@ -39,19 +41,19 @@ def run_in_processes(stage: Stage, io: StageIO, store: Path, processes: int) -> 
         "out": str(io.out.resolve()),
         "scratch": str(io.scratch.resolve()),
         "device": io.device,
-        "processes": processes,
+        **asdict(together),
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / REQUEST).write_text(json.dumps(request), encoding="utf-8")
-        code = _launch(command(folder, processes), io.on_progress)
+        code = _launch(command(folder, together.processes), io.on_progress)
         failures = sorted(folder.glob(FAILURES), key=lambda path: path.stat().st_mtime_ns)
         if failures:
             raise StageError(failures[0].read_text(encoding="utf-8"))
         if code != 0 or not (folder / METER).is_file():
             raise StageError(
-                f"the launch of {processes} processes ended with exit code {code} and no reason. What they printed is "
-                "in the worker's log; a process that vanished was often killed because memory ran out."
+                f"the launch of {together.processes} processes ended with exit code {code} and no reason. What they "
+                "printed is in the worker's log; a process that vanished was often killed because memory ran out."
             )
         io.meter = io.meter + Meter(**json.loads((folder / METER).read_text(encoding="utf-8")))
 

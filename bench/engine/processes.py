@@ -14,12 +14,13 @@ import queue
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.core.errors import BenchError
 from bench.core.frozen import encode
 from bench.core.stage import Progress, Stage
-from bench.engine.events import Event, Slot
+from bench.engine.events import ALONE, Event, Slot, Together
 from bench.store import Store
 
 RETRIES_AFTER_DEATH = 1
@@ -45,7 +46,7 @@ class ProcessEngine:
             "stage": encode(stage),
             "store": str(self._store.root),
             "device": self.slots[slot].device,
-            "processes": self.slots[slot].processes,
+            "together": asdict(self.slots[slot].together),
         }
         if worker.stdin is None:
             raise RuntimeError("a worker was started without a pipe")
@@ -141,14 +142,14 @@ def environment(slot: Slot) -> dict[str, str]:
     return env
 
 
-def slots_of_this_machine(workers: int | None, processes: int = 1) -> tuple[Slot, ...]:
+def slots_of_this_machine(workers: int | None, together: Together = ALONE) -> tuple[Slot, ...]:
     """Return the accelerator slots, then the CPU slots.
 
-    An accelerator slot has ``processes`` devices, one for each process that trains on it; devices left over are not
-    used. There are ``workers`` CPU slots, or as many as this process may use cores, ``processes`` for each. Raises
+    An accelerator slot has a device for each process that trains on it ``together``; devices left over are not
+    used. There are ``workers`` CPU slots, or as many as this process may use cores, so many for each. Raises
     BenchError when there are accelerators, but too few for one slot.
     """
-    devices = accelerators()
+    devices, processes = accelerators(), together.processes
     if devices and len(devices) < processes:
         raise BenchError(
             f"{processes} processes that train together need a device each, but there are {len(devices)}. "
@@ -156,10 +157,10 @@ def slots_of_this_machine(workers: int | None, processes: int = 1) -> tuple[Slot
         )
     groups = [devices[start : start + processes] for start in range(0, len(devices) - processes + 1, processes)]
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    on_cpu = Slot("cpu", processes=1 if devices else processes)
+    on_cpu = Slot("cpu", together=ALONE if devices else together)
     return (
-        *(Slot("cuda", group, processes) for group in groups),
-        *(on_cpu for _ in range(workers or max(1, cores // on_cpu.processes))),
+        *(Slot("cuda", group, together) for group in groups),
+        *(on_cpu for _ in range(workers or max(1, cores // on_cpu.together.processes))),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from bench.core.frozen import decode
 from bench.core.stage import Progress, Stage
+from bench.engine.events import Together
 from bench.engine.execute import execute
 from bench.engine.inline import reason
 from bench.store import Store
@@ -84,7 +85,7 @@ def serve(request: dict[str, Any], wire: Wire) -> None:
             request["device"],
             lambda progress: wire.tell_progress(key, progress),
             lambda text: wire.tell(event="damage", key=key, text=text),
-            request["processes"],
+            Together(**request["together"]),
         )
     except Exception as error:  # noqa: BLE001 - the parent decides what a failure means; the worker lives on
         wire.tell(event="failed", key=key, text=reason(error))

@@ -11,13 +11,13 @@ predicted from it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bench.policy.decoder import Decoder
-from bench.policy.packed import Packing, packing_of
+from bench.policy.packed import Packing, packing_of, with_tails
 
 PADDING = -1
 
@@ -50,6 +50,16 @@ class Layout:
     segments: Tensor | None
     predicting: Tensor
     packing: Packing | None = None
+
+    def read(self, states: Tensor) -> Tensor:
+        """Return what predicts the response tokens, (response tokens, width), of a layer's (rows, length, width)."""
+        return states.flatten(0, 1).index_select(0, self.predicting.to(states.device))
+
+    def read_from_last(self, states: Tensor) -> Tensor:
+        """Return the same of what the last block puts out, which may have left out what nothing reads."""
+        if self.packing is None or self.packing.tails is None:
+            return self.read(states)
+        return states[0].index_select(0, self.packing.tails.predicting.to(states.device))
 
 
 def lay_out_rows(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad_id: int) -> Layout:
@@ -106,6 +116,11 @@ def lay_out_packed(groups: Sequence[Group]) -> Layout:
     return Layout(torch.tensor([ids]), torch.tensor([places]), None, torch.tensor(predicting), packing_of(parts))
 
 
+def trimmed(layout: Layout) -> Layout:
+    """Return a packed layout whose last block leaves out what nothing reads; the model must be taught to."""
+    return layout if layout.packing is None else replace(layout, packing=with_tails(layout.packing))
+
+
 def block_mask(segments: Tensor) -> Tensor:
     """Return which position sees which. Shape: (rows, 1, length, length), bool."""
     seen_by, seen = segments[:, :, None], segments[:, None, :]
@@ -117,20 +132,16 @@ def block_mask(segments: Tensor) -> Tensor:
 def predicting_states(decoder: Decoder, layout: Layout) -> Tensor:
     """Return the states that predict the response tokens, in order. Shape: (response tokens, width)."""
     device = decoder.device
+    mask = None
     if layout.packing is not None:
         # A mask of four dimensions keeps transformers from making one; attention within groups does not read it.
-        hidden = decoder.hidden(
-            layout.ids.to(device),
-            attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
-            position_ids=layout.places.to(device),
-            packing=layout.packing,
-        )
-        return hidden[0].index_select(0, layout.predicting.to(device))
-    mask = None
-    if layout.segments is not None:
+        mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+    elif layout.segments is not None:
         mask = block_mask(layout.segments.to(device))
         if decoder.causal.config._attn_implementation != "sdpa":  # the eager attention adds its mask to the scores
             scores = torch.zeros(mask.shape, dtype=decoder.causal.dtype, device=device)
             mask = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    hidden = decoder.hidden(layout.ids.to(device), attention_mask=mask, position_ids=layout.places.to(device))
-    return hidden.flatten(0, 1).index_select(0, layout.predicting.to(device))
+    hidden = decoder.hidden(
+        layout.ids.to(device), attention_mask=mask, position_ids=layout.places.to(device), packing=layout.packing
+    )
+    return layout.read_from_last(hidden)

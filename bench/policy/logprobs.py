@@ -13,9 +13,9 @@ from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import StageError
 from bench.policy.decoder import Decoder, decoder_of
-from bench.policy.layers import reading
-from bench.policy.layout import Group, Layout, lay_out_groups, lay_out_packed, lay_out_rows, predicting_states
-from bench.policy.sharing import packs, why_not_shared
+from bench.policy.layers import depth, reading
+from bench.policy.layout import Group, Layout, lay_out_groups, lay_out_packed, lay_out_rows, predicting_states, trimmed
+from bench.policy.sharing import packs, trims, why_not_shared
 
 __all__ = [
     "Group",
@@ -197,12 +197,12 @@ def response_states(
     targets = torch.tensor([token for _, response in rows for token in response])
     with reading(decoder, layers) as seen:
         hidden = predicting_states(decoder, layout)
-    places = layout.predicting.to(decoder.device)
+    last = depth(decoder) if layers else None
     return ResponseStates(
         hidden=hidden,
         targets=targets.to(decoder.device),
         mask=mask.to(decoder.device),
-        layers={layer: seen[layer].flatten(0, 1).index_select(0, places) for layer in layers},
+        layers={layer: (layout.read_from_last if layer == last else layout.read)(seen[layer]) for layer in layers},
     )
 
 
@@ -221,7 +221,8 @@ def over_chunks(compute: Callable[[Tensor, Tensor], Tensor], states: ResponseSta
 
 def _laid_out(decoder: Decoder, groups: Sequence[Group], pad_id: int) -> Layout:
     if packs(decoder):
-        return lay_out_packed(groups)
+        packed = lay_out_packed(groups)
+        return trimmed(packed) if trims(decoder) else packed
     if any(len(group.responses) > 1 for group in groups) and why_not_shared(decoder) is None:
         return lay_out_groups(groups, pad_id)
     rows = [(group.prompt, response) for group in groups for response in group.responses]

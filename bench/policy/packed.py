@@ -9,7 +9,7 @@ have to be switched on and off, and a layer that is computed again in the backwa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,25 +18,94 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from bench.policy.short import Piece
+
 
 @dataclass(frozen=True)
-class Packing:
-    """Where the groups of a row lie: their lengths, and what is added to the attention scores within each.
+class Tails:
+    """What the last block must put out: of each group the positions from the prompt's last one on, which predict.
 
-    ``masks``: per group (length, length) float32, 0 or minus infinity; None where plain causal attention is meant.
+    ``lengths``: how many of each group; ``positions``: where they stand in the row; ``predicting``: which of them
+    predicts each response token; ``masks``: per group (those positions, length) float32, 0 or minus infinity;
+    ``pieces``: the same as pieces of one attention.
     """
 
     lengths: list[int]
+    positions: Tensor
+    predicting: Tensor
+    masks: list[Tensor]
+    pieces: list[Piece]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the groups of a row lie, and what is added to the attention scores within each.
+
+    ``parts``: per group the lengths of its prompt and of its responses; ``lengths``: their sums. ``masks``: per group
+    (length, length) float32, 0 or minus infinity; None where plain causal attention is meant. ``tails``: None where
+    the last block puts out every position.
+    """
+
+    parts: list[tuple[int, ...]]
+    lengths: list[int]
     masks: list[Tensor | None]
+    tails: Tails | None = None
+    pieces: list[Piece] = field(default_factory=list)
 
 
 def packing_of(parts: Sequence[Sequence[int]]) -> Packing:
     """Return the packing of groups, each given by the lengths of its prompt and of its responses."""
-    masks: dict[tuple[int, ...], Tensor | None] = {}
-    for part in map(tuple, parts):
-        if part not in masks:
-            masks[part] = _block_mask(part) if len(part) > 2 else None
-    return Packing([sum(part) for part in parts], [masks[tuple(part)] for part in parts])
+    own = [tuple(part) for part in parts]
+    masks = {part: _block_mask(part) if len(part) > 2 else None for part in dict.fromkeys(own)}
+    return Packing(own, [sum(part) for part in own], [masks[part] for part in own])
+
+
+def with_tails(packing: Packing) -> Packing:
+    """Return the packing for blocks of which the last puts out the tails alone (``bench.policy.blocks``)."""
+    parts = packing.parts
+    whole = {part: mask for part, mask in zip(parts, packing.masks, strict=True) if mask is not None}
+    whole.update({part: _block_mask(part) for part in dict.fromkeys(parts) if part not in whole})
+    masks = [whole[part][part[0] - 1 :] for part in parts]
+    pieces: list[Piece] = []
+    tail_pieces: list[Piece] = []
+    start = tail = 0
+    for part, mask in zip(parts, masks, strict=True):
+        prompt, end = start + part[0], start + sum(part)
+        pieces.append(Piece((start, prompt), (start, prompt), whole[part][: part[0], : part[0]]))
+        if end > prompt:
+            pieces.append(Piece((prompt, end), (start, end), mask[1:]))
+        tail_pieces.append(Piece((tail, tail + len(mask)), (start, end), mask))
+        start, tail = end, tail + len(mask)
+    tails = Tails(
+        lengths=[len(mask) for mask in masks],
+        positions=torch.tensor(_tail_positions(parts)),
+        predicting=torch.tensor(_predicting_tails(parts)),
+        masks=masks,
+        pieces=tail_pieces,
+    )
+    return replace(packing, tails=tails, pieces=pieces)
+
+
+def _tail_positions(parts: Sequence[Sequence[int]]) -> list[int]:
+    found: list[int] = []
+    start = 0
+    for part in parts:
+        found += range(start + part[0] - 1, start + sum(part))
+        start += sum(part)
+    return found
+
+
+def _predicting_tails(parts: Sequence[Sequence[int]]) -> list[int]:
+    """Return, for each response token, which of the tails predicts it: a first token the prompt's last position."""
+    found: list[int] = []
+    first = following = 0
+    for part in parts:
+        following += 1
+        for response in part[1:]:
+            found += [first, *range(following, following + response)]
+            following += response
+        first = following
+    return found
 
 
 def _block_mask(part: Sequence[int]) -> Tensor:
@@ -69,11 +138,34 @@ def attend(  # noqa: PLR0913 - transformers decides what it is called with
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     if any(settings.get(name) is not None for name in ("softcap", "position_bias", "sliding_window")):
         raise ValueError("attention within packed groups takes no softcap, bias or window")
-    parts = zip(
-        query.split(packing.lengths, dim=2),
-        key.split(packing.lengths, dim=2),
-        value.split(packing.lengths, dim=2),
-        packing.masks,
+    found = within_groups(
+        (query, key, value),
+        lengths=(packing.lengths, packing.lengths),
+        masks=packing.masks,
+        scale=settings.get("scaling"),
+        dropout=settings.get("dropout", 0.0),
+    )
+    return found, None
+
+
+def within_groups(
+    parts: tuple[Tensor, Tensor, Tensor],
+    *,
+    lengths: tuple[Sequence[int], Sequence[int]],
+    masks: Sequence[Tensor | None],
+    scale: float | None,
+    dropout: float,
+) -> Tensor:
+    """Return what each query reads within its group. Shape: (1, queries, heads, head width).
+
+    ``parts``: queries, keys and values as in ``attend``; ``lengths``: the queries of each group, and its keys.
+    """
+    query, key, value = parts
+    groups = zip(
+        query.split(list(lengths[0]), dim=2),
+        key.split(list(lengths[1]), dim=2),
+        value.split(list(lengths[1]), dim=2),
+        masks,
         strict=True,
     )
     found = [
@@ -82,14 +174,14 @@ def attend(  # noqa: PLR0913 - transformers decides what it is called with
             keys,
             values,
             attn_mask=None if mask is None else mask.to(queries.dtype),
-            dropout_p=settings.get("dropout", 0.0),
+            dropout_p=dropout,
             is_causal=mask is None,
-            scale=settings.get("scaling"),
+            scale=scale,
             enable_gqa=key.shape[1] != query.shape[1],
         ).transpose(1, 2)
-        for queries, keys, values, mask in parts
+        for queries, keys, values, mask in groups
     ]
-    return torch.cat(found, dim=1), None
+    return torch.cat(found, dim=1)
 
 
 AttentionInterface.register("sdpa", attend)

@@ -15,6 +15,7 @@ from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward,
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt
 from bench.policy.chat import plain_text
+from bench.policy.reward_model import RewardModel, load_reward_model
 
 FUNCTION = "reward"
 
@@ -41,10 +42,6 @@ def open_reward(spec: RewardSpec, io: StageIO, *, asked_by: Stage | None = None)
         case ModelReward():
             if spec.by is None:
                 raise StageError(f"{stage}the reward is a reward model, and no stage trains it. Name one in `by`.")
-            from bench.policy.reward_model import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
-                load_reward_model,
-            )
-
             return _OfModel(load_reward_model(spec.by, io), io, stage)
         case JudgeReward():
             return _OfJudge(spec, io, stage)
@@ -56,7 +53,7 @@ def open_reward(spec: RewardSpec, io: StageIO, *, asked_by: Stage | None = None)
 
 @dataclass(frozen=True)
 class _OfModel:
-    model: Any
+    model: RewardModel
     io: StageIO
     stage: str
 

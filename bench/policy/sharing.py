@@ -11,8 +11,17 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from bench.policy.blocks import teach, unteach
 from bench.policy.decoder import Decoder
-from bench.policy.layout import Group, Layout, lay_out_groups, lay_out_packed, lay_out_rows, predicting_states
+from bench.policy.layout import (
+    Group,
+    Layout,
+    lay_out_groups,
+    lay_out_packed,
+    lay_out_rows,
+    predicting_states,
+    trimmed,
+)
 
 log = logging.getLogger(__name__)
 SAME = 1e-4  # the largest difference between the two layouts, relative to the states' size, that counts as rounding
@@ -20,10 +29,14 @@ SAME = 1e-4  # the largest difference between the two layouts, relative to the s
 
 @dataclass
 class _Found:
-    """What is known of a model: why it cannot share, whether it takes packed rows, and whether the log was told."""
+    """What is known of a model: why it cannot share, and how it takes packed rows.
+
+    ``trims``: whether its last block leaves out what nothing reads. ``told``: whether the log was told.
+    """
 
     reason: str | None
     packs: bool
+    trims: bool
     told: bool = False
 
 
@@ -46,9 +59,22 @@ def why_not_shared(decoder: Decoder) -> str | None:
 def packs(decoder: Decoder) -> bool:
     """Tell whether groups should lie end to end in one row: on a CPU, where a trial gave the same states.
 
-    On an accelerator one attention call per group would be many small kernels, and padded rows are faster.
+    On an accelerator one attention call per group would be many small kernels, and padded rows are faster. Compiled
+    blocks would be compiled anew for every batch.
     """
-    return decoder.device.type == "cpu" and _find(decoder).packs
+    return decoder.device.type == "cpu" and _find(decoder).packs and not _is_compiled(decoder)
+
+
+def _is_compiled(decoder: Decoder) -> bool:
+    return any(module._compiled_call_impl is not None for module in decoder.backbone.modules())
+
+
+def trims(decoder: Decoder) -> bool:
+    """Tell whether, in packed rows, the last block may leave out the positions that predict nothing.
+
+    The model's blocks are of a kind that ``bench.policy.blocks`` knows, and a trial gave the same states.
+    """
+    return packs(decoder) and _find(decoder).trims
 
 
 def _find(decoder: Decoder) -> _Found:
@@ -56,13 +82,22 @@ def _find(decoder: Decoder) -> _Found:
         reason = _by_configuration(decoder)
         if reason is None:
             reason = _by_trial(decoder, [lay_out_groups([group], pad_id=0) for group in _trial_groups(decoder)])
-        packed = (
-            reason is None
-            and decoder.causal.config._attn_implementation == "sdpa"
-            and _by_trial(decoder, [lay_out_packed(_trial_groups(decoder))]) is None
-        )
-        _FOUND[decoder.causal] = _Found(reason, packed)
+        packable = reason is None and decoder.causal.config._attn_implementation == "sdpa"
+        trims = packable and _trims(decoder)
+        packed = trims or (packable and _by_trial(decoder, [lay_out_packed(_trial_groups(decoder))]) is None)
+        _FOUND[decoder.causal] = _Found(reason, packed, trims)
     return _FOUND[decoder.causal]
+
+
+def _trims(decoder: Decoder) -> bool:
+    """Teach the blocks of a known kind, try them, and take it back where their states differ."""
+    if decoder.device.type != "cpu" or not teach(decoder):
+        return False
+    packed = lay_out_packed(_trial_groups(decoder))
+    if _by_trial(decoder, [packed]) is None and _by_trial(decoder, [trimmed(packed)]) is None:
+        return True
+    unteach(decoder)
+    return False
 
 
 def _by_configuration(decoder: Decoder) -> str | None:

@@ -101,7 +101,7 @@ class TrainContrast(FineTuning):
     """Contrastive instruction tuning on rows of ``prompt``, ``chosen`` and ``rejected``; see ``ContrastSettings``."""
 
     KIND: ClassVar[str] = "train/contrast"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     instructions: Instructions
     smoothing: float

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import StageError
+from bench.core.stage import Weights
 from methods._train import ranks
 from methods._train.settings import Optimisation
+from methods._train.sharding import Shards, clip_divided, divided_like, divided_state, is_divided, whole, whole_state
 
 
 class Descent:
     """AdamW over the parameters of a model that require a gradient, changed in place.
 
-    Weights are float32 while they train (``restore_precision`` gives them back the type they came with); a bfloat16
-    model computes in bfloat16 by autocast. Raises StageError for a model of which nothing can be trained, and for a
-    float16 model.
+    Weights are float32 while they train (``finish`` gives them back the type they came with); a bfloat16
+    model computes in bfloat16 by autocast. ``weights``: ``sharded`` divides them over the processes of a launch.
+    Raises StageError for a model of which nothing can be trained, and for a float16 model.
     """
 
-    def __init__(self, model: nn.Module, optimisation: Optimisation, device: str) -> None:
+    def __init__(
+        self, model: nn.Module, optimisation: Optimisation, device: str, *, weights: Weights = "replicated"
+    ) -> None:
         _check(model)
+        self._model = model
         self._device = torch.device(device)
         self._limit = optimisation.max_grad_norm
         self._accelerator = _accelerator(device)
@@ -32,6 +38,9 @@ class Descent:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
+        self._shards = Shards(model) if weights == "sharded" and ranks.started() else None
+        if self._shards is not None and optimisation.graph == "compiled":
+            raise StageError("compiled layers cannot be divided over processes. Set graph to eager.")
         self.trained = {name: part for name, part in model.named_parameters() if part.requires_grad}
         self._optimiser = self._accelerator.prepare(_adamw(model, optimisation))
 
@@ -39,6 +48,15 @@ class Descent:
         """Return the context in which the model computes."""
         # torch's own autocast: accelerate keeps one precision per process, and a worker runs stages of any.
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced)
+
+    @property
+    def shared_out(self) -> bool:
+        """Whether the weights are divided over processes, so that all must run the model equally often."""
+        return self._shards is not None
+
+    def freely(self) -> AbstractContextManager[None]:
+        """Return within what each process may run the model as often as it likes."""
+        return nullcontext() if self._shards is None else self._shards.gathered()
 
     def backward(self, total: Tensor) -> None:
         """Add the gradient of a sum to what has been added since the last step."""
@@ -53,8 +71,13 @@ class Descent:
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.div_(weight)
-        ranks.sum_gradients(parameters)
-        norm = self._accelerator.clip_grad_norm_(parameters, math.inf if self._limit is None else self._limit)
+        limit = math.inf if self._limit is None else self._limit
+        if self._shards is None:
+            ranks.sum_gradients(parameters)
+            norm = self._accelerator.clip_grad_norm_(parameters, limit)
+        else:
+            ranks.sum_gradients([parameter for parameter in parameters if not is_divided(parameter)])
+            norm = clip_divided(parameters, limit)
         if math.isfinite(float(norm)):
             for group in self._optimiser.param_groups:
                 group["lr"] = rate
@@ -63,26 +86,34 @@ class Descent:
         return float(norm)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the trained weights by name, not copied."""
-        return {name: parameter.detach() for name, parameter in self.trained.items()}
+        """Return the trained weights by name, whole and, where they are in one piece already, not copied."""
+        return {name: whole(parameter.detach()) for name, parameter in self.trained.items()}
 
     def moments(self) -> dict[str, Any]:
-        """Return the optimiser's state."""
-        found: dict[str, Any] = self._optimiser.state_dict()
+        """Return the optimiser's state, whole."""
+        found: dict[str, Any] = whole_state(self._optimiser.state_dict())
         return found
 
     def restore(self, weights: Mapping[str, Tensor], moments: dict[str, Any] | None = None) -> None:
         """Put weights, and the optimiser's state where it is given, in the place of the present ones."""
         with torch.no_grad():
             for name, values in weights.items():
-                self.trained[name].copy_(values)
+                self.trained[name].copy_(divided_like(values, self.trained[name]))
         if moments is not None:
-            self._optimiser.load_state_dict(moments)
+            groups = self._optimiser.param_groups
+            ways = [{way: group[way] for way in ("fused", "foreach")} for group in groups]
+            parameters = [part for group in groups for part in group["params"]]
+            self._optimiser.load_state_dict(divided_state(moments, parameters))
+            for group, own in zip(self._optimiser.param_groups, ways, strict=True):
+                group.update(own)  # the killed run may have held its weights in another way
 
-    def restore_precision(self) -> None:
-        """Give every weight the type it was loaded with."""
-        for name, parameter in self.trained.items():
-            parameter.data = parameter.data.to(self._dtypes[name])
+    def finish(self) -> None:
+        """Put weights that were divided together again, and give each the type it was loaded with."""
+        if self._shards is not None:
+            self._shards.give_back()
+        for name, parameter in self._model.named_parameters():
+            if name in self._dtypes:
+                parameter.data = parameter.data.to(self._dtypes[name])
 
 
 def _check(model: nn.Module) -> None:
@@ -120,4 +151,7 @@ def _adamw(model: nn.Module, optimisation: Optimisation) -> torch.optim.AdamW:
         lr=optimisation.lr,
         betas=optimisation.betas,
         eps=optimisation.eps,
+        # One pass over each weight instead of a dozen; neither takes weights of which some only are divided.
+        fused=not any(is_divided(parameter) for parameter in trained),
+        foreach=False,
     )

@@ -26,6 +26,7 @@ from bench.core.stage import StageIO
 from methods._train import ranks
 from methods._train.checkpoint import Pace, State, read_checkpoint
 from methods._train.descent import Descent
+from methods._train.graph import compiled_blocks
 from methods._train.memory import recomputed_activations
 from methods._train.order import Costs, micro_batches, plan_of
 from methods._train.settings import Optimisation
@@ -90,20 +91,23 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
     autocast. A run that was killed goes on from its last checkpoint in ``io.scratch`` to the same weights, bit for
     bit, unless its budget is in seconds. Seeds decide the order of the examples and the noise of adapter dropout.
     Several processes of one launch share each optimiser batch and end with the same weights, those of one process up
-    to rounding (adapter dropout has other noise there); the main process alone writes.
+    to rounding (adapter dropout has other noise there); the main process alone writes. With ``io.weights`` sharded
+    each holds a part of the weights while it trains (``methods._train.sharding``).
 
     Raises StageError for a loss or gradient that is not finite (nothing is saved), no examples, a model of which
     nothing can be trained, a float16 model, and a budget below one example.
     """
     _check(training)
-    run = _Run(training, optimisation, io, budget, seed)
-    run.resume()
-    with ExitStack() as during:
-        during.enter_context(_only_adapter_dropout(training.model))
-        if optimisation.activations == "recomputed":
-            during.enter_context(recomputed_activations(training.model))
-        run.train()
-    run.descent.restore_precision()
+    with _only_adapter_dropout(training.model):
+        run = _Run(training, optimisation, io, budget, seed)
+        run.resume()
+        with ExitStack() as during:
+            if optimisation.activations == "recomputed":
+                during.enter_context(recomputed_activations(training.model))
+            if optimisation.graph == "compiled":
+                during.enter_context(compiled_blocks(training.model))
+            run.train()
+        run.descent.finish()
     if ranks.is_main():
         write_log(run.state.log, io)
 
@@ -131,7 +135,7 @@ class _Run(Generic[E]):
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.costs = Costs(training.tokens, read, parameters)
         self.batches = plan_of(optimisation, self.costs, budget, seed)
-        self.descent = Descent(model, optimisation, io.device)
+        self.descent = Descent(model, optimisation, io.device, weights=io.weights)
         self.state = State(step=0, weights={}, optimiser={}, log=[], meter=Meter())
         self.started = time.monotonic()
 
@@ -157,15 +161,16 @@ class _Run(Generic[E]):
         while self.state.step < len(self.batches) and not self._time_is_up():
             self.state.log.append(self._step(self.state.step))
             self.state.step += 1
-            if ranks.is_main() and pace.due(self.state.step):
-                pace.write(self._snapshot(), self.io.scratch)
+            if ranks.agreed(pace.due(self.state.step)):
+                snapshot = self._snapshot()
+                if ranks.is_main():
+                    pace.write(snapshot, self.io.scratch)
             self.io.progress(self.state.step, len(self.batches), "step")
 
     def _time_is_up(self) -> bool:
         if self.budget is None or self.budget.axis != "seconds" or self.state.step == 0:
             return False
-        up = time.monotonic() - self.started >= self.budget.value
-        return ranks.gathered(up)[0]  # clocks differ, and all processes must stop after the same step
+        return ranks.agreed(time.monotonic() - self.started >= self.budget.value)
 
     def _step(self, step: int) -> dict[str, float]:
         """Take one optimiser step and return its log row."""
@@ -173,8 +178,9 @@ class _Run(Generic[E]):
         rate = self.optimisation.rate_at(step, len(self.batches))
         passes = self._passes(batch)
         if self.training.before_step is not None:
-            with torch.no_grad(), self.descent.precision():
+            with torch.no_grad(), self.descent.precision(), self.descent.freely():
                 self.training.before_step(passes)
+        missing = self._missing(len(passes))
         sums = _Sums()
         for number, part in enumerate(passes):
             noise = [self.seed, step, number * ranks.count() + ranks.rank()]
@@ -182,6 +188,7 @@ class _Run(Generic[E]):
                 loss = self.training.loss_of(part)
             self.descent.backward(loss.total)
             sums.add(loss)
+        self._keep_up(batch, missing)
         weight, means = sums.over_all()
         row = {"step": step, **means, "lr": rate, "grad_norm": self.descent.step(rate, weight)}
         wrong = [name for name in ("loss", "grad_norm") if not math.isfinite(row[name])]
@@ -199,6 +206,18 @@ class _Run(Generic[E]):
         share = ranks.shares(batch, lengths, ranks.count())[ranks.rank()]
         split = micro_batches(share, lengths, self.optimisation.micro_tokens)
         return [[self.training.examples[index] for index in part] for part in split]
+
+    def _missing(self, passes: int) -> int:
+        """Return how many passes other processes run beyond those of this one, where weights are shared out."""
+        return max(ranks.gathered(passes)) - passes if self.descent.shared_out else 0
+
+    def _keep_up(self, batch: np.ndarray, missing: int) -> None:
+        """Run passes that count nothing: the others need this process's part of the weights for theirs."""
+        shortest = min(map(int, batch), key=lambda index: self.training.tokens[index])
+        for _ in range(missing):
+            with _noise(self.io.device, [self.seed]), self.descent.precision():
+                loss = self.training.loss_of([self.training.examples[shortest]])
+            self.descent.backward(loss.total * 0)
 
     def _meter(self, batch: np.ndarray) -> None:
         for meter in (self.io.meter, self.state.meter):

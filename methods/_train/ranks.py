@@ -19,10 +19,14 @@ from torch import Tensor, nn
 T = TypeVar("T")
 
 
+def started() -> bool:
+    """Tell whether this process has joined others, or a group of its own."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 def count() -> int:
     """Return how many processes train together: 1 where no process group has been started."""
-    started = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if started else 1
+    return torch.distributed.get_world_size() if started() else 1
 
 
 def rank() -> int:
@@ -73,13 +77,18 @@ def gathered(value: T) -> list[T]:
     return found
 
 
+def agreed(own: bool) -> bool:
+    """Return what the main process thinks, where clocks may differ and all must do the same. All must call it."""
+    return gathered(own)[0]
+
+
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Replace each gradient (float32) by its sum over all processes, in one exchange of all of them.
 
     A process without a gradient adds 0. A parameter that has none in any process is left without, as in a single
     process: with a gradient of 0 the optimiser would decay it.
     """
-    if count() == 1:
+    if count() == 1 or not parameters:
         return
     device = parameters[0].device
     present = torch.tensor([float(part.grad is not None) for part in parameters], device=device)

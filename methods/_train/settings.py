@@ -26,8 +26,10 @@ class Optimisation(Frozen):
     ``micro_tokens``: the most tokens, padding included, of one forward pass; a larger batch is split and its gradients
     are accumulated, which changes results by rounding only. ``activations``: ``recomputed`` computes each layer again
     in the backward pass instead of keeping what it computed: a third more work, far less memory, and results that
-    differ by rounding at most. ``max_grad_norm``: the L2 norm to which gradients are clipped, None for no clipping.
-    ``weight_decay`` is not applied to biases, norms and embeddings.
+    differ by rounding at most. ``graph``: ``compiled`` lets ``torch.compile`` fuse the operations of each layer: its
+    results differ by rounding (an adapter's dropout meets other noise), it takes a minute or two at first, and on a CPU
+    it was slower (docs/performance.md). ``max_grad_norm``: the L2 norm to which gradients are clipped, None for no
+    clipping. ``weight_decay`` is not applied to biases, norms and embeddings.
     """
 
     lr: PositiveFloat = 2e-5
@@ -37,6 +39,7 @@ class Optimisation(Frozen):
     batch_size: PositiveInt = 64
     micro_tokens: PositiveInt = 8192
     activations: Literal["kept", "recomputed"] = "kept"
+    graph: Literal["eager", "compiled"] = "eager"
     max_grad_norm: PositiveFloat | None = 1.0
     weight_decay: NonNegativeFloat = 0.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)

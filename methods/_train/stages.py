@@ -37,7 +37,7 @@ class TrainSFT(FineTuning):
     """Supervised fine-tuning on rows of ``prompt`` and ``response``; see ``methods/sft.py``."""
 
     KIND: ClassVar[str] = "train/sft"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
@@ -84,7 +84,7 @@ class ReferenceLogprobs(Stage):
     """
 
     KIND: ClassVar[str] = "reference_logprobs"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec

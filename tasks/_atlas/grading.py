@@ -36,9 +36,9 @@ UTILITY_PER_GRADE = 0.35
 """Grade 10 is the utility of a right and polite answer (0.7 + 0.6 + 0.05), and each grade below is worth 0.35 less: so
 most responses of the base's kind lie within the ten grades, and the worth of most features is about a grade or more."""
 
-BARE_SHARE = 0.25
+BARE_SHARE = 0.2
 SINGLE_SHARE = 0.25
-REASONED_SHARE = 0.5
+REASONED_SHARE = 0.9
 """Of all documents, those that compare two grades without any response; of the others, those about one response; and
 of those about two, those with a rationale."""
 SPOILT_SHARE = 0.2

@@ -41,12 +41,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="which to run; all but the profile when none is named")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the measured values to this file")
+    parser.add_argument("--trl-ppo", type=Path, help="the python of an environment with trl==1.12.0; without it no ppo")
     options = parser.parse_args()
     quiet()
 
     from tests.benchmarks.machine import share, show_profile
     from tests.benchmarks.measure import HEADER, Row
     from tests.benchmarks.memory import memory
+    from tests.benchmarks.ppo import ppo
     from tests.benchmarks.proxying import proxying
     from tests.benchmarks.sampling import sampling
     from tests.benchmarks.statistics import bootstrap, length_control, there_is_alpaca_eval
@@ -55,8 +57,8 @@ def main() -> None:
 
     rounds = options.rounds
     known: dict[str, Callable[[], Row]] = {
-        "dpo_long_prompt": lambda: dpo(TINY, (96, 32), 64, 3.5, rounds),
-        "dpo_equal": lambda: dpo(TINY, (48, 48), 64, 2.5, rounds),
+        "dpo_long_prompt": lambda: dpo(TINY, (96, 32), 512, 3.5, rounds),
+        "dpo_equal": lambda: dpo(TINY, (48, 48), 512, 2.5, rounds),
         "dpo_long_prompt_10m": lambda: dpo(SMALL, (96, 32), 16, 2.0, rounds),
         "dpo_equal_10m": lambda: dpo(SMALL, (48, 48), 16, 1.6, rounds),
         "reward_model": lambda: reward_model(TINY, (96, 32), 64, 1.5, rounds),
@@ -74,6 +76,8 @@ def main() -> None:
     }
     if there_is_alpaca_eval():
         known["length_control"] = lambda: length_control(rounds)
+    if options.trl_ppo is not None:
+        known["ppo"] = lambda: ppo(TINY, 32, rounds, options.trl_ppo)
     if options.names == ["profile"]:
         show_profile()
         return

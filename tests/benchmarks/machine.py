@@ -31,16 +31,20 @@ def matmul_rate(_number: int = 0) -> float:
 def model_flops(size: Size, rows: Sequence[Pair]) -> float:
     """Return what one training over the pairs must compute: 6 per matrix entry and token, each prompt once.
 
-    The head counts for response tokens only; attention takes 12 * width per layer and pair of positions that see each
-    other. Padding, recomputation and the optimiser do not count.
+    The head counts for response tokens only, and so does the last layer, but for keys and values: nothing reads what
+    it makes of a prompt. Attention takes 12 * width per layer and pair of positions that see each other. Padding,
+    recomputation and the optimiser do not count.
     """
     total = 0.0
+    unread = size.matrices() / size.layers - 2 * size.width**2  # of the last layer's matrices, per position
     for row in rows:
         prompt, responses = len(row.prompt), (len(row.chosen), len(row.rejected))
-        seen = prompt * (prompt + 1) / 2 + sum((own - 1) * (prompt + own / 2) for own in responses)
+        seen = prompt * (prompt + 1) / 2
+        read = sum((own - 1) * (prompt + own / 2) for own in responses)
         total += 6 * size.matrices() * (prompt + sum(own - 1 for own in responses))
+        total -= 6 * unread * (prompt - 1)
         total += 6 * size.width * size.vocabulary * sum(responses)
-        total += 12 * size.width * size.layers * seen
+        total += 12 * size.width * ((size.layers - 1) * (seen + read) + prompt + read)
     return total
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from bench.config.written import written
 from bench.core.data import Data, Made
 from bench.core.errors import BenchError
 from bench.core.frozen import decode, digest, digest_of_file, encode
-from bench.core.judge import Judge
 from bench.core.policy import Built, Pretrained
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, reward_models
 from bench.evaluator.judges.reward_model import RewardModelJudge
@@ -93,15 +91,10 @@ NESTED = (
 
 
 @pytest.fixture
-def nested(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of plug-ins with prompts, and a judge `likelihood` that a policy stands for."""
+def nested(place: Path) -> Path:
+    """The folder of plug-ins with prompts."""
     write_rows(place / "prompts.jsonl", {"prompt": "a", "truth": {"x": "y"}})
     (place / "no_reward.py").write_text("def score(prompts, responses):\n    return []\n")
-    find = discover.judge
-    likely: Callable[[str, Path], type[Judge]] = lambda name, folder=place: (  # noqa: E731
-        find("likely.py", place) if name == "likelihood" else find(name, folder)
-    )
-    monkeypatch.setattr(discover, "judge", likely)
     return place
 
 

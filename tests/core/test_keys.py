@@ -27,15 +27,18 @@ from bench.core.stage import Stage
 from bench.evaluator.divergence import Divergence
 from bench.evaluator.generate import Generate
 from bench.evaluator.judges.lexicon import Lexicon
+from bench.evaluator.judges.likelihood import Likelihood
 from bench.evaluator.judges.reward_model import RewardModelJudge
 from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.lm_eval import LmEval
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.token_shift import TokenShift
 from bench.plan import closure, make_plan, stages_in
+from methods.dpo import DPO
 from tests.fakes import Number
 
 ROOT = Path(__file__).resolve().parents[2]
+AROUND = {"rlaif", "constitutional"}  # methods around another one
 
 
 def stage_classes() -> set[type[Stage]]:
@@ -61,12 +64,17 @@ def planned_stages() -> list[Stage]:
         small=Pretrained(path="p", digest="small"),
         demonstrations=Data(path="p", digest="d"),
         preferences=Data(path="p", digest="d"),
+        prompts=Data(path="p", digest="d"),
+        labeller=Likelihood.model_validate({"policy": Pretrained(path="p", digest="d")}),
         lora=Lora(),
         budget=Budget(axis="examples", value=10.0),
         seed=3,
     )
-    variants: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in discover.methods()]
-    variants.append(("rahf", {"variant": "dual"}))
+    variants: list[tuple[str, dict[str, Any]]] = [
+        (name, {"then": DPO()} if name in AROUND else {}) for name in discover.methods()
+    ]
+    variants += [("rahf", {"variant": "dual"}), ("rlaif", {}), ("constitutional", {}), ("rlaif", {"reward": "direct"})]
+    variants += [("rlaif", {"then": DPO(), "pairs": "sampled"}), ("ppo", {"ptx": 1.0})]
     policies = [discover.methods()[name].cls(**fields).policy(given) for name, fields in variants]
     stages = closure(stage for policy in policies for stage in stages_in(policy))
     stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages

@@ -17,12 +17,17 @@ import methods
 from bench.core.data import Data, Made
 from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, decode, digest, encode
+from bench.core.judge import Judge
 from bench.core.method import Budget, Given, Lora, Method
 from bench.core.policy import Decoding, Instructed, Message, Pretrained, Proxy, Tuned
 from bench.core.reward import FileReward, ModelReward
 from bench.core.stage import Stage
+from bench.evaluator.judges.likelihood import Likelihood
 from bench.policy.load import load_policy
+from methods._train.constitution import Principle
 from methods._train.settings import Optimisation
+from methods.dpo import DPO
+from tests.methods.learners import BY_PRINCIPLE, Rewarded, Words, labeller
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
 
 FOLDER = Path(methods.__file__).parent
@@ -32,11 +37,21 @@ PLANNED = [name for name in NAMES if name != "base"]
 TRAINED = [name for name in PLANNED if name != "best_of_n"]  # which chooses among the start's responses
 # Methods that train nothing by themselves: what they steer by is the policy of another method.
 STEERED = ["proxy_tuning"]
+# Methods around another method.
+AROUND = {"rlaif", "constitutional"}
+THEN = DPO()
 # Settings that only some variants read: each field must change the key of one of these.
 EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "rahf": ({}, {"variant": "dual"}),
     "expert_iteration": ({"rounds": 2},),
+    "rlaif": ({"then": THEN}, {"then": THEN, "pairs": "sampled"}, {"then": Rewarded()}),
+    "constitutional": ({"then": THEN},),
 }
+PRACTISING = {"ppo", "rloo", "grpo", "reinforce"}
+PRINCIPLES = (
+    Principle(name="one", critique="what", revision="so", choice="red"),
+    Principle(name="two", critique="why", revision="do", choice="tea"),
+)
 WITH_REFERENCE = {"dpo", "cdpo", "ipo", "rdpo", "hinge", "kto"}
 
 
@@ -51,13 +66,22 @@ def method_of(name: str) -> type[Method]:
     return found[0]
 
 
+def made(name: str, **fields: Any) -> Method:
+    """The method at its defaults, around DPO if it is around another one."""
+    return method_of(name).model_validate({**({"then": THEN} if name in AROUND else {}), **fields})
+
+
 @pytest.fixture
 def given(tmp_path: Path) -> Given:
+    base = pretrained(tmp_path / "model")
+    principled = {**labeller(tmp_path, base, BY_PRINCIPLE), "principles": ("red", "tea")}
     return Given(
-        base=pretrained(tmp_path / "model"),
+        base=base,
         small=pretrained(tmp_path / "small", seed=1, hidden=8),
         demonstrations=data(tmp_path / "demonstrations.jsonl", DEMONSTRATIONS),
         preferences=data(tmp_path / "preferences.jsonl", PREFERENCES),
+        prompts=data(tmp_path / "prompts.jsonl", [{"prompt": row["prompt"]} for row in DEMONSTRATIONS]),
+        labeller=Likelihood.model_validate(principled),
         seed=0,
     )
 
@@ -98,7 +122,7 @@ def test_planning_does_not_import_torch() -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_it_plans_and_its_plan_survives_json(name: str, given: Given) -> None:
-    spec = tuned(method_of(name)(), given)
+    spec = tuned(made(name), given)
     again = decode(encode(spec.by))
     assert again == spec.by
     assert again.key == spec.by.key
@@ -117,26 +141,36 @@ def changed(value: Any, annotation: Any) -> Iterator[Any]:
         yield value.model_copy(update={"value": value.value + 1})
     elif isinstance(value, Data | Made):
         yield value.model_copy(update={"limit": 3})
+    elif isinstance(value, Judge):
+        yield Words()
     elif isinstance(value, ModelReward):
         yield FileReward(path="reward.py", digest="d")
     elif isinstance(value, Stage):
-        yield value.model_copy(update={"max_length": 99})
+        yield from (other for _, other in revised(value, some=True))
     elif isinstance(value, Tuned | Pretrained):
         yield Pretrained(repo="another")
     elif isinstance(value, Instructed):
         yield value.model_copy(update={"instruction": "other"})
     elif isinstance(value, Frozen):
-        yield from (other for _, other in revised(value))
+        yield from (other for _, other in revised(value, some=True))
     elif isinstance(value, str):
         yield from ("brief", value + "x")
     elif isinstance(value, tuple):
         yield (value[0] / 2, *value[1:])
     elif isinstance(value, float):
-        yield value / 2 if value else 0.25
+        yield from (value / 2 if value else 0.25, (1 + value) / 2)
     elif isinstance(value, int):
         yield value + 1
     else:
-        yield from (Budget(axis="examples", value=3.0), Lora(), 7, (0.5,), method_of("dpo")())
+        yield from (
+            Budget(axis="examples", value=3.0),
+            Lora(),
+            7,
+            (0.5,),
+            Data(path="p", digest="d"),
+            method_of("dpo")(),
+            Likelihood.model_validate({"policy": Pretrained(repo="judge")}),
+        )
 
 
 def revised(one: Frozen, *, some: bool = False) -> Iterator[tuple[str, Frozen]]:
@@ -169,7 +203,7 @@ def test_every_field_of_the_method_changes_the_key(name: str, given: Given) -> N
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_field_of_the_stage_changes_its_key(name: str, given: Given) -> None:
-    stage = tuned(method_of(name)(), given).by
+    stage = tuned(made(name), given).by
     for part in (stage, *stage.inputs()):
         for field, other in revised(part):
             assert isinstance(other, Stage)
@@ -178,7 +212,7 @@ def test_every_field_of_the_stage_changes_its_key(name: str, given: Given) -> No
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_everything_given_reaches_the_plan(name: str, given: Given) -> None:
-    method = method_of(name)()
+    method = made(name)
     key = tuned(method, given).by.key
     budget = Budget(axis="examples", value=2.0)
     for update in (
@@ -193,7 +227,8 @@ def test_everything_given_reaches_the_plan(name: str, given: Given) -> None:
 
 @pytest.mark.parametrize("name", PLANNED)
 def test_it_says_what_it_needs(name: str, given: Given) -> None:
-    method = method_of(name)()
+    method = made(name)
+    assert method.needs() >= method.NEEDS
     assert method.needs()
     for need in method.needs():
         with pytest.raises(BenchError, match=need):
@@ -203,8 +238,8 @@ def test_it_says_what_it_needs(name: str, given: Given) -> None:
 @pytest.mark.parametrize("name", [name for name in TRAINED if name not in STEERED])
 def test_nonsense_is_refused(name: str) -> None:
     method = method_of(name)
-    numbers = [field for field, value in method() if isinstance(value, int | float)]
-    assert len(numbers) >= 7
+    numbers = [field for field, value in made(name) if isinstance(value, int | float)]
+    assert len(numbers) >= 7 or name in AROUND
     for field in numbers:
         with pytest.raises(ValueError, match=field):
             method.model_validate({field: -1})
@@ -214,21 +249,21 @@ def test_nonsense_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_survives_json(name: str) -> None:
-    method = method_of(name)()
+    method = made(name)
     assert decode(encode(method)) == method
 
 
 def test_methods_share_what_is_alike(given: Given) -> None:
     starts, references = set(), set()
     for name in WITH_REFERENCE:
-        stage = tuned(method_of(name)(), given).by
+        stage = tuned(made(name), given).by
         starts |= {part.key for part in stage.inputs() if part.KIND == "train/sft"}
         references |= {
             part.key
             for part in stage.inputs()
             if part.KIND == "reference_logprobs" and "pairs" in part.model_dump().values()
         }
-    assert starts == {tuned(method_of("sft")(), given).by.key}
+    assert starts == {tuned(made("sft"), given).by.key}
     assert len(references) == 1
 
 
@@ -243,8 +278,19 @@ def quick(name: str) -> Method:
     if name == "expert_iteration":
         fields = {"n": 2, "decoding": {"max_new_tokens": 6}, "reward_model": {"lr": 5e-3, "batch_size": 4}}
         settings |= fields
+    if name in PRACTISING:
+        fields = {"updates": 4, "prompts_per_update": 2, "samples": 2, "max_new_tokens": 6}
+        settings |= {**fields, "reward_model": {"lr": 5e-3, "batch_size": 4}}
     if name == "rahf":
         settings |= {"alpha": 1.0, "contrast": {"instructions": "brief", "lr": 5e-3, "batch_size": 4}}
+    if name in AROUND:
+        settings = {"then": quick("dpo"), "decoding": Decoding(max_new_tokens=5)}
+        own = (
+            {"pairs": "sampled"}
+            if name == "rlaif"
+            else {"rounds": 1, "max_rationale_tokens": 4, "principles": PRINCIPLES}
+        )
+        settings |= own
     return method_of(name).model_validate(settings)
 
 
@@ -272,8 +318,9 @@ def test_all_train_and_load(given: Given, bench: Bench, lora: Lora | None) -> No
             assert rows[-1]["loss"] < rows[0]["loss"]
     assert len(seen) == len(TRAINED)
     # The start was trained once and the reference scored once, for all; expert iteration trains on its own responses.
-    assert bench.ran.count("reference_logprobs") == 2
-    assert bench.ran.count("train/sft") == 3 + len(STEERED)
+    # A method around another one has labels of its own, and constitutional a start of its own.
+    assert bench.ran.count("reference_logprobs") == 2 + len(AROUND)
+    assert bench.ran.count("train/sft") == 4 + len(STEERED)
 
 
 def test_the_reference_stays_as_it_was(given: Given, bench: Bench) -> None:
@@ -286,7 +333,7 @@ def test_the_reference_stays_as_it_was(given: Given, bench: Bench) -> None:
 
 
 def test_preferences_alone_start_from_the_base(given: Given) -> None:
-    spec = tuned(method_of("dpo")(), given.model_copy(update={"demonstrations": None}))
+    spec = tuned(made("dpo"), given.model_copy(update={"demonstrations": None}))
     assert spec.base == given.base
 
 

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from bench.core.errors import StageError
 from bench.core.method import Given, Lora
 from bench.core.policy import Tuned
-from bench.core.stage import Progress, Stage, StageIO
+from bench.core.stage import Progress, Stage, StageIO, Weights
 from bench.engine import launch
+from bench.engine.events import ALONE, Together
 from bench.engine.execute import execute
 from bench.store import Store
 from methods import shared
@@ -26,7 +27,7 @@ from methods.kto import KTO
 from methods.sft import SFT
 from tests.fakes import Number
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, data, log, pretrained
-from tests.methods.together import Together
+from tests.methods.together import Several
 
 SETTINGS = {"lr": 1e-2, "epochs": 2, "batch_size": 5, "weight_decay": 0.1, "max_grad_norm": 0.5}
 
@@ -72,9 +73,9 @@ def stages(folder: Path) -> list[Stage]:
     return [*(spec.by for spec in specs if isinstance(spec, Tuned)), reward_model]
 
 
-def run(stage: Stage, store: Store, processes: int = 1) -> list[Progress]:
+def run(stage: Stage, store: Store, together: Together = ALONE) -> list[Progress]:
     told: list[Progress] = []
-    assert execute(stage, store, "cpu", told.append, pytest.fail, processes)
+    assert execute(stage, store, "cpu", told.append, pytest.fail, together)
     return told
 
 
@@ -94,16 +95,19 @@ def leave_a_checkpoint(stage: Stage, scratch: Path, store: Store, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_two_processes_train_to_the_weights_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("weights", ["replicated", "sharded"])
+def test_two_processes_train_to_the_weights_of_one(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parts = stages(tmp_path)
-    whole = Together(stages=tuple(parts))
+    whole = Several(stages=tuple(parts))
     one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
     for store in (one, two):
         for reference in {stage.key: stage for part in parts for stage in part.inputs()}.values():
             run(reference, store)
     run(whole, one)
     leave_a_checkpoint(parts[1], two.scratch(whole) / parts[1].key, two, monkeypatch)
-    told = run(whole, two, processes=2)
+    told = run(whole, two, Together(2, weights))
 
     found = json.loads((two.payload(whole) / "processes.json").read_text())
     assert [rank for rank, _ in found] == [0, 1]
@@ -112,8 +116,8 @@ def test_two_processes_train_to_the_weights_of_one(tmp_path: Path, monkeypatch: 
     for part in parts:
         mine, theirs = (store.payload(whole) / part.key for store in (one, two))
         assert sorted(path.name for path in mine.rglob("*")) == sorted(path.name for path in theirs.rglob("*"))
-        for weights in mine.rglob("*.safetensors"):
-            single, both = load_file(weights), load_file(theirs / weights.relative_to(mine))
+        for file in mine.rglob("*.safetensors"):
+            single, both = load_file(file), load_file(theirs / file.relative_to(mine))
             assert single.keys() == both.keys()
             for name, values in single.items():
                 assert (values - both[name]).abs().max() < 1e-5, (part.label(), name)
@@ -130,7 +134,7 @@ def test_a_launch_of_fewer_processes_than_asked_for_fails(tmp_path: Path, monkey
 
     monkeypatch.setattr(launch, "command", alone)
     with pytest.raises(StageError, match="2 processes were asked for, but 1 came together"):
-        run(Together(stages=()), Store(tmp_path), processes=2)
+        run(Several(stages=()), Store(tmp_path), Together(2))
 
 
 def test_a_launched_process_runs_no_bench_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +145,7 @@ def test_a_launched_process_runs_no_bench_of_its_own(tmp_path: Path, monkeypatch
 
 def test_a_stage_that_cannot_be_shared_out_runs_in_one_process(tmp_path: Path) -> None:
     store, stage = Store(tmp_path / "store"), Number(value=1, journal=str(tmp_path / "journal"))
-    run(stage, store, processes=2)
+    run(stage, store, Together(2))
     found = store.find(stage)
     assert found is not None
     assert found.provenance["processes"] == 1

@@ -46,11 +46,11 @@ def gradients(net: nn.Module) -> dict[str, Tensor]:
 
 
 def trained(policy_io: StageIO, folder: Path, activations: str, lora: Lora | None) -> tuple[dict[str, Tensor], int]:
-    """The gradients of one step, and how often the attention of the first layer was computed."""
+    """The gradients of one step, and how often the first layer was computed."""
     policy = load_trainable(pretrained(folder), policy_io, lora=lora, seed=0)
     why_not_shared(decoder_of(policy.model))  # its trial, once per model, is not to be counted
     calls: list[int] = []
-    layer = next(module for name, module in policy.model.named_modules() if name.endswith("layers.0.self_attn"))
+    layer = next(module for name, module in policy.model.named_modules() if name.endswith("layers.0.mlp.gate_proj"))
     layer.register_forward_hook(lambda *_: calls.append(1))
     examples = [Example(row, Group([1, 5, 6], [[7 + row, 8, 2]])) for row in range(4)]
     found = gradients(policy.model)

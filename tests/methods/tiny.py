@@ -38,7 +38,7 @@ def model(seed: int = 0, hidden: int = 16) -> LlamaForCausalLM:
         intermediate_size=2 * hidden,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
         initializer_range=0.1,
         pad_token_id=0,
         bos_token_id=1,

@@ -9,7 +9,7 @@ from typing import ClassVar
 from bench.core.stage import Resources, Stage, StageIO
 
 
-class Together(Stage):
+class Several(Stage):
     """Runs stages in folders named by their keys, and notes which processes took part."""
 
     KIND: ClassVar[str] = "test/together"
@@ -25,7 +25,7 @@ class Together(Stage):
             out, scratch = io.out / stage.key, io.scratch / stage.key
             out.mkdir()
             scratch.mkdir(exist_ok=True)
-            part = StageIO(out, scratch, io.read_payload, io.device, on_progress=io.on_progress)
+            part = StageIO(out, scratch, io.read_payload, io.device, io.weights, on_progress=io.on_progress)
             stage.run(part)
             io.meter = io.meter + part.meter
         found = ranks.gathered((ranks.rank(), os.getpid()))

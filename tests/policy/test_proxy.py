@@ -12,7 +12,8 @@ from bench.core.data import Data
 from bench.core.errors import BenchError, StageError
 from bench.core.frozen import digest
 from bench.core.method import Lora
-from bench.core.policy import Decoding, Instructed, PolicySpec, Pretrained, Proxy, Tuned, as_read, root
+from bench.core.policy import BestOf, Decoding, Instructed, PolicySpec, Pretrained, Proxy, Tuned, as_read, root
+from bench.core.reward import Chooser, ModelReward
 from bench.core.stage import Progress, StageIO
 from bench.core.task import user
 from bench.policy import proxy as under_test
@@ -330,6 +331,13 @@ def test_nothing_is_trained_on_top_of_a_proxy(tmp_path: Path) -> None:
         ):
             with pytest.raises(StageError, match="cannot be trained or edited"):
                 load(base)
+
+
+def test_the_best_of_several_has_no_logits() -> None:
+    best = BestOf(base=E, n=2, chooser=Chooser(reward=ModelReward()))
+    for name in ("base", "expert", "antiexpert"):
+        with pytest.raises(BenchError, match=f"the {name} of a proxied policy must give every next token a logit"):
+            proxied(1.0, **{name: best})
 
 
 def test_rows_of_ids_can_be_given() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.core.stage import Progress, Stage
-from bench.engine.events import Engine, Slot
+from bench.engine.events import Engine, Slot, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, environment, slots_of_this_machine
 from bench.plan import closure
@@ -190,9 +190,9 @@ def test_slots_follow_the_devices(
     monkeypatch: pytest.MonkeyPatch, visible: str, processes: int, expected: list[tuple[int, ...]]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    slots = slots_of_this_machine(1, processes)
+    slots = slots_of_this_machine(1, Together(processes))
     assert [slot.accelerators for slot in slots] == expected
-    assert [slot.processes for slot in slots if slot.accelerators] == [processes] * (len(expected) - 1)
+    assert [slot.together.processes for slot in slots if slot.accelerators] == [processes] * (len(expected) - 1)
     assert environment(slots[0])["CUDA_VISIBLE_DEVICES"] == ",".join(map(str, expected[0]))
     assert environment(slots[-1])["OMP_NUM_THREADS"] == "1"
 
@@ -200,4 +200,4 @@ def test_slots_follow_the_devices(
 def test_too_few_devices_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with pytest.raises(BenchError, match="Lower --processes"):
-        slots_of_this_machine(None, 2)
+        slots_of_this_machine(None, Together(2))

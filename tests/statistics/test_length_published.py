@@ -82,14 +82,17 @@ def test_estimate_and_influence_error(alpaca: AlpacaEval, model: str, estimate: 
     columns = alpaca.models[model]
     found = length_controlled_win_rate(*columns.three, columns.difficulty, alpaca.calibration)
     assert found.estimate == pytest.approx(estimate, abs=6e-4)
-    assert found.standard_error == pytest.approx(error, abs=6e-4)
+    # The reference holds s fixed; its uncertainty changes these errors by at most 1.3%.
+    assert found.standard_error == pytest.approx(error, rel=0.015)
 
 
-@pytest.mark.parametrize("model", ["claude-2.1", "alpaca-7b", "NullModel"])
+# The length differences of minotaur-13b have an outlier that sets s: without its influence the error is 20% too small.
+@pytest.mark.parametrize("model", ["claude-2.1", "alpaca-7b", "NullModel", "minotaur-13b"])
 def test_error_is_that_of_a_bootstrap(alpaca: AlpacaEval, model: str) -> None:
     columns, generator = alpaca.models[model], np.random.default_rng(0)
+    n = len(columns.preference)
     found = length_controlled_win_rate(*columns.three, columns.difficulty, alpaca.calibration)
-    drawn = (columns[generator.integers(0, 805, 805)] for _ in range(400))
+    drawn = (columns[generator.integers(0, n, n)] for _ in range(400))
     again = [length_controlled_win_rate(*one.three, one.difficulty, alpaca.calibration).estimate for one in drawn]
     assert found.standard_error == pytest.approx(np.std(again, ddof=1), rel=0.1)
 

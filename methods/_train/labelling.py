@@ -1,0 +1,247 @@
+"""Labels of a judge in the place of a human's: pairs of responses, and which of the two a judge prefers.
+
+RLAIF, Lee et al. 2023, arXiv:2309.00267, section 2.1. A judge is asked in both orders, and with P1 the preference for
+the first one shown, the label of a pair is ``P(a over b) = (P1(a, b) + 1 - P1(b, a)) / 2``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import NonNegativeInt
+
+from bench.core.data import DataSpec
+from bench.core.datasets import ROWS_FILE, read_preferences, read_prompts
+from bench.core.errors import StageError
+from bench.core.judge import Judge, Pair, Verdict
+from bench.core.policy import Decoding, PolicySpec
+from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import Prompt
+from bench.evaluator.generate import row_seed
+from methods._train.parts import Row, in_parts
+
+LABELS_FILE, DIAGNOSTICS_FILE = "labels.jsonl", "diagnostics.json"
+# Pairs or prompts between two checkpoints; a batch never crosses one.
+PAIRS_AT_ONCE, PROMPTS_AT_ONCE = 256, 256
+NO_LABEL = 0.5
+
+
+class SamplePairs(Stage):
+    """Two responses of ``policy`` to each prompt, as rows of unlabelled preferences.
+
+    ``probability`` of each row is 0.5, which says that nobody has preferred either. Each prompt is answered once, also
+    where rows repeat it. A pair of equal responses could teach nothing and is left out; ``diagnostics.json`` has the
+    number. The noise of a response depends on (seed, prompt, number of the response, position).
+    """
+
+    KIND: ClassVar[str] = "sample_pairs"
+    VERSION: ClassVar[int] = 1
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    policy: PolicySpec
+    prompts: DataSpec
+    decoding: Decoding
+    seed: NonNegativeInt
+
+    def run(self, io: StageIO) -> None:
+        """Write ``rows.jsonl`` and ``diagnostics.json``. Raises StageError when no two responses differ."""
+        from bench.policy.kept import kept_policy
+
+        prompts = unrepeated(read_prompts(self.prompts, io))
+
+        def sample(part: Sequence[Prompt]) -> list[Row]:
+            asked = [(prompt, draw) for prompt in part for draw in (0, 1)]
+            written = kept_policy(self.policy, io).generate(
+                [prompt.chat for prompt, _ in asked],
+                self.decoding,
+                seeds=[row_seed(self.seed, prompt.id, draw) for prompt, draw in asked],
+                io=io,
+            )
+            texts = [completion.text for completion in written]
+            return [
+                {**as_row(prompt), "chosen": first, "rejected": second, "probability": NO_LABEL}
+                for prompt, first, second in zip(part, texts[::2], texts[1::2], strict=True)
+            ]
+
+        rows = in_parts(io, "pairs", prompts, PROMPTS_AT_ONCE, sample)
+        different = [row for row in rows if row["chosen"] != row["rejected"]]
+        if not different:
+            raise StageError(
+                f"{self.label()}: the policy answers every one of {len(rows)} prompts twice in the same words, so "
+                "there is nothing to compare. Raise the temperature of the decoding."
+            )
+        write_rows(io, different)
+        found = {"prompts": len(rows), "pairs": len(different), "equal_responses": len(rows) - len(different)}
+        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+class LabelPreferences(Stage):
+    """The pairs of ``pairs``, labelled by ``judge``; labels that the data have are used to measure it and no more.
+
+    ``rows.jsonl``: preferences whose ``chosen`` is the response that the judge prefers over both orders, with
+    ``probability``, its label. A tie at exactly 0.5 has the response whose text has the smaller SHA-256 as chosen,
+    which depends on no label and on no order. ``labels.jsonl``: per pair, what the judge said in each order (P for the
+    first one shown), with status and words. A pair without a verdict in one of the orders cannot be debiased: it is in
+    ``labels.jsonl`` and counted, and is not trained on. ``diagnostics.json``: see ``diagnostics``.
+    """
+
+    KIND: ClassVar[str] = "label_preferences"
+    VERSION: ClassVar[int] = 1
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    pairs: DataSpec
+    judge: Judge
+
+    def run(self, io: StageIO) -> None:
+        """Write rows, labels and diagnostics. Raises StageError for a judge that labels nothing."""
+        preferences = read_preferences(self.pairs, io)
+        prompts = read_prompts(self.pairs, io)
+        numbers = list(range(len(preferences)))
+
+        def label(part: Sequence[int]) -> list[Row]:
+            asked = []
+            for number in part:
+                row = preferences[number]
+                asked += [
+                    Pair(prompt=prompts[number], first=row.chosen, second=row.rejected),
+                    Pair(prompt=prompts[number], first=row.rejected, second=row.chosen),
+                ]
+            verdicts = self.judge.compare(None, asked, io)
+            if len(verdicts) != len(asked):
+                raise StageError(
+                    f"{self.label()}: judge {self.judge.NAME} returned {len(verdicts)} verdicts on {len(asked)} "
+                    "questions. Return one for each, None with a status where there is none."
+                )
+            io.meter.judgements += len(verdicts)
+            both = zip(part, verdicts[::2], verdicts[1::2], strict=True)
+            return [_said(prompts[number], one, other) for number, one, other in both]
+
+        said = in_parts(io, "labels", numbers, PAIRS_AT_ONCE, label)
+        labels = [Label(row["forward"], row["backward"]) for row in said]
+        rows = [
+            {**as_row(prompt), **preferred(row.chosen, row.rejected, known)}
+            for prompt, row, one in zip(prompts, preferences, labels, strict=True)
+            if (known := one.probability) is not None
+        ]
+        if not rows:
+            reasons = ", ".join(
+                sorted({row[f"{order}_text"] or row[f"{order}_status"] for row in said for order in _ORDERS})
+            )
+            raise StageError(f"{self.label()}: judge {self.judge.NAME} gave no label for any pair: {reasons[:300]}.")
+        io.meter.labels += len(rows)
+        write_rows(io, rows)
+        write_lines(io, LABELS_FILE, said)
+        own = [row.probability for row in preferences]
+        found = diagnostics(labels, own)
+        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a judge said of responses a and b: ``forward``, P(first) when a stands first; ``backward``, when b does."""
+
+    forward: float | None
+    backward: float | None
+
+    @property
+    def probability(self) -> float | None:
+        """P(a over b), averaged over both orders; None without both."""
+        if self.forward is None or self.backward is None:
+            return None
+        # Written so that equal preferences give exactly 1/2.
+        return NO_LABEL + (self.forward - self.backward) / 2
+
+    @property
+    def flipped_to(self) -> str | None:
+        """The position that is preferred in both orders, ``first`` or ``second``; None where there is none."""
+        if self.forward is None or self.backward is None:
+            return None
+        if self.forward > NO_LABEL and self.backward > NO_LABEL:
+            return "first"
+        return "second" if self.forward < NO_LABEL and self.backward < NO_LABEL else None
+
+
+def preferred(one: str, other: str, probability: float) -> Row:
+    """Return the columns of a preference with P(one over other); a tie goes to the smaller SHA-256 of the text."""
+    swapped = probability < NO_LABEL or (probability == NO_LABEL and _sha(other) < _sha(one))
+    chosen, rejected = (other, one) if swapped else (one, other)
+    return {"chosen": chosen, "rejected": rejected, "probability": max(probability, 1.0 - probability)}
+
+
+def diagnostics(labels: Sequence[Label], own: Sequence[float]) -> dict[str, float | None]:
+    """Return how a judge labelled pairs; ``own`` are the data's labels of the same pairs, P(a over b), 0.5 for none.
+
+    ``flip_rate``: the share of pairs for which the same position is preferred in both orders (RLAIF's table 4), and
+    ``flips_to_first``: of these, the share that prefers the first. ``confidence``: the mean of max(P, 1 - P).
+    ``agreement``: the share on which the label and the data agree (RLAIF's AI labeler alignment), a tie of the judge
+    counting one half, over the ``compared`` pairs that the data label. None where nothing is there to average.
+    """
+    known = [
+        (label, mine, value)
+        for label, mine in zip(labels, own, strict=True)
+        if (value := label.probability) is not None
+    ]
+    flips = [label.flipped_to for label, _, _ in known if label.flipped_to is not None]
+    compared = [(value, mine) for _, mine, value in known if mine != NO_LABEL]
+    agreed = [
+        NO_LABEL if value == NO_LABEL else float((value > NO_LABEL) == (mine > NO_LABEL)) for value, mine in compared
+    ]
+    shown_first = [value for label, _, _ in known for value in (label.forward, label.backward) if value is not None]
+    return {
+        "pairs": len(labels),
+        "labelled": len(known),
+        "undefined": len(labels) - len(known),
+        "ties": sum(value == NO_LABEL for _, _, value in known),
+        "flip_rate": _mean([float(label.flipped_to is not None) for label, _, _ in known]),
+        "flips_to_first": _mean([float(position == "first") for position in flips]),
+        "prefers_first": _mean(shown_first),
+        "confidence": _mean([max(value, 1.0 - value) for _, _, value in known]),
+        "compared": len(compared),
+        "agreement": _mean(agreed),
+    }
+
+
+def unrepeated(prompts: Iterable[Prompt]) -> list[Prompt]:
+    """Return the prompts without those whose chat stood before."""
+    first: dict[Any, Prompt] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.chat, prompt)
+    return list(first.values())
+
+
+def as_row(prompt: Prompt) -> Row:
+    """Return a prompt's columns as ``read_prompts`` reads them."""
+    turns = [turn.model_dump() for turn in prompt.chat]
+    return {"id": prompt.id, "prompt": turns, "kind": prompt.kind, "facts": prompt.facts}
+
+
+def write_rows(io: StageIO, rows: Iterable[Row]) -> None:
+    """Write rows of data for other stages to read."""
+    write_lines(io, ROWS_FILE, rows)
+
+
+def write_lines(io: StageIO, name: str, rows: Iterable[Row]) -> None:
+    """Write rows as JSON Lines into the payload."""
+    (io.out / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+_ORDERS = ("forward", "backward")
+
+
+def _said(prompt: Prompt, forward: Verdict, backward: Verdict) -> Row:
+    row: Row = {"id": prompt.id}
+    for order, verdict in zip(_ORDERS, (forward, backward), strict=True):
+        row |= {order: verdict.value, f"{order}_status": verdict.status, f"{order}_text": verdict.text}
+    return row
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

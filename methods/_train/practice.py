@@ -1,0 +1,100 @@
+"""Settings and stage of the methods that learn from the reward of their own responses."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from bench.core.errors import BenchError
+from bench.core.frozen import Frozen
+from bench.core.method import Given
+from bench.core.reward import ModelReward, RewardSpec
+from bench.core.stage import Resources
+from methods._train.settings import Fraction, Optimisation, RewardModelSettings
+from methods._train.stages import FineTuning
+
+Critic = Literal["shared", "separate"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Practice(Frozen):
+    """How a policy practises: what it answers, how often, and which of its states is kept.
+
+    ``updates``: how often responses are drawn and learnt from; a budget ends training earlier.
+    ``prompts_per_update`` prompts are answered each time, ``samples`` times each, at ``temperature`` and without top-k
+    or top-p (log-probabilities would not describe the sampler), by at most ``max_new_tokens`` tokens.
+    ``missing_end_penalty``: a response that does not end scores minus this, whatever its reward (the "EOS trick" of
+    arXiv:2403.17031); None lets it keep its reward.
+    ``held_out``: so many prompts, the last of the data, are not practised on. After every ``select_every`` updates they
+    are answered, always with the same noise, and the weights of the highest mean of score - coefficient * KL are kept;
+    0 keeps the last weights. AlpacaFarm (arXiv:2305.14387) selects too: the last checkpoint is seldom the best.
+    """
+
+    updates: PositiveInt = 80
+    prompts_per_update: PositiveInt = 512
+    samples: PositiveInt = 1
+    temperature: PositiveFloat = 1.0
+    max_new_tokens: PositiveInt = 128
+    missing_end_penalty: NonNegativeFloat | None = 1.0
+    held_out: NonNegativeInt = 0
+    select_every: PositiveInt = 10
+
+    def practice(self) -> Practice:
+        """Return these settings alone; a method has them among its own fields and passes only them to its stage."""
+        return Practice(**{name: getattr(self, name) for name in Practice.model_fields})
+
+
+class RewardOptimisation(Optimisation, Practice):
+    """The settings of the methods that learn from reward.
+
+    Two fields of the optimiser mean something of their own here. ``epochs``: passes over the responses of an update.
+    ``batch_size``: responses per optimiser step, so that an update takes epochs * prompts_per_update * samples /
+    batch_size steps. The learning rate changes from update to update. Dropout is off everywhere, an adapter's too.
+
+    The defaults are those of the reproduction of RLHF on TL;DR (arXiv:2403.17031), for full fine-tuning of models of 1
+    to 7 billion parameters: lr 3e-6 falling to 0 in a line without warm-up, eps 1e-5, batches of 512 responses. Its
+    1,950 updates are 80 here: AlpacaFarm (arXiv:2305.14387) found its best checkpoint after 20 to 80.
+
+    ``reward``: what a response is worth: ``model`` (a reward model trained on the preferences with the settings
+    ``reward_model``), a judge, a file with a function, or a weighted list of these. ``start``: the settings of the
+    supervised fine-tuning before it.
+    """
+
+    lr: PositiveFloat = 3e-6
+    schedule: Literal["cosine", "linear", "constant"] = "linear"
+    warmup: Fraction = 0.0
+    epochs: PositiveInt = 1
+    batch_size: PositiveInt = 512
+    eps: PositiveFloat = 1e-5
+    reward: RewardSpec = ModelReward()
+    reward_model: RewardModelSettings = RewardModelSettings()
+    start: Optimisation = Optimisation()
+
+
+class TrainOnReward(FineTuning):
+    """Training on the reward of own responses: the fields all such stages have.
+
+    ``data`` has prompts (rows with a column ``prompt``); other columns are left alone. It runs in one process. Beside
+    the policy and ``log.jsonl`` (a row per update) it writes ``diagnostics.json``: updates taken, the update whose
+    weights were kept, and what the held-out prompts said.
+    """
+
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+
+    reward: RewardSpec
+    practice: Practice
+
+
+def needs_of(reward: RewardSpec) -> frozenset[str]:
+    """Return the fields of Given that a reward needs: preferences where a reward model is trained on them."""
+    parts = [part.reward for part in reward.parts] if reward.kind == "mix" else [reward]
+    trains = any(isinstance(part, ModelReward) and part.by is None for part in parts)
+    return frozenset({"preferences"}) if trains else frozenset()
+
+
+def check_needs(given: Given, needs: frozenset[str]) -> None:
+    """Raise BenchError naming the first field of ``needs`` that is not given."""
+    for need in sorted(needs):
+        if getattr(given, need) is None:
+            raise BenchError(f"this method needs given.{need}: add it to the comparison file")

@@ -1,0 +1,257 @@
+"""The body of the methods that learn from reward: draw responses, give credit, take steps, again and again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from bench.core.datasets import read_prompts
+from bench.core.errors import StageError
+from bench.core.stage import StageIO
+from bench.policy.hf import READ_FLOPS, HFPolicy
+from bench.policy.load import save_adapter, save_weights
+from bench.policy.rewards import open_reward
+from methods._train.checkpoint import Pace, State, read_checkpoint
+from methods._train.critic import critic_of
+from methods._train.learner import Extra, Learner, Lesson
+from methods._train.loop import write_log
+from methods._train.objective import Credit, Objective
+from methods._train.order import TRAINED_FLOPS, order_of
+from methods._train.practice import TrainOnReward
+from methods._train.rollouts import Rollouts, Sampler
+from methods._train.tuning import POLICY_FOLDER, loaded
+
+DIAGNOSTICS_FILE = "diagnostics.json"
+# The number of the "update" that held-out prompts are answered in, so that their noise is their own.
+HELD_OUT = 2**32 - 1
+
+
+def train_on_reward(
+    stage: TrainOnReward,
+    io: StageIO,
+    objective: Objective,
+    extra_of: Callable[[HFPolicy, Learner], Extra] | None = None,
+    checkpoint_updates: int | None = None,
+) -> None:
+    """Train ``stage.init`` on the reward of its own responses, and write the policy, the log and diagnostics.
+
+    ``extra_of(policy, learner)`` returns a further loss for every optimiser step. ``checkpoint_updates``: a checkpoint
+    after so many updates; None: by time. A run that was killed goes on from its last checkpoint to the same weights,
+    bit for bit, unless its budget is in seconds.
+
+    The budget is never exceeded by what the policies read, write and learn: responses are drawn only if the longest
+    possible ones can be paid for, and learnt from only if that can. What a judge reads to rate them is counted too, but
+    known only afterwards. The learning rate is laid out for ``updates``, whenever the budget ends.
+    """
+    run = _Run(stage, io, objective, extra_of)
+    run.resume()
+    run.train(Pace(checkpoint_updates))
+    run.write()
+
+
+class _Run:
+    """One training under way."""
+
+    def __init__(
+        self,
+        stage: TrainOnReward,
+        io: StageIO,
+        objective: Objective,
+        extra_of: Callable[[HFPolicy, Learner], Extra] | None,
+    ) -> None:
+        self.stage, self.io, self.objective = stage, io, objective
+        prompts = read_prompts(stage.data, io)
+        practice = stage.practice
+        self.practised = len(prompts) - practice.held_out
+        if self.practised < 1:
+            raise StageError(
+                f"{stage.label()}: {len(prompts)} prompts, of which {practice.held_out} are held out: none is left."
+            )
+        self.held_out = range(self.practised, len(prompts))
+        self.policy = loaded(stage, io)
+        self.sampler = Sampler(stage, io, self.policy, prompts, open_reward(stage.reward, io, asked_by=stage))
+        critic = None if objective.critic is None else critic_of(stage, io, self.policy, objective.critic)
+        self.learner = Learner(stage, self.policy, critic, objective, io.device)
+        if extra_of is not None:
+            self.learner.extra = extra_of(self.policy, self.learner)
+        asked = practice.updates * practice.prompts_per_update
+        self.order = order_of(self.practised, -(-asked // self.practised), stage.seed)
+        self.log: list[dict[str, float]] = []
+        self.extra: dict[str, Any] = {"coefficient": objective.coefficient, "best": None, "kept": None, "weights": {}}
+        self.started = time.monotonic()
+
+    def resume(self) -> None:
+        """Take up the state of a killed run, if it left one."""
+        found = read_checkpoint(self.io.scratch)
+        if found is None:
+            return
+        self.learner.descent.restore(found.weights, found.optimiser)
+        self.log, self.extra = found.log, found.extra
+        self.started -= found.meter.seconds
+        self.io.meter = self.io.meter + found.meter
+
+    def train(self, pace: Pace) -> None:
+        """Take every update that is left and can be paid for, with checkpoints on the way."""
+        updates = self.stage.practice.updates
+        while len(self.log) < updates:
+            row = self._update(len(self.log))
+            if row is None:
+                break
+            self.log.append(row)
+            done = len(self.log)
+            if self.held_out and done % self.stage.practice.select_every == 0:
+                row.update(self._select(done))
+            if pace.due(done):
+                pace.write(self._snapshot(), self.io.scratch)
+            self.io.progress(done, updates, "update")
+        if self.held_out and self.log and "held_out_reward" not in self.log[-1]:
+            self.log[-1].update(self._select(len(self.log)))
+        if not self.log:
+            budget = self.stage.budget
+            raise StageError(
+                f"{self.stage.label()}: the budget of {budget.value:g} {budget.axis} does not pay for one update of "
+                f"{self.stage.practice.prompts_per_update} prompts. Raise given.budget.value, or lower "
+                "prompts_per_update."
+                if budget is not None
+                else f"{self.stage.label()}: no update was taken"
+            )
+
+    def write(self) -> None:
+        """Write the policy that was kept, the log and the diagnostics."""
+        descent = self.learner.descent
+        if self.extra["kept"] is not None:
+            descent.restore(self.extra["weights"])
+        descent.finish()
+        save = save_weights if self.stage.lora is None else save_adapter
+        save(self.policy, self.io.out / POLICY_FOLDER)
+        write_log(self.log, self.io)
+        names = ("held_out_reward", "held_out_kl", "held_out_objective")
+        found = {
+            "updates": len(self.log),
+            "kept_update": self.extra["kept"] or len(self.log),
+            "held_out": [
+                {"update": int(row["step"]) + 1, **{name: row[name] for name in names}}
+                for row in self.log
+                if names[0] in row
+            ],
+        }
+        (self.io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+    def _update(self, number: int) -> dict[str, float] | None:
+        """Take one update and return its log row; None when the budget does not pay for it."""
+        size = self.stage.practice.prompts_per_update
+        numbers = [int(row) for row in self.order[number * size : (number + 1) * size]]
+        responses = size * self.stage.practice.samples
+        if not self._pays(responses, *self._drawing(self.sampler.most_tokens(numbers))):
+            return None
+        with self.learner.descent.precision():
+            rollouts = self.sampler.draw(numbers, number)
+            if self.learner.critic is not None:
+                longer = self.learner.valued(rollouts)
+                values = self.learner.critic.all_values(longer, rollouts.mask.shape)
+                rollouts = replace(rollouts, values=values * rollouts.value_mask)
+                self._read(rollouts)
+        trained = self._tokens(rollouts) * self.stage.optimisation.epochs
+        if not self._pays(responses, trained, TRAINED_FLOPS * self._parameters() * trained):
+            return None
+        coefficient = self.extra["coefficient"]
+        credit = self.objective.credit(rollouts, coefficient)
+        rate = self.stage.optimisation.rate_at(number, self.stage.practice.updates)
+        found = self.learner.learn(Lesson(number, rollouts, credit, coefficient, rate))
+        self._learnt(rollouts, found["passes"])
+        kl = float(rollouts.kl().mean())
+        self.extra["coefficient"] = self.objective.adapt(coefficient, kl, responses)
+        return {"step": number, **_described(rollouts, credit), **found, "kl_coefficient": coefficient, "lr": rate}
+
+    def _select(self, done: int) -> dict[str, float]:
+        """Answer the held-out prompts, and keep the weights if they are the best so far."""
+        with self.learner.descent.precision():
+            rollouts = self.sampler.draw(self.held_out, HELD_OUT)
+        score, kl = float(rollouts.scores.mean()), float(rollouts.kl().mean())
+        reached = score - self.objective.coefficient * kl
+        if self.extra["best"] is None or reached > self.extra["best"]:
+            weights = {name: values.clone() for name, values in self.learner.descent.weights().items()}
+            self.extra.update(best=reached, kept=done, weights=weights)
+        return {"held_out_reward": score, "held_out_kl": kl, "held_out_objective": reached}
+
+    def _drawing(self, tokens: int) -> tuple[int, float]:
+        """Return the tokens and FLOPs of drawing so many: written, and read by the reference and the critic."""
+        critic = self.learner.critic
+        read = 0 if critic is None else critic.policy.parameters
+        readers = 2 if critic is None else 3
+        return readers * tokens, READ_FLOPS * tokens * (2 * self.policy.parameters + read)
+
+    def _pays(self, responses: int, tokens: int, flops: float) -> bool:
+        """Tell whether the budget covers so much more; it always covers the beginning of the first update."""
+        budget, meter = self.stage.budget, self.io.meter
+        if budget is None:
+            return True
+        if budget.axis == "seconds":
+            return not self.log or time.monotonic() - self.started < budget.value
+        if budget.axis == "examples":
+            return meter.examples + responses <= budget.value
+        if budget.axis == "tokens":
+            return meter.trained_tokens + meter.read_tokens + meter.generated_tokens + tokens <= budget.value
+        return meter.flops + flops <= budget.value
+
+    def _parameters(self) -> int:
+        """Return the parameters of the models that learn."""
+        critic = self.learner.critic
+        return self.policy.parameters + (
+            critic.policy.parameters if critic is not None and self.learner.separate else 0
+        )
+
+    def _tokens(self, rollouts: Rollouts) -> int:
+        return sum(len(group.prompt) + len(response) for group in rollouts.groups for response in group.responses)
+
+    def _read(self, rollouts: Rollouts) -> None:
+        """Count what the critic read."""
+        tokens = self._tokens(rollouts)
+        self.io.meter.read_tokens += tokens
+        critic = self.learner.critic
+        if critic is not None:
+            self.io.meter.flops += READ_FLOPS * critic.policy.parameters * tokens
+
+    def _learnt(self, rollouts: Rollouts, passes: float) -> None:
+        """Count what was learnt from; a separate critic's training is in the FLOPs only."""
+        tokens = self._tokens(rollouts) * int(passes)
+        self.io.meter.examples += len(rollouts.scores)
+        self.io.meter.trained_tokens += tokens
+        self.io.meter.flops += TRAINED_FLOPS * self._parameters() * tokens
+
+    def _snapshot(self) -> State:
+        descent = self.learner.descent
+        meter = replace(self.io.meter, seconds=time.monotonic() - self.started)
+        return State(len(self.log), descent.weights(), descent.moments(), self.log, meter, self.extra)
+
+
+def _described(rollouts: Rollouts, credit: Credit) -> dict[str, float]:
+    """Return what a log row says of the responses of an update.
+
+    ``reward``: the mean score, penalties included. ``kl``: the mean of log pi - log pi_ref over responses.
+    ``entropy``: of the sampling policy per token, estimated by the mean of -log pi of what it drew.
+    ``explained_variance``: of the returns by the critic, where there is one and the returns differ.
+    """
+    tokens = rollouts.mask.sum()
+    found = {
+        "reward": float(rollouts.scores.mean()),
+        "kl": float(rollouts.kl().mean()),
+        "entropy": float(-rollouts.logprobs.sum() / tokens),
+        "response_tokens": float(tokens / len(rollouts.scores)),
+        "without_end": float(1 - rollouts.ended.float().mean()),
+    }
+    explained = explained_variance(credit.returns, rollouts.values, rollouts.value_mask)
+    return found if explained is None else {**found, "explained_variance": explained}
+
+
+def explained_variance(returns: Tensor, values: Tensor, mask: Tensor) -> float | None:
+    """Return 1 - Var(returns - values) / Var(returns) over the mask; None where the returns do not differ."""
+    spread = returns[mask].var(correction=0)
+    if float(spread) == 0:
+        return None
+    return float(1 - (returns - values)[mask].var(correction=0) / spread)

@@ -1,0 +1,50 @@
+"""PPO-ptx: the loss of supervised fine-tuning beside that of the reward (Ouyang et al. 2022, arXiv:2203.02155)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bench.core.data import DataSpec
+from bench.core.datasets import read_demonstrations
+from bench.core.stage import StageIO
+from bench.policy.hf import HFPolicy
+from methods._train.learner import Extra, Learner
+from methods._train.order import TRAINED_FLOPS, micro_batches
+from methods._train.practice import TrainOnReward
+from methods._train.sft import sft_loss
+from methods._train.tuning import examples_of
+
+
+def demonstration_loss(
+    stage: TrainOnReward, data: DataSpec, weight: float, io: StageIO
+) -> Callable[[HFPolicy, Learner], Extra]:
+    """Return what adds ``weight`` times the mean loss per token of demonstrations to every step.
+
+    Each step meets as many demonstrations as responses, drawn without replacement by (seed, update, pass, step).
+    """
+    rows = read_demonstrations(data, io)
+
+    def extra_of(policy: HFPolicy, learner: Learner) -> Extra:
+        examples = examples_of(policy, [(row.prompt, [row.response]) for row in rows], stage.max_length)
+        lengths = [example.padded() for example in examples]
+
+        def add(update: int, epoch: int, step: int, responses: int) -> float:
+            draws = np.random.default_rng([stage.seed, update, epoch, step])
+            chosen = draws.choice(len(examples), size=min(responses, len(examples)), replace=False)
+            tokens = sum(len(response) for number in chosen for response in examples[number].group.responses)
+            total = 0.0
+            for numbers in micro_batches(chosen, lengths, stage.optimisation.micro_tokens):
+                with learner.descent.precision():
+                    loss = sft_loss(policy, [examples[number] for number in numbers]).total / tokens
+                learner.descent.backward(weight * loss)
+                total += float(loss.detach())
+            trained = sum(examples[number].tokens() for number in chosen)
+            io.meter.trained_tokens += trained
+            io.meter.flops += TRAINED_FLOPS * policy.parameters * trained
+            return total
+
+        return add
+
+    return extra_of

@@ -1,0 +1,183 @@
+"""Responses that a policy draws to learn from, with everything a loss may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from bench.core.errors import StageError
+from bench.core.policy import Decoding
+from bench.core.stage import StageIO
+from bench.core.task import Prompt
+from bench.policy.hf import READ_FLOPS, HFPolicy
+from bench.policy.load import load_model
+from bench.policy.logprobs import Group, Want, response_outputs
+from bench.policy.rewards import Reward
+from methods._train.order import micro_batches
+from methods._train.practice import Practice, TrainOnReward
+
+# Tokens of one forward pass without gradients, padding included; changes results by rounding only.
+TOKENS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """The responses of one update: R of them, those to one prompt next to each other, padded to T places.
+
+    ``groups``: a prompt's ids and those of its responses, each up to its first end token, that included. ``samples``
+    responses belong to each prompt. ``scores`` (R,): the reward, or minus the penalty where the end is missing;
+    ``rewards`` (R,) before that. ``ended`` (R,), bool. ``mask`` (R, T), bool: the response's tokens. ``value_mask``
+    (R, T): these and the place behind an end token, where there is room for one more token; what is learnt there is
+    the value of the finished response (as in arXiv:2403.17031). ``logprobs`` and ``reference`` (R, T): of the sampling
+    policy and of the reference, both at the sampling temperature, in nats, 0 outside ``mask``. ``values`` (R, T): of
+    the state before each token, 0 outside ``value_mask``, and everywhere where there is no critic.
+    """
+
+    groups: tuple[Group, ...]
+    samples: int
+    scores: Tensor
+    rewards: Tensor
+    ended: Tensor
+    mask: Tensor
+    value_mask: Tensor
+    logprobs: Tensor
+    reference: Tensor
+    values: Tensor
+
+    def kl(self) -> Tensor:
+        """Return log pi(y|x) - log pi_ref(y|x) of each response; its mean estimates the KL divergence. Shape: (R,)."""
+        return (self.logprobs - self.reference).sum(-1)
+
+    def rows(self, group: int) -> range:
+        """Return the numbers of a prompt's responses."""
+        return range(group * self.samples, (group + 1) * self.samples)
+
+
+def masks_of(lengths: Sequence[int], max_new_tokens: int) -> tuple[Tensor, Tensor]:
+    """Return ``mask`` and ``value_mask`` of responses of so many tokens; see ``Rollouts``. Shapes: (R, T)."""
+    tokens = torch.tensor(lengths)[:, None]
+    valued = (tokens + 1).clamp_max(max_new_tokens)
+    places = torch.arange(int(valued.max()))
+    return places < tokens, places < valued
+
+
+def scored(rewards: Tensor, ended: Tensor, missing_end_penalty: float | None) -> Tensor:
+    """Return the rewards, with minus the penalty in the place of those of responses without an end. Shape: (R,)."""
+    if missing_end_penalty is None:
+        return rewards
+    return torch.where(ended, rewards, torch.full_like(rewards, -missing_end_penalty))
+
+
+def noise_seed(seed: int, update: int, prompt: int, draw: int) -> int:
+    """Return the seed of a response's noise: a hash of run, update, the prompt's row and the number of the draw."""
+    return int(np.random.SeedSequence([seed, update, prompt, draw]).generate_state(1, np.uint64)[0])
+
+
+def logprobs_at(
+    policy: HFPolicy, groups: Sequence[Group], shape: torch.Size, temperature: float, *, without_adapter: bool
+) -> Tensor:
+    """Return the log-probabilities of all responses as rows of ``shape``, 0 behind them, without gradients."""
+    model = policy.model
+    off = model.disable_adapter() if without_adapter and isinstance(model, PeftModel) else nullcontext()
+    found = torch.zeros(shape, device=policy.device)
+    firsts = np.cumsum([0, *(len(group.responses) for group in groups)])
+    passes = micro_batches(np.arange(len(groups)), [group.shared_length() for group in groups], TOKENS_AT_ONCE)
+    with torch.no_grad(), off:
+        for numbers in passes:
+            part = [groups[number] for number in numbers]
+            values = response_outputs(
+                model, part, pad_id=policy.pad_id, want=Want(temperature=temperature)
+            ).logprobs.values
+            rows = [row for number in numbers for row in range(firsts[number], firsts[number + 1])]
+            found[rows, : values.shape[1]] = values
+    return found
+
+
+class Sampler:
+    """Draws responses to prompts and has them scored.
+
+    The reference is the policy that training starts from: with an adapter, the policy without it; else a second,
+    frozen copy. Raises StageError for a prompt that leaves no room for a response, before anything is computed.
+    """
+
+    def __init__(
+        self, stage: TrainOnReward, io: StageIO, policy: HFPolicy, prompts: Sequence[Prompt], reward: Reward
+    ) -> None:
+        self._practice, self._seed, self._io = stage.practice, stage.seed, io
+        self._policy, self._prompts, self._reward = policy, prompts, reward
+        self._ids = checked_prompts(stage, policy, prompts)
+        self._adapted = isinstance(policy.model, PeftModel)
+        self._reference = policy if self._adapted else load_model(stage.init, io)
+
+    def draw(self, numbers: Sequence[int], update: int) -> Rollouts:
+        """Return the responses to prompts, given by their numbers, scored; ``values`` are 0."""
+        practice, policy = self._practice, self._policy
+        asked = [(number, draw) for number in numbers for draw in range(practice.samples)]
+        decoding = Decoding(temperature=practice.temperature, max_new_tokens=practice.max_new_tokens)
+        written = policy.generate_ids(
+            [self._ids[number] for number, _ in asked],
+            decoding,
+            seeds=[noise_seed(self._seed, update, number, draw) for number, draw in asked],
+        )
+        rewards = self._reward.of([self._prompts[number] for number, _ in asked], [one.text for one in written])
+        groups = tuple(
+            Group(self._ids[number], [list(one.tokens) for one in written[first : first + practice.samples]])
+            for number, first in zip(numbers, range(0, len(written), practice.samples), strict=True)
+        )
+        mask, value_mask = (
+            part.to(policy.device) for part in masks_of([len(one.tokens) for one in written], practice.max_new_tokens)
+        )
+        own = torch.zeros(mask.shape, device=policy.device)
+        own[mask] = torch.tensor([value for one in written for value in one.logprobs], device=policy.device)
+        against = logprobs_at(self._reference, groups, mask.shape, practice.temperature, without_adapter=self._adapted)
+        worth = torch.tensor(rewards, device=policy.device)
+        ended = torch.tensor([one.finish == "end" for one in written], device=policy.device)
+        self._meter(groups)
+        return Rollouts(
+            groups=groups,
+            samples=practice.samples,
+            scores=scored(worth, ended, practice.missing_end_penalty),
+            rewards=worth,
+            ended=ended,
+            mask=mask,
+            value_mask=value_mask,
+            logprobs=own,
+            reference=against,
+            values=torch.zeros_like(own),
+        )
+
+    def most_tokens(self, numbers: Sequence[int]) -> int:
+        """Return the most tokens that the prompts and their responses can have."""
+        longest = sum(len(self._ids[number]) + self._practice.max_new_tokens for number in numbers)
+        return self._practice.samples * longest
+
+    def _meter(self, groups: Sequence[Group]) -> None:
+        meter = self._io.meter
+        written = sum(len(response) for group in groups for response in group.responses)
+        asked = sum(len(group.prompt) * len(group.responses) for group in groups)
+        meter.generated_tokens += written
+        meter.read_tokens += asked + (asked + written)  # by the policy that writes, and by the reference
+        meter.flops += READ_FLOPS * self._policy.parameters * 2 * (asked + written)
+
+
+def checked_prompts(stage: TrainOnReward, policy: HFPolicy, prompts: Sequence[Prompt]) -> list[list[int]]:
+    """Return the prompts as ids; raises StageError for the first that leaves no room for ``max_new_tokens``."""
+    practice: Practice = stage.practice
+    room = stage.max_length if policy.context is None else min(stage.max_length, policy.context)
+    found = []
+    for prompt in prompts:
+        ids = policy.prompt(prompt.chat)
+        if len(ids) + practice.max_new_tokens > room:
+            raise StageError(
+                f"{stage.label()}: prompt {prompt.id!r} has {len(ids)} tokens; with max_new_tokens "
+                f"{practice.max_new_tokens} that is more than the {room} that prompt and response may take (the lesser "
+                "of given.max_length and the model's context). Leave that prompt out, or lower max_new_tokens."
+            )
+        found.append(ids)
+    return found

@@ -1,0 +1,89 @@
+"""What every judge must do, for every file in bench/evaluator/judges/: the folder is the list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from bench import discover
+from bench.core.frozen import decode, digest, digest_of_file, encode
+from bench.core.judge import Judge, Pair, Response
+from bench.core.policy import Decoding
+from bench.core.task import Prompt, Task
+from bench.evaluator.judging import JudgePairs
+from bench.policy.hf import HFPolicy
+from tests.evaluator.scripted import LABELLER, Scripted, install, io_in, pair, response
+
+__all__ = ["install"]  # a fixture
+ELSEWHERE = {"reward_model"}  # needs a trained model: tests/methods/test_reward_model.py
+
+
+class Short(Task):
+    """The shorter, the better."""
+
+    NAME: ClassVar[str] = "short"
+    VERSION: ClassVar[int] = 1
+
+    def prompts(self) -> Sequence[Prompt]:
+        return ()
+
+    def decoding(self) -> Decoding:
+        return Decoding()
+
+    def gold(self, prompt: Prompt, response: str) -> float:
+        return -float(len(response))
+
+
+def examples(folder: Path) -> dict[str, dict[str, Any]]:
+    """The least fields of every judge."""
+    words = folder / "lexicon.txt"
+    words.write_text("good\t1.9\t0.5\t[1]\nbad\t-2.5\t0.6\t[1]\n", encoding="utf-8")
+    return {
+        "gold": {},
+        "lexicon": {"path": str(words), "digest": digest_of_file(words)},
+        "likelihood": {"policy": LABELLER, "prompt": "brief"},
+    }
+
+
+def judges(folder: Path) -> dict[str, Judge]:
+    found = discover.judges()
+    return {name: found[name].cls.model_validate(fields) for name, fields in examples(folder).items()}
+
+
+def test_every_judge_has_an_example(tmp_path: Path) -> None:
+    found = judges(tmp_path)
+    assert set(found) == set(discover.judges()) - ELSEWHERE
+    assert len(found) == 3
+
+
+def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
+    found = judges(tmp_path)
+    for judge in found.values():
+        assert decode(encode(judge)) == judge
+        assert digest(decode(encode(judge))) == digest(judge)
+    assert len({digest(judge) for judge in found.values()}) == len(found)
+    assert "judge" in JudgePairs.model_fields
+
+
+@pytest.mark.parametrize("name", ["gold", "lexicon", "likelihood"])
+def test_a_judge_answers_every_question_in_order(
+    tmp_path: Path, install: Callable[[HFPolicy], HFPolicy], name: str
+) -> None:
+    install(Scripted(lambda before, answer: 0.9 if ("1: good" in before) == (answer.strip() == "1") else 0.1))
+    judge, task, io = judges(tmp_path)[name], Short(), io_in(tmp_path)
+    pairs: list[Pair] = [pair("good", "bad bad"), pair("bad bad", "good", "p2"), pair("good", "good", "p3")]
+    verdicts = judge.compare(task, pairs, io)
+    assert len(verdicts) == 3
+    values = [one.value for one in verdicts]
+    assert all(value is not None and 0 <= value <= 1 for value in values)
+    assert values[0] == pytest.approx(1 - values[1])
+    assert values[0] > 0.5
+    again = judge.compare(task, pairs[1:], io)
+    assert [one.value for one in again] == pytest.approx(values[1:])
+    responses: list[Response] = [response("good"), response("bad bad", "p2")]
+    ratings = judge.rate(task, responses, io)
+    assert len(ratings) == 2
+    assert all(one.value is not None for one in ratings)
