@@ -17,7 +17,7 @@ from bench.report.markdown import write_report
 from tests.report.synthetic_learning import ARMS, BOUND, LEARNT, SEEDS, build
 from tests.report.test_report import parsed, rows_of, same
 
-PLOTS = ("frontier", "over_optimisation", "updates", "reward_models", "representations", "labellers")
+PLOTS = ("earlier_stages", "frontier", "over_optimisation", "updates", "reward_models", "representations", "labellers")
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +181,14 @@ def test_the_last_update_is_that_of_the_summary(report: str, facts: RunSummary) 
         said = re.search(rf"\b{arm} ends at reward (\S+) and KL in nats (\d+\.\d+)", caption)
         assert said is not None
         assert same(said[1], [reward]) and same(said[2], [kl])
+
+
+def test_a_reward_model_is_drawn_once_and_is_no_arm(report: str) -> None:
+    captions = [line for line in report.split("\n") if line.startswith("*Thin lines")]
+    arms, earlier = captions
+    assert "best_of_16 ends at loss 1.500" in arms  # its supervised start: nothing else was trained of what it writes
+    assert earlier.count("reward model of") == 1
+    assert "reward model of ppo_strict ends at loss 1.50" in earlier
 
 
 def test_speed_stands_beside_cost(report: str, facts: RunSummary) -> None:
