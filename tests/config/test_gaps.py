@@ -83,7 +83,7 @@ def test_a_gate_may_ask_for_ratings(place: Path) -> None:
 
 
 def test_a_policy_is_not_judged_by_its_own_reward_model_alone(place: Path) -> None:
-    only = "judges: [{judge: ./reward_model.py, of: tuned}]\n"
+    only = "judges: [{judge: reward_model, of: tuned}]\n"
     start = RIGHT.index("judges:\n      - ./judge.py")
     end = RIGHT.index("    versus: floor")
     text = RIGHT[:start] + only + RIGHT[end:]

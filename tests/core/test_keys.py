@@ -26,7 +26,6 @@ from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage
 from bench.evaluator.divergence import Divergence
 from bench.evaluator.generate import Generate
-from bench.evaluator.judges.gold import Gold
 from bench.evaluator.judges.lexicon import Lexicon
 from bench.evaluator.judges.reward_model import RewardModelJudge
 from bench.evaluator.label_pairs import LabelPairs
