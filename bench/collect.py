@@ -16,7 +16,7 @@ from bench.core.frozen import encode
 from bench.core.policy import Built, Instructed, PolicySpec, Pretrained, Tuned
 from bench.core.records import SCHEMA, concat
 from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts
-from bench.core.task import WIN_RATE, MetricInfo
+from bench.core.task import LENGTH_CONTROLLED, WIN_RATE, MetricInfo
 from bench.engine.execute import versions
 from bench.evaluator.judging import VERDICTS
 from bench.evaluator.score import SCORES, metrics_of
@@ -106,6 +106,8 @@ def metrics_by_name(comparison: Comparison) -> dict[str, MetricInfo]:
     found = {metric.name: metric for task in comparison.evaluation.tasks for metric in metrics_of(task)}
     if comparison.evaluation.judges:
         found[WIN_RATE.name] = WIN_RATE
+        if comparison.evaluation.length_control != "none":
+            found[LENGTH_CONTROLLED.name] = LENGTH_CONTROLLED
     return found
 
 

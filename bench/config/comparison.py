@@ -61,12 +61,14 @@ class Evaluation(Frozen):
     """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order.
 
     ``judges`` compare the responses of two arms, ``ratings`` rate every response on the judge's own scale.
+    ``length_control``: how a second win rate is estimated at equal length (docs/statistics.md).
     ``divergence`` names the arm from whose policy every arm's KL divergence is measured.
     """
 
     tasks: tuple[Task, ...]
     judges: tuple[Named, ...]
     orders: Literal["both", "first"] = "both"
+    length_control: Literal["none", "glm", "ratio", "log_ratio"] = "none"
     draws: PositiveInt = 1
     contrasts: tuple[tuple[str, str], ...]
     ratings: tuple[Named, ...] = ()
