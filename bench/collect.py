@@ -17,7 +17,7 @@ from bench.core.labels import LABELS_SCHEMA
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.records import SCHEMA, concat
 from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, Missing, RunSummary, ShiftFacts, StageFacts
-from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE, MetricInfo
+from bench.core.task import DIVERGENCE, DIVERGENCE_K3, LENGTH_CONTROLLED, RATING, WIN_RATE, MetricInfo
 from bench.engine.execute import versions
 from bench.evaluator.divergence import DIVERGENCES
 from bench.evaluator.judging import VERDICTS
@@ -198,6 +198,8 @@ def metrics_by_name(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Met
     found = {metric.name: metric for task in comparison.evaluation.tasks for metric in metrics_of(task)}
     if comparison.evaluation.judges:
         found[WIN_RATE.name] = WIN_RATE
+        if comparison.evaluation.length_control != "none":
+            found[LENGTH_CONTROLLED.name] = LENGTH_CONTROLLED
     if comparison.evaluation.ratings:
         found[RATING.name] = RATING
     if comparison.evaluation.divergence:

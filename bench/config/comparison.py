@@ -73,14 +73,16 @@ class Evaluation(Frozen):
 
     ``tasks`` are answered and their answers scored and judged; ``benchmarks`` are tasks of lm-eval, which scores by
     itself. ``judges`` compare the responses of two arms, ``ratings`` rate every response on the judge's own scale.
-    ``divergence`` names the arm from whose policy every arm's KL divergence is measured. ``versus`` is the arm that
-    win rates are against, None without any.
+    ``length_control``: how a second win rate is estimated at equal length (docs/statistics.md). ``divergence`` names
+    the arm from whose policy every arm's KL divergence is measured. ``versus`` is the arm that win rates are against,
+    None without any.
     """
 
     tasks: tuple[Task, ...]
     benchmarks: tuple[LmEvalTask, ...] = ()
     judges: tuple[Named, ...]
     orders: Literal["both", "first"] = "both"
+    length_control: Literal["none", "glm", "ratio", "log_ratio"] = "none"
     draws: PositiveInt = 1
     contrasts: tuple[tuple[str, str], ...]
     ratings: tuple[Named, ...] = ()

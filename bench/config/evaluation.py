@@ -22,7 +22,7 @@ from bench.core.lm_eval import LmEvalTask
 from bench.core.task import RATING, WIN_RATE, Task
 
 EVALUATE_KEYS = ("tasks", "draws", "win_rate", "ratings", "divergence", "labelling", "contrasts", "gap_closed")
-WIN_RATE_KEYS = ("judges", "versus", "orders")
+WIN_RATE_KEYS = ("judges", "versus", "orders", "length_control")
 LABELLING_KEYS = ("data", "judges", "limit")
 FROM, LABEL = "from", "name"
 REWARD_MODEL, OF = "reward_model", "of"  # the judge that takes its model from an arm, and the field that names it
@@ -40,6 +40,11 @@ class Scoring:
     versus: str | None
     asked: tuple[Pair, ...]
     settings: dict[str, Any]
+
+    @property
+    def length_controlled(self) -> bool:
+        """Whether there is a win rate at equal length beside the plain one."""
+        return bool(self.settings.get("length_control", "none") != "none")
 
     def evaluation(self, arms: tuple[Arm, ...], gate: Sequence[Pair]) -> Evaluation:
         """Return the evaluation with its contrasts: default ones, explicit ones, and those that the gate needs."""
@@ -184,8 +189,9 @@ def _win_rate(
     if judges and whole and all(named.judge.NAME == REWARD_MODEL for named in judges):
         what = "a policy must not be judged only by the reward model it learnt from: add another judge"
         sheet.problem((*path, "judges"), what)
-    if "orders" in section and sheet.field(Evaluation, "orders", (*path, "orders"), section["orders"]):
-        settings["orders"] = section["orders"]
+    for key in ("orders", "length_control"):
+        if key in section and sheet.field(Evaluation, key, (*path, key), section[key]):
+            settings[key] = section[key]
     versus = section.get("versus")
     right = "versus" in section and check_arm(sheet, (*path, "versus"), versus, names)
     return judges, versus if right else None

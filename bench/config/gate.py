@@ -10,7 +10,7 @@ from bench.config.evaluation import Scoring, check_arm
 from bench.config.findings import KeyPath
 from bench.config.sheet import Sheet
 from bench.core.errors import did_you_mean
-from bench.core.task import HYGIENE, RATING, WIN_RATE
+from bench.core.task import HYGIENE, LENGTH_CONTROLLED, RATING, WIN_RATE
 
 MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
 
@@ -51,7 +51,7 @@ def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Sc
         what = f"no task '{criterion.task}' in this file. {did_you_mean(criterion.task, tasks)}"
         sheet.problem((*path, "task"), what)
         return
-    if criterion.metric == WIN_RATE.name:
+    if criterion.metric == WIN_RATE.name or (criterion.metric == LENGTH_CONTROLLED.name and scoring.length_controlled):
         _check_judge(sheet, path, criterion, [judge.label for judge in scoring.judges], "win_rate")
         return
     if criterion.metric == RATING.name:

@@ -71,6 +71,16 @@ DIVERGENCE_K3 = MetricInfo(
     description="sum over the response's tokens of r - 1 - log r, r = pi_ref / pi: the KL divergence, never negative",
 )
 
+LENGTH_CONTROLLED = MetricInfo(
+    name="length_controlled_win_rate",
+    unit="share",
+    higher_is_better=True,
+    description="the win rate that a regression on the responses' lengths expects at equal length",
+    chance=0.5,
+)
+# Metrics on the scale of a preference: 0.5 is no difference.
+PREFERENCES = frozenset({WIN_RATE.name, LENGTH_CONTROLLED.name})
+
 
 class Prompt(Frozen):
     """One prompt. ``cluster`` groups prompts that are not independent; ``kind`` is for the reader's filters."""

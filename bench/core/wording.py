@@ -6,7 +6,7 @@ import math
 import re
 
 from bench.core.contrast import Contrast
-from bench.core.task import WIN_RATE
+from bench.core.task import PREFERENCES
 
 MINUS = "\u2212"
 NONE = "\u2013"
@@ -63,7 +63,7 @@ def decimals_of(contrast: Contrast) -> int:
 
 def on_scale(contrast: Contrast, value: float | None) -> str:
     """Return a value on the contrast's scale: a difference with its sign, a win rate without."""
-    write = number if contrast.metric == WIN_RATE.name else signed
+    write = number if contrast.metric in PREFERENCES else signed
     return write(value, decimals_of(contrast))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.contrast import Contrast
-from bench.core.task import WIN_RATE
+from bench.core.task import PREFERENCES
 from bench.core.wording import (
     counted,
     decisive_p,
@@ -94,7 +94,7 @@ def _frame(axes: Any, shown: Sequence[Contrast]) -> None:
     controls = sum(item.is_control for item in shown)
     if 0 < controls < len(shown):
         axes.axhline(controls - 0.5, color=style.FAINT, linewidth=0.8)
-    scale = "preference for the first-named" if shown[0].metric == WIN_RATE.name else "difference, first minus second"
+    scale = "preference for the first-named" if shown[0].metric in PREFERENCES else "difference, first minus second"
     axes.set_xlabel(f"{metric_words(shown[0].metric)}: {scale} (dashed: no difference)")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,14 +12,18 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.contrast import Contrast, VerdictOnPair
 from bench.core.errors import IncompleteRecords
-from bench.core.task import DIVERGENCE_K3, RATING, WIN_RATE, MetricInfo
+from bench.core.task import DIVERGENCE_K3, LENGTH_CONTROLLED, PREFERENCES, RATING, WIN_RATE, MetricInfo
 from bench.statistics.analysis import Analysis, Question, analyse
 from bench.statistics.corrections import adjusted
+from bench.statistics.length_crossing import at_equal_length
 from bench.statistics.table import Crossing, RecordIndex, Request, cells
 
 TASK = "task"
 # Bounds and null value of a preference; every other metric is a difference with null value 0 and no bounds.
 PREFERENCE_BOUNDS, PREFERENCE_NULL = (0.0, 1.0), 0.5
+CHARACTERS = "response_characters"
+# Tests and intervals that read single values as verdicts, which pseudo-values of a length control are not.
+OF_VERDICTS = frozenset({"wilcoxon_p", "sign_test_p", "wilson_low", "wilson_high"})
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class _Plan:
     request: Request
     info: MetricInfo | None
     is_control: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def judge(self) -> str | None:
@@ -69,7 +75,10 @@ def compute_contrasts(
     problems: list[str] = _silent_metrics(index, comparison)
     for plan in _plans(index, comparison, metrics):
         try:
-            done.append((plan, cells(index, plan.request, settings.missing)))
+            found = cells(index, plan.request, settings.missing)
+            done.append((plan, found))
+            if plan.request.metric == WIN_RATE.name:
+                done += _at_equal_length(index, plan, found, comparison)
         except IncompleteRecords as error:
             problems.append(str(error))
     if problems and settings.missing == "refuse":
@@ -78,11 +87,25 @@ def compute_contrasts(
             + "\n  Run the comparison again to fill the gaps, or set statistics.missing to drop_prompts."
         )
     own = own_rewards or {}
-    found = [
+    contrasts = [
         _contrast(plan, crossing, comparison).model_copy(update={"own_reward": _learnt_from(plan, own)})
         for plan, crossing in done
     ]
-    return _corrected(found, comparison)
+    return _corrected(contrasts, comparison)
+
+
+def _at_equal_length(
+    index: RecordIndex, plan: _Plan, verdicts: Crossing, comparison: Comparison
+) -> list[tuple[_Plan, Crossing]]:
+    """Return the length-controlled contrast beside a win rate, where the comparison asks for one."""
+    control = comparison.evaluation.length_control
+    if control == "none" or not verdicts.prompts:
+        return []
+    lengths = dataclasses.replace(plan.request, metric=CHARACTERS, source=TASK)
+    of_both = cells(index, lengths, comparison.statistics.missing)
+    crossing, warnings = at_equal_length(verdicts, of_both, control)
+    request = dataclasses.replace(plan.request, metric=LENGTH_CONTROLLED.name)
+    return [(_Plan(request, LENGTH_CONTROLLED, plan.is_control, warnings), crossing)]
 
 
 def _learnt_from(plan: _Plan, own_rewards: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -125,7 +148,7 @@ def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, Met
 
 def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contrast:
     request, settings = plan.request, comparison.statistics
-    is_preference = request.metric == WIN_RATE.name
+    is_preference = request.metric in PREFERENCES
     null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, None)
     found = analyse(crossing, Question(null, bounds, settings.level, settings.resamples))
     mean_a, mean_b = _means(crossing, found)
@@ -157,7 +180,9 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
         higher_is_better=plan.higher_is_better,
         is_control=plan.is_control,
         per_run=found.per_run,
-        also=found.also,
+        also={name: value for name, value in found.also.items() if name not in OF_VERDICTS}
+        if request.metric == LENGTH_CONTROLLED.name
+        else found.also,
         components=found.components,
         note="; ".join([*found.notes, *_notes(plan, crossing)]),
     )
@@ -172,7 +197,7 @@ def _means(crossing: Crossing, found: Analysis) -> tuple[float | None, float | N
 
 
 def _notes(plan: _Plan, crossing: Crossing) -> list[str]:
-    notes: list[str] = []
+    notes: list[str] = list(plan.notes)
     if crossing.dropped:
         notes.append(f"{crossing.dropped} incomplete prompts dropped")
     if crossing.undefined:

@@ -104,11 +104,12 @@ class Revise(Stage):
 
     def _written(self, prompts: Sequence[Prompt], chats: Sequence[Chat], what: str, io: StageIO) -> list[str]:
         from bench.policy.kept import kept_policy
+        from bench.policy.local import prompts_of
 
         seeds = [row_seed(self.seed, f"{what}\x1f{prompt.id}", 0) for prompt in prompts]
         policy = kept_policy(self.policy, io)
         for prompt, chat in zip(prompts, chats, strict=True):
-            length = len(policy.prompt(chat))
+            length = max(len(prompt) for prompt in prompts_of(policy, chat))
             if policy.context is not None and length + self.decoding.max_new_tokens > policy.context:
                 raise StageError(
                     f"{self.label()}: prompt {prompt.id}: {length} tokens before the {what}, which may take "

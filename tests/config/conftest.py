@@ -50,6 +50,7 @@ evaluate:
         margin: 0.5
     versus: floor
     orders: both
+    length_control: glm
   contrasts:
     - [tuned, floor]
 statistics:

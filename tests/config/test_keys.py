@@ -116,6 +116,7 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "evaluate.gap_closed.1.judge": "strict",
     "evaluate.win_rate.versus": "tuned",
     "evaluate.win_rate.orders": "first",
+    "evaluate.win_rate.length_control": "log_ratio",
     "evaluate.contrasts.0.0": "tuned",
     "evaluate.contrasts.0.1": "tuned",
     "statistics.level": 0.8,

@@ -194,7 +194,7 @@ class TestExtends:
             load(child, "extends: ../comparison.yaml\ngiven:\n  max_length: 0\n")
         assert [problem.where for problem in caught.value.problems] == [
             "child/comparison.yaml:3 given.max_length",
-            "comparison.yaml:44 statistics.level",
+            "comparison.yaml:45 statistics.level",
         ]
 
 

@@ -22,7 +22,7 @@ EDITS: dict[str, tuple[str, str, str, str]] = {
     "question empty": ("question: Which is best?", "question: #!", "question", "must be the question"),
     "question blank": ("question: Which is best?", "question: ' ' #!", "question", "must be the question"),
     "question number": ("question: Which is best?", "question: 3 #!", "question", "must be the question"),
-    "duplicate root key": ("statistics:", "question: again #!\nstatistics:", "question", "in lines 1 and 43"),
+    "duplicate root key": ("statistics:", "question: again #!\nstatistics:", "question", "in lines 1 and 44"),
     # given
     "given key typo": ("  max_length: 64", "  max_lenght: 64 #!", "given.max_lenght", "Did you mean 'max_length'?"),
     "max_length zero": ("max_length: 64", "max_length: 0 #!", "given.max_length", "greater than 0"),

@@ -12,7 +12,7 @@ from scipy import stats
 from bench.core.contrast import Contrast
 from bench.core.errors import IncompleteRecords
 from bench.statistics.contrasts import compute_contrasts
-from tests.statistics.build import METRICS, Coin, comparison, rows, table, verdicts
+from tests.statistics.build import LENGTH, METRICS, Coin, comparison, rows, table, verdicts
 
 
 def preferences(seed: int, mean: float, prompts: int = 200, runs: int = 3) -> np.ndarray:
@@ -237,3 +237,27 @@ def test_a_large_comparison_is_quick() -> None:
     start = time.perf_counter()
     compute_contrasts(table(records), comparison(pairs, resamples=10_000), METRICS)
     assert time.perf_counter() - start < 10
+
+
+def test_a_win_rate_at_equal_length_stands_beside_the_plain_one() -> None:
+    generator = np.random.default_rng(0)
+    own, other = np.exp(generator.normal(6.5, 0.4, (300, 3))), np.exp(generator.normal(6.0, 0.4, (300, 3)))
+    delta = other - own
+    first = (generator.random((300, 3)) < 1 / (1 + np.exp(1.5 * np.tanh(delta / delta.std())))) * 1.0
+    both = verdicts("a", "b", first)
+    both += rows("a", own, "response_characters") + rows("b", other, "response_characters")
+    plain = comparison(judges=(Coin(),))
+    asked = plain.model_copy(update={"evaluation": plain.evaluation.model_copy(update={"length_control": "glm"})})
+    metrics = {**METRICS, "response_characters": LENGTH}
+    without, with_it = (
+        {item.metric: item for item in compute_contrasts(table(both), one, metrics)} for one in (plain, asked)
+    )
+    assert "length_controlled_win_rate" not in without
+    assert with_it["win_rate"] == without["win_rate"]
+    found = with_it["length_controlled_win_rate"]
+    assert (found.judge, found.null_value, found.family) == ("coin", 0.5, "length_controlled_win_rate (coin)")
+    assert found.estimate is not None
+    assert with_it["win_rate"].estimate is not None
+    assert abs(found.estimate - 0.5) < abs(with_it["win_rate"].estimate - 0.5)
+    assert "wilcoxon_p" not in found.also
+    assert found.p is not None

@@ -28,7 +28,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from bench.core.errors import DataError, StageError
 from bench.core.frozen import digest_of_file
 from bench.core.judge import Judge, Pair, Response, Verdict
-from bench.core.policy import Chat, Decoding, PolicySpec, as_read
+from bench.core.policy import Chat, Decoding, PolicySpec
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task
 from bench.evaluator.generate import row_seed
@@ -46,7 +46,7 @@ from bench.evaluator.labelling import (
 )
 
 if TYPE_CHECKING:
-    from bench.policy.hf import HFPolicy
+    from bench.policy.local import LocalPolicy
 
 _F = TypeVar("_F", bound=Form)
 DEFAULT = "helpful"
@@ -207,7 +207,7 @@ class Likelihood(Judge):
             self._check_room(policy, form, asked, chats)
             rationales = self._reasoned(policy, form, asked, chats, io)
         questions = [
-            Question(one.name, as_read(self.policy, chat), form.opening(rationale, plain=plain))
+            Question(one.name, chat, form.opening(rationale, plain=plain))
             for one, chat, written in zip(asked, chats, rationales, strict=True)
             for rationale in written
         ]
@@ -221,7 +221,7 @@ class Likelihood(Judge):
         return means
 
     def _reasoned(
-        self, policy: HFPolicy, form: Form, asked: Sequence[_Asked], chats: Sequence[Chat], io: StageIO
+        self, policy: LocalPolicy, form: Form, asked: Sequence[_Asked], chats: Sequence[Chat], io: StageIO
     ) -> list[list[str | None]]:
         """Return the rationales that the policy writes to each question.
 
@@ -244,12 +244,14 @@ class Likelihood(Judge):
         texts: list[str | None] = [form.reasoning(completion.text) for completion in written]
         return [texts[number * len(draws) : (number + 1) * len(draws)] for number in range(len(asked))]
 
-    def _check_room(self, policy: HFPolicy, form: Form, asked: Sequence[_Asked], chats: Sequence[Chat]) -> None:
+    def _check_room(self, policy: LocalPolicy, form: Form, asked: Sequence[_Asked], chats: Sequence[Chat]) -> None:
         """Raise StageError for a question that leaves no room for its rationale, before any is written."""
+        from bench.policy.local import prompts_of  # noqa: PLC0415 - torch loads here
+
         if policy.context is None:
             return
         for one, chat in zip(asked, chats, strict=True):
-            length = len(policy.prompt(chat))
+            length = max(len(prompt) for prompt in prompts_of(policy, chat))
             if length + self.max_rationale_tokens > policy.context:
                 raise StageError(
                     f"{one.name}: {length} tokens, and with a rationale of {self.max_rationale_tokens} that is more "
