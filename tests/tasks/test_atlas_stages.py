@@ -30,7 +30,7 @@ from tasks._atlas.stages import (
     PretrainAtlas,
     Shape,
 )
-from tasks.atlas import DEFAULT_ROWS, SIZES, Atlas
+from tasks.atlas import DEFAULT_ROWS, LABELLERS, SIZES, Atlas
 from tasks.atlas_prompts import AtlasPrompts as AtlasPromptsTask
 from tests.methods.tiny import Bench, log
 
@@ -150,7 +150,7 @@ def test_the_world_offers_what_it_says() -> None:
         spec = world.policy(size)
         assert isinstance(spec, Built)
         assert decode(json.loads(json.dumps(encode(spec.by)))).key == spec.by.key
-    assert len({world.policy(size).by.key for size in world.sizes()}) == len(SIZES)  # type: ignore[union-attr]
+    assert len({world.policy(size).by.key for size in world.sizes()}) == len(SIZES) + len(LABELLERS)  # type: ignore[union-attr]
     for split in world.splits():
         stage = world.data(split, None).by  # type: ignore[union-attr]
         assert stage.rows == DEFAULT_ROWS[split]  # type: ignore[attr-defined]
