@@ -70,7 +70,7 @@ def main() -> None:
         "share_100m": lambda: share(LARGE, 4, min(rounds, 2)),
     }
     if options.trl_ppo is not None:
-        known["ppo"] = lambda: ppo(TINY, 32, rounds, options.trl_ppo)
+        known["ppo"] = lambda: ppo(TINY, 8, rounds, options.trl_ppo)
     if options.names == ["profile"]:
         show_profile()
         return
