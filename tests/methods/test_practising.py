@@ -181,7 +181,7 @@ def test_a_huge_price_holds_it_at_the_reference(given: Given, tmp_path: Path, be
         rows = log(bench.payload(stage_of(method, given)))
         far[beta] = sum(row["kl"] for row in rows[-4:]) / 4
     assert abs(far[20.0]) < 0.05
-    assert far[0.0] > 10 * abs(far[20.0])
+    assert far[0.0] > 3 * abs(far[20.0])
 
 
 def test_demonstrations_are_mixed_in(given: Given, tmp_path: Path, bench: Bench) -> None:
