@@ -12,11 +12,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import bench.policy.kept
 from bench.core.judge import Pair, Response
-from bench.core.policy import Chat, Completion, Decoding, Pretrained
+from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Pretrained
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, user
 from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import Group
+from bench.policy.local import Groups
 
 LABELLER = Pretrained(path="labeller", digest="d")
 Rule = Callable[[str, str], float]
@@ -58,14 +58,16 @@ class Scripted(HFPolicy):
         self.asked: list[str] = []
         self.decodings: list[Decoding] = []
 
-    def group_logprobs(self, groups: Sequence[Group]) -> list[list[float]]:
+    def score(self, rows: Sequence[Groups]) -> list[Likelihood]:
         found = []
-        for group in groups:
+        for (group,) in rows:
             before = self.tokenizer.decode(list(group.prompt)).removeprefix("<bos>")
-            answers = [self.tokenizer.decode(list(ids)) for ids in group.responses]
             self.scored.append(before)
-            chances = [self.rule(before, answer) for answer in answers]
-            found.append([math.log(chance) if chance > 0 else -math.inf for chance in chances])
+            for ids in group.responses:
+                chance = self.rule(before, self.tokenizer.decode(list(ids)))
+                logprob = math.log(chance) if chance > 0 else -math.inf
+                # Unchecked: what a model finds impossible is minus infinity.
+                found.append(Likelihood.model_construct(logprob=logprob, is_greedy=False, n_tokens=len(ids)))
         return found
 
     def generate(
@@ -86,7 +88,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[HFPolicy], HFPolicy]:
     """Make every policy that a labeller loads the given one."""
 
     def put(policy: HFPolicy) -> HFPolicy:
-        monkeypatch.setattr(bench.policy.kept, "load_policy", lambda _spec, _io: policy)
+        def loaded(spec: PolicySpec, _io: StageIO) -> HFPolicy:
+            policy.spec = spec
+            return policy
+
+        monkeypatch.setattr(bench.policy.kept, "load_policy", loaded)
         return policy
 
     return put

@@ -58,7 +58,7 @@ PAIRS = [
     ("ask one? ", "red."),
     ("tell", "e"),
     ("", "say six"),
-    ("a long question " * 6, "and its answer."),
+    ("a long question " * 12, "and its answer."),
 ]
 
 
@@ -66,7 +66,7 @@ def test_a_model_scores_as_lm_evals_own(bench: Bench, three: tuple[Pretrained, .
     from lm_eval.models.huggingface import HFLM
 
     policy = load_model(three[0], bench.io())
-    theirs = HFLM(pretrained=policy.model, tokenizer=policy.tokenizer, batch_size=2, max_length=64)
+    theirs = HFLM(pretrained=policy.model, tokenizer=policy.tokenizer, batch_size=2, max_length=policy.context)
     ours = PolicyLM(policy, bench.io(), "text", 0)
     expected = theirs.loglikelihood(asked("loglikelihood", *PAIRS), disable_tqdm=True)
     found = ours.loglikelihood(asked("loglikelihood", *PAIRS))
@@ -76,7 +76,7 @@ def test_a_model_scores_as_lm_evals_own(bench: Bench, three: tuple[Pretrained, .
     rolling = theirs.loglikelihood_rolling(asked("loglikelihood_rolling", *texts), disable_tqdm=True)
     np.testing.assert_allclose(ours.loglikelihood_rolling(asked("loglikelihood_rolling", *texts)), rolling, atol=1e-4)
     settings = {"until": ["q", "."], "max_gen_toks": 20, "do_sample": False}
-    answers = [("ask one?", dict(settings)), ("tell", dict(settings)), ("a long question " * 6, dict(settings))]
+    answers = [("ask one?", dict(settings)), ("tell", dict(settings)), ("a long question " * 12, dict(settings))]
     assert ours.generate_until(asked("generate_until", *answers)) == theirs.generate_until(
         asked("generate_until", *answers), disable_tqdm=True
     )

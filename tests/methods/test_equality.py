@@ -25,7 +25,6 @@ from methods._train import graph
 from methods._train.graph import compiled_blocks
 from methods._train.memory import recomputed_activations
 from methods._train.reference import scored
-from methods._train.tuning import Example
 from tests.methods.tiny import Bench
 from tests.policy.test_sharing import GROUPS, separate
 from tests.policy.tiny import FAMILIES, SPEC, tiny_model, word_tokenizer
@@ -155,8 +154,7 @@ def adapted(family: str) -> PeftModel:
 def cached_reference(family: str, io: StageIO) -> Tensor:
     """As the reference's stage writes it, for groups of any size."""
     policy = HFPolicy(SPEC, tiny_model(family, seed=REFERENCE_SEED), word_tokenizer())
-    found = [scored(policy, [Example(row, group)], io)["logprob"][0] for row, group in enumerate(GROUPS)]
-    return torch.cat(found)
+    return torch.cat([scored(policy, [(group,)], io)["logprob"][0] for group in GROUPS])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -332,7 +332,8 @@ def test_nothing_flows_back_from_the_prompts_own_states(given: Given, bench: Ben
     (state,) = seen
     assert state.grad is not None
     pulled = state.grad.flatten(0, -2).norm(dim=-1) > 0
-    assert pulled.nonzero()[:, 0].tolist() == [4, 5, 6]
+    # The states stand in order; those of prompt tokens that nothing reads need not be there at all.
+    assert pulled.tolist() == [False] * (len(pulled) - 3) + [True] * 3
 
 
 @pytest.mark.parametrize("base", ["sft", "good"])
