@@ -41,6 +41,14 @@ def test_a_judge_taught_those_who_rest_on_it(plan: Plan) -> None:
     assert plan.own_rewards() == {"lexicon": ("liked", "mixed"), "reward_model": ("best",)}
 
 
+def test_a_teacher_is_found_under_a_name_that_another_judge_has_too(tmp_path: Path) -> None:
+    sections = SECTIONS.replace(", name: other", "")
+    text = COMPARISON.replace("  dpo_lora:", ARMS).replace("gate:\n", sections)
+    plan = make_plan(load_comparison(write_whole(tmp_path, text)))
+    assert {cell.judge.label for cell in plan.rated} == {"reward_model", "lexicon"}
+    assert plan.own_rewards()["lexicon"] == ("liked", "mixed")
+
+
 def test_the_reward_model_is_that_of_the_same_run(plan: Plan) -> None:
     judges = {
         (cell.run, cell.judge.judge.model_dump_json()) for cell in plan.rated if cell.judge.label == "reward_model"
