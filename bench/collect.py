@@ -14,8 +14,10 @@ from bench.config.comparison import Arm, Comparison
 from bench.core.data import DataSpec, Made
 from bench.core.frozen import encode
 from bench.core.labels import LABELS_SCHEMA
+from bench.core.meter import READ_FLOPS
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.records import SCHEMA, concat
+from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE
 from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, Missing, RunSummary, ShiftFacts, StageFacts
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, LENGTH_CONTROLLED, RATING, WIN_RATE, MetricInfo
 from bench.engine.execute import versions
@@ -32,8 +34,6 @@ from bench.store import Store, read_manifest
 
 T = TypeVar("T")
 LOG_ROWS = 100
-# Model FLOPs per parameter and token that is read or written (``bench.core.meter``).
-FLOPS_PER_PARAMETER = 2.0
 # Columns of a divergence's rows, and the metrics they are.
 ESTIMATES = {"value": DIVERGENCE.name, "k3": DIVERGENCE_K3.name}
 
@@ -241,7 +241,7 @@ def labeller_facts(cell: Labelled, outcome: Outcome, store: Store) -> LabellerFa
     if outcome.finished(cell.stage.key):
         cost = read_manifest(store.place(cell.stage)).cost
         tokens = cost["read_tokens"] + cost["generated_tokens"]
-        parameters = cost["flops"] / (FLOPS_PER_PARAMETER * tokens) if tokens else None
+        parameters = cost["flops"] / (READ_FLOPS * tokens) if tokens else None
     return LabellerFacts(
         judge=cell.judge.label,
         run=cell.run,
@@ -264,7 +264,7 @@ def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts
 
 def told_by(folder: Path) -> dict[str, Any]:
     """Return the log of a stage by column, thinned, and its diagnostics, as far as it wrote any; short numbers."""
-    log, diagnostics = folder / "log.jsonl", folder / "diagnostics.json"
+    log, diagnostics = folder / LOG_FILE, folder / DIAGNOSTICS_FILE
     found: dict[str, Any] = {}
     if log.is_file():
         rows = [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n") if line]

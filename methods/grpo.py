@@ -29,7 +29,7 @@ from bench.core.stage import StageIO
 from methods import shared
 from methods._train.kl import token_kl
 from methods._train.objective import Credit, Objective, Part
-from methods._train.practice import RewardOptimisation, TrainOnReward, check_needs, needs_of
+from methods._train.practice import RewardOptimisation, TrainOnReward, check_needs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +110,7 @@ class GRPO(RewardOptimisation, Method):
 
     def needs(self) -> frozenset[str]:
         """Return what the reward needs."""
-        return needs_of(self.reward)
+        return shared.reward_needs(self.reward)
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""

@@ -34,7 +34,7 @@ from bench.core.stage import StageIO
 from methods import shared
 from methods._train.kl import adapted, token_kl
 from methods._train.objective import Credit, Objective, Part
-from methods._train.practice import Critic, RewardOptimisation, Share, TrainOnReward, check_needs, needs_of
+from methods._train.practice import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -207,7 +207,7 @@ class PPO(RewardOptimisation, Method):
 
     def needs(self) -> frozenset[str]:
         """Return what the reward needs, and demonstrations where their loss is mixed in."""
-        return needs_of(self.reward) | (frozenset({"demonstrations"}) if self.ptx else frozenset())
+        return shared.reward_needs(self.reward) | (frozenset({"demonstrations"}) if self.ptx else frozenset())
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""

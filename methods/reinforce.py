@@ -26,7 +26,7 @@ from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
 from methods import shared
 from methods._train.objective import Credit, Objective, Part
-from methods._train.practice import Critic, RewardOptimisation, Share, TrainOnReward, check_needs, needs_of
+from methods._train.practice import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,7 +95,7 @@ class REINFORCE(RewardOptimisation, Method):
 
     def needs(self) -> frozenset[str]:
         """Return what the reward needs."""
-        return needs_of(self.reward)
+        return shared.reward_needs(self.reward)
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""

@@ -44,15 +44,6 @@ def reads_file(cls: type[Open]) -> bool:
     return {PATH, DIGEST} <= set(cls.model_fields)
 
 
-def read_plugins(
-    sheet: Sheet, path: KeyPath, value: Any, word: str, find: Callable[[str, Path], type[P]]
-) -> dict[KeyPath, P]:
-    """Return the plug-ins of a list by their key path; what is wrong with one is told and that one left out."""
-    here = {(*path, index): item for index, item in enumerate(sheet.items(path, value, word))}
-    found = {at: read_plugin(sheet, at, item, word, find) for at, item in here.items()}
-    return {at: plugin for at, plugin in found.items() if plugin is not None}
-
-
 def read_plugin(
     sheet: Sheet,
     path: KeyPath,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Self
 
+# Model FLOPs per parameter and token that is read or written, not trained on.
+READ_FLOPS = 2.0
+
 
 @dataclass
 class Meter:

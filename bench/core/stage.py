@@ -13,6 +13,8 @@ from bench.core.frozen import Open, children, digest, own_identity
 from bench.core.meter import Meter
 
 Weights = Literal["replicated", "sharded"]
+# What a stage may leave in its payload for the report: a row of numbers per step, and a mapping.
+LOG_FILE, DIAGNOSTICS_FILE = "log.jsonl", "diagnostics.json"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class StageIO:
     ``out`` is the payload folder: what is written there is kept, byte for byte. ``scratch`` outlives a killed
     process, so that a stage can resume from its own checkpoints; it is removed when the stage is done. ``device`` is
     a torch device name. ``weights``: whether each of several processes that compute a stage together holds all
-    weights it trains or a part of them; it changes results by rounding.
+    weights it trains or a part of them; it changes results by rounding. ``kept``: what was loaded once for the whole
+    stage, by name; it goes with the stage.
     """
 
     out: Path
@@ -54,6 +57,7 @@ class StageIO:
     device: str = "cpu"
     weights: Weights = "replicated"
     meter: Meter = field(default_factory=Meter)
+    kept: dict[str, Any] = field(default_factory=dict)
     on_progress: Callable[[Progress], None] = lambda _progress: None
 
     def read(self, stage: Stage) -> Path:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Session, as_read
 from bench.core.stage import StageIO
 from bench.policy import local
 from bench.policy.chat import prompt_ids
 from bench.policy.decode import BatchSession, open_session
 from bench.policy.decoder import decoder_of
-from bench.policy.local import READ_FLOPS, Groups, Prompts
-from bench.policy.logprobs import Group, TokenLogprobs, over_chunks, response_logprobs, response_states
+from bench.policy.local import Groups, Prompts
+from bench.policy.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
 
 __all__ = ["READ_FLOPS", "HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
 
@@ -95,14 +96,6 @@ class HFPolicy:
         Raises StageError for a pair that does not fit into the model's context.
         """
         return local.likelihoods(self, pairs)
-
-    def group_logprobs(self, groups: Sequence[Group]) -> list[list[float]]:
-        """Return the log-probability, in nats, of each response of ids given its group's prompt, as it stands.
-
-        A prompt is computed once for all its responses where the model allows it.
-        """
-        scored = local.scored(self, [(group,) for group in groups])
-        return [[one.logprob for one in responses] for responses in scored]
 
     @torch.inference_mode()
     def token_logprobs(self, rows: Sequence[Groups]) -> TokenLogprobs:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import weakref
-
 from bench.core.frozen import digest
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
 from bench.policy.load import load_policy
 from bench.policy.local import LocalPolicy
 
-# The policies of each running stage, by its io; an entry goes with its io.
-_KEPT: dict[int, dict[str, LocalPolicy]] = {}
-
 
 def kept_policy(spec: PolicySpec, io: StageIO) -> LocalPolicy:
-    """Return the policy for inference, loaded at the first call of a stage and kept while the stage runs.
+    """Return the policy for inference, loaded at the first call of a stage and kept on its ``io`` until it ends.
 
     See ``bench.policy.load.load_policy``.
     """
-    if id(io) not in _KEPT:
-        _KEPT[id(io)] = {}
-        weakref.finalize(io, _KEPT.pop, id(io), None)
-    policies, name = _KEPT[id(io)], digest(spec)
-    if name not in policies:
-        policies[name] = load_policy(spec, io)
-    return policies[name]
+    name = f"policy {digest(spec)}"
+    if name not in io.kept:
+        io.kept[name] = load_policy(spec, io)
+    found: LocalPolicy = io.kept[name]
+    return found

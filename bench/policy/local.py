@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
+from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Completion, Decoding, Likelihood, Policy, PolicySpec
 from bench.core.stage import StageIO
 from bench.policy.chat import fit_group_to_length, response_ids, response_text
@@ -23,8 +24,6 @@ from bench.policy.logprobs import TokenLogprobs
 if TYPE_CHECKING:
     from bench.policy.hf import HFPolicy
 
-# Model FLOPs per parameter and token that is read or written, not trained on (``bench.core.meter``).
-READ_FLOPS = 2.0
 # Tokens of one scoring batch, padding included; chosen on a two-core machine, changes no result.
 SCORED_TOKENS_AT_ONCE = 8_192
 

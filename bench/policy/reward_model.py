@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.core.errors import StageError
+from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Tuned
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, StageIO
@@ -17,7 +18,6 @@ from bench.policy.chat import fit_to_length, response_ids
 from bench.policy.decode import batches
 from bench.policy.hf import HFPolicy
 from bench.policy.load import load_model
-from bench.policy.local import READ_FLOPS
 from bench.policy.logprobs import Group, last_token_states
 
 HEAD_FILE = "head.safetensors"

@@ -22,7 +22,7 @@ from torch.nn.functional import normalize
 
 from bench.core.datasets import read_preferences
 from bench.core.policy import PolicySpec, weights_of
-from bench.core.stage import StageIO
+from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.policy.decoder import decoder_of
 from bench.policy.hf import HFPolicy
 from bench.policy.layers import depth
@@ -35,7 +35,6 @@ from methods._train.order import micro_batches
 from methods._train.stages import FineTuning
 from methods._train.tuning import loaded, train
 
-DIAGNOSTICS_FILE = "diagnostics.json"
 # The rows that diagnostics are measured on, and the tokens of one forward pass there, padding included.
 MEASURED_ROWS = 256
 TOKENS_AT_ONCE = 8192

@@ -19,12 +19,12 @@ from bench.core.datasets import ROWS_FILE, read_preferences, read_prompts
 from bench.core.errors import StageError
 from bench.core.judge import Judge, Pair, Verdict
 from bench.core.policy import Decoding, PolicySpec
-from bench.core.stage import Resources, Stage, StageIO
+from bench.core.stage import DIAGNOSTICS_FILE, Resources, Stage, StageIO
 from bench.core.task import Prompt
 from bench.evaluator.generate import row_seed
 from methods._train.parts import Row, in_parts
 
-LABELS_FILE, DIAGNOSTICS_FILE = "labels.jsonl", "diagnostics.json"
+LABELS_FILE = "labels.jsonl"
 # Pairs or prompts between two checkpoints; a batch never crosses one.
 PAIRS_AT_ONCE, PROMPTS_AT_ONCE = 256, 256
 NO_LABEL = 0.5

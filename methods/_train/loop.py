@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bench.core.errors import StageError
 from bench.core.meter import Meter
 from bench.core.method import Budget
-from bench.core.stage import StageIO
+from bench.core.stage import LOG_FILE, StageIO
 from methods._train import ranks
 from methods._train.checkpoint import Pace, State, read_checkpoint
 from methods._train.descent import Descent
@@ -32,7 +32,6 @@ from methods._train.order import Costs, micro_batches, plan_of
 from methods._train.settings import Optimisation
 
 E = TypeVar("E")
-LOG_FILE = "log.jsonl"
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import StageError
+from bench.core.meter import READ_FLOPS
 from bench.core.method import Budget
 from methods._train.settings import Optimisation
 
 # Model FLOPs per parameter and token: 2 for the forward pass, 4 for the backward pass (Kaplan et al. 2020,
 # arXiv:2001.08361, section 2.1). An adapter is counted like full fine-tuning, so that the figure compares arms.
 TRAINED_FLOPS = 6.0
-READ_FLOPS = 2.0
 
 
 @dataclass(frozen=True)

@@ -86,13 +86,6 @@ class TrainOnReward(FineTuning):
     practice: Practice
 
 
-def needs_of(reward: RewardSpec) -> frozenset[str]:
-    """Return the fields of Given that a reward needs: preferences where a reward model is trained on them."""
-    parts = [part.reward for part in reward.parts] if reward.kind == "mix" else [reward]
-    trains = any(isinstance(part, ModelReward) and part.by is None for part in parts)
-    return frozenset({"preferences"}) if trains else frozenset()
-
-
 def check_needs(given: Given, needs: frozenset[str]) -> None:
     """Raise BenchError naming the first field of ``needs`` that is not given."""
     for need in sorted(needs):

@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 
 from bench.core.datasets import Preference, read_demonstrations, read_preferences
 from bench.core.errors import StageError
-from bench.core.stage import StageIO
+from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.policy.reward_model import RewardModel, new_head, rewards_of, save_head
 from methods._train import ranks
 from methods._train.held_out import Labels, held_out_prompts, measured
@@ -21,8 +21,6 @@ from methods._train.loop import LossSum
 from methods._train.reference import pair_examples
 from methods._train.stages import TrainRewardModel
 from methods._train.tuning import Example, examples_of, loaded, train, training_of
-
-DIAGNOSTICS_FILE = "diagnostics.json"
 
 
 def preference_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Tensor) -> Tensor:

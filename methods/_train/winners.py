@@ -10,10 +10,10 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from bench.core.data import DataSpec, Made
 from bench.core.datasets import ROWS_FILE, read_prompts
-from bench.core.policy import Chat, Decoding, PolicySpec
+from bench.core.policy import Decoding, PolicySpec
 from bench.core.reward import RewardSpec
 from bench.core.stage import Resources, Stage, StageIO
-from bench.core.task import Prompt
+from methods._train.labelling import unrepeated
 
 # Prompts answered between two notes of progress; changes no result.
 PROMPTS_AT_ONCE = 64
@@ -43,10 +43,7 @@ class BestOfSamples(Stage):
         from bench.policy.best_of import BestOfPolicy, open_policy
         from bench.policy.rewards import open_reward
 
-        distinct: dict[Chat, Prompt] = {}
-        for prompt in read_prompts(self.prompts, io):
-            distinct.setdefault(prompt.chat, prompt)
-        prompts = list(distinct.values())
+        prompts = unrepeated(read_prompts(self.prompts, io))
         policy = BestOfPolicy(open_policy(self.policy, io), open_reward(self.reward, io, asked_by=self), self.n)
         with (io.out / ROWS_FILE).open("w", encoding="utf-8") as file:
             for start in range(0, len(prompts), PROMPTS_AT_ONCE):
