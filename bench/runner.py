@@ -123,7 +123,7 @@ class _Run:
     def _slot_for(self, stage: Stage) -> int | None:
         """Return a free slot of the kind the stage wants: a device of its own where the machine has any."""
         has_devices = any(slot.accelerators for slot in self._engine.slots)
-        wants_device = has_devices and stage.RESOURCES.accelerator
+        wants_device = has_devices and stage.resources().accelerator
         fitting = [index for index in self._free if bool(self._engine.slots[index].accelerators) == wants_device]
         return fitting[0] if fitting else None
 

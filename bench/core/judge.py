@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, Self
 
+from bench.core.errors import StageError
 from bench.core.frozen import Frozen, Open
 from bench.core.policy import PolicySpec
-from bench.core.stage import StageIO
+from bench.core.stage import Resources, StageIO
 from bench.core.task import Prompt, Task
 
 Status = Literal["ok", "unparsed", "refused", "error", "undefined"]
@@ -43,11 +44,13 @@ class Verdict(Frozen):
 class Judge(Open, ABC):
     """A judge as a value; its fields are in every key of a verdict.
 
-    The bench, not the judge, makes both presentation orders and combines them.
+    The bench, not the judge, makes both presentation orders and combines them. ``RESOURCES``: what a stage that asks it
+    needs of the machine; a judge that computes with a model asks for an accelerator.
     """
 
     NAME: ClassVar[str]
     VERSION: ClassVar[int]
+    RESOURCES: ClassVar[Resources] = Resources()
 
     @abstractmethod
     def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
@@ -66,3 +69,13 @@ class Judge(Open, ABC):
         ``policy_of`` gives the policy of an arm. Most judges take nothing and return themselves.
         """
         return self
+
+
+def one_for_each(judge: Judge, verdicts: Sequence[Verdict], asked: int) -> Sequence[Verdict]:
+    """Return the verdicts of a judge on so many questions. Raises StageError where there are more or fewer."""
+    if len(verdicts) != asked:
+        raise StageError(
+            f"judge {judge.NAME} returned {len(verdicts)} verdicts on {asked} questions. Return one for each, in "
+            "order, with the value None and a status where there is none."
+        )
+    return verdicts

@@ -102,6 +102,10 @@ class Stage(Open, ABC):
                 found.setdefault(stage.key, stage)
         return tuple(found.values())
 
+    def resources(self) -> Resources:
+        """Return what this stage needs of the machine: ``RESOURCES``, unless its fields decide."""
+        return self.RESOURCES
+
     def label(self) -> str:
         """Return a short name for progress lines and error messages."""
         return f"{self.KIND} {self.key[:10]}"

@@ -38,7 +38,7 @@ def execute(
     ``distributed`` is computed by several processes of this machine ``together``, which changes it by rounding.
     """
     _check_not_launched()
-    together = together if stage.RESOURCES.distributed else ALONE
+    together = together if stage.resources().distributed else ALONE
     with store.lock(stage):
         try:
             if store.find(stage) is not None:

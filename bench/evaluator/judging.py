@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.core.errors import StageError
-from bench.core.judge import Judge, Pair
+from bench.core.judge import Judge, Pair, one_for_each
 from bench.core.stage import Resources, Stage, StageIO
 from bench.evaluator.generate import COMPLETIONS, Generate
 
@@ -34,12 +34,15 @@ class JudgePairs(Stage):
 
     KIND: ClassVar[str] = "judge"
     VERSION: ClassVar[int] = 1
-    RESOURCES: ClassVar[Resources] = Resources()
 
     a: Generate
     b: Generate
     judge: Judge
     orders: Literal["both", "first"]
+
+    def resources(self) -> Resources:
+        """Return what the judge needs."""
+        return self.judge.RESOURCES
 
     def run(self, io: StageIO) -> None:
         """Write ``verdicts.parquet``: one row per prompt, draw and order."""
@@ -56,7 +59,7 @@ class JudgePairs(Stage):
             for order in orders:
                 first, second = (row["text"], other) if order == "first" else (other, row["text"])
                 asked.append((row, order, Pair(prompt=prompts[row["prompt"]], first=first, second=second)))
-        verdicts = self.judge.compare(task, [pair for _, _, pair in asked], io)
+        verdicts = one_for_each(self.judge, self.judge.compare(task, [pair for _, _, pair in asked], io), len(asked))
         io.meter.judgements += len(verdicts)
         rows = []
         for (row, order, _), verdict in zip(asked, verdicts, strict=True):

@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 
 from bench.core.data import DataSpec
 from bench.core.datasets import read_preferences, read_utilities
-from bench.core.errors import StageError
-from bench.core.judge import Judge, Pair
+from bench.core.judge import Judge, Pair, one_for_each
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
 
@@ -37,10 +36,13 @@ class LabelPairs(Stage):
 
     KIND: ClassVar[str] = "label_pairs"
     VERSION: ClassVar[int] = 1
-    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     data: DataSpec
     judge: Judge
+
+    def resources(self) -> Resources:
+        """Return what the judge needs."""
+        return self.judge.RESOURCES
 
     def run(self, io: StageIO) -> None:
         """Write ``labels.parquet``: two rows per pair, first and second.
@@ -53,12 +55,7 @@ class LabelPairs(Stage):
             prompt = Prompt(id=f"{row.id}#{number}", chat=row.prompt, cluster=row.id)
             asked.append(Pair(prompt=prompt, first=row.chosen, second=row.rejected))
             asked.append(Pair(prompt=prompt, first=row.rejected, second=row.chosen))
-        verdicts = self.judge.compare(None, asked, io)
-        if len(verdicts) != len(asked):
-            raise StageError(
-                f"judge {self.judge.NAME} returned {len(verdicts)} labels of {len(asked)} pairs. "
-                "Return one verdict per pair, None with a status where there is none."
-            )
+        verdicts = one_for_each(self.judge, self.judge.compare(None, asked, io), len(asked))
         io.meter.judgements += len(verdicts)
         rows: list[dict[str, Any]] = []
         for number, (row, gold) in enumerate(zip(preferences, read_utilities(self.data, io), strict=True)):

@@ -7,8 +7,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.core.errors import StageError
-from bench.core.judge import Judge, Response
+from bench.core.judge import Judge, Response, one_for_each
 from bench.core.stage import Resources, Stage, StageIO
 from bench.evaluator.generate import Generate
 from bench.evaluator.judging import read_rows
@@ -30,10 +29,13 @@ class RateResponses(Stage):
 
     KIND: ClassVar[str] = "rate"
     VERSION: ClassVar[int] = 1
-    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     responses: Generate
     judge: Judge
+
+    def resources(self) -> Resources:
+        """Return what the judge needs."""
+        return self.judge.RESOURCES
 
     def run(self, io: StageIO) -> None:
         """Write ``ratings.parquet``: one row per prompt and draw.
@@ -44,12 +46,7 @@ class RateResponses(Stage):
         prompts = {prompt.id: prompt for prompt in task.prompts()}
         answers = read_rows(io, self.responses)
         asked = [Response(prompt=prompts[row["prompt"]], text=row["text"]) for row in answers]
-        verdicts = self.judge.rate(task, asked, io)
-        if len(verdicts) != len(asked):
-            raise StageError(
-                f"judge {self.judge.NAME} returned {len(verdicts)} ratings of {len(asked)} responses to task "
-                f"{task.NAME}. Return one verdict per response, None with a status where there is none."
-            )
+        verdicts = one_for_each(self.judge, self.judge.rate(task, asked, io), len(asked))
         io.meter.judgements += len(verdicts)
         rows = [
             {

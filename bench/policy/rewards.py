@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import digest_of_file, load_file
-from bench.core.judge import Response
+from bench.core.judge import Response, one_for_each
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, RewardSpec
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt
@@ -72,7 +72,7 @@ class _OfJudge:
         judge = self.spec.judge
         asked = [Response(prompt=prompt, text=text) for prompt, text in zip(prompts, responses, strict=True)]
         try:
-            verdicts = judge.rate(self.spec.task, asked, self.io)
+            verdicts = one_for_each(judge, judge.rate(self.spec.task, asked, self.io), len(asked))
         except BenchError as error:
             raise StageError(f"{self.stage}{error}") from error
         self.io.meter.judgements += len(asked)

@@ -17,7 +17,7 @@ from pydantic import NonNegativeInt
 from bench.core.data import DataSpec
 from bench.core.datasets import ROWS_FILE, read_preferences, read_prompts
 from bench.core.errors import StageError
-from bench.core.judge import Judge, Pair, Verdict
+from bench.core.judge import Judge, Pair, Verdict, one_for_each
 from bench.core.policy import Decoding, PolicySpec
 from bench.core.stage import DIAGNOSTICS_FILE, Resources, Stage, StageIO
 from bench.core.task import Prompt
@@ -91,10 +91,13 @@ class LabelPreferences(Stage):
 
     KIND: ClassVar[str] = "label_preferences"
     VERSION: ClassVar[int] = 1
-    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     pairs: DataSpec
     judge: Judge
+
+    def resources(self) -> Resources:
+        """Return what the judge needs."""
+        return self.judge.RESOURCES
 
     def run(self, io: StageIO) -> None:
         """Write rows, labels and diagnostics. Raises StageError for a judge that labels nothing."""
@@ -110,12 +113,7 @@ class LabelPreferences(Stage):
                     Pair(prompt=prompts[number], first=row.chosen, second=row.rejected),
                     Pair(prompt=prompts[number], first=row.rejected, second=row.chosen),
                 ]
-            verdicts = self.judge.compare(None, asked, io)
-            if len(verdicts) != len(asked):
-                raise StageError(
-                    f"{self.label()}: judge {self.judge.NAME} returned {len(verdicts)} verdicts on {len(asked)} "
-                    "questions. Return one for each, None with a status where there is none."
-                )
+            verdicts = one_for_each(self.judge, self.judge.compare(None, asked, io), len(asked))
             io.meter.judgements += len(verdicts)
             both = zip(part, verdicts[::2], verdicts[1::2], strict=True)
             return [_said(prompts[number], one, other) for number, one, other in both]

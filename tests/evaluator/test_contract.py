@@ -9,12 +9,18 @@ from typing import Any, ClassVar
 import pytest
 
 from bench import discover
+from bench.core.data import Data
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.judge import Judge, Pair, Response
 from bench.core.policy import Decoding
+from bench.core.stage import Stage
 from bench.core.task import Prompt, Task
+from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
+from bench.evaluator.label_pairs import LabelPairs
+from bench.evaluator.rating import RateResponses
 from bench.policy.hf import HFPolicy
+from methods._train.labelling import LabelPreferences
 from tests.evaluator.scripted import LABELLER, Scripted, install, io_in, pair, response
 
 __all__ = ["install"]  # a fixture
@@ -66,6 +72,20 @@ def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
         assert digest(decode(encode(judge))) == digest(judge)
     assert len({digest(judge) for judge in found.values()}) == len(found)
     assert "judge" in JudgePairs.model_fields
+
+
+@pytest.mark.parametrize(("name", "accelerator"), [("gold", False), ("lexicon", False), ("likelihood", True)])
+def test_judging_asks_for_what_the_judge_needs(tmp_path: Path, name: str, accelerator: bool) -> None:
+    judge = judges(tmp_path)[name]
+    answers = Generate(policy=LABELLER, task=Short(), draws=1, seed=0)
+    rows = Data(path="rows.jsonl", digest="0" * 64)
+    stages: list[Stage] = [
+        JudgePairs(a=answers, b=answers, judge=judge, orders="both"),
+        RateResponses(responses=answers, judge=judge),
+        LabelPairs(data=rows, judge=judge),
+        LabelPreferences(pairs=rows, judge=judge),
+    ]
+    assert [stage.resources().accelerator for stage in stages] == [accelerator] * len(stages)
 
 
 @pytest.mark.parametrize("name", ["gold", "lexicon", "likelihood"])

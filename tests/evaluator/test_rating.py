@@ -20,6 +20,7 @@ from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task, user
 from bench.evaluator.divergence import DIVERGENCES, Divergence, divergence_bound, sampled, without_likelihood
 from bench.evaluator.generate import COMPLETIONS, Generate
+from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LABELS, LabelPairs
 from bench.evaluator.rating import RATINGS, RateResponses
 from bench.policy.divergence import divergences, estimates
@@ -106,11 +107,13 @@ def test_every_response_is_rated_once(bench: Bench, base: Pretrained) -> None:
 
 def test_a_judge_that_loses_a_rating_or_a_label_is_told(bench: Bench, base: Pretrained, tmp_path: Path) -> None:
     answers = Generate(policy=base, task=Questions(), draws=1, seed=0)
-    with pytest.raises(StageError, match="2 ratings of 3 responses to task questions"):
+    with pytest.raises(StageError, match="judge length returned 2 verdicts on 3 questions"):
         bench.run(RateResponses(responses=answers, judge=Length(lazy=True)))
     rows = data(tmp_path / "rows.jsonl", PREFERENCES)
-    with pytest.raises(StageError, match="15 labels of 16 pairs"):
+    with pytest.raises(StageError, match="judge length returned 15 verdicts on 16 questions"):
         bench.run(LabelPairs(data=rows, judge=Length(lazy=True)))
+    with pytest.raises(StageError, match="judge length returned 5 verdicts on 6 questions"):
+        bench.run(JudgePairs(a=answers, b=answers, judge=Length(lazy=True), orders="both"))
 
 
 def test_a_divergence_is_the_log_ratio_of_plain_forward_passes(

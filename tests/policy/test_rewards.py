@@ -23,12 +23,13 @@ ASKING = Number(value=1, journal="j")
 
 
 class Length(Judge):
-    """Rates a response by its letters; one of ``silent`` letters gets no rating."""
+    """Rates a response by its letters; one of ``silent`` letters gets no rating, the first ``lost`` no verdict."""
 
     NAME: ClassVar[str] = "length"
     VERSION: ClassVar[int] = 1
 
     silent: int = 0
+    lost: int = 0
 
     def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         raise NotImplementedError
@@ -38,7 +39,7 @@ class Length(Judge):
             Verdict(value=None, status="unparsed", text="no number")
             if len(one.text) == self.silent
             else Verdict(value=len(one.text))
-            for one in responses
+            for one in responses[self.lost :]
         ]
 
 
@@ -85,6 +86,12 @@ def test_a_wrong_function_is_told(tmp_path: Path, io: StageIO, body: str, messag
 def test_a_missing_rating_is_told(io: StageIO) -> None:
     reward = open_reward(JudgeReward(judge=Length(silent=2)), io, asked_by=ASKING)
     with pytest.raises(StageError, match=r"test/number .*judge length.*prompt 'p1' \(unparsed: no number\)"):
+        reward.of(PROMPTS, RESPONSES)
+
+
+def test_a_judge_that_leaves_questions_out_is_told(io: StageIO) -> None:
+    reward = open_reward(JudgeReward(judge=Length(lost=1)), io, asked_by=ASKING)
+    with pytest.raises(StageError, match=r"test/number .*judge length returned 2 verdicts on 3 questions"):
         reward.of(PROMPTS, RESPONSES)
 
 

@@ -29,7 +29,7 @@ from bench.core.errors import DataError, StageError
 from bench.core.frozen import digest_of_file
 from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import Chat, Decoding, PolicySpec
-from bench.core.stage import StageIO
+from bench.core.stage import Resources, StageIO
 from bench.core.task import Prompt, Task
 from bench.evaluator.generate import row_seed
 from bench.evaluator.labelling import (
@@ -71,6 +71,7 @@ class Likelihood(Judge):
 
     NAME: ClassVar[str] = "likelihood"
     VERSION: ClassVar[int] = 1
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
 
     policy: PolicySpec

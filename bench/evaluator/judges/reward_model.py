@@ -9,7 +9,7 @@ from bench.core.errors import BenchError, StageError
 from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import PolicySpec
 from bench.core.reward import reward_models
-from bench.core.stage import Stage, StageIO
+from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
 from bench.evaluator.judges.gold import rated_pairs, verdict_on_ratings
 
@@ -27,6 +27,7 @@ class RewardModelJudge(Judge):
 
     NAME: ClassVar[str] = "reward_model"
     VERSION: ClassVar[int] = 1
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     # The arm's name only says where the model is found; an arm renamed leaves its verdicts as they are.
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"of"})
 
