@@ -29,12 +29,12 @@ def scores(files: Sequence[RowFile], baseline: str | None) -> list[Score]:
     lost = 0
     for file in files:
         for number, row in enumerate(file.rows, start=1):
-            value = OUTCOMES.get(str(row["winner"]))
+            value = OUTCOMES.get(str(file.cell(number, "winner")))
             if value is None:
                 lost += 1
                 continue
-            first.append(str(row["model_a"]))
-            second.append(str(row["model_b"]))
+            first.append(str(file.cell(number, "model_a")))
+            second.append(str(file.cell(number, "model_b")))
             outcome.append(value)
             # Battles without a question stand alone; the file's name keeps the numbers of two files apart.
             question.append(str(row.get("question_id", f"{file.path} {number}")))

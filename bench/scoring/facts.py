@@ -49,11 +49,11 @@ def labelled_responses(file: RowFile) -> LabelledResponses:
     """Return the labels of a file; raises DataError for a repeated topic and for labels that are not known."""
     found: dict[str, Claims | None] = {}
     repeated: list[str] = []
-    for number, row in enumerate(file.rows, start=1):
+    for number in range(1, len(file.rows) + 1):
         topic = file.text(number, "topic")
         if topic in found:
             repeated.append(topic)
-        sentences = row["annotations"]
+        sentences = file.cell(number, "annotations")
         if sentences is not None and not isinstance(sentences, list):
             raise DataError(f"{file.path}, row {number}: annotations is {kind_of(sentences)}, wanted a list or null")
         found[topic] = None if sentences is None else _claims(sentences, f"{file.path}, row {number}")

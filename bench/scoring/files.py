@@ -32,6 +32,13 @@ class RowFile:
     kind: Kind
     rows: Sequence[Mapping[str, Any]]
 
+    def cell(self, number: int, column: str) -> Any:
+        """Return what row ``number`` (from 1) has in a column; raises DataError for a row without it."""
+        row = self.rows[number - 1]
+        if column not in row:
+            raise DataError(f"{self.path}, row {number}: no column {column}, which a file of {self.kind} needs")
+        return row[column]
+
     def text(self, number: int, column: str) -> str:
         """Return a text of row ``number`` (from 1); raises DataError where there is none."""
         value = self.rows[number - 1].get(column)

@@ -27,11 +27,11 @@ def scores(file: RowFile) -> list[Score]:
     games: dict[tuple[str, str], dict[tuple[str, str], tuple[str, str]]] = {}
     noted: Counter[tuple[str, str]] = Counter()
     for number, row in enumerate(file.rows, start=1):
-        found = (str(row["g1_winner"]), str(row["g2_winner"]))
+        found = (str(file.cell(number, "g1_winner")), str(file.cell(number, "g2_winner")))
         for winner in found:
             if winner not in VALUES and winner != ERROR:
                 raise DataError(f"{file.path}, row {number}: winner {winner!r}, wanted {', '.join(VALUES)}, {ERROR}")
-        pair = (str(row["model_1"]), str(row["model_2"]))
+        pair = (str(file.cell(number, "model_1")), str(file.cell(number, "model_2")))
         question = (str(row.get("question_id", number)), str(row.get("turn", "")))
         of_pair = games.setdefault(pair, {})
         noted[pair] += question in of_pair

@@ -285,6 +285,9 @@ def test_wrong_pairs_battles_and_labels(write: Writer) -> None:
         ("f", [{"topic": "t", "annotations": [{"human-atomic-facts": [{"label": "X"}]}]}], "label 'X'"),
         ("g", [{"topic": "t", "annotations": None}], "abstain"),
         ("h", [{"topic": "t", "annotations": None}] * 2, "more than once"),
+        ("m", [pair, {"question_id": 2, "model_1": "a", "model_2": "b"}], "row 2: no column g1_winner"),
+        ("n", [{"model_a": "a", "model_b": "b", "winner": "tie"}, {"winner": "tie"}], "row 2: no column model_a"),
+        ("o", [{"topic": "t", "annotations": None}, {"topic": "u"}], "row 2: no column annotations"),
     ]:
         with pytest.raises(DataError, match=message.replace("?", r"\?")):
             score(Inputs((write(f"{name}.json", rows),)))
