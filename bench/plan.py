@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.config.comparison import Arm, Comparison, Named
+from bench.core.errors import BenchError
 from bench.core.frozen import children, digest
 from bench.core.judge import Judge
 from bench.core.lm_eval import LmEvalTask
@@ -198,11 +199,12 @@ def in_short(names: list[str]) -> str:
 
 
 def make_plan(comparison: Comparison) -> Plan:
-    """Return the plan of a comparison. Nothing is read or computed, and torch is not imported."""
+    """Return the plan of a comparison. Nothing is computed, and torch is not imported.
+
+    Raises BenchError, naming the arm, for a method that cannot be planned with what it is given.
+    """
     policies = {
-        (arm.name, run): arm.method.policy(given_for(comparison, arm, run))
-        for arm in comparison.arms
-        for run in comparison.given.seeds
+        (arm.name, run): policy_of(comparison, arm, run) for arm in comparison.arms for run in comparison.given.seeds
     }
     evaluation, seeds = comparison.evaluation, comparison.given.seeds
     answers = {
@@ -326,6 +328,14 @@ def judges_in(value: Any) -> Iterator[Judge]:
             yield part
         if not isinstance(part, Stage):
             yield from judges_in(part)
+
+
+def policy_of(comparison: Comparison, arm: Arm, run: int) -> PolicySpec:
+    """Return the policy of one arm at one run; raises BenchError naming the arm where its method cannot make one."""
+    try:
+        return arm.method.policy(given_for(comparison, arm, run))
+    except BenchError as error:
+        raise BenchError(f"method '{arm.name}': {error}") from error
 
 
 def given_for(comparison: Comparison, arm: Arm, run: int) -> Given:

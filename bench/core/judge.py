@@ -63,6 +63,9 @@ class Judge(Open, ABC):
     def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
         """Return how good each response is, on the judge's own scale, in order."""
 
+    def check(self, kind: Literal["compare", "rate"]) -> None:
+        """Raise BenchError where the judge's settings show that it cannot be asked so; whoever plans a call asks."""
+
     def bound(self, policy_of: Callable[[str], PolicySpec]) -> Self:
         """Return this judge with what it takes from the comparison's own arms at one run filled in.
 

@@ -52,7 +52,8 @@ def check_rewarded(then: Method | None) -> None:
 
 
 def rewarded(then: Method, judge: Judge) -> Method:
-    """Return a method whose reward is the judge's rating."""
+    """Return a method whose reward is the judge's rating; raises BenchError for a judge that cannot rate."""
+    judge.check("rate")
     return then.model_copy(update={REWARD: JudgeReward(judge=judge)})
 
 
@@ -73,7 +74,11 @@ def labeller(own: Judge | None, given: Given) -> Judge:
 
 
 def relabelled(given: Given, pairs: DataSpec, judge: Judge, changes: Mapping[str, Any] | None = None) -> Given:
-    """Return what is given with the judge's labels of the pairs in the place of the preferences."""
+    """Return what is given with the judge's labels of the pairs in the place of the preferences.
+
+    Raises BenchError for a judge that cannot compare.
+    """
+    judge.check("compare")
     labels = Made(by=LabelPreferences(pairs=pairs, judge=judge))
     return given.model_copy(update={**(changes or {}), "preferences": labels})
 

@@ -85,6 +85,17 @@ def test_a_direct_reward_is_the_rating(given: Given) -> None:
     assert not any(isinstance(stage, LabelPreferences) for stage in inside(last_stage(method, given)))
 
 
+def test_a_labeller_that_cannot_be_asked_so_is_told_when_planning(given: Given) -> None:
+    fields = {"policy": LABELLER, "prompt": "atlas", "rationale": "greedy", "max_rationale_tokens": 12}
+    reasoning = Likelihood.model_validate(fields)
+    with pytest.raises(BenchError, match="'atlas' asks for no rationale under `rate`"):
+        RLAIF(reward="direct", labeller=reasoning).policy(given)
+    assert RLAIF(labeller=reasoning, then=DPO()).policy(given).kind == "tuned"
+    by_principle = Likelihood.model_validate({"policy": LABELLER, "prompt": "principle"})
+    with pytest.raises(BenchError, match="the judge has no principles"):
+        RLAIF(labeller=by_principle, then=DPO()).policy(given)
+
+
 def test_needs_are_those_of_the_parts() -> None:
     assert RLAIF(then=DPO()).needs() == {"labeller", "preferences"}
     assert RLAIF(then=DPO(), labeller=Words()).needs() == {"preferences"}
@@ -309,6 +320,16 @@ def test_a_comparison_names_it_in_one_line(tmp_path: Path) -> None:
     reasoned: Any = plan.policies["reasoned", 0]
     assert reasoned.by.data.by.judge.texts().compare.answers == ("a", "b")
     assert one.by.init == reasoned.by.init == plan.policies["sft", 0]
+
+
+def test_a_plan_that_cannot_be_made_names_the_arm(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(LETTERS, encoding="utf-8")
+    judge = "{judge: likelihood, policy: {world: atlas, size: labeller}, prompt: principle}"
+    text = COMPARISON.replace("then: dpo}", f"then: dpo, labeller: {judge}}}")
+    (tmp_path / "comparison.yaml").write_text(text, encoding="utf-8")
+    comparison = load_comparison(tmp_path)
+    with pytest.raises(BenchError, match=r"^method 'rlaif_dpo': .*has no principles"):
+        make_plan(comparison)
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,10 @@ class Likelihood(Judge):
         file = Path(self.path) if self.path is not None else shipped_file(self.prompt or DEFAULT)
         return read_prompt(file, self.digest)
 
+    def check(self, kind: Literal["compare", "rate"]) -> None:
+        """Raise BenchError for a prompt file that does not fit the settings, or knows no such question."""
+        self._form(kind, getattr(self.texts(), kind))
+
     def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         """Return P(first) of each pair, in the order in which it is shown."""
         form = self._form("compare", self.texts().compare)
