@@ -14,7 +14,7 @@ from bench.core.errors import DataError, StageError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import Instructed, Message, Pretrained
 from bench.core.task import Prompt
-from bench.evaluator.judges.likelihood import Likelihood, mean_distribution, rescaled_score
+from bench.evaluator.judges.likelihood import Likelihood, mean_distribution, probability_higher, rescaled_score
 from bench.evaluator.labelling import FOLDER, read_prompt, shipped, transcript
 from bench.policy.hf import HFPolicy
 from tests.evaluator.scripted import CHARACTERS, LABELLER, Scripted, install, io_in, pair, response
@@ -94,6 +94,30 @@ def test_a_rating_is_the_expected_grade_rescaled(
     assert labeller().rate(None, [response("a")], io_in(tmp_path))[0].value == pytest.approx(wanted, abs=1e-4)
     exact = rescaled_score([chances.get(answer, 0.0) for answer in TEN])
     assert exact == pytest.approx(wanted, abs=1e-4)
+
+
+def test_the_chance_of_the_higher_grade() -> None:
+    assert probability_higher([0.0, 1.0], [1.0, 0.0]) == 1.0
+    assert probability_higher([0.5, 0.5], [0.5, 0.5]) == 0.5
+    assert probability_higher([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]) == pytest.approx(
+        0.3 * 0.6 + 0.5 * 0.9 + (0.2 * 0.6 + 0.3 * 0.3 + 0.5 * 0.1) / 2
+    )
+
+
+def test_a_pair_compared_by_grades_is_swayed_by_no_order(tmp_path: Path, install: Install) -> None:
+    def rule(before: str, answer: str) -> float:
+        sure = {"good": ("8", 0.75, "4"), "bad": ("4", 0.75, "8")}["good" if "good" in before else "bad"]
+        return {sure[0]: sure[1], sure[2]: 1 - sure[1]}.get(answer.strip(), 0.0) / 2
+
+    policy = install(Scripted(rule))
+    asked = [pair("good", "bad"), pair("bad", "good"), pair("good", "good")]
+    found = [one.value for one in labeller(asks="grades").compare(None, asked, io_in(tmp_path))]
+    higher = 0.75 * 0.75 + (0.75 * 0.25 + 0.25 * 0.75) / 2
+    assert found == pytest.approx([higher, 1 - higher, 0.5])
+    assert isinstance(policy, Scripted)
+    assert len(policy.scored) == 2  # each response is graded once
+    clamped = labeller(asks="grades", confidence_limit=0.6).compare(None, asked[:1], io_in(tmp_path))
+    assert clamped[0].value == pytest.approx(0.6)
 
 
 def test_a_chain_of_thought_is_written_and_then_the_answer_asked_behind_it(tmp_path: Path, install: Install) -> None:
@@ -269,6 +293,7 @@ def test_every_field_moves_the_key() -> None:
         "policy": Pretrained(repo="x"),
         "prompt": "helpful",
         "digest": "0",
+        "asks": "grades",
         "rationale": "greedy",
         "samples": 2,
         "temperature": 1.0,

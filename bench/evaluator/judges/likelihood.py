@@ -59,6 +59,9 @@ class Likelihood(Judge):
 
     ``policy``: the labeller. ``prompt``: the name of a prompt file in ``bench/evaluator/prompts`` (``helpful`` where
     nothing is said), or ``path``: a prompt file of your own (``docs/labeller.md``); ``digest`` is that of its bytes.
+    ``asks``: how a comparison is had. ``pairs`` shows both responses at once, as in the paper. ``grades`` asks for the
+    grade of each response alone (the prompt file's ``rate``) and returns P(first has the higher grade) + P(equal) / 2,
+    the two grades being drawn independently: no order can sway it.
     ``rationale``: ``none``, or a chain of thought written before the answer: the ``greedy`` one, or ``sampled`` ones,
     ``samples`` of them at ``temperature`` from the ``top_k`` likeliest tokens, whose distributions are averaged
     (self-consistency; in the paper it hurts). ``max_rationale_tokens``: where a rationale is cut. ``seed``: of the
@@ -78,6 +81,7 @@ class Likelihood(Judge):
     prompt: str | None = None
     path: str | None = None
     digest: str
+    asks: Literal["pairs", "grades"] = "pairs"
     rationale: Literal["none", "greedy", "sampled"] = "none"
     samples: PositiveInt = 16
     temperature: PositiveFloat = 0.3
@@ -126,10 +130,13 @@ class Likelihood(Judge):
 
     def check(self, kind: Literal["compare", "rate"]) -> None:
         """Raise BenchError for a prompt file that does not fit the settings, or knows no such question."""
-        self._form(kind, getattr(self.texts(), kind))
+        asked: Literal["compare", "rate"] = "rate" if self.asks == "grades" else kind
+        self._form(asked, getattr(self.texts(), asked))
 
     def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         """Return P(first) of each pair, in the order in which it is shown."""
+        if self.asks == "grades":
+            return self._by_grades(pairs, io)
         form = self._form("compare", self.texts().compare)
         asked = [
             _Asked(
@@ -151,6 +158,35 @@ class Likelihood(Judge):
     def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
         """Return the expected score of each response, rescaled to [-1, 1]."""
         form = self._form("rate", self.texts().rate)
+        sign = -1.0 if form.inverted else 1.0
+        return [
+            _verdict(None if p is None else sign * rescaled_score(p), text)
+            for p, text in self._graded(form, responses, io)
+        ]
+
+    def _by_grades(self, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
+        """Return P(first) of each pair from the grades of its responses; each response is graded once."""
+        form = self._form("rate", self.texts().rate)
+        alone = {
+            (pair.prompt.id, pair.prompt.chat, text): Response(prompt=pair.prompt, text=text)
+            for pair in pairs
+            for text in (pair.first, pair.second)
+        }
+        found = dict(zip(alone, self._graded(form, list(alone.values()), io), strict=True))
+        verdicts = []
+        for pair in pairs:
+            which = (pair.prompt.id, pair.prompt.chat)
+            (ours, why), (theirs, other) = found[*which, pair.first], found[*which, pair.second]
+            text = "\n---\n".join(one for one in (why, other) if one)
+            if ours is None or theirs is None:
+                verdicts.append(_verdict(None, text))
+                continue
+            higher = probability_higher(theirs, ours) if form.inverted else probability_higher(ours, theirs)
+            verdicts.append(_verdict(self._clamped(higher), text))
+        return verdicts
+
+    def _graded(self, form: Form, responses: Sequence[Response], io: StageIO) -> list[tuple[list[float] | None, str]]:
+        """Return the distribution over the grades of each response, and the rationales behind it."""
         asked = [
             _Asked(
                 one.prompt,
@@ -162,11 +198,7 @@ class Likelihood(Judge):
             )
             for one in responses
         ]
-        sign = -1.0 if form.inverted else 1.0
-        return [
-            _verdict(None if p is None else sign * rescaled_score(p), text)
-            for p, text in self._answered(form, asked, io)
-        ]
+        return self._answered(form, asked, io)
 
     def _form(self, kind: Literal["compare", "rate"], form: _F | None) -> _F:
         """Return the form of a kind of question. Raises StageError where the prompt file has none for it."""
@@ -286,6 +318,15 @@ def rescaled_score(distribution: Sequence[float]) -> float:
     """Return the expected answer among 1..n by its probabilities, rescaled from [1, n] to [-1, 1]."""
     expected = sum(place * probability for place, probability in enumerate(distribution, 1))
     return 2 * (expected - 1) / (len(distribution) - 1) - 1
+
+
+def probability_higher(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return P(X > Y) + P(X = Y) / 2 for independent X and Y with these distributions over the same grades 1..n."""
+    below, found = 0.0, 0.0
+    for p, q in zip(one, other, strict=True):
+        found += p * (below + q / 2)
+        below += q
+    return found
 
 
 def mean_distribution(distributions: Sequence[Sequence[float]]) -> list[float]:
