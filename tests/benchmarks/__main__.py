@@ -77,7 +77,8 @@ def main() -> None:
     if there_is_alpaca_eval():
         known["length_control"] = lambda: length_control(rounds)
     if options.trl_ppo is not None:
-        known["ppo"] = lambda: ppo(TINY, 8, rounds, options.trl_ppo)
+        known["ppo"] = lambda: ppo(TINY, 32, "separate", rounds, options.trl_ppo)
+        known["ppo_shared_critic"] = lambda: ppo(TINY, 32, "shared", rounds, options.trl_ppo)
     if options.names == ["profile"]:
         show_profile()
         return

@@ -36,7 +36,7 @@ def our_dpo(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callab
     words = tokenizer(model.config.vocab_size)
     examples = [Example(number, Group(row.prompt, [row.chosen, row.rejected])) for number, row in enumerate(rows)]
     trained = policy(model, words)
-    found = scored(trained, examples, stage_io())
+    found = scored(trained, [(example.group,) for example in examples], stage_io())
     sums, tokens = found["logprob"], found["tokens"]
     frozen = PairLogprobs(sums[:, 0], sums[:, 1], tokens[:, 0], tokens[:, 1])
 
