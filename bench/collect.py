@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from bench.config.comparison import Arm, Comparison
 from bench.core.data import DataSpec, Made
-from bench.core.frozen import encode
+from bench.core.frozen import Frozen, Open, address, encode
 from bench.core.labels import LABELS_SCHEMA
 from bench.core.meter import READ_FLOPS
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
@@ -221,12 +221,27 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
     about = (type(arm.method).__doc__ or "").strip().partition("\n")[0]
     return ArmFacts(
         method=type(arm.method).__module__.rpartition(".")[2],
-        fields={name: value for name, value in encode(arm.method).items() if name != "is"},
+        fields={name: described(getattr(arm.method, name)) for name in type(arm.method).model_fields},
         lora=None if arm.lora is None else arm.lora.model_dump(),
         replicate=arm.replicate,
         about=about,
         runs=runs,
     )
+
+
+def described(value: Any) -> Any:
+    """Return the JSON form of a value for readers of other machines: a file is told by its name, not by its place."""
+    if isinstance(value, Frozen):
+        body = {name: described(getattr(value, name)) for name in type(value).model_fields}
+        for name in value.LOCATIONS & body.keys():
+            body[name] = Path(body[name]).name if isinstance(body[name], str) else body[name]
+        module, _, name = address(type(value)).rpartition(":")
+        return {"is": f"{Path(module).name}:{name}", **body} if isinstance(value, Open) else body
+    if isinstance(value, Mapping):
+        return {name: described(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [described(item) for item in value]
+    return encode(value)
 
 
 def labeller_facts(cell: Labelled, outcome: Outcome, store: Store) -> LabellerFacts:
