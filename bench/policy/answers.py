@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bench.core.errors import StageError
 from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
-from bench.policy.chat import opened_ids
+from bench.policy.chat import ids_of_openings
 from bench.policy.hf import HFPolicy
 from bench.policy.layout import Group
 from bench.policy.local import LocalPolicy, charge_reading, scored
@@ -99,8 +99,16 @@ def _asked(policy: LocalPolicy, question: Question, answers: Sequence[str]) -> t
 
 
 def _spelled(policy: HFPolicy, question: Question, answers: Sequence[str]) -> _Spelled:
-    base = _ids(policy, question, "")
-    written = [_spellings(policy, question, answer, base) for answer in answers]
+    # All at once: for a small labeller the calls of the tokenizer took more time than the model.
+    texts = [list(dict.fromkeys([answer, f" {answer.lstrip()}"])) for answer in answers]
+    openings = [question.opening, *(question.opening + text for listed in texts for text in listed)]
+    chat = as_read(policy.spec, question.chat)
+    base, *rest = ids_of_openings(policy.tokenizer, chat, policy.template, openings)
+    spelled = iter(rest)
+    written = [
+        _spellings(policy, question, answer, base, [next(spelled) for _ in listed])
+        for answer, listed in zip(answers, texts, strict=True)
+    ]
     every = [ids for spellings in written for ids in spellings]
     if len({tuple(ids) for ids in every}) < len(every):
         raise StageError(
@@ -119,12 +127,13 @@ def _spelled(policy: HFPolicy, question: Question, answers: Sequence[str]) -> _S
     return _Spelled(base[:shared], [[ids[shared:] for ids in spellings] for spellings in written])
 
 
-def _spellings(policy: HFPolicy, question: Question, answer: str, base: Sequence[int]) -> list[list[int]]:
-    """Return the whole ids behind which the answer stands, one list per way to write it."""
+def _spellings(
+    policy: HFPolicy, question: Question, answer: str, base: Sequence[int], written: Sequence[list[int]]
+) -> list[list[int]]:
+    """Return the whole ids behind which the answer stands, of those ``written``, each once and known throughout."""
     unknown = policy.tokenizer.unk_token_id
     found: list[list[int]] = []
-    for text in dict.fromkeys([answer, f" {answer.lstrip()}"]):
-        ids = _ids(policy, question, text)
+    for ids in written:
         behind = ids[_common(base, ids) :]
         if behind and len(ids) >= len(base) and unknown not in behind and ids not in found:
             found.append(ids)
@@ -134,10 +143,6 @@ def _spellings(policy: HFPolicy, question: Question, answer: str, base: Sequence
             "Choose prompts whose answers it knows."
         )
     return found
-
-
-def _ids(policy: HFPolicy, question: Question, answer: str) -> list[int]:
-    return opened_ids(policy.tokenizer, as_read(policy.spec, question.chat), policy.template, question.opening + answer)
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -35,17 +35,23 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) ->
 
 def opened_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, opening: str) -> list[int]:
     """Return the ids of a prompt and the beginning of its response, tokenised as one text; see ``prompt_ids``."""
+    return ids_of_openings(tokenizer, chat, template, [opening])[0]
+
+
+def ids_of_openings(
+    tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, openings: Sequence[str]
+) -> list[list[int]]:
+    """Return the same for several beginnings of a response; the prompt is laid out once."""
     if tokenizer.chat_template is not None:
         turns = [{"role": message.role, "content": message.content} for message in chat]
         text = str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
-        return _encode(tokenizer, text + opening)
+        return _encode_each(tokenizer, [text + opening for opening in openings])
     if PLACEHOLDER not in template:
         raise StageError(f"the prompt template {template!r} has no {PLACEHOLDER} in it. Add it where the prompt goes.")
-    ids = _encode(tokenizer, template.replace(PLACEHOLDER, plain_text(chat)) + opening)
+    text = template.replace(PLACEHOLDER, plain_text(chat))
     begin = tokenizer.bos_token_id
-    if begin is not None and ids[:1] != [begin]:
-        return [begin, *ids]
-    return ids
+    found = _encode_each(tokenizer, [text + opening for opening in openings])
+    return [ids if begin is None or ids[:1] == [begin] else [begin, *ids] for ids in found]
 
 
 def plain_text(chat: Chat) -> str:
@@ -141,7 +147,12 @@ def _anchor(tokenizer: PreTrainedTokenizerBase) -> str | None:
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return [int(token) for token in tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
+    return _encode_each(tokenizer, [text])[0]
+
+
+def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    found = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    return [[int(token) for token in ids] for ids in found]
 
 
 def _encode_literally(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
