@@ -80,7 +80,9 @@ class TrainGRPO(TrainOnReward):
         import torch
 
         found = relative_advantages(rollouts.scores, rollouts.samples, self.scale)
-        return Credit(found[:, None] * rollouts.mask, torch.zeros_like(rollouts.values))
+        return Credit(
+            found[:, None] * rollouts.mask, torch.zeros_like(rollouts.values), torch.zeros_like(rollouts.mask)
+        )
 
     def policy_loss(self, part: Part, coefficient: float) -> Tensor:
         """Return this part's share of the mean over responses of the mean over tokens (or over all tokens)."""

@@ -153,8 +153,8 @@ class TrainPPO(TrainOnReward):
         advantages = generalised_advantages(rewards, rollouts.values, self.gamma, self.lam)
         returns = advantages + rollouts.values
         if self.advantages == "whitened":
-            return Credit(whitened(advantages, rollouts.mask), returns)
-        return Credit(advantages * rollouts.mask, returns)
+            return Credit(whitened(advantages, rollouts.mask), returns, rollouts.value_mask)
+        return Credit(advantages * rollouts.mask, returns, rollouts.value_mask)
 
     def policy_loss(self, part: Part, _coefficient: float) -> Tensor:
         """Return this part's share of the mean over tokens."""

@@ -44,7 +44,7 @@ class TrainREINFORCE(TrainOnReward):
     """REINFORCE training; the fields are those of ``REINFORCE``."""
 
     KIND: ClassVar[str] = "train/reinforce"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     beta: Share
     value_coefficient: NonNegativeFloat
@@ -67,7 +67,7 @@ class TrainREINFORCE(TrainOnReward):
     def credit(self, rollouts: Rollouts, coefficient: float) -> Credit:
         """Return what each token brought beyond its value, and the returns."""
         returns = returns_to_go(rollouts.scores, rollouts.logprobs - rollouts.reference, coefficient) * rollouts.mask
-        return Credit((returns - rollouts.values) * rollouts.mask, returns)
+        return Credit((returns - rollouts.values) * rollouts.mask, returns, rollouts.mask)
 
     def policy_loss(self, part: Part, _coefficient: float) -> Tensor:
         """Return this part's share of the mean over responses of the sum over tokens."""

@@ -69,7 +69,9 @@ class TrainRLOO(TrainOnReward):
         import torch
 
         found = left_out_advantages(rollouts.scores - coefficient * rollouts.kl(), rollouts.samples)
-        return Credit(found[:, None] * rollouts.mask, torch.zeros_like(rollouts.values))
+        return Credit(
+            found[:, None] * rollouts.mask, torch.zeros_like(rollouts.values), torch.zeros_like(rollouts.mask)
+        )
 
     def policy_loss(self, part: Part, _coefficient: float) -> Tensor:
         """Return this part's share of the mean over responses."""

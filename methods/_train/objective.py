@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 class Credit:
     """What the responses of an update teach, fixed before the first step: ``advantages`` (R, T), 0 outside the mask.
 
-    ``returns`` (R, T): what values are to become, 0 outside the value mask and where there is no critic.
+    ``returns`` (R, T): what values are to become, 0 outside ``valued`` and where there is no critic. ``valued`` (R, T),
+    bool: the places that have a return.
     """
 
     advantages: Tensor
     returns: Tensor
+    valued: Tensor
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.core.datasets import read_prompts
 from bench.core.errors import StageError
-from bench.core.stage import StageIO
+from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.policy.hf import READ_FLOPS, HFPolicy
 from bench.policy.load import save_adapter, save_weights
 from bench.policy.rewards import open_reward
@@ -26,7 +26,6 @@ from methods._train.practice import TrainOnReward
 from methods._train.rollouts import Rollouts, Sampler
 from methods._train.tuning import POLICY_FOLDER, loaded
 
-DIAGNOSTICS_FILE = "diagnostics.json"
 # The number of the "update" that held-out prompts are answered in, so that their noise is their own.
 HELD_OUT = 2**32 - 1
 
@@ -48,6 +47,11 @@ def train_on_reward(
     possible ones can be paid for, and learnt from only if that can. What a judge reads to rate them is counted too, but
     known only afterwards. The learning rate is laid out for ``updates``, whenever the budget ends.
     """
+    if stage.optimisation.graph == "compiled":
+        raise StageError(
+            f"{stage.label()}: layers are not compiled where a policy learns from its own responses: every update has "
+            "other lengths, and compiling for each takes longer than it saves. Set graph: eager."
+        )
     run = _Run(stage, io, objective, extra_of)
     run.resume()
     run.train(Pace(checkpoint_updates))
@@ -245,13 +249,13 @@ def _described(rollouts: Rollouts, credit: Credit) -> dict[str, float]:
         "response_tokens": float(tokens / len(rollouts.scores)),
         "without_end": float(1 - rollouts.ended.float().mean()),
     }
-    explained = explained_variance(credit.returns, rollouts.values, rollouts.value_mask)
+    explained = explained_variance(credit.returns, rollouts.values, credit.valued)
     return found if explained is None else {**found, "explained_variance": explained}
 
 
 def explained_variance(returns: Tensor, values: Tensor, mask: Tensor) -> float | None:
     """Return 1 - Var(returns - values) / Var(returns) over the mask; None where the returns do not differ."""
-    spread = returns[mask].var(correction=0)
+    spread = returns[mask].var(correction=0) if bool(mask.any()) else returns.new_zeros(())
     if float(spread) == 0:
         return None
     return float(1 - (returns - values)[mask].var(correction=0) / spread)

@@ -125,7 +125,8 @@ class Sampler:
             decoding,
             seeds=[noise_seed(self._seed, update, number, draw) for number, draw in asked],
         )
-        rewards = self._reward.of([self._prompts[number] for number, _ in asked], [one.text for one in written])
+        with torch.autocast(policy.device.type, enabled=False):  # a reward is the same number here and in evaluation
+            rewards = self._reward.of([self._prompts[number] for number, _ in asked], [one.text for one in written])
         groups = tuple(
             Group(self._ids[number], [list(one.tokens) for one in written[first : first + practice.samples]])
             for number, first in zip(numbers, range(0, len(written), practice.samples), strict=True)

@@ -25,7 +25,7 @@ from bench.policy.load import load_policy
 from bench.policy.logprobs import Group
 from methods._train.critic import ValueModel, one_longer
 from methods._train.practice import TrainOnReward
-from methods._train.practising import train_on_reward
+from methods._train.practising import explained_variance, train_on_reward
 from methods._train.rollouts import logprobs_at, noise_seed
 from methods.grpo import GRPO
 from methods.ppo import PPO
@@ -256,6 +256,19 @@ def test_a_wrong_reward_ends_the_stage_and_names_it(given: Given, tmp_path: Path
 def test_too_few_prompts_are_refused(given: Given, tmp_path: Path, bench: Bench) -> None:
     with pytest.raises(StageError, match="8 prompts, of which 8 are held out"):
         bench.run(stage_of(PPO(**{**QUICK, "held_out": 8, "reward": reward(tmp_path)}), given))
+
+
+def test_compiled_layers_are_refused(given: Given, tmp_path: Path, bench: Bench) -> None:
+    with pytest.raises(StageError, match=r"train/ppo .*Set graph: eager"):
+        bench.run(stage_of(PPO(**{**QUICK, "graph": "compiled", "reward": reward(tmp_path)}), given))
+
+
+def test_the_explained_variance_is_that_of_places_with_a_return() -> None:
+    mask = torch.tensor([[True, True, False]])
+    returns, values = torch.tensor([[1.0, 3.0, 0.0]]), torch.tensor([[1.0, 2.0, 9.0]])
+    assert explained_variance(returns, values, mask) == pytest.approx(0.75)
+    assert explained_variance(torch.ones(1, 3), values, mask) is None
+    assert explained_variance(returns, values, torch.zeros_like(mask)) is None
 
 
 def folder_digest(folder: Path) -> dict[str, str]:
