@@ -148,7 +148,9 @@ def test_every_stage_of_the_packages_is_examined() -> None:
 
 
 def test_every_field_of_every_stage_moves_its_key() -> None:
-    examples = {type(stage): stage for stage in planned_stages()}
+    # Of each class the stage with the most fields set: a field that is None says little of what else it may hold.
+    planned = sorted(planned_stages(), key=lambda stage: sum(value is not None for _, value in stage))
+    examples = {type(stage): stage for stage in planned}
     fields = 0
     for cls, stage in examples.items():
         for name in cls.model_fields:
