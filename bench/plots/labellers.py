@@ -13,7 +13,9 @@ from bench.plots import style
 from bench.plots.style import Picture
 
 # A judge's settings that say how it asks, in the order in which they are told.
-ASKS = ("prompt", "path", "rationale", "samples")
+ASKS = ("prompt", "path", "asks", "rationale", "samples")
+# How long a rationale may become is no way of asking, and is not read where there is none.
+NOT_TOLD = frozenset({"max_rationale_tokens"})
 
 
 def variant(facts: LabellerFacts, all_facts: Sequence[LabellerFacts]) -> str:
@@ -22,9 +24,11 @@ def variant(facts: LabellerFacts, all_facts: Sequence[LabellerFacts]) -> str:
     differing = [
         name
         for name in names
-        if name in facts.settings and len({str(each.settings[name]) for each in all_facts if name in each.settings}) > 1
+        if name in facts.settings
+        and name not in NOT_TOLD
+        and len({str(each.settings[name]) for each in all_facts if name in each.settings}) > 1
     ]
-    return ", ".join(str(facts.settings[name]) for name in differing) or facts.judge
+    return ", ".join(f"{name} {facts.settings[name]}" for name in differing) or facts.judge
 
 
 def labeller_name(judge: str, run: int | None) -> str:

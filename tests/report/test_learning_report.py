@@ -147,7 +147,7 @@ def test_labellers_are_those_of_contrasts_json(report: str, concluded: Conclusio
     assert len(rows) == len(concluded.labellers) == 6
     for row, item in zip(rows, concluded.labellers, strict=True):
         assert row["labeller"] == item.judge
-        assert row["asks"] == item.judge.partition("_")[2]
+        assert row["asks"] == f"rationale {item.judge.partition('_')[2]}"
         assert shares(row["agrees with labels"], [item.labels.share, item.labels.low, item.labels.high])
         assert item.gold is not None
         assert shares(row["agrees with gold"], [item.gold.share, item.gold.low, item.gold.high])
