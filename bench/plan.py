@@ -165,12 +165,13 @@ class Plan:
         cells: list[Judged | Rated] = [*self.judged, *self.rated]
         # Two judges may share a name where one compares and the other rates.
         asked = {(cell.judge.label, cell.run, digest(cell.judge.judge)): cell.judge.judge for cell in cells}
+        rests_on = {which: closure(stages_in(judge)).keys() for which, judge in asked.items()}
         for (arm, run), policy in self.policies.items():
             stages = closure(stages_in(policy))
             models = {key for key, stage in stages.items() if stage.KIND == REWARD_MODEL_KIND}
             teachers = {digest(judge) for part in (policy, *stages.values()) for judge in judges_in(part)}
-            for (label, at, name), judge in asked.items():
-                same = models & closure(stages_in(judge)).keys() or name in teachers
+            for (label, at, name), inputs in rests_on.items():
+                same = models & inputs or name in teachers
                 if at == run and same and arm not in found.setdefault(label, []):
                     found[label].append(arm)
         return {label: tuple(arms) for label, arms in found.items() if arms}

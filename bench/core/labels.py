@@ -10,17 +10,23 @@ import pyarrow.parquet as pq
 from bench.core.errors import DataError
 from bench.core.files import replacing
 
-LABELS_SCHEMA = pa.schema(
+# What one call of one judge says: the rows of the stage ``label_pairs``.
+CALL_SCHEMA = pa.schema(
     [
-        pa.field("judge", pa.string(), nullable=False),
-        pa.field("run", pa.int64()),
-        pa.field("call", pa.int64(), nullable=False),
         pa.field("row", pa.int64(), nullable=False),
         pa.field("order", pa.string(), nullable=False),
         pa.field("value", pa.float64()),
         pa.field("status", pa.string(), nullable=False),
         pa.field("label", pa.float64(), nullable=False),
         pa.field("gold", pa.float64()),
+    ]
+)
+LABELS_SCHEMA = pa.schema(
+    [
+        pa.field("judge", pa.string(), nullable=False),
+        pa.field("run", pa.int64()),
+        pa.field("call", pa.int64(), nullable=False),
+        *CALL_SCHEMA,
     ]
 )
 """``value``: the preference for the response that the data calls chosen. ``order``: where it stood. ``label``: the

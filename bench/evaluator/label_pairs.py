@@ -10,20 +10,11 @@ import pyarrow.parquet as pq
 from bench.core.data import DataSpec
 from bench.core.datasets import read_preferences, read_utilities
 from bench.core.judge import Judge, Pair, one_for_each
+from bench.core.labels import CALL_SCHEMA
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
 
 LABELS = "labels.parquet"
-LABELS_SCHEMA = pa.schema(
-    [
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("order", pa.string(), nullable=False),
-        pa.field("value", pa.float64()),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("label", pa.float64(), nullable=False),
-        pa.field("gold", pa.float64()),
-    ]
-)
 
 
 class LabelPairs(Stage):
@@ -64,4 +55,4 @@ class LabelPairs(Stage):
             same = {"row": number, "label": row.probability, "gold": gold}
             rows.append({**same, "order": "first", "value": first.value, "status": first.status})
             rows.append({**same, "order": "second", "value": turned, "status": second.status})
-        pq.write_table(pa.Table.from_pylist(rows, schema=LABELS_SCHEMA), io.out / LABELS)
+        pq.write_table(pa.Table.from_pylist(rows, schema=CALL_SCHEMA), io.out / LABELS)

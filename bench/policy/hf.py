@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Session, as_read
 from bench.core.stage import StageIO
 from bench.policy import local
@@ -17,7 +16,7 @@ from bench.policy.decoder import decoder_of
 from bench.policy.local import Groups, Prompts
 from bench.policy.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
 
-__all__ = ["READ_FLOPS", "HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
+__all__ = ["HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
 
 
 class HFPolicy:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from bench.core.datasets import read_prompts
 from bench.core.errors import StageError
+from bench.core.meter import READ_FLOPS
 from bench.core.stage import DIAGNOSTICS_FILE, StageIO
-from bench.policy.hf import READ_FLOPS, HFPolicy
+from bench.policy.hf import HFPolicy
 from bench.policy.load import save_adapter, save_weights
 from bench.policy.rewards import open_reward
 from methods._train.checkpoint import Pace, State, read_checkpoint

@@ -12,10 +12,11 @@ from peft import PeftModel
 from torch import Tensor
 
 from bench.core.errors import StageError
+from bench.core.meter import READ_FLOPS
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
-from bench.policy.hf import READ_FLOPS, HFPolicy
+from bench.policy.hf import HFPolicy
 from bench.policy.load import load_model
 from bench.policy.logprobs import Group, Want, response_outputs
 from bench.policy.rewards import Reward
