@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bench.collect import collect_labels, collect_records, summarise, without_missing
+from bench.collecting.facts import summarise
+from bench.collecting.missing import without_missing
+from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast

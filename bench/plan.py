@@ -2,108 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from pydantic import ValidationError
-
-from bench.config.comparison import Arm, Comparison, Named
-from bench.core.errors import BenchError
+from bench.config.comparison import Comparison
 from bench.core.frozen import children, digest
-from bench.core.judge import Judge
-from bench.core.lm_eval import LmEvalTask
-from bench.core.method import Given
-from bench.core.policy import PolicySpec, Proxy, root
+from bench.core.policy import PolicySpec
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
-from bench.core.task import Task
-from bench.evaluator.divergence import Divergence, divergence_bound, sampled
+from bench.evaluator.divergence import divergence_bound
 from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
-from bench.evaluator.label_pairs import LabelPairs
-from bench.evaluator.lm_eval import LmEval
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
-from bench.evaluator.token_shift import TokenShift
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scores of one arm at one run on one task."""
-
-    arm: str
-    run: int
-    task: Task
-    stage: ScoreResponses
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One judge's verdicts on one pair of arms at one run on one task."""
-
-    a: str
-    b: str
-    run: int
-    task: Task
-    judge: Named
-    stage: JudgePairs
-
-
-@dataclass(frozen=True)
-class Rated:
-    """One judge's ratings of one arm's responses at one run on one task."""
-
-    arm: str
-    run: int
-    task: Task
-    judge: Named
-    stage: RateResponses
-
-
-@dataclass(frozen=True)
-class Diverged:
-    """How far one arm's policy has moved from another's at one run, on one task."""
-
-    arm: str
-    run: int
-    task: Task
-    stage: Divergence
-
-
-@dataclass(frozen=True)
-class Benchmarked:
-    """One arm's results on one task of lm-eval at one run."""
-
-    arm: str
-    run: int
-    task: LmEvalTask
-    stage: LmEval
-
-
-@dataclass(frozen=True)
-class Shifted:
-    """What steering changed in one proxied arm's answers to one task at one run."""
-
-    arm: str
-    run: int
-    task: Task
-    stage: TokenShift
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """One judge's labels of the preference data.
-
-    ``run`` is the training seed whose models the judge takes, None for a judge that takes none; ``again`` is the same
-    judge with other noise, None for one that draws none.
-    """
-
-    judge: Named
-    run: int | None
-    stage: LabelPairs
-    again: LabelPairs | None
+from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
+from bench.planning.cells import Benchmarked, Diverged, Judged, Labelled, Rated, Scored, Shifted
+from bench.planning.policies import policy_of
 
 
 @dataclass(frozen=True)
@@ -257,114 +171,6 @@ def make_plan(comparison: Comparison) -> Plan:
         shifted=shifted,
         stages=closure(targets),
     )
-
-
-def divergences(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Diverged]:
-    """Yield how every arm's policy is held against that of the arm ``divergence`` names, none without it.
-
-    The samples are the answers that are scored, where those are samples at temperature 1; else further ones.
-    """
-    evaluation = comparison.evaluation
-    if evaluation.divergence is None:
-        return
-    for task in evaluation.tasks:
-        for (arm, run), policy in policies.items():
-            responses = Generate(policy=policy, task=sampled(task), draws=evaluation.draws, seed=run)
-            reference = policies[evaluation.divergence, run]
-            yield Diverged(arm, run, task, Divergence(responses=responses, reference=reference))
-
-
-def benchmarks(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Benchmarked]:
-    """Yield every arm's results on the tasks of lm-eval."""
-    for task in comparison.evaluation.benchmarks:
-        for (arm, run), policy in policies.items():
-            yield Benchmarked(arm, run, task, LmEval(policy=policy, task=task, seed=run))
-
-
-def shifts(
-    policies: dict[tuple[str, int], PolicySpec], answers: dict[tuple[str, str, int], Generate], tasks: tuple[Task, ...]
-) -> Iterator[Shifted]:
-    """Yield what steering changed in the answers of every proxied arm."""
-    for task in tasks:
-        for (arm, run), policy in policies.items():
-            if isinstance(root(policy), Proxy):
-                yield Shifted(arm, run, task, TokenShift(responses=answers[task.NAME, arm, run]))
-
-
-def labellers(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Labelled]:
-    """Yield the labellers that the comparison asks about; one that takes a model from an arm stands once per run."""
-    labelling = comparison.evaluation.labelling
-    if labelling is None:
-        return
-    for named in labelling.judges:
-        from_arm = type(named.judge).bound is not Judge.bound
-        for run in comparison.given.seeds if from_arm else comparison.given.seeds[:1]:
-            judge = bound((named,), policies, run)[0]
-            other = reseeded(judge.judge)
-            again = None if other is None else LabelPairs(data=labelling.data, judge=other)
-            stage = LabelPairs(data=labelling.data, judge=judge.judge)
-            yield Labelled(judge, run if from_arm else None, stage, again)
-
-
-def reseeded(judge: Judge) -> Judge | None:
-    """Return a judge with other noise; None for one that has no seed, or that reads none with its settings."""
-    seed = getattr(judge, "seed", None)
-    if not isinstance(seed, int):
-        return None
-    try:
-        return judge.model_copy(update={"seed": seed + 1})
-    except ValidationError:
-        return None
-
-
-def bound(judges: tuple[Named, ...], policies: dict[tuple[str, int], PolicySpec], run: int) -> tuple[Named, ...]:
-    """Return the judges of one run: those that take something from an arm have that arm's at this run."""
-    return tuple(Named(label=named.label, judge=named.judge.bound(lambda arm: policies[arm, run])) for named in judges)
-
-
-def judges_in(value: Any) -> Iterator[Judge]:
-    """Yield the judges in a value, those nested within stages left out."""
-    for part in children(value):
-        if isinstance(part, Judge):
-            yield part
-        if not isinstance(part, Stage):
-            yield from judges_in(part)
-
-
-def policy_of(comparison: Comparison, arm: Arm, run: int) -> PolicySpec:
-    """Return the policy of one arm at one run; raises BenchError naming the arm where its method cannot make one."""
-    try:
-        return arm.method.policy(given_for(comparison, arm, run))
-    except BenchError as error:
-        raise BenchError(f"method '{arm.name}': {error}") from error
-
-
-def given_for(comparison: Comparison, arm: Arm, run: int) -> Given:
-    """Return what one arm is given at one run."""
-    common = comparison.given
-    return Given(
-        base=common.base,
-        small=common.small,
-        demonstrations=common.demonstrations,
-        preferences=common.preferences,
-        prompts=common.prompts,
-        labeller=common.labeller,
-        lora=arm.lora,
-        budget=common.budget,
-        max_length=common.max_length,
-        seed=training_seed(run, arm.replicate),
-    )
-
-
-def training_seed(run: int, replicate: str | None) -> int:
-    """Return the seed of all training randomness of an arm: the run itself, or one of its own for a replicate.
-
-    A replicate repeats the whole procedure (its SFT start too), so a contrast with the arm it repeats shows what the
-    instrument calls a difference when there is none.
-    """
-    if replicate is None:
-        return run
-    return int.from_bytes(hashlib.sha256(f"{replicate}\x1f{run}".encode()).digest()[:4], "big")
 
 
 def closure(stages: Iterable[Stage]) -> dict[str, Stage]:

@@ -19,7 +19,8 @@ from bench.core.policy import Built, Pretrained
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, reward_models
 from bench.evaluator.judges.reward_model import RewardModelJudge
 from bench.listings import default_in_words, described
-from bench.plan import bound, make_plan
+from bench.plan import make_plan
+from bench.planning.asked import bound
 from tests.config.conftest import RIGHT, write_rows
 from tests.config.test_wrong import check, refusal
 

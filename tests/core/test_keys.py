@@ -23,7 +23,7 @@ from bench.core.judge import Judge
 from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Given, Lora
 from bench.core.policy import Pretrained, Proxy
-from bench.core.stage import Stage
+from bench.core.stage import Stage, stages_in
 from bench.evaluator.divergence import Divergence
 from bench.evaluator.generate import Generate
 from bench.evaluator.judges.lexicon import Lexicon
@@ -33,7 +33,7 @@ from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.lm_eval import LmEval
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.token_shift import TokenShift
-from bench.plan import closure, make_plan, stages_in
+from bench.plan import closure, make_plan
 from methods.dpo import DPO
 from tests.fakes import Number
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from bench.collect import policy_in_words
+from bench.collecting.words import policy_in_words
 from bench.core.errors import BenchError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import (

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from bench.collect import described
+from bench.collecting.words import described
 from bench.core.frozen import digest_of_file, load_file
 from bench.core.method import Lora
 from bench.core.reward import FileReward, JudgeReward, MixedReward, Part

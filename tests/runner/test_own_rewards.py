@@ -12,7 +12,8 @@ from bench.core.judge import Judge
 from bench.core.policy import BestOf
 from bench.core.reward import Chooser, JudgeReward
 from bench.evaluator.judges.gold import Gold
-from bench.plan import Plan, judges_in, make_plan, reseeded
+from bench.plan import Plan, make_plan
+from bench.planning.asked import judges_in, reseeded
 from tests.evaluator.test_rating import Length
 from tests.whole import COMPARISON, write_whole
 

@@ -1,0 +1,57 @@
+"""Policies, data and settings as a reader of another machine is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.core.data import DataSpec, Made
+from bench.core.frozen import Frozen, Open, address, encode
+from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
+
+
+def described(value: Any) -> Any:
+    """Return the JSON form of a value for readers of other machines: a file is told by its name, not by its place."""
+    if isinstance(value, Frozen):
+        body = {name: described(getattr(value, name)) for name in type(value).model_fields}
+        for name in value.LOCATIONS & body.keys():
+            body[name] = Path(body[name]).name if isinstance(body[name], str) else body[name]
+        module, _, name = address(type(value)).rpartition(":")
+        return {"is": f"{Path(module).name}:{name}", **body} if isinstance(value, Open) else body
+    if isinstance(value, Mapping):
+        return {name: described(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [described(item) for item in value]
+    return encode(value)
+
+
+def policy_in_words(value: PolicySpec) -> str:
+    """Return a short description of a policy for the report."""
+    match value:
+        case Pretrained():
+            return f"{value.repo}@{value.revision}" if value.repo else f"{Path(value.path or '').name} (local folder)"
+        case Built():
+            return f"{value.by.KIND} ({short_fields(value.by)})"
+        case Tuned():
+            return f"{value.by.KIND} on {policy_in_words(value.base)}"
+        case Instructed():
+            return f"{policy_in_words(value.base)}, instructed: {value.instruction}"
+        case BestOf():
+            return f"best of {value.n} from {policy_in_words(value.base)}"
+        case Proxy():
+            expert, antiexpert = policy_in_words(value.expert), policy_in_words(value.antiexpert)
+            return f"{policy_in_words(value.base)} + {value.alpha:g} x ({expert} - {antiexpert})"
+
+
+def data_in_words(value: DataSpec) -> str:
+    """Return a short description of a data set for the report."""
+    if isinstance(value, Made):
+        return f"{value.by.KIND} ({short_fields(value.by)})"
+    return f"{Path(value.path).name}, sha256 {value.digest[:12]}"
+
+
+def short_fields(stage: Any) -> str:
+    """Return the plain fields of a stage as ``name=value``."""
+    fields = {name: getattr(stage, name) for name in type(stage).model_fields}
+    return ", ".join(f"{name}={value}" for name, value in fields.items() if isinstance(value, str | int | float))

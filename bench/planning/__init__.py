@@ -1,0 +1,1 @@
+"""Planning: cells of the evaluation and the policies they are about, as values."""

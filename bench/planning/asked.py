@@ -1,0 +1,93 @@
+"""What is asked of policies and judges beside scores and verdicts: divergence, lm-eval, token shifts, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.config.comparison import Comparison, Named
+from bench.core.frozen import children
+from bench.core.judge import Judge
+from bench.core.policy import PolicySpec, Proxy, root
+from bench.core.stage import Stage
+from bench.core.task import Task
+from bench.evaluator.divergence import Divergence, sampled
+from bench.evaluator.generate import Generate
+from bench.evaluator.label_pairs import LabelPairs
+from bench.evaluator.lm_eval import LmEval
+from bench.evaluator.token_shift import TokenShift
+from bench.planning.cells import Benchmarked, Diverged, Labelled, Shifted
+
+
+def divergences(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Diverged]:
+    """Yield how every arm's policy is held against that of the arm ``divergence`` names, none without it.
+
+    The samples are the answers that are scored, where those are samples at temperature 1; else further ones.
+    """
+    evaluation = comparison.evaluation
+    if evaluation.divergence is None:
+        return
+    for task in evaluation.tasks:
+        for (arm, run), policy in policies.items():
+            responses = Generate(policy=policy, task=sampled(task), draws=evaluation.draws, seed=run)
+            reference = policies[evaluation.divergence, run]
+            yield Diverged(arm, run, task, Divergence(responses=responses, reference=reference))
+
+
+def benchmarks(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Benchmarked]:
+    """Yield every arm's results on the tasks of lm-eval."""
+    for task in comparison.evaluation.benchmarks:
+        for (arm, run), policy in policies.items():
+            yield Benchmarked(arm, run, task, LmEval(policy=policy, task=task, seed=run))
+
+
+def shifts(
+    policies: dict[tuple[str, int], PolicySpec], answers: dict[tuple[str, str, int], Generate], tasks: tuple[Task, ...]
+) -> Iterator[Shifted]:
+    """Yield what steering changed in the answers of every proxied arm."""
+    for task in tasks:
+        for (arm, run), policy in policies.items():
+            if isinstance(root(policy), Proxy):
+                yield Shifted(arm, run, task, TokenShift(responses=answers[task.NAME, arm, run]))
+
+
+def labellers(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Labelled]:
+    """Yield the labellers that the comparison asks about; one that takes a model from an arm stands once per run."""
+    labelling = comparison.evaluation.labelling
+    if labelling is None:
+        return
+    for named in labelling.judges:
+        from_arm = type(named.judge).bound is not Judge.bound
+        for run in comparison.given.seeds if from_arm else comparison.given.seeds[:1]:
+            judge = bound((named,), policies, run)[0]
+            other = reseeded(judge.judge)
+            again = None if other is None else LabelPairs(data=labelling.data, judge=other)
+            stage = LabelPairs(data=labelling.data, judge=judge.judge)
+            yield Labelled(judge, run if from_arm else None, stage, again)
+
+
+def reseeded(judge: Judge) -> Judge | None:
+    """Return a judge with other noise; None for one that has no seed, or that reads none with its settings."""
+    seed = getattr(judge, "seed", None)
+    if not isinstance(seed, int):
+        return None
+    try:
+        return judge.model_copy(update={"seed": seed + 1})
+    except ValidationError:
+        return None
+
+
+def bound(judges: tuple[Named, ...], policies: dict[tuple[str, int], PolicySpec], run: int) -> tuple[Named, ...]:
+    """Return the judges of one run: those that take something from an arm have that arm's at this run."""
+    return tuple(Named(label=named.label, judge=named.judge.bound(lambda arm: policies[arm, run])) for named in judges)
+
+
+def judges_in(value: Any) -> Iterator[Judge]:
+    """Yield the judges in a value, those nested within stages left out."""
+    for part in children(value):
+        if isinstance(part, Judge):
+            yield part
+        if not isinstance(part, Stage):
+            yield from judges_in(part)
