@@ -10,6 +10,7 @@ from bench.core.data import DataSpec, Made
 from bench.core.frozen import Frozen
 from bench.core.rows import read_rows
 from bench.core.stage import Stage
+from bench.evaluator.auditing import AskAgain
 from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
@@ -122,6 +123,8 @@ def judgements(stage: Stage) -> int:
     match stage:
         case JudgePairs():
             return len(stage.a.task.prompts()) * stage.a.draws * (2 if stage.orders == "both" else 1)
+        case AskAgain():
+            return min(stage.prompts, len(stage.a.task.prompts())) * (2 if stage.orders == "both" else 1)
         case RateResponses():
             return len(stage.responses.task.prompts()) * stage.responses.draws
         case LabelPairs():

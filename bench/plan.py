@@ -16,7 +16,19 @@ from bench.evaluator.judging import JudgePairs
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
 from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
-from bench.planning.cells import Benchmarked, Diverged, Judged, Labelled, Rated, Scored, Shifted
+from bench.planning.audited import controls, second_calls
+from bench.planning.cells import (
+    AskedAgain,
+    Benchmarked,
+    Cell,
+    Controlled,
+    Diverged,
+    Judged,
+    Labelled,
+    Rated,
+    Scored,
+    Shifted,
+)
 from bench.planning.policies import policy_of
 
 
@@ -33,6 +45,8 @@ class Plan:
     labelled: tuple[Labelled, ...]
     benchmarked: tuple[Benchmarked, ...]
     shifted: tuple[Shifted, ...]
+    controlled: tuple[Controlled, ...]
+    asked_again: tuple[AskedAgain, ...]
     stages: dict[str, Stage]
 
     def labels(self) -> dict[str, str]:
@@ -53,7 +67,8 @@ class Plan:
         for scored in self.scored:
             for stage in (scored.stage, scored.stage.responses):
                 yield stage, f"{scored.arm}, seed {scored.run}"
-        for judged in self.judged:
+        pairs: list[Judged | Controlled | AskedAgain] = [*self.judged, *self.controlled, *self.asked_again]
+        for judged in pairs:
             yield judged.stage, f"{judged.a} vs {judged.b}, seed {judged.run}"
         for rated in self.rated:
             yield rated.stage, f"{rated.arm} by {rated.judge.label}, seed {rated.run}"
@@ -154,10 +169,10 @@ def make_plan(comparison: Comparison) -> Plan:
     labelled = tuple(labellers(comparison, policies))
     benchmarked = tuple(benchmarks(comparison, policies))
     shifted = tuple(shifts(policies, answers, evaluation.tasks))
-    cells: list[Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted] = [
-        *scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted
-    ]  # fmt: skip
-    targets: list[Stage] = [cell.stage for cell in cells]
+    controlled = tuple(controls(comparison, answers))
+    asked_again = tuple(second_calls(comparison, policies, answers))
+    cells: list[Cell] = [*scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted]
+    targets: list[Stage] = [cell.stage for cell in [*cells, *controlled, *asked_again]]
     targets += [cell.again for cell in labelled if cell.again is not None]
     return Plan(
         comparison=comparison,
@@ -169,6 +184,8 @@ def make_plan(comparison: Comparison) -> Plan:
         labelled=labelled,
         benchmarked=benchmarked,
         shifted=shifted,
+        controlled=controlled,
+        asked_again=asked_again,
         stages=closure(targets),
     )
 

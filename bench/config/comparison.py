@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from bench.core.data import DataSpec
 from bench.core.frozen import Frozen
@@ -75,7 +75,8 @@ class Evaluation(Frozen):
     itself. ``judges`` compare the responses of two arms, ``ratings`` rate every response on the judge's own scale.
     ``length_control``: how a second win rate is estimated at equal length (docs/statistics.md). ``divergence`` names
     the arm from whose policy every arm's KL divergence is measured. ``versus`` is the arm that win rates are against,
-    None without any.
+    None without any. ``retest``: on how many prompts of a pair a judge that draws noise is asked again with other
+    noise; 0 is never.
     """
 
     tasks: tuple[Task, ...]
@@ -83,6 +84,7 @@ class Evaluation(Frozen):
     judges: tuple[Named, ...]
     orders: Literal["both", "first"] = "both"
     length_control: Literal["none", "glm", "ratio", "log_ratio"] = "none"
+    retest: NonNegativeInt = 50
     draws: PositiveInt = 1
     contrasts: tuple[tuple[str, str], ...]
     ratings: tuple[Named, ...] = ()

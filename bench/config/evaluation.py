@@ -22,7 +22,7 @@ from bench.core.lm_eval import LmEvalTask
 from bench.core.task import RATING, WIN_RATE, Task
 
 EVALUATE_KEYS = ("tasks", "draws", "win_rate", "ratings", "divergence", "labelling", "contrasts", "gap_closed")
-WIN_RATE_KEYS = ("judges", "versus", "orders", "length_control")
+WIN_RATE_KEYS = ("judges", "versus", "orders", "length_control", "retest")
 LABELLING_KEYS = ("data", "judges", "limit")
 FROM, LABEL = "from", "name"
 REWARD_MODEL, OF = "reward_model", "of"  # the judge that takes its model from an arm, and the field that names it
@@ -189,7 +189,7 @@ def _win_rate(
     if judges and whole and all(named.judge.NAME == REWARD_MODEL for named in judges):
         what = "a policy must not be judged only by the reward model it learnt from: add another judge"
         sheet.problem((*path, "judges"), what)
-    for key in ("orders", "length_control"):
+    for key in ("orders", "length_control", "retest"):
         if key in section and sheet.field(Evaluation, key, (*path, key), section[key]):
             settings[key] = section[key]
     versus = section.get("versus")

@@ -152,10 +152,11 @@ def _methods(definitions: dict[str, Schema]) -> Schema:
 
 
 def _evaluate(definitions: dict[str, Schema]) -> Schema:
-    own = _fields(Evaluation, definitions, ("draws", "orders", "length_control"))
+    own = _fields(Evaluation, definitions, ("draws", "orders", "length_control", "retest"))
     limit = _fields(Data, definitions, ("limit",))
     judges = _list({"$ref": f"{REFERENCE}named"})
-    win_rate = {"judges": judges, "versus": _TEXT, "orders": own["orders"], "length_control": own["length_control"]}
+    win_rate = {"judges": judges, "versus": _TEXT}
+    win_rate |= {key: own[key] for key in ("orders", "length_control", "retest")}
     labelling = {"data": _form("data"), "judges": judges, **limit}
     fields = _fields(LmEvalTask, definitions, [key for key in LM_EVAL_KEYS if key in LmEvalTask.model_fields])
     lm_eval = {**_mapping({LM_EVAL: _TEXT, **fields}, required=(LM_EVAL,)), "description": "a task of lm-eval"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -10,8 +12,10 @@ import pyarrow.parquet as pq
 from bench.core.errors import StageError
 from bench.core.judge import Judge, Pair, one_for_each
 from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import Task
 from bench.evaluator.generate import COMPLETIONS, Generate
 
+Orders = Literal["both", "first"]
 VERDICTS = "verdicts.parquet"
 VERDICTS_SCHEMA = pa.schema(
     [
@@ -38,7 +42,7 @@ class JudgePairs(Stage):
     a: Generate
     b: Generate
     judge: Judge
-    orders: Literal["both", "first"]
+    orders: Orders
 
     def resources(self) -> Resources:
         """Return what the judge needs."""
@@ -46,35 +50,59 @@ class JudgePairs(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``verdicts.parquet``: one row per prompt, draw and order."""
-        if self.a.task != self.b.task:
-            raise StageError(f"{self.label()}: the two generations answer different tasks, so they cannot be compared")
-        task = self.a.task
-        prompts = {prompt.id: prompt for prompt in task.prompts()}
-        ours = read_rows(io, self.a)
-        theirs = {(row["prompt"], row["draw"]): row["text"] for row in read_rows(io, self.b)}
-        orders = ("first", "second") if self.orders == "both" else ("first",)
-        asked: list[tuple[dict[str, Any], str, Pair]] = []
-        for row in ours:
-            other = theirs[row["prompt"], row["draw"]]
-            for order in orders:
-                first, second = (row["text"], other) if order == "first" else (other, row["text"])
-                asked.append((row, order, Pair(prompt=prompts[row["prompt"]], first=first, second=second)))
-        verdicts = one_for_each(self.judge, self.judge.compare(task, [pair for _, _, pair in asked], io), len(asked))
-        io.meter.judgements += len(verdicts)
-        rows = []
-        for (row, order, _), verdict in zip(asked, verdicts, strict=True):
-            value = verdict.value if verdict.value is None or order == "first" else 1.0 - verdict.value
-            rows.append(
-                {
-                    "prompt": row["prompt"],
-                    "draw": row["draw"],
-                    "order": order,
-                    "value": value,
-                    "status": verdict.status,
-                    "text": verdict.text,
-                }
-            )
+        shown = showings(io, (self.a, self.b), self.orders)
+        rows = verdict_rows(self.judge, self.a.task, shown, io)
         pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / VERDICTS)
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Two responses to one prompt and draw as a judge sees them; ``order``: where a's response stands."""
+
+    prompt: str
+    draw: int
+    order: str
+    pair: Pair
+
+
+def showings(io: StageIO, generations: tuple[Generate, Generate], orders: Orders) -> list[Showing]:
+    """Return every presentation of a's responses beside b's, in the order of a's rows.
+
+    Raises StageError for two generations that answer different tasks.
+    """
+    a, b = generations
+    if a.task != b.task:
+        raise StageError(f"{a.label()}, {b.label()}: they answer different tasks, so they cannot be compared")
+    prompts = {prompt.id: prompt for prompt in a.task.prompts()}
+    theirs = {(row["prompt"], row["draw"]): row["text"] for row in read_rows(io, b)}
+    found = []
+    for row in read_rows(io, a):
+        other = theirs[row["prompt"], row["draw"]]
+        for order in ("first", "second") if orders == "both" else ("first",):
+            first, second = (row["text"], other) if order == "first" else (other, row["text"])
+            pair = Pair(prompt=prompts[row["prompt"]], first=first, second=second)
+            found.append(Showing(row["prompt"], row["draw"], order, pair))
+    return found
+
+
+def verdict_rows(judge: Judge, task: Task, shown: Sequence[Showing], io: StageIO) -> list[dict[str, Any]]:
+    """Return a row of VERDICTS_SCHEMA for each showing, the verdicts turned so that they are preferences for a."""
+    verdicts = one_for_each(judge, judge.compare(task, [one.pair for one in shown], io), len(shown))
+    io.meter.judgements += len(verdicts)
+    rows = []
+    for one, verdict in zip(shown, verdicts, strict=True):
+        value = verdict.value if verdict.value is None or one.order == "first" else 1.0 - verdict.value
+        rows.append(
+            {
+                "prompt": one.prompt,
+                "draw": one.draw,
+                "order": one.order,
+                "value": value,
+                "status": verdict.status,
+                "text": verdict.text,
+            }
+        )
+    return rows
 
 
 def read_rows(io: StageIO, generation: Generate) -> list[dict[str, Any]]:

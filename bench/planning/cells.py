@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bench.config.comparison import Named
 from bench.core.lm_eval import LmEvalTask
 from bench.core.task import Task
+from bench.evaluator.auditing import AskAgain, CompareByControls
 from bench.evaluator.divergence import Divergence
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
@@ -36,6 +37,29 @@ class Judged:
     task: Task
     judge: Named
     stage: JudgePairs
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """The control judges' verdicts on one pair of arms at one run on one task."""
+
+    a: str
+    b: str
+    run: int
+    task: Task
+    stage: CompareByControls
+
+
+@dataclass(frozen=True)
+class AskedAgain:
+    """One judge's verdicts with other noise on a sample of the prompts of one pair of arms at one run on one task."""
+
+    a: str
+    b: str
+    run: int
+    task: Task
+    judge: Named
+    stage: AskAgain
 
 
 @dataclass(frozen=True)
@@ -91,3 +115,6 @@ class Labelled:
     run: int | None
     stage: LabelPairs
     again: LabelPairs | None
+
+
+Cell = Scored | Judged | Controlled | AskedAgain | Rated | Diverged | Labelled | Benchmarked | Shifted

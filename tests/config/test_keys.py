@@ -45,6 +45,7 @@ MAXIMAL["methods"]["outer"] = {
     "reward": [{"reward": "./reward.py", "weight": 0.5}, {"judge": "./judge.py", "margin": 0.5, "task": "./task.py"}],
 }
 MAXIMAL["evaluate"]["win_rate"]["judges"][1]["name"] = "strict"
+MAXIMAL["evaluate"]["win_rate"]["retest"] = 20
 MAXIMAL["evaluate"]["ratings"] = [{"judge": "./judge.py", "name": "rater", "margin": 1.0}]
 MAXIMAL["evaluate"]["divergence"] = {"from": "floor"}
 MAXIMAL["evaluate"]["labelling"] = {

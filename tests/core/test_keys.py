@@ -24,6 +24,7 @@ from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Given, Lora
 from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage, stages_in
+from bench.evaluator.auditing import AskAgain, CompareByControls
 from bench.evaluator.divergence import Divergence
 from bench.evaluator.generate import Generate
 from bench.evaluator.judges.lexicon import Lexicon
@@ -91,6 +92,8 @@ def planned_stages() -> list[Stage]:
             LmEval(policy=proxied, task=benchmark, seed=0),
             TokenShift(responses=answers.model_copy(update={"policy": proxied})),
             RateResponses(responses=answers, judge=learnt),
+            CompareByControls(a=answers, b=answers, orders="both"),
+            AskAgain(a=answers, b=answers, judge=learnt, orders="both", prompts=5),
             Divergence(responses=answers, reference=answers.policy),
             LabelPairs(data=Data(path="p", digest="d"), judge=learnt),
         ]

@@ -15,6 +15,7 @@ from bench.core.judge import Judge, Pair, Response
 from bench.core.policy import Decoding
 from bench.core.stage import Stage
 from bench.core.task import Prompt, Task
+from bench.evaluator.auditing import AskAgain
 from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
@@ -25,6 +26,7 @@ from tests.evaluator.scripted import LABELLER, Scripted, install, io_in, pair, r
 
 __all__ = ["install"]  # a fixture
 ELSEWHERE = {"reward_model"}  # needs a trained model: tests/methods/test_reward_model.py
+BLIND = {"first_wins", "random"}  # read no word: tests/evaluator/test_controls.py
 
 
 class Short(Task):
@@ -49,9 +51,23 @@ def examples(folder: Path) -> dict[str, dict[str, Any]]:
     words.write_text("good\t1.9\t0.5\t[1]\nbad\t-2.5\t0.6\t[1]\n", encoding="utf-8")
     return {
         "gold": {},
+        "longer_wins": {},
+        "first_wins": {},
+        "random": {},
+        "word_overlap": {},
         "lexicon": {"path": str(words), "digest": digest_of_file(words)},
         "likelihood": {"policy": LABELLER, "prompt": "brief"},
     }
+
+
+# What each judge prefers to what, to one prompt.
+ANSWERS = {
+    "gold": ("good", "bad bad"),
+    "lexicon": ("good", "bad bad"),
+    "likelihood": ("good", "bad bad"),
+    "longer_wins": ("bad bad", "good"),
+    "word_overlap": ("ask", "bad bad"),
+}
 
 
 def judges(folder: Path) -> dict[str, Judge]:
@@ -62,7 +78,7 @@ def judges(folder: Path) -> dict[str, Judge]:
 def test_every_judge_has_an_example(tmp_path: Path) -> None:
     found = judges(tmp_path)
     assert set(found) == set(discover.judges()) - ELSEWHERE
-    assert len(found) == 3
+    assert len(found) == 7
 
 
 def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
@@ -74,13 +90,25 @@ def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
     assert "judge" in JudgePairs.model_fields
 
 
-@pytest.mark.parametrize(("name", "accelerator"), [("gold", False), ("lexicon", False), ("likelihood", True)])
+@pytest.mark.parametrize(
+    ("name", "accelerator"),
+    [
+        ("gold", False),
+        ("lexicon", False),
+        ("likelihood", True),
+        ("longer_wins", False),
+        ("first_wins", False),
+        ("random", False),
+        ("word_overlap", False),
+    ],
+)
 def test_judging_asks_for_what_the_judge_needs(tmp_path: Path, name: str, accelerator: bool) -> None:
     judge = judges(tmp_path)[name]
     answers = Generate(policy=LABELLER, task=Short(), draws=1, seed=0)
     rows = Data(path="rows.jsonl", digest="0" * 64)
     stages: list[Stage] = [
         JudgePairs(a=answers, b=answers, judge=judge, orders="both"),
+        AskAgain(a=answers, b=answers, judge=judge, orders="both", prompts=5),
         RateResponses(responses=answers, judge=judge),
         LabelPairs(data=rows, judge=judge),
         LabelPreferences(pairs=rows, judge=judge),
@@ -88,13 +116,18 @@ def test_judging_asks_for_what_the_judge_needs(tmp_path: Path, name: str, accele
     assert [stage.resources().accelerator for stage in stages] == [accelerator] * len(stages)
 
 
-@pytest.mark.parametrize("name", ["gold", "lexicon", "likelihood"])
+def test_no_judge_escapes_the_questions(tmp_path: Path) -> None:
+    assert {*ANSWERS, *BLIND} == set(judges(tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
 def test_a_judge_answers_every_question_in_order(
     tmp_path: Path, install: Callable[[HFPolicy], HFPolicy], name: str
 ) -> None:
+    better, worse = ANSWERS[name]
     install(Scripted(lambda before, answer: 0.9 if ("1: good" in before) == (answer.strip() == "1") else 0.1))
     judge, task, io = judges(tmp_path)[name], Short(), io_in(tmp_path)
-    pairs: list[Pair] = [pair("good", "bad bad"), pair("bad bad", "good", "p2"), pair("good", "good", "p3")]
+    pairs: list[Pair] = [pair(better, worse), pair(worse, better, "p2"), pair(better, better, "p3")]
     verdicts = judge.compare(task, pairs, io)
     assert len(verdicts) == 3
     values = [one.value for one in verdicts]
@@ -103,7 +136,7 @@ def test_a_judge_answers_every_question_in_order(
     assert values[0] > 0.5
     again = judge.compare(task, pairs[1:], io)
     assert [one.value for one in again] == pytest.approx(values[1:])
-    responses: list[Response] = [response("good"), response("bad bad", "p2")]
+    responses: list[Response] = [response(better), response(worse, "p2")]
     ratings = judge.rate(task, responses, io)
     assert len(ratings) == 2
     assert all(one.value is not None for one in ratings)

@@ -1,0 +1,79 @@
+"""What is asked beside a judge to know how far to trust it: the control judges, and the judge itself once more."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import PositiveInt
+
+from bench.core.judge import Judge
+from bench.core.stage import Resources, Stage, StageIO
+from bench.evaluator.generate import Generate, row_seed
+from bench.evaluator.judges.first_wins import FirstWins
+from bench.evaluator.judges.longer_wins import LongerWins
+from bench.evaluator.judges.random import Random
+from bench.evaluator.judges.word_overlap import WordOverlap
+from bench.evaluator.judging import VERDICTS, VERDICTS_SCHEMA, Orders, showings, verdict_rows
+
+CONTROLS: tuple[Judge, ...] = (LongerWins(), FirstWins(), WordOverlap(), Random())
+CONTROL_VERDICTS_SCHEMA = pa.schema([pa.field("judge", pa.string(), nullable=False), *VERDICTS_SCHEMA])
+
+
+class CompareByControls(Stage):
+    """Verdicts of judges that read two texts and nothing else, on ``a`` against ``b``, in the orders of the judges.
+
+    One stage for all of them: each costs less than a stage of its own would.
+    """
+
+    KIND: ClassVar[str] = "controls"
+    VERSION: ClassVar[int] = 1
+
+    a: Generate
+    b: Generate
+    orders: Orders
+    controls: tuple[Judge, ...] = CONTROLS
+
+    def run(self, io: StageIO) -> None:
+        """Write ``verdicts.parquet``: one row per control, prompt, draw and order."""
+        shown = showings(io, (self.a, self.b), self.orders)
+        rows = [
+            {"judge": judge.NAME, **row}
+            for judge in self.controls
+            for row in verdict_rows(judge, self.a.task, shown, io)
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, schema=CONTROL_VERDICTS_SCHEMA), io.out / VERDICTS)
+
+
+class AskAgain(Stage):
+    """Verdicts of a judge with other noise on ``prompts`` prompts of ``a`` against ``b``, the first draw of each.
+
+    The prompts are those with the smallest digests, so that they do not depend on the order of the task, and a larger
+    sample holds a smaller one.
+    """
+
+    KIND: ClassVar[str] = "retest"
+    VERSION: ClassVar[int] = 1
+
+    a: Generate
+    b: Generate
+    judge: Judge
+    orders: Orders
+    prompts: PositiveInt
+
+    def resources(self) -> Resources:
+        """Return what the judge needs."""
+        return self.judge.RESOURCES
+
+    def run(self, io: StageIO) -> None:
+        """Write ``verdicts.parquet``: one row per sampled prompt and order."""
+        names = sorted((prompt.id for prompt in self.a.task.prompts()), key=lambda name: row_seed(0, name, 0))
+        sampled = set(names[: self.prompts])
+        shown = [
+            one
+            for one in showings(io, (self.a, self.b), self.orders)
+            if one.prompt in sampled and one.draw == 0
+        ]  # fmt: skip
+        rows = verdict_rows(self.judge, self.a.task, shown, io)
+        pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / VERDICTS)
