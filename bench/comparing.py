@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bench.collecting.audited import collect_audit
 from bench.collecting.facts import summarise
 from bench.collecting.missing import without_missing
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
+from bench.core.audit import read_audit
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast
 from bench.core.labels import read_labels, write_labels
@@ -23,12 +25,14 @@ from bench.report.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.contrasts import compute_contrasts
 from bench.statistics.gap import gap_shares
+from bench.statistics.judge_audit import judge_audits
 from bench.statistics.labellers import agreements
 from bench.store import Store
 
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"
 LABELS = "labels.parquet"
+AUDIT = "audit.parquet"
 SUMMARY = "run.json"
 
 
@@ -53,6 +57,8 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     folder = Path(comparison.path).parent
     records = collect_records(plan, outcome, store)
     write_records(records, folder / RECORDS)
+    if comparison.evaluation.judges:
+        write_records(collect_audit(plan, outcome, store), folder / AUDIT)
     if comparison.evaluation.labelling is not None:
         write_labels(collect_labels(plan, outcome, store), folder / LABELS)
     summary = summarise(plan, outcome, store)
@@ -67,16 +73,19 @@ def conclude(
 ) -> tuple[Contrast, ...]:  # fmt: skip
     """Return the contrasts of the records, written to ``contrasts.json`` with all else that is concluded.
 
-    The labels are read from the folder. What lacks a cell is left out.
+    The labels and the verdicts that audit the judges are read from the folder. What lacks a cell is left out.
     """
     whole = without_missing(comparison, summary.missing)
     metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
     contrasts = tuple(compute_contrasts(records, whole, metrics, summary.own_rewards))
     labels = read_labels(folder / LABELS) if comparison.evaluation.labelling is not None else None
+    judges, together = judge_audits(records, read_audit(folder / AUDIT), comparison)
     conclusions = Conclusions(
         contrasts=contrasts,
         gap_closed=gap_shares(records, whole, summary.own_rewards),
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
+        judges=judges,
+        judges_together=together,
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

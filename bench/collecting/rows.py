@@ -18,7 +18,7 @@ from bench.evaluator.lm_eval import DOCUMENTS
 from bench.evaluator.rating import RATINGS
 from bench.evaluator.score import SCORES
 from bench.plan import Plan
-from bench.planning.cells import Benchmarked, Diverged, Judged, Rated, Scored
+from bench.planning.cells import AskedAgain, Benchmarked, Controlled, Diverged, Judged, Rated, Scored
 from bench.runner import Outcome
 from bench.store import Store
 
@@ -116,8 +116,10 @@ def collect_labels(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:
 
 
 def labelled(
-    rows: pa.Table, labels: Mapping[str, str | int], cell: Scored | Judged | Rated | Diverged
-) -> pa.Table:  # fmt: skip
+    rows: pa.Table,
+    labels: Mapping[str, str | int],
+    cell: Scored | Judged | Controlled | AskedAgain | Rated | Diverged,
+) -> pa.Table:
     """Return rows of the records' schema: the stage's own columns, the cell's labels, and the prompt's facts."""
     prompts = {prompt.id: prompt for prompt in cell.task.prompts()}
     names = rows["prompt"].to_pylist()

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from bench.core.audit import JudgeAudit, JudgesTogether
 from bench.core.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
 from bench.core.files import replacing
@@ -80,6 +81,8 @@ class Conclusions(Frozen):
     contrasts: tuple[Contrast, ...]
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
+    judges: tuple[JudgeAudit, ...] = ()
+    judges_together: tuple[JudgesTogether, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from bench.core.errors import DataError
 from bench.statistics.confidence import FloatArray
 from bench.statistics.intervals import draws
+from bench.statistics.random_effects import IntArray, cluster_sums
 
 Scale = Literal["nominal", "ordinal", "interval"]
 
@@ -35,10 +36,12 @@ def cohen_kappa(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    clusters: IntArray | None = None,
 ) -> Agreement:
     """Return kappa = (observed - chance) / (1 - chance) of two raters (Cohen 1960, Educ. Psych. Meas. 20:37).
 
-    ``a`` and ``b`` (units) are categories. Raises DataError for different lengths or no unit.
+    ``a`` and ``b`` (units) are categories. ``clusters`` (units): codes of units that are not independent, which are
+    drawn again together. Raises DataError for different lengths or no unit.
     """
     if len(a) != len(b) or len(a) == 0:
         raise DataError(f"kappa needs two ratings of each unit; got {len(a)} and {len(b)}")
@@ -54,19 +57,25 @@ def cohen_kappa(
         chance = (share.sum(axis=-1) * share.sum(axis=-2)).sum(axis=-1)
         return _beyond(1 - observed, 1 - chance)
 
-    return _agreement(kappa(cells.sum(axis=0)), kappa(_again(cells, resamples, seed)), level, len(a))
+    return _agreement(kappa(cells.sum(axis=0)), kappa(_again(cells, clusters, resamples, seed)), level, len(a))
 
 
 def krippendorff_alpha(
-    ratings: ArrayLike, scale: Scale, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    ratings: ArrayLike,
+    scale: Scale,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    clusters: IntArray | None = None,
 ) -> Agreement:
     """Return alpha = 1 - observed / expected disagreement (Krippendorff 2011, Computing Krippendorff's Alpha).
 
     ``ratings`` is (raters, units) of numbers, NaN where a rater did not rate; units with one rating have no part.
-    Raises DataError when no unit has two ratings.
+    ``clusters`` as for kappa. Raises DataError when no unit has two ratings.
     """
     given = np.asarray(ratings, dtype=float)
-    given = given[:, np.isfinite(given).sum(axis=0) >= 2]
+    several = np.isfinite(given).sum(axis=0) >= 2
+    given = given[:, several]
     if given.ndim != 2 or given.shape[1] == 0:
         raise DataError("alpha needs a unit with two ratings")
     values = np.unique(given[np.isfinite(given)])
@@ -83,7 +92,8 @@ def krippendorff_alpha(
         expected = (total[..., :, None] * total[..., None, :] * distance).sum(axis=(-2, -1)) / (total.sum(axis=-1) - 1)
         return _beyond(observed, expected)
 
-    return _agreement(alpha(pairs.sum(axis=0)), alpha(_again(pairs, resamples, seed)), level, given.shape[1])
+    again = _again(pairs, None if clusters is None else clusters[several], resamples, seed)
+    return _agreement(alpha(pairs.sum(axis=0)), alpha(again), level, given.shape[1])
 
 
 def _distance(values: FloatArray, total: FloatArray, scale: Scale) -> FloatArray:
@@ -97,10 +107,13 @@ def _distance(values: FloatArray, total: FloatArray, scale: Scale) -> FloatArray
     return np.asarray((middle[..., :, None] - middle[..., None, :]) ** 2)
 
 
-def _again(cells: FloatArray, resamples: int, seed: int) -> FloatArray:
-    """Return the tables (resamples, values, values) of units drawn again."""
+def _again(cells: FloatArray, clusters: IntArray | None, resamples: int, seed: int) -> FloatArray:
+    """Return the tables (resamples, values, values) of units, or of whole clusters of them, drawn again."""
     flat = cells.reshape(len(cells), -1)
-    blocks = [counts @ flat for counts in draws(len(cells), resamples, seed)]
+    if clusters is not None:
+        codes = np.unique(clusters, return_inverse=True)[1]
+        flat = cluster_sums(flat.T, codes.astype(np.int64)).T
+    blocks = [counts @ flat for counts in draws(len(flat), resamples, seed)]
     return np.concatenate(blocks).reshape(-1, *cells.shape[1:])
 
 

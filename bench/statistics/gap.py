@@ -56,23 +56,46 @@ def ratio_of_means(
     units = int(clusters.max()) + 1
     by_cluster = clusters if units < len(clusters) else None
     gap_low, gap_high = crossed_effects(gaps, by_cluster).confidence.interval(level)
-    if gap_low <= 0 <= gap_high:
+    found = fieller(gains, gaps, by_cluster, level)
+    if found is None:
         return Ratio(None, None, None, gain, gap, gap_low, gap_high)
-
-    def excess(share: float) -> float:
-        """Return how far the mean of n - s d lies outside its interval; negative within."""
-        law = crossed_effects(gains - share * gaps, by_cluster).confidence
-        return abs(gain - share * gap) - law.half_width(level)
-
     seed = design_seed("bootstrap", units, gains.shape[1], resamples)
     tops = bootstrap_means(gains, clusters, resamples, seed)
     bottoms = bootstrap_means(gaps, clusters, resamples, seed)
     usable = np.abs(bottoms) > ROUNDING
     tail = (1 - level) / 2
     low, high = np.quantile(tops[usable] / bottoms[usable], [tail, 1 - tail])
+    ends = (found.low, found.high)
+    return Ratio(found.share, ends, (float(low), float(high)), gain, gap, gap_low, gap_high)
+
+
+@dataclass(frozen=True)
+class Fieller:
+    """A ratio of two paired means with Fieller's interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+def fieller(gains: FloatArray, gaps: FloatArray, clusters: IntArray | None, level: float) -> Fieller | None:
+    """Return mean(gains) / mean(gaps), both (prompts, runs) and paired: every s whose interval of n - s d contains 0.
+
+    None where the interval of the gap itself contains 0: no ratio is then excluded. ``clusters`` as for
+    ``crossed_effects``, which raises ValueError for fewer than two.
+    """
+    gain, gap = float(gains.mean()), float(gaps.mean())
+    low, high = crossed_effects(gaps, clusters).confidence.interval(level)
+    if low <= 0 <= high:
+        return None
+
+    def excess(share: float) -> float:
+        """Return how far the mean of n - s d lies outside its interval; negative within."""
+        law = crossed_effects(gains - share * gaps, clusters).confidence
+        return abs(gain - share * gap) - law.half_width(level)
+
     share = gain / gap
-    ends = (_end(excess, share, -1.0), _end(excess, share, 1.0))
-    return Ratio(share, ends, (float(low), float(high)), gain, gap, gap_low, gap_high)
+    return Fieller(share, _end(excess, share, -1.0), _end(excess, share, 1.0))
 
 
 def gap_shares(

@@ -67,3 +67,18 @@ def test_intervals_cover() -> None:
             missed[place] += not one.low <= 0.49 <= one.high
     error = 3 * (0.05 * 0.95 / 300) ** 0.5
     assert max(missed) / 300 <= 0.05 + error + 0.01
+
+
+def test_clusters_are_drawn_again_together() -> None:
+    """Units that repeat each other carry no news: the interval is that of the clusters, not a narrower one."""
+    rng = np.random.default_rng(5)
+    a = rng.integers(0, 2, 60)
+    b = np.where(rng.random(60) < 0.2, 1 - a, a)
+    repeated = [np.repeat(each, 5) for each in (a, b)]
+    clusters = np.repeat(np.arange(60), 5)
+    for measure in (cohen_kappa, lambda x, y, **more: krippendorff_alpha([x, y], "nominal", **more)):
+        one, whole = measure(a, b), measure(*repeated, clusters=clusters)
+        assert whole.estimate == pytest.approx(one.estimate, abs=0.02)
+        assert (whole.low, whole.high) == pytest.approx((one.low, one.high), abs=0.02)
+        blind = measure(*repeated)
+        assert blind.high - blind.low < 0.6 * (whole.high - whole.low)

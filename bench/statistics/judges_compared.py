@@ -1,0 +1,103 @@
+"""Two judges on the same pairs of responses, and all judges of a task together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bench.core.audit import JudgesTogether, Measure, Reference
+from bench.core.errors import DataError
+from bench.statistics.agreement import Agreement, cohen_kappa, krippendorff_alpha
+from bench.statistics.analysis import design_seed
+from bench.statistics.confidence import FloatArray
+from bench.statistics.shares import share
+from bench.statistics.verdicts import BoolArray, Verdicts
+
+RESAMPLES = 2000
+# Draws of resamples from the same design are the same for every judge.
+PURPOSE = "judge agreement"
+
+
+def winner(preference: FloatArray) -> FloatArray:
+    """Return 1 where a is preferred, 0 for a tie, -1 where b is; NaN where there is no verdict."""
+    return np.sign(preference - 0.5)
+
+
+def matched(one: Verdicts, other: Verdicts) -> tuple[Verdicts, Verdicts]:
+    """Return the entries of both that are about the same pair of arms, prompt, run and draw, in the same order."""
+    places = {key: place for place, key in enumerate(other.entries())}
+    shared = [(mine, places[key]) for mine, key in enumerate(one.entries()) if key in places]
+    mine, theirs = (np.asarray([pair[side] for pair in shared], dtype=np.int64) for side in (0, 1))
+    return one.where(mine), other.where(theirs)
+
+
+def same_winner(one: Verdicts, other: Verdicts, level: float) -> Measure:
+    """Return the share of pairs of responses on which both name the same winner, orders averaged; a tie is a winner."""
+    mine, theirs = matched(one, other)
+    a, b = winner(mine.preference), winner(theirs.preference)
+    there = np.isfinite(a) & np.isfinite(b)
+    return share(mine.total(there & (a == b)), mine.total(there), mine.design.clusters, level)
+
+
+def same_verdict(one: Verdicts, other: Verdicts, level: float) -> Measure:
+    """Return the share of single verdicts, order by order, on which both name the same winner; a tie is a winner."""
+    mine, theirs = matched(one, other)
+    top, bottom = np.zeros(mine.design.shape), np.zeros(mine.design.shape)
+    for a, b in ((mine.first, theirs.first), (mine.second, theirs.second)):
+        there = np.isfinite(a) & np.isfinite(b)
+        top += mine.total(there & (winner(a) == winner(b)))
+        bottom += mine.total(there)
+    return share(top, bottom, mine.design.clusters, level)
+
+
+def against(reference: str, judged: Verdicts, truth: Verdicts, level: float) -> Reference:
+    """Return how a judge agrees with one that is nearer to the truth."""
+    mine, theirs = matched(judged, truth)
+    a, b = winner(mine.preference), winner(theirs.preference)
+    there = np.isfinite(a) & np.isfinite(b)
+    kappa = Measure(n=0)
+    if there.any():
+        clusters = mine.design.clusters[mine.prompt][there]
+        seed = design_seed(PURPOSE, len(np.unique(clusters)), len(mine.design.runs), RESAMPLES)
+        kappa = _measure(cohen_kappa(a[there], b[there], level, RESAMPLES, seed, clusters))
+    return Reference(judge=reference, agreement=same_winner(judged, truth, level), kappa=kappa)
+
+
+def together(task: str, judges: Mapping[str, Verdicts], level: float) -> JudgesTogether | None:
+    """Return Krippendorff's alpha of the winners of all judges of a task; None for fewer than two."""
+    if len(judges) < 2:
+        return None
+    names = tuple(judges)
+    places = {
+        key: place for place, key in enumerate(dict.fromkeys(k for one in judges.values() for k in one.entries()))
+    }
+    ratings = np.full((len(names), len(places)), np.nan)
+    clusters = np.zeros(len(places), dtype=np.int64)
+    for row, judged in enumerate(judges.values()):
+        at = [places[key] for key in judged.entries()]
+        ratings[row, at] = winner(judged.preference)
+        clusters[at] = judged.design.clusters[judged.prompt]
+    design = next(iter(judges.values())).design
+    seed = design_seed(PURPOSE, len(np.unique(clusters)), len(design.runs), RESAMPLES)
+    try:
+        alpha = _measure(krippendorff_alpha(ratings, "ordinal", level, RESAMPLES, seed, clusters))
+    except DataError:  # no pair of responses has the verdicts of two judges
+        alpha = Measure(n=0)
+    return JudgesTogether(task=task, judges=names, level=level, alpha=alpha)
+
+
+def complete(judged: Verdicts) -> tuple[FloatArray, BoolArray]:
+    """Return the mean preference by prompt and run, and which prompts have every verdict that was asked for.
+
+    A prompt without a verdict in some run is not complete, as in the contrasts.
+    """
+    preference = judged.preference
+    there = np.isfinite(preference)
+    total, count = judged.total(np.nan_to_num(preference)), judged.total(there)
+    whole = (count > 0).all(axis=1) & (judged.total(~there) == 0).all(axis=1)
+    return total / np.maximum(count, 1), whole
+
+
+def _measure(found: Agreement) -> Measure:
+    return Measure(n=found.units, estimate=found.estimate, low=found.low, high=found.high)

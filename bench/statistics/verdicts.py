@@ -1,0 +1,131 @@
+"""One judge's verdicts on one task, pair of responses by pair of responses, for what is said of the judge itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bench.core.errors import DataError
+from bench.statistics.confidence import FloatArray
+from bench.statistics.random_effects import IntArray
+
+BoolArray = NDArray[np.bool_]
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Design:
+    """The prompts of a task, each with the code of its cluster, and the training runs."""
+
+    prompts: tuple[str, ...]
+    clusters: IntArray
+    runs: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape of every matrix over the design."""
+        return len(self.prompts), len(self.runs)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Preferences for a over b of one judge; every array has one entry per pair, prompt, run and draw that was asked.
+
+    ``first`` and ``second`` hold the preference where a was shown first and second, NaN where that order has no usable
+    verdict; ``was_asked`` (2, entries) says which orders have a row at all. ``pair``, ``prompt`` and ``run`` are places
+    in ``pairs`` and the design.
+    """
+
+    design: Design
+    pairs: tuple[Pair, ...]
+    pair: IntArray
+    prompt: IntArray
+    run: IntArray
+    draw: IntArray
+    first: FloatArray
+    second: FloatArray
+    was_asked: BoolArray
+    statuses: tuple[tuple[str, ...], tuple[str, ...]]
+
+    @property
+    def preference(self) -> FloatArray:
+        """The mean over the orders that were asked; NaN where one of them has no usable verdict."""
+        values = np.stack([self.first, self.second])
+        there = self.was_asked
+        total = np.where(there, np.nan_to_num(values), 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+        return np.where((there & np.isnan(values)).any(axis=0), np.nan, total)
+
+    @property
+    def both(self) -> BoolArray:
+        """Where both orders have a usable verdict."""
+        return np.isfinite(self.first) & np.isfinite(self.second)
+
+    def of_pair(self, place: int) -> Verdicts:
+        """Return the verdicts on one pair of arms."""
+        return self.where(self.pair == place)
+
+    def where(self, chosen: BoolArray | IntArray) -> Verdicts:
+        """Return the chosen entries, by a mask or by their places in order."""
+        names = ("pair", "prompt", "run", "draw", "first", "second")
+        arrays = {name: getattr(self, name)[chosen] for name in names}
+        statuses = tuple(tuple(np.asarray(kind, dtype=object)[chosen]) for kind in self.statuses)
+        return dataclasses.replace(
+            self, **arrays, was_asked=self.was_asked[:, chosen], statuses=(statuses[0], statuses[1])
+        )  # fmt: skip
+
+    def total(self, values: FloatArray | BoolArray) -> FloatArray:
+        """Return the sums of entries (entries) by prompt and run."""
+        found = np.zeros(self.design.shape)
+        np.add.at(found, (self.prompt, self.run), np.asarray(values, dtype=float))
+        return found
+
+    def entries(self) -> list[tuple[int, int, int, int]]:
+        """Return pair, prompt, run and draw of each entry."""
+        return list(
+            zip(self.pair.tolist(), self.prompt.tolist(), self.run.tolist(), self.draw.tolist(), strict=True)
+        )  # fmt: skip
+
+
+def design_of(records: pa.Table, task: str, runs: Sequence[int]) -> Design:
+    """Return the prompts of a task that were judged, sorted; raises DataError for a prompt in two clusters."""
+    rows = records.filter(pc.and_(pc.equal(records["task"], task), pc.is_valid(records["versus"])))
+    pairs = sorted(set(zip(rows["prompt"].to_pylist(), rows["cluster"].to_pylist(), strict=True)))
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise DataError(f"records: a prompt of task {task} is in two clusters. Run the evaluation again.")
+    codes = np.unique(list(found.values()), return_inverse=True)[1] if found else np.zeros(0)
+    return Design(tuple(found), codes.astype(np.int64), tuple(dict.fromkeys(runs)))
+
+
+def verdicts_of(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> Verdicts:
+    """Return one judge's rows on one task as arrays; those of other pairs, prompts and runs are left out."""
+    place = {pair: number for number, pair in enumerate(pairs)}
+    at_prompt = {prompt: number for number, prompt in enumerate(design.prompts)}
+    at_run = {run: number for number, run in enumerate(design.runs)}
+    cells: dict[tuple[int, int, int, int], dict[str, Mapping[str, object]]] = {}
+    for row in rows.to_pylist():
+        pair = place.get((row["method"], row["versus"]))
+        prompt, run = at_prompt.get(row["prompt"]), at_run.get(row["run"])
+        if pair is not None and prompt is not None and run is not None:
+            cells.setdefault((pair, prompt, run, row["draw"]), {})[row["order"]] = row
+    keys = np.asarray(list(cells), dtype=np.int64).reshape(-1, 4).T
+    values = np.full((2, len(cells)), np.nan)
+    asked = np.zeros((2, len(cells)), dtype=bool)
+    statuses: list[list[str]] = [[], []]
+    for number, orders in enumerate(cells.values()):
+        for which, order in enumerate(("first", "second")):
+            found = orders.get(order)
+            asked[which, number] = found is not None
+            statuses[which].append("" if found is None else str(found["status"]))
+            if found is not None and isinstance(found["value"], float):
+                values[which, number] = found["value"]
+    return Verdicts(
+        design, tuple(pairs), keys[0], keys[1], keys[2], keys[3], values[0], values[1], asked,
+        (tuple(statuses[0]), tuple(statuses[1])),
+    )  # fmt: skip
