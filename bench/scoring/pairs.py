@@ -9,13 +9,20 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.scoring.files import RowFile
 from bench.scoring.scores import Score
-from bench.statistics.orders import order_agreement
+from bench.statistics.orders import conservative_win_rate, order_agreement
 from bench.statistics.random_effects import crossed_effects
 
 ERROR = "error"
 # The candidate is model_2, as in FastChat; model_1 is shown first in game 1 and second in game 2.
 VALUES = {"model_1": 0.0, "model_2": 1.0, "tie": 0.5}
-COLUMNS = ("conservative_win_rate", "order_consistency", "position_bias_p")
+LEVEL = 0.95
+COLUMNS = (
+    "conservative_win_rate",
+    "conservative_win_rate_low",
+    "conservative_win_rate_high",
+    "order_consistency",
+    "position_bias_p",
+)
 
 
 def scores(file: RowFile) -> list[Score]:
@@ -47,6 +54,7 @@ def _score(file: RowFile, pair: tuple[str, str], games: dict[tuple[str, str], tu
     second, first = (np.array([VALUES[winners[game]] for winners in kept.values()]) for game in (0, 1))
     clusters = np.unique([question for question, _ in kept], return_inverse=True)[1].astype(np.int64)
     agreement = order_agreement(first, second)
+    careful = conservative_win_rate(first[:, None, None], second[:, None, None], clusters, LEVEL)
     averaged = 100 * (first + second) / 2
     several = int(clusters.max()) > 0
     error = float(crossed_effects(averaged[:, None], clusters).confidence.standard_error) if several else None
@@ -63,6 +71,8 @@ def _score(file: RowFile, pair: tuple[str, str], games: dict[tuple[str, str], tu
         noted={"repeated verdicts": repeated} if repeated else {},
         details={
             "conservative_win_rate": 100 * agreement.conservative,
+            "conservative_win_rate_low": None if careful.low is None else 100 * careful.low,
+            "conservative_win_rate_high": None if careful.high is None else 100 * careful.high,
             "win_rate_shown_first": 100 * float(first.mean()),
             "win_rate_shown_second": 100 * float(second.mean()),
             "order_consistency": agreement.consistency,

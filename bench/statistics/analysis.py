@@ -11,7 +11,7 @@ from bench.core.frozen import digest
 from bench.statistics import intervals, significance
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
-from bench.statistics.orders import order_agreement
+from bench.statistics.orders import conservative_win_rate, order_agreement
 from bench.statistics.power import smallest_detectable
 from bench.statistics.random_effects import CrossedEffects, IntArray, crossed_effects
 from bench.statistics.table import Crossing
@@ -83,7 +83,11 @@ def analyse(crossing: Crossing, question: Question) -> Analysis:
         degrees_of_freedom=df,
         smallest_detectable=smallest_detectable(error, df, question.level),
         per_run=per_run,
-        also={**_other_tests(crossing, question, effects), **_other_intervals(crossing, question), **_orders(crossing)},
+        also={
+            **_other_tests(crossing, question, effects),
+            **_other_intervals(crossing, question),
+            **_orders(crossing, question),
+        },
         components=_components(effects),
         notes=_notes(crossing),
     )
@@ -101,7 +105,7 @@ def _untested(estimate: float | None, per_run: tuple[float, ...], reason: str) -
 def _constant(estimate: float, per_run: tuple[float, ...], crossing: Crossing, question: Question) -> Analysis:
     """Return the analysis of a crossing whose cells are all equal: no variance, so no t test."""
     units = int(crossing.clusters.max()) + 1
-    orders = _orders(crossing)
+    orders = _orders(crossing, question)
     if abs(estimate - question.null) <= ROUNDING:
         note = "every prompt and run gives exactly the null value"
         null = question.null
@@ -227,12 +231,15 @@ def _other_intervals(crossing: Crossing, question: Question) -> dict[str, float 
     return found
 
 
-def _orders(crossing: Crossing) -> dict[str, float | None]:
+def _orders(crossing: Crossing, question: Question) -> dict[str, float | None]:
     if crossing.first is None or crossing.second is None:
         return {}
     agreement = order_agreement(crossing.first, crossing.second)
+    careful = conservative_win_rate(crossing.first, crossing.second, crossing.clusters, question.level)
     return {
-        "conservative_estimate": agreement.conservative,
+        "conservative_win_rate": careful.estimate,
+        "conservative_win_rate_low": careful.low,
+        "conservative_win_rate_high": careful.high,
         "order_consistency": agreement.consistency,
         "position_bias_p": agreement.position_p,
     }

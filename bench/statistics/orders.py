@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from bench.core.audit import Measure
 from bench.statistics.confidence import FloatArray
+from bench.statistics.random_effects import IntArray
+from bench.statistics.shares import ROUNDING, mean, share
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,29 @@ def order_agreement(when_first: FloatArray, when_second: FloatArray) -> OrderAgr
     flips = int(flipped.sum())
     favoured_first = int((flipped & (first > 0)).sum())
     return OrderAgreement(
-        conservative=float(np.where(same, 0.5 + first / 2, 0.5).mean()),
+        conservative=float(conservative(when_first, when_second).mean()),
         consistency=float(same.mean()),
         position_p=float(stats.binomtest(favoured_first, flips, 0.5).pvalue) if flips else None,
     )
+
+
+def conservative(when_first: FloatArray, when_second: FloatArray) -> FloatArray:
+    """Return 1 where both orders name the method, 0 where both name the other, and 0.5 elsewhere, of the same shape."""
+    first, second = np.sign(when_first - 0.5), np.sign(when_second - 0.5)
+    return np.where(first == second, 0.5 + first / 2, 0.5)
+
+
+def conservative_win_rate(
+    when_first: FloatArray, when_second: FloatArray, clusters: IntArray, level: float
+) -> Measure:  # fmt: skip
+    """Return the mean of the conservative verdicts, (prompts, runs, draws), with the interval of the default test.
+
+    The bounds stay within [0, 1]; verdicts that are all alike have the interval of a share.
+    """
+    values = conservative(when_first, when_second).mean(axis=2)
+    if float(np.ptp(values)) <= ROUNDING:
+        return share(values, np.ones(values.shape), clusters, level)
+    found = mean(values, clusters, level, values.size)
+    if found.low is None or found.high is None:
+        return found
+    return found.model_copy(update={"low": max(0.0, found.low), "high": min(1.0, found.high)})

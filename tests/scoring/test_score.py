@@ -137,6 +137,9 @@ def test_an_mt_bench_pair_file(real_data: Path) -> None:
     assert found["win_rate"] == pytest.approx(51.03, abs=6e-3)
     assert found["standard_error"] == pytest.approx(4.37, abs=6e-3)
     assert found["conservative_win_rate"] == pytest.approx(51.37, abs=6e-3)
+    # 51.37 with a standard error of 4.25 over 73 questions.
+    assert found["conservative_win_rate_low"] == pytest.approx(51.37 - 1.9935 * 4.25, abs=0.02)
+    assert found["conservative_win_rate_high"] == pytest.approx(51.37 + 1.9935 * 4.25, abs=0.02)
     assert found["win_rate_shown_second"] == pytest.approx(39.0, abs=0.06)
     assert found["win_rate_shown_first"] == pytest.approx(63.0, abs=0.06)
     assert found["position_bias_p"] == pytest.approx(0.00131, abs=6e-6)

@@ -40,7 +40,7 @@ def test_a_win_rate_from_rows_to_verdict() -> None:
     assert found.mean_a == pytest.approx(found.estimate)
     assert found.mean_b == pytest.approx(1 - found.estimate)
     assert set(found.components) >= {"run", "prompt", "residual", "satterthwaite_df"}
-    assert {"sign_flip_p", "clustered_t_p", "crossed_bootstrap_low", "run_t_p", "conservative_estimate"} <= set(
+    assert {"sign_flip_p", "clustered_t_p", "crossed_bootstrap_low", "run_t_p", "conservative_win_rate"} <= set(
         found.also
     )
     assert found.smallest_detectable is not None and 0 < found.smallest_detectable < 0.3
@@ -82,7 +82,8 @@ def test_swapping_the_arms_mirrors_everything() -> None:
     for name in ("sign_flip_p", "wilcoxon_p", "paired_t_p", "run_t_p", "satterthwaite_p", "position_bias_p"):
         assert ab.also[name] == pytest.approx(ba.also[name]), name
     assert ab.also["crossed_bootstrap_low"] == pytest.approx(1 - (ba.also["crossed_bootstrap_high"] or 0))
-    assert ab.also["conservative_estimate"] == pytest.approx(1 - (ba.also["conservative_estimate"] or 0))
+    assert ab.also["conservative_win_rate"] == pytest.approx(1 - (ba.also["conservative_win_rate"] or 0))
+    assert ab.also["conservative_win_rate_low"] == pytest.approx(1 - (ba.also["conservative_win_rate_high"] or 0))
 
 
 @settings(max_examples=25, deadline=None)
