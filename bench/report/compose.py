@@ -8,6 +8,7 @@ from bench import gate
 from bench.plots.style import Picture
 from bench.report import sections
 from bench.report.inputs import Inputs
+from bench.report.judging_section import judging_section
 from bench.report.labellers_section import labellers_section
 from bench.report.methods_section import methods_section
 from bench.report.moved_section import gap_section, moved_section
@@ -28,7 +29,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.main_table(inputs),
         *sections.gate_section(inputs, results),
         *sections.further_table(inputs),
-        *sections.judging_section(inputs),
+        *judging_section(inputs, by_name),
         *moved_section(inputs, by_name),
         *gap_section(inputs),
         *labellers_section(inputs, by_name),

@@ -8,6 +8,7 @@ from bench.plots.costs import cost_bars, quality_against_cost
 from bench.plots.curves import earlier_curves, learning_curves
 from bench.plots.forest import forest
 from bench.plots.frontier import frontier
+from bench.plots.judge_audit import judge_audit
 from bench.plots.labellers import labeller_sizes
 from bench.plots.layers import representation_layers
 from bench.plots.lengths import length_distributions
@@ -25,6 +26,7 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
     treatments = [item for item in inputs.primary if not item.is_control]
     drawn = (
         forest(inputs.primary, folder, "forest"),
+        judge_audit(inputs.judges, folder, "judge_audit"),
         quality_against_cost(treatments, summary, folder, "quality_and_cost"),
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
+from bench.core.audit import JudgeAudit, JudgesTogether
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
 from bench.core.contrast import Contrast
 from bench.core.records import read_records
@@ -29,6 +30,8 @@ class Inputs:
     records: pa.Table
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
+    judges: tuple[JudgeAudit, ...] = ()
+    judges_together: tuple[JudgesTogether, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -55,4 +58,6 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         records=read_records(folder / RECORDS),
         gap_closed=found.gap_closed,
         labellers=found.labellers,
+        judges=found.judges,
+        judges_together=found.judges_together,
     )

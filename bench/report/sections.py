@@ -12,7 +12,6 @@ from bench.core.wording import (
     duration,
     estimate,
     interval,
-    listed,
     metric_words,
     number,
     p_value,
@@ -25,7 +24,7 @@ from bench.gate import CriterionResult, overall, sentence
 from bench.plots.costs import AXES, mean_cost, seconds_per_token
 from bench.plots.style import Picture
 from bench.report import sentences
-from bench.report.audit import PairAudit, audit_arms, audit_judges
+from bench.report.audit import audit_arms
 from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Figure, Heading, Table, Text, Tone, Verdict, Verdicts
 
@@ -164,53 +163,6 @@ def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Blo
     }
     lines = tuple(Verdict(item.name, sentence(item), tones[item.verdict]) for item in results)
     return [Heading(2, "Gate"), Text(words[overall(results)]), Verdicts(lines)]
-
-
-def judging_section(inputs: Inputs) -> list[Block]:
-    """Return how pairs were judged and how far the judging can be trusted."""
-    audits = audit_judges(inputs.records)
-    if not audits:
-        return []
-    orders = "in both presentation orders" if inputs.comparison.evaluation.orders == "both" else "in one order only"
-    judges = listed(sorted({audit.judge for audit in audits}))
-    asked, usable = sum(audit.asked for audit in audits), sum(audit.usable for audit in audits)
-    told = (
-        f"Judged by {judges}, blind to the methods' names, {orders}; a verdict on two orders is their mean. "
-        f"{counted(asked, 'verdict')} asked for, {usable:,} usable, {asked - usable:,} not."
-    )
-    columns = (
-        "judge",
-        "task",
-        "pair",
-        "verdicts",
-        "not usable",
-        "both orders agree",
-        "preference for first shown",
-        "ties",
-    )
-    rows = tuple(
-        (
-            audit.judge,
-            audit.task,
-            f"{audit.method} vs {audit.versus}",
-            f"{audit.asked:,}",
-            _unusable(audit),
-            percent(audit.agree),
-            number(audit.first_shown, 3),
-            percent(audit.ties),
-        )  # fmt: skip
-        for audit in audits
-    )
-    note = (
-        "A judge without a position bias prefers the response shown first half of the time (0.500). Both orders agree "
-        "when they name the same winner, or are both a tie."
-    )
-    return [Heading(2, "How it was judged"), Text(told), Table(columns, "lllrrrrr", rows), Text(note)]
-
-
-def _unusable(audit: PairAudit) -> str:
-    """Return the verdicts that could not be used, by status."""
-    return ", ".join(f"{count:,} {status}" for status, count in audit.unusable.items()) or "0"
 
 
 def cost_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:

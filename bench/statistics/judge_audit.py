@@ -163,8 +163,9 @@ def _position(judged: Verdicts, level: float) -> dict[str, Measure | float | Non
     first, second = winner(judged.first), winner(judged.second)
     flipped = both & (first * second < 0)
     flips, to_first = int(flipped.sum()), int((flipped & (first > 0)).sum())
+    consistent = share(judged.total(both & (first == second)), judged.total(both), clusters, level)
     found: dict[str, Measure | float | None] = {
-        "consistent": share(judged.total(both & (first == second)), judged.total(both), clusters, level),
+        "consistent": consistent,
         "flips": share(judged.total(flipped), judged.total(both), clusters, level),
         "first_shown": NOTHING,
         "flips_to_first": NOTHING,
@@ -173,8 +174,12 @@ def _position(judged: Verdicts, level: float) -> dict[str, Measure | float | Non
     if judged.was_asked.all(axis=0).any():
         shown = np.stack([judged.first, 1 - judged.second])
         there = np.isfinite(shown)
-        top = judged.total(np.where(there, np.nan_to_num(shown), 0.0).sum(axis=0))
-        found["first_shown"] = share(top, judged.total(there.sum(axis=0)), clusters, level)
+        top, bottom = (
+            judged.total(np.where(there, np.nan_to_num(shown), 0.0).sum(axis=0)),
+            judged.total(there.sum(axis=0)),
+        )
+        lean = share(top, bottom, clusters, level)
+        found["first_shown"] = lean if (top != bottom / 2).any() else _never_swayed(lean, consistent)
     if flips:
         test = stats.binomtest(to_first, flips, 0.5)
         exact = test.proportion_ci(level, method="exact")
@@ -183,6 +188,15 @@ def _position(judged: Verdicts, level: float) -> dict[str, Measure | float | Non
         )  # fmt: skip
         found["position_p"] = float(test.pvalue)
     return found
+
+
+def _never_swayed(lean: Measure, consistent: Measure) -> Measure:
+    """Return a preference for the first shown of exactly one half in every cell, with what could be overlooked.
+
+    It can differ from one half only where the orders disagree, and by half of how often they do.
+    """
+    most = (1 - (consistent.low or 0.0)) / 2
+    return lean.model_copy(update={"low": 0.5 - most, "high": 0.5 + most})
 
 
 def _lengths(task: _Task, judged: Verdicts, level: float) -> LengthPreference:

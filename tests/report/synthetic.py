@@ -20,6 +20,7 @@ from bench.core.records import Record, table_of, write_records
 from bench.core.stage import StageIO
 from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts, write_summary
 from bench.core.task import Prompt, Task
+from bench.statistics.judge_audit import judge_audits
 
 ARMS = ("base", "sft", "dpo", "dpo_again")
 SEEDS = (0, 1, 2)
@@ -117,6 +118,27 @@ def records(rename: Mapping[str, str]) -> list[Record]:
     return rows
 
 
+def controls(rows: Sequence[Record]) -> list[Record]:
+    """What the control judges longer_wins and first_wins say of the same pairs."""
+    lengths = {(row.prompt, row.method, row.run): row.value for row in rows if row.metric == "response_tokens"}
+    found = []
+    for row in rows:
+        if row.versus is not None:
+            own, other = (lengths[row.prompt, arm, row.run] or 0.0 for arm in (row.method, row.versus))
+            longer = 0.5 if own == other else float(own > other)
+            said: dict[str, Any] = {"metric": "control", "status": "ok"}
+            found.append(row.model_copy(update={**said, "source": "longer_wins", "value": longer}))
+            first = float(row.order == "first")
+            found.append(row.model_copy(update={**said, "source": "first_wins", "value": first}))
+    return found
+
+
+def characters(rows: Sequence[Record]) -> list[Record]:
+    """The length of every response in characters, which the records leave out so that their tables stay narrow."""
+    found = [row for row in rows if row.metric == "response_tokens"]
+    return [row.model_copy(update={"metric": "response_characters", "value": 5 * (row.value or 0.0)}) for row in found]
+
+
 def contrast(rows: Sequence[Record], pair: tuple[str, str], metric: str) -> Contrast:
     """A t interval over the training seeds, enough for a report (the real statistics have tests of their own)."""
     a, b = pair
@@ -136,6 +158,8 @@ def contrast(rows: Sequence[Record], pair: tuple[str, str], metric: str) -> Cont
     else:
         per_run = [mean(a, seed, None) - mean(b, seed, None) for seed in SEEDS]
     estimate = float(np.mean(per_run))
+    also = {"conservative_win_rate": estimate, "conservative_win_rate_low": estimate - 0.1,
+            "conservative_win_rate_high": estimate + 0.1, "order_consistency": 0.8} if win else {}  # fmt: skip
     error = max(float(np.std(per_run, ddof=1)) / math.sqrt(len(SEEDS)), 0.012 if win else 0.02)
     degrees = 12.0
     reach = float(stats.t.ppf(0.975, degrees)) * error
@@ -151,6 +175,7 @@ def contrast(rows: Sequence[Record], pair: tuple[str, str], metric: str) -> Cont
         mean_a=None if win else mean(a, 0, None), mean_b=None if win else mean(b, 0, None), n_prompts=PROMPTS, n_runs=3,
         n_missing=1 if win else 0, speaks_about="the training procedure", verdict=verdict, family=metric,
         higher_is_better=higher, is_control=a.startswith("dpo") and b.startswith("dpo"), per_run=tuple(per_run),
+        also=also,
     )  # fmt: skip
 
 
@@ -219,6 +244,10 @@ def build(folder: Path, rename: Mapping[str, str] | None = None, question: str |
     metrics = ("factual_error_rate", "response_tokens")
     found += [contrast(rows, pair, metric) for metric in metrics for pair in (pairs[0], pairs[3])]
     write_records(table_of(rows), folder / "records.parquet")
-    write_conclusions(Conclusions(contrasts=tuple(found)), folder / "contrasts.json")
+    write_records(table_of(controls(rows)), folder / "audit.parquet")
+    own = comparison([names.get(arm, arm) for arm in ARMS])
+    judges, together = judge_audits(table_of([*rows, *characters(rows)]), table_of(controls(rows)), own)
+    told = Conclusions(contrasts=tuple(found), judges=judges, judges_together=together)
+    write_conclusions(told, folder / "contrasts.json")
     write_summary(summary(names, asked), folder / "run.json")
     return comparison([names.get(arm, arm) for arm in ARMS], () if names else gate_lines())
