@@ -82,9 +82,9 @@ def judge_audits(
 def _task(records: pa.Table, audit: pa.Table, task: str, comparison: Comparison) -> _Task:
     verdicts = _rows(records, task, WIN_RATE.name)
     design = design_of(verdicts, task, comparison.given.seeds)
-    pairs = tuple(
-        dict.fromkeys(zip(verdicts["method"].to_pylist(), verdicts["versus"].to_pylist(), strict=True))
-    )  # fmt: skip
+    judged = sorted(set(zip(verdicts["method"].to_pylist(), verdicts["versus"].to_pylist(), strict=True)))
+    asked = [pair for pair in comparison.evaluation.contrasts if pair in judged]
+    pairs = tuple(dict.fromkeys([*asked, *judged]))
     lengths = _rows(records, task, CHARACTERS)
     names = [lengths[name].to_pylist() for name in ("method", "prompt", "run", "draw")]
     return _Task(

@@ -114,6 +114,7 @@ def verdicts_of(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> Verdic
         prompt, run = at_prompt.get(row["prompt"]), at_run.get(row["run"])
         if pair is not None and prompt is not None and run is not None:
             cells.setdefault((pair, prompt, run, row["draw"]), {})[row["order"]] = row
+    cells = dict(sorted(cells.items()))  # so that neither sums nor their rounding depend on the order of the rows
     keys = np.asarray(list(cells), dtype=np.int64).reshape(-1, 4).T
     values = np.full((2, len(cells)), np.nan)
     asked = np.zeros((2, len(cells)), dtype=bool)

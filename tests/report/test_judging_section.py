@@ -41,7 +41,7 @@ def tables(blocks: list[Block]) -> dict[str, list[dict[str, str]]]:
 def test_every_number_is_one_of_the_audit(inputs: Inputs) -> None:
     shown = tables(judging_section(inputs, {}))
     positions = shown["Positions and noise"]
-    assert [row["pair"] for row in positions][:2] == ["all pairs", "base vs sft"]
+    assert [row["pair"] for row in positions][:2] == ["all pairs", "dpo vs sft"]
     assert len(positions) == len(inputs.judges) == 5
     for row, audit in zip(positions, inputs.judges, strict=True):
         assert row["verdicts"] == f"{audit.asked:,}"

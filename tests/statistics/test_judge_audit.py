@@ -228,3 +228,13 @@ def test_few_prompts_split_nothing() -> None:
     found = split(np.array([[1.0], [0.0]]), np.array([[1.0], [0.0]]), np.array([0, 1]), 0.95)
     assert (found.status, found.share, found.explained) == ("too few prompts", Measure(n=0), Measure(n=0))
     assert split(np.zeros((0, 1)), np.zeros((0, 1)), np.zeros(0, dtype=np.int64), 0.95).excess == Measure(n=0)
+
+
+def test_the_order_of_the_rows_changes_no_bit() -> None:
+    world = World(prompts=30, runs=2)
+    soft = [world.rng.random(world.shape) for _ in range(2)]
+    records = world.verdicts("steady", soft[0], soft[1]) + world.lengths()
+    shuffled = [records[place] for place in world.rng.permutation(len(records))]
+    asked = comparison(judges=(Steady(),), seeds=range(2))
+    one, other = (judge_audits(table(rows), world.controls(), asked) for rows in (records, shuffled))
+    assert one == other
