@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bench import discover
 from bench.config.arms import repeated_by
@@ -17,7 +17,7 @@ from bench.config.plugins import read_any_judge, read_plugin
 from bench.config.sheet import Sheet, said
 from bench.config.sources import COLUMNS, PREFERENCES, read_data
 from bench.core.data import Data
-from bench.core.errors import did_you_mean
+from bench.core.errors import BenchError, did_you_mean
 from bench.core.lm_eval import LmEvalTask
 from bench.core.task import RATING, WIN_RATE, Task
 
@@ -74,6 +74,7 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
         judges, versus = _win_rate(sheet, section["win_rate"], names, settings)
     if "ratings" in section:
         settings["ratings"] = _judges(sheet, (*_ROOT, "ratings"), section["ratings"], names)
+        _can_be_asked(sheet, (*_ROOT, "ratings"), settings["ratings"], "rate")
     if "divergence" in section:
         settings["divergence"] = _divergence(sheet, section["divergence"], names)
     if "labelling" in section:
@@ -175,6 +176,15 @@ def _judges(sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str]) -> tu
             clean[here] = found[here].label
     _told_apart(sheet, clean, "keep one, or add `name: ...` to one")
     return tuple(found.values())
+
+
+def _can_be_asked(sheet: Sheet, path: KeyPath, judges: tuple[Named, ...], kind: Literal["compare", "rate"]) -> None:
+    """Tell of judges whose settings show that they cannot be asked so."""
+    for named in judges:
+        try:
+            named.judge.check(kind)
+        except BenchError as error:
+            sheet.refused(path, error)
 
 
 def _win_rate(

@@ -340,3 +340,12 @@ def test_a_circle_of_three(place: Path) -> None:
     error = refusal(place, "extends: b.yaml\n")
     assert error.problems[0].where == "c.yaml:2 extends"
     assert "comparison.yaml -> b.yaml -> c.yaml -> comparison.yaml" in error.problems[0].what
+
+
+def test_a_judge_that_cannot_rate_is_refused_for_ratings(place: Path) -> None:
+    (place / "comparison.yaml").write_text(RIGHT.replace("  draws: 1\n", "  draws: 1\n  ratings: [first_wins]\n"))
+    with pytest.raises(ConfigError) as caught:
+        load_comparison(place)
+    (problem,) = caught.value.problems
+    assert problem.where.endswith("evaluate.ratings")
+    assert "cannot rate one response. Choose another judge" in problem.what
