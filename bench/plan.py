@@ -22,7 +22,10 @@ from bench.planning.policies import policy_of
 
 @dataclass(frozen=True)
 class Plan:
-    """All stages of a comparison by key, in an order in which inputs come first, and what each cell rests on."""
+    """All stages of a comparison by key, in an order in which inputs come first, and what each cell rests on.
+
+    ``waiting`` are cells whose judge cannot be asked yet (``Judge.waits_for``); their stages are not among ``stages``.
+    """
 
     comparison: Comparison
     policies: dict[tuple[str, int], PolicySpec]
@@ -34,6 +37,7 @@ class Plan:
     benchmarked: tuple[Benchmarked, ...]
     shifted: tuple[Shifted, ...]
     stages: dict[str, Stage]
+    waiting: tuple[Judged, ...] = ()
 
     def labels(self) -> dict[str, str]:
         """Return a name for every stage that a person can place: its kind, and the arm and seed it is for.
@@ -132,7 +136,7 @@ def make_plan(comparison: Comparison) -> Plan:
         for task in evaluation.tasks
         for arm, run in policies
     ]
-    judged = [
+    verdicts = [
         Judged(
             a, b, run, task, judge,
             JudgePairs(
@@ -144,6 +148,7 @@ def make_plan(comparison: Comparison) -> Plan:
         for run in seeds
         for judge in bound(evaluation.judges, policies, run)
     ]  # fmt: skip
+    judged = [cell for cell in verdicts if cell.judge.judge.waits_for() is None]
     rated = [
         Rated(arm, run, task, judge, RateResponses(responses=answers[task.NAME, arm, run], judge=judge.judge))
         for task in evaluation.tasks
@@ -170,6 +175,7 @@ def make_plan(comparison: Comparison) -> Plan:
         benchmarked=benchmarked,
         shifted=shifted,
         stages=closure(targets),
+        waiting=tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None),
     )
 
 

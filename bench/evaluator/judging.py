@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -49,16 +51,7 @@ class JudgePairs(Stage):
         if self.a.task != self.b.task:
             raise StageError(f"{self.label()}: the two generations answer different tasks, so they cannot be compared")
         task = self.a.task
-        prompts = {prompt.id: prompt for prompt in task.prompts()}
-        ours = read_rows(io, self.a)
-        theirs = {(row["prompt"], row["draw"]): row["text"] for row in read_rows(io, self.b)}
-        orders = ("first", "second") if self.orders == "both" else ("first",)
-        asked: list[tuple[dict[str, Any], str, Pair]] = []
-        for row in ours:
-            other = theirs[row["prompt"], row["draw"]]
-            for order in orders:
-                first, second = (row["text"], other) if order == "first" else (other, row["text"])
-                asked.append((row, order, Pair(prompt=prompts[row["prompt"]], first=first, second=second)))
+        asked = self.presented(read_rows(io, self.a), read_rows(io, self.b))
         verdicts = one_for_each(self.judge, self.judge.compare(task, [pair for _, _, pair in asked], io), len(asked))
         io.meter.judgements += len(verdicts)
         rows = []
@@ -76,7 +69,30 @@ class JudgePairs(Stage):
             )
         pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / VERDICTS)
 
+    def presented(
+        self, ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]
+    ) -> list[tuple[dict[str, Any], str, Pair]]:
+        """Return every pair that the judge sees: the row of a's response, where it stands, and the pair.
+
+        ``ours`` and ``theirs`` are the rows of both generations.
+        """
+        prompts = {prompt.id: prompt for prompt in self.a.task.prompts()}
+        others = {(row["prompt"], row["draw"]): row["text"] for row in theirs}
+        orders = ("first", "second") if self.orders == "both" else ("first",)
+        found: list[tuple[dict[str, Any], str, Pair]] = []
+        for row in ours:
+            other = others[row["prompt"], row["draw"]]
+            for order in orders:
+                first, second = (row["text"], other) if order == "first" else (other, row["text"])
+                found.append((row, order, Pair(prompt=prompts[row["prompt"]], first=first, second=second)))
+        return found
+
 
 def read_rows(io: StageIO, generation: Generate) -> list[dict[str, Any]]:
     """Return the rows of one generation."""
-    return pq.read_table(io.read(generation) / COMPLETIONS).to_pylist()
+    return stored_rows(io.read(generation))
+
+
+def stored_rows(payload: Path) -> list[dict[str, Any]]:
+    """Return the rows in the payload of a generation."""
+    return pq.read_table(payload / COMPLETIONS).to_pylist()

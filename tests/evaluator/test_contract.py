@@ -51,6 +51,8 @@ def examples(folder: Path) -> dict[str, dict[str, Any]]:
         "gold": {},
         "lexicon": {"path": str(words), "digest": digest_of_file(words)},
         "likelihood": {"policy": LABELLER, "prompt": "brief"},
+        "api": {"model": "stub", "base_url": "http://127.0.0.1/v1", "prompt": "brief"},
+        "human": {},
     }
 
 
@@ -62,7 +64,7 @@ def judges(folder: Path) -> dict[str, Judge]:
 def test_every_judge_has_an_example(tmp_path: Path) -> None:
     found = judges(tmp_path)
     assert set(found) == set(discover.judges()) - ELSEWHERE
-    assert len(found) == 3
+    assert len(found) == 5
 
 
 def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
@@ -74,7 +76,10 @@ def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
     assert "judge" in JudgePairs.model_fields
 
 
-@pytest.mark.parametrize(("name", "accelerator"), [("gold", False), ("lexicon", False), ("likelihood", True)])
+@pytest.mark.parametrize(
+    ("name", "accelerator"),
+    [("gold", False), ("lexicon", False), ("likelihood", True), ("api", False), ("human", False)],
+)
 def test_judging_asks_for_what_the_judge_needs(tmp_path: Path, name: str, accelerator: bool) -> None:
     judge = judges(tmp_path)[name]
     answers = Generate(policy=LABELLER, task=Short(), draws=1, seed=0)
