@@ -155,10 +155,11 @@ def test_the_spending_limit_holds_under_concurrency(tmp_path: Path, limit: dict[
 
 def test_an_attempt_of_unknown_fate_counts_as_spent(tmp_path: Path) -> None:
     """A hanging request may have been billed: it counts at its most, so the limit holds whatever the server did."""
-    with serving(Stub(by_number)) as stub, serving(FaultProxy(stub.url, share=1.0, hang=0.3)) as proxy:
-        with pytest.raises(StageError, match="spending limit of this run, 30 calls"):
-            ask_all(tmp_path, proxy.url, 100, spending_limit={"calls": 30}, timeout=0.2, retries=100)
-        unbilled = proxy.injured["limited"] + proxy.injured["broken"]
+    stub = Stub(by_number)
+    proxy = FaultProxy(stub.url, share=1.0, hang=0.3)
+    with serving(stub), serving(proxy), pytest.raises(StageError, match="spending limit of this run, 30 calls"):
+        ask_all(tmp_path, proxy.url, 100, spending_limit={"calls": 30}, timeout=0.2, retries=100)
+    unbilled = proxy.injured["limited"] + proxy.injured["broken"]
     assert sum(proxy.seen.values()) - unbilled <= 30
 
 
