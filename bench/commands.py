@@ -26,6 +26,7 @@ from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
+from bench.evaluator.asking.spending import name_this_run
 from bench.evaluator.generate import COMPLETIONS
 from bench.forecast import forecast, forecast_lines
 from bench.plan import Plan, make_plan
@@ -63,6 +64,7 @@ def run_comparison(path: Path, overrides: Sequence[str], choice: EngineChoice, a
     store = store_of(comparison)
     console = Console(stderr=as_json, highlight=False)
     plan = make_plan(comparison)
+    name_this_run()
     runs_on = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
     try:
@@ -81,9 +83,8 @@ def show_result(console: Console, comparison: Comparison, result: Result) -> Non
     """Print the table of contrasts, what is missing, and where the report is."""
     console.print()
     console.print(summary_table(headline_contrasts(comparison, result), result.summary))
-    for cell in result.summary.missing:
-        text = f"missing: {cell.arm}, run {cell.run}, {cell.task}: {cell.reason}"
-        console.print(text, style="red", markup=False)
+    for line in result.summary.lacking():
+        console.print(f"missing: {line}", style="red", markup=False)
     if result.outcome.failed:
         console.print("The same command tries the failed stages again; everything finished is kept.", style="red")
     console.print(f"report: {result.report}", markup=False, soft_wrap=True)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bench.collecting.annotations import collect_annotations, has_people
 from bench.collecting.audited import collect_audit
 from bench.collecting.facts import summarise
 from bench.collecting.missing import without_missing
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
+from bench.core.annotations import ANNOTATIONS, write_annotations
 from bench.core.audit import read_audit
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast
@@ -61,6 +63,8 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
         write_records(collect_audit(plan, outcome, store), folder / AUDIT)
     if comparison.evaluation.labelling is not None:
         write_labels(collect_labels(plan, outcome, store), folder / LABELS)
+    if has_people(plan):
+        write_annotations(collect_annotations(plan, outcome, store), folder / ANNOTATIONS)
     summary = summarise(plan, outcome, store)
     write_summary(summary, folder / SUMMARY)
     contrasts = conclude(comparison, summary, records, folder)

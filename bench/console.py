@@ -95,6 +95,7 @@ class LiveWatcher:
         seconds = max(self._clock.running_for(stage.key), 1e-6)
         left = seconds / progress.done * (progress.total - progress.done) if progress.done else None
         speed = f"{progress.tokens / seconds:,.0f} tokens/s" if progress.tokens else progress.unit
+        speed = f"{speed}, {progress.note}" if progress.note else speed
         note = speed if left is None else f"{speed}, {duration(left)} left"
         self._progress.update(self._bars[stage.key], total=progress.total, completed=progress.done, note=note)
 
@@ -160,10 +161,12 @@ class PlainWatcher:
         if time.monotonic() - self._spoke_at[stage.key] < SECONDS_BETWEEN_PLAIN_LINES:
             return
         self._spoke_at[stage.key] = time.monotonic()
-        speed = progress.tokens / max(self._clock.running_for(stage.key), 1e-6)
-        self._say(
-            f"  {self._labels[stage.key]}: {progress.unit} {progress.done} of {progress.total}, {speed:,.0f} tokens/s"
-        )
+        seconds = max(self._clock.running_for(stage.key), 1e-6)
+        told = f"{progress.tokens / seconds:,.0f} tokens/s"
+        if progress.note and progress.done:
+            left = seconds / progress.done * (progress.total - progress.done)
+            told = f"{progress.note}, about {duration(left)} left"
+        self._say(f"  {self._labels[stage.key]}: {progress.unit} {progress.done} of {progress.total}, {told}")
 
     def ended(self, stage: Stage, failure: str | None) -> None:
         """Say how a stage ended and how much is left."""

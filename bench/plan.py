@@ -34,7 +34,10 @@ from bench.planning.policies import policy_of
 
 @dataclass(frozen=True)
 class Plan:
-    """All stages of a comparison by key, in an order in which inputs come first, and what each cell rests on."""
+    """All stages of a comparison by key, in an order in which inputs come first, and what each cell rests on.
+
+    ``waiting`` are cells whose judge cannot be asked yet (``Judge.waits_for``); their stages are not among ``stages``.
+    """
 
     comparison: Comparison
     policies: dict[tuple[str, int], PolicySpec]
@@ -48,6 +51,7 @@ class Plan:
     controlled: tuple[Controlled, ...]
     asked_again: tuple[AskedAgain, ...]
     stages: dict[str, Stage]
+    waiting: tuple[Judged, ...] = ()
 
     def labels(self) -> dict[str, str]:
         """Return a name for every stage that a person can place: its kind, and the arm and seed it is for.
@@ -147,7 +151,7 @@ def make_plan(comparison: Comparison) -> Plan:
         for task in evaluation.tasks
         for arm, run in policies
     ]
-    judged = [
+    verdicts = [
         Judged(
             a, b, run, task, judge,
             JudgePairs(
@@ -159,6 +163,7 @@ def make_plan(comparison: Comparison) -> Plan:
         for run in seeds
         for judge in bound(evaluation.judges, policies, run)
     ]  # fmt: skip
+    judged = [cell for cell in verdicts if cell.judge.judge.waits_for() is None]
     rated = [
         Rated(arm, run, task, judge, RateResponses(responses=answers[task.NAME, arm, run], judge=judge.judge))
         for task in evaluation.tasks
@@ -187,6 +192,7 @@ def make_plan(comparison: Comparison) -> Plan:
         controlled=controlled,
         asked_again=asked_again,
         stages=closure(targets),
+        waiting=tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None),
     )
 
 

@@ -52,6 +52,11 @@ class Store:
         """Return the folder in which a stage keeps its own checkpoints between attempts."""
         return self.root / ".work" / stage.key / "scratch"
 
+    @property
+    def answers(self) -> Path:
+        """The folder with all answers that were ever paid for (``bench.evaluator.asking``)."""
+        return self.root / ".answers"
+
     def find(self, stage: Stage) -> Manifest | None:
         """Return the manifest of a finished artefact whose bytes are as recorded, or None when there is none.
 

@@ -29,14 +29,26 @@ def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:
         why = outcome.why_missing(benchmark.stage.key)
         if why is not None:
             cells.setdefault((benchmark.arm, benchmark.run, benchmark.task.name), why)
-    return tuple(Missing(arm=arm, run=run, task=task, reason=why) for (arm, run, task), why in cells.items())
+    found = [Missing(arm=arm, run=run, task=task, reason=why) for (arm, run, task), why in cells.items()]
+    for waiting in plan.waiting:
+        why, judge = waiting.judge.judge.waits_for(), waiting.judge.label
+        if why is not None:
+            task = waiting.task.NAME
+            found.append(Missing(arm=waiting.a, run=waiting.run, task=task, reason=why, judge=judge))
+    return tuple(found)
 
 
 def without_missing(comparison: Comparison, missing: tuple[Missing, ...]) -> Comparison:
-    """Return the comparison with only those contrasts, and shares of gaps, of which every cell is there."""
-    broken = {cell.arm for cell in missing}
+    """Return the comparison with only those contrasts, and shares of gaps, of which every cell is there.
+
+    A judge that waits for something is left out, and what others say of its cells stays.
+    """
+    broken = {cell.arm for cell in missing if cell.judge is None}
+    waiting = {cell.judge for cell in missing}
     evaluation = comparison.evaluation
     kept = tuple(pair for pair in evaluation.contrasts if not broken & set(pair))
     gaps = tuple(gap for gap in evaluation.gap_closed if not broken & {gap.of, gap.start, gap.goal, evaluation.versus})
-    evaluation = evaluation.model_copy(update={"contrasts": kept, "gap_closed": gaps})
+    gaps = tuple(gap for gap in gaps if gap.judge is None or gap.judge not in waiting)
+    judges = tuple(named for named in evaluation.judges if named.label not in waiting)
+    evaluation = evaluation.model_copy(update={"contrasts": kept, "gap_closed": gaps, "judges": judges})
     return comparison.model_copy(update={"evaluation": evaluation})

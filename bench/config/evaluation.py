@@ -73,8 +73,7 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
     if "win_rate" in section:
         judges, versus = _win_rate(sheet, section["win_rate"], names, settings)
     if "ratings" in section:
-        settings["ratings"] = _judges(sheet, (*_ROOT, "ratings"), section["ratings"], names)
-        _can_be_asked(sheet, (*_ROOT, "ratings"), settings["ratings"], "rate")
+        settings["ratings"] = _judges(sheet, (*_ROOT, "ratings"), section["ratings"], names, "rate")
     if "divergence" in section:
         settings["divergence"] = _divergence(sheet, section["divergence"], names)
     if "labelling" in section:
@@ -157,8 +156,13 @@ def _need_answers(sheet: Sheet, section: Mapping[str, Any], *, answered: bool, l
             sheet.problem((*_ROOT, name), what, "add a task of the bench under `tasks:`, or leave this out")
 
 
-def _judges(sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str]) -> tuple[Named, ...]:
-    """Return the judges of a list, each under its ``name`` or else its own; those that are wrong left out and told."""
+def _judges(
+    sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str], kind: Literal["compare", "rate"] = "compare"
+) -> tuple[Named, ...]:
+    """Return the judges of a list, each under its ``name`` or else its own; those that are wrong left out and told.
+
+    ``kind``: how they will be asked.
+    """
     found: dict[KeyPath, Named] = {}
     clean: dict[KeyPath, str] = {}
     for index, item in enumerate(sheet.items(path, value, "judge")):
@@ -172,19 +176,15 @@ def _judges(sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str]) -> tu
             found[here] = Named(label=label or judge.NAME, judge=judge)
         if judge is not None and judge.NAME == REWARD_MODEL:
             check_arm(sheet, (*here, OF), getattr(judge, OF, None), names)
+        try:
+            if judge is not None:
+                judge.check(kind)
+        except BenchError as error:
+            sheet.refused(here, error)
         if here in found and sheet.count == before:
             clean[here] = found[here].label
     _told_apart(sheet, clean, "keep one, or add `name: ...` to one")
     return tuple(found.values())
-
-
-def _can_be_asked(sheet: Sheet, path: KeyPath, judges: tuple[Named, ...], kind: Literal["compare", "rate"]) -> None:
-    """Tell of judges whose settings show that they cannot be asked so."""
-    for named in judges:
-        try:
-            named.judge.check(kind)
-        except BenchError as error:
-            sheet.refused(path, error)
 
 
 def _win_rate(

@@ -204,23 +204,30 @@ def _read_form(sheet: Sheet, path: KeyPath, value: Any, form: Form) -> Any:
             return read_reward(sheet, path, value)
 
 
-def _file_fields(sheet: Sheet, path: KeyPath, fields: Mapping[str, Any], cls: type[Open]) -> dict[str, str] | None:
-    """Return the absolute path and the digest of the file that a plug-in reads; None when it cannot be had."""
-    here = (*path, PATH)
-    if PATH not in fields:
+def _file_fields(
+    sheet: Sheet, path: KeyPath, fields: Mapping[str, Any], cls: type[Open]
+) -> dict[str, str | None] | None:
+    """Return the absolute path and the digest of the file that a plug-in reads; None when it cannot be had.
+
+    The digest of a file to come is None until it is there.
+    """
+    here, to_come = (*path, PATH), cls.FILE_TO_COME
+    given = fields.get(PATH, to_come)
+    if given is None and PATH not in fields:
         if not cls.model_fields[PATH].is_required():
             return {}
         sheet.problem(here, "is missing", f"{cls.__name__} reads a file: add `path: ...`")
         return None
-    if not isinstance(fields[PATH], str):
-        sheet.problem(here, f"must be text, not {said(fields[PATH])}")
+    if not isinstance(given, str):
+        sheet.problem(here, f"must be text, not {said(given)}")
         return None
-    file = sheet.resolve(here, fields[PATH])
-    if kind_of(file) is None:
+    file = sheet.resolve(here, given)
+    there = kind_of(file) is not None
+    if not there and to_come is None:
         sheet.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
         return None
     try:
-        return {PATH: str(file), DIGEST: digest_of(file)}
+        return {PATH: str(file), DIGEST: digest_of(file) if there else None}
     except BenchError as error:
         sheet.refused(here, error)
         return None

@@ -23,7 +23,8 @@ PLUGIN_PREFIX = "alignment_bench_plugin_"
 class Frozen(BaseModel):
     """An immutable value whose fields are all part of its identity, except those named in ``LOCATIONS``.
 
-    ``LOCATIONS`` names fields that say only where something lies (a path beside a digest of its content).
+    ``LOCATIONS`` names fields that say only where something lies or how it is reached (a path beside a digest of its
+    content, the address of a server).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -42,9 +43,11 @@ class Open(Frozen):
     """A frozen value that may be any subclass of the declared type; its JSON form carries the class's address.
 
     ``VERSION`` is raised by hand when the class computes something else from the same fields; it is in every digest.
+    ``FILE_TO_COME``: for a class that reads a file which may not be there yet, its name where none is given.
     """
 
     VERSION: ClassVar[int] = 1
+    FILE_TO_COME: ClassVar[str | None] = None
 
     @model_validator(mode="wrap")
     @classmethod

@@ -66,6 +66,10 @@ class Judge(Open, ABC):
     def check(self, kind: Literal["compare", "rate"]) -> None:
         """Raise BenchError where the judge's settings show that it cannot be asked so; whoever plans a call asks."""
 
+    def waits_for(self) -> str | None:
+        """Return what must be there before this judge can be asked at all, and how it is had; None when it can."""
+        return None
+
     def bound(self, policy_of: Callable[[str], PolicySpec]) -> Self:
         """Return this judge with what it takes from the comparison's own arms at one run filled in.
 

@@ -14,7 +14,8 @@ class Meter:
     """Counts of what was consumed; additive, so that the cost of an arm is the sum over its stages.
 
     ``flops`` are model FLOPs (6 per parameter and trained token, 2 per parameter and other token), not measured
-    ones; ``seconds`` are wall-clock seconds of the stage, resumed parts included.
+    ones; ``seconds`` are wall-clock seconds of the stage, resumed parts included. ``api_calls``, ``api_tokens`` and
+    ``usd`` are what requests to models behind an API cost, answers from the store left out.
     """
 
     examples: int = 0
@@ -24,6 +25,9 @@ class Meter:
     flops: float = 0.0
     labels: int = 0
     judgements: int = 0
+    api_calls: int = 0
+    api_tokens: int = 0
+    usd: float = 0.0
     seconds: float = 0.0
 
     def __add__(self, other: Self) -> Meter:

@@ -32,12 +32,16 @@ class Resources:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage has come: ``done`` of ``total`` ``unit`` (steps, prompts), and tokens so far."""
+    """How far a stage has come: ``done`` of ``total`` ``unit`` (steps, prompts), and tokens so far.
+
+    ``note`` is what else a person should see (what has been spent).
+    """
 
     done: int
     total: int
     unit: str
     tokens: int = 0
+    note: str = ""
 
 
 @dataclass
@@ -46,9 +50,10 @@ class StageIO:
 
     ``out`` is the payload folder: what is written there is kept, byte for byte. ``scratch`` outlives a killed
     process, so that a stage can resume from its own checkpoints; it is removed when the stage is done. ``device`` is
-    a torch device name. ``weights``: whether each of several processes that compute a stage together holds all
-    weights it trains or a part of them; it changes results by rounding. ``kept``: what was loaded once for the whole
-    stage, by name; it goes with the stage.
+    a torch device name. ``answers``: the folder with all answers that were ever paid for, which stages and comparisons
+    share; None outside of a store. ``weights``: whether each of several processes that compute a stage together holds
+    all weights it trains or a part of them; it changes results by rounding. ``kept``: what was loaded once for the
+    whole stage, by name; it goes with the stage.
     """
 
     out: Path
@@ -56,6 +61,7 @@ class StageIO:
     read_payload: Callable[[Stage], Path]
     device: str = "cpu"
     weights: Weights = "replicated"
+    answers: Path | None = None
     meter: Meter = field(default_factory=Meter)
     kept: dict[str, Any] = field(default_factory=dict)
     on_progress: Callable[[Progress], None] = lambda _progress: None
@@ -67,10 +73,10 @@ class StageIO:
         """
         return self.read_payload(stage)
 
-    def progress(self, done: int, total: int, unit: str) -> None:
+    def progress(self, done: int, total: int, unit: str, note: str = "") -> None:
         """Tell whoever watches how far this stage has come."""
         tokens = self.meter.trained_tokens + self.meter.generated_tokens
-        self.on_progress(Progress(done, total, unit, tokens))
+        self.on_progress(Progress(done, total, unit, tokens, note))
 
 
 class Stage(Open, ABC):

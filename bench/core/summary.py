@@ -53,12 +53,13 @@ class ArmFacts(Frozen):
 
 
 class Missing(Frozen):
-    """A cell of the crossing that has no rows, and why."""
+    """A cell of the crossing that has no rows, and why. ``judge``: only the verdicts of this judge are lacking."""
 
     arm: str
     run: int
     task: str
     reason: str
+    judge: str | None = None
 
 
 class LabellerFacts(Frozen):
@@ -127,6 +128,15 @@ class RunSummary(Frozen):
     divergence_bounds: dict[str, float] = {}
     labellers: tuple[LabellerFacts, ...] = ()
     shifts: tuple[ShiftFacts, ...] = ()
+
+    def lacking(self) -> list[str]:
+        """Return what is missing, line by line; cells that wait for the same judge are one line."""
+        found: dict[str, int] = {}
+        for cell in self.missing:
+            what = f"{cell.arm}, seed {cell.run}, task {cell.task}: {cell.reason}"
+            line = what if cell.judge is None else f"verdicts of {cell.judge}: {cell.reason}"
+            found[line] = found.get(line, 0) + 1
+        return [line if count == 1 else f"{line} ({count} cells)" for line, count in found.items()]
 
     def last_stage(self, arm: str, run: str) -> str | None:
         """Return the key of the last stage that an arm's policy rests on at one seed, None without any.

@@ -63,11 +63,13 @@ def take_part(request: dict[str, Any], folder: Path, on_progress: Callable[[Prog
     stage = decode(request["stage"])
     if not isinstance(stage, Stage) or stage.key != request["key"]:
         raise RuntimeError("the stage has another key here: the code has changed while the run was going on")
+    store = Store(Path(request["store"]))
     with tempfile.TemporaryDirectory() as thrown_away:
         io = StageIO(
             out=Path(request["out"] if state.is_main_process else thrown_away),
             scratch=Path(request["scratch"]),
-            read_payload=Store(Path(request["store"])).payload,
+            read_payload=store.payload,
+            answers=store.answers,
             device="cpu" if request["device"] == "cpu" else str(state.device),
             weights=request["weights"],
         )

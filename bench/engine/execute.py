@@ -50,6 +50,7 @@ def execute(
             scratch=store.scratch(stage),
             read_payload=store.payload,
             device=device,
+            answers=store.answers,
             meter=Meter(),
             on_progress=on_progress,
         )

@@ -119,7 +119,7 @@ def read_event(line: dict[str, object]) -> Event:
     """Return the event in a line from a worker."""
     name, key = str(line["event"]), str(line["key"])
     if name == "progress":
-        progress = Progress(*(line[field] for field in ("done", "total", "unit", "tokens")))  # type: ignore[arg-type]
+        progress = Progress(*(line[field] for field in ("done", "total", "unit", "tokens", "note")))  # type: ignore[arg-type]
         return Event("progress", key, progress=progress)
     if name == "done":
         return Event("done", key, computed=bool(line["computed"]))

@@ -50,6 +50,7 @@ class Wire:
             total=progress.total,
             unit=progress.unit,
             tokens=progress.tokens,
+            note=progress.note,
         )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -73,11 +74,18 @@ def showings(io: StageIO, generations: tuple[Generate, Generate], orders: Orders
     a, b = generations
     if a.task != b.task:
         raise StageError(f"{a.label()}, {b.label()}: they answer different tasks, so they cannot be compared")
-    prompts = {prompt.id: prompt for prompt in a.task.prompts()}
-    theirs = {(row["prompt"], row["draw"]): row["text"] for row in read_rows(io, b)}
+    return presented(a.task, read_rows(io, a), read_rows(io, b), orders)
+
+
+def presented(
+    task: Task, ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], orders: Orders
+) -> list[Showing]:
+    """Return every presentation of a's responses (the rows of its generation) beside b's."""
+    prompts = {prompt.id: prompt for prompt in task.prompts()}
+    others = {(row["prompt"], row["draw"]): row["text"] for row in theirs}
     found = []
-    for row in read_rows(io, a):
-        other = theirs[row["prompt"], row["draw"]]
+    for row in ours:
+        other = others[row["prompt"], row["draw"]]
         for order in ("first", "second") if orders == "both" else ("first",):
             first, second = (row["text"], other) if order == "first" else (other, row["text"])
             pair = Pair(prompt=prompts[row["prompt"]], first=first, second=second)
@@ -107,4 +115,9 @@ def verdict_rows(judge: Judge, task: Task, shown: Sequence[Showing], io: StageIO
 
 def read_rows(io: StageIO, generation: Generate) -> list[dict[str, Any]]:
     """Return the rows of one generation."""
-    return pq.read_table(io.read(generation) / COMPLETIONS).to_pylist()
+    return stored_rows(io.read(generation))
+
+
+def stored_rows(payload: Path) -> list[dict[str, Any]]:
+    """Return the rows in the payload of a generation."""
+    return pq.read_table(payload / COMPLETIONS).to_pylist()

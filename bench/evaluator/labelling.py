@@ -21,6 +21,7 @@ from bench.core.policy import Chat, Message
 
 FOLDER = Path(__file__).resolve().parent / "prompts"
 PROMPT, FIRST, SECOND, RESPONSE, PRINCIPLE = "prompt", "first", "second", "response", "principle"
+DEFAULT = "helpful"
 _PLACE = re.compile(r"\{(prompt|first|second|response|principle)\}")
 _Text = Annotated[str, Field(min_length=1)]
 
@@ -107,6 +108,28 @@ class LabellerPrompt(Frozen):
         if self.compare is None and self.rate is None:
             raise ValueError("needs `compare`, `rate` or both")
         return self
+
+
+def with_its_prompt(fields: Any, default: str = DEFAULT) -> Any:
+    """Return a judge's fields with the prompt that is read where none is named, and a shipped one's digest.
+
+    Raises ValueError, for a validator to tell, where two prompt files are named or an unknown one.
+    """
+    if not isinstance(fields, Mapping):
+        return fields
+    if fields.get("path") is not None:
+        if fields.get("prompt") is not None:
+            raise ValueError("prompt and path both name a prompt file. Leave one of them out.")
+        return fields
+    name = default if fields.get("prompt") is None else fields["prompt"]
+    if not isinstance(name, str):
+        return fields
+    try:
+        file = shipped_file(name)
+    except DataError as error:
+        raise ValueError(str(error)) from error
+    given = fields.get("digest")
+    return {**fields, "prompt": name, "digest": digest_of_file(file) if given is None else given}
 
 
 def shipped() -> list[str]:

@@ -222,7 +222,7 @@ def responses_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[B
 def missing_section(inputs: Inputs) -> list[Block]:
     """Return the cells of the crossing that have no rows, and why."""
     heading = Heading(2, "What is missing")
-    lacking = [f"{cell.arm}, seed {cell.run}, task {cell.task}: {cell.reason}" for cell in inputs.summary.missing] + [
+    lacking = inputs.summary.lacking() + [
         f"{item.a} against {item.b} on {sentences.measured(item)}: {counted(item.n_missing, 'value')} missing"
         for item in inputs.contrasts
         if item.n_missing

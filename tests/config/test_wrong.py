@@ -347,5 +347,5 @@ def test_a_judge_that_cannot_rate_is_refused_for_ratings(place: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_comparison(place)
     (problem,) = caught.value.problems
-    assert problem.where.endswith("evaluate.ratings")
+    assert problem.where.endswith("evaluate.ratings.0")
     assert "cannot rate one response. Choose another judge" in problem.what

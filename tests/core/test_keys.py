@@ -18,7 +18,7 @@ from bench import discover
 from bench.config.load import load_comparison
 from bench.core.data import Data
 from bench.core.errors import BenchError
-from bench.core.frozen import Frozen, Open, children
+from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
 from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Given, Lora
@@ -27,6 +27,8 @@ from bench.core.stage import Stage, stages_in
 from bench.evaluator.auditing import AskAgain, CompareByControls
 from bench.evaluator.divergence import Divergence
 from bench.evaluator.generate import Generate
+from bench.evaluator.judges.api import Api
+from bench.evaluator.judges.human import Human
 from bench.evaluator.judges.lexicon import Lexicon
 from bench.evaluator.judges.likelihood import Likelihood
 from bench.evaluator.judges.reward_model import RewardModelJudge
@@ -39,6 +41,7 @@ from methods.dpo import DPO
 from tests.fakes import Number
 
 ROOT = Path(__file__).resolve().parents[2]
+PAID = Api.model_validate({"model": "m", "base_url": "http://localhost/v1", "temperature": 0.7, "samples": 2})
 AROUND = {"rlaif", "constitutional"}  # methods around another one
 
 
@@ -96,6 +99,10 @@ def planned_stages() -> list[Stage]:
             AskAgain(a=answers, b=answers, judge=learnt, orders="both", prompts=5),
             Divergence(responses=answers, reference=answers.policy),
             LabelPairs(data=Data(path="p", digest="d"), judge=learnt),
+            *(
+                LabelPairs(data=Data(path="p", digest="d"), judge=judge)
+                for judge in (PAID, Human(path="p", digest="d"))
+            ),
         ]
     )
     assert number.key not in stages
@@ -196,3 +203,33 @@ def test_versions_of_tasks_and_judges_are_in_the_key(monkeypatch: pytest.MonkeyP
                 monkeypatch.setattr(type(part), "VERSION", 99)
                 assert stage.model_copy().key != before
                 monkeypatch.undo()
+
+
+def test_what_is_in_the_key_of_a_paid_judge() -> None:
+    """All that changes an answer, and nothing that only says how it is had."""
+    moved = {}
+    for name in Api.model_fields:
+        for other in [*FURTHER.get(name, ()), *replacements(getattr(PAID, name))]:
+            try:
+                copy = PAID.model_copy(update={name: other})
+            except (ValidationError, BenchError, TypeError):
+                continue
+            if getattr(copy, name) != getattr(PAID, name):
+                moved[name] = digest(copy) != digest(PAID)
+                break
+    assert moved.keys() == Api.model_fields.keys() - {"path"}  # which takes the place of `prompt`
+    assert {name for name, moves in moved.items() if not moves} == PAID.LOCATIONS - {"path"}
+    assert len(Api.LOCATIONS) == 10
+
+
+# Other values of fields that take few.
+FURTHER: dict[str, tuple[Any, ...]] = {
+    "base_url": ("https://elsewhere/v1",),
+    "limit_as": ("max_completion_tokens",),
+    "asks": ("grades",),
+    "reasoning": ("written",),
+    "ties": ("allowed",),
+    "prices": ({"input": 1.0, "output": 2.0},),
+    "spending_limit": ({"calls": 10},),
+    "prompt": ("harmless",),
+}

@@ -27,6 +27,7 @@ from tests.evaluator.scripted import LABELLER, Scripted, install, io_in, pair, r
 __all__ = ["install"]  # a fixture
 ELSEWHERE = {"reward_model"}  # needs a trained model: tests/methods/test_reward_model.py
 BLIND = {"first_wins", "random"}  # read no word: tests/evaluator/test_controls.py
+OUTSIDE = {"api", "human"}  # answer from elsewhere: tests/evaluator/test_api_faults.py, test_human.py
 
 
 class Short(Task):
@@ -57,6 +58,8 @@ def examples(folder: Path) -> dict[str, dict[str, Any]]:
         "word_overlap": {},
         "lexicon": {"path": str(words), "digest": digest_of_file(words)},
         "likelihood": {"policy": LABELLER, "prompt": "brief"},
+        "api": {"model": "stub", "base_url": "http://127.0.0.1/v1", "prompt": "brief"},
+        "human": {},
     }
 
 
@@ -78,7 +81,7 @@ def judges(folder: Path) -> dict[str, Judge]:
 def test_every_judge_has_an_example(tmp_path: Path) -> None:
     found = judges(tmp_path)
     assert set(found) == set(discover.judges()) - ELSEWHERE
-    assert len(found) == 7
+    assert len(found) == 9
 
 
 def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
@@ -100,6 +103,8 @@ def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
         ("first_wins", False),
         ("random", False),
         ("word_overlap", False),
+        ("api", False),
+        ("human", False),
     ],
 )
 def test_judging_asks_for_what_the_judge_needs(tmp_path: Path, name: str, accelerator: bool) -> None:
@@ -117,7 +122,7 @@ def test_judging_asks_for_what_the_judge_needs(tmp_path: Path, name: str, accele
 
 
 def test_no_judge_escapes_the_questions(tmp_path: Path) -> None:
-    assert {*ANSWERS, *BLIND} == set(judges(tmp_path))
+    assert {*ANSWERS, *BLIND, *OUTSIDE} == set(judges(tmp_path))
 
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))

@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeV
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from bench.core.errors import DataError, StageError
-from bench.core.frozen import digest_of_file
+from bench.core.errors import StageError
 from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import Chat, Decoding, PolicySpec
 from bench.core.stage import Resources, StageIO
 from bench.core.task import Prompt, Task
 from bench.evaluator.generate import row_seed
 from bench.evaluator.labelling import (
+    DEFAULT,
     FIRST,
     PRINCIPLE,
     PROMPT,
@@ -43,13 +43,13 @@ from bench.evaluator.labelling import (
     read_prompt,
     shipped_file,
     transcript,
+    with_its_prompt,
 )
 
 if TYPE_CHECKING:
     from bench.policy.local import LocalPolicy
 
 _F = TypeVar("_F", bound=Form)
-DEFAULT = "helpful"
 # What sampled rationales read and greedy ones do not.
 _SAMPLING = ("samples", "temperature", "top_k", "seed")
 
@@ -95,21 +95,7 @@ class Likelihood(Judge):
     @classmethod
     def _with_its_prompt(cls, fields: Any) -> Any:
         """Name the prompt that is read where none is named, and fill in a shipped one's digest."""
-        if not isinstance(fields, Mapping):
-            return fields
-        if fields.get("path") is not None:
-            if fields.get("prompt") is not None:
-                raise ValueError("prompt and path both name a prompt file. Leave one of them out.")
-            return fields
-        name = DEFAULT if fields.get("prompt") is None else fields["prompt"]
-        if not isinstance(name, str):
-            return fields
-        try:
-            file = shipped_file(name)
-        except DataError as error:
-            raise ValueError(str(error)) from error
-        given = fields.get("digest")
-        return {**fields, "prompt": name, "digest": digest_of_file(file) if given is None else given}
+        return with_its_prompt(fields)
 
     @model_validator(mode="after")
     def _settings_are_read(self) -> Self:

@@ -1,0 +1,172 @@
+"""What people are asked and what they answered: a file of answers, each for one question in the order it was shown.
+
+A question is told by a digest of what is shown (the prompt, and both responses in their order), so an answer belongs to
+these texts wherever they come from, and says nothing of who wrote them.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from bench.core.errors import DataError
+from bench.core.files import replacing
+from bench.core.judge import Pair
+
+Choice: TypeAlias = Literal["1", "2", "tie", "both_bad"]
+CHOICES: tuple[str, ...] = get_args(Choice)
+QUESTION, ANNOTATOR, ANSWER, COMMENT = COLUMNS = ("question", "annotator", "answer", "comment")
+_NEEDED = (QUESTION, ANNOTATOR, ANSWER)
+_PREFERENCES = {"1": 1.0, "2": 0.0, "tie": 0.5, "both_bad": 0.5}
+_WORDS = {"1": "first", "2": "second", "tie": "tie", "both_bad": "both bad"}
+_TURNED = {"1": "2", "2": "1"}
+_SHOWN_ERRORS = 10
+
+
+@dataclass(frozen=True)
+class PersonsAnswer:
+    """What one person answered to one question: the response shown first, the second, a tie, or both are bad.
+
+    ``row`` is the line of the file it stood in, for error messages.
+    """
+
+    question: str
+    annotator: str
+    answer: str
+    comment: str = ""
+    row: int = 0
+
+    @property
+    def preference(self) -> float:
+        """The preference for the response shown first: 1, 0, or 0.5 for a tie and where both are bad."""
+        return _PREFERENCES[self.answer]
+
+    @property
+    def words(self) -> str:
+        """The person and the answer, in words."""
+        return f"{self.annotator}: {_WORDS[self.answer]}"
+
+    def turned(self) -> PersonsAnswer:
+        """Return the same answer for the responses in the other order."""
+        answer = _TURNED.get(self.answer, self.answer)
+        return PersonsAnswer(self.question, self.annotator, answer, self.comment, self.row)
+
+
+class Answers:
+    """Answers by question."""
+
+    def __init__(self, answers: Iterable[PersonsAnswer]) -> None:
+        self._by_question: dict[str, list[PersonsAnswer]] = {}
+        for one in answers:
+            self._by_question.setdefault(one.question, []).append(one)
+
+    def on(self, pair: Pair) -> list[PersonsAnswer]:
+        """Return everyone's answers on a pair, in whichever order it was shown, as if shown in this one."""
+        here = self._by_question.get(question_id(pair), [])
+        there = self._by_question.get(question_id(turned(pair)), []) if pair.first != pair.second else []
+        return [*here, *(one.turned() for one in there)]
+
+
+def question_id(pair: Pair) -> str:
+    """Return 16 hexadecimal digits of the sha256 over what is shown: the chat, and both responses in their order."""
+    turns = [[turn.role, turn.content] for turn in pair.prompt.chat]
+    shown = json.dumps([turns, pair.first, pair.second], separators=(",", ":"))
+    return hashlib.sha256(shown.encode()).hexdigest()[:16]
+
+
+def turned(pair: Pair) -> Pair:
+    """Return the pair with its responses in the other order."""
+    return Pair(prompt=pair.prompt, first=pair.second, second=pair.first)
+
+
+def read_answers(path: Path) -> list[PersonsAnswer]:
+    """Return the answers in a CSV or JSON file; rows without an answer are left out.
+
+    Raises DataError that names every row that is wrong: an unknown answer, a lacking question or name, two answers of
+    one person to one question that differ.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    rows = _json_rows(path, text) if path.suffix == ".json" else _csv_rows(path, text)
+    problems: list[str] = []
+    first: dict[tuple[str, str], PersonsAnswer] = {}
+    for number, row in rows:
+        if not row[ANSWER]:
+            continue
+        problem = _problem(row)
+        one = PersonsAnswer(row[QUESTION], row[ANNOTATOR], row[ANSWER], row.get(COMMENT, ""), number)
+        before = first.setdefault((one.question, one.annotator), one)
+        if problem is None and before.answer != one.answer:
+            problem = (
+                f"{one.annotator} answered {before.answer} to {one.question} in row {before.row}, here {one.answer}"
+            )
+        if problem is not None:
+            problems.append(f"row {number}: {problem}")
+    if problems:
+        more = [f"and {len(problems) - _SHOWN_ERRORS} more"] if len(problems) > _SHOWN_ERRORS else []
+        raise DataError("\n    ".join([f"{path}: cannot be used:", *problems[:_SHOWN_ERRORS], *more]))
+    return list(first.values())
+
+
+def write_answers(answers: Sequence[PersonsAnswer], path: Path) -> None:
+    """Write answers as CSV, sorted by question and person, in one rename."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for one in sorted(answers, key=lambda one: (one.question, one.annotator)):
+            writer.writerow([one.question, one.annotator, one.answer, one.comment])
+
+
+def _problem(row: dict[str, str]) -> str | None:
+    if not row[QUESTION]:
+        return "no question. Copy the first column of the exported file."
+    if not row[ANNOTATOR]:
+        return "no annotator. Write a name or initials into every row that has an answer."
+    if row[ANSWER] not in CHOICES:
+        return f"the answer {row[ANSWER][:40]!r} is none of {', '.join(CHOICES)}"
+    return None
+
+
+def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)  # spreadsheets of some countries write semicolons
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    _check_columns(path, reader.fieldnames or ())
+    try:
+        # The header is row 1, as a spreadsheet counts.
+        return [
+            (number, {name: (row.get(name) or "").strip() for name in COLUMNS}) for number, row in enumerate(reader, 2)
+        ]
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num}: {error}") from error
+
+
+def _json_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise DataError(f"{path}: must be a list of answers, each {{question, annotator, answer}}")
+    for row in found[:1]:
+        _check_columns(path, [str(name) for name in row])
+    return [
+        (number, {name: str(row.get(name) or "").strip() for name in COLUMNS}) for number, row in enumerate(found, 1)
+    ]
+
+
+def _check_columns(path: Path, there: Sequence[str]) -> None:
+    lacking = [name for name in _NEEDED if name not in there]
+    if lacking:
+        has = ", ".join(there) or "none"
+        raise DataError(f"{path}: row 1: no column {', '.join(lacking)} (it has {has}). Keep the exported header.")

@@ -1,0 +1,1 @@
+"""Asking people: questions out, blind to the methods, and answers back."""

@@ -1,0 +1,89 @@
+"""The questions that a comparison has for people: which pairs, in which order, each shown once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.core.errors import BenchError
+from bench.core.judge import Pair
+from bench.evaluator.judges.human import Human
+from bench.evaluator.judging import Showing, presented, stored_rows
+from bench.evaluator.labelling import transcript
+from bench.evaluator.people import question_id, turned
+from bench.plan import Plan
+from bench.planning.cells import Judged
+from bench.store import MANIFEST, Store
+
+
+@dataclass(frozen=True)
+class PeoplesQuestion:
+    """A prompt and two responses as they are shown, and nothing about where they come from."""
+
+    id: str
+    prompt: str
+    first: str
+    second: str
+
+
+def human_cells(plan: Plan, label: str | None = None) -> list[Judged]:
+    """Return the cells that a human judge is to judge; ``label``: the judge of that name.
+
+    Raises BenchError where the comparison has none, or has several and none is named.
+    """
+    cells = [cell for cell in (*plan.judged, *plan.waiting) if isinstance(cell.judge.judge, Human)]
+    labels = list(dict.fromkeys(cell.judge.label for cell in cells))
+    if not labels:
+        raise BenchError(
+            f"{plan.comparison.path}: no person judges here. Add `human` to evaluate.win_rate.judges, and run it."
+        )
+    if label is None and len(labels) > 1:
+        raise BenchError(f"several judges are people: {', '.join(labels)}. Say which by --judge NAME.")
+    if label is not None and label not in labels:
+        raise BenchError(f"no human judge is named {label!r}. There is {', '.join(labels)}.")
+    return [cell for cell in cells if cell.judge.label == (label or labels[0])]
+
+
+def questions_for_people(cells: list[Judged], store: Store, seed: int) -> list[PeoplesQuestion]:
+    """Return every pair once, in an order and with sides that ``seed`` draws; pairs of equal responses are left out.
+
+    Which side a response stands on depends on the seed and on the texts alone. Raises BenchError when responses have
+    not been generated.
+    """
+    found: dict[str, tuple[str, PeoplesQuestion]] = {}
+    for cell in cells:
+        for pair in pairs_of(cell, store):
+            if pair.first == pair.second:
+                continue
+            both = sorted((question_id(pair), question_id(turned(pair))))
+            shown = pair if question_id(pair) == both[_drawn(seed, "side", both[0]) % 2] else turned(pair)
+            name = question_id(shown)
+            asked = PeoplesQuestion(name, transcript(pair.prompt.chat), shown.first, shown.second)
+            found.setdefault(both[0], (name, asked))
+    ordered = sorted(found, key=lambda which: (_drawn(seed, "order", which), which))
+    return [found[which][1] for which in ordered]
+
+
+def pairs_of(cell: Judged, store: Store) -> Iterator[Pair]:
+    """Yield the pairs of a cell, each in one order."""
+    for one in shown_in(cell, store):
+        if one.order == "first":
+            yield one.pair
+
+
+def shown_in(cell: Judged, store: Store) -> list[Showing]:
+    """Return what the judge of a cell sees. Raises BenchError when a response has not been generated."""
+    stage = cell.stage
+    for answers in (stage.a, stage.b):
+        if not (store.place(answers) / MANIFEST).is_file():
+            raise BenchError(
+                f"the responses of {cell.a} and {cell.b} (seed {cell.run}, task {cell.task.NAME}) are not there yet. "
+                "Run the comparison first: it runs everything but the human judge."
+            )
+    ours, theirs = (stored_rows(store.payload(answers)) for answers in (stage.a, stage.b))
+    return presented(stage.a.task, ours, theirs, stage.orders)
+
+
+def _drawn(seed: int, *words: str) -> int:
+    return int.from_bytes(hashlib.sha256("\x1f".join([str(seed), *words]).encode()).digest()[:8], "big")
