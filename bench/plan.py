@@ -12,7 +12,6 @@ from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
 from bench.evaluator.divergence import divergence_bound
 from bench.evaluator.generate import Generate
-from bench.evaluator.judging import JudgePairs
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
 from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
@@ -29,6 +28,7 @@ from bench.planning.cells import (
     Scored,
     Shifted,
 )
+from bench.planning.judged import judgings
 from bench.planning.policies import policy_of
 
 
@@ -140,7 +140,7 @@ def make_plan(comparison: Comparison) -> Plan:
     policies = {
         (arm.name, run): policy_of(comparison, arm, run) for arm in comparison.arms for run in comparison.given.seeds
     }
-    evaluation, seeds = comparison.evaluation, comparison.given.seeds
+    evaluation = comparison.evaluation
     answers = {
         (task.NAME, arm, run): Generate(policy=policy, task=task, draws=evaluation.draws, seed=run)
         for task in evaluation.tasks
@@ -151,18 +151,7 @@ def make_plan(comparison: Comparison) -> Plan:
         for task in evaluation.tasks
         for arm, run in policies
     ]
-    verdicts = [
-        Judged(
-            a, b, run, task, judge,
-            JudgePairs(
-                a=answers[task.NAME, a, run], b=answers[task.NAME, b, run], judge=judge.judge, orders=evaluation.orders
-            ),
-        )
-        for task in evaluation.tasks
-        for a, b in evaluation.contrasts
-        for run in seeds
-        for judge in bound(evaluation.judges, policies, run)
-    ]  # fmt: skip
+    verdicts = list(judgings(comparison, policies, answers))
     judged = [cell for cell in verdicts if cell.judge.judge.waits_for() is None]
     rated = [
         Rated(arm, run, task, judge, RateResponses(responses=answers[task.NAME, arm, run], judge=judge.judge))
