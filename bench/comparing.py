@@ -13,7 +13,7 @@ from bench.collecting.facts import summarise
 from bench.collecting.missing import without_missing
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
-from bench.core.annotations import ANNOTATIONS, write_annotations
+from bench.core.annotations import ANNOTATIONS, read_annotations, write_annotations
 from bench.core.audit import read_audit
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast
@@ -28,6 +28,7 @@ from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.contrasts import compute_contrasts
 from bench.statistics.gap import gap_shares
 from bench.statistics.judge_audit import judge_audits
+from bench.statistics.judges_compared import annotators_together
 from bench.statistics.labellers import agreements
 from bench.store import Store
 
@@ -90,6 +91,7 @@ def conclude(
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
         judges=judges,
         judges_together=together,
+        annotators_together=annotators_together(read_annotations(folder / ANNOTATIONS), comparison.statistics.level),
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

@@ -107,6 +107,19 @@ class JudgesTogether(Frozen):
     alpha: Measure
 
 
+class AnnotatorsTogether(Frozen):
+    """How the people behind one human judge agree on a task: Krippendorff's alpha (ordinal) over ``alpha.n`` pairs.
+
+    Only pairs that two people or more have answered count.
+    """
+
+    task: str
+    judge: str
+    annotators: int
+    level: float
+    alpha: Measure
+
+
 def read_audit(path: Path) -> pa.Table:
     """Return the verdicts in an audit file, none where there is no file; raises DataError for other columns."""
     return read_records(path) if path.is_file() else SCHEMA.empty_table()

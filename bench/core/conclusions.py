@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from bench.core.audit import JudgeAudit, JudgesTogether
+from bench.core.audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
 from bench.core.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
 from bench.core.files import replacing
@@ -83,6 +83,7 @@ class Conclusions(Frozen):
     labellers: tuple[Agreement, ...] = ()
     judges: tuple[JudgeAudit, ...] = ()
     judges_together: tuple[JudgesTogether, ...] = ()
+    annotators_together: tuple[AnnotatorsTogether, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

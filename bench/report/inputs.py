@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
-from bench.core.audit import JudgeAudit, JudgesTogether
+from bench.core.audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
 from bench.core.contrast import Contrast
 from bench.core.records import read_records
@@ -32,6 +32,7 @@ class Inputs:
     labellers: tuple[Agreement, ...] = ()
     judges: tuple[JudgeAudit, ...] = ()
     judges_together: tuple[JudgesTogether, ...] = ()
+    annotators_together: tuple[AnnotatorsTogether, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -60,4 +61,5 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         labellers=found.labellers,
         judges=found.judges,
         judges_together=found.judges_together,
+        annotators_together=found.annotators_together,
     )

@@ -264,6 +264,13 @@ def _agreements(inputs: Inputs) -> list[Block]:
         )
         for one in inputs.judges_together
     ]
+    blocks += [
+        Text(
+            f"The {counted(one.annotators, 'person', 'people')} behind {one.judge} on {one.task}: Krippendorff's alpha "
+            f"{measure(one.alpha)} over {counted(one.alpha.n, 'pair')} of responses that two or more have answered."
+        )
+        for one in inputs.annotators_together
+    ]
     return [Heading(3, "Agreement of judges"), *blocks] if blocks else []
 
 

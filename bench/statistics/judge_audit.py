@@ -41,7 +41,12 @@ from bench.statistics.verdicts import Design, Pair, Verdicts, design_of, verdict
 CHARACTERS = "response_characters"
 # Judges that are nearer to the truth than others, by name.
 REFERENCES = ("gold", "human")
+# Judges that are shown a pair in one order, and whose answer stands in both.
+SHOWN_ONCE = ("human",)
 NOTHING = Measure(n=0)
+NO_POSITION: dict[str, Measure | float | None] = {
+    "consistent": NOTHING, "flips": NOTHING, "first_shown": NOTHING, "flips_to_first": NOTHING, "position_p": None,
+}  # fmt: skip
 # The length of every response, by arm, prompt, run and draw.
 Lengths = Mapping[tuple[str, str, int, int], float]
 
@@ -146,7 +151,7 @@ def _audit(
         refused=of_all("refused"),
         error=of_all("error"),
         ties=share(judged.total(ties.sum(axis=0)), judged.total(usable.sum(axis=0)), clusters, level),
-        **_position(judged, level),
+        **(NO_POSITION if named.judge.NAME in SHOWN_ONCE else _position(judged, level)),
         retest=retest,
         retested=retested,
         longer_wins=longer.longer_wins,
@@ -164,12 +169,10 @@ def _position(judged: Verdicts, level: float) -> dict[str, Measure | float | Non
     flipped = both & (first * second < 0)
     flips, to_first = int(flipped.sum()), int((flipped & (first > 0)).sum())
     consistent = share(judged.total(both & (first == second)), judged.total(both), clusters, level)
-    found: dict[str, Measure | float | None] = {
+    found = {
+        **NO_POSITION,
         "consistent": consistent,
         "flips": share(judged.total(flipped), judged.total(both), clusters, level),
-        "first_shown": NOTHING,
-        "flips_to_first": NOTHING,
-        "position_p": None,
     }
     if judged.was_asked.all(axis=0).any():
         shown = np.stack([judged.first, 1 - judged.second])

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from bench.core.audit import JudgesTogether, Measure, Reference
+from bench.core.audit import AnnotatorsTogether, JudgesTogether, Measure, Reference
 from bench.core.errors import DataError
 from bench.statistics.agreement import Agreement, cohen_kappa, krippendorff_alpha
 from bench.statistics.analysis import design_seed
 from bench.statistics.confidence import FloatArray
+from bench.statistics.random_effects import IntArray
 from bench.statistics.shares import share
+from bench.statistics.table import codes
 from bench.statistics.verdicts import BoolArray, Verdicts
 
 RESAMPLES = 2000
@@ -78,13 +82,35 @@ def together(task: str, judges: Mapping[str, Verdicts], level: float) -> JudgesT
         at = [places[key] for key in judged.entries()]
         ratings[row, at] = winner(judged.preference)
         clusters[at] = judged.design.clusters[judged.prompt]
-    design = next(iter(judges.values())).design
-    seed = design_seed(PURPOSE, len(np.unique(clusters)), len(design.runs), RESAMPLES)
+    return JudgesTogether(task=task, judges=names, level=level, alpha=_alpha(ratings, clusters, level))
+
+
+def annotators_together(annotations: pa.Table, level: float) -> tuple[AnnotatorsTogether, ...]:
+    """Return the same of the people behind each human judge, by judge and task; a row is one person's answer."""
+    found = []
+    for judge, task in sorted(set(zip(annotations["judge"].to_pylist(), annotations["task"].to_pylist(), strict=True))):
+        rows = annotations.filter(pc.and_(pc.equal(annotations["judge"], judge), pc.equal(annotations["task"], task)))
+        names = [rows[name].to_pylist() for name in ("method", "versus", "prompt", "run", "draw")]
+        units = list(zip(*names, strict=True))
+        place = {unit: number for number, unit in enumerate(sorted(set(units)))}
+        who = {name: number for number, name in enumerate(sorted(set(rows["annotator"].to_pylist())))}
+        at = [place[unit] for unit in units]
+        ratings = np.full((len(who), len(place)), np.nan)
+        ratings[[who[name] for name in rows["annotator"].to_pylist()], at] = rows["value"].to_numpy()
+        clusters = np.zeros(len(place), dtype=np.int64)
+        clusters[at] = codes(rows["cluster"].to_pylist())
+        alpha = _alpha(ratings, clusters, level)
+        found.append(AnnotatorsTogether(task=task, judge=judge, annotators=len(who), level=level, alpha=alpha))
+    return tuple(found)
+
+
+def _alpha(ratings: FloatArray, clusters: IntArray, level: float) -> Measure:
+    """Return alpha of (raters, units); nothing where no unit has two ratings."""
+    seed = design_seed(PURPOSE, len(np.unique(clusters)), 1, RESAMPLES)
     try:
-        alpha = _measure(krippendorff_alpha(ratings, "ordinal", level, RESAMPLES, seed, clusters))
-    except DataError:  # no pair of responses has the verdicts of two judges
-        alpha = Measure(n=0)
-    return JudgesTogether(task=task, judges=names, level=level, alpha=alpha)
+        return _measure(krippendorff_alpha(ratings, "ordinal", level, RESAMPLES, seed, clusters))
+    except DataError:
+        return Measure(n=0)
 
 
 def complete(judged: Verdicts) -> tuple[FloatArray, BoolArray]:

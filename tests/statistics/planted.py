@@ -40,6 +40,10 @@ class Longer(Steady):
     NAME: ClassVar[str] = "longer_wins"
 
 
+class People(Steady):
+    NAME: ClassVar[str] = "human"
+
+
 class World:
     """Lengths of two arms' responses, and tables of verdicts on them; all from one seed."""
 

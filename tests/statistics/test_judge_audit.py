@@ -9,14 +9,16 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
+from bench.core.annotations import ANNOTATIONS_SCHEMA
 from bench.core.audit import Explained, JudgeAudit, Measure
 from bench.core.judge import Judge
 from bench.core.records import SCHEMA
 from bench.statistics.explained import split
 from bench.statistics.judge_audit import judge_audits
+from bench.statistics.judges_compared import annotators_together
 from bench.statistics.shares import share
 from tests.statistics.build import comparison, table
-from tests.statistics.planted import Gold, Longer, Noisy, Steady, World
+from tests.statistics.planted import Gold, Longer, Noisy, People, Steady, World
 
 EMPTY = SCHEMA.empty_table()
 
@@ -238,3 +240,29 @@ def test_the_order_of_the_rows_changes_no_bit() -> None:
     asked = comparison(judges=(Steady(),), seeds=range(2))
     one, other = (judge_audits(table(rows), world.controls(), asked) for rows in (records, shuffled))
     assert one == other
+
+
+def test_people_agree_as_krippendorff_counts_it() -> None:
+    rows = []
+    votes = {"p1": {"ann": 1.0, "bob": 1.0}, "p2": {"ann": 0.0, "bob": 0.0}, "p3": {"ann": 1.0, "bob": 0.0}}
+    votes["p4"] = {"ann": 0.5}
+    for prompt, of_prompt in votes.items():
+        for annotator, vote in of_prompt.items():
+            rows.append(
+                {"judge": "human", "task": "quiz", "prompt": prompt, "cluster": prompt, "method": "a", "versus": "b",
+                 "run": 0, "draw": 0, "annotator": annotator, "value": vote, "answer": "1"}
+            )  # fmt: skip
+    (found,) = annotators_together(pa.Table.from_pylist(rows, schema=ANNOTATIONS_SCHEMA), 0.95)
+    assert (found.judge, found.task, found.annotators, found.alpha.n) == ("human", "quiz", 2, 3)
+    # Two values: alpha = 1 - (n - 1) * disagreements / (n0 n1), of n = 6 votes in 3 pairs, 3 of each.
+    assert found.alpha.estimate == pytest.approx(1 - 5 * 1 / (3 * 3))
+    assert annotators_together(ANNOTATIONS_SCHEMA.empty_table(), 0.95) == ()
+    alone = pa.Table.from_pylist([row for row in rows if row["annotator"] == "ann"], schema=ANNOTATIONS_SCHEMA)
+    assert annotators_together(alone, 0.95)[0].alpha == Measure(n=0)
+
+
+def test_people_are_shown_a_pair_once_so_no_flip_is_seen() -> None:
+    world = World(prompts=30, runs=1)
+    verdict = world.coin(0.5)
+    found = audited(world, world.verdicts("human", verdict, verdict), People())["human"]
+    assert (found.flips, found.consistent, found.first_shown) == (Measure(n=0), Measure(n=0), Measure(n=0))
