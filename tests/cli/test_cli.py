@@ -58,7 +58,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "report:" in done.stdout
     assert "dpo vs sft" in done.stdout
-    assert "tokens/s" in done.stdout or "48/48" in done.stdout
+    assert "tokens/s" in done.stdout or "58/58" in done.stdout
     return folder
 
 
@@ -72,7 +72,7 @@ def test_run_writes_everything_and_a_second_run_finds_it(ran: Path) -> None:
     assert again.returncode == 0, again.stderr
     told = json.loads(again.stdout)
     assert told["stages"]["computed"] == 0
-    assert told["stages"]["found"] == 48
+    assert told["stages"]["found"] == 58
     assert (ran / "records.parquet").read_bytes() == before
 
 
@@ -154,7 +154,7 @@ def test_check_without_a_run_or_a_gate_is_wrong_usage(tmp_path: Path, ran: Path)
 
 def test_plan_tells_stages_cost_and_smallest_effect(ran: Path, tmp_path: Path) -> None:
     told = json.loads(bench("plan", ran, "--json").stdout)
-    assert sum(kind["total"] for kind in told["stages"]) == sum(kind["finished"] for kind in told["stages"]) == 48
+    assert sum(kind["total"] for kind in told["stages"]) == sum(kind["finished"] for kind in told["stages"]) == 58
     fresh = json.loads(bench("plan", write_whole(tmp_path), "--json").stdout)
     assert sum(kind["finished"] for kind in fresh["stages"]) == 0
     assert fresh["judgements"] == 24 * 2 * 2 * 5
