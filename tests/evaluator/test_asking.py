@@ -1,4 +1,4 @@
-"""Asking a model behind an API, piece by piece: keys, replies, waiting, the store, errors, and a key that stays secret."""
+"""Asking a model behind an API, piece by piece: keys, replies, waiting, the store, errors, a key that stays secret."""
 
 from __future__ import annotations
 
