@@ -110,7 +110,7 @@ def _of_model(model: str, parts: Sequence[tuple[Api, list[Question]]], uncounted
 
 
 def _expected(judge: Api, question: Question, known: Sequence[Answer]) -> float:
-    """Return the USD that a question is likely to cost: the mean answer's tokens, all of max_tokens where none is known.
+    """Return the USD that a question is likely to cost: by the mean answer, by max_tokens where none is known.
 
     What it reads is counted by its own length.
     """
