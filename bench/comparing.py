@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from bench.collecting.annotations import collect_annotations, has_people
 from bench.collecting.facts import summarise
-from bench.collecting.missing import without_missing
+from bench.collecting.missing import without_judges, without_missing
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.annotations import ANNOTATIONS, write_annotations
@@ -73,7 +73,7 @@ def conclude(
 
     The labels are read from the folder. What lacks a cell is left out.
     """
-    whole = without_missing(comparison, summary.missing)
+    whole, records = without_missing(comparison, summary.missing), without_judges(records, summary.missing)
     metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
     contrasts = tuple(compute_contrasts(records, whole, metrics, summary.own_rewards))
     labels = read_labels(folder / LABELS) if comparison.evaluation.labelling is not None else None

@@ -278,6 +278,32 @@ def test_a_whole_comparison_is_judged_and_labelled_and_the_key_is_nowhere(
     assert json.loads(rlaif.read_text(encoding="utf-8"))["labelled"] == 8
 
 
+@pytest.mark.slow
+def test_a_judge_that_runs_out_of_money_takes_nobody_elses_results_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JUDGE_KEY", SECRET)
+    text = COMPARISON.replace("judges: [", f"judges: [{JUDGED}, ").replace("usd: 1.0", "calls: 50")
+    with serving(Stub(preferring("no"))) as stub:
+        folder = write_whole(tmp_path, text.replace("URL", stub.url))
+        assert run(folder, "run", "--engine", "inline") == 1
+        assert len(stub.requests) == 50
+        said = capsys.readouterr().out
+        assert "missing: verdicts of api:" in said
+        assert "the spending limit of this run, 50 calls, leaves no room" in said
+        assert judges_of(folder) == {"lexicon"}
+        file = folder / "comparison.yaml"
+        file.write_text(file.read_text(encoding="utf-8").replace("calls: 50", "calls: 5000"), encoding="utf-8")
+        assert run(folder, "run", "--engine", "inline") == 0
+        assert len({json.dumps(one, sort_keys=True) for one in stub.requests}) == len(stub.requests)
+    assert judges_of(folder) == {"lexicon", "api"}
+
+
+def judges_of(folder: Path) -> set[str]:
+    found = json.loads((folder / "contrasts.json").read_text(encoding="utf-8"))["contrasts"]
+    return {one["judge"] for one in found if one["metric"] == "win_rate"}
+
+
 WRONG = {
     "nested": ("spending_limit: {usd: 1.0}", "spending_limit: {dollars: 1.0}", "unknown key 'dollars'"),
     "kind": ("max_tokens: 4", "max_tokens: four", "max_tokens: must be a whole number"),
