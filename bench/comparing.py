@@ -10,7 +10,7 @@ import pyarrow as pa
 from bench.collecting.annotations import collect_annotations, has_people
 from bench.collecting.audited import collect_audit
 from bench.collecting.facts import summarise
-from bench.collecting.missing import without_missing
+from bench.collecting.missing import without_judges, without_missing
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.annotations import ANNOTATIONS, read_annotations, write_annotations
@@ -80,7 +80,7 @@ def conclude(
 
     The labels and the verdicts that audit the judges are read from the folder. What lacks a cell is left out.
     """
-    whole = without_missing(comparison, summary.missing)
+    whole, records = without_missing(comparison, summary.missing), without_judges(records, summary.missing)
     metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
     contrasts = tuple(compute_contrasts(records, whole, metrics, summary.own_rewards))
     labels = read_labels(folder / LABELS) if comparison.evaluation.labelling is not None else None

@@ -16,6 +16,7 @@ from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.rating import RateResponses
 from bench.plan import Plan
+from bench.planning.paid import PaidCalls, paid_calls
 from bench.statistics.power import planned_smallest_detectable
 from bench.store import MANIFEST, Store
 
@@ -38,7 +39,8 @@ class Forecast(Frozen):
     """What a run would do.
 
     ``unknown_labels``: stages that label rows of unknown number. ``smallest_detectable_win_rate`` is that of the task
-    with the fewest prompts.
+    with the fewest prompts. ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked
+    yet, and why.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Forecast(Frozen):
     most_generated_tokens: int
     judgements: int
     unknown_labels: int
+    paid: tuple[PaidCalls, ...] = ()
+    waits: tuple[str, ...] = ()
     smallest_detectable_win_rate: float | None
     level: float
 
@@ -82,6 +86,8 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         most_generated_tokens=sum(most_tokens(stage) for stage in waiting),
         judgements=sum(judgements(stage) for stage in waiting),
         unknown_labels=sum(isinstance(stage, LabelPairs) and rows_known(stage.data) is None for stage in waiting),
+        paid=paid_calls(waiting, store),
+        waits=tuple(dict.fromkeys(f"{cell.judge.label}: {cell.judge.judge.waits_for()}" for cell in plan.waiting)),
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -158,6 +164,8 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
     if found.unknown_labels:
         lines.append(f"beside these, {found.unknown_labels} stages that label every row of a data set not made yet")
+    lines += [paid.line() for paid in found.paid]
+    lines += [f"not asked yet: {judge}" for judge in found.waits]
     effect = found.smallest_detectable_win_rate
     assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:

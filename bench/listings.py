@@ -29,6 +29,7 @@ from bench.core.frozen import Open
 from bench.core.task import Task
 from bench.engine.execute import processor, versions
 from bench.engine.processes import accelerators, slots_of_this_machine
+from bench.evaluator.asking.ask import OFFLINE_VARIABLE
 
 What = Literal["methods", "tasks", "judges"]
 
@@ -44,6 +45,7 @@ FORMS: dict[Form, str] = {
 
 # What each optional package is needed for, as the extras of pyproject.toml have it.
 OPTIONAL = {
+    "openai": "judges behind an API (pip install 'alignment-bench[judge]')",
     "statsmodels": "comparing statistics in tests (pip install 'alignment-bench[oracles]')",
     "trl": "parity tests against TRL (pip install 'alignment-bench[oracles]')",
     "hypothesis": "the project's own tests (pip install 'alignment-bench[dev]')",
@@ -187,7 +189,9 @@ def examined() -> dict[str, dict[str, str]]:
     """Return the state of this machine by heading."""
     devices = accelerators()
     slots = slots_of_this_machine(None)
-    offline = [name for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE") if os.environ.get(name) == "1"]
+    offline = [
+        name for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", OFFLINE_VARIABLE) if os.environ.get(name) == "1"
+    ]
     cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     optional = {}
     for name, use in OPTIONAL.items():

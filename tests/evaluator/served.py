@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -69,6 +70,7 @@ def telling_apart(model: LlamaForCausalLM, characters: PreTrainedTokenizerFast) 
 @contextmanager
 def transformers_serve(model: Path) -> Iterator[str]:
     """Yield the address of a server of that model."""
+    pytest.importorskip("uvicorn", reason="transformers[serving] is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

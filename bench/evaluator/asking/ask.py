@@ -26,8 +26,10 @@ def ask(questions: Sequence[Question], access: Access, io: StageIO) -> list[Answ
     nowhere else. Raises StageError when an answer cannot be had: offline, beyond the spending limit, or when the server
     will not answer; what was answered before is kept.
     """
+    if not questions:
+        return []
     different = {question.key: question for question in questions}
-    account = f"{this_run()} {access.base_url} {questions[0].decoding.model}" if questions else ""
+    account = f"{this_run()} {access.base_url} {questions[0].decoding.model}"
     with AnswerStore(io.answers or io.scratch / "answers", account) as store:
         found = store.answers(list(different.values()))
         todo = [question for key, question in different.items() if key not in found]

@@ -157,16 +157,15 @@ class Api(Judge):
     def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
         """Return the grade of each response, rescaled to [-1, 1]."""
         form = self._rate_form()
+        questions = self.questions_about(responses)
         sign, steps = -1.0 if form.inverted else 1.0, len(form.answers) - 1
         values = [sign * (2 * place / steps - 1) for place in range(len(form.answers))]
-        return self._verdicts([self._on_response(form, one) for one in responses], form, values, io)
+        return self._verdicts(questions, form, values, io)
 
     def questions_on(self, pairs: Sequence[Pair]) -> list[Question]:
         """Return what is asked about pairs: one question for each, or one for each response that is graded."""
         if self.asks == "grades":
-            rated = self._rate_form()
-            alone = [Response(prompt=pair.prompt, text=text) for pair in pairs for text in (pair.first, pair.second)]
-            return [self._on_response(rated, one) for one in alone]
+            return self.questions_about(_alone(pairs))
         form = self._compare_form()
         return [
             self._question(
@@ -181,6 +180,14 @@ class Api(Judge):
             for pair in pairs
         ]
 
+    def questions_about(self, responses: Sequence[Response]) -> list[Question]:
+        """Return what is asked about each response alone."""
+        form = self._rate_form()
+        return [
+            self._question(form, {PROMPT: transcript(one.prompt.chat), RESPONSE: one.text.strip()}, one.prompt.id)
+            for one in responses
+        ]
+
     def samples_of(self, question: Question) -> list[Question]:
         """Return the question once for each sample."""
         return [
@@ -190,13 +197,8 @@ class Api(Judge):
 
     def _by_grades(self, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         """Return 1 where the first response has the higher grade, 0 where the lower, 0.5 where equal."""
-        alone = [Response(prompt=pair.prompt, text=text) for pair in pairs for text in (pair.first, pair.second)]
-        grades = self.rate(None, alone, io)
+        grades = self.rate(None, _alone(pairs), io)
         return [_on_grades(first, second) for first, second in zip(grades[::2], grades[1::2], strict=True)]
-
-    def _on_response(self, form: RateForm, one: Response) -> Question:
-        texts = {PROMPT: transcript(one.prompt.chat), RESPONSE: one.text.strip()}
-        return self._question(form, texts, one.prompt.id)
 
     def _question(self, form: Form, texts: Mapping[str, str], prompt: str) -> Question:
         reasoned = self.reasoning == "written"
@@ -257,6 +259,10 @@ class Api(Judge):
         if form.asks_by_principle:
             raise StageError(f"{where} has a place for a principle, and judge api has none. Choose another prompt.")
         return form
+
+
+def _alone(pairs: Sequence[Pair]) -> list[Response]:
+    return [Response(prompt=pair.prompt, text=text) for pair in pairs for text in (pair.first, pair.second)]
 
 
 def _mean(found: Sequence[Chosen], answers: Sequence[Answer], values: Sequence[float]) -> Verdict:

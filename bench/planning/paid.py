@@ -1,0 +1,121 @@
+"""What asking models behind an API will cost: the calls that a plan needs, less those that are answered already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.core.frozen import Frozen
+from bench.core.judge import Pair, Response
+from bench.core.stage import Stage
+from bench.core.wording import counted
+from bench.evaluator.asking.questions import Answer, Question
+from bench.evaluator.asking.spending import cost_of
+from bench.evaluator.asking.stored import FILE, AnswerStore
+from bench.evaluator.generate import Generate
+from bench.evaluator.judges.api import Api
+from bench.evaluator.judging import JudgePairs, stored_rows
+from bench.evaluator.rating import RateResponses
+from bench.store import MANIFEST, Store
+
+# English text, roughly; only for an expectation, never for a limit.
+CHARACTERS_PER_TOKEN = 4
+
+
+class PaidCalls(Frozen):
+    """What one model behind an API is to be asked.
+
+    ``calls``: different questions on texts that are there, or will be; ``answered``: those in the store of answers.
+    ``usd``: what the rest is likely to cost, None without prices. ``uncounted``: stages that ask the model about data,
+    whose questions are not known before they run.
+    """
+
+    model: str
+    calls: int
+    answered: int
+    usd: float | None
+    uncounted: int
+
+    def line(self) -> str:
+        """Return the forecast in words."""
+        rest = f"{self.calls - self.answered:,} to ask"
+        cost = "" if self.usd is None else f", about {self.usd:.2g} USD"
+        more = f", and {counted(self.uncounted, 'stage')} asking it about data" if self.uncounted else ""
+        return f"{self.model}: {self.calls:,} judge calls, {self.answered:,} answered already, {rest}{cost}{more}"
+
+
+def paid_calls(waiting: Iterable[Stage], store: Store) -> tuple[PaidCalls, ...]:
+    """Return the calls that waiting stages need, by model, in the order in which the plan names them.
+
+    A re-asked answer (``ask_again``) is not foreseen. Texts that are yet to be written are taken to be as long as they
+    can be.
+    """
+    asked: dict[str, list[tuple[Api, list[Question]]]] = {}
+    uncounted: dict[str, int] = {}
+    for stage in waiting:
+        judge = getattr(stage, "judge", None) if "judge" in type(stage).model_fields else None
+        if not isinstance(judge, Api):
+            continue
+        found = list(questions_of(stage, judge, store))
+        asked.setdefault(judge.model, []).append((judge, found))
+        uncounted[judge.model] = uncounted.get(judge.model, 0) + (not found)
+    return tuple(_of_model(model, parts, uncounted[model], store.answers) for model, parts in asked.items())
+
+
+def questions_of(stage: Stage, judge: Api, store: Store) -> Iterator[Question]:
+    """Yield the questions of a stage that judges or rates responses, none for any other stage.
+
+    Of responses that are not there yet, stand-ins: their number is right, and their length is the longest possible.
+    """
+    questions: list[Question] = []
+    if isinstance(stage, JudgePairs):
+        ours, theirs = (_rows(answers, store) for answers in (stage.a, stage.b))
+        pairs: list[Pair] = [pair for _, _, pair in stage.presented(ours, theirs)]
+        questions = judge.questions_on(pairs)
+    elif isinstance(stage, RateResponses):
+        prompts = {prompt.id: prompt for prompt in stage.responses.task.prompts()}
+        rows = _rows(stage.responses, store)
+        questions = judge.questions_about([Response(prompt=prompts[row["prompt"]], text=row["text"]) for row in rows])
+    for question in questions:
+        yield from judge.samples_of(question)
+
+
+def _rows(answers: Generate, store: Store) -> list[dict[str, Any]]:
+    """Return the rows of a generation, or as many stand-ins, each with a text of its own."""
+    if (store.place(answers) / MANIFEST).is_file():
+        return stored_rows(store.place(answers))
+    length = CHARACTERS_PER_TOKEN * answers.task.decoding().max_new_tokens
+    return [
+        {"prompt": prompt.id, "draw": draw, "text": f"{answers.key} {draw}".ljust(length, "x")}
+        for prompt in answers.task.prompts()
+        for draw in range(answers.draws)
+    ]
+
+
+def _of_model(model: str, parts: Sequence[tuple[Api, list[Question]]], uncounted: int, folder: Path) -> PaidCalls:
+    different: dict[str, tuple[Api, Question]] = {
+        question.key: (judge, question) for judge, questions in parts for question in questions
+    }
+    answered: dict[str, Answer] = {}
+    known: list[Answer] = []
+    if (folder / FILE).is_file():
+        with AnswerStore(folder) as store:
+            answered = store.answers([question for _, question in different.values()])
+            known = store.costs_known(model)
+    rest = [pair for key, pair in different.items() if key not in answered]
+    priced = all(judge.prices is not None for judge, _ in parts)
+    usd = sum(_expected(judge, question, known) for judge, question in rest) if priced else None
+    return PaidCalls(model=model, calls=len(different), answered=len(answered), usd=usd, uncounted=uncounted)
+
+
+def _expected(judge: Api, question: Question, known: Sequence[Answer]) -> float:
+    """Return the USD that a question is likely to cost: by the mean answer, by max_tokens where none is known.
+
+    What it reads is counted by its own length.
+    """
+    written = [answer.tokens[1] for answer in known if answer.tokens is not None]
+    most = question.decoding.max_tokens
+    mean = sum(written) / len(written) if written else most
+    read = sum(len(turn["content"]) for turn in question.messages) / CHARACTERS_PER_TOKEN
+    return cost_of((round(read), round(min(mean, most))), judge.prices).usd
