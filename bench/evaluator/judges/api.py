@@ -10,13 +10,11 @@ A verdict is 1, 0 or 0.5 (a tie, where ``ties: allowed``), or the mean of severa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from bench.core.errors import StageError
 from bench.core.judge import Judge, Pair, Response, Verdict
@@ -24,10 +22,9 @@ from bench.core.policy import Chat, Message
 from bench.core.stage import StageIO
 from bench.core.task import Task
 from bench.evaluator.asking.ask import ask
-from bench.evaluator.asking.client import Access
 from bench.evaluator.asking.parsing import Chosen, Style, chosen, possible, request
-from bench.evaluator.asking.questions import Answer, Decoding, Question
-from bench.evaluator.asking.spending import Prices, SpendingLimit
+from bench.evaluator.asking.questions import Answer, Question
+from bench.evaluator.asking.settings import OPERATION, ApiSettings
 from bench.evaluator.labelling import (
     DEFAULT,
     FIRST,
@@ -45,12 +42,11 @@ from bench.evaluator.labelling import (
 )
 
 _F = TypeVar("_F", bound=Form)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BETWEEN_SAMPLES = "\n---\n"
 TIE_VALUE = 0.5
 
 
-class Api(Judge):
+class Api(ApiSettings, Judge):
     """A model behind an OpenAI-compatible server.
 
     In every key: ``model``, as the server names it; ``version``, what that name leaves open (who serves it, a date);
@@ -67,33 +63,16 @@ class Api(Judge):
 
     NAME: ClassVar[str] = "api"
     VERSION: ClassVar[int] = 1
-    LOCATIONS: ClassVar[frozenset[str]] = frozenset(
-        {"path", "base_url", "api_key_env", "limit_as", "concurrency", "timeout", "retries", "first_wait", "prices"}
-        | {"spending_limit"}
-    )
+    LOCATIONS: ClassVar[frozenset[str]] = OPERATION | {"path"}
 
-    model: Annotated[str, Field(min_length=1)]
-    base_url: str
-    version: str | None = None
     prompt: str | None = None
     path: str | None = None
     digest: str
     asks: Literal["pairs", "grades"] = "pairs"
     reasoning: Literal["none", "written"] = "none"
     ties: Literal["none", "allowed"] = "none"
-    max_tokens: PositiveInt = 512
-    temperature: Annotated[float, Field(ge=0)] | None = 0.0
-    seed: NonNegativeInt | None = 0
     samples: PositiveInt = 1
     ask_again: NonNegativeInt = 0
-    api_key_env: str | None = None
-    limit_as: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    concurrency: PositiveInt = 8
-    timeout: PositiveFloat = 120.0
-    retries: NonNegativeInt = 8
-    first_wait: PositiveFloat = 0.5
-    prices: Prices | None = None
-    spending_limit: SpendingLimit | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -103,17 +82,7 @@ class Api(Judge):
 
     @model_validator(mode="after")
     def _settings_fit(self) -> Self:
-        """Refuse a key in the wrong place, an address that is none, and settings that contradict each other."""
-        if self.api_key_env is not None and not _VARIABLE.fullmatch(self.api_key_env):
-            # What stands there may be a key, so it is not repeated.
-            raise ValueError("api_key_env is the NAME of an environment variable, such as OPENAI_API_KEY, not a key")
-        address = urlsplit(self.base_url)
-        if address.username or address.password or address.query:
-            raise ValueError("base_url must hold no name, password or query. Name the key by api_key_env.")
-        if address.scheme not in ("http", "https") or not address.netloc:
-            raise ValueError("base_url must be an address such as https://api.openai.com/v1")
-        if self.spending_limit is not None and self.spending_limit.usd is not None and self.prices is None:
-            raise ValueError("a spending_limit in usd needs prices: {input: ..., output: ...}, USD per million tokens")
+        """Refuse settings that contradict each other."""
         if self.samples > 1 and self.temperature == 0:
             raise ValueError("several samples at temperature 0 are one and the same. Raise the temperature.")
         if self.ties == "allowed" and self.asks == "grades":
@@ -124,20 +93,6 @@ class Api(Judge):
         """Return what the prompt file says; raises DataError when it is missing, changed or wrong."""
         file = Path(self.path) if self.path is not None else shipped_file(self.prompt or DEFAULT)
         return read_prompt(file, self.digest)
-
-    def access(self) -> Access:
-        """Return how the server is reached."""
-        return Access(
-            base_url=self.base_url,
-            api_key_env=self.api_key_env,
-            limit_as=self.limit_as,
-            concurrency=self.concurrency,
-            timeout=self.timeout,
-            retries=self.retries,
-            first_wait=self.first_wait,
-            prices=self.prices,
-            spending_limit=self.spending_limit,
-        )
 
     def check(self, kind: Literal["compare", "rate"]) -> None:
         """Raise BenchError for a prompt file that does not fit the settings, or knows no such question."""
@@ -205,8 +160,7 @@ class Api(Judge):
         (turn,) = form.question(texts, reasoned=reasoned)
         how = request(form, self._style, self._possible(form))
         chat: Chat = (Message(role="user", content=f"{turn.content}{form.separator}{how}"),)
-        decoding = Decoding(self.model, self.version, self.max_tokens, self.temperature, self.seed)
-        return Question(chat, decoding, name=f"prompt {prompt}")
+        return Question(chat, self.decoding(), name=f"prompt {prompt}")
 
     def _verdicts(
         self, questions: Sequence[Question], form: Form, values: Sequence[float], io: StageIO

@@ -1,0 +1,33 @@
+"""What a log says of a running stage that costs money."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from bench import console
+from bench.console import PlainWatcher
+from bench.core.stage import Progress
+from bench.engine.processes import read_event
+from tests.fakes import Number
+
+
+def test_judgements_done_what_was_spent_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_PLAIN_LINES", 0.0)
+    written = io.StringIO()
+    stage = Number(value=1, journal="j")
+    watcher = PlainWatcher(Console(file=written), {stage.key: "judge (a vs b)"}, 1)
+    watcher.planned({stage.key: stage}, 0)
+    watcher.started(stage, 0)
+    watcher.progressed(stage, Progress(5, 10, "judgements", note="0.02 USD, 100 tokens"))
+    watcher.progressed(stage, Progress(5, 10, "steps", tokens=0))
+    lines = written.getvalue().splitlines()
+    assert lines[1].startswith("  judge (a vs b): judgements 5 of 10, 0.02 USD, 100 tokens, about 0.0 s left")
+    assert lines[2] == "  judge (a vs b): steps 5 of 10, 0 tokens/s"
+
+
+def test_the_note_comes_over_from_a_worker() -> None:
+    line = {"event": "progress", "key": "k", "done": 1, "total": 2, "unit": "judgements", "tokens": 0, "note": "1 USD"}
+    assert read_event(line).progress == Progress(1, 2, "judgements", 0, "1 USD")
