@@ -14,6 +14,7 @@ from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.rating import RateResponses
+from bench.evaluator.support import CheckClaims
 from bench.plan import Plan
 from bench.statistics.power import planned_smallest_detectable
 from bench.store import MANIFEST, Store
@@ -36,7 +37,8 @@ class StagesOfKind(Frozen):
 class Forecast(Frozen):
     """What a run would do.
 
-    ``unknown_labels``: stages that label rows of unknown number. ``smallest_detectable_win_rate`` is that of the task
+    ``unknown_labels``: stages that label rows of unknown number. ``unknown_claims``: stages that ask a model about
+    claims of responses that are not written yet, or not read. ``smallest_detectable_win_rate`` is that of the task
     with the fewest prompts.
     """
 
@@ -49,6 +51,7 @@ class Forecast(Frozen):
     most_generated_tokens: int
     judgements: int
     unknown_labels: int
+    unknown_claims: int
     smallest_detectable_win_rate: float | None
     level: float
 
@@ -81,6 +84,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         most_generated_tokens=sum(most_tokens(stage) for stage in waiting),
         judgements=sum(judgements(stage) for stage in waiting),
         unknown_labels=sum(isinstance(stage, LabelPairs) and rows_known(stage.data) is None for stage in waiting),
+        unknown_claims=sum(isinstance(stage, CheckClaims) and stage.verifier.READS == "passages" for stage in waiting),
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -155,6 +159,8 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
     if found.unknown_labels:
         lines.append(f"beside these, {found.unknown_labels} stages that label every row of a data set not made yet")
+    if found.unknown_claims:
+        lines.append(f"beside these, {found.unknown_claims} stages that check every claim of responses to come")
     effect = found.smallest_detectable_win_rate
     assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:

@@ -17,6 +17,7 @@ from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
 from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
 from bench.planning.cells import Benchmarked, Diverged, Judged, Labelled, Rated, Scored, Shifted
+from bench.planning.facts import Checked, claim_stages, claims_checked
 from bench.planning.policies import policy_of
 
 
@@ -33,6 +34,7 @@ class Plan:
     labelled: tuple[Labelled, ...]
     benchmarked: tuple[Benchmarked, ...]
     shifted: tuple[Shifted, ...]
+    checked: tuple[Checked, ...]
     stages: dict[str, Stage]
 
     def labels(self) -> dict[str, str]:
@@ -64,6 +66,7 @@ class Plan:
             yield benchmarked.stage, f"{benchmarked.arm} on {benchmarked.task.name}, seed {benchmarked.run}"
         for shifted in self.shifted:
             yield shifted.stage, f"{shifted.arm}, seed {shifted.run}"
+        yield from claim_stages(self.checked)
         for labelled in self.labelled:
             yield labelled.stage, labelled.judge.label
             if labelled.again is not None:
@@ -154,8 +157,9 @@ def make_plan(comparison: Comparison) -> Plan:
     labelled = tuple(labellers(comparison, policies))
     benchmarked = tuple(benchmarks(comparison, policies))
     shifted = tuple(shifts(policies, answers, evaluation.tasks))
-    cells: list[Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted] = [
-        *scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted
+    checked = tuple(claims_checked(comparison, answers))
+    cells: list[Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted | Checked] = [
+        *scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted, *checked
     ]  # fmt: skip
     targets: list[Stage] = [cell.stage for cell in cells]
     targets += [cell.again for cell in labelled if cell.again is not None]
@@ -169,6 +173,7 @@ def make_plan(comparison: Comparison) -> Plan:
         labelled=labelled,
         benchmarked=benchmarked,
         shifted=shifted,
+        checked=checked,
         stages=closure(targets),
     )
 

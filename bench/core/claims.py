@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench.core.claim import Support
 from bench.core.errors import DataError
 from bench.core.files import replacing
-from bench.core.frozen import Frozen
-
-Support = Literal["supported", "not_supported", "irrelevant"]
-SUPPORTED, NOT_SUPPORTED, IRRELEVANT = get_args(Support)
 
 # What one response says: the rows of the stage ``extract_claims``.
 EXTRACTED_SCHEMA = pa.schema(
@@ -47,21 +44,6 @@ CLAIMS_SCHEMA = pa.schema(
 make the claim, ``response[start:end]``; null for a claim in other words than the response's. ``label``: ``supported``,
 ``not_supported`` or ``irrelevant`` (nothing that could be true or false of what was asked). ``evidence``: what the
 label rests on, in words; may be empty. A response without claims has no row."""
-
-
-class Claim(Frozen):
-    """One claim of a response, and which of its characters make it; None where no stretch of it does."""
-
-    text: str
-    start: int | None = None
-    end: int | None = None
-
-
-class Finding(Frozen):
-    """Whether a claim is supported, and what that rests on."""
-
-    label: Support
-    evidence: str = ""
 
 
 def write_claims(table: pa.Table, path: Path) -> None:

@@ -12,18 +12,20 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.contrast import Contrast, VerdictOnPair
 from bench.core.errors import IncompleteRecords
+from bench.core.factuality import FACTUAL_ERROR_RATE, SUPPORTED_CLAIMS, UNSUPPORTED_CLAIMS
 from bench.core.task import DIVERGENCE_K3, LENGTH_CONTROLLED, PREFERENCES, RATING, WIN_RATE, MetricInfo
 from bench.statistics.analysis import Analysis, Question, analyse
 from bench.statistics.corrections import adjusted
+from bench.statistics.factuality import error_rates_of
 from bench.statistics.length_crossing import at_equal_length
-from bench.statistics.table import Crossing, RecordIndex, Request, cells
+from bench.statistics.table import TASK_SOURCE, Crossing, RecordIndex, Request, cells
 
-TASK = "task"
 # Bounds and null value of a preference; every other metric is a difference with null value 0 and no bounds.
 PREFERENCE_BOUNDS, PREFERENCE_NULL = (0.0, 1.0), 0.5
 CHARACTERS = "response_characters"
-# Tests and intervals that read single values as verdicts, which pseudo-values of a length control are not.
+# Tests and intervals that read single values as verdicts, which the pseudo-values of some metrics are not.
 OF_VERDICTS = frozenset({"wilcoxon_p", "sign_test_p", "wilson_low", "wilson_high"})
+OF_PSEUDO_VALUES = frozenset({LENGTH_CONTROLLED.name, FACTUAL_ERROR_RATE.name})
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class _Plan:
 
     @property
     def judge(self) -> str | None:
-        return None if self.request.source == TASK else self.request.source
+        return None if self.request.source == TASK_SOURCE else self.request.source
 
     @property
     def family(self) -> str:
@@ -79,6 +81,8 @@ def compute_contrasts(
             done.append((plan, found))
             if plan.request.metric == WIN_RATE.name:
                 done += _at_equal_length(index, plan, found, comparison)
+            if plan.request.metric == UNSUPPORTED_CLAIMS.name:
+                done.append(_error_rate(index, plan, found, comparison))
         except IncompleteRecords as error:
             problems.append(str(error))
     if problems and settings.missing == "refuse":
@@ -101,11 +105,22 @@ def _at_equal_length(
     control = comparison.evaluation.length_control
     if control == "none" or not verdicts.prompts:
         return []
-    lengths = dataclasses.replace(plan.request, metric=CHARACTERS, source=TASK)
+    lengths = dataclasses.replace(plan.request, metric=CHARACTERS, source=TASK_SOURCE)
     of_both = cells(index, lengths, comparison.statistics.missing)
     crossing, warnings = at_equal_length(verdicts, of_both, control)
     request = dataclasses.replace(plan.request, metric=LENGTH_CONTROLLED.name)
     return [(_Plan(request, LENGTH_CONTROLLED, plan.is_control, warnings), crossing)]
+
+
+def _error_rate(
+    index: RecordIndex, plan: _Plan, unsupported: Crossing, comparison: Comparison
+) -> tuple[_Plan, Crossing]:  # fmt: skip
+    """Return the contrast of the factual error rates beside that of the unsupported claims per response."""
+    supported = dataclasses.replace(plan.request, metric=SUPPORTED_CLAIMS.name)
+    of_both = cells(index, supported, comparison.statistics.missing)
+    crossing, notes = error_rates_of(unsupported, of_both, (plan.request.a, plan.request.b))
+    request = dataclasses.replace(plan.request, metric=FACTUAL_ERROR_RATE.name)
+    return _Plan(request, FACTUAL_ERROR_RATE, plan.is_control, notes), crossing
 
 
 def _learnt_from(plan: _Plan, own_rewards: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -181,7 +196,7 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
         is_control=plan.is_control,
         per_run=found.per_run,
         also={name: value for name, value in found.also.items() if name not in OF_VERDICTS}
-        if request.metric == LENGTH_CONTROLLED.name
+        if request.metric in OF_PSEUDO_VALUES
         else found.also,
         components=found.components,
         note="; ".join([*found.notes, *_notes(plan, crossing)]),

@@ -21,6 +21,8 @@ ABSENT = 0
 STATES = {status: 1 + place for place, status in enumerate(get_args(RecordStatus))}
 OK, UNDEFINED = STATES["ok"], STATES["undefined"]
 WORDS = ("absent", *STATES)
+# The source of values that no judge gave.
+TASK_SOURCE = "task"
 # How many missing cells an error spells out.
 SHOWN = 8
 
