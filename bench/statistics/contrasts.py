@@ -12,11 +12,11 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.contrast import Contrast, VerdictOnPair
 from bench.core.errors import IncompleteRecords
-from bench.core.factuality import FACTUAL_ERROR_RATE, SUPPORTED_CLAIMS, UNSUPPORTED_CLAIMS
+from bench.core.factuality import FACTSCORE, FACTUAL_ERROR_RATE, UNSUPPORTED_CLAIMS
 from bench.core.task import DIVERGENCE_K3, LENGTH_CONTROLLED, PREFERENCES, RATING, WIN_RATE, MetricInfo
 from bench.statistics.analysis import Analysis, Question, analyse
 from bench.statistics.corrections import adjusted
-from bench.statistics.factuality import error_rates_of
+from bench.statistics.factuality import ratio_contrasts
 from bench.statistics.length_crossing import at_equal_length
 from bench.statistics.table import TASK_SOURCE, Crossing, RecordIndex, Request, cells
 
@@ -25,7 +25,9 @@ PREFERENCE_BOUNDS, PREFERENCE_NULL = (0.0, 1.0), 0.5
 CHARACTERS = "response_characters"
 # Tests and intervals that read single values as verdicts, which the pseudo-values of some metrics are not.
 OF_VERDICTS = frozenset({"wilcoxon_p", "sign_test_p", "wilson_low", "wilson_high"})
-OF_PSEUDO_VALUES = frozenset({LENGTH_CONTROLLED.name, FACTUAL_ERROR_RATE.name})
+OF_PSEUDO_VALUES = frozenset({LENGTH_CONTROLLED.name, FACTUAL_ERROR_RATE.name, FACTSCORE.name})
+# Metrics that are not compared by means of their rows: one stands beside another, one is a ratio of sums.
+NOT_BY_ROWS = frozenset({DIVERGENCE_K3.name, FACTSCORE.name})
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def compute_contrasts(
             if plan.request.metric == WIN_RATE.name:
                 done += _at_equal_length(index, plan, found, comparison)
             if plan.request.metric == UNSUPPORTED_CLAIMS.name:
-                done.append(_error_rate(index, plan, found, comparison))
+                done += _of_claims(index, plan, comparison)
         except IncompleteRecords as error:
             problems.append(str(error))
     if problems and settings.missing == "refuse":
@@ -112,15 +114,12 @@ def _at_equal_length(
     return [(_Plan(request, LENGTH_CONTROLLED, plan.is_control, warnings), crossing)]
 
 
-def _error_rate(
-    index: RecordIndex, plan: _Plan, unsupported: Crossing, comparison: Comparison
-) -> tuple[_Plan, Crossing]:  # fmt: skip
-    """Return the contrast of the factual error rates beside that of the unsupported claims per response."""
-    supported = dataclasses.replace(plan.request, metric=SUPPORTED_CLAIMS.name)
-    of_both = cells(index, supported, comparison.statistics.missing)
-    crossing, notes = error_rates_of(unsupported, of_both, (plan.request.a, plan.request.b))
-    request = dataclasses.replace(plan.request, metric=FACTUAL_ERROR_RATE.name)
-    return _Plan(request, FACTUAL_ERROR_RATE, plan.is_control, notes), crossing
+def _of_claims(index: RecordIndex, plan: _Plan, comparison: Comparison) -> list[tuple[_Plan, Crossing]]:
+    """Return the contrasts of ratios of claims beside that of the unsupported claims per response."""
+    return [
+        (_Plan(dataclasses.replace(plan.request, metric=info.name), info, plan.is_control, notes), crossing)
+        for info, crossing, notes in ratio_contrasts(index, plan.request, comparison.statistics.missing)
+    ]
 
 
 def _learnt_from(plan: _Plan, own_rewards: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -157,7 +156,7 @@ def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, Met
         for task in tasks:
             others = sorted(index.metrics(task), key=lambda name: (place.get(name, len(place)), name))
             for metric in (WIN_RATE.name, *others):
-                for source in index.sources(task, metric) if metric != DIVERGENCE_K3.name else ():
+                for source in index.sources(task, metric) if metric not in NOT_BY_ROWS else ():
                     yield _Plan(Request(a, b, task, metric, source, runs), metrics.get(metric), control)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from bench.config.comparison import Comparison
 from bench.core.factuality import (
     ANSWERED,
     FACTSCORE,
+    FACTUAL_ERROR_RATE,
     IRRELEVANT_CLAIMS,
     SUPPORTED_CLAIMS,
     UNSUPPORTED_CLAIMS,
@@ -31,6 +33,7 @@ from bench.core.factuality import (
     Estimate,
     FactualRates,
 )
+from bench.core.task import MetricInfo
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.intervals import wilson_interval
 from bench.statistics.random_effects import IntArray, crossed_effects
@@ -84,26 +87,53 @@ def crossed_ratio(above: FloatArray, below: FloatArray, clusters: IntArray) -> C
     return CrossedRatio(estimate, values, _law(values, clusters))
 
 
-def error_rates_of(wrong: Crossing, right: Crossing, arms: tuple[str, str]) -> tuple[Crossing, tuple[str, ...]]:
-    """Return two arms' error rates as a paired crossing, from their wrong and right claims, and what to beware of.
+def contrasted(
+    above: Crossing, below: tuple[FloatArray, FloatArray], arms: tuple[str, str]
+) -> tuple[Crossing, tuple[str, ...]]:
+    """Return two arms' ratios of sums as a paired crossing, and what to beware of.
 
-    A crossing without prompts, and the reason, where an arm makes no claim.
+    ``above`` holds both arms' numerators, ``below`` the denominators of each, on the same prompts and runs. A crossing
+    without prompts, and the reason, where an arm makes no claim.
     """
-    a, b = (
-        crossed_ratio(of_wrong, of_wrong + of_right, wrong.clusters)
-        for of_wrong, of_right in zip(_sides(wrong), _sides(right), strict=True)
-    )
+    a, b = (crossed_ratio(over, under, above.clusters) for over, under in zip(both_sides(above), below, strict=True))
     if a is None or b is None:
-        silent = [arm for arm, rate in zip(arms, (a, b), strict=True) if rate is None]
-        notes = tuple(f"{arm} {NO_CLAIM}" for arm in silent)
-        return dataclasses.replace(wrong, prompts=(), values=np.zeros((0, 1))), notes
+        silent = [arm for arm, ratio in zip(arms, (a, b), strict=True) if ratio is None]
+        nothing = Crossing(prompts=(), clusters=above.clusters[:0], values=above.values[:0], dropped=above.dropped)
+        return nothing, tuple(f"{arm} {NO_CLAIM}" for arm in silent)
     notes = tuple(
-        f"{arm} makes no unsupported claim, so its part of the error is 0"
-        for arm, rate in zip(arms, (a, b), strict=True)
-        if rate.estimate == 0
+        f"{arm} has a rate of exactly 0, so its part of the error is 0"
+        for arm, ratio in zip(arms, (a, b), strict=True)
+        if ratio.estimate == 0
     )
-    crossing = dataclasses.replace(wrong, values=a.values - b.values, a_values=a.values, b_values=b.values)
+    crossing = Crossing(
+        prompts=above.prompts,
+        clusters=above.clusters,
+        values=a.values - b.values,
+        a_values=a.values,
+        b_values=b.values,
+        dropped=above.dropped,
+    )
     return crossing, notes
+
+
+def ratio_contrasts(
+    index: RecordIndex, request: Request, missing: Literal["refuse", "drop_prompts"]
+) -> list[tuple[MetricInfo, Crossing, tuple[str, ...]]]:
+    """Return the error rate and the FActScore of a pair, each a metric with its paired crossing and notes.
+
+    ``request`` names the pair, task and runs. FActScore is the mean over answered responses: the sum of scores over the
+    number of responses with a claim.
+    """
+    right, wrong, answered, scores = (
+        cells(index, dataclasses.replace(request, metric=metric.name), missing, "zero")
+        for metric in (SUPPORTED_CLAIMS, UNSUPPORTED_CLAIMS, ANSWERED, FACTSCORE)
+    )
+    of_a, of_b = (of_right + of_wrong for of_right, of_wrong in zip(both_sides(right), both_sides(wrong), strict=True))
+    arms = (request.a, request.b)
+    return [
+        (FACTUAL_ERROR_RATE, *contrasted(wrong, (of_a, of_b), arms)),
+        (FACTSCORE, *contrasted(scores, both_sides(answered), arms)),
+    ]
 
 
 def factual_rates(table: pa.Table, comparison: Comparison) -> tuple[FactualRates, ...]:
@@ -220,7 +250,7 @@ def _reduction(parts: Sequence[Crossing], request: Request, comparison: Comparis
     level, notes = comparison.statistics.level, list[str]()
     a, b = (
         crossed_ratio(of_wrong, of_wrong + of_right, wrong.clusters)
-        for of_wrong, of_right in zip(_sides(wrong), _sides(right), strict=True)
+        for of_wrong, of_right in zip(both_sides(wrong), both_sides(right), strict=True)
     )
     reduction = low = high = error = None
     for arm, rate in ((request.a, a), (request.b, b)):
@@ -235,7 +265,7 @@ def _reduction(parts: Sequence[Crossing], request: Request, comparison: Comparis
         if law is not None and float(law.standard_error) > 0:
             below, above = law.interval(level)
             low, high, error = float(1 - np.exp(above)), float(1 - np.exp(below)), float(law.standard_error)
-    of_a, of_b = _sides(answered)
+    of_a, of_b = both_sides(answered)
     both = np.asarray((of_a == 1).all(axis=1) & (of_b == 1).all(axis=1))
     return ErrorReduction(
         a=request.a,
@@ -263,7 +293,7 @@ def _on_shared(wrong: Crossing, right: Crossing, both: NDArray[np.bool_], level:
     clusters = codes(str(code) for code in wrong.clusters[both])
     a, b = (
         crossed_ratio(of_wrong[both], (of_wrong + of_right)[both], clusters)
-        for of_wrong, of_right in zip(_sides(wrong), _sides(right), strict=True)
+        for of_wrong, of_right in zip(both_sides(wrong), both_sides(right), strict=True)
     )
     if a is None or b is None:
         return None
@@ -271,7 +301,8 @@ def _on_shared(wrong: Crossing, right: Crossing, both: NDArray[np.bool_], level:
     return _estimate(CrossedRatio(a.estimate - b.estimate, values, _law(values, clusters)), level, (-1.0, 1.0), None)
 
 
-def _sides(crossing: Crossing) -> tuple[FloatArray, FloatArray]:
+def both_sides(crossing: Crossing) -> tuple[FloatArray, FloatArray]:
+    """Return the values of both arms of a crossing; raises ValueError for verdicts, which have none."""
     if crossing.a_values is None or crossing.b_values is None:
         raise ValueError("counts of claims have a value on each side")
     return crossing.a_values, crossing.b_values

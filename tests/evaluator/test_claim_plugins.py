@@ -11,22 +11,13 @@ from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 import pytest
-import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    BertModel,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import BertForSequenceClassification, BertModel
 
 from bench import discover
 from bench.config.comparison import Factuality
 from bench.core.checking import Asked, Knowledge, PagesFile, Passage, WorldPages
 from bench.core.claim import Claim, Finding
 from bench.core.errors import BenchError, DataError, StageError
-from bench.core.folders import digest_of_folder
 from bench.core.frozen import Open, decode, digest, digest_of_file, encode
 from bench.core.judge import Response
 from bench.core.policy import Decoding
@@ -47,12 +38,11 @@ from bench.evaluator.verifiers.likelihood import TrueOrFalse
 from bench.evaluator.verifiers.nli import Inference, entailment_place
 from bench.policy.hf import HFPolicy
 from tasks.atlas import Atlas
+from tests.evaluator.encoders import classifier, encoder
 from tests.evaluator.scripted import LABELLER, Scripted, install, io_in
 from tests.methods.tiny import Bench, pretrained
 
 __all__ = ["install"]  # a fixture
-SPECIAL = ("<pad>", "<unk>", "<cls>", "<sep>")
-WORDS = [*SPECIAL, "paris", "rome", "is", "the", "capital", "of", "france", "italy", "big", "a", "city", "lies", "sea"]
 PAGES = [
     Passage(title="Paris", text="Paris is the capital of France"),
     Passage(title="Rome", text="Rome is the capital of Italy"),
@@ -91,33 +81,6 @@ class Silent(Task):
 
     def decoding(self) -> Decoding:
         return Decoding()
-
-
-def encoder(folder: Path, cls: type[PreTrainedModel], seed: int = 0, **settings: Any) -> dict[str, str]:
-    """Save a tiny random encoder with its tokenizer; return its path and digest."""
-    inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
-    inner.normalizer = normalizers.Lowercase()
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(
-        single="<cls> $A <sep>", pair="<cls> $A <sep> $B:1 <sep>:1", special_tokens=[("<cls>", 2), ("<sep>", 3)]
-    )
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", unk_token="<unk>", cls_token="<cls>", sep_token="<sep>"
-    )
-    config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=24, initializer_range=0.5, pad_token_id=0, **settings,
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.default_generator.manual_seed(seed)
-        cls(config).save_pretrained(folder)
-    made.save_pretrained(folder)
-    return {"path": str(folder), "digest": digest_of_folder(folder)}
-
-
-def classifier(folder: Path, **settings: Any) -> dict[str, str]:
-    labels = {0: "CONTRADICTION", 1: "Entailment", 2: "neutral"}
-    return encoder(folder, BertForSequenceClassification, id2label=labels, num_labels=3, **settings)
 
 
 def examples(folder: Path) -> dict[str, dict[str, Open]]:

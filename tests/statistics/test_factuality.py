@@ -100,6 +100,14 @@ def test_people_who_checked_factscore(humans: dict[str, LabelledResponses]) -> N
     assert reduction.both_answered is not None
     assert reduction.both_answered.value == pytest.approx(-0.07334, abs=5e-6)
     assert reduction.both_answered.standard_error == pytest.approx(0.01359, abs=5e-6)
+    # The paired FActScore that was published is on the topics that both answered.
+    shared = {
+        f"p{place:03d}" for place, topic in enumerate(topics) if all(one.by_topic[topic] for one in humans.values())
+    }
+    kept = table([row for row in records if row["prompt"] in shared])
+    scores = {item.metric: item for item in compute_contrasts(kept, asking, INFO)}[FACTSCORE]
+    assert scores.estimate == pytest.approx(0.09379, abs=6e-6)
+    assert scores.standard_error == pytest.approx(0.01304, abs=6e-6)
 
 
 def test_rates_are_ratios_of_sums_and_abstentions_are_responses() -> None:
@@ -201,7 +209,7 @@ def test_arms_without_claims_or_without_errors_are_told() -> None:
     assert reduction.reduction is None
     assert "no logarithm" in reduction.note
     contrast = {item.metric: item for item in compute_contrasts(flawless, asking, INFO)}["factual_error_rate"]
-    assert "a makes no unsupported claim" in contrast.note
+    assert "a has a rate of exactly 0" in contrast.note
 
 
 def test_incomplete_rows_leave_an_arm_out_or_its_prompts() -> None:
