@@ -17,8 +17,11 @@ from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
 from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
 from bench.planning.cells import Benchmarked, Diverged, Judged, Labelled, Rated, Scored, Shifted
+from bench.planning.choices import Weighed, choice_stages, choices_weighed
 from bench.planning.facts import Checked, claim_stages, claims_checked
 from bench.planning.policies import policy_of
+
+_Cell = Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted | Checked | Weighed
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Plan:
     benchmarked: tuple[Benchmarked, ...]
     shifted: tuple[Shifted, ...]
     checked: tuple[Checked, ...]
+    weighed: tuple[Weighed, ...]
     stages: dict[str, Stage]
 
     def labels(self) -> dict[str, str]:
@@ -67,6 +71,7 @@ class Plan:
         for shifted in self.shifted:
             yield shifted.stage, f"{shifted.arm}, seed {shifted.run}"
         yield from claim_stages(self.checked)
+        yield from choice_stages(self.weighed)
         for labelled in self.labelled:
             yield labelled.stage, labelled.judge.label
             if labelled.again is not None:
@@ -158,9 +163,8 @@ def make_plan(comparison: Comparison) -> Plan:
     benchmarked = tuple(benchmarks(comparison, policies))
     shifted = tuple(shifts(policies, answers, evaluation.tasks))
     checked = tuple(claims_checked(comparison, answers))
-    cells: list[Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted | Checked] = [
-        *scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted, *checked
-    ]  # fmt: skip
+    weighed = tuple(choices_weighed(comparison, policies))
+    cells: list[_Cell] = [*scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted, *checked, *weighed]
     targets: list[Stage] = [cell.stage for cell in cells]
     targets += [cell.again for cell in labelled if cell.again is not None]
     return Plan(
@@ -174,6 +178,7 @@ def make_plan(comparison: Comparison) -> Plan:
         benchmarked=benchmarked,
         shifted=shifted,
         checked=checked,
+        weighed=weighed,
         stages=closure(targets),
     )
 
