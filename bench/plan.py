@@ -28,6 +28,8 @@ from bench.planning.cells import (
     Scored,
     Shifted,
 )
+from bench.planning.choices import Weighed, choice_stages, choices_weighed
+from bench.planning.facts import Checked, claim_stages, claims_checked
 from bench.planning.judged import judgings
 from bench.planning.policies import policy_of
 
@@ -50,6 +52,8 @@ class Plan:
     shifted: tuple[Shifted, ...]
     controlled: tuple[Controlled, ...]
     asked_again: tuple[AskedAgain, ...]
+    checked: tuple[Checked, ...]
+    weighed: tuple[Weighed, ...]
     stages: dict[str, Stage]
     waiting: tuple[Judged, ...] = ()
 
@@ -83,6 +87,8 @@ class Plan:
             yield benchmarked.stage, f"{benchmarked.arm} on {benchmarked.task.name}, seed {benchmarked.run}"
         for shifted in self.shifted:
             yield shifted.stage, f"{shifted.arm}, seed {shifted.run}"
+        yield from claim_stages(self.checked)
+        yield from choice_stages(self.weighed)
         for labelled in self.labelled:
             yield labelled.stage, labelled.judge.label
             if labelled.again is not None:
@@ -165,7 +171,11 @@ def make_plan(comparison: Comparison) -> Plan:
     shifted = tuple(shifts(policies, answers, evaluation.tasks))
     controlled = tuple(controls(comparison, answers))
     asked_again = tuple(second_calls(comparison, policies, answers))
-    cells: list[Cell] = [*scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted]
+    checked = tuple(claims_checked(comparison, answers))
+    weighed = tuple(choices_weighed(comparison, policies))
+    cells: list[Cell | Checked | Weighed] = [
+        *scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted, *checked, *weighed
+    ]  # fmt: skip
     targets: list[Stage] = [cell.stage for cell in [*cells, *controlled, *asked_again]]
     targets += [cell.again for cell in labelled if cell.again is not None]
     return Plan(
@@ -180,6 +190,8 @@ def make_plan(comparison: Comparison) -> Plan:
         shifted=shifted,
         controlled=controlled,
         asked_again=asked_again,
+        checked=checked,
+        weighed=weighed,
         stages=closure(targets),
         waiting=tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None),
     )

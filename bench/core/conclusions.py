@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bench.core.audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
 from bench.core.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
+from bench.core.factuality import ErrorReduction, FactualRates
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
 
@@ -84,6 +85,8 @@ class Conclusions(Frozen):
     judges: tuple[JudgeAudit, ...] = ()
     judges_together: tuple[JudgesTogether, ...] = ()
     annotators_together: tuple[AnnotatorsTogether, ...] = ()
+    factual_rates: tuple[FactualRates, ...] = ()
+    error_reductions: tuple[ErrorReduction, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench import gate
 from bench.plots.style import Picture
 from bench.report import sections
+from bench.report.factuality_section import factuality_section
 from bench.report.inputs import Inputs
 from bench.report.judging_section import judging_section
 from bench.report.labellers_section import labellers_section
@@ -30,6 +31,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.gate_section(inputs, results),
         *sections.further_table(inputs),
         *judging_section(inputs, by_name),
+        *factuality_section(inputs, by_name),
         *moved_section(inputs, by_name),
         *gap_section(inputs),
         *labellers_section(inputs, by_name),

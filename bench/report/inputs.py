@@ -11,6 +11,7 @@ from bench.config.comparison import Comparison
 from bench.core.audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
 from bench.core.contrast import Contrast
+from bench.core.factuality import ErrorReduction, FactualRates
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
 from bench.core.task import WIN_RATE
@@ -33,6 +34,8 @@ class Inputs:
     judges: tuple[JudgeAudit, ...] = ()
     judges_together: tuple[JudgesTogether, ...] = ()
     annotators_together: tuple[AnnotatorsTogether, ...] = ()
+    factual_rates: tuple[FactualRates, ...] = ()
+    error_reductions: tuple[ErrorReduction, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -62,4 +65,6 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         judges=found.judges,
         judges_together=found.judges_together,
         annotators_together=found.annotators_together,
+        factual_rates=found.factual_rates,
+        error_reductions=found.error_reductions,
     )
