@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pyarrow as pa
@@ -10,12 +11,13 @@ from pydantic import PositiveInt
 
 from bench.core.judge import Judge
 from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import Task
 from bench.evaluator.generate import Generate, row_seed
 from bench.evaluator.judges.first_wins import FirstWins
 from bench.evaluator.judges.longer_wins import LongerWins
 from bench.evaluator.judges.random import Random
 from bench.evaluator.judges.word_overlap import WordOverlap
-from bench.evaluator.judging import VERDICTS, VERDICTS_SCHEMA, Orders, showings, verdict_rows
+from bench.evaluator.judging import VERDICTS, VERDICTS_SCHEMA, Orders, Showing, showings, verdict_rows
 
 CONTROLS: tuple[Judge, ...] = (LongerWins(), FirstWins(), WordOverlap(), Random())
 CONTROL_VERDICTS_SCHEMA = pa.schema([pa.field("judge", pa.string(), nullable=False), *VERDICTS_SCHEMA])
@@ -68,12 +70,13 @@ class AskAgain(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``verdicts.parquet``: one row per sampled prompt and order."""
-        names = sorted((prompt.id for prompt in self.a.task.prompts()), key=lambda name: row_seed(0, name, 0))
-        sampled = set(names[: self.prompts])
-        shown = [
-            one
-            for one in showings(io, (self.a, self.b), self.orders)
-            if one.prompt in sampled and one.draw == 0
-        ]  # fmt: skip
+        shown = sample_of(self.a.task, showings(io, (self.a, self.b), self.orders), self.prompts)
         rows = verdict_rows(self.judge, self.a.task, shown, io)
         pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / VERDICTS)
+
+
+def sample_of(task: Task, shown: Sequence[Showing], prompts: int) -> list[Showing]:
+    """Return the showings of the first draw to that many prompts of a task."""
+    names = sorted((prompt.id for prompt in task.prompts()), key=lambda name: row_seed(0, name, 0))
+    sampled = set(names[:prompts])
+    return [one for one in shown if one.prompt in sampled and one.draw == 0]

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.frozen import Frozen
-from bench.core.judge import Pair, Response
+from bench.core.judge import Response
 from bench.core.stage import Stage
 from bench.core.wording import counted
 from bench.evaluator.asking.questions import Answer, Question
 from bench.evaluator.asking.spending import cost_of
 from bench.evaluator.asking.stored import FILE, AnswerStore
+from bench.evaluator.auditing import AskAgain, sample_of
 from bench.evaluator.generate import Generate
 from bench.evaluator.judges.api import Api
-from bench.evaluator.judging import JudgePairs, stored_rows
+from bench.evaluator.judging import JudgePairs, presented, stored_rows
 from bench.evaluator.rating import RateResponses
 from bench.store import MANIFEST, Store
 
@@ -69,10 +70,12 @@ def questions_of(stage: Stage, judge: Api, store: Store) -> Iterator[Question]:
     Of responses that are not there yet, stand-ins: their number is right, and their length is the longest possible.
     """
     questions: list[Question] = []
-    if isinstance(stage, JudgePairs):
+    if isinstance(stage, JudgePairs | AskAgain):
         ours, theirs = (_rows(answers, store) for answers in (stage.a, stage.b))
-        pairs: list[Pair] = [pair for _, _, pair in stage.presented(ours, theirs)]
-        questions = judge.questions_on(pairs)
+        shown = presented(stage.a.task, ours, theirs, stage.orders)
+        if isinstance(stage, AskAgain):
+            shown = sample_of(stage.a.task, shown, stage.prompts)
+        questions = judge.questions_on([one.pair for one in shown])
     elif isinstance(stage, RateResponses):
         prompts = {prompt.id: prompt for prompt in stage.responses.task.prompts()}
         rows = _rows(stage.responses, store)

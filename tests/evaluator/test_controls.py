@@ -18,11 +18,14 @@ from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt, Task, user
 from bench.evaluator.auditing import CONTROLS, AskAgain, CompareByControls
 from bench.evaluator.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate
+from bench.evaluator.judges.api import Api
 from bench.evaluator.judges.first_wins import FirstWins
 from bench.evaluator.judges.longer_wins import LongerWins
 from bench.evaluator.judges.random import Random
 from bench.evaluator.judges.word_overlap import WordOverlap, overlap, words
 from bench.evaluator.judging import VERDICTS, JudgePairs
+from bench.planning.paid import paid_calls
+from bench.store import Store
 from tests.evaluator.scripted import io_in, pair, response
 
 
@@ -157,3 +160,10 @@ def test_answers_to_different_tasks_are_refused(tmp_path: Path) -> None:
     io = io_with(tmp_path, {"a": "x", "b": "yy"})
     with pytest.raises(StageError, match="different tasks"):
         CompareByControls(a=answers("a"), b=answers("b", Words(limit=2)), orders="both").run(io)
+
+
+def test_a_second_call_of_a_paid_judge_is_foreseen(tmp_path: Path) -> None:
+    judge = Api.model_validate({"model": "m", "base_url": "http://127.0.0.1/v1", "prompt": "brief"})
+    stage = AskAgain(a=answers("a"), b=answers("b"), orders="both", judge=judge, prompts=4)
+    (told,) = paid_calls([stage], Store(tmp_path))
+    assert (told.calls, told.answered, told.uncounted) == (8, 0, 0)
