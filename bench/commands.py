@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from bench import gate
-from bench.comparing import CONTRASTS, RECORDS, SUMMARY, Result, compare, conclude, store_of
+from bench.comparing import CLAIMS, CONTRASTS, RECORDS, SUMMARY, Result, compare, conclude, store_of
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
 from bench.console import LiveWatcher, PlainWatcher
+from bench.core.claims import read_claims
 from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.records import read_records
@@ -30,6 +31,7 @@ from bench.evaluator.asking.spending import name_this_run
 from bench.evaluator.generate import COMPLETIONS
 from bench.forecast import forecast, forecast_lines
 from bench.plan import Plan, make_plan
+from bench.report.claims_shown import claims_table
 from bench.report.markdown import write_report
 from bench.report.terminal import prompt_view, show_prompt, summary_table
 from bench.store import Store
@@ -186,6 +188,7 @@ def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int 
                 records = records.filter(pc.equal(records["run"], seed))
                 view = prompt_view((task.NAME, prompt.id, prompt.text), answers, records)
                 console.print(show_prompt(view, console.width))
+                show_claims(console, folder, (task.NAME, prompt.id, seed))
                 return
             if wanted.lower() in prompt.text.lower():
                 near.append(f"  {prompt.id}: {prompt.text}")
@@ -193,6 +196,14 @@ def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int 
         raise BenchError(f"no prompt has the id {wanted!r} or this text in it")
     console.print(f"{len(near)} prompts have this text; choose one by its id:", markup=False)
     console.print("\n".join(near[:20]), markup=False)
+
+
+def show_claims(console: Console, folder: Path, cell: tuple[str, str, int]) -> None:
+    """Print the claims of the responses to one prompt, given as (task, prompt id, run); nothing where none is known."""
+    claims = read_claims(folder / CLAIMS)
+    rows = [row for row in claims.to_pylist() if (row["task"], row["prompt"], row["run"]) == cell]
+    if rows:
+        console.print(claims_table(rows))
 
 
 def answers_to(plan: Plan, store: Store, cell: tuple[str, str, int]) -> list[dict[str, Any]]:

@@ -8,15 +8,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.collecting.annotations import collect_annotations, has_people
+from bench.collecting.claims import claim_counts, collect_claims
 from bench.collecting.facts import summarise
 from bench.collecting.missing import without_judges, without_missing
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.annotations import ANNOTATIONS, write_annotations
+from bench.core.claims import write_claims
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast
 from bench.core.labels import read_labels, write_labels
-from bench.core.records import write_records
+from bench.core.records import concat, write_records
 from bench.core.summary import RunSummary, write_summary
 from bench.core.task import MetricInfo
 from bench.engine.events import Engine
@@ -24,6 +26,7 @@ from bench.plan import Plan
 from bench.report.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.contrasts import compute_contrasts
+from bench.statistics.factuality import error_reductions, factual_rates
 from bench.statistics.gap import gap_shares
 from bench.statistics.labellers import agreements
 from bench.store import Store
@@ -31,6 +34,7 @@ from bench.store import Store
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"
 LABELS = "labels.parquet"
+CLAIMS = "claims.parquet"
 SUMMARY = "run.json"
 
 
@@ -53,12 +57,14 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     comparison = plan.comparison
     outcome = run_stages(plan.stages, store, engine, watcher)
     folder = Path(comparison.path).parent
-    records = collect_records(plan, outcome, store)
+    records = concat([collect_records(plan, outcome, store), *claim_counts(plan, outcome, store)])
     write_records(records, folder / RECORDS)
     if comparison.evaluation.labelling is not None:
         write_labels(collect_labels(plan, outcome, store), folder / LABELS)
     if has_people(plan):
         write_annotations(collect_annotations(plan, outcome, store), folder / ANNOTATIONS)
+    if comparison.evaluation.factuality is not None:
+        write_claims(collect_claims(plan, outcome, store), folder / CLAIMS)
     summary = summarise(plan, outcome, store)
     write_summary(summary, folder / SUMMARY)
     contrasts = conclude(comparison, summary, records, folder)
@@ -81,6 +87,8 @@ def conclude(
         contrasts=contrasts,
         gap_closed=gap_shares(records, whole, summary.own_rewards),
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
+        factual_rates=factual_rates(records, comparison),
+        error_reductions=error_reductions(records, whole),
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

@@ -1,9 +1,10 @@
 """Finding plug-ins by name at run time: the file name is the registry.
 
 ``methods/NAME.py`` holds one Method, ``tasks/NAME.py`` one Task or one World, ``bench/evaluator/judges/NAME.py`` one
-Judge. A name that ends in ``.py`` is a file beside the comparison. Packages of others announce theirs as entry points
-in the groups ``alignment_bench.methods``, ``.tasks`` (tasks and worlds) and ``.judges``; a file of this program comes
-before an entry point of the same name.
+Judge, and so for its neighbours ``extractors``, ``retrievers`` and ``verifiers``. A name that ends in ``.py`` is a file
+beside the comparison. Packages of others announce theirs as entry points in the groups ``alignment_bench.methods``,
+``.tasks`` (tasks and worlds), ``.judges``, ``.extractors``, ``.retrievers`` and ``.verifiers``; a file of this program
+comes before an entry point of the same name.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar, cast
 
+from bench.core.checking import Extractor, Retriever, Verifier
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open, load_file
 from bench.core.judge import Judge
@@ -54,6 +56,11 @@ METHOD = Kind("method", Method, "methods", "alignment_bench.methods", named=Fals
 TASK = Kind("task", Task, "tasks", "alignment_bench.tasks", named=True, alone=False)
 WORLD = Kind("world", World, "tasks", "alignment_bench.tasks", named=True, alone=False)
 JUDGE = Kind("judge", Judge, "bench.evaluator.judges", "alignment_bench.judges", named=True, alone=True)
+
+EXTRACTOR, RETRIEVER, VERIFIER = (
+    Kind(word, base, f"bench.evaluator.{word}s", f"alignment_bench.{word}s", named=True, alone=True)
+    for word, base in (("extractor", Extractor), ("retriever", Retriever), ("verifier", Verifier))
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,21 @@ def judge(name: str, folder: Path = Path()) -> type[Judge]:
     return cast(type[Judge], _find(JUDGE, name, folder))
 
 
+def extractor(name: str, folder: Path = Path()) -> type[Extractor]:
+    """Return the extractor of that name; see ``method``."""
+    return cast(type[Extractor], _find(EXTRACTOR, name, folder))
+
+
+def retriever(name: str, folder: Path = Path()) -> type[Retriever]:
+    """Return the retriever of that name; see ``method``."""
+    return cast(type[Retriever], _find(RETRIEVER, name, folder))
+
+
+def verifier(name: str, folder: Path = Path()) -> type[Verifier]:
+    """Return the verifier of that name; see ``method``."""
+    return cast(type[Verifier], _find(VERIFIER, name, folder))
+
+
 def methods() -> dict[str, Entry[Method]]:
     """Return every method by name, sorted. Imports them all; raises BenchError for one that cannot be used."""
     return cast(dict[str, Entry[Method]], _listing(METHOD))
@@ -112,6 +134,21 @@ def worlds() -> dict[str, Entry[World]]:
 def judges() -> dict[str, Entry[Judge]]:
     """Return every judge by name, sorted; see ``methods``."""
     return cast(dict[str, Entry[Judge]], _listing(JUDGE))
+
+
+def extractors() -> dict[str, Entry[Extractor]]:
+    """Return every extractor by name, sorted; see ``methods``."""
+    return cast(dict[str, Entry[Extractor]], _listing(EXTRACTOR))
+
+
+def retrievers() -> dict[str, Entry[Retriever]]:
+    """Return every retriever by name, sorted; see ``methods``."""
+    return cast(dict[str, Entry[Retriever]], _listing(RETRIEVER))
+
+
+def verifiers() -> dict[str, Entry[Verifier]]:
+    """Return every verifier by name, sorted; see ``methods``."""
+    return cast(dict[str, Entry[Verifier]], _listing(VERIFIER))
 
 
 def lm_eval_folder(name: str) -> Path | None:

@@ -14,6 +14,7 @@ from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.rating import RateResponses
+from bench.evaluator.support import CheckClaims
 from bench.plan import Plan
 from bench.planning.paid import PaidCalls, paid_calls
 from bench.statistics.power import planned_smallest_detectable
@@ -37,7 +38,8 @@ class StagesOfKind(Frozen):
 class Forecast(Frozen):
     """What a run would do.
 
-    ``unknown_labels``: stages that label rows of unknown number. ``smallest_detectable_win_rate`` is that of the task
+    ``unknown_labels``: stages that label rows of unknown number. ``unknown_claims``: stages that ask a model about
+    claims of responses that are not written yet, or not read. ``smallest_detectable_win_rate`` is that of the task
     with the fewest prompts. ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked
     yet, and why.
     """
@@ -53,6 +55,7 @@ class Forecast(Frozen):
     unknown_labels: int
     paid: tuple[PaidCalls, ...] = ()
     waits: tuple[str, ...] = ()
+    unknown_claims: int
     smallest_detectable_win_rate: float | None
     level: float
 
@@ -87,6 +90,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         unknown_labels=sum(isinstance(stage, LabelPairs) and rows_known(stage.data) is None for stage in waiting),
         paid=paid_calls(waiting, store),
         waits=tuple(dict.fromkeys(f"{cell.judge.label}: {cell.judge.judge.waits_for()}" for cell in plan.waiting)),
+        unknown_claims=sum(isinstance(stage, CheckClaims) and stage.verifier.READS == "passages" for stage in waiting),
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -163,6 +167,8 @@ def forecast_lines(found: Forecast) -> list[str]:
         lines.append(f"beside these, {found.unknown_labels} stages that label every row of a data set not made yet")
     lines += [paid.line() for paid in found.paid]
     lines += [f"not asked yet: {judge}" for judge in found.waits]
+    if found.unknown_claims:
+        lines.append(f"beside these, {found.unknown_claims} stages that check every claim of responses to come")
     effect = found.smallest_detectable_win_rate
     assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:

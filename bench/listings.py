@@ -46,6 +46,7 @@ FORMS: dict[Form, str] = {
 # What each optional package is needed for, as the extras of pyproject.toml have it.
 OPTIONAL = {
     "openai": "judges behind an API (pip install 'alignment-bench[judge]')",
+    "bm25s": "retrieving passages to check claims against (pip install 'alignment-bench[retrieval]')",
     "statsmodels": "comparing statistics in tests (pip install 'alignment-bench[oracles]')",
     "trl": "parity tests against TRL (pip install 'alignment-bench[oracles]')",
     "hypothesis": "the project's own tests (pip install 'alignment-bench[dev]')",

@@ -17,7 +17,10 @@ from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
 from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
 from bench.planning.cells import Benchmarked, Diverged, Judged, Labelled, Rated, Scored, Shifted
+from bench.planning.facts import Checked, claim_stages, claims_checked
 from bench.planning.policies import policy_of
+
+Cell = Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted | Checked
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Plan:
     labelled: tuple[Labelled, ...]
     benchmarked: tuple[Benchmarked, ...]
     shifted: tuple[Shifted, ...]
+    checked: tuple[Checked, ...]
     stages: dict[str, Stage]
     waiting: tuple[Judged, ...] = ()
 
@@ -68,6 +72,7 @@ class Plan:
             yield benchmarked.stage, f"{benchmarked.arm} on {benchmarked.task.name}, seed {benchmarked.run}"
         for shifted in self.shifted:
             yield shifted.stage, f"{shifted.arm}, seed {shifted.run}"
+        yield from claim_stages(self.checked)
         for labelled in self.labelled:
             yield labelled.stage, labelled.judge.label
             if labelled.again is not None:
@@ -148,6 +153,7 @@ def make_plan(comparison: Comparison) -> Plan:
         for run in seeds
         for judge in bound(evaluation.judges, policies, run)
     ]  # fmt: skip
+    waiting = tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None)
     judged = [cell for cell in verdicts if cell.judge.judge.waits_for() is None]
     rated = [
         Rated(arm, run, task, judge, RateResponses(responses=answers[task.NAME, arm, run], judge=judge.judge))
@@ -159,11 +165,9 @@ def make_plan(comparison: Comparison) -> Plan:
     labelled = tuple(labellers(comparison, policies))
     benchmarked = tuple(benchmarks(comparison, policies))
     shifted = tuple(shifts(policies, answers, evaluation.tasks))
-    cells: list[Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted] = [
-        *scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted
-    ]  # fmt: skip
-    targets: list[Stage] = [cell.stage for cell in cells]
-    targets += [cell.again for cell in labelled if cell.again is not None]
+    checked = tuple(claims_checked(comparison, answers))
+    cells: list[Cell] = [*scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted, *checked]
+    targets: list[Stage] = [*(cell.stage for cell in cells), *(cell.again for cell in labelled if cell.again)]
     return Plan(
         comparison=comparison,
         policies=policies,
@@ -174,8 +178,9 @@ def make_plan(comparison: Comparison) -> Plan:
         labelled=labelled,
         benchmarked=benchmarked,
         shifted=shifted,
+        checked=checked,
         stages=closure(targets),
-        waiting=tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None),
+        waiting=waiting,
     )
 
 

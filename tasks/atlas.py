@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, ClassVar
 
@@ -18,6 +18,7 @@ from methods._train.settings import Optimisation
 from methods._train.stages import TrainSFT
 from tasks._atlas import DEFAULT_WORLD_SEED
 from tasks._atlas.annotator import Annotator
+from tasks._atlas.claims import pages_of
 from tasks._atlas.stages import (
     AtlasDemonstrations,
     AtlasPreferences,
@@ -127,6 +128,10 @@ class Atlas(World):
         if split not in DEFAULT_ROWS:
             raise BenchError(f"atlas has no split {split!r}. {did_you_mean(split, DEFAULT_ROWS)}")
         return Made(by=self._writer(split, limit or DEFAULT_ROWS[split]))
+
+    def pages(self) -> Sequence[tuple[str, str]]:
+        """Return a page for every person and city, with all that is true of them."""
+        return pages_of(self.world_seed)
 
     def _writer(self, split: str, rows: int) -> Stage:
         if split == "demonstrations":

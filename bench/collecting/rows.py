@@ -19,6 +19,7 @@ from bench.evaluator.rating import RATINGS
 from bench.evaluator.score import SCORES
 from bench.plan import Plan
 from bench.planning.cells import Benchmarked, Diverged, Judged, Rated, Scored
+from bench.planning.facts import Checked
 from bench.runner import Outcome
 from bench.store import Store
 
@@ -116,7 +117,7 @@ def collect_labels(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:
 
 
 def labelled(
-    rows: pa.Table, labels: Mapping[str, str | int], cell: Scored | Judged | Rated | Diverged
+    rows: pa.Table, labels: Mapping[str, str | int], cell: Scored | Judged | Rated | Diverged | Checked
 ) -> pa.Table:  # fmt: skip
     """Return rows of the records' schema: the stage's own columns, the cell's labels, and the prompt's facts."""
     prompts = {prompt.id: prompt for prompt in cell.task.prompts()}

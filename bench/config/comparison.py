@@ -6,7 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
+from bench.core.checking import Extractor, Knowledge, Verifier
 from bench.core.data import DataSpec
+from bench.core.factuality import FEWEST_FACTS
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
 from bench.core.lm_eval import LmEvalTask
@@ -58,6 +60,20 @@ class Labelling(Frozen):
     judges: tuple[Named, ...]
 
 
+class Factuality(Frozen):
+    """How the claims of responses are found and checked, on the tasks of those names.
+
+    ``knowledge`` is what a verifier retrieves passages from, None for one that asks the task. ``gamma``: FActScore
+    counts a response with no more claims than this for less; 0 is no penalty.
+    """
+
+    tasks: tuple[str, ...]
+    extractor: Extractor
+    verifier: Verifier
+    knowledge: Knowledge | None = None
+    gamma: Annotated[float, Field(ge=0)] = FEWEST_FACTS
+
+
 class GapClosed(Frozen):
     """A question: which share of the gap from ``start`` to ``goal`` the arm ``of`` closes. None: every judge."""
 
@@ -88,6 +104,7 @@ class Evaluation(Frozen):
     ratings: tuple[Named, ...] = ()
     divergence: str | None = None
     labelling: Labelling | None = None
+    factuality: Factuality | None = None
     versus: str | None = None
     gap_closed: tuple[GapClosed, ...] = ()
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bench import discover
 from bench.config.arms import repeated_by
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
+from bench.config.factuality import FACTUALITY, read_factuality
 from bench.config.findings import KeyPath
 from bench.config.gap import check_gaps, read_gaps
 from bench.config.lm_eval import is_lm_eval, read_lm_eval
@@ -21,7 +22,9 @@ from bench.core.errors import BenchError, did_you_mean
 from bench.core.lm_eval import LmEvalTask
 from bench.core.task import RATING, WIN_RATE, Task
 
-EVALUATE_KEYS = ("tasks", "draws", "win_rate", "ratings", "divergence", "labelling", "contrasts", "gap_closed")
+EVALUATE_KEYS = (
+    "tasks", "draws", "win_rate", "ratings", "divergence", "labelling", FACTUALITY, "contrasts", "gap_closed"
+)  # fmt: skip
 WIN_RATE_KEYS = ("judges", "versus", "orders", "length_control")
 LABELLING_KEYS = ("data", "judges", "limit")
 FROM, LABEL = "from", "name"
@@ -78,6 +81,8 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
         settings["divergence"] = _divergence(sheet, section["divergence"], names)
     if "labelling" in section:
         settings["labelling"] = _labelling(sheet, section["labelling"], names)
+    if FACTUALITY in section:
+        settings[FACTUALITY] = read_factuality(sheet, (*_ROOT, FACTUALITY), section[FACTUALITY], tuple(tasks.values()))
     _need_answers(sheet, section, answered=bool(tasks), lm_eval=bool(settings.get("benchmarks")))
     asked = _contrasts(sheet, section["contrasts"], names) if "contrasts" in section else ()
     if "gap_closed" in section:
@@ -150,7 +155,7 @@ def _tasks(sheet: Sheet, value: Any) -> tuple[dict[KeyPath, Task], dict[KeyPath,
 
 def _need_answers(sheet: Sheet, section: Mapping[str, Any], *, answered: bool, lm_eval: bool) -> None:
     """Tell what looks at answers where there is nothing but tasks of lm-eval, which keeps them to itself."""
-    for name in ("win_rate", "ratings", "divergence"):
+    for name in ("win_rate", "ratings", "divergence", FACTUALITY):
         if name in section and lm_eval and not answered:
             what = f"{name} looks at answers, and a task of lm-eval leaves none"
             sheet.problem((*_ROOT, name), what, "add a task of the bench under `tasks:`, or leave this out")

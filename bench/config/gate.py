@@ -10,6 +10,7 @@ from bench.config.evaluation import Scoring, check_arm
 from bench.config.findings import KeyPath
 from bench.config.sheet import Sheet
 from bench.core.errors import did_you_mean
+from bench.core.factuality import FACTUALITY_METRICS
 from bench.core.task import HYGIENE, LENGTH_CONTROLLED, RATING, WIN_RATE
 
 MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
@@ -64,12 +65,21 @@ def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Sc
     for name, task in tasks.items():
         if criterion.task in (None, name):
             directions.update({metric.name: metric.higher_is_better for metric in task.METRICS})
+    directions.update(_of_claims(scoring, criterion.task))
     if criterion.metric not in directions:
         near = did_you_mean(criterion.metric, [*directions, WIN_RATE.name])
         sheet.problem((*path, "metric"), f"no task of this file has the metric '{criterion.metric}'. {near}")
     elif directions[criterion.metric] is None and criterion.equivalent_within is None:
         what = f"neither more nor less '{criterion.metric}' is better"
         sheet.problem((*path, "metric"), what, "use `equivalent_within`, the one margin without a direction")
+
+
+def _of_claims(scoring: Scoring, task: str | None) -> dict[str, bool | None]:
+    """Return the directions of the metrics of claims where claims are checked on the task, or on any task for None."""
+    factuality = scoring.settings.get("factuality")
+    if factuality is None or task not in (None, *factuality.tasks):
+        return {}
+    return {metric.name: metric.higher_is_better for metric in FACTUALITY_METRICS}
 
 
 def _check_judge(sheet: Sheet, path: KeyPath, criterion: Criterion, judges: Sequence[str], section: str) -> None:

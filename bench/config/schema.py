@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench import discover
-from bench.config.comparison import Common, Criterion, Evaluation, StatisticsSettings
+from bench.config.comparison import Common, Criterion, Evaluation, Factuality, StatisticsSettings
 from bench.config.evaluation import FROM, LABEL
+from bench.config.factuality import FACTUALITY, GAMMA, RETRIEVER
 from bench.config.gap import GAP_KEYS
 from bench.config.gate import MARGINS
 from bench.config.given import NO_ADAPTER, POLICIES
@@ -19,6 +20,7 @@ from bench.config.load import REQUIRED
 from bench.config.nested import Form, Nested, nested_fields
 from bench.config.plugins import MODEL, REWARD, TASK, WEIGHT, settable
 from bench.config.sources import COLUMNS, PREFERENCES, Columns
+from bench.core.checking import Knowledge
 from bench.core.data import Data
 from bench.core.frozen import Open
 from bench.core.lm_eval import LmEvalTask
@@ -174,6 +176,7 @@ def _evaluate(definitions: dict[str, Schema]) -> Schema:
                 **_mapping(labelling, required=("data", "judges")),
                 "description": "how often judges agree with the labels of a data set",
             },
+            FACTUALITY: _factuality(definitions),
             "contrasts": {**_list(pair), "description": "pairs beside the default ones"},
             "gap_closed": {
                 **_list(_mapping(dict.fromkeys(GAP_KEYS, _TEXT), required=GAP_KEYS[:3])),
@@ -181,6 +184,30 @@ def _evaluate(definitions: dict[str, Schema]) -> Schema:
             },
         }
     )
+
+
+def _factuality(definitions: dict[str, Schema]) -> Schema:
+    found: dict[str, Mapping[str, discover.Entry[Any]]] = {
+        "extractor": discover.extractors(),
+        RETRIEVER: discover.retrievers(),
+        "verifier": discover.verifiers(),
+    }
+    plugins = {word: _plugins(word, entries, definitions, word) for word, entries in found.items()}
+    counts = _fields(Knowledge, definitions, ("passages", "words"))
+    worlds = _plugins("world", discover.worlds(), definitions, "about")
+    forms = [
+        _mapping({name: schema, RETRIEVER: plugins[RETRIEVER], **counts}, required=(name,))
+        for name, schema in (("path", _TEXT), ("world", worlds))
+    ]
+    properties = {
+        "tasks": _list(_TEXT),
+        "extractor": plugins["extractor"],
+        "knowledge": {"anyOf": forms, "description": "what a verifier retrieves passages from"},
+        "verifier": plugins["verifier"],
+        **_fields(Factuality, definitions, (GAMMA,)),
+    }
+    about = "how the claims of responses are found and checked"
+    return {**_mapping(properties, required=("extractor", "verifier")), "description": about}
 
 
 def _list(items: Schema) -> Schema:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from bench.core.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
+from bench.core.factuality import ErrorReduction, FactualRates
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
 
@@ -80,6 +81,8 @@ class Conclusions(Frozen):
     contrasts: tuple[Contrast, ...]
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
+    factual_rates: tuple[FactualRates, ...] = ()
+    error_reductions: tuple[ErrorReduction, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from bench.core.claim import Claim, Finding
 from bench.core.data import DataSpec
+from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, Open
 from bench.core.policy import Chat, Decoding, Message, PolicySpec
 
@@ -103,11 +105,15 @@ def user(text: str) -> Chat:
 
 
 class Task(Open, ABC):
-    """A prompt set with its decoding and its scores. ``limit``: take only the first prompts."""
+    """A prompt set with its decoding and its scores. ``limit``: take only the first prompts.
+
+    ``WORLD`` names the embedded world whose truth the task knows, where it is one's.
+    """
 
     NAME: ClassVar[str]
     VERSION: ClassVar[int]
     METRICS: ClassVar[tuple[MetricInfo, ...]] = ()
+    WORLD: ClassVar[str | None] = None
 
     limit: Annotated[int, Field(gt=0)] | None = None
 
@@ -126,6 +132,17 @@ class Task(Open, ABC):
     def gold(self, prompt: Prompt, response: str) -> float | None:
         """Return the true utility of a response where the task knows it, else None."""
         return None
+
+    def claims(self, prompt: Prompt, response: str) -> Sequence[Claim]:
+        """Return the claims of a response, none for one that abstains. Only of tasks whose responses have a structure.
+
+        Raises BenchError for any other.
+        """
+        raise BenchError(f"task {self.NAME} does not know the claims of a response. Use another extractor.")
+
+    def support(self, prompt: Prompt, claim: str) -> Finding:
+        """Return whether a claim is true, for tasks that know the truth; raises BenchError for any other."""
+        raise BenchError(f"task {self.NAME} does not know what is true. Use another verifier.")
 
 
 class World(Open, ABC):
@@ -148,3 +165,7 @@ class World(Open, ABC):
     @abstractmethod
     def data(self, split: str, limit: int | None) -> DataSpec:
         """Return the rows of that split."""
+
+    def pages(self) -> Sequence[tuple[str, str]]:
+        """Return what is true in this world as pages (title, text); raises BenchError for a world that has none."""
+        raise BenchError(f"the world {self.NAME} has no pages to check claims against. Use a file of pages.")

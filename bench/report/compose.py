@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench import gate
 from bench.plots.style import Picture
 from bench.report import sections
+from bench.report.factuality_section import factuality_section
 from bench.report.inputs import Inputs
 from bench.report.labellers_section import labellers_section
 from bench.report.methods_section import methods_section
@@ -29,6 +30,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.gate_section(inputs, results),
         *sections.further_table(inputs),
         *sections.judging_section(inputs),
+        *factuality_section(inputs, by_name),
         *moved_section(inputs, by_name),
         *gap_section(inputs),
         *labellers_section(inputs, by_name),

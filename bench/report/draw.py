@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.plots.costs import cost_bars, quality_against_cost
 from bench.plots.curves import earlier_curves, learning_curves
+from bench.plots.factuality import precision_and_coverage
 from bench.plots.forest import forest
 from bench.plots.frontier import frontier
 from bench.plots.labellers import labeller_sizes
@@ -28,6 +29,7 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
         quality_against_cost(treatments, summary, folder, "quality_and_cost"),
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),
+        precision_and_coverage(inputs.factual_rates, folder, "factuality"),
         learning_curves(summary, folder, "learning_curves"),
         earlier_curves(summary, folder, "earlier_stages"),
         update_curves(summary, folder, "updates"),

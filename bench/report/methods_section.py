@@ -93,7 +93,9 @@ def _evaluation(inputs: Inputs) -> list[str]:
     judges = listed(sorted({item.judge for item in inputs.contrasts if item.judge}))
     tests = sorted({item.test for item in inputs.contrasts})
     families = Counter(item.family for item in inputs.contrasts if item.p is not None)
-    prompts = {item.task: item.n_prompts for item in inputs.contrasts}
+    # A metric that is undefined for some responses is tested on fewer prompts than the task has.
+    tasks = dict.fromkeys(item.task for item in inputs.contrasts)
+    prompts = {task: max(item.n_prompts for item in inputs.contrasts if item.task == task) for task in tasks}
     lines = [f"Task {task}: {counted(count, 'prompt')}" for task, count in prompts.items()]
     lines.append(f"Draws per prompt and seed: {evaluation.draws}")
     if judges:

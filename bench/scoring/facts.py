@@ -69,14 +69,22 @@ def _claims(sentences: list[Any], where: str) -> Claims:
         if not isinstance(sentence, Mapping):
             raise DataError(f"{where}: a sentence is {kind_of(sentence)}, wanted its labels")
         if not sentence.get("is-relevant", True):
-            beside += len(sentence.get("model-atomic-facts") or ())
+            beside += len(_facts(sentence, "model-atomic-facts", where))
             continue
-        for fact in sentence.get("human-atomic-facts") or ():
+        for fact in _facts(sentence, "human-atomic-facts", where):
             label = fact.get("label") if isinstance(fact, Mapping) else None
-            if label not in counts:
+            if not isinstance(label, str) or label not in counts:
                 raise DataError(f"{where}: label {label!r}, wanted one of {', '.join(LABELS)}")
             counts[label] += 1
     return Claims(counts["S"], counts["NS"], counts["IR"], beside)
+
+
+def _facts(sentence: Mapping[str, Any], column: str, where: str) -> list[Any]:
+    """Return the facts of a sentence, none where the file has null."""
+    facts = sentence.get(column)
+    if facts is not None and not isinstance(facts, list):
+        raise DataError(f"{where}: {column} is {kind_of(facts)}, wanted a list or null")
+    return facts or []
 
 
 def scores(files: Sequence[RowFile], reference: RowFile | None) -> list[Score]:
@@ -95,10 +103,12 @@ def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
     there = columns[answered == 1]
     if len(there) == 0:
         raise DataError(f"{labels.name}: all {len(columns)} responses abstain, so there is no error rate")
-    rate = rates.error_rate(there[:, 1], there[:, 0] + there[:, 1])
+    checked = there[:, 0] + there[:, 1]
+    rate = rates.error_rate(there[:, 1], checked) if checked.any() else None
     of_all = rates.coverage(supported, unsupported, answered)
     precision = rates.factscore(there[:, 0], there[:, 2])
     silent = len(columns) - len(there)
+    unlabelled = int((there[:, 2] == 0).sum())
     return Score(
         name=labels.name,
         reference=None if base is None else base.name,
@@ -109,9 +119,10 @@ def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
         n=len(there),
         n_missing=silent,
         missing={"abstained": silent} if silent else {},
+        noted={"responses make no claim; they are in no error rate and score 0": unlabelled} if unlabelled else {},
         details={
-            "error_rate": rate.estimate,
-            "error_rate_standard_error": rate.standard_error,
+            "error_rate": None if rate is None else rate.estimate,
+            "error_rate_standard_error": None if rate is None else rate.standard_error,
             "correct_per_response": of_all.correct,
             "incorrect_per_response": of_all.incorrect,
             "respond_rate": of_all.responded,
@@ -126,14 +137,15 @@ def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
 
 
 def _paired(labels: LabelledResponses, base: LabelledResponses) -> dict[str, Any]:
-    """Return the method against the reference on the topics that both answered."""
+    """Return the method against the reference on the topics that both answered; None for what cannot be had."""
     shared = [topic for topic, claims in labels.by_topic.items() if claims and base.by_topic.get(topic)]
     if len(shared) < 2:
         return {"n": len(shared), "error_rate": None, "relative_error_reduction": None}
-    a, b = (
-        rates.error_rate(columns[:, 1], columns[:, 0] + columns[:, 1])
-        for columns in (labels.columns(shared), base.columns(shared))
-    )
+    both = (labels.columns(shared), base.columns(shared))
+    sides = [(columns[:, 1], columns[:, 0] + columns[:, 1]) for columns in both]
+    if not all(checked.any() for _, checked in sides):
+        return {"n": len(shared), "error_rate": None, "relative_error_reduction": None}
+    a, b = (rates.error_rate(wrong, checked) for wrong, checked in sides)
     law = rates.paired_difference(a, b)
     low, high = law.interval(0.95)
     found: dict[str, Any] = {

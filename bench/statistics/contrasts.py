@@ -12,18 +12,22 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.contrast import Contrast, VerdictOnPair
 from bench.core.errors import IncompleteRecords
+from bench.core.factuality import FACTSCORE, FACTUAL_ERROR_RATE, UNSUPPORTED_CLAIMS
 from bench.core.task import DIVERGENCE_K3, LENGTH_CONTROLLED, PREFERENCES, RATING, WIN_RATE, MetricInfo
 from bench.statistics.analysis import Analysis, Question, analyse
 from bench.statistics.corrections import adjusted
+from bench.statistics.factuality import ratio_contrasts
 from bench.statistics.length_crossing import at_equal_length
-from bench.statistics.table import Crossing, RecordIndex, Request, cells
+from bench.statistics.table import TASK_SOURCE, Crossing, RecordIndex, Request, cells
 
-TASK = "task"
 # Bounds and null value of a preference; every other metric is a difference with null value 0 and no bounds.
 PREFERENCE_BOUNDS, PREFERENCE_NULL = (0.0, 1.0), 0.5
 CHARACTERS = "response_characters"
-# Tests and intervals that read single values as verdicts, which pseudo-values of a length control are not.
+# Tests and intervals that read single values as verdicts, which the pseudo-values of some metrics are not.
 OF_VERDICTS = frozenset({"wilcoxon_p", "sign_test_p", "wilson_low", "wilson_high"})
+OF_PSEUDO_VALUES = frozenset({LENGTH_CONTROLLED.name, FACTUAL_ERROR_RATE.name, FACTSCORE.name})
+# Metrics that are not compared by means of their rows: one stands beside another, one is a ratio of sums.
+NOT_BY_ROWS = frozenset({DIVERGENCE_K3.name, FACTSCORE.name})
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class _Plan:
 
     @property
     def judge(self) -> str | None:
-        return None if self.request.source == TASK else self.request.source
+        return None if self.request.source == TASK_SOURCE else self.request.source
 
     @property
     def family(self) -> str:
@@ -79,6 +83,8 @@ def compute_contrasts(
             done.append((plan, found))
             if plan.request.metric == WIN_RATE.name:
                 done += _at_equal_length(index, plan, found, comparison)
+            if plan.request.metric == UNSUPPORTED_CLAIMS.name:
+                done += _of_claims(index, plan, comparison)
         except IncompleteRecords as error:
             problems.append(str(error))
     if problems and settings.missing == "refuse":
@@ -101,11 +107,19 @@ def _at_equal_length(
     control = comparison.evaluation.length_control
     if control == "none" or not verdicts.prompts:
         return []
-    lengths = dataclasses.replace(plan.request, metric=CHARACTERS, source=TASK)
+    lengths = dataclasses.replace(plan.request, metric=CHARACTERS, source=TASK_SOURCE)
     of_both = cells(index, lengths, comparison.statistics.missing)
     crossing, warnings = at_equal_length(verdicts, of_both, control)
     request = dataclasses.replace(plan.request, metric=LENGTH_CONTROLLED.name)
     return [(_Plan(request, LENGTH_CONTROLLED, plan.is_control, warnings), crossing)]
+
+
+def _of_claims(index: RecordIndex, plan: _Plan, comparison: Comparison) -> list[tuple[_Plan, Crossing]]:
+    """Return the contrasts of ratios of claims beside that of the unsupported claims per response."""
+    return [
+        (_Plan(dataclasses.replace(plan.request, metric=info.name), info, plan.is_control, notes), crossing)
+        for info, crossing, notes in ratio_contrasts(index, plan.request, comparison.statistics.missing)
+    ]
 
 
 def _learnt_from(plan: _Plan, own_rewards: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -142,7 +156,7 @@ def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, Met
         for task in tasks:
             others = sorted(index.metrics(task), key=lambda name: (place.get(name, len(place)), name))
             for metric in (WIN_RATE.name, *others):
-                for source in index.sources(task, metric) if metric != DIVERGENCE_K3.name else ():
+                for source in index.sources(task, metric) if metric not in NOT_BY_ROWS else ():
                     yield _Plan(Request(a, b, task, metric, source, runs), metrics.get(metric), control)
 
 
@@ -181,7 +195,7 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
         is_control=plan.is_control,
         per_run=found.per_run,
         also={name: value for name, value in found.also.items() if name not in OF_VERDICTS}
-        if request.metric == LENGTH_CONTROLLED.name
+        if request.metric in OF_PSEUDO_VALUES
         else found.also,
         components=found.components,
         note="; ".join([*found.notes, *_notes(plan, crossing)]),

@@ -14,12 +14,10 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from bench.core.errors import DataError
+from bench.core.factuality import FEWEST_FACTS
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.intervals import clustered_standard_error, wilson_interval
 from bench.statistics.random_effects import IntArray
-
-# FActScore's gamma: a response with fewer facts is penalised (Min et al. 2023, arXiv 2305.14251).
-FEWEST_FACTS = 10
 
 
 @dataclass(frozen=True)

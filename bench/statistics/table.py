@@ -21,6 +21,8 @@ ABSENT = 0
 STATES = {status: 1 + place for place, status in enumerate(get_args(RecordStatus))}
 OK, UNDEFINED = STATES["ok"], STATES["undefined"]
 WORDS = ("absent", *STATES)
+# The source of values that no judge gave.
+TASK_SOURCE = "task"
 # How many missing cells an error spells out.
 SHOWN = 8
 
@@ -156,13 +158,19 @@ class RecordIndex:
         return _Cells(arm, universe.keys, values, states)
 
 
-def cells(index: RecordIndex, request: Request, missing: Literal["refuse", "drop_prompts"] = "refuse") -> Crossing:
+def cells(
+    index: RecordIndex,
+    request: Request,
+    missing: Literal["refuse", "drop_prompts"] = "refuse",
+    undefined: Literal["leave_out", "zero"] = "leave_out",
+) -> Crossing:
     """Return the paired matrix of one request.
 
     A cell is complete when each of its draws (and orders) has an ``ok`` row; which draws and orders there should be
     is read from all cells together. A cell with status ``undefined`` is one in which the metric does not exist (no
-    claim to be wrong about): its prompt leaves this metric in either setting and is counted. Anything else missing
-    raises IncompleteRecords, or drops the prompt when ``missing`` is ``drop_prompts``.
+    claim to be wrong about): its prompt leaves this metric in either setting and is counted; with ``undefined`` set to
+    ``zero`` it stays, for sums to which such a cell adds nothing. Anything else missing raises IncompleteRecords, or
+    drops the prompt when ``missing`` is ``drop_prompts``.
 
     Verdicts are looked for as (a, versus b), then as (b, versus a) with the preference turned round.
     """
@@ -174,21 +182,21 @@ def cells(index: RecordIndex, request: Request, missing: Literal["refuse", "drop
     else:
         turned = False
         sides = [index.cells(request, arm, None) for arm in (request.a, request.b)]
-    undefined = np.zeros(len(prompts), dtype=bool)
+    not_defined = np.zeros(len(prompts), dtype=bool)
     complete = np.full(len(prompts), bool(prompts))
     for side in sides:
-        undefined |= (side.states == UNDEFINED).any(axis=(1, 2))
+        not_defined |= (side.states == UNDEFINED).any(axis=(1, 2))
         complete &= ((side.states == OK) | (side.states == UNDEFINED)).all(axis=(1, 2))
     if missing == "refuse" and not (complete.all() and prompts):
         raise IncompleteRecords(_describe(request, sides, list(prompts)))
-    keep = complete & ~undefined
+    keep = complete & ~not_defined if undefined == "leave_out" else complete
     names = [name for name, kept in zip(prompts, keep, strict=True) if kept]
     crossing = _pair(sides, keep, turned)
     return Crossing(
         prompts=tuple(names),
         clusters=codes(prompts[name] for name in names),
         dropped=int((~complete).sum()),
-        undefined=int((complete & undefined).sum()),
+        undefined=int((complete & ~keep).sum()),
         **crossing,
     )
 

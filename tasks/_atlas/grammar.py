@@ -84,7 +84,7 @@ def read(response: str) -> Reading:
     duplicates = unreadable = 0
     for sentence in sentences_of(response):
         kind = FIXED.get(sentence)
-        claim = None if kind else _claim_in(sentence)
+        claim = None if kind else claim_in(sentence)
         if sentence in seen or claim in seen:
             duplicates += 1
         elif claim is not None:
@@ -113,7 +113,8 @@ def words_in(response: str) -> int:
     return len(response.split())
 
 
-def _claim_in(sentence: str) -> Claim | None:
+def claim_in(sentence: str) -> Claim | None:
+    """Return the statement that a sentence makes, None for any that is no statement of the grammar."""
     for attribute, pattern in _claim_patterns():
         match = pattern.fullmatch(sentence)
         if match:

@@ -6,9 +6,11 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+from bench.core.claim import Claim, Finding
 from bench.core.policy import Decoding
 from bench.core.task import MetricInfo, Prompt, Task
 from tasks._atlas import DEFAULT_WORLD_SEED
+from tasks._atlas.claims import claims_in, support_of
 from tasks._atlas.gold import answers, right_claims, utility
 from tasks._atlas.grammar import Reading, read, words_in
 from tasks._atlas.questions import Question
@@ -93,6 +95,7 @@ class AtlasTask(Task):
     """
 
     VERSION: ClassVar[int] = 1
+    WORLD: ClassVar[str | None] = "atlas"
 
     world_seed: int = DEFAULT_WORLD_SEED
     split: Literal["dev", "evaluation"] = "evaluation"
@@ -117,6 +120,14 @@ class AtlasTask(Task):
     def gold(self, prompt: Prompt, response: str) -> float | None:
         """Return the gold utility of a response."""
         return utility(prompt.kind, prompt.facts, read(response))
+
+    def claims(self, prompt: Prompt, response: str) -> Sequence[Claim]:
+        """Return the sentences of a response that state a fact, each fact once."""
+        return claims_in(response)
+
+    def support(self, prompt: Prompt, claim: str) -> Finding:
+        """Return whether a sentence is true of whom the prompt is about."""
+        return support_of(prompt.facts, claim)
 
 
 def scores(prompt: Prompt, response: str) -> dict[str, float | None]:

@@ -56,6 +56,19 @@ MAXIMAL["evaluate"]["gap_closed"] = [
     {"of": "again", "from": "floor", "to": "tuned", "metric": "accuracy"},
     {"of": "again", "from": "floor", "to": "tuned", "judge": "stub_judge"},
 ]
+MAXIMAL["evaluate"]["tasks"].append("./checked.py")
+MAXIMAL["evaluate"]["factuality"] = {
+    "tasks": ["questions"],
+    "extractor": {"extractor": "./extractor.py", "most": 2},
+    "verifier": {"verifier": "./verifier.py", "strictness": 0.25},
+    "knowledge": {
+        "path": "pages.jsonl",
+        "retriever": {"retriever": "./retriever.py", "from_end": True},
+        "passages": 3,
+        "words": 20,
+    },
+    "gamma": 5.0,
+}
 OTHER = {  # what a leaf may be changed to where adding to it is not right; an unknown leaf fails the test
     "given.base.path": "other",
     "given.base.dtype": "float32",
@@ -106,6 +119,12 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "evaluate.labelling.data.columns.margin": "prompt",
     "evaluate.labelling.judges.0.judge": "./judge2.py",
     "evaluate.labelling.judges.0.name": "other",
+    "evaluate.tasks.2": "./checked2.py",
+    "evaluate.factuality.tasks.0": "checkable",
+    "evaluate.factuality.extractor.extractor": "./extractor2.py",
+    "evaluate.factuality.verifier.verifier": "./verifier2.py",
+    "evaluate.factuality.knowledge.path": "pages2.jsonl",
+    "evaluate.factuality.knowledge.retriever.retriever": "./retriever2.py",
     "evaluate.gap_closed.0.of": "outer",
     "evaluate.gap_closed.0.from": "outer",
     "evaluate.gap_closed.0.to": "outer",
@@ -175,12 +194,15 @@ def outcome(folder: Path, value: Any) -> Comparison | str:
 
 
 def test_no_key_is_ignored(place: Path) -> None:
-    for stub in ("world", "floor", "tuned", "task", "file_task", "judge", "strict", "outer", "reward"):
+    plugins = ("world", "floor", "tuned", "task", "file_task", "checked", "judge", "strict", "outer", "reward")
+    for stub in (*plugins, "extractor", "retriever", "verifier"):
         text = (place / f"{stub}.py").read_text()
         (place / f"{stub}2.py").write_text(text + "\n# another file\n")
     write_rows(place / "pairs2.jsonl", {"prompt": "x", "better": "y", "rejected": "z"})
     for name in ("prompts", "prompts2"):
         write_rows(place / f"{name}.jsonl", {"prompt": name, "truth": {"x": "y"}})
+    for name in ("pages", "pages2"):
+        write_rows(place / f"{name}.jsonl", {"title": name, "text": "x"})
     right = outcome(place, MAXIMAL)
     assert isinstance(right, Comparison), right
     paths = list(leaves(MAXIMAL))

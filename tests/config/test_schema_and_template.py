@@ -64,8 +64,15 @@ def test_every_method_is_there_with_its_fields(schema: dict[str, Any]) -> None:
                 assert arm["properties"][field]["default"] == info.default
 
 
-def test_every_task_and_judge_is_there_without_what_is_computed(schema: dict[str, Any]) -> None:
-    for word, entries in (("task", discover.tasks()), ("judge", discover.judges())):
+def test_every_plug_in_of_the_evaluation_is_there_without_what_is_computed(schema: dict[str, Any]) -> None:
+    found = (
+        ("task", discover.tasks()),
+        ("judge", discover.judges()),
+        ("extractor", discover.extractors()),
+        ("retriever", discover.retrievers()),
+        ("verifier", discover.verifiers()),
+    )
+    for word, entries in found:
         for name, entry in entries.items():
             fields = set(schema["$defs"][f"{word}.{name}"]["properties"])
             computed = {"digest"} if {"path", "digest"} <= set(entry.cls.model_fields) else set()

@@ -15,7 +15,9 @@ import bench
 import methods
 import tasks
 from bench import discover
+from bench.config.comparison import Factuality
 from bench.config.load import load_comparison
+from bench.core.checking import Knowledge, PagesFile
 from bench.core.data import Data
 from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, Open, children, digest
@@ -25,6 +27,8 @@ from bench.core.method import Budget, Given, Lora
 from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage, stages_in
 from bench.evaluator.divergence import Divergence
+from bench.evaluator.extractors.atomic import AtomicFacts
+from bench.evaluator.factuality import checked
 from bench.evaluator.generate import Generate
 from bench.evaluator.judges.api import Api
 from bench.evaluator.judges.human import Human
@@ -34,7 +38,9 @@ from bench.evaluator.judges.reward_model import RewardModelJudge
 from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.lm_eval import LmEval
 from bench.evaluator.rating import RateResponses
+from bench.evaluator.retrievers.bm25 import BM25
 from bench.evaluator.token_shift import TokenShift
+from bench.evaluator.verifiers.nli import Inference
 from bench.plan import closure, make_plan
 from methods.dpo import DPO
 from tests.fakes import Number
@@ -88,6 +94,12 @@ def planned_stages() -> list[Stage]:
     learnt = RewardModelJudge(of="best_of_n").bound(lambda name: discover.methods()[name].cls().policy(given))
     proxied = next(policy for policy in policies if isinstance(policy, Proxy))
     benchmark = LmEvalTask(name="x", harness="1", digest="d", folder="p")
+    factuality = Factuality(
+        tasks=("t",),
+        extractor=AtomicFacts.model_validate({"policy": Pretrained(path="p", digest="d")}),
+        verifier=Inference(path="p", digest="d"),
+        knowledge=Knowledge(source=PagesFile(path="p", digest="d"), retriever=BM25()),
+    )
     answers = next(stage for stage in stages.values() if isinstance(stage, Generate))
     stages |= closure(
         [
@@ -95,6 +107,7 @@ def planned_stages() -> list[Stage]:
             TokenShift(responses=answers.model_copy(update={"policy": proxied})),
             RateResponses(responses=answers, judge=learnt),
             Divergence(responses=answers, reference=answers.policy),
+            checked(answers, factuality),
             LabelPairs(data=Data(path="p", digest="d"), judge=learnt),
             *(
                 LabelPairs(data=Data(path="p", digest="d"), judge=judge)

@@ -283,6 +283,10 @@ def test_wrong_pairs_battles_and_labels(write: Writer) -> None:
         ("e", [{**pair, "g1_winner": "error"}], "is an error"),
         ("b", [{"model_a": "a", "model_b": "b", "winner": "?"}], "none of 1 battles"),
         ("f", [{"topic": "t", "annotations": [{"human-atomic-facts": [{"label": "X"}]}]}], "label 'X'"),
+        ("s", [{"topic": "t", "annotations": [{"human-atomic-facts": [{"label": ["S"]}]}]}], "label \\['S'\\]"),
+        ("t", [{"topic": "t", "annotations": [{"human-atomic-facts": 3}]}], "human-atomic-facts is int, wanted a list"),
+        ("u", [{"topic": "t", "annotations": [{"is-relevant": False, "model-atomic-facts": 3}]}], "model-atomic-facts"),
+        ("v", [{"topic": "t", "annotations": ["S"]}], "a sentence is str, wanted its labels"),
         ("g", [{"topic": "t", "annotations": None}], "abstain"),
         ("h", [{"topic": "t", "annotations": None}] * 2, "more than once"),
         ("m", [pair, {"question_id": 2, "model_1": "a", "model_2": "b"}], "row 2: no column g1_winner"),
@@ -296,6 +300,25 @@ def test_wrong_pairs_battles_and_labels(write: Writer) -> None:
     assert (repeated["n"], repeated["noted"]) == (2, {"repeated verdicts": 1})
     with pytest.raises(DataError, match="different kinds"):
         score(Inputs((write("k.json", [pair]), write("l.json", [{"topic": "t", "annotations": None}]))))
+
+
+def test_a_side_without_claims_is_told_and_not_compared(write: Writer) -> None:
+    def labels(*which: str) -> list[dict[str, Any]]:
+        facts = [{"label": label} for label in which]
+        return [{"topic": topic, "annotations": [{"human-atomic-facts": facts}]} for topic in ("t", "u", "v")]
+
+    silent, spoken = write("silent.json", labels()), write("spoken.json", labels("S", "NS"))
+    beside = write("beside.json", labels("IR"))
+    for path in (silent, beside):
+        found = one(path, reference=spoken)
+        assert (found["error_rate"], found["error_rate_standard_error"], found["respond_rate"]) == (None, None, 1.0)
+        assert found["paired"] == {"spoken": {"n": 3, "error_rate": None, "relative_error_reduction": None}}
+        done = bench("score", "--annotations", path, "--reference", spoken)
+        assert done.returncode == 0, done.stderr
+    assert one(silent, reference=spoken)["noted"] == {
+        "responses make no claim; they are in no error rate and score 0": 3
+    }
+    assert one(spoken, reference=silent)["error_rate"] == 0.5
 
 
 def test_unconnected_battles_are_scored_with_a_warning(write: Writer) -> None:

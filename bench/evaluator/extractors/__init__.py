@@ -1,0 +1,1 @@
+"""Extractors: what turns a response into claims. One file, one extractor."""

@@ -1,0 +1,1 @@
+"""Verifiers: what says whether a claim is supported. One file, one verifier."""

@@ -1,0 +1,126 @@
+"""A whole tiny comparison whose claims are checked against pages, from the file to the report."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from bench.config.load import load_comparison
+from bench.core.claims import read_claims
+from bench.core.conclusions import read_conclusions
+from bench.forecast import forecast, forecast_lines
+from bench.plan import make_plan
+from bench.store import Store
+from tests.cli.test_cli import bench
+from tests.evaluator.encoders import classifier
+from tests.whole import COMPARISON, write_whole
+
+pytestmark = pytest.mark.xdist_group("claims")
+SECTION = """\
+  factuality:
+    extractor: sentences
+    verifier: {verifier: nli, path: ../../classifier}
+    knowledge: {path: ../../pages.jsonl, passages: 2}
+    gamma: 3
+gate:
+  - {metric: factual_error_rate, method: dpo, versus: sft, not_worse_by: 0.5}
+"""
+TEXT = COMPARISON.replace("gate:\n", SECTION)
+PAGES = [{"title": word, "text": f"{word} is red and a big city"} for word in ("one", "two", "three", "i", "a")]
+
+
+def written(root: Path) -> Path:
+    folder = write_whole(root, TEXT)
+    classifier(root / "classifier", seed=7)
+    (root / "pages.jsonl").write_text("".join(json.dumps(page) + "\n" for page in PAGES), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison that has been run in this process."""
+    folder = written(tmp_path_factory.mktemp("claims"))
+    done = bench("run", folder, "--engine", "inline", "--json")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_records_count_what_the_claims_file_holds(ran: Path) -> None:
+    claims = read_claims(ran / "claims.parquet").to_pylist()
+    assert {row["label"] for row in claims} == {"supported", "not_supported"}
+    assert all(row["evidence"].startswith("entailed with") for row in claims)
+    table = pq.read_table(ran / "records.parquet")
+    counted = table.filter(pc.is_in(table["metric"], pc.cast(["supported_claims", "unsupported_claims"], "string")))
+    rows = counted.to_pylist()
+    assert len(rows) == 24 * 2 * 5 * 2  # prompts x runs x arms x labels
+    assert sum(row["value"] for row in rows) == len(claims)
+    scores = [row for row in table.to_pylist() if row["metric"] == "factscore"]
+    answered = {(row["method"], row["run"], row["prompt"]) for row in claims}
+    assert {(row["method"], row["run"], row["prompt"]) for row in scores if row["status"] == "ok"} == answered
+
+
+def test_every_number_of_the_section_is_a_number_of_contrasts_json(ran: Path) -> None:
+    report = (ran / "report.md").read_text()
+    section = report.split("## Factual errors\n", 1)[1].split("\n## ", 1)[0]
+    found = read_conclusions(ran / "contrasts.json")
+    assert [item.arm for item in found.factual_rates] == ["base", "sft", "dpo", "dpo_again", "dpo_lora"]
+    for item in found.factual_rates:
+        row = next(line for line in section.split("\n") if line.startswith(f"| {item.arm} | prompts |"))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert item.error_rate is not None
+        assert numbers(cells[2]) == pytest.approx(
+            [100 * (part or 0.0) for part in (item.error_rate.value, item.error_rate.low, item.error_rate.high)],
+            abs=0.051,
+        )
+        assert numbers(cells[3])[0] == pytest.approx(item.correct.value, abs=0.051)
+        assert cells[6] == f"{item.n_claims:,}"
+        assert numbers(cells[9]) == pytest.approx([100 * (rate or 0.0) for rate in item.per_run], abs=0.051)
+    contrasts = {(item.a, item.b): item for item in found.contrasts if item.metric == "factual_error_rate"}
+    assert len(found.error_reductions) == len(contrasts) == 5
+    assert "lowered for fewer than 3 claims" in section
+    assert (ran / "plots" / "factuality.svg").is_file()
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found) for found in re.findall(r"[-+]?\d+\.?\d*", text.replace("\u2212", "-"))]
+
+
+def test_the_gate_and_show_know_claims(ran: Path) -> None:
+    done = bench("check", ran, "--json")
+    assert done.returncode in (0, 3)
+    assert "factual_error_rate" in done.stdout
+    claims = read_claims(ran / "claims.parquet").to_pylist()
+    shown = bench("show", ran, claims[0]["prompt"], "--run", str(claims[0]["run"]))
+    assert shown.returncode == 0, shown.stderr
+    assert "Claims" in shown.stdout
+    assert "supported" in shown.stdout
+
+
+def test_the_report_comes_again_the_same(ran: Path) -> None:
+    names = ("contrasts.json", "report.md", "report.html")
+    before = {name: (ran / name).read_bytes() for name in names}
+    assert bench("report", ran).returncode == 0
+    assert {name: (ran / name).read_bytes() for name in names} == before
+
+
+def test_a_forecast_says_what_is_not_known_yet(ran: Path, tmp_path: Path) -> None:
+    found = forecast(make_plan(load_comparison(ran)), Store(tmp_path / "empty"))
+    assert found.unknown_claims == 5 * 2
+    assert any("10 stages that check every claim of responses to come" in line for line in forecast_lines(found))
+
+
+def test_a_failing_verifier_is_told_and_loses_its_cells(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    config = tmp_path / "classifier" / "config.json"
+    text = config.read_text().replace('"Entailment"', '"yes"')
+    config.write_text(text)
+    done = bench("run", folder, "--engine", "inline", "--json", "--set", "given.seeds=[0]")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert {cell["arm"] for cell in told["missing"]} == {"base", "sft", "dpo", "dpo_again", "dpo_lora"}
+    assert "begins with 'entail'" in told["missing"][0]["reason"]

@@ -1,0 +1,70 @@
+"""Sentences are found with their places; abbreviations, initials and lists do not end them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.evaluator.sentences import abstains, sentence_spans
+
+CASES = {
+    "One. Two! Three? Four": ["One.", "Two!", "Three?", "Four"],
+    "Dr. Smith met Mr. Jones in St. Louis. They spoke.": ["Dr. Smith met Mr. Jones in St. Louis.", "They spoke."],
+    "J. R. R. Tolkien wrote it. C.S. Lewis read it.": ["J. R. R. Tolkien wrote it.", "C.S. Lewis read it."],
+    "Pi is 3.14. It is irrational.": ["Pi is 3.14.", "It is irrational."],
+    "See e.g. Fig. 3 and No. 5, i.e. two of them. Done.": ["See e.g. Fig. 3 and No. 5, i.e. two of them.", "Done."],
+    "He lived in the U.S. The rest is unknown.": ["He lived in the U.S.", "The rest is unknown."],
+    "The U.S. Army came. It left.": ["The U.S. Army came.", "It left."],
+    "She works for Acme Inc. She likes it.": ["She works for Acme Inc.", "She likes it."],
+    "She works for Acme Inc. in Rome.": ["She works for Acme Inc. in Rome."],
+    'He said "Stop." Then he left.': ['He said "Stop."', "Then he left."],
+    "(It rained.) We stayed.": ["(It rained.)", "We stayed."],
+    "Wait... what? Yes.": ["Wait...", "what?", "Yes."],
+    "So am I. We agree.": ["So am I.", "We agree."],
+    "1. Born in 1900.\n2. Died in 1950.": ["Born in 1900.", "Died in 1950."],
+    "- First point\n- Second point\n\n* Third": ["First point", "Second point", "Third"],
+    "a heading\nA sentence.": ["a heading", "A sentence."],
+    "It costs 5 dollars approx. and no more.": ["It costs 5 dollars approx. and no more."],
+    "Visit example.com today. Then rest.": ["Visit example.com today.", "Then rest."],
+    "": [],
+    "  \n ... \n": [],
+    "No full stop": ["No full stop"],
+}
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_sentences(text: str) -> None:
+    assert [text[start:end] for start, end in sentence_spans(text)] == CASES[text]
+
+
+@given(st.text(alphabet="ab. !?\n1-)(\"'AZ\u2026", max_size=60))
+def test_places_are_in_order_and_lose_no_letter(text: str) -> None:
+    spans = sentence_spans(text)
+    flat = [place for span in spans for place in span]
+    assert flat == sorted(flat)
+    assert all(start < end for start, end in spans)
+    inside = "".join(text[start:end] for start, end in spans)
+    # Only marks of lists, which are one letter or a number, are outside.
+    assert [letter for letter in inside if letter in "AZ"] == [letter for letter in text if letter in "AZ"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "declines"),
+    [
+        ("I don't know.", True),
+        ("I\u2019m sorry, but I cannot help with that.", True),
+        ("I do not have any information about her.", True),
+        ("As an AI language model, I have no access to that.", True),
+        ("We are not aware of such a person.", True),
+        ("I have no comment.", True),
+        ("Could you please provide more context?", True),
+        ("No information is available about this person.", True),
+        ("She did not know the answer.", False),
+        ("He cannot swim.", False),
+        ("I think that Paris is the capital of France.", False),
+        ("The AI was built in 1990.", False),
+    ],
+)
+def test_declining(sentence: str, declines: bool) -> None:
+    assert abstains(sentence) is declines
