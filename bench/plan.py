@@ -12,15 +12,16 @@ from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
 from bench.evaluator.divergence import divergence_bound
 from bench.evaluator.generate import Generate
-from bench.evaluator.judging import JudgePairs
 from bench.evaluator.rating import RateResponses
 from bench.evaluator.score import ScoreResponses
 from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
 from bench.planning.cells import Benchmarked, Diverged, Judged, Labelled, Rated, Scored, Shifted
+from bench.planning.choices import Weighed, choice_stages, choices_weighed
 from bench.planning.facts import Checked, claim_stages, claims_checked
+from bench.planning.judged import judgings
 from bench.planning.policies import policy_of
 
-Cell = Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted | Checked
+_Cell = Scored | Judged | Rated | Diverged | Labelled | Benchmarked | Shifted | Checked | Weighed
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Plan:
     benchmarked: tuple[Benchmarked, ...]
     shifted: tuple[Shifted, ...]
     checked: tuple[Checked, ...]
+    weighed: tuple[Weighed, ...]
     stages: dict[str, Stage]
     waiting: tuple[Judged, ...] = ()
 
@@ -73,6 +75,7 @@ class Plan:
         for shifted in self.shifted:
             yield shifted.stage, f"{shifted.arm}, seed {shifted.run}"
         yield from claim_stages(self.checked)
+        yield from choice_stages(self.weighed)
         for labelled in self.labelled:
             yield labelled.stage, labelled.judge.label
             if labelled.again is not None:
@@ -130,7 +133,7 @@ def make_plan(comparison: Comparison) -> Plan:
     policies = {
         (arm.name, run): policy_of(comparison, arm, run) for arm in comparison.arms for run in comparison.given.seeds
     }
-    evaluation, seeds = comparison.evaluation, comparison.given.seeds
+    evaluation = comparison.evaluation
     answers = {
         (task.NAME, arm, run): Generate(policy=policy, task=task, draws=evaluation.draws, seed=run)
         for task in evaluation.tasks
@@ -141,18 +144,7 @@ def make_plan(comparison: Comparison) -> Plan:
         for task in evaluation.tasks
         for arm, run in policies
     ]
-    verdicts = [
-        Judged(
-            a, b, run, task, judge,
-            JudgePairs(
-                a=answers[task.NAME, a, run], b=answers[task.NAME, b, run], judge=judge.judge, orders=evaluation.orders
-            ),
-        )
-        for task in evaluation.tasks
-        for a, b in evaluation.contrasts
-        for run in seeds
-        for judge in bound(evaluation.judges, policies, run)
-    ]  # fmt: skip
+    verdicts = tuple(judgings(comparison, policies, answers))
     waiting = tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None)
     judged = [cell for cell in verdicts if cell.judge.judge.waits_for() is None]
     rated = [
@@ -166,8 +158,10 @@ def make_plan(comparison: Comparison) -> Plan:
     benchmarked = tuple(benchmarks(comparison, policies))
     shifted = tuple(shifts(policies, answers, evaluation.tasks))
     checked = tuple(claims_checked(comparison, answers))
-    cells: list[Cell] = [*scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted, *checked]
-    targets: list[Stage] = [*(cell.stage for cell in cells), *(cell.again for cell in labelled if cell.again)]
+    weighed = tuple(choices_weighed(comparison, policies))
+    cells: list[_Cell] = [*scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted, *checked, *weighed]
+    targets: list[Stage] = [cell.stage for cell in cells]
+    targets += [cell.again for cell in labelled if cell.again is not None]
     return Plan(
         comparison=comparison,
         policies=policies,
@@ -179,6 +173,7 @@ def make_plan(comparison: Comparison) -> Plan:
         benchmarked=benchmarked,
         shifted=shifted,
         checked=checked,
+        weighed=weighed,
         stages=closure(targets),
         waiting=waiting,
     )

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
+from bench.core.choice import Choice
 from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Claim, Finding
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
@@ -57,6 +58,7 @@ class TruthfulQA(Task):
     (``tasks/_answers.py``), in the manner of the paper's ROUGE-1 score but without its stemmer; an abstention counts as
     truthful, as in the paper, and makes no claim where claims are checked. Likeness to references is a weak judge of
     truth: the paper's own measure is a fine-tuned judge, and a judge of this program may be asked beside it.
+    ``multiple_choice: likelihood`` adds MC1 and MC2: how probable a policy finds each reference answer.
     """
 
     NAME: ClassVar[str] = "truthfulqa"
@@ -66,6 +68,7 @@ class TruthfulQA(Task):
 
     path: str
     digest: str
+    multiple_choice: Literal["none", "likelihood"] = "none"
     temperature: Annotated[float, Field(ge=0)] = 0.0
     max_new_tokens: PositiveInt = 50
 
@@ -85,6 +88,18 @@ class TruthfulQA(Task):
             DIFFERENCE.name: None if silent else difference,
             ABSTAINED.name: float(silent),
         }
+
+    def choices(self, prompt: Prompt) -> Sequence[Choice]:
+        """Return the answers to weigh, the best first; none unless the comparison file asks for it."""
+        if self.multiple_choice == "none":
+            return ()
+        best, correct, incorrect = (prompt.facts[name] for name in ("best", "correct", "incorrect"))
+        others = [answer for answer in correct.split(BETWEEN) if answer != best]
+        return (
+            Choice(text=best, kind="best"),
+            *(Choice(text=answer, kind="right") for answer in others),
+            *(Choice(text=answer, kind="wrong") for answer in incorrect.split(BETWEEN)),
+        )
 
     def claims(self, prompt: Prompt, response: str) -> Sequence[Claim]:
         """Return the response as one claim, none when it declines to answer."""

@@ -8,6 +8,7 @@ from bench.collecting.missing import missing_cells
 from bench.collecting.told import told_by
 from bench.collecting.words import data_in_words, described, policy_in_words
 from bench.config.comparison import Arm
+from bench.core.choices import MC1, MC2
 from bench.core.factuality import FACTUALITY_METRICS
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
@@ -72,6 +73,8 @@ def metrics_by_name(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Met
         found[RATING.name] = RATING
     if comparison.evaluation.divergence:
         found |= {metric.name: metric for metric in (DIVERGENCE, DIVERGENCE_K3)}
+    if plan.weighed:
+        found |= {metric.name: metric for metric in (MC1, MC2)}
     if comparison.evaluation.factuality:
         found |= {metric.name: metric for metric in FACTUALITY_METRICS}
     for cell in plan.benchmarked:

@@ -12,6 +12,7 @@ from bench.core.summary import Missing
 from bench.core.task import WIN_RATE
 from bench.plan import Plan
 from bench.planning.cells import Diverged, Judged, Rated
+from bench.planning.choices import Weighed
 from bench.planning.facts import Checked
 from bench.runner import Outcome
 
@@ -30,7 +31,7 @@ def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:
             of_judges.append(_of_judge(judged, why))
         elif why is not None and (judged.b, judged.run, judged.task.NAME) not in cells:
             cells.setdefault((judged.a, judged.run, judged.task.NAME), why)
-    others: list[Rated | Diverged | Checked] = [*plan.rated, *plan.diverged, *plan.checked]
+    others: list[Rated | Diverged | Checked | Weighed] = [*plan.rated, *plan.diverged, *plan.checked, *plan.weighed]
     for cell in others:
         why = outcome.why_missing(cell.stage.key)
         if why is not None:

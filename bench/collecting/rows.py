@@ -19,6 +19,7 @@ from bench.evaluator.rating import RATINGS
 from bench.evaluator.score import SCORES
 from bench.plan import Plan
 from bench.planning.cells import Benchmarked, Diverged, Judged, Rated, Scored
+from bench.planning.choices import Weighed
 from bench.planning.facts import Checked
 from bench.runner import Outcome
 from bench.store import Store
@@ -39,10 +40,11 @@ def collect_records(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:
         for estimate in ESTIMATES.items()
     ]
     tables += [benchmark_rows(cell, store) for cell in plan.benchmarked if outcome.finished(cell.stage.key)]
+    tables += [score_rows(cell, store) for cell in plan.weighed if outcome.finished(cell.stage.key)]
     return concat(tables)
 
 
-def score_rows(cell: Scored, store: Store) -> pa.Table:
+def score_rows(cell: Scored | Weighed, store: Store) -> pa.Table:
     """Return the records of one arm at one run on one task."""
     rows = pq.read_table(store.place(cell.stage) / SCORES)
     labels: dict[str, str | int] = {"task": cell.task.NAME, "method": cell.arm, "run": cell.run, "source": "task"}
@@ -117,7 +119,7 @@ def collect_labels(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:
 
 
 def labelled(
-    rows: pa.Table, labels: Mapping[str, str | int], cell: Scored | Judged | Rated | Diverged | Checked
+    rows: pa.Table, labels: Mapping[str, str | int], cell: Scored | Judged | Rated | Diverged | Checked | Weighed
 ) -> pa.Table:  # fmt: skip
     """Return rows of the records' schema: the stage's own columns, the cell's labels, and the prompt's facts."""
     prompts = {prompt.id: prompt for prompt in cell.task.prompts()}

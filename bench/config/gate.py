@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.config.comparison import Criterion
 from bench.config.evaluation import Scoring, check_arm
 from bench.config.findings import KeyPath
 from bench.config.sheet import Sheet
-from bench.core.errors import did_you_mean
+from bench.core.choices import MC1, MC2, offers_choices
+from bench.core.errors import BenchError, did_you_mean
 from bench.core.factuality import FACTUALITY_METRICS
-from bench.core.task import HYGIENE, LENGTH_CONTROLLED, RATING, WIN_RATE
+from bench.core.task import HYGIENE, LENGTH_CONTROLLED, RATING, WIN_RATE, Task
 
 MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
 
@@ -66,6 +67,7 @@ def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Sc
         if criterion.task in (None, name):
             directions.update({metric.name: metric.higher_is_better for metric in task.METRICS})
     directions.update(_of_claims(scoring, criterion.task))
+    directions.update(_of_choices(sheet, path, criterion, tasks))
     if criterion.metric not in directions:
         near = did_you_mean(criterion.metric, [*directions, WIN_RATE.name])
         sheet.problem((*path, "metric"), f"no task of this file has the metric '{criterion.metric}'. {near}")
@@ -80,6 +82,19 @@ def _of_claims(scoring: Scoring, task: str | None) -> dict[str, bool | None]:
     if factuality is None or task not in (None, *factuality.tasks):
         return {}
     return {metric.name: metric.higher_is_better for metric in FACTUALITY_METRICS}
+
+
+def _of_choices(
+    sheet: Sheet, path: KeyPath, criterion: Criterion, tasks: Mapping[str, Task]
+) -> dict[str, bool | None]:  # fmt: skip
+    """Return the directions of the metrics of choices where a task of the criterion offers some."""
+    found = {metric.name: metric.higher_is_better for metric in (MC1, MC2)}
+    asked = [task for name, task in tasks.items() if criterion.task in (None, name)]
+    try:
+        return found if criterion.metric in found and any(offers_choices(task) for task in asked) else {}
+    except BenchError as error:
+        sheet.refused(path, error)
+        return found
 
 
 def _check_judge(sheet: Sheet, path: KeyPath, criterion: Criterion, judges: Sequence[str], section: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from bench.core.choice import Choice
 from bench.core.claim import Claim, Finding
 from bench.core.data import DataSpec
 from bench.core.errors import BenchError
@@ -132,6 +133,10 @@ class Task(Open, ABC):
     def gold(self, prompt: Prompt, response: str) -> float | None:
         """Return the true utility of a response where the task knows it, else None."""
         return None
+
+    def choices(self, prompt: Prompt) -> Sequence[Choice]:
+        """Return the answers that every policy is to weigh by its likelihood; none where no choice is offered."""
+        return ()
 
     def claims(self, prompt: Prompt, response: str) -> Sequence[Claim]:
         """Return the claims of a response, none for one that abstains. Only of tasks whose responses have a structure.

@@ -23,14 +23,19 @@ from tests.whole import COMPARISON, write_whole
 pytestmark = pytest.mark.xdist_group("claims")
 SECTION = """\
   factuality:
+    tasks: [prompts]
     extractor: sentences
     verifier: {verifier: nli, path: ../../classifier}
     knowledge: {path: ../../pages.jsonl, passages: 2}
     gamma: 3
 gate:
   - {metric: factual_error_rate, method: dpo, versus: sft, not_worse_by: 0.5}
+  - {metric: mc2, method: dpo, versus: sft, not_worse_by: 0.9}
 """
-TEXT = COMPARISON.replace("gate:\n", SECTION)
+QUIZ = "tasks: [{task: truthfulqa, path: ../../quiz.csv, multiple_choice: likelihood, max_new_tokens: 4}, "
+TEXT = COMPARISON.replace("tasks: [", QUIZ).replace("gate:\n", SECTION)
+HEAD = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers\n"
+QUESTIONS = [f"adversarial,{kind},ask {kind},red.,red.; pink.,no.; no no.\n" for kind in ("one", "two", "three")]
 PAGES = [{"title": word, "text": f"{word} is red and a big city"} for word in ("one", "two", "three", "i", "a")]
 
 
@@ -38,6 +43,7 @@ def written(root: Path) -> Path:
     folder = write_whole(root, TEXT)
     classifier(root / "classifier", seed=7)
     (root / "pages.jsonl").write_text("".join(json.dumps(page) + "\n" for page in PAGES), encoding="utf-8")
+    (root / "quiz.csv").write_text(HEAD + "".join(QUESTIONS), encoding="utf-8")
     return folder
 
 
@@ -62,6 +68,23 @@ def test_records_count_what_the_claims_file_holds(ran: Path) -> None:
     scores = [row for row in table.to_pylist() if row["metric"] == "factscore"]
     answered = {(row["method"], row["run"], row["prompt"]) for row in claims}
     assert {(row["method"], row["run"], row["prompt"]) for row in scores if row["status"] == "ok"} == answered
+
+
+def test_choices_have_records_and_contrasts(ran: Path) -> None:
+    rows = pq.read_table(ran / "records.parquet").to_pylist()
+    weighed = [row for row in rows if row["metric"] in ("mc1", "mc2")]
+    assert len(weighed) == 3 * 2 * 5 * 2  # prompts x runs x arms x metrics
+    assert {row["task"] for row in weighed} == {"truthfulqa"}
+    assert all(0 <= row["value"] <= 1 for row in weighed)
+    found = read_conclusions(ran / "contrasts.json").contrasts
+    assert len([item for item in found if item.metric == "mc2" and item.higher_is_better]) == 5
+    folder = ran.parent.parent
+    text = (ran / "comparison.yaml").read_text().replace("multiple_choice: likelihood, ", "")
+    (folder / "results" / "none").mkdir()
+    (folder / "results" / "none" / "comparison.yaml").write_text(text, encoding="utf-8")
+    done = bench("plan", folder / "results" / "none")
+    assert done.returncode == 2
+    assert "no task of this file has the metric 'mc2'" in done.stderr
 
 
 def test_every_number_of_the_section_is_a_number_of_contrasts_json(ran: Path) -> None:

@@ -26,6 +26,7 @@ from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Given, Lora
 from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage, stages_in
+from bench.evaluator.choices import WeighChoices
 from bench.evaluator.divergence import Divergence
 from bench.evaluator.extractors.atomic import AtomicFacts
 from bench.evaluator.factuality import checked
@@ -108,6 +109,7 @@ def planned_stages() -> list[Stage]:
             RateResponses(responses=answers, judge=learnt),
             Divergence(responses=answers, reference=answers.policy),
             checked(answers, factuality),
+            WeighChoices(policy=answers.policy, task=answers.task),
             LabelPairs(data=Data(path="p", digest="d"), judge=learnt),
             *(
                 LabelPairs(data=Data(path="p", digest="d"), judge=judge)

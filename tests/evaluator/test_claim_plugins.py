@@ -29,6 +29,7 @@ from bench.evaluator.extractors.sentences import Sentences
 from bench.evaluator.extractors.task import TaskClaims
 from bench.evaluator.factuality import checked
 from bench.evaluator.generate import Generate
+from bench.evaluator.nearest import highest
 from bench.evaluator.passages import NEAREST, PASSAGES, IndexPassages, cut, pages_in
 from bench.evaluator.retrievers.bm25 import BM25
 from bench.evaluator.retrievers.dense import Dense
@@ -269,6 +270,13 @@ def test_a_retriever_finds_the_nearest_in_a_fixed_order(tmp_path: Path, name: st
     assert all(len(row) == 2 for row in found[:2])
     assert retriever.nearest(places[0], [], 2, io_in(tmp_path)) == []
     assert retriever.nearest(places[0], questions[1:], 1, io_in(tmp_path)) == [[1], [2]]
+
+
+def test_the_highest_scores_come_in_a_fixed_order() -> None:
+    assert highest([1, 3, 2, 3, 0], 3) == [1, 3, 2]
+    assert highest([1, 1, 1, 1], 2) == [0, 1]
+    assert highest([2, 5], 7) == [1, 0]
+    assert highest([], 3) == []
 
 
 def test_bm25_by_hand(tmp_path: Path) -> None:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from bench.core.choices import offers_choices
 from bench.core.errors import DataError
 from bench.core.frozen import decode, digest, digest_of_file, encode
+from bench.core.policy import BestOf
+from bench.evaluator.choices import WeighChoices, weighed
+from bench.evaluator.score import SCORES
+from bench.policy.load import load_policy
+from bench.policy.local import likelihoods
 from tasks._answers import contains_any, declines, equals_any, normalised, overlap, whole_answer
 from tasks.qa_aliases import QaAliases
 from tasks.truthfulqa import COLUMNS, TruthfulQA
+from tests.methods.tiny import Bench, pretrained
 
 ROWS = [
     {"id": "a", "question": "Capital of France?", "answers": ["Paris", "City of Light"], "cluster": "capitals"},
@@ -151,3 +160,30 @@ def test_the_public_file(real_data: Path) -> None:
     # The references themselves: likeness tells nearly all of them apart.
     assert right[1.0] / 817 > 0.98
     assert wrong[1.0] / 817 < 0.03
+
+
+def test_choices_are_weighed_by_likelihood(tmp_path: Path) -> None:
+    assert truthful(tmp_path).choices(truthful(tmp_path).prompts()[0]) == ()
+    task = truthful(tmp_path).model_copy(update={"multiple_choice": "likelihood"})
+    assert offers_choices(task) and not offers_choices(truthful(tmp_path))
+    (prompt,) = task.prompts()
+    choices = task.choices(prompt)
+    assert [choice.kind for choice in choices] == ["best", "right", "right", "wrong", "wrong"]
+    assert choices[0].text == TRUTH["Best Answer"]
+    half = math.log(0.5)
+    assert weighed(choices, [half, half - 1, -50, half - 2, -50]) == (
+        1.0, pytest.approx((1 + math.exp(-1)) / (1 + math.exp(-1) + math.exp(-2)))
+    )  # fmt: skip
+    assert weighed(choices, [-3.0, 0.0, 0.0, -3.0, -9.0])[0] == 0.0
+    assert weighed(choices[:3], [-1.0, -1.0, -1.0]) == (None, None)
+    assert weighed(choices[1:], [-1.0, -1.0, -1.0, -1.0]) == (None, 0.5)
+    bench = Bench(tmp_path)
+    spec = pretrained(tmp_path / "model")
+    stage = WeighChoices(policy=spec, task=task)
+    rows = {row["metric"]: row["value"] for row in pq.read_table(bench.payload(stage) / SCORES).to_pylist()}
+    with_policy = load_policy(spec, bench.io("again"))
+    logprobs = [one.logprob for one in likelihoods(with_policy, [(prompt.chat, choice.text) for choice in choices])]
+    assert (rows["mc1"], rows["mc2"]) == pytest.approx(weighed(choices, logprobs))
+    silent = WeighChoices(policy=BestOf(base=spec, n=2, chooser=task), task=task)
+    found = pq.read_table(bench.payload(silent) / SCORES).to_pylist()
+    assert {(row["value"], row["status"]) for row in found} == {(None, "undefined")}

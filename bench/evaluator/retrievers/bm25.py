@@ -45,7 +45,7 @@ class BM25(Retriever):
 
     def nearest(self, index: Path, questions: Sequence[str], most: int, io: StageIO) -> list[list[int]]:
         """Return the passages with the highest scores; those that share no word with the question are left out."""
-        import numpy as np  # noqa: PLC0415 - beside the package
+        from bench.evaluator.nearest import highest  # noqa: PLC0415 - numpy loads when the stage runs
 
         engine = _package().BM25.load(index / FOLDER, show_progress=False)
         words = json.loads((index / VOCABULARY).read_text(encoding="utf-8"))
@@ -56,9 +56,8 @@ class BM25(Retriever):
             if not known:
                 found.append([])
                 continue
-            scores = np.asarray(engine.get_scores_from_ids(known))
-            order = np.argsort(-scores, kind="stable")[:most]
-            found.append([int(place) for place in order if scores[place] > 0])
+            scores = engine.get_scores_from_ids(known)
+            found.append([place for place in highest(scores, most) if scores[place] > 0])
         return found
 
 

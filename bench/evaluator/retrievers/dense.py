@@ -43,11 +43,12 @@ class Dense(Retriever):
         """Return the passages with the highest cosines."""
         import numpy as np  # noqa: PLC0415 - with torch, when the stage runs
 
+        from bench.evaluator.nearest import highest  # noqa: PLC0415 - as above
         from bench.policy.encoder import embeddings  # noqa: PLC0415 - torch loads here
 
         if not questions:
             return []
         texts = [self.question_prefix + question for question in questions]
-        cosines = embeddings(self.path, self.digest, texts, io).numpy() @ np.load(index / VECTORS).T
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :most]
-        return [[int(place) for place in row] for row in order]
+        known = np.load(index / VECTORS, mmap_mode="r")
+        # One question at a time: what one finds does not depend, even by rounding, on what else is asked.
+        return [highest(known @ vector, most) for vector in embeddings(self.path, self.digest, texts, io).numpy()]
