@@ -39,10 +39,10 @@ class StagesOfKind(Frozen):
 class Forecast(Frozen):
     """What a run would do.
 
-    ``unknown_labels``: stages that label rows of unknown number. ``smallest_detectable_win_rate`` is that of the task
+    ``unknown_labels``: stages that label rows of unknown number. ``unknown_claims``: stages that ask a model about
+    claims of responses that are not written yet, or not read. ``smallest_detectable_win_rate`` is that of the task
     with the fewest prompts. ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked
-    yet, and why. ``unknown_claims``: stages that ask a model about claims of responses that are not written yet, or not
-    read.
+    yet, and why.
     """
 
     name: str

@@ -157,7 +157,8 @@ def make_plan(comparison: Comparison) -> Plan:
         for task in evaluation.tasks
         for arm, run in policies
     ]
-    verdicts = list(judgings(comparison, policies, answers))
+    verdicts = tuple(judgings(comparison, policies, answers))
+    waiting = tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None)
     judged = [cell for cell in verdicts if cell.judge.judge.waits_for() is None]
     rated = [
         Rated(arm, run, task, judge, RateResponses(responses=answers[task.NAME, arm, run], judge=judge.judge))
@@ -193,7 +194,7 @@ def make_plan(comparison: Comparison) -> Plan:
         checked=checked,
         weighed=weighed,
         stages=closure(targets),
-        waiting=tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None),
+        waiting=waiting,
     )
 
 

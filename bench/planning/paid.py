@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.frozen import Frozen
+from bench.core.frozen import Frozen, children
 from bench.core.judge import Response
 from bench.core.stage import Stage
 from bench.core.wording import counted
 from bench.evaluator.asking.questions import Answer, Question
+from bench.evaluator.asking.settings import ApiSettings
 from bench.evaluator.asking.spending import cost_of
 from bench.evaluator.asking.stored import FILE, AnswerStore
 from bench.evaluator.auditing import AskAgain, sample_of
@@ -28,8 +29,8 @@ class PaidCalls(Frozen):
     """What one model behind an API is to be asked.
 
     ``calls``: different questions on texts that are there, or will be; ``answered``: those in the store of answers.
-    ``usd``: what the rest is likely to cost, None without prices. ``uncounted``: stages that ask the model about data,
-    whose questions are not known before they run.
+    ``usd``: what the rest is likely to cost, None without prices. ``uncounted``: stages that ask the model about data
+    or claims, whose questions are not known before they run.
     """
 
     model: str
@@ -42,7 +43,7 @@ class PaidCalls(Frozen):
         """Return the forecast in words."""
         rest = f"{self.calls - self.answered:,} to ask"
         cost = "" if self.usd is None else f", about {self.usd:.2g} USD"
-        more = f", and {counted(self.uncounted, 'stage')} asking it about data" if self.uncounted else ""
+        more = f", and {counted(self.uncounted, 'stage')} asking it about data or claims" if self.uncounted else ""
         return f"{self.model}: {self.calls:,} judge calls, {self.answered:,} answered already, {rest}{cost}{more}"
 
 
@@ -52,15 +53,13 @@ def paid_calls(waiting: Iterable[Stage], store: Store) -> tuple[PaidCalls, ...]:
     A re-asked answer (``ask_again``) is not foreseen. Texts that are yet to be written are taken to be as long as they
     can be.
     """
-    asked: dict[str, list[tuple[Api, list[Question]]]] = {}
+    asked: dict[str, list[tuple[ApiSettings, list[Question]]]] = {}
     uncounted: dict[str, int] = {}
     for stage in waiting:
-        judge = getattr(stage, "judge", None) if "judge" in type(stage).model_fields else None
-        if not isinstance(judge, Api):
-            continue
-        found = list(questions_of(stage, judge, store))
-        asked.setdefault(judge.model, []).append((judge, found))
-        uncounted[judge.model] = uncounted.get(judge.model, 0) + (not found)
+        for asker in (part for part in children(stage) if isinstance(part, ApiSettings)):
+            found = list(questions_of(stage, asker, store)) if isinstance(asker, Api) else []
+            asked.setdefault(asker.model, []).append((asker, found))
+            uncounted[asker.model] = uncounted.get(asker.model, 0) + (not found)
     return tuple(_of_model(model, parts, uncounted[model], store.answers) for model, parts in asked.items())
 
 
@@ -96,10 +95,10 @@ def _rows(answers: Generate, store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _of_model(model: str, parts: Sequence[tuple[Api, list[Question]]], uncounted: int, folder: Path) -> PaidCalls:
-    different: dict[str, tuple[Api, Question]] = {
-        question.key: (judge, question) for judge, questions in parts for question in questions
-    }
+def _of_model(
+    model: str, parts: Sequence[tuple[ApiSettings, list[Question]]], uncounted: int, folder: Path
+) -> PaidCalls:
+    different = {question.key: (asker, question) for asker, questions in parts for question in questions}
     answered: dict[str, Answer] = {}
     known: list[Answer] = []
     if (folder / FILE).is_file():
@@ -107,12 +106,12 @@ def _of_model(model: str, parts: Sequence[tuple[Api, list[Question]]], uncounted
             answered = store.answers([question for _, question in different.values()])
             known = store.costs_known(model)
     rest = [pair for key, pair in different.items() if key not in answered]
-    priced = all(judge.prices is not None for judge, _ in parts)
-    usd = sum(_expected(judge, question, known) for judge, question in rest) if priced else None
+    priced = all(asker.prices is not None for asker, _ in parts)
+    usd = sum(_expected(asker, question, known) for asker, question in rest) if priced else None
     return PaidCalls(model=model, calls=len(different), answered=len(answered), usd=usd, uncounted=uncounted)
 
 
-def _expected(judge: Api, question: Question, known: Sequence[Answer]) -> float:
+def _expected(asker: ApiSettings, question: Question, known: Sequence[Answer]) -> float:
     """Return the USD that a question is likely to cost: by the mean answer, by max_tokens where none is known.
 
     What it reads is counted by its own length.
@@ -121,4 +120,4 @@ def _expected(judge: Api, question: Question, known: Sequence[Answer]) -> float:
     most = question.decoding.max_tokens
     mean = sum(written) / len(written) if written else most
     read = sum(len(turn["content"]) for turn in question.messages) / CHARACTERS_PER_TOKEN
-    return cost_of((round(read), round(min(mean, most))), judge.prices).usd
+    return cost_of((round(read), round(min(mean, most))), asker.prices).usd

@@ -34,6 +34,7 @@ from bench.evaluator.passages import NEAREST, PASSAGES, IndexPassages, cut, page
 from bench.evaluator.retrievers.bm25 import BM25
 from bench.evaluator.retrievers.dense import Dense
 from bench.evaluator.support import COUNTS, CheckClaims
+from bench.evaluator.verifiers.api import ApiVerifier
 from bench.evaluator.verifiers.exact import Exact
 from bench.evaluator.verifiers.likelihood import TrueOrFalse
 from bench.evaluator.verifiers.nli import Inference, entailment_place
@@ -97,6 +98,7 @@ def examples(folder: Path) -> dict[str, dict[str, Open]]:
             "exact": Exact(),
             "likelihood": TrueOrFalse.model_validate({"policy": LABELLER}),
             "nli": Inference(**classifier(folder / "classifier")),
+            "api": ApiVerifier.model_validate({"model": "stub", "base_url": "http://127.0.0.1/v1"}),
         },
     }
 
@@ -112,7 +114,7 @@ def test_every_plug_in_has_an_example_and_survives_json(tmp_path: Path) -> None:
         kind: set(names) for kind, names in listed.items()
     }
     values = [value for plugins in found.values() for value in plugins.values()]
-    assert len(values) == 8
+    assert len(values) == 9
     for value in values:
         assert decode(encode(value)) == value
     assert len({digest(value) for value in values}) == len(values)

@@ -49,11 +49,16 @@ def chosen(answer: Answer, form: Form, style: Style, answers: Sequence[str]) -> 
     a reasoning model thinks before ``</think>``. Anything else is unparsed, or refused where it begins as refusals do;
     so is the beginning of a longer answer that was cut off ("1" of "10").
     """
+    return chosen_of(answer, _label(form), style, answers)
+
+
+def chosen_of(answer: Answer, label: str, style: Style, answers: Sequence[str]) -> Chosen:
+    """Return the same for a question without a form, whose answers stand behind ``label``."""
     if answer.status != "ok":
         return Chosen(None, answer.status)
     text = answer.text.rpartition(_THOUGHT)[2].strip()
     lines = [line for line in text.splitlines() if line.strip(_AROUND)]
-    behind = _behind_label(lines[-1], _label(form)) if lines else None
+    behind = _behind_label(lines[-1], label) if lines else None
     if behind is None and style == "bare" and len(lines) == 1:
         behind = lines[0]
     elif style == "bare" and len(lines) != 1:
