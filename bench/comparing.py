@@ -12,7 +12,7 @@ from bench.collecting.missing import without_missing
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.conclusions import Conclusions, write_conclusions
-from bench.core.contrast import Contrast
+from bench.core.contrast import Contrast, primary_of
 from bench.core.labels import read_labels, write_labels
 from bench.core.records import write_records
 from bench.core.summary import RunSummary, write_summary
@@ -22,6 +22,7 @@ from bench.plan import Plan
 from bench.report.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.contrasts import compute_contrasts
+from bench.statistics.decomposition import decompositions
 from bench.statistics.gap import gap_shares
 from bench.statistics.labellers import agreements
 from bench.store import Store
@@ -77,6 +78,7 @@ def conclude(
         contrasts=contrasts,
         gap_closed=gap_shares(records, whole, summary.own_rewards),
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
+        variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

@@ -12,6 +12,7 @@ from bench.core.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.core.variance import Decomposition
 
 
 class GapShare(Frozen):
@@ -80,6 +81,7 @@ class Conclusions(Frozen):
     contrasts: tuple[Contrast, ...]
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
+    variance: tuple[Decomposition, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

@@ -14,6 +14,7 @@ from bench.report.moved_section import gap_section, moved_section
 from bench.report.page import Block, Heading, Quote
 from bench.report.tokens_section import tokens_section
 from bench.report.training_section import training_section
+from bench.report.variance_section import variance_section
 
 
 def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
@@ -28,6 +29,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.main_table(inputs),
         *sections.gate_section(inputs, results),
         *sections.further_table(inputs),
+        *variance_section(inputs),
         *sections.judging_section(inputs),
         *moved_section(inputs, by_name),
         *gap_section(inputs),

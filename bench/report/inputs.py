@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from bench.config.comparison import Comparison
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
-from bench.core.contrast import Contrast
+from bench.core.contrast import Contrast, primary_of
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
-from bench.core.task import WIN_RATE
+from bench.core.variance import Decomposition
 
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"
@@ -29,14 +29,12 @@ class Inputs:
     records: pa.Table
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
+    variance: tuple[Decomposition, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
         """The contrasts the report leads with: the win rates, or those of the first metric where there are none."""
-        win_rates = tuple(item for item in self.contrasts if item.metric == WIN_RATE.name)
-        if win_rates or not self.contrasts:
-            return win_rates
-        return tuple(item for item in self.contrasts if item.metric == self.contrasts[0].metric)
+        return primary_of(self.contrasts)
 
     @property
     def further(self) -> tuple[Contrast, ...]:
@@ -55,4 +53,5 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         records=read_records(folder / RECORDS),
         gap_closed=found.gap_closed,
         labellers=found.labellers,
+        variance=found.variance,
     )

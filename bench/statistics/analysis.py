@@ -10,6 +10,7 @@ from scipy import special
 from bench.core.frozen import digest
 from bench.statistics import intervals, significance
 from bench.statistics.confidence import Confidence, FloatArray
+from bench.statistics.decomposition import within_cells
 from bench.statistics.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
 from bench.statistics.orders import order_agreement
 from bench.statistics.power import smallest_detectable
@@ -84,7 +85,7 @@ def analyse(crossing: Crossing, question: Question) -> Analysis:
         smallest_detectable=smallest_detectable(error, df, question.level),
         per_run=per_run,
         also={**_other_tests(crossing, question, effects), **_other_intervals(crossing, question), **_orders(crossing)},
-        components=_components(effects),
+        components={**_components(effects), **within_cells(crossing)},
         notes=_notes(crossing),
     )
 
