@@ -25,6 +25,7 @@ from bench.statistics.contrasts import compute_contrasts
 from bench.statistics.decomposition import decompositions
 from bench.statistics.gap import gap_shares
 from bench.statistics.labellers import agreements
+from bench.statistics.tournament import rankings
 from bench.store import Store
 
 RECORDS = "records.parquet"
@@ -79,6 +80,7 @@ def conclude(
         gap_closed=gap_shares(records, whole, summary.own_rewards),
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
         variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
+        rankings=rankings(records, whole, summary.own_rewards),
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

@@ -12,6 +12,7 @@ from bench.core.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.core.ranking import Ranking
 from bench.core.variance import Decomposition
 
 
@@ -82,6 +83,7 @@ class Conclusions(Frozen):
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
     variance: tuple[Decomposition, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

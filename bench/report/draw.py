@@ -12,6 +12,7 @@ from bench.plots.labellers import labeller_sizes
 from bench.plots.layers import representation_layers
 from bench.plots.lengths import length_distributions
 from bench.plots.over_optimisation import over_optimisation
+from bench.plots.ranking import ranking
 from bench.plots.reward_models import reward_model_checks
 from bench.plots.style import Picture
 from bench.plots.tokens import token_shifts
@@ -25,6 +26,7 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
     treatments = [item for item in inputs.primary if not item.is_control]
     drawn = (
         forest(inputs.primary, folder, "forest"),
+        ranking(inputs.rankings, folder, "ranking"),
         quality_against_cost(treatments, summary, folder, "quality_and_cost"),
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),

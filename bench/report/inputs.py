@@ -10,6 +10,7 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
 from bench.core.contrast import Contrast, primary_of
+from bench.core.ranking import Ranking
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
 from bench.core.variance import Decomposition
@@ -30,6 +31,7 @@ class Inputs:
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
     variance: tuple[Decomposition, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -54,4 +56,5 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         gap_closed=found.gap_closed,
         labellers=found.labellers,
         variance=found.variance,
+        rankings=found.rankings,
     )

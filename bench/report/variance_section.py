@@ -47,7 +47,7 @@ def _part(item: Decomposition, part: Part) -> str:
     """Return a source's standard deviation and its share of the estimate's variance."""
     if part.sd is None:
         return f"in {_name(part.within)}" if part.within else NONE
-    return f"{number(part.sd, decimals_for(item.standard_error) + 1)} ({percent(part.share)})"
+    return f"{number(part.sd, decimals_for(item.standard_error))} ({percent(part.share)})"
 
 
 def _note(found: tuple[Decomposition, ...]) -> str:
@@ -80,7 +80,7 @@ def _designs(found: tuple[Decomposition, ...]) -> list[Block]:
             _contrast(item),
             str(item.n_runs),
             f"{item.n_prompts:,}",
-            *(number(design.smallest_detectable, decimals_for(item.standard_error) + 1) for design in item.designs),
+            *(number(design.smallest_detectable, decimals_for(item.standard_error)) for design in item.designs),
         )
         for item in shown
     )
@@ -100,7 +100,7 @@ def _times(prompts: int, seeds: int) -> str:
 
 def _needs(item: Decomposition, needed: Needed) -> str:
     """Return what it takes to find an effect, in one sentence."""
-    effect = number(needed.effect, decimals_for(item.standard_error) + 1)
+    effect = number(needed.effect, decimals_for(item.standard_error))
     head = f"{_contrast(item)}: to find a difference of {effect} with {percent(POWER)} power takes"
     ways = []
     if needed.n_runs is not None:
