@@ -95,11 +95,13 @@ class Evaluation(Frozen):
 class StatisticsSettings(Frozen):
     """How certain a verdict must be. ``missing`` says what to do with an incomplete crossing.
 
-    ``detect`` is a difference on the scale of the primary metric: the report says which seeds and prompts it needs.
+    ``interval``: that of the test, or one of the cluster bootstrap over prompts (for one training seed). ``detect`` is
+    a difference on the scale of the primary metric: the report says which seeds and prompts it needs.
     """
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    correction: Literal["holm", "benjamini_hochberg", "none"] = "holm"
+    correction: Literal["holm", "max_t", "benjamini_hochberg", "none"] = "holm"
+    interval: Literal["t", "bootstrap", "bca"] = "t"
     resamples: Annotated[int, Field(ge=200)] = 10_000
     missing: Literal["refuse", "drop_prompts"] = "refuse"
     detect: Annotated[float, Field(gt=0)] | None = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from scipy import special
 
 from bench.core.frozen import digest
 from bench.statistics import intervals, significance
+from bench.statistics.bootstrap import resampled_means
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.decomposition import within_cells
 from bench.statistics.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
@@ -43,12 +45,16 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a crossing: the null value, bounds that a mean cannot leave, certainty, resamples."""
+    """What is asked of a crossing: the null value, bounds that a mean cannot leave, certainty, resamples, interval.
+
+    ``interval``: that of the test (``t``), or one of the cluster bootstrap, which exists for a single run only.
+    """
 
     null: float
     bounds: tuple[float, float] | None
     level: float
     resamples: int
+    interval: Literal["t", "bootstrap", "bca"] = "t"
 
 
 def analyse(crossing: Crossing, question: Question) -> Analysis:
@@ -72,7 +78,7 @@ def analyse(crossing: Crossing, question: Question) -> Analysis:
     error = float(law.standard_error)
     if error <= ROUNDING:
         return _untested(estimate, per_run, "prompts and runs cancel: no variance to test with")
-    low, high = _clipped(law.interval(question.level), question)
+    low, high = _clipped(_interval(law, crossing, question), question)
     df = law.effective_df(question.level)
     return Analysis(
         estimate=estimate,
@@ -86,8 +92,25 @@ def analyse(crossing: Crossing, question: Question) -> Analysis:
         per_run=per_run,
         also={**_other_tests(crossing, question, effects), **_other_intervals(crossing, question), **_orders(crossing)},
         components={**_components(effects), **within_cells(crossing)},
-        notes=_notes(crossing),
+        notes=(*_notes(crossing), *_resampled_note(question)),
     )
+
+
+def _interval(law: Confidence, crossing: Crossing, question: Question) -> tuple[float, float]:
+    """Return the interval that was asked for; raises ValueError for a bootstrap over several runs."""
+    if question.interval == "t":
+        return law.interval(question.level)
+    if crossing.values.shape[1] > 1:
+        raise ValueError("a bootstrap over prompts says nothing about other training seeds")
+    seed = design_seed("bootstrap", int(crossing.clusters.max()) + 1, 1, question.resamples)
+    resampled = resampled_means(crossing.values.T, crossing.clusters, question.resamples, seed)
+    bounds = resampled.bca(question.level) if question.interval == "bca" else resampled.percentile(question.level)
+    return float(bounds[0][0]), float(bounds[1][0])
+
+
+def _resampled_note(question: Question) -> tuple[str, ...]:
+    kinds = {"bootstrap": "percentile", "bca": "bias-corrected and accelerated"}
+    return (f"{kinds[question.interval]} bootstrap interval",) if question.interval in kinds else ()
 
 
 def design_seed(purpose: str, units: int, runs: int, resamples: int) -> int:
