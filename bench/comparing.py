@@ -25,6 +25,7 @@ from bench.statistics.contrasts import compute_contrasts
 from bench.statistics.decomposition import decompositions
 from bench.statistics.gap import gap_shares
 from bench.statistics.labellers import agreements
+from bench.statistics.tax import alignment_tax
 from bench.statistics.tournament import rankings
 from bench.store import Store
 
@@ -81,6 +82,7 @@ def conclude(
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
         variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
         rankings=rankings(records, whole, summary.own_rewards),
+        tax=alignment_tax(records, comparison, metrics, summary.missing),
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

@@ -68,6 +68,13 @@ class GapClosed(Frozen):
     judge: str | None = None
 
 
+class AlignmentTax(Frozen):
+    """What a method may cost on benchmarks: worse than ``versus`` by less than ``margin``, on each metric's scale."""
+
+    versus: str
+    margin: Annotated[float, Field(gt=0)] = 0.02
+
+
 class Evaluation(Frozen):
     """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order.
 
@@ -90,6 +97,7 @@ class Evaluation(Frozen):
     labelling: Labelling | None = None
     versus: str | None = None
     gap_closed: tuple[GapClosed, ...] = ()
+    tax: AlignmentTax | None = None
 
 
 class StatisticsSettings(Frozen):

@@ -13,6 +13,7 @@ from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
 from bench.core.ranking import Ranking
+from bench.core.tax import Tax
 from bench.core.variance import Decomposition
 
 
@@ -84,6 +85,7 @@ class Conclusions(Frozen):
     labellers: tuple[Agreement, ...] = ()
     variance: tuple[Decomposition, ...] = ()
     rankings: tuple[Ranking, ...] = ()
+    tax: tuple[Tax, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

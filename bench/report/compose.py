@@ -13,6 +13,7 @@ from bench.report.methods_section import methods_section
 from bench.report.moved_section import gap_section, moved_section
 from bench.report.page import Block, Heading, Quote
 from bench.report.ranking_section import ranking_section
+from bench.report.tax_section import tax_section
 from bench.report.tokens_section import tokens_section
 from bench.report.training_section import training_section
 from bench.report.variance_section import variance_section
@@ -31,6 +32,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.gate_section(inputs, results),
         *sections.further_table(inputs),
         *ranking_section(inputs, by_name),
+        *tax_section(inputs, by_name),
         *variance_section(inputs),
         *sections.judging_section(inputs),
         *moved_section(inputs, by_name),

@@ -15,6 +15,7 @@ from bench.plots.over_optimisation import over_optimisation
 from bench.plots.ranking import ranking
 from bench.plots.reward_models import reward_model_checks
 from bench.plots.style import Picture
+from bench.plots.tax import tax
 from bench.plots.tokens import token_shifts
 from bench.plots.updates import update_curves
 from bench.report.inputs import Inputs
@@ -27,6 +28,7 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
     drawn = (
         forest(inputs.primary, folder, "forest"),
         ranking(inputs.rankings, folder, "ranking"),
+        tax(inputs.tax, folder, "tax"),
         quality_against_cost(treatments, summary, folder, "quality_and_cost"),
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),

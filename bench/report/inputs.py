@@ -13,6 +13,7 @@ from bench.core.contrast import Contrast, primary_of
 from bench.core.ranking import Ranking
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
+from bench.core.tax import Tax
 from bench.core.variance import Decomposition
 
 RECORDS = "records.parquet"
@@ -32,6 +33,7 @@ class Inputs:
     labellers: tuple[Agreement, ...] = ()
     variance: tuple[Decomposition, ...] = ()
     rankings: tuple[Ranking, ...] = ()
+    tax: tuple[Tax, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -57,4 +59,5 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         labellers=found.labellers,
         variance=found.variance,
         rankings=found.rankings,
+        tax=found.tax,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from bench.core.frozen import digest
-from bench.statistics import intervals, significance
+from bench.statistics import intervals, paired_binary, significance
 from bench.statistics.bootstrap import resampled_means
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.decomposition import within_cells
@@ -228,8 +228,17 @@ def _other_tests(crossing: Crossing, question: Question, effects: CrossedEffects
         found["satterthwaite_p"] = float(plain.p_value(null))
     a, b = crossing.a_values, crossing.b_values
     if a is not None and b is not None and runs == 1 and _binary(a) and _binary(b):
-        found["mcnemar_p"] = significance.mcnemar_exact(a[:, 0], b[:, 0])
+        found |= _of_binary(a[:, 0], b[:, 0], _clusters(crossing), question.level)
     return found
+
+
+def _of_binary(a: FloatArray, b: FloatArray, clusters: IntArray | None, level: float) -> dict[str, float | None]:
+    """Return what paired 0/1 values of one run have: McNemar's tests, and for single prompts Tango's interval."""
+    found: dict[str, float | None] = {"mcnemar_p": significance.mcnemar_exact(a, b)}
+    if clusters is not None:
+        return {**found, "clustered_mcnemar_p": paired_binary.clustered_mcnemar(a, b, clusters)}
+    low, high = paired_binary.tango_interval(paired_binary.discordant(a, b), level)
+    return {**found, "tango_low": low, "tango_high": high}
 
 
 def _binary(values: FloatArray) -> bool:

@@ -27,6 +27,7 @@ from bench.config.comparison import Comparison
 from bench.core.errors import DataError
 from bench.core.ranking import Place, Ranking
 from bench.core.task import WIN_RATE
+from bench.statistics.analysis import ROUNDING
 from bench.statistics.confidence import FloatArray
 from bench.statistics.corrections import holm
 from bench.statistics.davidson import TIE, davidson
@@ -134,7 +135,7 @@ def told_better(values: FloatArray, clusters: IntArray, comparable: Told, level:
     for i, j in ordered:
         if i < j:
             law = crossed_effects(values[i] - values[j], by_cluster).confidence
-            certain = comparable[i, j] and float(law.standard_error) > 0
+            certain = comparable[i, j] and float(law.standard_error) > ROUNDING
             worse[i, j] = float(law.below(0.0)) if certain else 1.0
             worse[j, i] = float(law.above(0.0)) if certain else 1.0
     result = np.zeros((count, count), dtype=bool)

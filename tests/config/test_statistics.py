@@ -1,4 +1,4 @@
-"""``statistics:``: what arrives, and what is told with its line."""
+"""``statistics:`` and ``evaluate.tax``: what arrives, and what is told with its line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.config.comparison import AlignmentTax, Arm, Comparison
 from bench.config.load import load_comparison
+from bench.config.tax import default_tax
 from bench.core.errors import ConfigError
 from tests.config.conftest import RIGHT
 
@@ -46,4 +48,48 @@ def test_a_bootstrap_over_prompts_is_refused_with_several_seeds(place: Path, int
 def test_what_is_wrong_is_told(place: Path, line: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(place, line)
+    assert told in str(caught.value)
+
+
+BENCHMARK = "    - {lm_eval: atlas_facts}\n"
+TASKS = "  tasks:\n    - ./task.py\n"
+
+
+def evaluated(folder: Path, tax: str, benchmark: str = BENCHMARK, arm: str = "floor") -> Comparison:
+    text = RIGHT.replace(TASKS, f"{tax}{TASKS}{benchmark}").replace("floor", arm).replace(f"./{arm}.py", "./floor.py")
+    (folder / "comparison.yaml").write_text(text, encoding="utf-8")
+    return load_comparison(folder)
+
+
+def test_the_tax_is_asked_for_or_follows_from_benchmarks_and_an_arm_called_sft(place: Path) -> None:
+    asked = evaluated(place, "  tax: {versus: tuned, margin: 0.01}\n").evaluation.tax
+    assert asked == AlignmentTax(versus="tuned", margin=0.01)
+    assert evaluated(place, "").evaluation.tax is None
+    assert evaluated(place, "", arm="sft").evaluation.tax == AlignmentTax(versus="sft", margin=0.02)
+    assert evaluated(place, "  tax: none\n", arm="sft").evaluation.tax is None
+    assert evaluated(place, "", benchmark="", arm="sft").evaluation.tax is None
+
+
+def test_the_method_of_methods_sft_will_do_under_any_name(place: Path) -> None:
+    from methods.sft import SFT
+
+    arms = (Arm(name="floor", method=evaluated(place, "").arm("floor").method, lora=None),)
+    assert default_tax(arms) is None
+    assert default_tax((*arms, Arm(name="start", method=SFT(), lora=None))) == AlignmentTax(versus="start")
+
+
+@pytest.mark.parametrize(
+    ("tax", "benchmark", "told"),
+    [
+        ("{versus: tunde}", BENCHMARK, "Did you mean 'tuned'?"),
+        ("{margin: 0.1}", BENCHMARK, "evaluate.tax.versus"),
+        ("{versus: tuned, margin: 0}", BENCHMARK, "greater than 0"),
+        ("{versus: tuned, margn: 0.1}", BENCHMARK, "Did you mean 'margin'?"),
+        ("tuned", BENCHMARK, "must be a mapping"),
+        ("{versus: tuned}", "", "no alignment tax without a task of lm-eval"),
+    ],
+)
+def test_a_wrong_tax_is_told(place: Path, tax: str, benchmark: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        evaluated(place, f"  tax: {tax}\n", benchmark)
     assert told in str(caught.value)

@@ -9,12 +9,31 @@ import pytest
 from bench.core.conclusions import Conclusions, read_conclusions, write_conclusions
 from bench.core.contrast import primary_of
 from bench.core.records import read_records
+from bench.core.tax import Tax, TaxVerdict
 from bench.report.markdown import write_report
 from bench.statistics.contrasts import compute_contrasts
 from bench.statistics.decomposition import decompositions
 from bench.statistics.tournament import rankings
 from tests.report.synthetic import build
 from tests.report.test_report import parsed, rows_of
+
+
+def line(arm: str, metric: str, advantage: float, half: float, verdict: TaxVerdict) -> Tax:
+    return Tax(
+        arm=arm, versus="sft", task="facts", metric=metric, margin=0.02, level=0.95, advantage=advantage,
+        lower=advantage - half, upper=advantage + half, p=0.0123, mean_arm=0.5 + advantage, mean_versus=0.5,
+        verdict=verdict, n_prompts=300, n_runs=3, n_missing=0, speaks_about="the training procedure",
+    )  # fmt: skip
+
+
+TAX = (
+    line("base", "acc", 0.004, 0.011, "kept"),
+    line("dpo", "acc", -0.061, 0.017, "lost"),
+    line("dpo", "acc_norm", -0.018, 0.021, "undecided"),
+    line("dpo_again", "acc", 0.0, 0.0, "undecided").model_copy(
+        update={"lower": None, "upper": None, "p": None, "note": "all differences are equal"}
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +49,7 @@ def concluded(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Conclusion
         update={
             "variance": decompositions(primary_of(found), 0.1),
             "rankings": rankings(records, lenient, {"gold": ("dpo",)}),
+            "tax": TAX,
         }
     )
     write_conclusions(conclusions, folder / "contrasts.json")
@@ -76,8 +96,23 @@ def test_ranks_are_those_of_the_conclusions(concluded: tuple[str, Conclusions]) 
     assert "plots/ranking.png" in report
 
 
+def test_the_tax_is_that_of_the_conclusions(concluded: tuple[str, Conclusions]) -> None:
+    report, conclusions = concluded
+    assert conclusions.tax == TAX
+    shown = rows_of(report, "Alignment tax")
+    for row, item in zip(shown, TAX, strict=True):
+        assert (row["arm"], row["metric"], row["verdict"]) == (item.arm, item.metric, item.verdict)
+        assert parsed(row["advantage"])[0] == pytest.approx(item.advantage, abs=6e-4)
+        if item.lower is not None:
+            assert parsed(row["one-sided 95% bounds"]) == pytest.approx([item.lower, item.upper], abs=6e-4)
+    assert "- dpo: lost: facts (acc); undecided: facts (acc_norm)" in report
+    assert "all differences are equal" in report
+    assert "1 kept, 1 lost, 1 undecided of 3 lines" in report
+
+
 def test_nothing_is_said_where_nothing_was_concluded(tmp_path: Path) -> None:
     report = write_report(tmp_path, build(tmp_path)).read_text(encoding="utf-8")
     assert "All methods on one scale" not in report
     assert "Where the uncertainty comes from" not in report
+    assert "Alignment tax" not in report
     assert not (tmp_path / "plots" / "ranking.png").exists()
