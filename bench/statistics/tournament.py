@@ -92,6 +92,10 @@ def battles_of(verdicts: pa.Table, comparison: Comparison) -> Battles:
     kept = sorted(prompt for prompt, count in there.items() if count == wanted)
     place = {prompt: number for number, prompt in enumerate(kept)}
     used = [row for row in rows if row["prompt"] in place]
+    # In one order whatever the table's, because sums of floating-point numbers depend on it.
+    used.sort(
+        key=lambda row: (row["prompt"], row["run"], row["method"], row["versus"], row["draw"], row["order"] or "")
+    )
     cluster = {row["prompt"]: row["cluster"] for row in used}
     return Battles(
         first=tuple(row["method"] for row in used),

@@ -87,6 +87,12 @@ def test_incomplete_prompts_are_left_out_and_counted() -> None:
     assert (found.n_prompts, found.n_missing) == (118, 2)
 
 
+def test_the_order_of_rows_changes_no_byte() -> None:
+    records = simulated(8, {"a": 0.5, "b": 0.0, "c": 0.1}, prompts=30, ties=0.2)
+    order = np.random.default_rng(0).permutation(len(records))
+    assert ranked([records[i] for i in order]).model_dump_json() == ranked(records).model_dump_json()
+
+
 def test_two_methods_and_one_prompt_have_no_ranking() -> None:
     records = simulated(4, dict.fromkeys(ARMS, 0.0), prompts=1)
     assert rankings(table(records), comparison(PAIRS), {}) == ()
