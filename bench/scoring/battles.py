@@ -12,7 +12,9 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.scoring.files import RowFile
 from bench.scoring.scores import Score
+from bench.scoring.style import Style, at_equal_style, style_details, style_of
 from bench.statistics.ranking import ELO_SCALE, bradley_terry, rank_intervals
+from bench.statistics.style import StyledBattles
 
 OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5}
 # Verdicts of Arena-Hard's judge on the answers A and B: A's score, and how often the battle counts.
@@ -29,22 +31,26 @@ REPEATED = "repeated judgements, counted once"
 
 @dataclass
 class Battles:
-    """Battles as columns: who met whom, the first one's score, how often it counts, and on which question."""
+    """Battles as columns: who met whom, the first one's score, how often it counts, its question and its style."""
 
     first: list[str] = field(default_factory=list)
     second: list[str] = field(default_factory=list)
     outcome: list[float] = field(default_factory=list)
     weight: list[float] = field(default_factory=list)
     question: list[str] = field(default_factory=list)
+    style: list[Style | None] = field(default_factory=list)
     noted: Counter[str] = field(default_factory=Counter)
 
-    def add(self, sides: tuple[str, str], outcome: float, weight: float, question: str) -> None:
+    def add(
+        self, sides: tuple[str, str], outcome: float, weight: float, question: str, style: Style | None = None
+    ) -> None:  # fmt: skip
         """Append one battle."""
         self.first.append(sides[0])
         self.second.append(sides[1])
         self.outcome.append(outcome)
         self.weight.append(weight)
         self.question.append(question)
+        self.style.append(style)
 
 
 def scores(files: Sequence[RowFile], baseline: str | None) -> list[Score]:
@@ -80,7 +86,8 @@ def _add_battles(battles: Battles, file: RowFile) -> None:
         if value is None:
             battles.noted[UNKNOWN] += 1
             continue
-        battles.add(sides, value, 1.0, _question(file, number, row))
+        style = style_of(row, f"{file.path}, row {number}")
+        battles.add(sides, value, 1.0, _question(file, number, row), style)
 
 
 def _question(file: RowFile, number: int, row: Mapping[str, Any]) -> str:
@@ -131,6 +138,7 @@ def _scores(battles: Battles, baseline: str | None, lost: int) -> list[Score]:
     anchor = str(names[counts.argmax()]) if baseline is None else baseline
     columns = battles.first, battles.second, battles.outcome
     found = bradley_terry(*columns, battles.question, battles.weight, anchor)
+    styled = at_equal_style(StyledBattles(*columns, {}, battles.question, battles.weight), battles.style, anchor)
     ranks = rank_intervals(found.theta, found.covariance)
     share, errors = found.win_probability, found.standard_errors
     warnings = () if found.connected else (_apart(found.groups),)
@@ -158,8 +166,9 @@ def _scores(battles: Battles, baseline: str | None, lost: int) -> list[Score]:
                 "rank_low": ranks[place][0],
                 "rank_high": ranks[place][1],
                 "questions": found.clusters,
+                **style_details(styled, int(place)),
             },
-            columns=COLUMNS,
+            columns=COLUMNS if styled is None else (*COLUMNS, "style_controlled_win_rate"),
         )
         for place in order
     ]

@@ -16,6 +16,7 @@ from tests.cli.test_cli import bench
 from tests.scoring.test_score import made, one
 
 JUNK: tuple[Any, ...] = (None, "", "x", [], {}, [None], float("nan"), float("inf"), 3, -1, True)
+STYLE = {"style", *(f"style_controlled_{what}" for what in ("theta", "theta_standard_error", "win_rate"))}
 
 
 def whole() -> dict[str, list[dict[str, Any]]]:
@@ -30,7 +31,18 @@ def whole() -> dict[str, list[dict[str, Any]]]:
         "annotations": verdicts,
         "pairs": [{**pair, "question_id": number} for number in range(4)],
         "battles": [
-            {"model_a": "a", "model_b": "b", "winner": winners[number % 3], "question_id": f"q{number}"}
+            {
+                "model_a": "a",
+                "model_b": "b",
+                "winner": winners[number % 3],
+                "question_id": f"q{number}",
+                "conv_metadata": {
+                    "sum_assistant_a_tokens": 90 + 40 * (number % 2),
+                    "sum_assistant_b_tokens": 100,
+                    "header_count_a": {"h1": number % 3, "h2": 0},
+                    "header_count_b": {"h1": 1, "h2": 1},
+                },
+            }
             for number in range(6)
         ],
         "games": [
@@ -94,7 +106,8 @@ def test_one_broken_cell_is_an_error_in_words_or_leaves_finite_numbers(tmp_path:
             assert str(error).strip() and "Traceback" not in str(error)
         else:
             text = json.dumps(found, allow_nan=False)  # nothing that JSON cannot hold
-            assert set(_first(json.loads(text))) == set(_first(right))
+            # Style is told where every battle has its counts.
+            assert set(_first(right)) - set(_first(json.loads(text))) <= STYLE
     assert refused > 10
 
 
@@ -203,6 +216,24 @@ def test_version_0_1_does_not_name_the_baseline(tmp_path: Path) -> None:
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     with pytest.raises(DataError, match="several judges"):
         score(Inputs(annotations=(path,), reference="old"))
+
+
+def test_battles_with_style_counts_are_scored_at_equal_style_too(tmp_path: Path) -> None:
+    rows = [
+        {**row, "question_id": f"q{number}", "winner": ("model_a", "model_b", "tie")[(number * 7 + number // 5) % 3]}
+        for number, row in enumerate(whole()["battles"] * 10)
+    ]
+    found = as_data(score(inputs(tmp_path, {**whole(), "battles": rows}, "battles")))
+    assert isinstance(found, list)
+    other = next(row for row in found if row["name"] != row["reference"])
+    assert set(other["style"]) == {"tokens", "headers"}
+    assert other["style"]["tokens"]["standard_error"] > 0
+    assert abs(other["style_controlled_theta"]) < 3 and other["style_controlled_theta_standard_error"] > 0
+    done = bench("score", "--annotations", tmp_path / "battles.json")
+    assert "at equal style %" in done.stdout
+    del rows[3]["conv_metadata"]
+    without = as_data(score(inputs(tmp_path, {**whole(), "battles": rows}, "battles")))
+    assert isinstance(without, list) and "style" not in without[0]
 
 
 def test_one_prompt_has_no_error_and_no_crash(tmp_path: Path) -> None:
