@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from bench.core.contrast import Contrast
 from bench.core.variance import Decomposition, Needed, Part
 from bench.core.wording import NONE, counted, decimals_for, listed, number, percent, signed
 from bench.gate import POWER
@@ -26,7 +29,26 @@ def variance_section(inputs: Inputs) -> list[Block]:
         Heading(3, "What more seeds or prompts would buy"),
         *_designs(found),
         Bullets(tuple(_needs(item, needed) for item in found for needed in item.needed)),
+        *_fewer(inputs.primary),
     ]
+
+
+def _fewer(contrasts: Sequence[Contrast]) -> list[Block]:
+    """Return after how many prompts a confidence sequence was sure, for contrasts that have one."""
+    told = [item for item in contrasts if "sequence_prompts" in item.also]
+    if not told:
+        return []
+    lines = []
+    for item in told:
+        needed = item.also["sequence_prompts"]
+        after = "not within" if needed is None else f"after {needed:.0f} of"
+        lines.append(f"{item.a} vs {item.b} ({item.judge} judge, {item.task}): {after} {item.n_prompts:,} prompts")
+    note = (
+        "A confidence sequence holds at every number of prompts at once, so that judging in a random order may stop "
+        "where it excludes no difference. It is wider than an interval for a number fixed before, and speaks about "
+        "these trained models. It was sure:"
+    )
+    return [Heading(3, "What fewer judgements would have told"), Text(note), Bullets(tuple(lines))]
 
 
 def _name(source: str) -> str:

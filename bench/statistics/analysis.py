@@ -17,6 +17,7 @@ from bench.statistics.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIAN
 from bench.statistics.orders import order_agreement
 from bench.statistics.power import smallest_detectable
 from bench.statistics.random_effects import CrossedEffects, IntArray, crossed_effects
+from bench.statistics.stopping import sequence_of
 from bench.statistics.table import Crossing
 
 # Values closer than this are the same: sums of draws differ by rounding only.
@@ -254,6 +255,10 @@ def _other_intervals(crossing: Crossing, question: Question) -> dict[str, float 
     found: dict[str, float | None] = {f"{name}_low": bootstrap[0], f"{name}_high": bootstrap[1]}
     prompts_only = intervals.clustered_interval(values.mean(axis=1), clusters, level)
     found["prompts_only_low"], found["prompts_only_high"] = _clipped(prompts_only, question)
+    if question.bounds is not None and crossing.drawn is not None:
+        # Pseudo-values, which have no draws, may lie outside the bounds that a sequence needs.
+        order = design_seed("sequence", units, runs, 0)
+        found |= sequence_of(values, clusters, question.null, level, order)
     if question.bounds is not None and runs == 1 and _clusters(crossing) is None:
         total, n = float(values.sum()), len(values)
         found["wilson_low"], found["wilson_high"] = intervals.wilson_interval(total, n, level)
