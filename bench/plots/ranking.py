@@ -39,8 +39,9 @@ def _panel(axes: Any, item: Ranking) -> None:
         tint = style.UNDECIDED if entry.name == item.anchor else style.A_BETTER
         axes.plot([entry.low, entry.high], [height, height], color=tint, linewidth=2.4, solid_capstyle="butt")
         axes.plot([entry.strength], [height], marker="o", markersize=7.5, color=tint, zorder=3)
-        axes.annotate(ranks(entry), (1.02, height), xycoords=("axes fraction", "data"), va="center", fontsize=9)
-    groups = [group for group in item.groups if len(group) > 1]
+        axes.annotate(_ranks(item, entry), (1.02, height), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    axes.annotate("ranks", (1.02, last + 0.5), xycoords=("axes fraction", "data"), fontsize=9, color=style.FAINT)
+    groups = [group for group in item.models_groups if len(group) > 1]
     for number, group in enumerate(groups):
         # Groups may share a method: their lines stand side by side, with a dot at each member.
         members = [last - place[member] for member in group]
@@ -59,11 +60,14 @@ def _panel(axes: Any, item: Ranking) -> None:
     axes.set_xlabel(f"log odds of a win over {style.shortened(item.anchor, NAME_LENGTH)} (dashed) against a loss")
 
 
-def ranks(entry: Place) -> str:
-    """Return the ranks that a method may hold: ``rank 1`` or ``ranks 2-4``."""
-    if entry.rank_low == entry.rank_high:
-        return f"rank {entry.rank_low}"
-    return f"ranks {entry.rank_low}\u2013{entry.rank_high}"
+def between(low: int, high: int) -> str:
+    """Return the ranks that a method may hold: ``1`` or ``2-4``."""
+    return str(low) if low == high else f"{low}\u2013{high}"
+
+
+def _ranks(item: Ranking, entry: Place) -> str:
+    models = between(entry.models_low, entry.models_high)
+    return models if item.n_runs == 1 else f"{models} ({between(entry.rank_low, entry.rank_high)})"
 
 
 def _label(entry: Place) -> str:
@@ -75,11 +79,12 @@ def _caption(found: Sequence[Ranking]) -> str:
     """Return what the picture shows, in one sentence made from the rankings."""
     told = []
     for item in found:
-        first = listed([entry.name for entry in item.places if entry.rank_low == 1])
+        first = listed([entry.name for entry in item.places if entry.models_low == 1])
         told.append(f"by the {item.judge} judge on {item.task} rank 1 may be held by {first}")
     levels = listed([percent(level) for level in sorted({item.level for item in found})])
     seeds = listed([counted(runs, "training seed") for runs in sorted({item.n_runs for item in found})])
     return (
-        f"Strengths of all methods: {'; '.join(told)}. Lines are {levels} intervals over {seeds}, each by itself; the "
-        "ranks on the right hold for all methods together, and two methods that no upright line joins are told apart."
+        f"Strengths of all methods: {'; '.join(told)}. Bars are {levels} intervals over {seeds}, each by itself. On "
+        "the right the ranks that each may hold, for all together: of these trained models, in brackets of the "
+        "training procedure; two of these models that no upright line joins are told apart."
     )

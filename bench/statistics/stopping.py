@@ -19,18 +19,19 @@ def sequence_of(
 ) -> dict[str, float | None]:
     """Return the sequence's last bounds and the prompts at which it excluded the null; None where it never did.
 
-    ``preferences`` (prompts, runs) lie in [0, 1]. A cluster of prompts is one look. Nothing for clusters of unequal
-    sizes, over which the mean of clusters is not the mean of prompts.
+    ``preferences`` (prompts, runs) lie in [0, 1] and ``null`` is one half. A cluster of prompts is one look: its sum of
+    differences from the null over the size of the largest cluster, so that small clusters weigh less and the null of
+    looks is that of prompts.
     """
     sizes = np.bincount(clusters)
-    if len(set(sizes.tolist())) > 1:
-        return {}
-    looks = cluster_sums(preferences.mean(axis=1), clusters) / sizes
+    sums = cluster_sums(preferences.mean(axis=1) - null, clusters)
+    looks = np.clip(0.5 + sums / sizes.max(), 0.0, 1.0)
     order = np.random.default_rng([seed, len(looks)]).permutation(len(looks))
-    found = confidence_sequence(np.clip(looks[order], 0.0, 1.0), level)
-    side, needed = found.decision(null)
+    found = confidence_sequence(looks[order], level)
+    side, needed = found.decision(0.5)
+    scale = len(looks) * float(sizes.max()) / len(preferences)
     return {
-        "sequence_low": float(found.low[-1]),
-        "sequence_high": float(found.high[-1]),
-        "sequence_prompts": None if side == "undecided" else float(needed * sizes[0]),
+        "sequence_low": max(0.0, null + scale * (float(found.low[-1]) - 0.5)),
+        "sequence_high": min(1.0, null + scale * (float(found.high[-1]) - 0.5)),
+        "sequence_prompts": None if side == "undecided" else float(sizes[order][:needed].sum()),
     }

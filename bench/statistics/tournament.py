@@ -5,7 +5,8 @@ Bradley and Terry's with preferences as shares of a win otherwise. Verdicts on o
 those of one training seed. So each cell of prompt and seed gets its pseudo-value, strength + (number of cells) x
 (influence of the cell), and the difference of two methods' pseudo-values goes through the test of the contrasts
 (``random_effects``): with one seed it is the sandwich error with scores summed by (cluster of) prompt, with several it
-speaks about the training procedure.
+speaks about the training procedure. Few seeds tell few methods apart; so the ranks of these trained models, from the
+prompts alone, stand beside those of the procedure.
 
 Which methods are told apart: Holm's correction over all one-sided hypotheses "i is no better than j", K (K - 1) of
 them, so that with probability ``level`` no order at all is claimed wrongly. A method's ranks are then 1 + how many are
@@ -181,6 +182,7 @@ def _ranking(
     group = {name: number for number, members in enumerate(strengths.groups) for name in members}
     comparable = np.array([[group[one] == group[other] for other in names] for one in names])
     better = told_better(values, battles.clusters, comparable, level)
+    of_models = told_better(values.mean(axis=2, keepdims=True), battles.clusters, comparable, level)
     by_cluster = battles.clusters if int(battles.clusters.max()) + 1 < n_prompts else None
     places = []
     for number, name in enumerate(names):
@@ -195,6 +197,8 @@ def _ranking(
                 high=high,
                 rank_low=1 + int(better[:, number].sum()),
                 rank_high=len(names) - int(better[number].sum()),
+                models_low=1 + int(of_models[:, number].sum()),
+                models_high=len(names) - int(of_models[number].sum()),
                 own_reward=name in own,
             )
         )
@@ -212,5 +216,6 @@ def _ranking(
         speaks_about="the training procedure" if values.shape[2] > 1 else "these trained models",
         places=tuple(places),
         groups=tuple(tuple(names[place] for place in group) for group in groups_of(better)),
+        models_groups=tuple(tuple(names[place] for place in group) for group in groups_of(of_models)),
         unconnected=() if strengths.connected else strengths.groups,
     )

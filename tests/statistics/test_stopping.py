@@ -27,13 +27,25 @@ def test_stopping_where_it_is_sure_is_wrong_in_at_most_five_percent() -> None:
     assert wrong / 1000 <= 0.05
 
 
-def test_clusters_are_one_look_each_and_unequal_ones_have_none() -> None:
-    values = np.ones((60, 1))
-    found = sequence_of(values, np.repeat(np.arange(20), 3), 0.5, 0.95, 0)
+def test_clusters_are_one_look_each() -> None:
+    found = sequence_of(np.ones((60, 1)), np.repeat(np.arange(20), 3), 0.5, 0.95, 0)
     alone = sequence_of(np.ones((20, 1)), np.arange(20), 0.5, 0.95, 0)
     assert found["sequence_low"] == pytest.approx(alone["sequence_low"])
     assert found["sequence_prompts"] == 3 * (alone["sequence_prompts"] or 0)
-    assert sequence_of(values, np.repeat([0, 1], [20, 40]), 0.5, 0.95, 0) == {}
+
+
+def test_small_clusters_weigh_less_and_equal_models_stay_undecided() -> None:
+    """500 pairs of equal models on clusters of one to six prompts that agree within."""
+    generator, wrong, missed = np.random.default_rng(3), 0, 0
+    for _ in range(500):
+        codes = np.repeat(np.arange(80), generator.integers(1, 7, 80))
+        values = generator.choice([0.0, 1.0], size=80)[codes][:, None]
+        found = sequence_of(values, codes, 0.5, 0.95, 0)
+        wrong += found["sequence_prompts"] is not None
+        low, high = found["sequence_low"], found["sequence_high"]
+        missed += low is None or high is None or not low <= 0.5 <= high
+    assert wrong / 500 <= 0.05
+    assert missed / 500 <= 0.05
 
 
 def test_only_preferences_have_one() -> None:

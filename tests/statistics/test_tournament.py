@@ -53,6 +53,16 @@ def test_from_rows_to_groups() -> None:
     assert [place.own_reward for place in found.places] == [place.name == "b" for place in found.places]
 
 
+def test_the_trained_models_are_told_apart_more_easily_than_their_procedures() -> None:
+    found = ranked(simulated(9, {"a": 0.5, "b": 0.0, "c": 0.0}, run_sd=0.15))
+    for place in found.places:
+        assert place.rank_low <= place.models_low <= place.models_high <= place.rank_high
+    assert found.groups == (("a", *(p.name for p in found.places[1:])),)
+    assert ("a",) in found.models_groups
+    one = ranked(simulated(9, {"a": 0.5, "b": 0.0, "c": 0.0}, runs=1), runs=1)
+    assert one.models_groups == one.groups
+
+
 def test_a_star_without_ties_is_the_logit_of_the_win_rates_with_their_errors() -> None:
     records = [row for row in simulated(1, {"a": 1.0, "b": 0.3, "c": 0.0}) if "c" in (row["versus"], row["method"])]
     pairs = [("a", "c"), ("b", "c")]
