@@ -18,7 +18,7 @@ from bench.core.annotations import ANNOTATIONS, read_annotations, write_annotati
 from bench.core.audit import read_audit
 from bench.core.claims import write_claims
 from bench.core.conclusions import Conclusions, write_conclusions
-from bench.core.contrast import Contrast
+from bench.core.contrast import Contrast, primary_of
 from bench.core.labels import read_labels, write_labels
 from bench.core.records import concat, write_records
 from bench.core.summary import RunSummary, write_summary
@@ -28,11 +28,14 @@ from bench.plan import Plan
 from bench.report.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.contrasts import compute_contrasts
+from bench.statistics.decomposition import decompositions
 from bench.statistics.factuality import error_reductions, factual_rates
 from bench.statistics.gap import gap_shares
 from bench.statistics.judge_audit import judge_audits
 from bench.statistics.judges_compared import annotators_together
 from bench.statistics.labellers import agreements
+from bench.statistics.tax import alignment_tax
+from bench.statistics.tournament import rankings
 from bench.store import Store
 
 RECORDS = "records.parquet"
@@ -100,6 +103,9 @@ def conclude(
         annotators_together=annotators_together(read_annotations(folder / ANNOTATIONS), comparison.statistics.level),
         factual_rates=factual_rates(records, comparison),
         error_reductions=error_reductions(records, whole),
+        variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
+        rankings=rankings(records, whole, summary.own_rewards),
+        tax=alignment_tax(records, comparison, metrics, summary.missing),
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

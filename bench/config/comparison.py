@@ -84,6 +84,13 @@ class GapClosed(Frozen):
     judge: str | None = None
 
 
+class AlignmentTax(Frozen):
+    """What a method may cost on benchmarks: worse than ``versus`` by less than ``margin``, on each metric's scale."""
+
+    versus: str
+    margin: Annotated[float, Field(gt=0)] = 0.02
+
+
 class Evaluation(Frozen):
     """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order.
 
@@ -109,15 +116,22 @@ class Evaluation(Frozen):
     factuality: Factuality | None = None
     versus: str | None = None
     gap_closed: tuple[GapClosed, ...] = ()
+    tax: AlignmentTax | None = None
 
 
 class StatisticsSettings(Frozen):
-    """How certain a verdict must be. ``missing`` says what to do with an incomplete crossing."""
+    """How certain a verdict must be. ``missing`` says what to do with an incomplete crossing.
+
+    ``interval``: that of the test, or one of the cluster bootstrap over prompts (for one training seed). ``detect`` is
+    a difference on the scale of the primary metric: the report says which seeds and prompts it needs.
+    """
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    correction: Literal["holm", "benjamini_hochberg", "none"] = "holm"
+    correction: Literal["holm", "max_t", "benjamini_hochberg", "none"] = "holm"
+    interval: Literal["t", "bootstrap", "bca"] = "t"
     resamples: Annotated[int, Field(ge=200)] = 10_000
     missing: Literal["refuse", "drop_prompts"] = "refuse"
+    detect: Annotated[float, Field(gt=0)] | None = None
 
 
 class Criterion(Frozen):

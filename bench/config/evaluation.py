@@ -17,6 +17,7 @@ from bench.config.lm_eval import is_lm_eval, read_lm_eval
 from bench.config.plugins import read_any_judge, read_plugin
 from bench.config.sheet import Sheet, said
 from bench.config.sources import COLUMNS, PREFERENCES, read_data
+from bench.config.tax import default_tax, read_tax
 from bench.core.data import Data
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.lm_eval import LmEvalTask
@@ -24,7 +25,7 @@ from bench.core.task import RATING, WIN_RATE, Task
 
 WIN_RATE_KEYS = ("judges", "versus", "orders", "length_control", "retest")
 EVALUATE_KEYS = (
-    "tasks", "draws", "win_rate", "ratings", "divergence", "labelling", FACTUALITY, "contrasts", "gap_closed"
+    "tasks", "draws", "win_rate", "ratings", "divergence", "labelling", FACTUALITY, "contrasts", "gap_closed", "tax"
 )  # fmt: skip
 LABELLING_KEYS = ("data", "judges", "limit")
 FROM, LABEL = "from", "name"
@@ -52,8 +53,11 @@ class Scoring:
     def evaluation(self, arms: tuple[Arm, ...], gate: Sequence[Pair]) -> Evaluation:
         """Return the evaluation with its contrasts: default ones, explicit ones, and those that the gate needs."""
         contrasts = contrasts_of(arms, self.versus, self.asked, gate)
+        settings = self.settings
+        if settings.get("benchmarks") and "tax" not in settings:
+            settings = {**settings, "tax": default_tax(arms)}
         return Evaluation(
-            tasks=self.tasks, judges=self.judges, contrasts=contrasts, versus=self.versus, **self.settings
+            tasks=self.tasks, judges=self.judges, contrasts=contrasts, versus=self.versus, **settings
         )  # fmt: skip
 
 
@@ -90,6 +94,11 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
         known = {WIN_RATE.name: judges, RATING.name: settings.get("ratings", ())}
         check_gaps(sheet, gaps, tuple(tasks.values()), known)
         settings["gap_closed"] = tuple(gaps.values())
+    if "tax" in section:
+        settings["tax"] = read_tax(sheet, (*_ROOT, "tax"), section["tax"], names, check_arm)
+        if "tasks" in section and not settings.get("benchmarks") and settings["tax"] is not None:
+            what = "there is no alignment tax without a task of lm-eval"
+            sheet.problem((*_ROOT, "tax"), what, "add `{lm_eval: NAME}` under `tasks:`, or leave this out")
     return Scoring(tuple(tasks.values()), judges, versus, asked, settings)
 
 

@@ -39,6 +39,9 @@ def load_comparison(path: Path, *, overrides: Sequence[str] = ()) -> Comparison:
     whole = scoring if sheet.count == before else None  # a gate is not blamed for a task that could not be read
     fields = sheet.keys(("statistics",), root.get("statistics", {}), list(StatisticsSettings.model_fields))
     statistics = sheet.build(StatisticsSettings, ("statistics",), fields or {})
+    if statistics is not None and statistics.interval != "t" and given is not None and len(given.seeds) > 1:
+        what = f"`{statistics.interval}` draws prompts again and knows nothing of other training seeds"
+        sheet.problem(("statistics", "interval"), what, "use `t` with several seeds")
     gate = read_gate(sheet, root["gate"], names, whole) if "gate" in root else ()
     if sheet.count or given is None or scoring is None or statistics is None:
         raise findings.error()

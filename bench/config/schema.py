@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench import discover
-from bench.config.comparison import Common, Criterion, Evaluation, Factuality, StatisticsSettings
+from bench.config.comparison import AlignmentTax, Common, Criterion, Evaluation, Factuality, StatisticsSettings
 from bench.config.evaluation import FROM, LABEL
 from bench.config.factuality import FACTUALITY, GAMMA, RETRIEVER
 from bench.config.gap import GAP_KEYS
@@ -20,6 +20,7 @@ from bench.config.load import REQUIRED
 from bench.config.nested import Form, Nested, nested_fields
 from bench.config.plugins import MODEL, REWARD, TASK, WEIGHT, settable
 from bench.config.sources import COLUMNS, PREFERENCES, Columns
+from bench.config.tax import NONE as NO_TAX
 from bench.core.checking import Knowledge
 from bench.core.data import Data
 from bench.core.frozen import Open
@@ -182,6 +183,10 @@ def _evaluate(definitions: dict[str, Schema]) -> Schema:
             "gap_closed": {
                 **_list(_mapping(dict.fromkeys(GAP_KEYS, _TEXT), required=GAP_KEYS[:3])),
                 "description": "which share of the gap between two methods a third one closes",
+            },
+            "tax": {
+                "anyOf": [{"const": NO_TAX}, _model(AlignmentTax, definitions)],
+                "description": "within which margin every arm must keep the benchmarks of this one",
             },
         }
     )

@@ -14,6 +14,9 @@ from bench.core.errors import DataError
 from bench.core.factuality import ErrorReduction, FactualRates
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.core.ranking import Ranking
+from bench.core.tax import Tax
+from bench.core.variance import Decomposition
 
 
 class GapShare(Frozen):
@@ -87,6 +90,9 @@ class Conclusions(Frozen):
     annotators_together: tuple[AnnotatorsTogether, ...] = ()
     factual_rates: tuple[FactualRates, ...] = ()
     error_reductions: tuple[ErrorReduction, ...] = ()
+    variance: tuple[Decomposition, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
+    tax: tuple[Tax, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

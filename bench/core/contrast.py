@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from bench.core.errors import DataError
 from bench.core.frozen import Frozen
+from bench.core.task import WIN_RATE
 
 VerdictOnPair = Literal["a better", "b better", "undecided"]
 SpeaksAbout = Literal["these trained models", "the training procedure"]
@@ -53,6 +55,14 @@ class Contrast(Frozen):
     components: dict[str, float] = {}
     own_reward: tuple[str, ...] = ()
     note: str = ""
+
+
+def primary_of(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
+    """Return the contrasts that lead: the win rates, or those of the first metric where there are none."""
+    win_rates = tuple(item for item in contrasts if item.metric == WIN_RATE.name)
+    if win_rates or not contrasts:
+        return win_rates
+    return tuple(item for item in contrasts if item.metric == contrasts[0].metric)
 
 
 def read_contrasts(path: Path) -> tuple[Contrast, ...]:

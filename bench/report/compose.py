@@ -14,8 +14,11 @@ from bench.report.labellers_section import labellers_section
 from bench.report.methods_section import methods_section
 from bench.report.moved_section import gap_section, moved_section
 from bench.report.page import Block, Heading, Quote
+from bench.report.ranking_section import ranking_section
+from bench.report.tax_section import tax_section
 from bench.report.tokens_section import tokens_section
 from bench.report.training_section import training_section
+from bench.report.variance_section import variance_section
 
 
 def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
@@ -32,6 +35,9 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.further_table(inputs),
         *judging_section(inputs, by_name),
         *factuality_section(inputs, by_name),
+        *ranking_section(inputs, by_name),
+        *tax_section(inputs, by_name),
+        *variance_section(inputs),
         *moved_section(inputs, by_name),
         *gap_section(inputs),
         *labellers_section(inputs, by_name),

@@ -14,8 +14,10 @@ from bench.plots.labellers import labeller_sizes
 from bench.plots.layers import representation_layers
 from bench.plots.lengths import length_distributions
 from bench.plots.over_optimisation import over_optimisation
+from bench.plots.ranking import ranking
 from bench.plots.reward_models import reward_model_checks
 from bench.plots.style import Picture
+from bench.plots.tax import tax
 from bench.plots.tokens import token_shifts
 from bench.plots.updates import update_curves
 from bench.report.inputs import Inputs
@@ -28,6 +30,8 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
     drawn = (
         forest(inputs.primary, folder, "forest"),
         judge_audit(inputs.judges, folder, "judge_audit"),
+        ranking(inputs.rankings, folder, "ranking"),
+        tax(inputs.tax, folder, "tax"),
         quality_against_cost(treatments, summary, folder, "quality_and_cost"),
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),

@@ -10,11 +10,13 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
-from bench.core.contrast import Contrast
+from bench.core.contrast import Contrast, primary_of
 from bench.core.factuality import ErrorReduction, FactualRates
+from bench.core.ranking import Ranking
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
-from bench.core.task import WIN_RATE
+from bench.core.tax import Tax
+from bench.core.variance import Decomposition
 
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"
@@ -36,14 +38,14 @@ class Inputs:
     annotators_together: tuple[AnnotatorsTogether, ...] = ()
     factual_rates: tuple[FactualRates, ...] = ()
     error_reductions: tuple[ErrorReduction, ...] = ()
+    variance: tuple[Decomposition, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
+    tax: tuple[Tax, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
         """The contrasts the report leads with: the win rates, or those of the first metric where there are none."""
-        win_rates = tuple(item for item in self.contrasts if item.metric == WIN_RATE.name)
-        if win_rates or not self.contrasts:
-            return win_rates
-        return tuple(item for item in self.contrasts if item.metric == self.contrasts[0].metric)
+        return primary_of(self.contrasts)
 
     @property
     def further(self) -> tuple[Contrast, ...]:
@@ -67,4 +69,7 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         annotators_together=found.annotators_together,
         factual_rates=found.factual_rates,
         error_reductions=found.error_reductions,
+        variance=found.variance,
+        rankings=found.rankings,
+        tax=found.tax,
     )

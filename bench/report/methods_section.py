@@ -12,7 +12,12 @@ from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Heading, Table, Text
 
 HARDWARE = ("device", "processor", "cores", "threads", "platform", "python", "revision")
-CORRECTIONS = {"holm": "Holm's step-down", "benjamini_hochberg": "Benjamini and Hochberg's", "none": "no"}
+CORRECTIONS = {
+    "holm": "Holm's step-down",
+    "max_t": "step-down max-T",
+    "benjamini_hochberg": "Benjamini and Hochberg's",
+    "none": "no",
+}
 
 
 def methods_section(inputs: Inputs) -> list[Block]:

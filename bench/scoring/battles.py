@@ -2,53 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from bench.core.errors import DataError
 from bench.scoring.files import RowFile
 from bench.scoring.scores import Score
+from bench.scoring.style import Style, at_equal_style, style_details, style_of
 from bench.statistics.ranking import ELO_SCALE, bradley_terry, rank_intervals
+from bench.statistics.style import StyledBattles
 
 OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5}
+# Verdicts of Arena-Hard's judge on the answers A and B: A's score, and how often the battle counts.
+SLIGHTLY, CLEARLY = 1.0, 3.0
+VERDICTS = {
+    "A>>B": (1.0, CLEARLY), "A>B": (1.0, SLIGHTLY), "A=B": (0.5, SLIGHTLY), "B>A": (0.0, SLIGHTLY),
+    "B>>A": (0.0, CLEARLY), "B<<A": (1.0, CLEARLY), "B<A": (1.0, SLIGHTLY), "B=A": (0.5, SLIGHTLY),
+    "A<B": (0.0, SLIGHTLY), "A<<B": (0.0, CLEARLY),
+}  # fmt: skip
 COLUMNS = ("elo", "elo_standard_error", "rank_low", "rank_high")
+UNKNOWN = "battles without a known winner (of all methods)"
+REPEATED = "repeated judgements, counted once"
+
+
+@dataclass
+class Battles:
+    """Battles as columns: who met whom, the first one's score, how often it counts, its question and its style."""
+
+    first: list[str] = field(default_factory=list)
+    second: list[str] = field(default_factory=list)
+    outcome: list[float] = field(default_factory=list)
+    weight: list[float] = field(default_factory=list)
+    question: list[str] = field(default_factory=list)
+    style: list[Style | None] = field(default_factory=list)
+    noted: Counter[str] = field(default_factory=Counter)
+
+    def add(
+        self, sides: tuple[str, str], outcome: float, weight: float, question: str, style: Style | None = None
+    ) -> None:  # fmt: skip
+        """Append one battle."""
+        self.first.append(sides[0])
+        self.second.append(sides[1])
+        self.outcome.append(outcome)
+        self.weight.append(weight)
+        self.question.append(question)
+        self.style.append(style)
 
 
 def scores(files: Sequence[RowFile], baseline: str | None) -> list[Score]:
     """Return one score per method, best first: the chance to beat the baseline, its error, Elo, and ranks.
 
-    The baseline is the named method, else the one with the most battles. Battles whose winner is not one of OUTCOMES
-    are left out and counted. Rows of one question_id are one cluster; repeated rows carry weight without counting as
-    observations of their own. Raises DataError where nothing is left.
+    The baseline is the named method, else the one with the most battles. Battles whose winner is not known are left
+    out and counted. Battles of one question are one cluster; repeated rows, and clear wins, carry weight without
+    counting as observations of their own. Raises DataError where nothing is left.
     """
-    first: list[str] = []
-    second: list[str] = []
-    outcome: list[float] = []
-    question: list[str] = []
-    lost = 0
+    battles = Battles()
+    judges: set[str] = set()
+    seen: dict[tuple[str, str, str], object] = {}
     for file in files:
-        for number, row in enumerate(file.rows, start=1):
-            value = OUTCOMES.get(str(file.cell(number, "winner")))
-            if value is None:
-                lost += 1
+        if file.kind == "games":
+            _add_games(battles, file, baseline, seen)
+            judges |= {str(row["judge"]) for row in file.rows if row.get("judge")}
+        else:
+            _add_battles(battles, file)
+    if len(judges) > 1:
+        raise DataError(f"judgements of several judges ({', '.join(sorted(judges))}): score each judge by itself")
+    lost = battles.noted.pop(UNKNOWN, 0)
+    if not battles.outcome:
+        known = "games have a verdict" if files[0].kind == "games" else "battles has a winner"
+        wanted = VERDICTS if files[0].kind == "games" else OUTCOMES
+        raise DataError(f"none of {lost} {known} among {', '.join(wanted)}")
+    return _scores(battles, baseline, lost)
+
+
+def _add_battles(battles: Battles, file: RowFile) -> None:
+    for number, row in enumerate(file.rows, start=1):
+        value = OUTCOMES.get(str(file.cell(number, "winner")))
+        sides = file.label(number, "model_a"), file.label(number, "model_b")
+        if value is None:
+            battles.noted[UNKNOWN] += 1
+            continue
+        style = style_of(row, f"{file.path}, row {number}")
+        battles.add(sides, value, 1.0, _question(file, number, row), style)
+
+
+def _question(file: RowFile, number: int, row: Mapping[str, Any]) -> str:
+    """Return the question of a row; one without stands alone, and the file's name keeps two files apart."""
+    named = next((column for column in ("question_id", "uid") if row.get(column) is not None), None)
+    return f"{file.path} {number}" if named is None else file.label(number, named)
+
+
+def _add_games(
+    battles: Battles, file: RowFile, baseline: str | None, seen: dict[tuple[str, str, str], object]
+) -> None:  # fmt: skip
+    """Add an Arena-Hard judgement file: a row per question and model, with two games against the baseline.
+
+    The baseline's answer is A in the first game and B in the second. Version 2 names the baseline in each row (and the
+    question ``uid``), version 0.1 does not.
+    """
+    for number, row in enumerate(file.rows, start=1):
+        where = f"{file.path}, row {number}"
+        model, games = file.label(number, "model"), file.cell(number, "games")
+        other = file.label(number, "baseline") if row.get("baseline") is not None else baseline
+        if not other:
+            raise DataError(f"{where}: does not say what {model} was held against. Give --reference NAME.")
+        if not isinstance(games, list) or not all(game is None or isinstance(game, dict) for game in games):
+            raise DataError(f"{where}: games is not a list of games")
+        if len(games) > 2:
+            raise DataError(f"{where}: {len(games)} games, wanted one, or two with the answers exchanged")
+        if model == other:
+            raise DataError(f"{where}: {model!r} is held against itself")
+        question = _question(file, number, row)
+        told = [game.get("score") if game else None for game in games]
+        pair = (question, model, other)
+        if pair in seen:
+            if seen[pair] != told:
+                raise DataError(f"{where}: a second, different judgement of {model} on question {question}")
+            battles.noted[REPEATED] += 1
+            continue
+        seen[pair] = told
+        for place, verdict in enumerate(told):
+            found = VERDICTS.get(str(verdict))
+            if found is None:
+                battles.noted[UNKNOWN] += 1
                 continue
-            first.append(str(file.cell(number, "model_a")))
-            second.append(str(file.cell(number, "model_b")))
-            outcome.append(value)
-            # Battles without a question stand alone; the file's name keeps the numbers of two files apart.
-            question.append(str(row.get("question_id", f"{file.path} {number}")))
-    if not outcome:
-        raise DataError(f"none of {lost} battles has a winner among {', '.join(OUTCOMES)}")
-    names, counts = np.unique([*first, *second], return_counts=True)
-    found = bradley_terry(
-        first, second, outcome, question, anchor=str(names[counts.argmax()]) if baseline is None else baseline
-    )
+            battles.add((other, model) if place == 0 else (model, other), *found, question)
+
+
+def _scores(battles: Battles, baseline: str | None, lost: int) -> list[Score]:
+    names, counts = np.unique([*battles.first, *battles.second], return_counts=True)
+    anchor = str(names[counts.argmax()]) if baseline is None else baseline
+    columns = battles.first, battles.second, battles.outcome
+    found = bradley_terry(*columns, battles.question, battles.weight, anchor)
+    styled = at_equal_style(StyledBattles(*columns, {}, battles.question, battles.weight), battles.style, anchor)
     ranks = rank_intervals(found.theta, found.covariance)
     share, errors = found.win_probability, found.standard_errors
     warnings = () if found.connected else (_apart(found.groups),)
     order = np.argsort(-found.theta, kind="stable")
-    battles = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    of_method = dict(zip(names.tolist(), counts.tolist(), strict=True))
     return [
         Score(
             name=found.names[place],
@@ -58,9 +153,10 @@ def scores(files: Sequence[RowFile], baseline: str | None) -> list[Score]:
             standard_error=100 * float(share[place] * (1 - share[place]) * errors[place]),
             length_controlled_win_rate=None,
             length_controlled_standard_error=None,
-            n=battles[found.names[place]],
+            n=of_method[found.names[place]],
             n_missing=lost,
-            missing={"battles without a known winner (of all methods)": lost} if lost else {},
+            missing={UNKNOWN: lost} if lost else {},
+            noted=dict(battles.noted) if place == order[0] else {},
             warnings=warnings,
             details={
                 "theta": float(found.theta[place]),
@@ -70,8 +166,9 @@ def scores(files: Sequence[RowFile], baseline: str | None) -> list[Score]:
                 "rank_low": ranks[place][0],
                 "rank_high": ranks[place][1],
                 "questions": found.clusters,
+                **style_details(styled, int(place)),
             },
-            columns=COLUMNS,
+            columns=COLUMNS if styled is None else (*COLUMNS, "style_controlled_win_rate"),
         )
         for place in order
     ]

@@ -12,12 +12,13 @@ from typing import Any, Literal
 from bench.core.errors import DataError
 from bench.core.rows import kind_of, read_rows
 
-Kind = Literal["outputs", "annotations", "pairs", "battles", "facts"]
+Kind = Literal["outputs", "annotations", "pairs", "battles", "games", "facts"]
 # The first set of columns that a file's first row has says what the file is.
 COLUMNS: tuple[tuple[Kind, frozenset[str]], ...] = (
     ("annotations", frozenset({"instruction", "preference"})),
     ("pairs", frozenset({"g1_winner", "g2_winner", "model_1", "model_2"})),
     ("battles", frozenset({"model_a", "model_b", "winner"})),
+    ("games", frozenset({"model", "games"})),
     ("facts", frozenset({"topic", "annotations"})),
     ("outputs", frozenset({"instruction", "output"})),
 )
@@ -45,6 +46,13 @@ class RowFile:
         if not isinstance(value, str):
             raise DataError(f"{self.path}, row {number}: {column} is {kind_of(value)}, wanted a text")
         return value
+
+    def label(self, number: int, column: str) -> str:
+        """Return a name or a number of row ``number`` (from 1) as text; raises DataError for anything else."""
+        value = self.cell(number, column)
+        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+            raise DataError(f"{self.path}, row {number}: {column} is {kind_of(value)}, wanted a name")
+        return str(value)
 
     @property
     def stem(self) -> str:

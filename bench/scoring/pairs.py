@@ -38,7 +38,9 @@ def scores(file: RowFile) -> list[Score]:
         for winner in found:
             if winner not in VALUES and winner != ERROR:
                 raise DataError(f"{file.path}, row {number}: winner {winner!r}, wanted {', '.join(VALUES)}, {ERROR}")
-        pair = (str(file.cell(number, "model_1")), str(file.cell(number, "model_2")))
+        pair = (file.label(number, "model_1"), file.label(number, "model_2"))
+        if pair[0] == pair[1]:
+            raise DataError(f"{file.path}, row {number}: {pair[0]!r} is held against itself")
         question = (str(row.get("question_id", number)), str(row.get("turn", "")))
         of_pair = games.setdefault(pair, {})
         noted[pair] += question in of_pair

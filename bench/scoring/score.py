@@ -44,16 +44,16 @@ def score(inputs: Inputs) -> list[Score]:
     kinds = {file.kind for file in [*outputs, *judged]}
     if kinds <= {"outputs", "annotations"}:
         return _win_rates(inputs, outputs, judged)
-    if len(kinds) > 1:
+    if len(kinds) > 1 and not kinds <= {"battles", "games"}:
         raise DataError(f"files of different kinds ({', '.join(sorted(kinds))}) cannot be scored together")
     refused = {"--difficulty": inputs.difficulty, "--calibration": inputs.calibration}
     for option, value in refused.items():
         if value is not None:
-            raise DataError(f"{option} belongs to AlpacaEval outputs; these files hold {kinds.pop()}")
+            raise DataError(f"{option} belongs to AlpacaEval outputs; these files hold {', '.join(sorted(kinds))}")
     if kinds == {"facts"}:
         reference = None if inputs.reference is None else read_file(Path(inputs.reference))
         return facts.scores(outputs + judged, reference)
-    if kinds == {"battles"}:
+    if kinds <= {"battles", "games"}:
         return battles.scores(outputs + judged, inputs.reference)
     if inputs.reference is not None:
         raise DataError("a pair file names both of its models: leave --reference away")

@@ -20,6 +20,7 @@ HEADINGS = {
     "elo_standard_error": "± (Elo)",
     "rank_low": "rank from",
     "rank_high": "rank to",
+    "style_controlled_win_rate": "at equal style %",
     "error_rate": "error rate",
     "error_rate_standard_error": "± (error rate)",
     "incorrect_per_response": "wrong per response",

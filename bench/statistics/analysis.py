@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from scipy import special
 
 from bench.core.frozen import digest
-from bench.statistics import intervals, significance
+from bench.statistics import intervals, paired_binary, significance
+from bench.statistics.bootstrap import resampled_means
 from bench.statistics.confidence import Confidence, FloatArray
+from bench.statistics.decomposition import within_cells
 from bench.statistics.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
 from bench.statistics.orders import conservative_win_rate, order_agreement
 from bench.statistics.power import smallest_detectable
 from bench.statistics.random_effects import CrossedEffects, IntArray, crossed_effects
+from bench.statistics.stopping import sequence_of
 from bench.statistics.table import Crossing
 
 # Values closer than this are the same: sums of draws differ by rounding only.
@@ -42,12 +46,16 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a crossing: the null value, bounds that a mean cannot leave, certainty, resamples."""
+    """What is asked of a crossing: the null value, bounds that a mean cannot leave, certainty, resamples, interval.
+
+    ``interval``: that of the test (``t``), or one of the cluster bootstrap, which exists for a single run only.
+    """
 
     null: float
     bounds: tuple[float, float] | None
     level: float
     resamples: int
+    interval: Literal["t", "bootstrap", "bca"] = "t"
 
 
 def analyse(crossing: Crossing, question: Question) -> Analysis:
@@ -71,7 +79,7 @@ def analyse(crossing: Crossing, question: Question) -> Analysis:
     error = float(law.standard_error)
     if error <= ROUNDING:
         return _untested(estimate, per_run, "prompts and runs cancel: no variance to test with")
-    low, high = _clipped(law.interval(question.level), question)
+    low, high = _clipped(_interval(law, crossing, question), question)
     df = law.effective_df(question.level)
     return Analysis(
         estimate=estimate,
@@ -88,9 +96,26 @@ def analyse(crossing: Crossing, question: Question) -> Analysis:
             **_other_intervals(crossing, question),
             **_orders(crossing, question),
         },
-        components=_components(effects),
-        notes=_notes(crossing),
+        components={**_components(effects), **within_cells(crossing)},
+        notes=(*_notes(crossing), *_resampled_note(question)),
     )
+
+
+def _interval(law: Confidence, crossing: Crossing, question: Question) -> tuple[float, float]:
+    """Return the interval that was asked for; raises ValueError for a bootstrap over several runs."""
+    if question.interval == "t":
+        return law.interval(question.level)
+    if crossing.values.shape[1] > 1:
+        raise ValueError("a bootstrap over prompts says nothing about other training seeds")
+    seed = design_seed("bootstrap", int(crossing.clusters.max()) + 1, 1, question.resamples)
+    resampled = resampled_means(crossing.values.T, crossing.clusters, question.resamples, seed)
+    bounds = resampled.bca(question.level) if question.interval == "bca" else resampled.percentile(question.level)
+    return float(bounds[0][0]), float(bounds[1][0])
+
+
+def _resampled_note(question: Question) -> tuple[str, ...]:
+    kinds = {"bootstrap": "percentile", "bca": "bias-corrected and accelerated"}
+    return (f"{kinds[question.interval]} bootstrap interval",) if question.interval in kinds else ()
 
 
 def design_seed(purpose: str, units: int, runs: int, resamples: int) -> int:
@@ -208,8 +233,17 @@ def _other_tests(crossing: Crossing, question: Question, effects: CrossedEffects
         found["satterthwaite_p"] = float(plain.p_value(null))
     a, b = crossing.a_values, crossing.b_values
     if a is not None and b is not None and runs == 1 and _binary(a) and _binary(b):
-        found["mcnemar_p"] = significance.mcnemar_exact(a[:, 0], b[:, 0])
+        found |= _of_binary(a[:, 0], b[:, 0], _clusters(crossing), question.level)
     return found
+
+
+def _of_binary(a: FloatArray, b: FloatArray, clusters: IntArray | None, level: float) -> dict[str, float | None]:
+    """Return what paired 0/1 values of one run have: McNemar's tests, and for single prompts Tango's interval."""
+    found: dict[str, float | None] = {"mcnemar_p": significance.mcnemar_exact(a, b)}
+    if clusters is not None:
+        return {**found, "clustered_mcnemar_p": paired_binary.clustered_mcnemar(a, b, clusters)}
+    low, high = paired_binary.tango_interval(paired_binary.discordant(a, b), level)
+    return {**found, "tango_low": low, "tango_high": high}
 
 
 def _binary(values: FloatArray) -> bool:
@@ -225,6 +259,10 @@ def _other_intervals(crossing: Crossing, question: Question) -> dict[str, float 
     found: dict[str, float | None] = {f"{name}_low": bootstrap[0], f"{name}_high": bootstrap[1]}
     prompts_only = intervals.clustered_interval(values.mean(axis=1), clusters, level)
     found["prompts_only_low"], found["prompts_only_high"] = _clipped(prompts_only, question)
+    if question.bounds is not None and crossing.drawn is not None:
+        # Pseudo-values, which have no draws, may lie outside the bounds that a sequence needs.
+        order = design_seed("sequence", units, runs, 0)
+        found |= sequence_of(values, clusters, question.null, level, order)
     if question.bounds is not None and runs == 1 and _clusters(crossing) is None:
         total, n = float(values.sum()), len(values)
         found["wilson_low"], found["wilson_high"] = intervals.wilson_interval(total, n, level)

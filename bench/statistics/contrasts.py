@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
-from bench.core.contrast import Contrast, VerdictOnPair
+from bench.core.contrast import Contrast
 from bench.core.errors import IncompleteRecords
 from bench.core.factuality import FACTSCORE, FACTUAL_ERROR_RATE, UNSUPPORTED_CLAIMS
 from bench.core.task import DIVERGENCE_K3, LENGTH_CONTROLLED, PREFERENCES, RATING, WIN_RATE, MetricInfo
 from bench.statistics.analysis import Analysis, Question, analyse
-from bench.statistics.corrections import adjusted
 from bench.statistics.factuality import ratio_contrasts
+from bench.statistics.families import corrected
 from bench.statistics.length_crossing import at_equal_length
 from bench.statistics.table import TASK_SOURCE, Crossing, RecordIndex, Request, cells
 
@@ -97,7 +97,10 @@ def compute_contrasts(
         _contrast(plan, crossing, comparison).model_copy(update={"own_reward": _learnt_from(plan, own)})
         for plan, crossing in done
     ]
-    return _corrected(contrasts, comparison)
+    labels: dict[str, dict[str, str]] = {}
+    for plan, _ in done:
+        labels.setdefault(plan.request.task, {}).update(index.universe(plan.request).prompts)
+    return corrected(contrasts, [crossing for _, crossing in done], labels, settings)
 
 
 def _at_equal_length(
@@ -164,7 +167,7 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
     request, settings = plan.request, comparison.statistics
     is_preference = request.metric in PREFERENCES
     null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, None)
-    found = analyse(crossing, Question(null, bounds, settings.level, settings.resamples))
+    found = analyse(crossing, Question(null, bounds, settings.level, settings.resamples, settings.interval))
     mean_a, mean_b = _means(crossing, found)
     return Contrast(
         a=request.a,
@@ -219,30 +222,3 @@ def _notes(plan: _Plan, crossing: Crossing) -> list[str]:
     if plan.higher_is_better is None:
         notes.append("no direction")
     return notes
-
-
-def _corrected(contrasts: Sequence[Contrast], comparison: Comparison) -> list[Contrast]:
-    """Return the contrasts with adjusted p-values and verdicts."""
-    families: dict[str, list[int]] = {}
-    for place, contrast in enumerate(contrasts):
-        if contrast.p is not None:
-            families.setdefault(contrast.family, []).append(place)
-    p_adjusted: dict[int, float] = {}
-    for members in families.values():
-        raw = [p for place in members if (p := contrasts[place].p) is not None]
-        p_adjusted.update(zip(members, adjusted(raw, comparison.statistics.correction), strict=True))
-    result: list[Contrast] = []
-    for place, contrast in enumerate(contrasts):
-        p = p_adjusted.get(place)
-        result.append(contrast.model_copy(update={"p_adjusted": p, "verdict": _verdict(contrast, p)}))
-    return result
-
-
-def _verdict(contrast: Contrast, p_adjusted: float | None) -> VerdictOnPair:
-    if p_adjusted is None or contrast.estimate is None or contrast.higher_is_better is None:
-        return "undecided"
-    # Rounded, because 1 - 0.95 is a hair above 0.05 in binary.
-    if p_adjusted >= round(1 - contrast.level, 12):
-        return "undecided"
-    a_is_higher = contrast.estimate > contrast.null_value
-    return "a better" if a_is_higher == contrast.higher_is_better else "b better"

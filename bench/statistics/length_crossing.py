@@ -43,7 +43,7 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, control: LengthContro
         values, told = fit(crossing.values[:, run], own[:, run], other[:, run])
         columns.append(values)
         warnings += told
-    controlled = dataclasses.replace(crossing, values=np.column_stack(columns), first=None, second=None)
+    controlled = dataclasses.replace(crossing, values=np.column_stack(columns), drawn=None, first=None, second=None)
     return controlled, tuple(dict.fromkeys(warnings))
 
 

@@ -29,8 +29,10 @@ TOLERANCE = 1e-12
 
 @dataclass(frozen=True)
 class Strengths:
-    """Bradley-Terry strengths. ``theta`` (methods) is 0 for the anchor; ``covariance`` (methods, methods) by sandwich.
+    """Bradley-Terry strengths. ``theta`` (methods) is 0 for the anchor; ``covariance`` by sandwich.
 
+    ``influence`` (clusters, methods) is what each cluster, in order of its label, adds to ``theta``: it sums to 0, and
+    its squares to the covariance. ``tie_strength`` is Davidson's nu (``davidson``), None where ties are half wins.
     ``groups`` are sets of methods within which everyone can be compared with everyone (strong components of "has
     scored against"). With more than one group the maximum likelihood is not finite: a small ridge was added, and
     differences between groups say little.
@@ -39,10 +41,20 @@ class Strengths:
     names: tuple[str, ...]
     anchor: str
     theta: FloatArray
-    covariance: FloatArray
+    influence: FloatArray
     groups: tuple[tuple[str, ...], ...]
     battles: int
-    clusters: int
+    tie_strength: float | None = None
+
+    @property
+    def covariance(self) -> FloatArray:
+        """The sandwich covariance of ``theta`` (methods, methods)."""
+        return np.asarray(self.influence.T @ self.influence)
+
+    @property
+    def clusters(self) -> int:
+        """How many independent units there were."""
+        return len(self.influence)
 
     @property
     def connected(self) -> bool:
@@ -61,8 +73,11 @@ class Strengths:
 
     @property
     def win_probability(self) -> FloatArray:
-        """Probability of beating the anchor."""
-        return np.asarray(special.expit(self.theta))
+        """Expected score against the anchor, a tie one half: without a tie parameter the probability of a win."""
+        if self.tie_strength is None:
+            return np.asarray(special.expit(self.theta))
+        half = np.exp(self.theta / 2)
+        return np.asarray((half + self.tie_strength / 2) / (half + 1 / half + self.tie_strength))
 
 
 def bradley_terry(
@@ -83,31 +98,48 @@ def bradley_terry(
     y = np.asarray(outcome, dtype=float)
     share = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=float)
     names = sorted({*first, *second})
-    _check(first, second, y, share)
-    reference = names[0] if anchor is None else anchor
-    if reference not in names:
-        raise DataError(f"no battle has the anchor {reference!r}. {did_you_mean(reference, names)}")
-    place = {name: number for number, name in enumerate(names)}
-    a, b = (np.array([place[name] for name in side]) for side in (first, second))
+    check_battles(first, second, y, share)
+    anchored = anchor_among(names, anchor)
+    a, b = (np.searchsorted(names, list(side)) for side in (first, second))
     wins = np.zeros((len(names), len(names)))
     np.add.at(wins, (a, b), share * y)
     np.add.at(wins, (b, a), share * (1 - y))
-    groups = _strong_components(wins)
-    theta, hessian = _fit(wins, place[reference], 0.0 if len(groups) == 1 else RIDGE)
+    groups = strong_components(wins)
+    theta, hessian = _fit(wins, anchored, 0.0 if len(groups) == 1 else RIDGE)
     residual = share * (y - special.expit(theta[a] - theta[b]))
-    codes = _codes(clusters, len(y))
+    scores = battle_scores(residual, (a, b), cluster_codes(clusters, len(y)), len(names))
+    free = np.arange(len(names)) != anchored
+    influence = np.zeros_like(scores)
+    influence[:, free] = scores[:, free] @ np.linalg.inv(hessian[np.ix_(free, free)])
+    return Strengths(tuple(names), names[anchored], theta, influence, named(groups, names), len(y))
+
+
+def anchor_among(names: Sequence[str], anchor: str | None) -> int:
+    """Return the anchor's place, the first one for None; raises DataError for a name that is not there."""
+    if anchor is None:
+        return 0
+    if anchor not in names:
+        raise DataError(f"no battle has the anchor {anchor!r}. {did_you_mean(anchor, names)}")
+    return list(names).index(anchor)
+
+
+def battle_scores(residual: FloatArray, sides: tuple[IntArray, IntArray], codes: IntArray, count: int) -> FloatArray:
+    """Return the score (clusters, methods): residuals added for the first side and taken from the second.
+
+    Raises DataError for fewer than two clusters.
+    """
     units = int(codes.max()) + 1
     if units < 2:
         raise DataError("all battles are in one cluster: no error can be estimated")
-    scores = np.zeros((units, len(names)))
-    np.add.at(scores, (codes, a), residual)
-    np.add.at(scores, (codes, b), -residual)
-    free = np.arange(len(names)) != place[reference]
-    bread = np.linalg.inv(hessian[np.ix_(free, free)])
-    covariance = np.zeros_like(hessian)
-    covariance[np.ix_(free, free)] = bread @ (scores[:, free].T @ scores[:, free]) @ bread
-    listed = tuple(tuple(names[number] for number in group) for group in groups)
-    return Strengths(tuple(names), reference, theta, covariance, listed, len(y), units)
+    scores = np.zeros((units, count))
+    np.add.at(scores, (codes, sides[0]), residual)
+    np.add.at(scores, (codes, sides[1]), -residual)
+    return scores
+
+
+def named(groups: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return groups of places as groups of names."""
+    return tuple(tuple(names[number] for number in group) for group in groups)
 
 
 def rank_intervals(
@@ -144,7 +176,8 @@ def rank_intervals(
     return [(1 + int(above), count - int(below)) for above, below in zip(better, worse, strict=True)]
 
 
-def _check(first: Sequence[str], second: Sequence[str], outcome: FloatArray, weights: FloatArray) -> None:
+def check_battles(first: Sequence[str], second: Sequence[str], outcome: FloatArray, weights: FloatArray) -> None:
+    """Raise DataError for battles that no strength can be told from."""
     if not len(first) == len(second) == len(outcome) == len(weights) or len(outcome) == 0:
         raise DataError(f"battles need two names and an outcome each; got {len(first)}, {len(second)}, {len(outcome)}")
     if not (np.all(outcome >= 0) and np.all(outcome <= 1)):
@@ -156,7 +189,8 @@ def _check(first: Sequence[str], second: Sequence[str], outcome: FloatArray, wei
         raise DataError(f"{itself!r} battles itself: no strength can be told from that")
 
 
-def _strong_components(wins: FloatArray) -> list[list[int]]:
+def strong_components(wins: FloatArray) -> list[list[int]]:
+    """Return the sets of methods within which everyone can be compared with everyone; ``wins[a, b]``: a scored on b."""
     count, labels = csgraph.connected_components((wins > 0).astype(float), directed=True, connection="strong")
     return sorted(np.flatnonzero(labels == label).tolist() for label in range(int(count)))
 
@@ -189,7 +223,8 @@ def _fit(wins: FloatArray, anchor: int, ridge: float) -> tuple[FloatArray, Float
     return theta, hessian
 
 
-def _codes(clusters: ArrayLike | None, n: int) -> IntArray:
+def cluster_codes(clusters: ArrayLike | None, n: int) -> IntArray:
+    """Return one code 0..C-1 per battle in order of the labels; every battle stands alone without labels."""
     if clusters is None:
         return np.arange(n)
     return np.asarray(np.unique(np.asarray(clusters), return_inverse=True)[1], dtype=np.int64)

@@ -48,9 +48,10 @@ class Crossing:
 
     ``values`` (prompts, runs): the preference for a over b for the win rate, else the difference a - b; a cell is the
     mean over draws and, for verdicts, both orders. ``a_values`` and ``b_values`` are each arm's cells (None for the
-    win rate). ``first`` and ``second`` (prompts, runs, draws) are the preferences for a when shown first and second,
-    None unless both orders are there. ``dropped`` prompts were incomplete and ``undefined`` ones have a cell in which
-    the metric is not defined; neither is in ``values``. Prompts are sorted by id.
+    win rate). ``drawn`` (prompts, runs, draws) holds what ``values`` averages over draws. ``first`` and ``second``, of
+    that shape, are the preferences for a when shown first and second, None unless both orders are there. ``dropped``
+    prompts were incomplete and ``undefined`` ones have a cell in which the metric is not defined; neither is in
+    ``values``. Prompts are sorted by id.
     """
 
     prompts: tuple[str, ...]
@@ -58,6 +59,7 @@ class Crossing:
     values: FloatArray
     a_values: FloatArray | None = None
     b_values: FloatArray | None = None
+    drawn: FloatArray | None = None
     first: FloatArray | None = None
     second: FloatArray | None = None
     dropped: int = 0
@@ -212,11 +214,16 @@ def _turned(request: Request) -> Request:
 
 def _pair(sides: list[_Cells], keep: NDArray[np.bool_], turned: bool) -> dict[str, FloatArray]:
     if len(sides) == 2:
-        a, b = (side.values[keep].mean(axis=2) for side in sides)
-        return {"values": a - b, "a_values": a, "b_values": b}
+        a, b = (side.values[keep] for side in sides)
+        mean_a, mean_b = a.mean(axis=2), b.mean(axis=2)
+        return {"values": mean_a - mean_b, "a_values": mean_a, "b_values": mean_b, "drawn": a - b}
     verdicts = sides[0].values[keep]
     verdicts = 1 - verdicts if turned else verdicts
+    draw_of = codes(str(draw) for draw, _ in sides[0].keys)
+    by_draw = [verdicts[..., draw_of == draw].mean(axis=2) for draw in range(int(draw_of.max(initial=-1)) + 1)]
     found = {"values": verdicts.mean(axis=2)}
+    if by_draw:
+        found["drawn"] = np.stack(by_draw, axis=2)
     shown = np.asarray([order or "" for _, order in sides[0].keys])
     draws = {order: {draw for draw, at in sides[0].keys if at == order} for order in ("first", "second")}
     if draws["first"] and draws["first"] == draws["second"]:

@@ -27,8 +27,12 @@ MAXIMAL["methods"]["tuned"].update(
 )
 MAXIMAL["methods"]["again"] = {**copy.deepcopy(MAXIMAL["methods"]["tuned"]), "replicate": "second"}
 MAXIMAL["evaluate"]["tasks"][0] = {"task": "./task.py", "split": "dev", "limit": 3, "temperature": 0.5}
+MAXIMAL["evaluate"]["tasks"].append({"lm_eval": "atlas_facts", "limit": 5, "num_fewshot": 1, "prompt": "chat"})
+MAXIMAL["evaluate"]["tax"] = {"versus": "floor", "margin": 0.1}
 MAXIMAL["evaluate"]["contrasts"] = [["floor", "again"]]
-MAXIMAL["statistics"] = {"level": 0.9, "correction": "none", "resamples": 500, "missing": "drop_prompts"}
+MAXIMAL["statistics"] = {
+    "level": 0.9, "correction": "none", "resamples": 500, "missing": "drop_prompts", "interval": "t", "detect": 0.05,
+}  # fmt: skip
 MAXIMAL["gate"][1].update(task="questions", metric="ended")
 MAXIMAL["gate"].append({"metric": "ended", "method": "again", "versus": "tuned", "equivalent_within": 0.1})
 MAXIMAL["given"]["small"] = {"world": "./world.py", "size": "small", "noise": 1}
@@ -109,6 +113,9 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "evaluate.tasks.0.split": "evaluation",
     "evaluate.tasks.1.task": "./file_task2.py",
     "evaluate.tasks.1.path": "other.txt",
+    "evaluate.tasks.2.lm_eval": "atlas_answers",
+    "evaluate.tasks.2.prompt": "text",
+    "evaluate.tax.versus": "tuned",
     "evaluate.win_rate.judges.0": "./judge2.py",
     "evaluate.win_rate.judges.1.judge": "./strict2.py",
     "evaluate.win_rate.judges.1.name": "stricter",
@@ -142,6 +149,7 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "statistics.level": 0.8,
     "statistics.correction": "holm",
     "statistics.missing": "refuse",
+    "statistics.interval": "bca",
     "gate.0.metric": "ended",
     "gate.0.method": "again",
     "gate.0.versus": "again",
@@ -218,7 +226,8 @@ def test_no_key_is_ignored(place: Path) -> None:
         else:
             # Not only a location: the identity moves too.
             assert digest(other) != digest(right), f"{key} changes no identity"
-    # A change in `again` alone leaves a replicate that repeats nothing, and only a win rate has a judge: both are
-    # refused, so the key is read as well.
-    assert {key for key in refused if not key.startswith("methods.again.")} == {"gate.0.metric"}
+    # A change in `again` alone leaves a replicate that repeats nothing, only a win rate has a judge, and two seeds have
+    # no bootstrap interval: all are refused, so the key is read as well.
+    told = {key for key in refused if not key.startswith("methods.again.")}
+    assert told == {"gate.0.metric", "statistics.interval"}
     assert "methods.again.replicate" not in refused

@@ -10,6 +10,7 @@ import pytest
 
 from bench.comparing import compare
 from bench.config.load import load_comparison
+from bench.core.conclusions import read_conclusions
 from bench.core.contrast import Contrast
 from bench.core.records import read_records
 from bench.engine.inline import InlineEngine
@@ -74,6 +75,12 @@ def test_it_runs_to_the_report(place: Path) -> None:
     assert {(item.a, item.b) for item in found} == {("sft", "base"), ("proxy_tuning", "base"), ("proxy_half", "base")}
     assert all(item.higher_is_better for item in found)
     assert {one.arm for one in result.summary.shifts} == {"proxy_tuning", "proxy_half"}
+    # Benchmarks and an arm called sft: what the others cost on them is asked by itself.
+    tax = read_conclusions(place / "contrasts.json").tax
+    assert {(item.arm, item.versus, item.metric) for item in tax} == {
+        (arm, "sft", metric) for arm in ("base", "proxy_tuning", "proxy_half") for metric in ("acc", "acc_norm")
+    }
     report = (place / "report.md").read_text(encoding="utf-8")
+    assert "## Alignment tax" in report
     assert "## Tokens that proxy-tuning changed" in report
     assert "token_shifts" in report

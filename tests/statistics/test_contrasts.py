@@ -262,3 +262,6 @@ def test_a_win_rate_at_equal_length_stands_beside_the_plain_one() -> None:
     assert abs(found.estimate - 0.5) < abs(with_it["win_rate"].estimate - 0.5)
     assert "wilcoxon_p" not in found.also
     assert found.p is not None
+    # Pseudo-values have neither draws nor calls of a judge, and may lie outside [0, 1].
+    assert not {"draws", "draw", "judge"} & set(found.components)
+    assert "sequence_low" not in found.also and "sequence_low" in with_it["win_rate"].also

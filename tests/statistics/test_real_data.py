@@ -46,6 +46,14 @@ def test_non_inferiority_of_claude_2(win_rates: dict[str, np.ndarray]) -> None:
     assert flips == pytest.approx(0.785, abs=0.015)
 
 
+def test_pairing_makes_claude_2_and_claude_comparable(win_rates: dict[str, np.ndarray]) -> None:
+    """Unpaired, the same difference would have more than twice the error."""
+    a, b = win_rates["claude-2"], win_rates["claude"]
+    assert np.hypot(stats.sem(a), stats.sem(b)) == pytest.approx(1.6572, abs=6e-5)
+    assert np.corrcoef(a, b)[0, 1] == pytest.approx(0.796, abs=6e-4)
+    assert crossed_effects((a - b)[:, None]).confidence.standard_error == pytest.approx(0.7480, abs=6e-5)
+
+
 def test_raw_win_rate_and_error(win_rates: dict[str, np.ndarray]) -> None:
     values = win_rates["FuseChat-Gemma-2-9B-Instruct"]
     law = crossed_effects(values[:, None]).confidence

@@ -1,0 +1,57 @@
+"""All methods of a run on one scale: strengths from every judged pair, and the ranks each may hold."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.core.contrast import SpeaksAbout
+from bench.core.frozen import Frozen
+
+TieModel = Literal["davidson", "half wins"]
+
+
+class Place(Frozen):
+    """One method.
+
+    ``strength`` is 0 for the anchor: the log of the odds of a win over the anchor against a loss. ``low`` and ``high``
+    bound it at the ranking's level by itself; ``rank_low`` (best) and ``rank_high`` are the ranks it may hold, for all
+    methods together at that level. ``models_low`` and ``models_high`` are those of these trained models alone.
+    """
+
+    name: str
+    strength: float
+    standard_error: float
+    low: float
+    high: float
+    rank_low: int
+    rank_high: int
+    models_low: int
+    models_high: int
+    own_reward: bool = False
+
+
+class Ranking(Frozen):
+    """The methods of one task and judge, best first.
+
+    ``groups`` are the largest sets in which no two are told apart, best first: a method may be in several, and two
+    methods that share none are told apart. ``models_groups`` are those of these trained models alone, which is another
+    claim where there are several seeds.
+    ``tie_strength`` is Davidson's nu, None where ties count as half wins. ``unconnected``: sets between which one side
+    won everything, so that the strengths between them rest on a small penalty; empty where there is one set only.
+    """
+
+    task: str
+    judge: str
+    anchor: str
+    ties: TieModel
+    tie_strength: float | None
+    n_judgements: int
+    n_prompts: int
+    n_missing: int
+    n_runs: int
+    level: float
+    speaks_about: SpeaksAbout
+    places: tuple[Place, ...]
+    groups: tuple[tuple[str, ...], ...]
+    models_groups: tuple[tuple[str, ...], ...]
+    unconnected: tuple[tuple[str, ...], ...] = ()

@@ -1,0 +1,64 @@
+"""Where the uncertainty of a contrast comes from, and what more seeds or prompts would buy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.core.frozen import Frozen
+
+Source = Literal["seeds", "prompts", "prompts x seeds", "draws", "judge"]
+
+
+class Part(Frozen):
+    """One source of variance of a contrast.
+
+    ``sd`` is the standard deviation of a single value by this source, on the metric's scale (for prompts in clusters:
+    of a cluster's mean; for the judge: of one call). ``of_mean`` is what it adds to the variance of the estimate, and
+    ``share`` that as a share of the sum over all sources. All three are None where the data cannot tell this source
+    from another; ``within`` then names the source that holds it.
+    """
+
+    source: Source
+    sd: float | None
+    of_mean: float | None
+    share: float | None
+    within: Source | None = None
+
+
+class Design(Frozen):
+    """How many seeds and prompts, and what they are expected to give with the variances seen."""
+
+    n_runs: int
+    n_prompts: int
+    standard_error: float
+    smallest_detectable: float
+
+
+class Needed(Frozen):
+    """What it takes to find ``effect`` with 80% power; None where no number of that kind is enough."""
+
+    effect: float
+    n_runs: int | None
+    n_prompts: int | None
+
+
+class Decomposition(Frozen):
+    """The variance of one contrast by source. ``effect`` is estimate minus null value; ``designs``: the present first.
+
+    ``n_units`` counts clusters of prompts where prompts come in clusters.
+    """
+
+    a: str
+    b: str
+    task: str
+    metric: str
+    judge: str | None
+    effect: float
+    standard_error: float
+    n_prompts: int
+    n_units: int
+    n_runs: int
+    n_draws: int
+    parts: tuple[Part, ...]
+    designs: tuple[Design, ...]
+    needed: tuple[Needed, ...]

@@ -1,0 +1,135 @@
+"""Corrections as settings of a comparison: max-T with and without several runs, and what it may never do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.core.contrast import Contrast
+from bench.statistics.analysis import Question, analyse
+from bench.statistics.confidence import Confidence
+from bench.statistics.contrasts import compute_contrasts
+from bench.statistics.corrections import holm
+from bench.statistics.families import Aligned, correlations
+from bench.statistics.random_effects import crossed_effects
+from bench.statistics.simultaneous import max_t_over_runs
+from bench.statistics.table import Crossing
+from tests.statistics.build import METRICS, comparison, rows, table
+
+PAIRS = (("a", "c"), ("b", "c"))
+
+
+def scores(seed: int, runs: int, shift: float = 0.3, prompts: int = 60) -> list[dict[str, Any]]:
+    """Return scores of arms a and b, and of a control c that both differ from."""
+    generator = np.random.default_rng(seed)
+    found: list[dict[str, Any]] = []
+    for arm, mean in (("a", shift), ("b", shift), ("c", 0.0)):
+        values = mean + generator.normal(0, 1, (prompts, 1)) + generator.normal(0, 0.5, (prompts, runs))
+        found += rows(arm, values)
+    return found
+
+
+def both(records: list[dict[str, Any]], runs: int, **settings: Any) -> tuple[Contrast, ...]:
+    given = comparison(PAIRS, range(runs), **settings)
+    return tuple(compute_contrasts(table(records), given, METRICS))
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_max_t_lies_between_p_and_holm_and_decides(runs: int) -> None:
+    records = scores(0, runs, shift=0.5)
+    found, by_holm = both(records, runs, correction="max_t"), both(records, runs)
+    for sharp, plain in zip(found, by_holm, strict=True):
+        assert sharp.p == plain.p
+        assert sharp.p is not None and sharp.p_adjusted is not None and plain.p_adjusted is not None
+        assert sharp.p <= sharp.p_adjusted
+        if runs > 1:
+            assert sharp.p_adjusted <= plain.p_adjusted
+        assert (sharp.verdict == "a better") == (sharp.p_adjusted < 0.05)
+    assert found == both(records, runs, correction="max_t")
+
+
+def test_one_contrast_over_runs_keeps_its_p_and_equal_ones_cost_almost_nothing() -> None:
+    law = Confidence(0.1, 0.01, 99, 0.0001, 2)
+    assert max_t_over_runs([0.03], [law], np.eye(1), 1000, 0) == [0.03]
+    same = max_t_over_runs([0.03] * 4, [law] * 4, np.ones((4, 4)), 20_000, 0)
+    assert same[0] < 0.045
+    apart = max_t_over_runs([0.03] * 4, [law] * 4, np.eye(4), 20_000, 0)
+    assert apart == pytest.approx([1 - 0.97**4] * 4, abs=0.005)
+    assert max(apart) <= max(holm([0.03] * 4))
+
+
+def test_a_tiny_p_is_not_rounded_up_to_the_number_of_resamples() -> None:
+    law = Confidence(1.0, 0.01, 99, 0.0001, 2)
+    assert max_t_over_runs([1e-9, 0.5], [law] * 2, np.eye(2), 500, 0)[0] == pytest.approx(2e-9)
+
+
+def test_prompts_that_only_one_contrast_has_do_not_correlate() -> None:
+    generator = np.random.default_rng(1)
+    shared = generator.normal(0, 1, 30)
+    values = np.zeros((3, 60))
+    values[0, :30], values[1, :30], values[2, 30:] = shared + 1, shared + 5, shared
+    found = correlations(Aligned(values, values != 0, np.arange(60)))
+    assert found == pytest.approx(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]]), abs=1e-9)
+
+
+@pytest.mark.parametrize(("runs", "run_sd"), [(2, 0.0), (3, 0.15), (5, 0.3)])
+def test_family_wise_error_and_power_over_runs(runs: int, run_sd: float) -> None:
+    """600 families of five nulls against one control, whose prompts and seeds they share."""
+    generator, false, found, by_holm = np.random.default_rng(2), 0, 0, 0
+    for number in range(600):
+        noise = (
+            generator.normal(0, 1, (6, 50, 1))
+            + generator.normal(0, run_sd, (6, 1, runs))
+            + generator.normal(0, 0.5, (6, 50, runs))
+        )
+        null = noise[1:] - noise[0]
+        false += min(adjusted(null, number)) <= 0.05
+        shifted = null + np.array([0.8, 0, 0, 0, 0])[:, None, None]
+        found += adjusted(shifted, number)[0] <= 0.05
+        by_holm += holm(raw(shifted)[0])[0] <= 0.05
+    assert false / 600 <= 0.05 + 3 * (0.05 * 0.95 / 600) ** 0.5
+    assert found >= by_holm
+
+
+def raw(values: np.ndarray) -> tuple[list[float], list[Confidence]]:
+    laws = [crossed_effects(one).confidence for one in values]
+    return [float(law.p_value(0.0)) for law in laws], laws
+
+
+def adjusted(values: np.ndarray, seed: int) -> list[float]:
+    means = values.mean(axis=2)
+    correlation = correlations(Aligned(means, np.ones(means.shape, dtype=bool), np.arange(means.shape[1])))
+    return max_t_over_runs(*raw(values), correlation, 500, seed)
+
+
+def skewed(generator: np.random.Generator, prompts: int) -> Crossing:
+    values = (generator.random((prompts, 1)) < 0.1).astype(float)
+    return Crossing(tuple(map(str, range(prompts))), np.arange(prompts), values, drawn=values[..., None])
+
+
+@pytest.mark.parametrize(("interval", "most"), [("bca", 0.075), ("bootstrap", 0.085), ("t", 0.085)])
+def test_intervals_cover_a_rate_near_zero(interval: Any, most: float) -> None:
+    """500 samples of 60 responses at a rate of 0.1: how often the interval misses it."""
+    generator, missed, tested = np.random.default_rng(3), 0, 0
+    for _ in range(500):
+        found = analyse(skewed(generator, 60), Question(0.5, (0.0, 1.0), 0.95, 600, interval))
+        if found.low is not None and found.high is not None:
+            tested += 1
+            missed += not found.low <= 0.1 <= found.high
+    assert tested > 480
+    assert missed / tested <= most + 3 * (0.05 * 0.95 / tested) ** 0.5
+
+
+def test_a_resampled_interval_leaves_the_test_alone_and_says_what_it_is() -> None:
+    crossing = skewed(np.random.default_rng(4), 60)
+    plain = analyse(crossing, Question(0.5, (0.0, 1.0), 0.95, 600))
+    for interval, words in (("bca", "bias-corrected and accelerated"), ("bootstrap", "percentile")):
+        found = analyse(crossing, Question(0.5, (0.0, 1.0), 0.95, 600, interval))  # type: ignore[arg-type]
+        assert (found.p, found.estimate, found.standard_error) == (plain.p, plain.estimate, plain.standard_error)
+        assert (found.low, found.high) != (plain.low, plain.high)
+        assert any(words in note for note in found.notes)
+    several = Crossing(("p", "q"), np.arange(2), np.array([[0.0, 1.0], [1.0, 0.5]]))
+    with pytest.raises(ValueError, match="other training seeds"):
+        analyse(several, Question(0.5, (0.0, 1.0), 0.95, 600, "bca"))
