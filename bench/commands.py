@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from bench import gate
@@ -21,14 +20,14 @@ from bench.console import LiveWatcher, PlainWatcher
 from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.records import read_records
+from bench.core.responses import asked, read_responses, without_responses
 from bench.core.summary import RunSummary, read_summary
 from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
-from bench.evaluator.generate import COMPLETIONS
 from bench.forecast import forecast, forecast_lines
-from bench.plan import Plan, make_plan
+from bench.plan import make_plan
 from bench.report.markdown import write_report
 from bench.report.terminal import prompt_view, show_prompt, summary_table
 from bench.store import Store
@@ -174,33 +173,22 @@ def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int 
     if seed not in comparison.given.seeds:
         raise BenchError(f"there is no run {seed}; the comparison has {list(comparison.given.seeds)}")
     folder, _ = stored(comparison)
-    plan, store = make_plan(comparison), store_of(comparison)
+    responses = read_responses(folder)
+    if responses is None:
+        raise DataError(without_responses(folder))
+    rows = responses.filter(pc.equal(responses["run"], seed)).to_pylist()
     console = Console(highlight=False)
-    near = []
-    for task in comparison.evaluation.tasks:
-        for prompt in task.prompts():
-            if prompt.id == wanted:
-                answers = answers_to(plan, store, (task.NAME, prompt.id, seed))
-                records = read_records(folder / RECORDS)
-                records = records.filter(pc.equal(records["run"], seed))
-                view = prompt_view((task.NAME, prompt.id, prompt.text), answers, records)
-                console.print(show_prompt(view, console.width))
-                return
-            if wanted.lower() in prompt.text.lower():
-                near.append(f"  {prompt.id}: {prompt.text}")
+    prompts = {(row["task"], row["prompt"]): asked(row["chat"]) for row in rows}
+    found = [(task, name, text) for (task, name), text in prompts.items() if name == wanted]
+    if found:
+        records = read_records(folder / RECORDS)
+        records = records.filter(pc.equal(records["run"], seed))
+        for task, name, text in found:
+            answers = [row for row in rows if (row["task"], row["prompt"]) == (task, name)]
+            console.print(show_prompt(prompt_view((task, name, text), answers, records), console.width))
+        return
+    near = [f"  {name}: {text}" for (_, name), text in prompts.items() if wanted.lower() in text.lower()]
     if not near:
         raise BenchError(f"no prompt has the id {wanted!r} or this text in it")
     console.print(f"{len(near)} prompts have this text; choose one by its id:", markup=False)
     console.print("\n".join(near[:20]), markup=False)
-
-
-def answers_to(plan: Plan, store: Store, cell: tuple[str, str, int]) -> list[dict[str, Any]]:
-    """Return every arm's answers to one prompt, given as (task, prompt id, run)."""
-    task, prompt, run = cell
-    found = []
-    for scored in plan.scored:
-        if (scored.task.NAME, scored.run) == (task, run):
-            file = store.payload(scored.stage.responses) / COMPLETIONS
-            rows = pq.read_table(file, filters=[("prompt", "=", prompt)]).to_pylist()
-            found += [{"arm": scored.arm, "run": run, **row} for row in rows]
-    return found

@@ -9,12 +9,14 @@ import pyarrow as pa
 
 from bench.collecting.facts import summarise
 from bench.collecting.missing import without_missing
+from bench.collecting.responses import collect_responses, collect_verdicts
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast
 from bench.core.labels import read_labels, write_labels
 from bench.core.records import write_records
+from bench.core.responses import RESPONSES, VERDICTS, write_responses, write_verdicts
 from bench.core.summary import RunSummary, write_summary
 from bench.core.task import MetricInfo
 from bench.engine.events import Engine
@@ -53,6 +55,8 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     folder = Path(comparison.path).parent
     records = collect_records(plan, outcome, store)
     write_records(records, folder / RECORDS)
+    write_responses(collect_responses(plan, outcome, store), folder / RESPONSES)
+    write_verdicts(collect_verdicts(plan, outcome, store), folder / VERDICTS)
     if comparison.evaluation.labelling is not None:
         write_labels(collect_labels(plan, outcome, store), folder / LABELS)
     summary = summarise(plan, outcome, store)

@@ -123,14 +123,14 @@ def prompt_view(
 ) -> PromptView:
     """Return what is known of one prompt, given as (task, prompt id, text).
 
-    ``completions`` are rows with ``arm``, ``run``, ``draw``, ``text`` and ``finish``, for this prompt alone; scores and
-    verdicts come from the records.
+    ``completions`` are rows with ``method``, ``run``, ``draw``, ``text`` and ``finish``, for this prompt alone; scores
+    and verdicts come from the records.
     """
     task, name, text = prompt
     rows = records.filter(pc.and_(pc.equal(records["task"], task), pc.equal(records["prompt"], name))).to_pylist()
     responses = tuple(
         Response(
-            arm=row["arm"],
+            arm=row["method"],
             run=row["run"],
             draw=row["draw"],
             text=row["text"],
@@ -139,7 +139,7 @@ def prompt_view(
                 (score["metric"], score["value"])
                 for score in rows
                 if score["versus"] is None
-                and (score["method"], score["run"], score["draw"]) == (row["arm"], row["run"], row["draw"])
+                and (score["method"], score["run"], score["draw"]) == (row["method"], row["run"], row["draw"])
             ),
         )  # fmt: skip
         for row in completions

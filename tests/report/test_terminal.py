@@ -36,7 +36,7 @@ def test_the_table_at_the_end_of_a_run(folder: Path) -> None:
 
 
 def view(folder: Path, text: str) -> PromptView:
-    rows = [{"arm": arm, "run": 1, "draw": 0, "text": text, "finish": "end"} for arm in ARMS]
+    rows = [{"method": arm, "run": 1, "draw": 0, "text": text, "finish": "end"} for arm in ARMS]
     rows[0] |= {"text": "", "finish": "length"}
     return prompt_view(("questions", "q011", "Where was she born?"), rows, read_records(folder / "records.parquet"))
 
