@@ -1,0 +1,87 @@
+"""Claims: what a response says, one row per claim, and whether something supports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bench.core.errors import DataError
+from bench.core.files import replacing
+from bench.core.frozen import Frozen
+
+Support = Literal["supported", "not_supported", "irrelevant"]
+SUPPORTED, NOT_SUPPORTED, IRRELEVANT = get_args(Support)
+
+# What one response says: the rows of the stage ``extract_claims``.
+EXTRACTED_SCHEMA = pa.schema(
+    [
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("draw", pa.int64(), nullable=False),
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("start", pa.int64()),
+        pa.field("end", pa.int64()),
+    ]
+)
+# The same with what was found about each claim: the rows of the stage ``check_claims``.
+CHECKED_SCHEMA = pa.schema(
+    [
+        *EXTRACTED_SCHEMA,
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("evidence", pa.string(), nullable=False),
+    ]
+)
+CLAIMS_SCHEMA = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("run", pa.int64(), nullable=False),
+        *CHECKED_SCHEMA,
+    ]
+)
+"""``index``: the place of the claim in its response, from 0. ``start`` and ``end``: the characters of the response that
+make the claim, ``response[start:end]``; null for a claim in other words than the response's. ``label``: ``supported``,
+``not_supported`` or ``irrelevant`` (nothing that could be true or false of what was asked). ``evidence``: what the
+label rests on, in words; may be empty. A response without claims has no row."""
+
+
+class Claim(Frozen):
+    """One claim of a response, and which of its characters make it; None where no stretch of it does."""
+
+    text: str
+    start: int | None = None
+    end: int | None = None
+
+
+class Finding(Frozen):
+    """Whether a claim is supported, and what that rests on."""
+
+    label: Support
+    evidence: str = ""
+
+
+def write_claims(table: pa.Table, path: Path) -> None:
+    """Write a table of CLAIMS_SCHEMA as Parquet, in canonical order."""
+    keys = [(name, "ascending") for name in ("task", "prompt", "method", "run", "draw", "index")]
+    with replacing(path) as partial:
+        pq.write_table(table.cast(CLAIMS_SCHEMA).sort_by(keys), partial, compression="zstd", write_statistics=False)
+
+
+def read_claims(path: Path) -> pa.Table:
+    """Return the table in a claims file, an empty one where there is no file.
+
+    Raises DataError for other columns and for labels that are not known.
+    """
+    if not path.is_file():
+        return CLAIMS_SCHEMA.empty_table()
+    table = pq.read_table(path)
+    if table.schema.names != CLAIMS_SCHEMA.names:
+        raise DataError(f"{path}: columns {table.schema.names}, wanted {CLAIMS_SCHEMA.names}")
+    unknown = set(pc.unique(table["label"]).to_pylist()) - set(get_args(Support))
+    if unknown:
+        raise DataError(f"{path}: unknown label {sorted(unknown)}, wanted one of {', '.join(get_args(Support))}")
+    return table.cast(CLAIMS_SCHEMA)
