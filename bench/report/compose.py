@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from bench import gate
 from bench.plots.style import Picture
 from bench.report import sections
+from bench.report.answer import answer, opening
+from bench.report.further_section import further_section
 from bench.report.inputs import Inputs
 from bench.report.labellers_section import labellers_section
 from bench.report.methods_section import methods_section
 from bench.report.moved_section import gap_section, moved_section
-from bench.report.page import Block, Heading, Quote
+from bench.report.page import Block
+from bench.report.samples_section import samples_section
 from bench.report.tokens_section import tokens_section
 from bench.report.training_section import training_section
 
@@ -22,12 +25,12 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
     checkable = bool(inputs.comparison.gate) and not inputs.summary.missing
     results = gate.check(inputs.comparison, inputs.contrasts) if checkable else []
     return [
-        Heading(1, inputs.summary.name),
-        Quote(inputs.summary.question),
-        *sections.answer(inputs, by_name),
+        *opening(inputs),
+        *answer(inputs, by_name),
         *sections.main_table(inputs),
         *sections.gate_section(inputs, results),
-        *sections.further_table(inputs),
+        *further_section(inputs),
+        *samples_section(inputs),
         *sections.judging_section(inputs),
         *moved_section(inputs, by_name),
         *gap_section(inputs),

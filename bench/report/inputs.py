@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
+from bench.core.claims import CLAIMS_SCHEMA, read_claims
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
 from bench.core.contrast import Contrast
 from bench.core.records import read_records
+from bench.core.responses import read_responses, read_verdicts
 from bench.core.summary import RunSummary, read_summary
 from bench.core.task import WIN_RATE
 
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"
 SUMMARY = "run.json"
+CLAIMS = "claims.parquet"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything a report may say: it computes no statistic of its own beyond counts and means of records."""
+    """Everything a report may say: it computes no statistic of its own beyond counts and means of records.
+
+    ``responses`` and ``verdicts`` are None for a run of an earlier version, which left none.
+    """
 
     comparison: Comparison
     summary: RunSummary
@@ -29,6 +35,9 @@ class Inputs:
     records: pa.Table
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
+    responses: pa.Table | None = None
+    verdicts: pa.Table | None = None
+    claims: pa.Table = field(default_factory=CLAIMS_SCHEMA.empty_table)
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -55,4 +64,7 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         records=read_records(folder / RECORDS),
         gap_closed=found.gap_closed,
         labellers=found.labellers,
+        responses=read_responses(folder),
+        verdicts=read_verdicts(folder),
+        claims=read_claims(folder / CLAIMS),
     )

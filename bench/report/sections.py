@@ -1,4 +1,4 @@
-"""The report's results, as blocks: verdicts, tables, gate, judging, cost, responses, what is missing."""
+"""The report's results, as blocks: the main table, gate, judging, cost, responses, what is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from bench.core.wording import (
     p_value,
     per_run,
     percent,
-    smallest_detectable,
     verdict_words,
 )
 from bench.gate import CriterionResult, overall, sentence
@@ -30,36 +29,6 @@ from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Figure, Heading, Table, Text, Tone, Verdict, Verdicts
 
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
-
-
-def answer(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return the verdict on every primary contrast, the A/A controls, and the forest plot."""
-    treatments = [item for item in inputs.primary if not item.is_control]
-    blocks: list[Block] = [Heading(2, "Verdicts")]
-    if treatments:
-        blocks.append(Verdicts(tuple(sentences.verdict(item) for item in treatments)))
-    else:
-        blocks.append(Text("The comparison declares no contrast between treatments, so there is no verdict."))
-    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs), *shown(pictures, "forest")]
-
-
-def _controls(inputs: Inputs) -> list[Block]:
-    """Return the controls on the primary metric and every false alarm one by one, all others as a count."""
-    if not any(item.is_control for item in inputs.contrasts):
-        return [
-            Text(
-                "There is none: no arm repeats another with training randomness of its own, "
-                "so nothing here shows how often this comparison sees differences where there are none."
-            )
-        ]
-    others = [item for item in inputs.further if item.is_control]
-    alarms = [item for item in others if item.verdict != "undecided"]
-    told = [item for item in inputs.primary if item.is_control] + alarms
-    blocks: list[Block] = [Verdicts(tuple(sentences.control(item) for item in told))] if told else []
-    if others:
-        quiet = len(others) - len(alarms)
-        blocks.append(Text(f"On further metrics {quiet} of {counted(len(others), 'control')} find no difference."))
-    return blocks
 
 
 def shown(pictures: Mapping[str, Picture], *names: str) -> list[Block]:
@@ -115,35 +84,6 @@ def cost_text(axis: str, value: float | None) -> str:
 def speed(seconds: float | None) -> str:
     """Return the time of one token in milliseconds with three significant digits, or a dash."""
     return NONE if seconds is None else f"{1000 * seconds:.3g} ms"
-
-
-def further_table(inputs: Inputs) -> list[Block]:
-    """Return the table of all other metrics, nothing when there is none."""
-    if not inputs.further:
-        return []
-    first = ("metric", "method", "versus", "interval", "difference", "adjusted p", "verdict", "smallest detectable")
-    columns = (*first, "per seed", "mean of method", "mean of versus")
-    rows = tuple(
-        (
-            sentences.measured(item),
-            item.a,
-            item.b,
-            *_numbers(item),
-            smallest_detectable(item),
-            per_run(item),
-            _mean(item, item.mean_a),
-            _mean(item, item.mean_b),
-        )  # fmt: skip
-        for item in inputs.further
-    )
-    return [Heading(2, "Further metrics"), Table(columns, "lllrrrlrrrr", rows)]
-
-
-def _mean(contrast: Contrast, value: float | None) -> str:
-    """Return the mean of one side with one decimal more than the contrast's difference deserves, at least two."""
-    text = estimate(contrast)
-    decimals = len(text.partition(".")[2]) + 1
-    return number(value, max(2, decimals))
 
 
 def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Block]:
