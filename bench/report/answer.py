@@ -1,15 +1,14 @@
-"""What a reader sees first: the question, what was compared, every verdict, and the table with uncertainty first."""
+"""What a reader sees first: the question, what was compared, and every verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.core.contrast import Contrast
 from bench.core.wording import counted, metric_words, percent
-from bench.plots.style import Picture
 from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page import Block, Facts, Figure, Heading, Quote, Text, Verdicts
+from bench.report.page import Block, Facts, Heading, Quote, Text, Verdicts
 from bench.report.sentences import Told
 
 
@@ -32,8 +31,8 @@ def opening(inputs: Inputs) -> list[Block]:
     ]
 
 
-def answer(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return the verdict on every primary contrast, decided or not in the same size, the controls, and the picture."""
+def answer(inputs: Inputs) -> list[Block]:
+    """Return the verdict on every primary contrast, decided or not in the same size, and on the controls."""
     treatments = [item for item in inputs.primary if not item.is_control]
     told = sentences.told_once(inputs.primary, inputs.further)
     scale = sentences.scale_of(inputs.primary)
@@ -48,8 +47,7 @@ def answer(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
             if items:
                 verdicts = tuple(sentences.verdict(item, told) for item in items)
                 blocks += [Heading(3, f"{title}: {len(items)}"), Verdicts(verdicts, scale)]
-    blocks += [Heading(3, "A/A controls"), *_controls(inputs, told, scale)]
-    return blocks + [Figure(pictures[name]) for name in ("forest",) if name in pictures]
+    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs, told, scale)]
 
 
 def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], told: Told) -> str:

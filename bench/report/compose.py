@@ -26,8 +26,8 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
     results = gate.check(inputs.comparison, inputs.contrasts) if checkable else []
     return [
         *opening(inputs),
-        *answer(inputs, by_name),
-        *sections.main_table(inputs),
+        *answer(inputs),
+        *sections.main_table(inputs, by_name),
         *sections.gate_section(inputs, results),
         *further_section(inputs),
         *samples_section(inputs),

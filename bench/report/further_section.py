@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.core.contrast import Contrast
 from bench.core.wording import (
@@ -11,6 +11,7 @@ from bench.core.wording import (
     estimate,
     interval,
     listed,
+    metric_words,
     number,
     p_value,
     per_run,
@@ -38,17 +39,18 @@ def further_section(inputs: Inputs) -> list[Block]:
     for item in inputs.further:
         groups.setdefault((item.metric, item.judge, item.task), []).append(item)
     ordered = dict(sorted(groups.items(), key=lambda group: group[0][0] in LAST))
-    return [Heading(2, "Further metrics"), *_overview(ordered), *(_in_full(items) for items in ordered.values())]
+    titles = _titles([items[0] for items in ordered.values()])
+    folded = (_in_full(title, items) for title, items in zip(titles, ordered.values(), strict=True))
+    return [Heading(2, "Further metrics"), *_overview(titles, list(ordered.values())), *folded]
 
 
-def _overview(groups: Mapping[Measure, Sequence[Contrast]]) -> list[Block]:
+def _overview(titles: Sequence[str], groups: Sequence[Sequence[Contrast]]) -> list[Block]:
     """Return one line per metric with one cell per pair: the difference, and which way it is decided."""
-    pairs = list(dict.fromkeys((item.a, item.b) for items in groups.values() for item in items))
+    pairs = list(dict.fromkeys((item.a, item.b) for items in groups for item in items))
     rows = []
-    for items in groups.values():
+    for title, items in zip(titles, groups, strict=True):
         by_pair = {(item.a, item.b): item for item in items}
-        cells = [_cell(by_pair[pair]) if pair in by_pair else NONE for pair in pairs]
-        rows.append((_title(items[0]), *cells))
+        rows.append((title, *(_cell(by_pair[pair]) if pair in by_pair else NONE for pair in pairs)))
     note = (
         f"{BETTER} the method that is named first is better, {WORSE} it is worse, {UNDECIDED} not decided; ↑ and ↓ "
         "where no direction is better. Numbers are the difference, first minus second, or the preference for the first."
@@ -57,9 +59,15 @@ def _overview(groups: Mapping[Measure, Sequence[Contrast]]) -> list[Block]:
     return [Table(columns, "l" + "r" * len(pairs), tuple(rows)), Text(note)]
 
 
-def _title(contrast: Contrast) -> str:
-    """Return what a group of contrasts measures, without whose own reward the judge is: its rows say that."""
-    return sentences.measured(contrast.model_copy(update={"own_reward": ()}))
+def _titles(contrasts: Sequence[Contrast]) -> list[str]:
+    """Return what each measures: without the task where all have the same and no judge is asked.
+
+    Whose own reward a judge is stands in the rows.
+    """
+    if len({item.task for item in contrasts}) > 1 or any(item.judge for item in contrasts):
+        return [sentences.measured(item.model_copy(update={"own_reward": ()})) for item in contrasts]
+    lower = " (lower is better)"
+    return [metric_words(item.metric) + (lower if item.higher_is_better is False else "") for item in contrasts]
 
 
 def _cell(contrast: Contrast) -> str:
@@ -70,7 +78,7 @@ def _cell(contrast: Contrast) -> str:
     return f"{mark} {estimate(contrast)}"
 
 
-def _in_full(items: Sequence[Contrast]) -> Folded:
+def _in_full(title: str, items: Sequence[Contrast]) -> Folded:
     """Return the table of one metric, behind a line that counts its verdicts."""
     rows = tuple(
         (
@@ -88,7 +96,7 @@ def _in_full(items: Sequence[Contrast]) -> Folded:
         for item in items
     )
     decided = sum(item.verdict != "undecided" for item in items)
-    summary = f"{_title(items[0])}: {decided} of {counted(len(items), 'contrast')} decided"
+    summary = f"{title}: {decided} of {counted(len(items), 'contrast')} decided"
     return Folded(summary[0].upper() + summary[1:], (Table(COLUMNS, "llrrrlrrrr", rows),))
 
 

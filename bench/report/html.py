@@ -27,7 +27,7 @@ STYLES = ("page.css", "samples.css")
 # Characters that no reader sees and that change what others look like: controls, joiners of words, direction marks.
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 MARKS = {BETTER: "up", WORSE: "down", UNDECIDED: "flat"}
-WHISKER_WIDTH = 240.0
+WHISKER_WIDTH = 190.0
 
 
 @dataclass

@@ -36,14 +36,25 @@ def shown(pictures: Mapping[str, Picture], *names: str) -> list[Block]:
     return [Figure(pictures[name]) for name in names if name in pictures]
 
 
-def main_table(inputs: Inputs) -> list[Block]:
-    """Return the table of the primary contrasts: uncertainty first, then estimate, test, seeds and cost."""
+def main_table(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return the table of the primary contrasts: uncertainty first, then estimate, test, seeds and cost; their picture.
+
+    Task and judge are columns where they differ; where they do not, the sentences above have said them.
+    """
     seeds = ", ".join(str(seed) for seed in inputs.summary.seeds)
     costs = tuple(title for _, title in COST_COLUMNS)
-    first = ("method", "versus", "task", "judge", "interval", "estimate", "adjusted p", "verdict")
+    where = not sentences.told_once(inputs.primary, ()).once
+    first = ("method", "versus", *(("task", "judge") if where else ()), "interval", "estimate", "adjusted p", "verdict")
     columns = (*first, f"per seed ({seeds})", *costs)
     rows = tuple(
-        (item.a, item.b, item.task, sentences.judge(item), *_numbers(item), per_run(item), *_costs(inputs, item.a))
+        (
+            item.a,
+            item.b,
+            *((item.task, sentences.judge(item)) if where else ()),
+            *_numbers(item),
+            per_run(item),
+            *_costs(inputs, item.a),
+        )  # fmt: skip
         for item in inputs.primary
     )
     if not rows:
@@ -56,7 +67,9 @@ def main_table(inputs: Inputs) -> list[Block]:
     )
     if any(item.own_reward for item in inputs.contrasts):
         note += f" {sentences.OWN_REWARD}"
-    return [Heading(2, words.capitalize()), Table(columns, "llllrrrl" + "r" * (1 + len(costs)), rows), Text(note)]
+    align = ("llll" if where else "ll") + "rrrl" + "r" * (1 + len(costs))
+    table = Table(columns, align, rows)
+    return [Heading(2, words.capitalize()), table, Text(note), *shown(pictures, "forest")]
 
 
 def _numbers(contrast: Contrast) -> tuple[str, str, str, str]:

@@ -139,13 +139,12 @@ def verdict(contrast: Contrast, told: Told = NOTHING_TOLD) -> Verdict:
 
 def control(contrast: Contrast, told: Told = NOTHING_TOLD) -> Verdict:
     """Return the verdict on an A/A control, where the truth is known to be no difference."""
-    same = f"{contrast.a} and {contrast.b} are the same treatment trained twice"
+    same = f"{contrast.a} against {contrast.b}, the same treatment trained twice"
     on = metric_words(contrast.metric) if told.once else measured(contrast)
     if contrast.verdict == "undecided":
-        return Verdict(
-            f"{same}, and {on} finds no difference, as it should", numbers(contrast, told), "control", whisker(contrast)
-        )
-    alarm = f"{same}, yet {on} says {verdict_words(contrast)}: a false alarm"
+        quiet = f"{same}: no difference on {on}, as it should be"
+        return Verdict(quiet, numbers(contrast, told), "control", whisker(contrast))
+    alarm = f"{same}: {verdict_words(contrast)} on {on}, a false alarm"
     rate = percent(1 - contrast.level)
     chance = f"{numbers(contrast, told)}; chance alone does this to {rate} of such controls"
     return Verdict(alarm, chance, "alarm", whisker(contrast))

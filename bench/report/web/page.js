@@ -37,7 +37,7 @@ const watcher = new IntersectionObserver((entries) => {
 for (const section of document.querySelectorAll("main > section")) watcher.observe(section);
 
 /* Long tables can be filtered: a row stays when every word that is typed occurs in it. */
-const LONG = 12;
+const LONG = 20;
 for (const table of document.querySelectorAll(".scroll > table")) {
   const rows = [...table.tBodies[0].rows];
   if (rows.length <= LONG) continue;
