@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow.compute as pc
 from rich.console import Console
 
 from bench import gate
@@ -20,7 +19,6 @@ from bench.console import LiveWatcher, PlainWatcher
 from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.records import read_records
-from bench.core.responses import asked, read_responses, without_responses
 from bench.core.summary import RunSummary, read_summary
 from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
@@ -29,7 +27,8 @@ from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.forecast import forecast, forecast_lines
 from bench.plan import make_plan
 from bench.report.markdown import write_report
-from bench.report.terminal import prompt_view, show_prompt, summary_table
+from bench.report.show import Wanted, show
+from bench.report.terminal import summary_table
 from bench.store import Store
 
 
@@ -166,29 +165,9 @@ def check_gate(path: Path, overrides: Sequence[str], files: tuple[Path | None, P
     return gate.exit_code(results)
 
 
-def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int | None) -> None:
-    """Print one prompt with the responses of all arms and the verdicts on them."""
+def show_prompts(path: Path, overrides: Sequence[str], wanted: Wanted) -> None:
+    """Print one prompt with the responses of all methods and the verdicts on them, or a list of prompts."""
     comparison = load_comparison(path, overrides=overrides)
-    seed = comparison.given.seeds[0] if run is None else run
-    if seed not in comparison.given.seeds:
-        raise BenchError(f"there is no run {seed}; the comparison has {list(comparison.given.seeds)}")
     folder, _ = stored(comparison)
-    responses = read_responses(folder)
-    if responses is None:
-        raise DataError(without_responses(folder))
-    rows = responses.filter(pc.equal(responses["run"], seed)).to_pylist()
     console = Console(highlight=False)
-    prompts = {(row["task"], row["prompt"]): asked(row["chat"]) for row in rows}
-    found = [(task, name, text) for (task, name), text in prompts.items() if name == wanted]
-    if found:
-        records = read_records(folder / RECORDS)
-        records = records.filter(pc.equal(records["run"], seed))
-        for task, name, text in found:
-            answers = [row for row in rows if (row["task"], row["prompt"]) == (task, name)]
-            console.print(show_prompt(prompt_view((task, name, text), answers, records), console.width))
-        return
-    near = [f"  {name}: {text}" for (_, name), text in prompts.items() if wanted.lower() in text.lower()]
-    if not near:
-        raise BenchError(f"no prompt has the id {wanted!r} or this text in it")
-    console.print(f"{len(near)} prompts have this text; choose one by its id:", markup=False)
-    console.print("\n".join(near[:20]), markup=False)
+    console.print(show(folder, comparison, wanted, console.width))

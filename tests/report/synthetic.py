@@ -20,6 +20,7 @@ from bench.core.records import Record, table_of, write_records
 from bench.core.stage import StageIO
 from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts, write_summary
 from bench.core.task import Prompt, Task
+from tests.report.synthetic_words import write_words
 
 ARMS = ("base", "sft", "dpo", "dpo_again")
 SEEDS = (0, 1, 2)
@@ -92,7 +93,7 @@ def records(rename: Mapping[str, str]) -> list[Record]:
             "task": TASK,
             "prompt": f"q{number:03d}",
             "cluster": f"c{number // 2}",
-            "kind": "question",
+            "kind": "question" if number % 3 else "request",
         }
         for seed in SEEDS:
             for arm in ARMS:
@@ -219,6 +220,7 @@ def build(folder: Path, rename: Mapping[str, str] | None = None, question: str |
     metrics = ("factual_error_rate", "response_tokens")
     found += [contrast(rows, pair, metric) for metric in metrics for pair in (pairs[0], pairs[3])]
     write_records(table_of(rows), folder / "records.parquet")
+    write_words(folder, rows, ARMS, names)
     write_conclusions(Conclusions(contrasts=tuple(found)), folder / "contrasts.json")
     write_summary(summary(names, asked), folder / "run.json")
     return comparison([names.get(arm, arm) for arm in ARMS], () if names else gate_lines())
