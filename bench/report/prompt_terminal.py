@@ -88,6 +88,9 @@ def _answer(response: Response, first: str | None) -> Panel:
     scores = ", ".join(f"{_score_name(score)} {score_text(score.value)}" for score in response.scores)
     if scores:
         text.append(f"\n\n{clean(scores)}", style="dim")
+    for score in response.scores:
+        if score.text:
+            text.append(f"\n{clean(score.judge or NONE)}: {clean(score.text)}", style="dim")
     return Panel(text, title=Text(clean(response.method), style="bold"), title_align="left", padding=(0, 1))
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.core.responses import turns
-from bench.core.task import WIN_RATE
+from bench.core.task import RATING
 
 SCORE_COLUMNS = ("task", "prompt", "method", "run", "draw", "metric", "source", "value", "status")
 
@@ -20,11 +20,15 @@ INCIDENTAL = frozenset({"response_tokens", "response_characters", "response_word
 
 @dataclass(frozen=True)
 class Score:
-    """One value of a response: its metric, who measured it where that was not the task, None where undefined."""
+    """One value of a response: its metric, who measured it where that was not the task, None where undefined.
+
+    ``text``: what a judge said that rated the response.
+    """
 
     metric: str
     judge: str | None
     value: float | None
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def prompt_views(prompts: Sequence[tuple[str, str]], tables: Tables) -> list[Pro
     claims = _grouped(part.claims.to_pylist(), "task", "prompt", "method", "run", "draw")
     pairs = part.verdicts.filter(pc.is_valid(part.verdicts["versus"]))
     ballots = _grouped(pairs.to_pylist(), "task", "prompt")
+    alone = part.verdicts.filter(pc.is_null(part.verdicts["versus"]))
+    ratings = _grouped(alone.to_pylist(), "task", "prompt", "method", "run", "draw")
     responses = _grouped(part.responses.to_pylist(), "task", "prompt")
     views = []
     for place in prompts:
@@ -138,9 +144,11 @@ def prompt_views(prompts: Sequence[tuple[str, str]], tables: Tables) -> list[Pro
             answers = []
             for row in rows:
                 cell = (*place, row["method"], row["run"], row["draw"])
-                answers.append(_response(row, scores.get(cell, ()), claims.get(cell, ())))
-            said = tuple(_ballot(row) for row in ballots.get(place, []))
-            views.append(PromptView(*place, rows[0]["kind"], tuple(turns(rows[0]["chat"])), tuple(answers), said))
+                said = {one["judge"]: one["text"] for one in ratings.get(cell, ())}
+                own = tuple(_score(one, said) for one in scores.get(cell, ()))
+                answers.append(_response(row, own, claims.get(cell, ())))
+            votes = tuple(_ballot(row) for row in ballots.get(place, []))
+            views.append(PromptView(*place, rows[0]["kind"], tuple(turns(rows[0]["chat"])), tuple(answers), votes))
     return views
 
 
@@ -153,7 +161,7 @@ def _grouped(rows: Iterable[Mapping[str, Any]], *keys: str) -> dict[tuple[Any, .
 
 
 def _response(
-    row: Mapping[str, Any], scores: Iterable[Mapping[str, Any]], claims: Iterable[Mapping[str, Any]]
+    row: Mapping[str, Any], scores: tuple[Score, ...], claims: Iterable[Mapping[str, Any]]
 ) -> Response:  # fmt: skip
     """Return one answer with its scores and claims."""
     return Response(
@@ -162,16 +170,19 @@ def _response(
         draw=row["draw"],
         text=row["text"],
         finish=row["finish"],
-        scores=tuple(
-            Score(one["metric"], None if one["source"] == "task" else one["source"], one["value"])
-            for one in scores
-            if one["metric"] != WIN_RATE.name
-        ),
+        scores=scores,
         claims=tuple(
             MarkedClaim(one["text"], one["start"], one["end"], one["label"], one["evidence"])
             for one in sorted(claims, key=lambda one: one["index"])
         ),
     )
+
+
+def _score(row: Mapping[str, Any], said: Mapping[str, str]) -> Score:
+    """Return one value; ``said``: the words of judges by name, which belong to their ratings."""
+    judge = None if row["source"] == "task" else row["source"]
+    text = said.get(row["source"], "") if row["metric"] == RATING.name else ""
+    return Score(row["metric"], judge, row["value"], text)
 
 
 def _ballot(row: Mapping[str, Any]) -> Ballot:

@@ -15,7 +15,7 @@ from bench.report.prompts import PromptView, Tables, prompt_views
 # The page stays under 5 MB: base64 makes 2 MB of this, and the pictures of many methods need the rest.
 COMPRESSED_BYTES = 1_500_000
 TEXT_BYTES = 40_000_000
-AT_ONCE = 20
+AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,20 @@ def take_samples(tables: Tables, most: int = COMPRESSED_BYTES) -> Samples:
     """
     order = stratified(tables)
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed, shown, text = b"", 0, 0
-    for start in range(0, len(order), AT_ONCE):
-        views = prompt_views(order[start : start + AT_ONCE], tables)
+    packed, shown, text, size = b"", 0, 0, 1
+    while shown < len(order) and size:
+        views = prompt_views(order[shown : shown + size], tables)
         lines = "".join(json.dumps(as_data(view), ensure_ascii=False) + "\n" for view in views).encode()
         before = packer.copy()
         more = packer.compress(lines) + packer.flush(zlib.Z_SYNC_FLUSH)
         if shown and (len(packed) + len(more) > most or text + len(lines) > TEXT_BYTES):
-            packer = before
-            break
+            # Fewer may still fit: down to one, after which the rest is left out.
+            packer, size = before, size // 2
+            continue
         packed += more
         shown += len(views)
         text += len(lines)
+        size = min(2 * size, AT_ONCE)
     packed += packer.flush()
     return Samples(base64.b64encode(packed).decode("ascii"), shown, len(order), tables.claims.num_rows > 0)
 
@@ -83,6 +85,7 @@ def as_data(view: PromptView) -> dict[str, Any]:
                 "text": one.text,
                 "end": one.finish,
                 "scores": {named(score.metric, score.judge): score_text(score.value) for score in one.scores},
+                "said": {named(score.metric, score.judge): score.text for score in one.scores if score.text},
                 "claims": [[c.start, c.end, c.label, c.text, c.evidence] for c in one.claims],
             }
             for one in view.responses

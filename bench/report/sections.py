@@ -26,7 +26,7 @@ from bench.plots.style import Picture
 from bench.report import sentences
 from bench.report.audit import PairAudit, audit_arms, audit_judges
 from bench.report.inputs import Inputs
-from bench.report.page import Block, Bullets, Figure, Heading, Table, Text, Tone, Verdict, Verdicts
+from bench.report.page import Block, Bullets, Figure, Folded, Heading, Table, Text, Tone, Verdict, Verdicts
 
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
 
@@ -221,13 +221,22 @@ def responses_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[B
 
 
 def missing_section(inputs: Inputs) -> list[Block]:
-    """Return the cells of the crossing that have no rows, and why."""
-    heading = Heading(2, "What is missing")
-    lacking = [f"{cell.arm}, seed {cell.run}, task {cell.task}: {cell.reason}" for cell in inputs.summary.missing] + [
+    """Return the cells of the crossing that have no rows, and why; then the contrasts that lack single values."""
+    blocks: list[Block] = [Heading(2, "What is missing")]
+    cells = [f"{cell.arm}, seed {cell.run}, task {cell.task}: {cell.reason}" for cell in inputs.summary.missing]
+    values = [
         f"{item.a} against {item.b} on {sentences.measured(item)}: {counted(item.n_missing, 'value')} missing"
         for item in inputs.contrasts
         if item.n_missing
     ]
-    if not lacking:
-        return [heading, Text("Nothing: every cell of the crossing of arms, seeds, tasks and prompts has its rows.")]
-    return [heading, Bullets(tuple(lacking))]
+    if not cells:
+        blocks.append(Text("No cell: every arm, seed and task has its rows."))
+    if cells:
+        blocks.append(Bullets(tuple(cells)))
+    if values:
+        told = (
+            f"{counted(len(values), 'contrast')} {'lacks' if len(values) == 1 else 'lack'} single values: those that a "
+            "judge did not give, or that are not defined for a response"
+        )
+        blocks.append(Folded(told, (Bullets(tuple(values)),)))
+    return blocks

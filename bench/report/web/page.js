@@ -30,7 +30,11 @@ const watcher = new IntersectionObserver((entries) => {
   const first = [...links.keys()].find((name) => inView.has(name));
   if (first === undefined) return;
   for (const [name, link] of links) {
-    if (name === first) link.setAttribute("aria-current", "true");
+    if (name === first) {
+      link.setAttribute("aria-current", "true");
+      const row = link.closest("ol");
+      row.scrollLeft = link.offsetLeft - row.offsetLeft - (row.clientWidth - link.offsetWidth) / 2;
+    }
     else link.removeAttribute("aria-current");
   }
 }, { rootMargin: "-10% 0px -60% 0px" });

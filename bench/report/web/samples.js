@@ -12,7 +12,7 @@ async function unpacked() {
   for (const one of prompts) {
     one.title = one.chat.at(-1)[1];
     one.place = `${one.task}/${one.id}`;
-    const words = [...one.chat.map((turn) => turn[1]), ...one.answers.map((answer) => answer.text), ...one.ballots.map((ballot) => ballot[8])];
+    const words = [...one.chat.map((turn) => turn[1]), ...one.answers.map((answer) => answer.text), ...one.answers.flatMap((answer) => Object.values(answer.said)), ...one.ballots.map((ballot) => ballot[8])];
     one.text = [one.id, ...words].join("\n").toLowerCase();
   }
   return prompts.sort((a, b) => a.task.localeCompare(b.task) || a.kind.localeCompare(b.kind) || a.id.localeCompare(b.id, "en", { numeric: true }));
@@ -176,7 +176,8 @@ function browser(prompts) {
     if (!names.length) return "";
     const rows = names.map((name) => {
       const values = there.map((answer) => answer.scores[name] ?? NONE), differ = new Set(values).size > 1;
-      return node("tr", {}, node("td", {}, ...readable(name)), ...values.map((each) => node("td", { class: differ ? "r differ" : "r" }, ...readable(each))));
+      const said = there.map((answer) => answer.said[name]).map((text) => (text ? [node("span", { class: "words plain" }, ...readable(text))] : []));
+      return node("tr", {}, node("td", {}, ...readable(name)), ...values.map((each, place) => node("td", { class: differ ? "r differ" : "r" }, ...readable(each), ...said[place])));
     });
     return table(["score", ...there.map((answer) => answer.m)], rows, "Scores");
   }
