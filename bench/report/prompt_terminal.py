@@ -10,7 +10,6 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bench.core.claims import NOT_SUPPORTED, SUPPORTED
 from bench.core.wording import NONE, counted, metric_words, number
 from bench.report.differences import only_in
 from bench.report.prompts import Ballot, PromptView, Response, Score
@@ -19,7 +18,8 @@ from bench.report.terminal import clean
 
 NARROWEST = 36
 DIFFERS = "bold underline"
-CLAIM_STYLES = {SUPPORTED: "green", NOT_SUPPORTED: "dark_orange"}
+# By the label of a claim; every label is also written out.
+CLAIM_STYLES = {"supported": "blue", "not_supported": "dark_orange"}
 LISTED = 40
 
 

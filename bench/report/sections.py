@@ -28,6 +28,7 @@ from bench.report.audit import PairAudit, audit_arms, audit_judges
 from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Figure, Folded, Heading, Table, Text, Tone, Verdict, Verdicts
 
+ANSWER_FIGURES = ("forest", "win_rate_matrix", "seed_spread")
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
 
 
@@ -69,7 +70,7 @@ def main_table(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
         note += f" {sentences.OWN_REWARD}"
     align = ("llll" if where else "ll") + "rrrl" + "r" * (1 + len(costs))
     table = Table(columns, align, rows)
-    return [Heading(2, words.capitalize()), table, Text(note), *shown(pictures, "forest")]
+    return [Heading(2, words.capitalize()), table, Text(note), *shown(pictures, *ANSWER_FIGURES)]
 
 
 def _numbers(contrast: Contrast) -> tuple[str, str, str, str]:

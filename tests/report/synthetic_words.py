@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bench.core.claims import CLAIMS_SCHEMA, NOT_SUPPORTED, SUPPORTED, write_claims
+from bench.core.claims import CLAIMS_SCHEMA, write_claims
 from bench.core.policy import Message
 from bench.core.records import Record
 from bench.core.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text, write_responses, write_verdicts
@@ -35,8 +35,8 @@ def write_words(folder: Path, rows: Sequence[Record], arms: Sequence[str], renam
         finish = "end" if text else "length"
         responses.append({**cell, "kind": kind, "chat": chat, "text": text, "finish": finish})
         if prompt == "q011" and text:
-            one = {"index": 0, "text": "In the north", "start": 0, "end": 12, "label": SUPPORTED, "evidence": ""}
-            two = {"index": 1, "text": "in 1900", "start": 14, "end": 21, "label": NOT_SUPPORTED}
+            one = {"index": 0, "text": "In the north", "start": 0, "end": 12, "label": "supported", "evidence": ""}
+            two = {"index": 1, "text": "in 1900", "start": 14, "end": 21, "label": "not_supported"}
             claims += [{**cell, **one}, {**cell, **two, "evidence": "the record says 1911"}]
     verdicts = [
         {**row.model_dump(include=set(VERDICTS_SCHEMA.names)), "judge": row.source, "text": SAID}

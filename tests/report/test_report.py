@@ -17,6 +17,7 @@ from bench.core.errors import DataError
 from bench.core.records import read_records
 from bench.core.responses import read_responses, read_verdicts
 from bench.core.summary import read_summary
+from bench.core.wording import estimate, interval, p_value
 from bench.report import sentences
 from bench.report.audit import audit_arms, audit_judges
 from bench.report.inline_svg import inline_svg
@@ -214,6 +215,21 @@ def test_the_policy_admits_only_the_pages_own_script_and_style(folder: Path) -> 
     assert told.startswith("default-src 'none';")
     assert "unsafe" not in told
     assert " style=" not in html.split("</style>")[1]
+
+
+def test_the_page_says_the_numbers_that_the_markdown_says(folder: Path) -> None:
+    html = unescape((folder / "report.html").read_text())
+    report = (folder / "report.md").read_text()
+    for item in read_contrasts(folder / "contrasts.json"):
+        cells = [interval(item), estimate(item), p_value(item.p_adjusted, item.level)]
+        assert f"| {' | '.join(cells)} |" in report
+        assert re.search(r"</td>".join(rf"<td class=\"r \">{re.escape(cell)}" for cell in cells), html)
+    wins = [item for item in read_contrasts(folder / "contrasts.json") if item.metric == "win_rate"]
+    told = sentences.told_once(wins, ())
+    for item in wins:
+        said = sentences.control(item, told) if item.is_control else sentences.verdict(item, told)
+        line = f'<strong>{said.headline}</strong> <span class="numbers">{said.numbers}</span>'
+        assert line in html
 
 
 def test_a_drawing_keeps_its_shapes_and_nothing_else(tmp_path: Path) -> None:
