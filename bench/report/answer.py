@@ -56,7 +56,7 @@ def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], told: Told) ->
     lead = f"{decided} of {counted(decided + undecided, 'declared contrast')} decided, {undecided} not."
     first = contrasts[0]
     if told.once:
-        by = f" by the {sentences.judge(first)} judge" if first.judge else ""
+        by = f" by the {first.judge} judge" if first.judge else ""
         lead += f" All are about {metric_words(first.metric)}{by} on {first.task}, and about {first.speaks_about}."
     if first.null_value == 0.5:
         lead += " A win rate of 0.5 is no difference."

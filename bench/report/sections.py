@@ -40,11 +40,12 @@ def shown(pictures: Mapping[str, Picture], *names: str) -> list[Block]:
 def main_table(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the table of the primary contrasts: uncertainty first, then estimate, test, seeds and cost; their picture.
 
-    Task and judge are columns where they differ; where they do not, the sentences above have said them.
+    Task and judge are columns where they differ or a judge is an arm's own reward; else the sentences above said them.
     """
     seeds = ", ".join(str(seed) for seed in inputs.summary.seeds)
     costs = tuple(title for _, title in COST_COLUMNS)
-    where = not sentences.told_once(inputs.primary, ()).once
+    own = any(item.own_reward for item in inputs.primary)
+    where = own or not sentences.told_once(inputs.primary, ()).once
     first = ("method", "versus", *(("task", "judge") if where else ()), "interval", "estimate", "adjusted p", "verdict")
     columns = (*first, f"per seed ({seeds})", *costs)
     rows = tuple(

@@ -46,7 +46,7 @@ NOTHING_TOLD = Told()
 
 def told_once(contrasts: Sequence[Contrast], beside: Sequence[Contrast]) -> Told:
     """Return what can be said once above the sentences on these contrasts: that all measure the same, if they do."""
-    same = {(item.metric, item.judge, item.task, item.own_reward, item.speaks_about) for item in contrasts}
+    same = {(item.metric, item.judge, item.task, item.speaks_about) for item in contrasts}
     return Told(len(same) == 1, tuple(beside))
 
 
@@ -67,13 +67,19 @@ def judge(contrast: Contrast) -> str:
 
 def headline(contrast: Contrast, told: Told = NOTHING_TOLD) -> str:
     """Return the conclusion without its numbers: who beats whom on what, or that it is undecided."""
-    on = f"on {metric_words(contrast.metric) if told.once else measured(contrast)}"
+    on = f"on {_short(contrast) if told.once else measured(contrast)}"
     if contrast.verdict == "undecided":
         return f"{contrast.a} against {contrast.b} {on} is undecided"
     if contrast.higher_is_better is None:
         above = contrast.estimate is not None and contrast.estimate > contrast.null_value
         return f"{contrast.a} is {'higher' if above else 'lower'} than {contrast.b} {on}"
     return f"{contrast.a} {'beats' if contrast.verdict == 'a better' else 'loses to'} {contrast.b} {on}"
+
+
+def _short(contrast: Contrast) -> str:
+    """Return what was measured where the reader knows by whom and on which task; an own reward is always told."""
+    words = metric_words(contrast.metric)
+    return f"{words} (own reward of {listed(list(contrast.own_reward))})" if contrast.own_reward else words
 
 
 def p_words(contrast: Contrast) -> str:
@@ -140,7 +146,7 @@ def verdict(contrast: Contrast, told: Told = NOTHING_TOLD) -> Verdict:
 def control(contrast: Contrast, told: Told = NOTHING_TOLD) -> Verdict:
     """Return the verdict on an A/A control, where the truth is known to be no difference."""
     same = f"{contrast.a} against {contrast.b}, the same treatment trained twice"
-    on = metric_words(contrast.metric) if told.once else measured(contrast)
+    on = _short(contrast) if told.once else measured(contrast)
     if contrast.verdict == "undecided":
         quiet = f"{same}: no difference on {on}, as it should be"
         return Verdict(quiet, numbers(contrast, told), "control", whisker(contrast))
