@@ -128,17 +128,32 @@ def check(
     raise typer.Exit(check_gate(path, overrides or [], (junit, markdown), as_json))
 
 
-@app.command(epilog=example("bench show results/quickstart 12", "bench show results/quickstart q-0012 --run 1"))
-def show(
+@app.command(
+    epilog=example(
+        "bench show results/quickstart 12",
+        "bench show results/quickstart q-0012 --run 1 --methods dpo,sft",
+        "bench show results/quickstart --kind biography --disagree",
+    )
+)
+def show(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     path: PathArgument,
-    prompt: Annotated[str, typer.Argument(help="A prompt's id, or a part of its text.")],
+    prompt: Annotated[str | None, typer.Argument(help="A prompt's id, or a part of its text.")] = None,
     run: Annotated[int | None, typer.Option(help="The training seed; the first of the comparison by default.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only prompts of this kind.")] = None,
+    disagree: Annotated[bool, typer.Option("--disagree", help="Only prompts on which the methods disagree.")] = False,
+    methods: Annotated[str | None, typer.Option(help="Only these methods, separated by commas.")] = None,
     overrides: SetOption = None,
 ) -> None:
-    """Show one prompt with every method's response side by side, and the verdicts."""
-    from bench.commands import show_one_prompt  # noqa: PLC0415
+    """Show one prompt with every method's response side by side, and the verdicts; or list prompts to choose from.
 
-    show_one_prompt(path, overrides or [], prompt, run)
+    Words that are not in the answer of the method others are compared with are underlined. Methods disagree where a
+    judge prefers one of them, or a score that is no length differs.
+    """
+    from bench.commands import show_prompts  # noqa: PLC0415
+    from bench.report.show import Wanted  # noqa: PLC0415
+
+    names = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
+    show_prompts(path, overrides or [], Wanted(prompt, run, kind, disagree, names))
 
 
 @app.command(epilog=example("bench methods", "bench methods dpo"))

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from bench import gate
-from bench.comparing import CLAIMS, CONTRASTS, RECORDS, SUMMARY, Result, compare, conclude, store_of
+from bench.comparing import CONTRASTS, RECORDS, SUMMARY, Result, compare, conclude, store_of
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
 from bench.console import LiveWatcher, PlainWatcher
-from bench.core.claims import read_claims
 from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.records import read_records
@@ -28,12 +25,11 @@ from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.evaluator.asking.spending import name_this_run
-from bench.evaluator.generate import COMPLETIONS
 from bench.forecast import forecast, forecast_lines
-from bench.plan import Plan, make_plan
-from bench.report.claims_shown import claims_table
+from bench.plan import make_plan
 from bench.report.markdown import write_report
-from bench.report.terminal import prompt_view, show_prompt, summary_table
+from bench.report.show import Wanted, show
+from bench.report.terminal import summary_table
 from bench.store import Store
 
 
@@ -170,49 +166,9 @@ def check_gate(path: Path, overrides: Sequence[str], files: tuple[Path | None, P
     return gate.exit_code(results)
 
 
-def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int | None) -> None:
-    """Print one prompt with the responses of all arms and the verdicts on them."""
+def show_prompts(path: Path, overrides: Sequence[str], wanted: Wanted) -> None:
+    """Print one prompt with the responses of all methods and the verdicts on them, or a list of prompts."""
     comparison = load_comparison(path, overrides=overrides)
-    seed = comparison.given.seeds[0] if run is None else run
-    if seed not in comparison.given.seeds:
-        raise BenchError(f"there is no run {seed}; the comparison has {list(comparison.given.seeds)}")
     folder, _ = stored(comparison)
-    plan, store = make_plan(comparison), store_of(comparison)
     console = Console(highlight=False)
-    near = []
-    for task in comparison.evaluation.tasks:
-        for prompt in task.prompts():
-            if prompt.id == wanted:
-                answers = answers_to(plan, store, (task.NAME, prompt.id, seed))
-                records = read_records(folder / RECORDS)
-                records = records.filter(pc.equal(records["run"], seed))
-                view = prompt_view((task.NAME, prompt.id, prompt.text), answers, records)
-                console.print(show_prompt(view, console.width))
-                show_claims(console, folder, (task.NAME, prompt.id, seed))
-                return
-            if wanted.lower() in prompt.text.lower():
-                near.append(f"  {prompt.id}: {prompt.text}")
-    if not near:
-        raise BenchError(f"no prompt has the id {wanted!r} or this text in it")
-    console.print(f"{len(near)} prompts have this text; choose one by its id:", markup=False)
-    console.print("\n".join(near[:20]), markup=False)
-
-
-def show_claims(console: Console, folder: Path, cell: tuple[str, str, int]) -> None:
-    """Print the claims of the responses to one prompt, given as (task, prompt id, run); nothing where none is known."""
-    claims = read_claims(folder / CLAIMS)
-    rows = [row for row in claims.to_pylist() if (row["task"], row["prompt"], row["run"]) == cell]
-    if rows:
-        console.print(claims_table(rows))
-
-
-def answers_to(plan: Plan, store: Store, cell: tuple[str, str, int]) -> list[dict[str, Any]]:
-    """Return every arm's answers to one prompt, given as (task, prompt id, run)."""
-    task, prompt, run = cell
-    found = []
-    for scored in plan.scored:
-        if (scored.task.NAME, scored.run) == (task, run):
-            file = store.payload(scored.stage.responses) / COMPLETIONS
-            rows = pq.read_table(file, filters=[("prompt", "=", prompt)]).to_pylist()
-            found += [{"arm": scored.arm, "run": run, **row} for row in rows]
-    return found
+    console.print(show(folder, comparison, wanted, console.width))

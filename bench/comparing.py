@@ -12,6 +12,7 @@ from bench.collecting.audited import collect_audit
 from bench.collecting.claims import claim_counts, collect_claims
 from bench.collecting.facts import summarise
 from bench.collecting.missing import without_judges, without_missing
+from bench.collecting.responses import collect_responses, collect_verdicts
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.annotations import ANNOTATIONS, read_annotations, write_annotations
@@ -21,6 +22,7 @@ from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast, primary_of
 from bench.core.labels import read_labels, write_labels
 from bench.core.records import concat, write_records
+from bench.core.responses import RESPONSES, VERDICTS, write_responses, write_verdicts
 from bench.core.summary import RunSummary, write_summary
 from bench.core.task import MetricInfo
 from bench.engine.events import Engine
@@ -69,6 +71,8 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     write_records(records, folder / RECORDS)
     if comparison.evaluation.judges:
         write_records(collect_audit(plan, outcome, store), folder / AUDIT)
+    write_responses(collect_responses(plan, outcome, store), folder / RESPONSES)
+    write_verdicts(collect_verdicts(plan, outcome, store), folder / VERDICTS)
     if comparison.evaluation.labelling is not None:
         write_labels(collect_labels(plan, outcome, store), folder / LABELS)
     if has_people(plan):

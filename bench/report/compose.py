@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from bench import gate
 from bench.plots.style import Picture
 from bench.report import sections
+from bench.report.answer import answer, opening
 from bench.report.factuality_section import factuality_section
+from bench.report.further_section import further_section
 from bench.report.inputs import Inputs
 from bench.report.judging_section import judging_section
 from bench.report.labellers_section import labellers_section
 from bench.report.methods_section import methods_section
 from bench.report.moved_section import gap_section, moved_section
-from bench.report.page import Block, Heading, Quote
+from bench.report.page import Block
 from bench.report.ranking_section import ranking_section
+from bench.report.samples_section import samples_section
 from bench.report.tax_section import tax_section
 from bench.report.tokens_section import tokens_section
 from bench.report.training_section import training_section
@@ -27,16 +30,16 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
     checkable = bool(inputs.comparison.gate) and not inputs.summary.missing
     results = gate.check(inputs.comparison, inputs.contrasts) if checkable else []
     return [
-        Heading(1, inputs.summary.name),
-        Quote(inputs.summary.question),
-        *sections.answer(inputs, by_name),
-        *sections.main_table(inputs),
+        *opening(inputs),
+        *answer(inputs),
+        *sections.main_table(inputs, by_name),
         *sections.gate_section(inputs, results),
-        *sections.further_table(inputs),
-        *judging_section(inputs, by_name),
-        *factuality_section(inputs, by_name),
         *ranking_section(inputs, by_name),
+        *factuality_section(inputs, by_name),
         *tax_section(inputs, by_name),
+        *further_section(inputs),
+        *samples_section(inputs),
+        *judging_section(inputs, by_name),
         *variance_section(inputs),
         *moved_section(inputs, by_name),
         *gap_section(inputs),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
 from bench.core.audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
+from bench.core.claims import CLAIMS_SCHEMA, read_claims
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
 from bench.core.contrast import Contrast, primary_of
 from bench.core.factuality import ErrorReduction, FactualRates
 from bench.core.ranking import Ranking
 from bench.core.records import read_records
+from bench.core.responses import read_responses, read_verdicts
 from bench.core.summary import RunSummary, read_summary
 from bench.core.tax import Tax
 from bench.core.variance import Decomposition
@@ -21,11 +23,15 @@ from bench.core.variance import Decomposition
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"
 SUMMARY = "run.json"
+CLAIMS = "claims.parquet"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything a report may say: it computes no statistic of its own beyond counts and means of records."""
+    """Everything a report may say: it computes no statistic of its own beyond counts and means of records.
+
+    ``responses`` and ``verdicts`` are None for a run of an earlier version, which left none.
+    """
 
     comparison: Comparison
     summary: RunSummary
@@ -41,6 +47,9 @@ class Inputs:
     variance: tuple[Decomposition, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     tax: tuple[Tax, ...] = ()
+    responses: pa.Table | None = None
+    verdicts: pa.Table | None = None
+    claims: pa.Table = field(default_factory=CLAIMS_SCHEMA.empty_table)
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -72,4 +81,7 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         variance=found.variance,
         rankings=found.rankings,
         tax=found.tax,
+        responses=read_responses(folder),
+        verdicts=read_verdicts(folder),
+        claims=read_claims(folder / CLAIMS),
     )

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 from bench.config.comparison import Comparison
+from bench.core.wording import counted, markdown_line
 from bench.core.wording import markdown as escaped
-from bench.core.wording import markdown_line
 from bench.report.compose import compose
 from bench.report.draw import draw_all
 from bench.report.html import render_html
 from bench.report.inputs import read_inputs
-from bench.report.page import Block, Bullets, Figure, Heading, Quote, Table, Text, Verdicts
+from bench.report.page import (
+    Block,
+    Bullets,
+    Facts,
+    Figure,
+    Folded,
+    Heading,
+    Quote,
+    SampleBrowser,
+    Table,
+    Text,
+    Verdicts,
+)
 
 PLOTS = "plots"
 
@@ -38,7 +51,7 @@ def render_markdown(blocks: Sequence[Block]) -> str:
     return "\n\n".join(_block(block) for block in blocks) + "\n"
 
 
-def _block(block: Block) -> str:  # noqa: PLR0911 - one case per kind of block
+def _block(block: Block) -> str:  # noqa: PLR0911, C901 - one case per kind of block
     """Return one block."""
     match block:
         case Heading(level, text):
@@ -47,10 +60,20 @@ def _block(block: Block) -> str:  # noqa: PLR0911 - one case per kind of block
             return markdown_line(text)
         case Quote(text):
             return f"> {markdown_line(text)}"
+        case Facts(items):
+            return " · ".join(f"{markdown_line(name)} **{escaped(value)}**" for name, value in items)
         case Verdicts(items):
             return "\n".join(f"- **{escaped(item.headline)}**: {escaped(item.numbers)}" for item in items)
         case Bullets(items):
             return "\n".join(f"- {markdown_line(item)}" for item in items)
+        case Folded(summary, blocks):
+            inside = "\n\n".join(_block(one) for one in blocks)
+            return f"<details>\n<summary>{escape(summary)}</summary>\n\n{inside}\n\n</details>"
+        case SampleBrowser(samples):
+            return (
+                f"`report.html` shows {samples.shown:,} of {counted(samples.of, 'prompt')} with every response side by "
+                "side, to be searched and filtered. In a terminal `bench show` does the same."
+            )
         case Table():
             return _table(block)
         case Figure(picture):

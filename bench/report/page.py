@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.plots.style import Picture
+from bench.report.samples import Samples
 
-Tone = Literal["decided", "undecided", "control", "alarm"]
+Tone = Literal["decided", "reversed", "undecided", "control", "alarm"]
+# Marks at the beginning of a table's cell; the page colours such cells by them.
+BETTER, WORSE, UNDECIDED = "▲", "▼", "·"
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,44 @@ class Quote:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What is good to know at a glance: pairs of a name and a value."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """An interval with its estimate, to be drawn beside a conclusion."""
+
+    low: float
+    high: float
+    estimate: float
+    null: float
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """One conclusion: what is concluded, the numbers it rests on, and how it is marked."""
+    """One conclusion: what is concluded, the numbers it rests on, and how it is marked.
+
+    ``reversed``: decided against the one that is named first.
+    """
 
     headline: str
     numbers: str
     tone: Tone
+    whisker: Whisker | None = None
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Conclusions, all in the same size."""
+    """Conclusions, all in the same size.
+
+    ``scale``: lowest and highest value of the axis that their intervals share with other lists of the page.
+    """
 
     items: tuple[Verdict, ...]
+    scale: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,4 +99,29 @@ class Figure:
     picture: Picture
 
 
-Block = Heading | Text | Quote | Verdicts | Bullets | Table | Figure
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that a reader opens by a click on their summary."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class SampleBrowser:
+    """The responses, to be searched and compared on the page.
+
+    ``methods``, ``seeds``, ``tasks`` and ``kinds`` are what can be chosen; ``pair`` is shown first. ``incidental``: the
+    names of scores in which methods may differ without disagreeing.
+    """
+
+    samples: Samples
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    tasks: tuple[str, ...]
+    kinds: tuple[str, ...]
+    pair: tuple[str, str]
+    incidental: tuple[str, ...]
+
+
+Block = Heading | Text | Quote | Facts | Verdicts | Bullets | Table | Figure | Folded | SampleBrowser

@@ -1,4 +1,4 @@
-"""The report's results, as blocks: verdicts, tables, gate, judging, cost, responses, what is missing."""
+"""The report's results, as blocks: the main table, gate, judging, cost, responses, what is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from bench.core.wording import (
     p_value,
     per_run,
     percent,
-    smallest_detectable,
     verdict_words,
 )
 from bench.gate import CriterionResult, overall, sentence
@@ -26,39 +25,10 @@ from bench.plots.style import Picture
 from bench.report import sentences
 from bench.report.audit import audit_arms
 from bench.report.inputs import Inputs
-from bench.report.page import Block, Bullets, Figure, Heading, Table, Text, Tone, Verdict, Verdicts
+from bench.report.page import Block, Bullets, Figure, Folded, Heading, Table, Text, Tone, Verdict, Verdicts
 
+ANSWER_FIGURES = ("forest", "win_rate_matrix", "seed_spread")
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
-
-
-def answer(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return the verdict on every primary contrast, the A/A controls, and the forest plot."""
-    treatments = [item for item in inputs.primary if not item.is_control]
-    blocks: list[Block] = [Heading(2, "Verdicts")]
-    if treatments:
-        blocks.append(Verdicts(tuple(sentences.verdict(item) for item in treatments)))
-    else:
-        blocks.append(Text("The comparison declares no contrast between treatments, so there is no verdict."))
-    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs), *shown(pictures, "forest")]
-
-
-def _controls(inputs: Inputs) -> list[Block]:
-    """Return the controls on the primary metric and every false alarm one by one, all others as a count."""
-    if not any(item.is_control for item in inputs.contrasts):
-        return [
-            Text(
-                "There is none: no arm repeats another with training randomness of its own, "
-                "so nothing here shows how often this comparison sees differences where there are none."
-            )
-        ]
-    others = [item for item in inputs.further if item.is_control]
-    alarms = [item for item in others if item.verdict != "undecided"]
-    told = [item for item in inputs.primary if item.is_control] + alarms
-    blocks: list[Block] = [Verdicts(tuple(sentences.control(item) for item in told))] if told else []
-    if others:
-        quiet = len(others) - len(alarms)
-        blocks.append(Text(f"On further metrics {quiet} of {counted(len(others), 'control')} find no difference."))
-    return blocks
 
 
 def shown(pictures: Mapping[str, Picture], *names: str) -> list[Block]:
@@ -66,14 +36,26 @@ def shown(pictures: Mapping[str, Picture], *names: str) -> list[Block]:
     return [Figure(pictures[name]) for name in names if name in pictures]
 
 
-def main_table(inputs: Inputs) -> list[Block]:
-    """Return the table of the primary contrasts: uncertainty first, then estimate, test, seeds and cost."""
+def main_table(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return the table of the primary contrasts: uncertainty first, then estimate, test, seeds and cost; their picture.
+
+    Task and judge are columns where they differ or a judge is an arm's own reward; else the sentences above said them.
+    """
     seeds = ", ".join(str(seed) for seed in inputs.summary.seeds)
     costs = tuple(title for _, title in COST_COLUMNS)
-    first = ("method", "versus", "task", "judge", "interval", "estimate", "adjusted p", "verdict")
+    own = any(item.own_reward for item in inputs.primary)
+    where = own or not sentences.told_once(inputs.primary, ()).once
+    first = ("method", "versus", *(("task", "judge") if where else ()), "interval", "estimate", "adjusted p", "verdict")
     columns = (*first, f"per seed ({seeds})", *costs)
     rows = tuple(
-        (item.a, item.b, item.task, sentences.judge(item), *_numbers(item), per_run(item), *_costs(inputs, item.a))
+        (
+            item.a,
+            item.b,
+            *((item.task, sentences.judge(item)) if where else ()),
+            *_numbers(item),
+            per_run(item),
+            *_costs(inputs, item.a),
+        )  # fmt: skip
         for item in inputs.primary
     )
     if not rows:
@@ -86,7 +68,9 @@ def main_table(inputs: Inputs) -> list[Block]:
     )
     if any(item.own_reward for item in inputs.contrasts):
         note += f" {sentences.OWN_REWARD}"
-    return [Heading(2, words.capitalize()), Table(columns, "llllrrrl" + "r" * (1 + len(costs)), rows), Text(note)]
+    align = ("llll" if where else "ll") + "rrrl" + "r" * (1 + len(costs))
+    table = Table(columns, align, rows)
+    return [Heading(2, words.capitalize()), table, Text(note), *shown(pictures, *ANSWER_FIGURES)]
 
 
 def _numbers(contrast: Contrast) -> tuple[str, str, str, str]:
@@ -114,35 +98,6 @@ def cost_text(axis: str, value: float | None) -> str:
 def speed(seconds: float | None) -> str:
     """Return the time of one token in milliseconds with three significant digits, or a dash."""
     return NONE if seconds is None else f"{1000 * seconds:.3g} ms"
-
-
-def further_table(inputs: Inputs) -> list[Block]:
-    """Return the table of all other metrics, nothing when there is none."""
-    if not inputs.further:
-        return []
-    first = ("metric", "method", "versus", "interval", "difference", "adjusted p", "verdict", "smallest detectable")
-    columns = (*first, "per seed", "mean of method", "mean of versus")
-    rows = tuple(
-        (
-            sentences.measured(item),
-            item.a,
-            item.b,
-            *_numbers(item),
-            smallest_detectable(item),
-            per_run(item),
-            _mean(item, item.mean_a),
-            _mean(item, item.mean_b),
-        )  # fmt: skip
-        for item in inputs.further
-    )
-    return [Heading(2, "Further metrics"), Table(columns, "lllrrrlrrrr", rows)]
-
-
-def _mean(contrast: Contrast, value: float | None) -> str:
-    """Return the mean of one side with one decimal more than the contrast's difference deserves, at least two."""
-    text = estimate(contrast)
-    decimals = len(text.partition(".")[2]) + 1
-    return number(value, max(2, decimals))
 
 
 def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Block]:
@@ -220,13 +175,22 @@ def responses_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[B
 
 
 def missing_section(inputs: Inputs) -> list[Block]:
-    """Return the cells of the crossing that have no rows, and why."""
-    heading = Heading(2, "What is missing")
-    lacking = inputs.summary.lacking() + [
+    """Return the cells of the crossing that have no rows, and why; then the contrasts that lack single values."""
+    blocks: list[Block] = [Heading(2, "What is missing")]
+    cells = inputs.summary.lacking()
+    values = [
         f"{item.a} against {item.b} on {sentences.measured(item)}: {counted(item.n_missing, 'value')} missing"
         for item in inputs.contrasts
         if item.n_missing
     ]
-    if not lacking:
-        return [heading, Text("Nothing: every cell of the crossing of arms, seeds, tasks and prompts has its rows.")]
-    return [heading, Bullets(tuple(lacking))]
+    if not cells:
+        blocks.append(Text("No cell: every arm, seed and task has its rows."))
+    if cells:
+        blocks.append(Bullets(tuple(cells)))
+    if values:
+        told = (
+            f"{counted(len(values), 'contrast')} {'lacks' if len(values) == 1 else 'lack'} single values: those that a "
+            "judge did not give, or that are not defined for a response"
+        )
+        blocks.append(Folded(told, (Bullets(tuple(values)),)))
+    return blocks

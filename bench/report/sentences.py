@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from bench.core.contrast import Contrast
+from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
 from bench.core.wording import (
     NONE,
     counted,
@@ -17,12 +21,33 @@ from bench.core.wording import (
     verdict_words,
 )
 from bench.gate import POWER
-from bench.report.page import Tone, Verdict
+from bench.report.page import Tone, Verdict, Whisker
 
 OWN_REWARD = (
     "Where a judge is marked as an arm's own reward, the arm learnt from that very judge: such a verdict says how well "
     "the arm learnt to please it, and not that its responses are better."
 )
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the reader knows when a sentence begins.
+
+    ``once``: what is the same in every sentence was said above them, so none repeats where it was measured and what it
+    speaks about. ``beside``: contrasts whose estimates belong in the sentence of the same pair.
+    """
+
+    once: bool = False
+    beside: tuple[Contrast, ...] = ()
+
+
+NOTHING_TOLD = Told()
+
+
+def told_once(contrasts: Sequence[Contrast], beside: Sequence[Contrast]) -> Told:
+    """Return what can be said once above the sentences on these contrasts: that all measure the same, if they do."""
+    same = {(item.metric, item.judge, item.task, item.speaks_about) for item in contrasts}
+    return Told(len(same) == 1, tuple(beside))
 
 
 def measured(contrast: Contrast) -> str:
@@ -40,15 +65,21 @@ def judge(contrast: Contrast) -> str:
     return f"{contrast.judge} (own reward of {listed(list(contrast.own_reward))})"
 
 
-def headline(contrast: Contrast) -> str:
+def headline(contrast: Contrast, told: Told = NOTHING_TOLD) -> str:
     """Return the conclusion without its numbers: who beats whom on what, or that it is undecided."""
-    on = f"on {measured(contrast)}"
+    on = f"on {_short(contrast) if told.once else measured(contrast)}"
     if contrast.verdict == "undecided":
         return f"{contrast.a} against {contrast.b} {on} is undecided"
     if contrast.higher_is_better is None:
         above = contrast.estimate is not None and contrast.estimate > contrast.null_value
         return f"{contrast.a} is {'higher' if above else 'lower'} than {contrast.b} {on}"
     return f"{contrast.a} {'beats' if contrast.verdict == 'a better' else 'loses to'} {contrast.b} {on}"
+
+
+def _short(contrast: Contrast) -> str:
+    """Return what was measured where the reader knows by whom and on which task; an own reward is always told."""
+    words = metric_words(contrast.metric)
+    return f"{words} (own reward of {listed(list(contrast.own_reward))})" if contrast.own_reward else words
 
 
 def p_words(contrast: Contrast) -> str:
@@ -59,16 +90,17 @@ def p_words(contrast: Contrast) -> str:
     return f"{'p' if contrast.p_adjusted is None else 'adjusted p'}{p_clause(p, contrast.level)[1:]}"
 
 
-def numbers(contrast: Contrast) -> str:
+def numbers(contrast: Contrast, told: Told = NOTHING_TOLD) -> str:
     """Return the estimate, its interval, the p-value, how many seeds, what it speaks about, and any note."""
     parts = [f"{estimate(contrast)} {interval(contrast)}"] if contrast.estimate is not None else []
     parts += [p_words(contrast), f"over {counted(contrast.n_runs, 'training seed')}"]
-    tail = []
+    tail = [f"length-controlled {estimate(item)} {interval(item)}" for item in _at_equal_length(contrast, told.beside)]
     if contrast.verdict == "undecided" and smallest_detectable(contrast) != NONE:
         tail.append(
             f"the smallest difference it could detect is {smallest_detectable(contrast)} ({percent(POWER)} power)"
         )
-    tail.append(f"speaks about {contrast.speaks_about}")
+    if not told.once:
+        tail.append(f"speaks about {contrast.speaks_about}")
     if contrast.n_missing:
         tail.append(f"{counted(contrast.n_missing, 'value')} missing")
     if contrast.note:
@@ -76,18 +108,49 @@ def numbers(contrast: Contrast) -> str:
     return "; ".join([", ".join(parts), *tail])
 
 
-def verdict(contrast: Contrast) -> Verdict:
+def _at_equal_length(contrast: Contrast, beside: Sequence[Contrast]) -> list[Contrast]:
+    """Return the length-controlled win rate of the same pair by the same judge, as far as there is an estimate."""
+    if contrast.metric != WIN_RATE.name:
+        return []
+    place = (contrast.a, contrast.b, contrast.task, contrast.judge)
+    return [
+        item
+        for item in beside
+        if item.metric == LENGTH_CONTROLLED.name
+        and item.estimate is not None
+        and (item.a, item.b, item.task, item.judge) == place
+    ]
+
+
+def whisker(contrast: Contrast) -> Whisker | None:
+    """Return the interval as it is drawn, None without one."""
+    if contrast.estimate is None or contrast.low is None or contrast.high is None:
+        return None
+    return Whisker(contrast.low, contrast.high, contrast.estimate, contrast.null_value)
+
+
+def scale_of(contrasts: Sequence[Contrast]) -> tuple[float, float] | None:
+    """Return lowest and highest value of an axis for the intervals of contrasts on one metric, None without any."""
+    drawn = [found for item in contrasts if (found := whisker(item)) is not None]
+    if not drawn or len({item.metric for item in contrasts}) > 1:
+        return None
+    return min(min(one.low, one.null) for one in drawn), max(max(one.high, one.null) for one in drawn)
+
+
+def verdict(contrast: Contrast, told: Told = NOTHING_TOLD) -> Verdict:
     """Return the verdict on a pair of treatments."""
-    tone: Tone = "undecided" if contrast.verdict == "undecided" else "decided"
-    return Verdict(headline(contrast), numbers(contrast), tone)
+    tones: dict[str, Tone] = {"undecided": "undecided", "a better": "decided", "b better": "reversed"}
+    return Verdict(headline(contrast, told), numbers(contrast, told), tones[contrast.verdict], whisker(contrast))
 
 
-def control(contrast: Contrast) -> Verdict:
+def control(contrast: Contrast, told: Told = NOTHING_TOLD) -> Verdict:
     """Return the verdict on an A/A control, where the truth is known to be no difference."""
-    same = f"{contrast.a} and {contrast.b} are the same treatment trained twice"
-    on = measured(contrast)
+    same = f"{contrast.a} against {contrast.b}, the same treatment trained twice"
+    on = _short(contrast) if told.once else measured(contrast)
     if contrast.verdict == "undecided":
-        return Verdict(f"{same}, and {on} finds no difference, as it should", numbers(contrast), "control")
-    alarm = f"{same}, yet {on} says {verdict_words(contrast)}: a false alarm"
+        quiet = f"{same}: no difference on {on}, as it should be"
+        return Verdict(quiet, numbers(contrast, told), "control", whisker(contrast))
+    alarm = f"{same}: {verdict_words(contrast)} on {on}, a false alarm"
     rate = percent(1 - contrast.level)
-    return Verdict(alarm, f"{numbers(contrast)}; chance alone does this to {rate} of such controls", "alarm")
+    chance = f"{numbers(contrast, told)}; chance alone does this to {rate} of such controls"
+    return Verdict(alarm, chance, "alarm", whisker(contrast))

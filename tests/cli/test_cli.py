@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -16,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.cli import main
+from bench.core.records import read_records
+from bench.core.responses import read_responses, read_verdicts
 from tests.whole import COMPARISON, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,6 +175,33 @@ def test_show_finds_a_prompt_by_id_and_by_text(ran: Path) -> None:
         assert arm in shown.stdout
     assert bench("show", ran, "no such prompt").returncode == 2
     assert bench("show", ran, name, "--run", "9").returncode == 2
+
+
+def test_what_was_written_stands_beside_the_records(ran: Path) -> None:
+    responses, verdicts = read_responses(ran), read_verdicts(ran)
+    assert responses is not None and verdicts is not None
+    assert responses.num_rows == 24 * 5 * 2
+    records = read_records(ran / "records.parquet").to_pylist()
+    judged = {
+        (row["prompt"], row["method"], row["versus"], row["run"], row["order"]): row["value"]
+        for row in records
+        if row["versus"] is not None
+    }
+    said = {
+        (row["prompt"], row["method"], row["versus"], row["run"], row["order"]): row["value"]
+        for row in verdicts.to_pylist()
+    }
+    assert said == judged
+
+
+def test_without_its_responses_a_run_is_shown_after_running_again(ran: Path) -> None:
+    folder = ran.parent / "old"
+    shutil.copytree(ran, folder)
+    (folder / "responses.parquet").unlink()
+    done = bench("show", folder, "tell six")
+    assert done.returncode == 2
+    assert f"bench run {folder}" in done.stderr
+    assert bench("report", folder).returncode == 0
 
 
 def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path) -> None:

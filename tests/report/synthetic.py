@@ -21,6 +21,7 @@ from bench.core.stage import StageIO
 from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts, write_summary
 from bench.core.task import Prompt, Task
 from bench.statistics.judge_audit import judge_audits
+from tests.report.synthetic_words import write_words
 
 ARMS = ("base", "sft", "dpo", "dpo_again")
 SEEDS = (0, 1, 2)
@@ -93,7 +94,7 @@ def records(rename: Mapping[str, str]) -> list[Record]:
             "task": TASK,
             "prompt": f"q{number:03d}",
             "cluster": f"c{number // 2}",
-            "kind": "question",
+            "kind": "question" if number % 3 else "request",
         }
         for seed in SEEDS:
             for arm in ARMS:
@@ -249,5 +250,6 @@ def build(folder: Path, rename: Mapping[str, str] | None = None, question: str |
     judges, together = judge_audits(table_of([*rows, *characters(rows)]), table_of(controls(rows)), own)
     told = Conclusions(contrasts=tuple(found), judges=judges, judges_together=together)
     write_conclusions(told, folder / "contrasts.json")
+    write_words(folder, rows, ARMS, names)
     write_summary(summary(names, asked), folder / "run.json")
     return comparison([names.get(arm, arm) for arm in ARMS], () if names else gate_lines())

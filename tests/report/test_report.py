@@ -1,18 +1,29 @@
+import base64
+import hashlib
+import json
 import re
 import subprocess
 import sys
+import zlib
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from bench.core.claims import read_claims
 from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import DataError
 from bench.core.records import read_records
+from bench.core.responses import read_responses, read_verdicts
 from bench.core.summary import read_summary
+from bench.core.wording import estimate, interval, p_value
 from bench.report import sentences
 from bench.report.audit import audit_arms
+from bench.report.inline_svg import inline_svg
 from bench.report.markdown import write_report
+from bench.report.prompts import Tables
+from bench.report.samples import take_samples
 from tests.report.synthetic import ARMS, PROMPTS, SEEDS, build, comparison
 
 PLOTS = ("forest", "judge_audit", "learning_curves", "response_length", "cost", "quality_and_cost")
@@ -67,10 +78,18 @@ def test_every_number_of_the_tables_is_a_number_of_contrasts_json(folder: Path) 
     assert len(main) == len(wins) == 4
     for row, item in zip(main, wins, strict=True):
         check_row(row, item, "estimate", f"per seed ({', '.join(map(str, SEEDS))})")
-    further = rows_of(report, "Further metrics")
     others = [item for item in contrasts if item.metric != "win_rate"]
+    overview = {row["metric"]: row for row in rows_of(report, "Further metrics")}
+    names = {"factual_error_rate": "factual error rate (lower is better)", "response_tokens": "response tokens"}
+    assert list(overview) == list(names.values())
+    further = [
+        row
+        for name in names.values()
+        for row in rows_of(report.replace(f"<summary>{name[0].upper() + name[1:]}:", f"## {name}\n"), name)
+    ]
     assert len(further) == len(others) == 4
     for row, item in zip(further, others, strict=True):
+        assert same(overview[names[item.metric]][f"{item.a} vs {item.b}"][2:], [item.estimate])
         check_row(row, item, "difference", "per seed")
         assert same(row["smallest detectable"], [item.smallest_detectable])
         assert same(row["mean of method"], [item.mean_a])
@@ -96,10 +115,16 @@ def test_costs_are_those_of_the_summary(folder: Path) -> None:
 
 def test_every_contrast_has_its_sentence(folder: Path) -> None:
     report = (folder / "report.md").read_text()
-    for item in read_contrasts(folder / "contrasts.json"):
-        if item.metric == "win_rate":
-            said = sentences.control(item) if item.is_control else sentences.verdict(item)
-            assert f"- **{said.headline}**: {said.numbers}" in report
+    contrasts = read_contrasts(folder / "contrasts.json")
+    wins = [item for item in contrasts if item.metric == "win_rate"]
+    told = sentences.told_once(wins, contrasts)
+    assert told.once
+    for item in wins:
+        said = sentences.control(item, told) if item.is_control else sentences.verdict(item, told)
+        assert f"- **{said.headline}**: {said.numbers}" in report
+    undecided = sum(item.verdict == "undecided" for item in wins if not item.is_control)
+    assert f"{3 - undecided} of 3 declared contrasts decided, {undecided} not." in report
+    assert "All are about win rate by the gold judge on questions, and about the training procedure." in report
 
 
 def test_controls_on_further_metrics_are_counted(folder: Path) -> None:
@@ -125,6 +150,14 @@ def test_sentences_say_what_the_numbers_say(folder: Path) -> None:
     untested = undecided.model_copy(update={"p": None, "p_adjusted": None, "note": "one prompt only"})
     assert "no test possible" in sentences.verdict(untested).numbers
     assert sentences.verdict(untested).numbers.endswith("one prompt only")
+    equal = win.model_copy(
+        update={"metric": "length_controlled_win_rate", "estimate": 0.68, "low": 0.62, "high": 0.74, "p": None}
+    )
+    said = sentences.verdict(win, sentences.told_once([win], [equal]))
+    assert said.headline == "dpo beats sft on win rate"
+    assert said.numbers == (
+        "0.71 [0.66, 0.76], adjusted p < 0.001, over 3 training seeds; length-controlled 0.68 [0.62, 0.74]"
+    )
     alarm = win.model_copy(update={"is_control": True})
     assert sentences.control(alarm).tone == "alarm"
     assert "false alarm" in sentences.control(alarm).headline
@@ -161,10 +194,86 @@ def test_html_stands_alone_and_escapes_names(folder: Path, hostile: Path) -> Non
     for path in (folder, hostile):
         page = Tags()
         page.feed((path / "report.html").read_text())
-        assert "script" not in page.tags
-        assert page.tags.count("img") == len(PLOTS)
-        assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+        # The page's own script and the packed responses; nothing of what the methods wrote or are called.
+        assert page.tags.count("script") == 2
+        assert page.tags.count("style") == 1
+        assert page.tags.count("figure") == len(PLOTS)
+        assert not {"img", "iframe", "link", "object", "foreignobject", "image"} & set(page.tags)
+        assert all(source.startswith("#") for source in page.sources)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in (hostile / "report.html").read_text()
+
+
+def test_the_policy_admits_only_the_pages_own_script_and_style(folder: Path) -> None:
+    html = (folder / "report.html").read_text()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    assert policy is not None
+    told = unescape(policy.group(1))
+    for tag, opening in (("script", '<script type="module">'), ("style", "<style>")):
+        inside = html.split(opening)[1].split(f"</{tag}>")[0]
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in told
+    assert told.startswith("default-src 'none';")
+    assert "unsafe" not in told
+    assert " style=" not in html.split("</style>")[1]
+
+
+def test_the_page_says_the_numbers_that_the_markdown_says(folder: Path) -> None:
+    html = unescape((folder / "report.html").read_text())
+    report = (folder / "report.md").read_text()
+    for item in read_contrasts(folder / "contrasts.json"):
+        cells = [interval(item), estimate(item), p_value(item.p_adjusted, item.level)]
+        assert f"| {' | '.join(cells)} |" in report
+        assert re.search(r"</td>".join(rf"<td class=\"r \">{re.escape(cell)}" for cell in cells), html)
+    wins = [item for item in read_contrasts(folder / "contrasts.json") if item.metric == "win_rate"]
+    told = sentences.told_once(wins, ())
+    for item in wins:
+        said = sentences.control(item, told) if item.is_control else sentences.verdict(item, told)
+        line = f'<strong>{said.headline}</strong> <span class="numbers">{said.numbers}</span>'
+        assert line in html
+
+
+def test_a_drawing_keeps_its_shapes_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "one.svg"
+    path.write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" onload="x()" '
+        'viewBox="0 0 9 9"><script>x()</script><style>*{}</style><!-- --><a href="http://a"><rect/></a>'
+        '<g id="a" style="fill: #ffffff; behavior: url(x)"><path id="b" d="M 0 0 \nL 1 1" onclick="x()"/>'
+        '<use xlink:href="#b" clip-path="url(#a)"/><use xlink:href="http://a/b"/></g></svg>'
+    )
+    drawn = inline_svg(path, 'a "title"')
+    assert '<g id="one-a" fill="#ffffff"><path id="one-b" d="M 0 0 L 1 1" />' in drawn
+    assert '<use clip-path="url(#one-a)" href="#one-b" />' in drawn
+    assert 'aria-label="a &quot;title&quot;"' in drawn
+    for part in ("script", "style", "onload", "onclick", "http", "behavior", "rect", "<!--"):
+        assert part not in drawn
+    path.write_text("no svg")
+    with pytest.raises(DataError, match="bench report"):
+        inline_svg(path, "title")
+
+
+def test_a_run_without_responses_has_a_page_that_says_how_to_get_them(tmp_path: Path) -> None:
+    comparison = build(tmp_path)
+    (tmp_path / "responses.parquet").unlink()
+    write_report(tmp_path, comparison)
+    for name in ("report.md", "report.html"):
+        assert "an earlier version ran this comparison" in (tmp_path / name).read_text()
+    assert 'id="samples"' not in (tmp_path / "report.html").read_text()
+
+
+def test_samples_that_do_not_fit_are_a_sample_of_every_kind(folder: Path) -> None:
+    responses, verdicts = read_responses(folder), read_verdicts(folder)
+    assert responses is not None
+    assert verdicts is not None
+    claims = read_claims(folder / "claims.parquet")
+    tables = Tables(responses, read_records(folder / "records.parquet"), verdicts, claims)
+    whole, part = take_samples(tables), take_samples(tables, most=6000)
+    assert (whole.shown, whole.of) == (PROMPTS, PROMPTS)
+    assert 0 < part.shown < PROMPTS
+    assert len(part.packed) <= 4 * 6000 / 3 + 8
+    lines = zlib.decompress(base64.b64decode(part.packed), -zlib.MAX_WBITS).decode().rstrip("\n").split("\n")
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert len(kinds) == part.shown
+    assert kinds.count("question") == pytest.approx(2 * kinds.count("request"), abs=2)
 
 
 def test_markdown_escapes_names(hostile: Path) -> None:

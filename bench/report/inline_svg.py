@@ -1,0 +1,69 @@
+"""A picture's SVG file as part of a page: cleaned, its ids unique, its colours open to the page's theme.
+
+An ``img`` can neither follow a theme toggle nor be read out. So the drawing goes into the page itself, reduced to
+shapes: no scripts, styles, comments or links, whatever the file holds.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from bench.core.errors import DataError
+
+SVG = "{http://www.w3.org/2000/svg}"
+HREF = "{http://www.w3.org/1999/xlink}href"
+SHAPES = frozenset({"svg", "g", "defs", "path", "rect", "circle", "use", "clipPath", "line", "polygon", "polyline"})
+KEPT = frozenset(
+    {
+        *("id", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "points"),
+        *("viewBox", "transform", "clip-path", "clip-rule", "opacity"),
+        *("fill", "fill-opacity", "fill-rule", "stroke", "stroke-opacity", "stroke-width", "stroke-miterlimit"),
+        *("stroke-dasharray", "stroke-dashoffset", "stroke-linecap", "stroke-linejoin"),
+    }
+)
+
+
+def inline_svg(path: Path, title: str) -> str:
+    """Return the drawing as markup for an HTML page, with ``title`` for those who do not see it.
+
+    A style attribute becomes attributes of its own, so that the page's style sheet can set colours anew. Ids get the
+    file's name before them. Raises DataError for a file that is no SVG.
+    """
+    try:
+        root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path}: not an SVG file ({error}). Run `bench report` on its folder again.") from error
+    drawn = _cleaned(root, path.stem)
+    if drawn is None:
+        raise DataError(f"{path}: not an SVG file. Run `bench report` on its folder again.")
+    # What matplotlib says for all elements in a style sheet.
+    drawn.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt", "role": "img", "aria-label": title}
+    drawn.attrib.pop("width", None)
+    drawn.attrib.pop("height", None)
+    return ElementTree.tostring(drawn, encoding="unicode")
+
+
+def _cleaned(element: ElementTree.Element, prefix: str) -> ElementTree.Element | None:
+    """Return the element without its namespace and with nothing but shapes in it, None for what is no shape."""
+    name = str(element.tag).removeprefix(SVG)
+    if name not in SHAPES:
+        return None
+    given = dict(element.attrib)
+    for declaration in given.pop("style", "").split(";"):
+        key, _, value = declaration.partition(":")
+        given[key.strip()] = value.strip()
+    kept = {key: _local(value, prefix) for key, value in given.items() if key in KEPT}
+    if "id" in kept:
+        kept["id"] = f"{prefix}-{given['id']}"
+    if given.get(HREF, "").startswith("#"):
+        kept["href"] = f"#{prefix}-{given[HREF][1:]}"
+    found = ElementTree.Element(name, kept)
+    found.extend(child for one in element if (child := _cleaned(one, prefix)) is not None)
+    return found
+
+
+def _local(value: str, prefix: str) -> str:
+    """Return an attribute's value: references to ids renamed, line breaks of path data as spaces."""
+    return re.sub(r"\s+", " ", re.sub(r"url\(#([^)]*)\)", rf"url(#{prefix}-\1)", value)).strip()

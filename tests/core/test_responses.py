@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench.core.errors import DataError
+from bench.core.policy import Message
+from bench.core.responses import (
+    RESPONSES,
+    RESPONSES_SCHEMA,
+    VERDICTS,
+    VERDICTS_SCHEMA,
+    asked,
+    chat_text,
+    read_responses,
+    read_verdicts,
+    turns,
+    without_responses,
+    write_responses,
+    write_verdicts,
+)
+
+CHAT = (
+    Message(role="system", content="Be brief."),
+    Message(role="user", content='Wer ist "Ä"?\n</script>'),
+)
+
+
+def response(prompt: str, method: str, text: str = "") -> dict[str, object]:
+    row: dict[str, object] = {"task": "t", "prompt": prompt, "kind": "k", "chat": chat_text(CHAT), "method": method}
+    return {**row, "run": 0, "draw": 0, "text": text, "finish": "end"}
+
+
+def test_a_chat_comes_back_turn_by_turn() -> None:
+    assert turns(chat_text(CHAT)) == [("system", "Be brief."), ("user", 'Wer ist "Ä"?\n</script>')]
+    assert asked(chat_text(CHAT)) == 'Wer ist "Ä"?\n</script>'
+
+
+def test_equal_rows_give_equal_bytes_and_can_be_read_in_part(tmp_path: Path) -> None:
+    rows = [response("b", "sft", "one"), response("a", "sft", "two"), response("a", "dpo", "three")]
+    (tmp_path / "turned").mkdir()
+    write_responses(pa.Table.from_pylist(rows, schema=RESPONSES_SCHEMA), tmp_path / RESPONSES)
+    turned = pa.Table.from_pylist(rows[::-1], schema=RESPONSES_SCHEMA)
+    write_responses(turned, tmp_path / "turned" / RESPONSES)
+    assert (tmp_path / RESPONSES).read_bytes() == (tmp_path / "turned" / RESPONSES).read_bytes()
+    whole = read_responses(tmp_path)
+    part = read_responses(tmp_path, ["a"], ["method", "text"])
+    assert whole is not None and part is not None
+    assert whole["text"].to_pylist() == ["three", "two", "one"]
+    assert part.to_pylist() == [{"method": "dpo", "text": "three"}, {"method": "sft", "text": "two"}]
+
+
+def test_a_rating_has_no_other_side(tmp_path: Path) -> None:
+    row = {"task": "t", "prompt": "a", "judge": "j", "method": "sft", "versus": None, "run": 0, "draw": 0}
+    row |= {"order": None, "value": 3.5, "status": "ok", "text": "good"}
+    write_verdicts(pa.Table.from_pylist([row], schema=VERDICTS_SCHEMA), tmp_path / VERDICTS)
+    read = read_verdicts(tmp_path)
+    assert read is not None
+    assert read.to_pylist() == [row]
+
+
+def test_a_folder_of_an_earlier_run_has_none_and_other_columns_are_an_error(tmp_path: Path) -> None:
+    assert read_responses(tmp_path) is None
+    assert read_verdicts(tmp_path) is None
+    assert f"bench run {tmp_path}" in without_responses(tmp_path)
+    pq.write_table(pa.table({"prompt": ["a"]}), tmp_path / RESPONSES)
+    with pytest.raises(DataError, match="bench run"):
+        read_responses(tmp_path)
