@@ -8,12 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.collecting.facts import summarise
+from bench.collecting.locking import lock_of
 from bench.collecting.missing import without_missing
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast
 from bench.core.labels import read_labels, write_labels
+from bench.core.lock import LOCK, write_lock
 from bench.core.records import write_records
 from bench.core.summary import RunSummary, write_summary
 from bench.core.task import MetricInfo
@@ -57,6 +59,7 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
         write_labels(collect_labels(plan, outcome, store), folder / LABELS)
     summary = summarise(plan, outcome, store)
     write_summary(summary, folder / SUMMARY)
+    write_lock(lock_of(plan, summary), folder / LOCK)
     contrasts = conclude(comparison, summary, records, folder)
     report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)
