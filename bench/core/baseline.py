@@ -86,7 +86,7 @@ def read_baseline(path: Path) -> Baseline:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{path}: no baseline there. {again}") from None
+        raise DataError(f"{path}: no baseline there. {again.replace('it again', 'one')}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a baseline ({error}). {again}") from error
     version = body.get(VERSION_KEY) if isinstance(body, dict) else None

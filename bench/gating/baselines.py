@@ -10,6 +10,7 @@ import pyarrow as pa
 from bench.config.comparison import BASELINE, Comparison, Criterion
 from bench.core.baseline import Baseline, Column, PromptValues, TaskValues, rounded
 from bench.core.errors import DataError, did_you_mean
+from bench.core.frozen import PLUGIN_PREFIX
 from bench.core.identity import changed_settings, differences
 from bench.core.lock import Lock
 from bench.core.summary import RunSummary
@@ -52,9 +53,14 @@ def tasks_of(comparison: Comparison) -> list[str]:
 def arms_of(summary: RunSummary) -> dict[str, dict[str, object]]:
     """Return every arm's settings as the run recorded them."""
     return {
-        name: {"method": arm.method, "replicate": arm.replicate, "lora": arm.lora, **arm.fields}
+        name: {"method": method_text(arm.method), "replicate": arm.replicate, "lora": arm.lora, **arm.fields}
         for name, arm in summary.arms.items()
     }
+
+
+def method_text(name: str) -> str:
+    """Return a method's name, and for a file beside the comparison the beginning of its digest."""
+    return f"file {name.removeprefix(PLUGIN_PREFIX)[:12]}" if name.startswith(PLUGIN_PREFIX) else name
 
 
 def given_of(summary: RunSummary, lock: Lock) -> dict[str, object]:
@@ -165,13 +171,9 @@ def evidence_against(
                 sides = Sides(matrix(index, comparison, task, column), baseline, task, column)
                 prompts = clusters_of_column(index, request_of(column, task, comparison.given.seeds))
                 contrast = earlier_contrast(sides, prompts, comparison, summary)
-                found.append(evidence(criterion, contrast, comparison.statistics.level, against(column)))
+                level = comparison.statistics.level
+                found.append(evidence(criterion, contrast, level, f"its {BASELINE}", column.versus))
     return found
-
-
-def against(column: Column) -> str:
-    """Return what a method is held against, in words."""
-    return f"{BASELINE} (win rate against {column.versus})" if column.versus else BASELINE
 
 
 def asked_columns(

@@ -36,7 +36,8 @@ class CriterionResult(Frozen):
     None where the contrast allows no test, with the reason in ``reason``. ``p`` tests what the criterion claims,
     ``p_regression`` that the method is on the wrong side; ``p_adjusted`` and ``p_regression_adjusted`` are corrected
     over the gate and decide. ``smallest_detectable`` is the advantage (for equivalence: the margin) at which this
-    criterion would pass with a power of 80%. ``against``: what the method is held against, in words.
+    criterion would pass with a power of 80%. ``against``: what the method is held against, in words;
+    ``opponent``: the arm that win rates are against which are compared with those of an earlier run.
     """
 
     criterion: Criterion
@@ -45,6 +46,7 @@ class CriterionResult(Frozen):
     task: str
     judge: str | None
     against: str
+    opponent: str | None
     verdict: CriterionVerdict
     advantage: float | None
     lower: float | None
@@ -69,7 +71,8 @@ class CriterionResult(Frozen):
             "equivalent_within": f"differs from {self.against} by less than {self.margin:g}",
         }[self.claim]
         by = f"{self.judge} judge, {self.task}" if self.judge else self.task
-        return f"{self.criterion.method} {demand} on {metric_words(self.criterion.metric)} ({by})"
+        over = f" against {self.opponent}" if self.opponent else ""
+        return f"{self.criterion.method} {demand} on {metric_words(self.criterion.metric)}{over} ({by})"
 
 
 def claim_of(criterion: Criterion) -> tuple[Claim, float]:

@@ -43,6 +43,7 @@ class Evidence:
     margin: float
     contrast: Contrast
     against: str
+    opponent: str | None
     level: float
     law: Confidence | None
     bounds: tuple[float, float] | None
@@ -82,7 +83,9 @@ def evidence_between(comparison: Comparison, contrasts: Sequence[Contrast]) -> l
     ]
 
 
-def evidence(criterion: Criterion, contrast: Contrast, level: float, against: str) -> Evidence:
+def evidence(
+    criterion: Criterion, contrast: Contrast, level: float, against: str, opponent: str | None = None
+) -> Evidence:
     """Return what there is to judge one criterion by; raises BenchError for a one-sided claim without a better side."""
     claim, margin = claim_of(criterion)
     if contrast.higher_is_better is None and claim != "equivalent_within":
@@ -93,7 +96,7 @@ def evidence(criterion: Criterion, contrast: Contrast, level: float, against: st
     law = law_of(contrast)
     sign = -1.0 if contrast.higher_is_better is False else 1.0
     bounds = interval_of(contrast, sign) if law is None else one_sided_bounds(law, level)
-    return Evidence(criterion, claim, margin, contrast, against, level, law, bounds)
+    return Evidence(criterion, claim, margin, contrast, against, opponent, level, law, bounds)
 
 
 def decide(found: Sequence[Evidence], correction: Correction) -> list[CriterionResult]:
@@ -137,6 +140,7 @@ def judged(
         task=contrast.task,
         judge=contrast.judge,
         against=one.against,
+        opponent=one.opponent,
         verdict=verdict,
         advantage=estimate,
         lower=lower,

@@ -48,6 +48,9 @@ def what_would_decide(result: CriterionResult) -> list[str]:
     """Return what an undecided criterion lacks: the smallest detectable effect, and the prompts or seeds needed."""
     told = []
     decimals = decimals_of(result)
+    lost, adjusted = result.p_regression, result.p_regression_adjusted
+    if lost is not None and adjusted is not None and lost < round(1 - result.level, 12) <= adjusted:
+        told.append(f"a regression by itself ({p_clause(lost, result.level)}), not after correction over the gate")
     if result.smallest_detectable is not None:
         reach = signed(result.smallest_detectable, decimals)
         wanted = f"a margin of {reach[1:]}" if result.claim == "equivalent_within" else f"a true advantage of {reach}"
