@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.checking.stored import whole
-from bench.collecting.locking import gate_digest
+from bench.collecting.locking import files_of, gate_digest
 from bench.comparing import CONTRASTS, RECORDS
 from bench.config.comparison import BASELINE, Comparison
 from bench.core.baseline import BASELINE_FILE, read_baseline
@@ -103,7 +103,11 @@ def refuse_lost_prompts(comparison: Comparison, contrasts: Sequence[Contrast], f
 
 
 def declared(comparison: Comparison, folder: Path) -> list[str]:
-    """Return a note where the criteria are not those that stood in the file when the run began."""
-    if not (folder / LOCK).is_file() or read_lock(folder / LOCK).gate == gate_digest(comparison):
+    """Return notes where the criteria, or else the file or a plug-in, are not those of when the run began."""
+    if not (folder / LOCK).is_file():
         return []
-    return ["the criteria were changed after the run: they were not declared before the data were seen"]
+    lock = read_lock(folder / LOCK)
+    if lock.gate != gate_digest(comparison):
+        return ["the criteria were changed after the run: they were not declared before the data were seen"]
+    changed = [name for name, digest in files_of(comparison).items() if lock.files.get(name) != digest]
+    return [f"{name} was changed after the run; what is checked is the run" for name in changed]

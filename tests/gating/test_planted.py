@@ -185,6 +185,13 @@ def test_criteria_changed_after_the_run_are_told(folder: Path) -> None:
     assert "no criterion of the gate says `versus: baseline`" in done.stderr
 
 
+def test_a_file_changed_after_the_run_is_told(folder: Path) -> None:
+    replace(folder / "comparison.yaml", "question: Does", "question: Did")
+    done = check(folder)
+    assert done.returncode == 0
+    assert "comparison.yaml was changed after the run; what is checked is the run" in done.stdout
+
+
 def test_verify_finds_what_was_changed_by_hand(folder: Path) -> None:
     done = bench("verify", folder)
     assert done.returncode == 0, done.stdout
