@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup quickstart test check format lock clean help
+.PHONY: setup quickstart gate test check format lock clean help
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,6 +20,10 @@ setup: $(STAMP)  ## Make the virtual environment from the pinned constraints
 
 quickstart: setup  ## Compare base, SFT and DPO on the embedded world and print where the report is
 	$(BIN)/bench run results/quickstart
+
+gate: setup  ## Run the quickstart and hold it against its gate and the committed baseline
+	$(BIN)/bench run results/quickstart
+	$(BIN)/bench check results/quickstart
 
 test: setup  ## Run all tests, offline
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup

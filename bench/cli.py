@@ -110,22 +110,62 @@ def report(path: PathArgument, overrides: SetOption = None) -> None:
 
 
 @app.command(
-    epilog=example("bench check results/quickstart", "bench check results/mine --junit gate.xml --markdown gate.md")
+    epilog=example(
+        "bench check results/quickstart",
+        "bench check results/mine --junit gate.xml --markdown gate.md",
+        "bench check results/mine --baseline baselines/mine.json",
+    )
 )
 def check(
     path: PathArgument,
     overrides: SetOption = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="The earlier run that `versus: baseline` means; beside the file by default.")
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, one test case per criterion.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a Markdown summary.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold the results against the gate in the comparison file.
 
-    Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage.
+    Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage, or runs that cannot be compared.
     """
-    from bench.commands import check_gate  # noqa: PLC0415
+    from bench.checks import GateOutputs, check_gate  # noqa: PLC0415
 
-    raise typer.Exit(check_gate(path, overrides or [], (junit, markdown), as_json))
+    raise typer.Exit(check_gate(path, overrides or [], baseline, GateOutputs(junit, markdown, as_json)))
+
+
+@app.command(
+    epilog=example(
+        'bench baseline results/quickstart --reason "release 1.2"',
+        'bench baseline results/quickstart --replace --reason "DPO with beta 0.2, reviewed"',
+    )
+)
+def baseline(
+    path: PathArgument,
+    reason: Annotated[str, typer.Option(help="Why this run is the one to be held against; kept in the file.")],
+    overrides: SetOption = None,
+    to: Annotated[Path | None, typer.Option(help="The file; baseline.json beside the comparison by default.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the baseline that is there.")] = False,
+) -> None:
+    """Keep the last run's values per prompt in a small file that later runs are held against.
+
+    Refuses an incomplete run, and a baseline that is there already without --replace.
+    """
+    from bench.checks import make_first_baseline, replace_baseline  # noqa: PLC0415
+
+    (replace_baseline if replace else make_first_baseline)(path, overrides or [], reason, to)
+
+
+@app.command(epilog=example("bench verify results/quickstart", "bench verify results/quickstart --json"))
+def verify(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Compute statistics, pictures and gate again from the stored rows, and compare them with what lies there.
+
+    Says what differs and what changed since the run. Exit status: 0 nothing differs; 1 something does.
+    """
+    from bench.checks import verify_run  # noqa: PLC0415
+
+    raise typer.Exit(verify_run(path, overrides or [], as_json))
 
 
 @app.command(

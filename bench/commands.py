@@ -11,15 +11,14 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from bench import gate
-from bench.comparing import CONTRASTS, RECORDS, SUMMARY, Result, compare, conclude, store_of
+from bench.checking.stored import stored
+from bench.comparing import RECORDS, Result, compare, conclude, store_of
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
 from bench.console import LiveWatcher, PlainWatcher
-from bench.core.contrast import Contrast, read_contrasts
-from bench.core.errors import BenchError, DataError
+from bench.core.contrast import Contrast
+from bench.core.errors import BenchError
 from bench.core.records import read_records
-from bench.core.summary import RunSummary, read_summary
 from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
@@ -123,20 +122,6 @@ def show_plan(path: Path, overrides: Sequence[str], as_json: bool) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def stored(comparison: Comparison) -> tuple[Path, RunSummary]:
-    """Return the folder of a comparison that has been run, and its summary; raises DataError when it has not."""
-    folder = Path(comparison.path).parent
-    summary = read_summary(folder / SUMMARY)
-    arms = tuple(arm.name for arm in comparison.arms)
-    if set(summary.arms) != set(arms) or summary.seeds != comparison.given.seeds:
-        raise DataError(
-            f"{folder / SUMMARY}: the last run had methods {', '.join(summary.arms)} and seeds {list(summary.seeds)}, "
-            f"the comparison file has {', '.join(arms)} and {list(comparison.given.seeds)}. "
-            f"Run `bench run {folder}` again."
-        )
-    return folder, summary
-
-
 def write_report_again(path: Path, overrides: Sequence[str]) -> None:
     """Write contrasts, report and plots from the stored records."""
     comparison = load_comparison(path, overrides=overrides)
@@ -144,26 +129,6 @@ def write_report_again(path: Path, overrides: Sequence[str]) -> None:
     conclude(comparison, summary, read_records(folder / RECORDS), folder)
     report = write_report(folder, comparison)
     Console(highlight=False).print(f"report: {report}", markup=False, soft_wrap=True)
-
-
-def check_gate(path: Path, overrides: Sequence[str], files: tuple[Path | None, Path | None], as_json: bool) -> int:
-    """Return the exit status of the gate: 0 pass, 1 regression, 3 undecided. ``files``: JUnit XML and Markdown."""
-    comparison = load_comparison(path, overrides=overrides)
-    folder, summary = stored(comparison)
-    if summary.missing:
-        cell = summary.missing[0]
-        raise DataError(
-            f"{folder}: the last run is incomplete ({len(summary.missing)} cells missing, the first: {cell.arm}, run "
-            f"{cell.run}, {cell.task}: {cell.reason}). A gate needs all of them. Run `bench run {folder}` again."
-        )
-    results = gate.check(comparison, read_contrasts(folder / CONTRASTS))
-    junit, markdown = files
-    if junit is not None:
-        junit.write_text(gate.as_junit(results), encoding="utf-8")
-    if markdown is not None:
-        markdown.write_text(gate.as_markdown(results), encoding="utf-8")
-    sys.stdout.write(gate.as_json(results) if as_json else gate.as_markdown(results))
-    return gate.exit_code(results)
 
 
 def show_prompts(path: Path, overrides: Sequence[str], wanted: Wanted) -> None:

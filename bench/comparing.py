@@ -11,6 +11,7 @@ from bench.collecting.annotations import collect_annotations, has_people
 from bench.collecting.audited import collect_audit
 from bench.collecting.claims import claim_counts, collect_claims
 from bench.collecting.facts import summarise
+from bench.collecting.locking import lock_of
 from bench.collecting.missing import without_judges, without_missing
 from bench.collecting.responses import collect_responses, collect_verdicts
 from bench.collecting.rows import collect_labels, collect_records
@@ -21,6 +22,7 @@ from bench.core.claims import write_claims
 from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.contrast import Contrast, primary_of
 from bench.core.labels import read_labels, write_labels
+from bench.core.lock import LOCK, write_lock
 from bench.core.records import concat, write_records
 from bench.core.responses import RESPONSES, VERDICTS, write_responses, write_verdicts
 from bench.core.summary import RunSummary, write_summary
@@ -81,6 +83,7 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
         write_claims(collect_claims(plan, outcome, store), folder / CLAIMS)
     summary = summarise(plan, outcome, store)
     write_summary(summary, folder / SUMMARY)
+    write_lock(lock_of(plan, summary), folder / LOCK)
     contrasts = conclude(comparison, summary, records, folder)
     report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)

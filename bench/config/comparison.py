@@ -134,11 +134,16 @@ class StatisticsSettings(Frozen):
     detect: Annotated[float, Field(gt=0)] | None = None
 
 
+# What `versus` says for "itself in an earlier run"; no arm of a gated comparison may be called so.
+BASELINE = "baseline"
+
+
 class Criterion(Frozen):
     """One line of the gate, declared before the run. Exactly one of the three margins is set.
 
     ``superior_by``: a must beat b by more than this. ``not_worse_by``: a may be worse than b by less than this.
-    ``equivalent_within``: a and b must differ by less than this. Margins are on the metric's scale.
+    ``equivalent_within``: a and b must differ by less than this. Margins are on the metric's scale. With ``versus:
+    baseline`` b is the same method in an earlier run, whose values are in a baseline file.
     """
 
     metric: str
@@ -149,6 +154,22 @@ class Criterion(Frozen):
     superior_by: float | None = None
     not_worse_by: Annotated[float, Field(gt=0)] | None = None
     equivalent_within: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def against_baseline(self) -> bool:
+        """Whether the method is held against itself in an earlier run."""
+        return self.versus == BASELINE
+
+
+class GateSettings(Frozen):
+    """How the gate decides. ``correction``: over its superiority claims, and over its regressions.
+
+    ``baseline``: the file of the earlier run that ``versus: baseline`` means; None for ``baseline.json`` beside the
+    comparison.
+    """
+
+    correction: Literal["holm", "none"] = "holm"
+    baseline: str | None = None
 
 
 class Comparison(Frozen):
@@ -162,6 +183,7 @@ class Comparison(Frozen):
     evaluation: Evaluation
     statistics: StatisticsSettings = StatisticsSettings()
     gate: tuple[Criterion, ...] = ()
+    gate_settings: GateSettings = GateSettings()
 
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
 

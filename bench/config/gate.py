@@ -1,11 +1,14 @@
-"""The gate's criteria: each names a metric, two arms, and exactly one margin, and all of it must be computed."""
+"""The gate: criteria that each name a metric, two arms and exactly one margin, all of it computed; and its settings.
+
+``gate`` is the list of criteria, or a mapping with the list under ``criteria`` and the settings beside it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.config.comparison import Criterion
+from bench.config.comparison import BASELINE, Criterion, GateSettings
 from bench.config.evaluation import Scoring, check_arm
 from bench.config.findings import KeyPath
 from bench.config.sheet import Sheet
@@ -15,11 +18,32 @@ from bench.core.factuality import FACTUALITY_METRICS
 from bench.core.task import HYGIENE, LENGTH_CONTROLLED, RATING, WIN_RATE, Task
 
 MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
+CRITERIA = "criteria"
+GATE_KEYS = (CRITERIA, *GateSettings.model_fields)
+_ROOT: KeyPath = ("gate",)
 
 
-def read_gate(sheet: Sheet, value: Any, names: Sequence[str], scoring: Scoring | None) -> tuple[Criterion, ...]:
-    """Return the criteria; one that names what is not computed is told. Without ``scoring`` only the form counts."""
-    path: KeyPath = ("gate",)
+def read_gate(
+    sheet: Sheet, value: Any, names: Sequence[str], scoring: Scoring | None
+) -> tuple[tuple[Criterion, ...], GateSettings]:
+    """Return the criteria and the settings; what is wrong is told. Without ``scoring`` only the form counts."""
+    if not isinstance(value, dict):
+        return _criteria(sheet, _ROOT, value, names, scoring), GateSettings()
+    section = sheet.keys(_ROOT, value, GATE_KEYS, required=(CRITERIA,)) or {}
+    place = (*_ROOT, CRITERIA)
+    criteria = _criteria(sheet, place, section[CRITERIA], names, scoring) if CRITERIA in section else ()
+    fields = {name: item for name, item in section.items() if name != CRITERIA}
+    settings = sheet.build(GateSettings, _ROOT, fields)
+    if settings is not None and settings.baseline is not None:
+        file = sheet.resolve((*_ROOT, "baseline"), settings.baseline)
+        settings = settings.model_copy(update={"baseline": str(file)})
+    return criteria, settings or GateSettings()
+
+
+def _criteria(
+    sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str], scoring: Scoring | None
+) -> tuple[Criterion, ...]:
+    """Return the criteria of the list at a key path; one that names what is not computed is told."""
     found = []
     for index, item in enumerate(sheet.items(path, value, "criterion")):
         here = (*path, index)
@@ -31,12 +55,23 @@ def read_gate(sheet: Sheet, value: Any, names: Sequence[str], scoring: Scoring |
             continue
         found.append(criterion)
         _check_margin(sheet, here, criterion)
-        arms = [check_arm(sheet, (*here, key), fields[key], names) for key in ("method", "versus")]
-        if all(arms) and criterion.method == criterion.versus:
-            sheet.problem(here, f"'{criterion.method}' cannot be held against itself", "name two methods")
+        _check_arms(sheet, here, criterion, names)
         if scoring is not None:
             _check_metric(sheet, here, criterion, scoring)
     return tuple(found)
+
+
+def _check_arms(sheet: Sheet, path: KeyPath, criterion: Criterion, names: Sequence[str]) -> None:
+    right = check_arm(sheet, (*path, "method"), criterion.method, names)
+    if criterion.against_baseline:
+        if BASELINE in names:
+            what = f"a method of this file is called '{BASELINE}', so `versus: {BASELINE}` would mean two things"
+            sheet.problem((*path, "versus"), what, "give the method another name")
+        return
+    right &= check_arm(sheet, (*path, "versus"), criterion.versus, names)
+    if right and criterion.method == criterion.versus:
+        next_step = f"name two methods, or `versus: {BASELINE}` for its own earlier run"
+        sheet.problem(path, f"'{criterion.method}' cannot be held against itself", next_step)
 
 
 def _check_margin(sheet: Sheet, path: KeyPath, criterion: Criterion) -> None:
@@ -52,6 +87,8 @@ def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Sc
     if criterion.task is not None and criterion.task not in tasks:
         what = f"no task '{criterion.task}' in this file. {did_you_mean(criterion.task, tasks)}"
         sheet.problem((*path, "task"), what)
+        return
+    if criterion.against_baseline and not _has_earlier_values(sheet, path, criterion, scoring):
         return
     if criterion.metric == WIN_RATE.name or (criterion.metric == LENGTH_CONTROLLED.name and scoring.length_controlled):
         _check_judge(sheet, path, criterion, [judge.label for judge in scoring.judges], "win_rate")
@@ -95,6 +132,19 @@ def _of_choices(
     except BenchError as error:
         sheet.refused(path, error)
         return found
+
+
+def _has_earlier_values(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Scoring) -> bool:
+    """Tell whether a baseline can hold the metric of this method; the problem is noted when it cannot."""
+    if criterion.metric == LENGTH_CONTROLLED.name:
+        what = f"a {criterion.metric.replace('_', ' ')} is fitted to a whole run, so a baseline has no values of it"
+        sheet.problem((*path, "metric"), what, f"use {WIN_RATE.name}")
+        return False
+    if criterion.metric == WIN_RATE.name and criterion.method == scoring.versus:
+        what = f"win rates are against '{criterion.method}' itself, so it has none that could have changed"
+        sheet.problem((*path, "method"), what, "name another method, or a metric of a task")
+        return False
+    return True
 
 
 def _check_judge(sheet: Sheet, path: KeyPath, criterion: Criterion, judges: Sequence[str], section: str) -> None:

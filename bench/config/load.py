@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.arms import read_arms
-from bench.config.comparison import Comparison, StatisticsSettings
+from bench.config.comparison import Comparison, GateSettings, StatisticsSettings
 from bench.config.evaluation import read_evaluation
 from bench.config.findings import Findings
 from bench.config.gate import read_gate
@@ -42,7 +42,7 @@ def load_comparison(path: Path, *, overrides: Sequence[str] = ()) -> Comparison:
     if statistics is not None and statistics.interval != "t" and given is not None and len(given.seeds) > 1:
         what = f"`{statistics.interval}` draws prompts again and knows nothing of other training seeds"
         sheet.problem(("statistics", "interval"), what, "use `t` with several seeds")
-    gate = read_gate(sheet, root["gate"], names, whole) if "gate" in root else ()
+    gate, gate_settings = read_gate(sheet, root["gate"], names, whole) if "gate" in root else ((), GateSettings())
     if sheet.count or given is None or scoring is None or statistics is None:
         raise findings.error()
     file = comparison_file(path)
@@ -52,9 +52,10 @@ def load_comparison(path: Path, *, overrides: Sequence[str] = ()) -> Comparison:
         question=root["question"].strip(),
         given=given,
         arms=arms,
-        evaluation=scoring.evaluation(arms, [(line.method, line.versus) for line in gate]),
+        evaluation=scoring.evaluation(arms, [(line.method, line.versus) for line in gate if not line.against_baseline]),
         statistics=statistics,
         gate=gate,
+        gate_settings=gate_settings,
     )
 
 

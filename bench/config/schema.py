@@ -8,11 +8,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench import discover
-from bench.config.comparison import AlignmentTax, Common, Criterion, Evaluation, Factuality, StatisticsSettings
+from bench.config.comparison import (
+    AlignmentTax,
+    Common,
+    Criterion,
+    Evaluation,
+    Factuality,
+    GateSettings,
+    StatisticsSettings,
+)
 from bench.config.evaluation import FROM, LABEL
 from bench.config.factuality import FACTUALITY, GAMMA, RETRIEVER
 from bench.config.gap import GAP_KEYS
-from bench.config.gate import MARGINS
+from bench.config.gate import CRITERIA, MARGINS
 from bench.config.given import NO_ADAPTER, POLICIES
 from bench.config.lm_eval import KEYS as LM_EVAL_KEYS
 from bench.config.lm_eval import WORD as LM_EVAL
@@ -51,7 +59,7 @@ def json_schema() -> Schema:
         "methods": _methods(definitions),
         "evaluate": _evaluate(definitions),
         "statistics": _model(StatisticsSettings, definitions),
-        "gate": {"type": "array", "items": _gate(definitions), "minItems": 1},
+        "gate": _gate(definitions),
     }
     whole = _mapping(root)
     # A file that extends another may leave out what the other one has.
@@ -242,8 +250,11 @@ def _plugins(
 
 def _gate(definitions: dict[str, Schema]) -> Schema:
     fields = _fields(Criterion, definitions, Criterion.model_fields)
-    schema = _mapping(fields, required=("metric", "method", "versus"))
-    return {**schema, "oneOf": [{"required": [margin]} for margin in MARGINS]}
+    one = _mapping(fields, required=("metric", "method", "versus"))
+    criterion = {**one, "oneOf": [{"required": [margin]} for margin in MARGINS]}
+    criteria: Schema = {"type": "array", "items": criterion, "minItems": 1}
+    settings = _fields(GateSettings, definitions, GateSettings.model_fields)
+    return {"anyOf": [criteria, _mapping({CRITERIA: criteria, **settings}, required=(CRITERIA,))]}
 
 
 def _outside(word: str) -> Schema:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench import gate
+from bench.gating.judging import check
 from bench.plots.style import Picture
 from bench.report import sections
 from bench.report.answer import answer, opening
@@ -27,8 +27,9 @@ from bench.report.variance_section import variance_section
 def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
     """Return the report: the question first, then what was concluded, then everything it rests on."""
     by_name = {picture.name: picture for picture in pictures}
-    checkable = bool(inputs.comparison.gate) and not inputs.summary.missing
-    results = gate.check(inputs.comparison, inputs.contrasts) if checkable else []
+    between = any(not criterion.against_baseline for criterion in inputs.comparison.gate)
+    checkable = between and not inputs.summary.missing
+    results = check(inputs.comparison, inputs.contrasts) if checkable else []
     return [
         *opening(inputs),
         *answer(inputs),

@@ -19,7 +19,9 @@ from bench.core.wording import (
     percent,
     verdict_words,
 )
-from bench.gate import CriterionResult, overall, sentence
+from bench.gating.criteria import CriterionResult
+from bench.gating.judging import overall
+from bench.gating.wording import sentence
 from bench.plots.costs import AXES, mean_cost, seconds_per_token
 from bench.plots.style import Picture
 from bench.report import sentences
@@ -108,8 +110,11 @@ def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Blo
     if inputs.comparison.gate and inputs.summary.missing:
         told = f"Not checked: {counted(len(inputs.summary.missing), 'cell')} of the run are missing (see below)."
         return [Heading(2, "Gate"), Text(told)]
+    later = [criterion for criterion in inputs.comparison.gate if criterion.against_baseline]
+    told = f"{counted(len(later), 'criterion', 'criteria')} against an earlier run: `bench check` holds this run to it."
+    further = [Text(told)] if later else []
     if not results:
-        return []
+        return [Heading(2, "Gate"), *further] if later else []
     tones: dict[str, Tone] = {"pass": "control", "regression": "alarm", "undecided": "undecided"}
     words = {
         "pass": "The gate passes: every criterion, declared before the run, is met.",
@@ -117,7 +122,7 @@ def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Blo
         "undecided": "The gate is undecided: no regression was found, and not every criterion is met.",
     }
     lines = tuple(Verdict(item.name, sentence(item), tones[item.verdict]) for item in results)
-    return [Heading(2, "Gate"), Text(words[overall(results)]), Verdicts(lines)]
+    return [Heading(2, "Gate"), Text(words[overall(results)]), Verdicts(lines), *further]
 
 
 def cost_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:

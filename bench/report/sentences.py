@@ -20,7 +20,7 @@ from bench.core.wording import (
     smallest_detectable,
     verdict_words,
 )
-from bench.gate import POWER
+from bench.gating.judging import POWER
 from bench.report.page import Tone, Verdict, Whisker
 
 OWN_REWARD = (

@@ -10,6 +10,8 @@ from bench.core.contrast import Contrast
 from bench.statistics.confidence import Confidence
 
 RUN_VARIANCE, PROMPT_VARIANCE, PROMPT_DF = "run_variance_of_mean", "prompt_variance_of_mean", "prompt_df"
+# Of a contrast with an earlier run: what its seeds add, and the degrees of freedom where they are not n_runs - 1.
+RUN_DF, EARLIER_VARIANCE, EARLIER_DF = "run_df", "earlier_run_variance_of_mean", "earlier_run_df"
 
 
 def from_t(estimate: float, standard_error: float, df: float) -> Confidence:
@@ -30,7 +32,13 @@ def advantage(contrast: Contrast) -> Confidence | None:
     centre = contrast.estimate - contrast.null_value
     if PROMPT_DF in parts:
         law = Confidence(
-            centre, parts[PROMPT_VARIANCE], parts[PROMPT_DF], parts[RUN_VARIANCE], max(contrast.n_runs - 1, 0)
+            estimate=centre,
+            prompt_variance=parts[PROMPT_VARIANCE],
+            prompt_df=parts[PROMPT_DF],
+            run_variance=parts[RUN_VARIANCE],
+            run_df=int(parts.get(RUN_DF, max(contrast.n_runs - 1, 0))),
+            earlier_run_variance=parts.get(EARLIER_VARIANCE, 0.0),
+            earlier_run_df=int(parts.get(EARLIER_DF, 0)),
         )
     elif contrast.degrees_of_freedom is not None:
         law = from_t(centre, contrast.standard_error, contrast.degrees_of_freedom)

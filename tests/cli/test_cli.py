@@ -232,7 +232,8 @@ def test_a_run_in_which_almost_everything_fails_still_reports(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "plan", "report", "check", "show", "methods", "tasks", "judges", "new", "doctor"]
+    "command",
+    ["run", "plan", "report", "check", "baseline", "verify", "show", "methods", "tasks", "judges", "new", "doctor"],
 )
 def test_help_has_an_example(command: str) -> None:
     done = bench(command, "--help")

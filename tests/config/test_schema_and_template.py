@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import discover
-from bench.config.comparison import Common, Criterion, StatisticsSettings
+from bench.config.comparison import Common, Criterion, GateSettings, StatisticsSettings
 from bench.config.evaluation import EVALUATE_KEYS
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.config.schema import REFERENCE, json_schema
@@ -47,7 +47,10 @@ def test_sections_have_the_keys_that_the_loader_knows(schema: dict[str, Any]) ->
     assert set(sections) == set(ROOT_KEYS)
     assert set(sections["given"]["properties"]) == set(Common.model_fields)
     assert set(sections["statistics"]["properties"]) == set(StatisticsSettings.model_fields)
-    assert set(sections["gate"]["items"]["properties"]) == set(Criterion.model_fields)
+    plain, whole = sections["gate"]["anyOf"]
+    assert set(plain["items"]["properties"]) == set(Criterion.model_fields)
+    assert set(whole["properties"]) == {"criteria", *GateSettings.model_fields}
+    assert whole["properties"]["criteria"] == plain
     assert set(sections["evaluate"]["properties"]) == set(EVALUATE_KEYS)
     assert sections["statistics"]["properties"]["level"]["default"] == 0.95
 

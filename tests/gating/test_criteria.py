@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench import gate
 from bench.config.comparison import Criterion
 from bench.core.contrast import Contrast
 from bench.core.errors import BenchError
+from bench.gating.judging import check, decide, evidence, exit_code
+from bench.gating.machines import as_json, as_junit
+from bench.gating.wording import as_markdown, sentence
 from tests.report.synthetic import comparison
 
 
@@ -28,7 +30,7 @@ def criterion(**margin: float | str) -> Criterion:
 
 
 def verdict(one: Criterion, contrast: Contrast) -> str:
-    (result,) = gate.check(comparison(gate=(one,)), [contrast])
+    (result,) = check(comparison(gate=(one,)), [contrast])
     return result.verdict
 
 
@@ -63,7 +65,7 @@ def test_direction_comes_from_the_metric_and_pairs_may_stand_the_other_way_round
 
 
 def test_bounds_and_p_values_are_students() -> None:
-    (result,) = gate.check(comparison(gate=(criterion(not_worse_by=0.03),)), [made(0.52, 0.02)])
+    (result,) = check(comparison(gate=(criterion(not_worse_by=0.03),)), [made(0.52, 0.02)])
     reach = stats.t.ppf(0.95, 8) * 0.02
     assert (result.lower, result.upper) == pytest.approx((0.02 - reach, 0.02 + reach))
     assert result.p == pytest.approx(stats.t.sf(0.05 / 0.02, 8))
@@ -74,22 +76,22 @@ def test_without_a_standard_error_the_interval_counts_and_without_both_nothing_i
     one = criterion(superior_by=0.0)
     assert verdict(one, made(1.0, None, low=0.6, high=1.0)) == "pass"
     assert verdict(one, made(1.0, 0.0, low=0.45, high=1.0)) == "undecided"
-    (result,) = gate.check(comparison(gate=(one,)), [made(None, None, note="no rows at seed 2")])
+    (result,) = check(comparison(gate=(one,)), [made(None, None, note="no rows at seed 2")])
     assert (result.verdict, result.reason, result.p) == ("undecided", "no rows at seed 2", None)
-    assert gate.sentence(result) == "undecided: no rows at seed 2"
+    assert sentence(result) == "undecided: no rows at seed 2"
 
 
 def test_exit_codes() -> None:
     lines = (criterion(superior_by=0.0), criterion(not_worse_by=0.3))
-    codes = [gate.exit_code(gate.check(comparison(gate=lines), [made(e, 0.02)])) for e in (0.6, 0.4, 0.51)]
+    codes = [exit_code(check(comparison(gate=lines), [made(e, 0.02)])) for e in (0.6, 0.4, 0.51)]
     assert codes == [0, 1, 3]
-    assert gate.exit_code([]) == 3
+    assert exit_code([]) == 3
 
 
 def test_one_criterion_asks_for_every_task_and_judge_it_does_not_name() -> None:
     both = [made(0.6, 0.02), made(0.6, 0.02, judge="likelihood")]
-    assert len(gate.check(comparison(gate=(criterion(superior_by=0.0),)), both)) == 2
-    assert len(gate.check(comparison(gate=(criterion(superior_by=0.0, judge="gold"),)), both)) == 1
+    assert len(check(comparison(gate=(criterion(superior_by=0.0),)), both)) == 2
+    assert len(check(comparison(gate=(criterion(superior_by=0.0, judge="gold"),)), both)) == 1
 
 
 @pytest.mark.parametrize(
@@ -102,16 +104,16 @@ def test_one_criterion_asks_for_every_task_and_judge_it_does_not_name() -> None:
 )
 def test_a_criterion_that_nothing_answers_is_wrong_usage(change: dict[str, str], told: str) -> None:
     with pytest.raises(BenchError, match=told):
-        gate.check(comparison(gate=(criterion(superior_by=0.0, **change),)), [made(0.6, 0.02)])
+        check(comparison(gate=(criterion(superior_by=0.0, **change),)), [made(0.6, 0.02)])
 
 
 def test_wrong_usage() -> None:
     with pytest.raises(BenchError, match="no gate"):
-        gate.check(comparison(), [])
+        check(comparison(), [])
     with pytest.raises(BenchError, match="exactly one"):
-        gate.check(comparison(gate=(criterion(),)), [made(0.6, 0.02)])
+        check(comparison(gate=(criterion(),)), [made(0.6, 0.02)])
     with pytest.raises(BenchError, match="no better side"):
-        gate.check(comparison(gate=(criterion(superior_by=0.0),)), [made(0.6, 0.02, higher_is_better=None)])
+        check(comparison(gate=(criterion(superior_by=0.0),)), [made(0.6, 0.02, higher_is_better=None)])
 
 
 def share(margin: dict[str, float], truth: float, wanted: str) -> float:
@@ -123,7 +125,7 @@ def share(margin: dict[str, float], truth: float, wanted: str) -> float:
     return float(
         np.mean(
             [
-                gate.judged(one, made(float(e), float(s)), 0.95).verdict == wanted
+                decide([evidence(one, made(float(e), float(s)), 0.95, "sft")], "holm")[0].verdict == wanted
                 for e, s in zip(estimates, errors, strict=True)
             ]
         )
@@ -141,7 +143,7 @@ def test_error_rates_by_simulation() -> None:
 
 
 def test_the_advantage_called_detectable_passes_about_four_times_in_five() -> None:
-    (result,) = gate.check(comparison(gate=(criterion(superior_by=0.01),)), [made(0.5, 0.02)])
+    (result,) = check(comparison(gate=(criterion(superior_by=0.01),)), [made(0.5, 0.02)])
     assert result.smallest_detectable is not None
     assert 0.75 < share({"superior_by": 0.01}, result.smallest_detectable, "pass") < 0.85
 
@@ -153,19 +155,19 @@ def test_outputs() -> None:
         criterion(superior_by=0.3, judge="third"),
     )
     contrasts = [made(0.6, 0.02), made(0.2, 0.02, judge="<b>\x00&"), made(0.81, 0.02, judge="third")]
-    results = gate.check(comparison(gate=(lines[0].model_copy(update={"judge": "gold"}), *lines[1:])), contrasts)
+    results = check(comparison(gate=(lines[0].model_copy(update={"judge": "gold"}), *lines[1:])), contrasts)
     assert [result.verdict for result in results] == ["pass", "regression", "undecided"]
 
-    suite = ET.fromstring(gate.as_junit(results)).find("testsuite")
+    suite = ET.fromstring(as_junit(results)).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
     assert [[child.tag for child in case] for case in suite] == [["system-out"], ["failure"], ["error"]]
 
-    body = json.loads(gate.as_json(results))
+    body = json.loads(as_json(results))
     assert (body["verdict"], body["exit_code"], len(body["criteria"])) == ("regression", 1, 3)
     assert body["criteria"][0]["lower"] == results[0].lower
 
-    text = gate.as_markdown(results)
-    assert text.startswith("**Gate: regression**")
+    text = as_markdown(results)
+    assert text.startswith("### Gate: regression")
     assert "<b>" not in text
     assert "80% power at a true advantage of" in text

@@ -1,0 +1,41 @@
+"""``bench baseline``: the last run's values, kept for later checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.checking.stored import whole
+from bench.comparing import RECORDS
+from bench.config.comparison import Comparison
+from bench.core.baseline import BASELINE_FILE, Baseline, read_baseline, write_baseline
+from bench.core.errors import BenchError, DataError
+from bench.core.lock import LOCK, read_lock
+from bench.core.records import read_records
+from bench.gating.baselines import make_baseline
+
+
+def keep_baseline(comparison: Comparison, reason: str, file: Path | None) -> tuple[Path, Baseline]:
+    """Return where the baseline of the last run was written, and it; an earlier one there is replaced.
+
+    Raises BenchError without a reason; DataError for a run that is incomplete or not of this comparison.
+    """
+    if not reason.strip():
+        raise BenchError('a baseline needs a reason that a reviewer can judge: --reason "DPO with the new template"')
+    folder, summary = whole(comparison, "A baseline")
+    lock = read_lock(folder / LOCK)
+    records = read_records(folder / RECORDS)
+    target = file or folder / BASELINE_FILE
+    baseline = make_baseline(comparison, summary, lock, records, " ".join(reason.split()))
+    write_baseline(baseline, target)
+    return target, baseline
+
+
+def refuse_replacing(target: Path) -> None:
+    """Raise BenchError where there is a baseline already, telling whose it is."""
+    if not target.exists():
+        return
+    try:
+        told = f'made because: "{read_baseline(target).reason}"'
+    except DataError:
+        told = "one that this version cannot read"
+    raise BenchError(f"{target}: there is a baseline already, {told}. Add --replace to put the last run in its place.")

@@ -1,0 +1,113 @@
+"""``bench check``: a run held against its gate, and against the baseline where the gate says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.checking.stored import whole
+from bench.collecting.locking import files_of, gate_digest
+from bench.comparing import CONTRASTS, RECORDS
+from bench.config.comparison import BASELINE, Comparison
+from bench.core.baseline import BASELINE_FILE, read_baseline
+from bench.core.contrast import Contrast, read_contrasts
+from bench.core.errors import BenchError, DataError
+from bench.core.lock import LOCK, read_lock
+from bench.core.records import read_records
+from bench.core.summary import RunSummary
+from bench.gating.baselines import evidence_against, refuse_what_differs, what_changed
+from bench.gating.criteria import CriterionResult
+from bench.gating.judging import Evidence, decide, evidence_between
+
+MOST_CHANGES = 12  # how many changed settings a summary spells out
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The results of a gate, and what a reader must know beside them."""
+
+    results: tuple[CriterionResult, ...]
+    notes: tuple[str, ...]
+
+
+def check_comparison(comparison: Comparison, baseline: Path | None = None) -> Checked:
+    """Return what the last run of a comparison comes to under its gate.
+
+    ``baseline`` goes over the file that the comparison names. Raises BenchError for a comparison without a gate;
+    DataError for a run that is not whole, has lost prompts, or cannot be compared with the baseline, with every reason.
+    """
+    criteria = comparison.gate
+    against = [criterion for criterion in criteria if criterion.against_baseline]
+    if not criteria:
+        raise BenchError(
+            f"{comparison.path}: there is no gate to check. Add `gate:` with at least one criterion, for example "
+            "{metric: win_rate, method: dpo, versus: sft, superior_by: 0}"
+        )
+    if baseline is not None and not against:
+        raise BenchError(
+            f"{comparison.path}: --baseline is given, and no criterion of the gate says `versus: {BASELINE}`. Add one, "
+            f"for example {{metric: win_rate, method: dpo, versus: {BASELINE}, not_worse_by: 0.1}}"
+        )
+    folder, summary = whole(comparison, "A gate")
+    contrasts = read_contrasts(folder / CONTRASTS)
+    refuse_lost_prompts(comparison, contrasts, folder)
+    found = evidence_between(comparison, contrasts)
+    notes = declared(comparison, folder)
+    if against:
+        file = baseline or baseline_file(comparison)
+        earlier, told = against_file(comparison, summary, folder, file)
+        found = in_order(comparison, [*found, *earlier])
+        notes += told
+    return Checked(tuple(decide(found, comparison.gate_settings.correction)), tuple(notes))
+
+
+def baseline_file(comparison: Comparison) -> Path:
+    """Return the baseline that the comparison names, or the one beside it."""
+    named = comparison.gate_settings.baseline
+    return Path(comparison.path).parent / BASELINE_FILE if named is None else Path(named)
+
+
+def against_file(
+    comparison: Comparison, summary: RunSummary, folder: Path, file: Path
+) -> tuple[list[Evidence], list[str]]:
+    """Return what the criteria against a baseline are judged by, and notes on what it is and what has changed."""
+    earlier, lock = read_baseline(file), read_lock(folder / LOCK)
+    refuse_what_differs(earlier, lock, str(file))
+    found = evidence_against(comparison, summary, read_records(folder / RECORDS), earlier)
+    seeds = f"seeds {', '.join(map(str, earlier.seeds))} then and {', '.join(map(str, lock.seeds))} now"
+    notes = [f"baseline {file.name}: {earlier.reason} ({earlier.code or 'unknown revision'}; {seeds})"]
+    changes = what_changed(earlier, summary, lock)
+    notes += [f"changed since the baseline: {change}" for change in changes[:MOST_CHANGES]]
+    if len(changes) > MOST_CHANGES:
+        notes.append(f"and {len(changes) - MOST_CHANGES} further settings")
+    return found, notes
+
+
+def in_order(comparison: Comparison, found: Sequence[Evidence]) -> list[Evidence]:
+    """Return the evidence in the order of the file's criteria."""
+    place = {id(criterion): number for number, criterion in enumerate(comparison.gate)}
+    return sorted(found, key=lambda one: place[id(one.criterion)])
+
+
+def refuse_lost_prompts(comparison: Comparison, contrasts: Sequence[Contrast], folder: Path) -> None:
+    """Raise DataError where a task has more prompts than the run's contrasts know of."""
+    for task in comparison.evaluation.tasks:
+        there = [item.n_prompts + item.n_missing for item in contrasts if item.task == task.NAME]
+        wanted = len(task.prompts())
+        if there and max(there) < wanted:
+            raise DataError(
+                f"{folder}: task {task.NAME} has {wanted} prompts, and the run has values for {max(there)} of them. "
+                f"What is left could pass by what is missing. Run `bench run {folder}` again."
+            )
+
+
+def declared(comparison: Comparison, folder: Path) -> list[str]:
+    """Return notes where the criteria, or else the file or a plug-in, are not those of when the run began."""
+    if not (folder / LOCK).is_file():
+        return []
+    lock = read_lock(folder / LOCK)
+    if lock.gate != gate_digest(comparison):
+        return ["the criteria were changed after the run: they were not declared before the data were seen"]
+    changed = [name for name, digest in files_of(comparison).items() if lock.files.get(name) != digest]
+    return [f"{name} was changed after the run; what is checked is the run" for name in changed]

@@ -1,0 +1,36 @@
+"""What a run left beside a comparison, checked to be of that comparison and whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.comparing import SUMMARY
+from bench.config.comparison import Comparison
+from bench.core.errors import DataError
+from bench.core.summary import RunSummary, read_summary
+
+
+def stored(comparison: Comparison) -> tuple[Path, RunSummary]:
+    """Return the folder of a comparison that has been run, and its summary; raises DataError when it has not."""
+    folder = Path(comparison.path).parent
+    summary = read_summary(folder / SUMMARY)
+    arms = tuple(arm.name for arm in comparison.arms)
+    if set(summary.arms) != set(arms) or summary.seeds != comparison.given.seeds:
+        raise DataError(
+            f"{folder / SUMMARY}: the last run had methods {', '.join(summary.arms)} and seeds {list(summary.seeds)}, "
+            f"the comparison file has {', '.join(arms)} and {list(comparison.given.seeds)}. "
+            f"Run `bench run {folder}` again."
+        )
+    return folder, summary
+
+
+def whole(comparison: Comparison, what: str) -> tuple[Path, RunSummary]:
+    """Return the same for a run without missing cells; raises DataError otherwise. ``what`` needs all of them."""
+    folder, summary = stored(comparison)
+    if summary.missing:
+        cell = summary.missing[0]
+        raise DataError(
+            f"{folder}: the last run is incomplete ({len(summary.missing)} cells missing, the first: {cell.arm}, run "
+            f"{cell.run}, {cell.task}: {cell.reason}). {what} needs all of them. Run `bench run {folder}` again."
+        )
+    return folder, summary

@@ -1,0 +1,161 @@
+"""From a plan and what was run to the lock: inputs, identities, surroundings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench.collecting.words import described
+from bench.config.comparison import Comparison, Named
+from bench.core.data import Data, Made
+from bench.core.frozen import Frozen, Open, children, digest, digest_of_file
+from bench.core.identity import JudgeIdentity, RunIdentity, TaskIdentity
+from bench.core.judge import Judge
+from bench.core.lock import Lock
+from bench.core.policy import Pretrained
+from bench.core.stage import Stage
+from bench.core.summary import RunSummary
+from bench.core.task import RATING, WIN_RATE, Task
+from bench.engine.execute import PACKAGES, provenance
+from bench.evaluator.generate import Generate
+from bench.evaluator.judging import JudgePairs
+from bench.evaluator.rating import RateResponses
+from bench.evaluator.score import ScoreResponses
+from bench.plan import Plan
+
+SURROUNDINGS = ("platform", "processor", "cores", "threads")
+PROGRAM = "alignment-bench"
+# What the statistics and pictures rest on, beside what can change a stage's result.
+FURTHER_PACKAGES = ("scipy", "matplotlib", "jinja2", "pydantic", "lm-eval")
+SHORT = 16  # characters of a digest that stands for a nested value
+
+
+def lock_of(plan: Plan, summary: RunSummary) -> Lock:
+    """Return what a run of this plan rests on; ``summary`` says on which devices its stages were computed."""
+    comparison, here = plan.comparison, provenance()
+    devices = sorted({str(facts.provenance.get("device")) for facts in summary.stages.values()})
+    known = installed()
+    return Lock(
+        name=comparison.name,
+        program={"version": known.pop(PROGRAM, None), "revision": here["revision"]},
+        python=str(here["python"]),
+        packages=known,
+        hardware={**{name: here[name] for name in SURROUNDINGS}, "devices": devices},
+        seeds=comparison.given.seeds,
+        files=files_of(comparison),
+        data=data_of(comparison),
+        models=models_of(plan),
+        identity=identity_of(comparison),
+        gate=gate_digest(comparison),
+        stages={key: stage.KIND for key, stage in plan.stages.items()},
+    )
+
+
+def installed() -> dict[str, str]:
+    """Return the installed version of this program and of every package that can change a result or a picture."""
+    present = {
+        distribution.name.lower().replace("_", "-"): distribution.version for distribution in metadata.distributions()
+    }
+    return {name: present[name] for name in sorted((*PACKAGES, *FURTHER_PACKAGES)) if name in present}
+
+
+def gate_digest(comparison: Comparison) -> str:
+    """Return the digest of the criteria and how they are corrected; where a baseline lies is no part of it."""
+    return digest([*comparison.gate, comparison.gate_settings.correction])
+
+
+def identity_of(comparison: Comparison) -> RunIdentity:
+    """Return what the comparison measures with."""
+    evaluation = comparison.evaluation
+    tasks = {task.NAME: task_identity(task) for task in evaluation.tasks}
+    for benchmark in evaluation.benchmarks:
+        settings = settings_of(benchmark)
+        tasks[benchmark.name] = TaskIdentity(version=0, prompts=digest(benchmark), settings=settings)
+    used = {WIN_RATE.name: evaluation.judges, RATING.name: evaluation.ratings}
+    stages = (Generate, ScoreResponses, JudgePairs, RateResponses)
+    return RunIdentity(
+        tasks=tasks,
+        judges={
+            f"{use}:{named.label}": judge_identity(named, comparison)
+            for use, all_of in used.items()
+            for named in all_of
+        },
+        draws=evaluation.draws,
+        orders=evaluation.orders,
+        stages={stage.KIND: stage.VERSION for stage in stages},
+    )
+
+
+def task_identity(task: Task) -> TaskIdentity:
+    """Return what a task is: the digest goes over the prompts' ids, chats, clusters, kinds and facts, by id."""
+    prompts = sorted(task.prompts(), key=lambda prompt: prompt.id)
+    decoding = described(task.decoding())
+    return TaskIdentity(
+        version=task.VERSION, prompts=digest(prompts), decoding=decoding, settings=settings_of(task)
+    )  # fmt: skip
+
+
+def judge_identity(named: Named, comparison: Comparison) -> JudgeIdentity:
+    """Return what a judge is. One that takes a model from an arm is another judge when that arm's settings change."""
+    judge: Judge = named.judge
+    settings = settings_of(judge)
+    taken = settings.get("of")
+    settings |= {f"method of {arm.name}": digest(arm.method)[:SHORT] for arm in comparison.arms if arm.name == taken}
+    return JudgeIdentity(judge=judge.NAME, version=judge.VERSION, settings=settings)
+
+
+def settings_of(value: Frozen) -> dict[str, Any]:
+    """Return the settings by name: plain ones as they are, nested ones by digest, where something lies left out."""
+    found: dict[str, Any] = {}
+    for name in sorted(type(value).model_fields.keys() - value.LOCATIONS):
+        item = getattr(value, name)
+        plain = item is None or isinstance(item, str | int | float)
+        found[name] = item if plain else digest(item)[:SHORT]
+    source = type(value).source_digest() if isinstance(value, Open) else None
+    return found if source is None else {**found, "source": source[:SHORT]}
+
+
+def files_of(comparison: Comparison) -> dict[str, str]:
+    """Return the digests of the comparison file and of the plug-ins that are files beside it, by name."""
+    file = Path(comparison.path)
+    found = {file.name: digest_of_file(file)} if file.is_file() else {}
+    evaluation = comparison.evaluation
+    values: Iterable[Open] = [
+        *(arm.method for arm in comparison.arms),
+        *evaluation.tasks,
+        *(named.judge for named in (*evaluation.judges, *evaluation.ratings)),
+    ]
+    for value in values:
+        source = type(value).source_digest()
+        if source is not None:
+            found[Path(str(sys.modules[type(value).__module__].__file__)).name] = source
+    return dict(sorted(found.items()))
+
+
+def data_of(comparison: Comparison) -> dict[str, str]:
+    """Return what the arms learn from: a file by its digest, made rows by the stage that makes them."""
+    found = {}
+    for name in ("demonstrations", "preferences", "prompts"):
+        match getattr(comparison.given, name):
+            case Data() as data:
+                found[name] = f"sha256 {data.digest}"
+            case Made() as data:
+                found[name] = f"{data.by.KIND} {data.by.key}"
+    return found
+
+
+def models_of(plan: Plan) -> dict[str, str]:
+    """Return every model that was there before the run: by its revision, or the digest of its folder."""
+    found: dict[str, str] = {}
+    waiting: list[Any] = [plan.policies, *(part for stage in plan.stages.values() for part in children(stage))]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Pretrained):
+            name = part.repo or Path(part.path or "").name
+            found[name] = str(part.revision) if part.repo else f"sha256 {part.digest}"
+        if not isinstance(part, Stage):  # every stage is in the plan itself
+            waiting.extend(children(part))
+    return dict(sorted(found.items()))

@@ -1,0 +1,135 @@
+"""The baseline file: the values of an earlier run per prompt, and what they were measured with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.core.errors import DataError
+from bench.core.files import replacing
+from bench.core.frozen import Frozen
+from bench.core.identity import RunIdentity
+
+BASELINE_FILE = "baseline.json"
+BASELINE_VERSION = 1
+VERSION_KEY = "alignment_bench_baseline"
+# A value keeps this many significant digits: a file that is read in diffs, an error far below any seed's.
+DIGITS = 4
+
+
+class Column(Frozen):
+    """What a column of values is: a metric of a method, by a judge or the task, against another method or nothing."""
+
+    metric: str
+    method: str
+    source: str
+    versus: str | None = None
+
+
+class PromptValues(Frozen):
+    """One prompt's values: one list per column, one value per training seed, None where the metric is undefined."""
+
+    cluster: str
+    values: tuple[tuple[float | None, ...], ...]
+
+
+class TaskValues(Frozen):
+    """The values of one task."""
+
+    columns: tuple[Column, ...]
+    prompts: dict[str, PromptValues]
+
+
+class Baseline(Frozen):
+    """An earlier run. ``arms`` and ``given`` are what it trained with: free to change, since that is what is tested.
+
+    ``reason``: why it was made the baseline, in a person's words. ``code``: the program's version and revision.
+    """
+
+    name: str
+    reason: str
+    code: str | None
+    seeds: tuple[int, ...]
+    identity: RunIdentity
+    given: dict[str, Any]
+    arms: dict[str, dict[str, Any]]
+    tasks: dict[str, TaskValues]
+
+
+def write_baseline(baseline: Baseline, path: Path) -> None:
+    """Write the file: sorted, a line per column and per prompt, so that a change of one prompt is one line's diff."""
+    with replacing(path) as partial:
+        partial.write_text(baseline_text(baseline), encoding="utf-8")
+
+
+def baseline_text(baseline: Baseline) -> str:
+    """Return the file's text; equal baselines give equal bytes."""
+    body = baseline.model_dump(mode="json")
+    tasks = sorted(body.pop("tasks").items())
+    head = json.dumps({VERSION_KEY: BASELINE_VERSION, **body}, indent=1, sort_keys=True, allow_nan=False)
+    lines = [head.removesuffix("\n}") + ",", ' "tasks": {']
+    for place, (name, task) in enumerate(tasks):
+        lines += [f"  {json.dumps(name)}: {{", '   "columns": [', *_listed(_columns(task)), "   ],"]
+        lines += ['   "prompts": {', *_listed(_rows(task)), "   }", "  }," if place + 1 < len(tasks) else "  }"]
+    return "\n".join([*lines, " }", "}"]) + "\n"
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Return the baseline in a file.
+
+    Raises DataError where there is none, for one of another version, and for bytes that are not a baseline.
+    """
+    again = 'Make it again: bench baseline PATH --reason "..."'
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no baseline there. {again.replace('it again', 'one')}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a baseline ({error}). {again}") from error
+    version = body.get(VERSION_KEY) if isinstance(body, dict) else None
+    if version is None:
+        raise DataError(f"{path}: not a baseline file (it lacks `{VERSION_KEY}`). {again}")
+    if version != BASELINE_VERSION:
+        raise DataError(
+            f"{path}: a baseline of version {version}, and this program reads version {BASELINE_VERSION}. {again}"
+        )
+    try:
+        return Baseline.model_validate({name: item for name, item in body.items() if name != VERSION_KEY})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: not a whole baseline ({where}: {first['msg']}). {again}") from error
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a value with the digits that the file keeps."""
+    return None if value is None else float(f"{value:.{DIGITS}g}")
+
+
+def _columns(task: dict[str, Any]) -> list[str]:
+    return [_one_line(column) for column in task["columns"]]
+
+
+def _rows(task: dict[str, Any]) -> list[str]:
+    return [f"{json.dumps(name)}: {_one_line(row)}" for name, row in sorted(task["prompts"].items())]
+
+
+def _listed(items: list[str]) -> list[str]:
+    """Return the items as lines, all but the last with a comma."""
+    return [f"    {item}," for item in items[:-1]] + [f"    {item}" for item in items[-1:]]
+
+
+def _one_line(value: Any) -> str:
+    return json.dumps(_short(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _short(value: Any) -> Any:
+    """Return the value with whole numbers written without ``.0``."""
+    if isinstance(value, dict):
+        return {name: _short(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,160 @@
+"""One method now against itself in a baseline, as a contrast: paired by prompt, two samples of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.config.comparison import BASELINE, Comparison
+from bench.core.baseline import Baseline, Column
+from bench.core.contrast import Contrast
+from bench.core.errors import DataError
+from bench.core.summary import RunSummary
+from bench.core.wording import counted
+from bench.statistics.confidence import FloatArray
+from bench.statistics.earlier import EarlierEffects, earlier_effects
+from bench.statistics.margin_tests import EARLIER_DF, EARLIER_VARIANCE, PROMPT_DF, PROMPT_VARIANCE, RUN_DF, RUN_VARIANCE
+from bench.statistics.needed import EARLIER_RUN, RUN, detectable
+from bench.statistics.power import POWER
+from bench.statistics.table import codes
+
+NOT_THERE = "Run `bench run` again to fill the gaps, or set statistics.missing to drop_prompts."
+# With `drop_prompts`, more lost prompts than this share are refused: those that are left are no longer the prompt set.
+MOST_LOST = 0.05
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The values of a column now (prompts, seeds), nan where there are none, and the baseline that holds the others."""
+
+    now: FloatArray
+    baseline: Baseline
+    task: str
+    column: Column
+
+    def then(self) -> dict[str, tuple[float | None, ...]]:
+        """Return the baseline's values of the column by prompt."""
+        values = self.baseline.tasks[self.task]
+        place = values.columns.index(self.column)
+        return {name: row.values[place] for name, row in values.prompts.items()}
+
+
+def earlier_contrast(sides: Sides, prompts: Sequence[str], comparison: Comparison, summary: RunSummary) -> Contrast:
+    """Return the contrast of the column now (``a``) with the baseline (``b``): the difference of means, null value 0.
+
+    ``prompts`` are the rows of ``sides.now``. Raises DataError where prompts of the baseline are missing now.
+    """
+    then = sides.then()
+    refuse_lost(sides, prompts, then, comparison.statistics.missing)
+    at = {name: place for place, name in enumerate(prompts)}
+    kept = [
+        name
+        for name, values in then.items()
+        if name in at and None not in values and not np.isnan(sides.now[at[name]]).any()
+    ]
+    now = sides.now[[at[name] for name in kept]].reshape(len(kept), -1)
+    before = np.asarray([then[name] for name in kept], dtype=float).reshape(len(kept), -1)
+    rows = sides.baseline.tasks[sides.task].prompts
+    clusters = codes(rows[name].cluster for name in kept) if kept else np.zeros(0, dtype=np.int64)
+    level = comparison.statistics.level
+    return Contrast(
+        **_identity(sides, summary),
+        **_numbers(now, before, clusters, level),
+        level=level,
+        n_prompts=len(kept),
+        n_runs=max(1, now.shape[1]),
+        n_missing=len(then) - len(kept),
+        speaks_about="these trained models" if now.shape[1] == before.shape[1] == 1 else "the training procedure",
+        per_run=tuple(float(value) for value in now.mean(axis=0)) if kept else (),
+    )
+
+
+def refuse_lost(
+    sides: Sides, prompts: Sequence[str], then: dict[str, tuple[float | None, ...]], missing: str
+) -> None:  # fmt: skip
+    """Raise DataError where prompts with a value in the baseline have none now."""
+    usable = {name for name, row in zip(prompts, sides.now, strict=True) if not np.isnan(row).all()}
+    had = {name for name, values in then.items() if None not in values}
+    lost = sorted(had - usable)
+    most = 0.0 if missing == "refuse" else MOST_LOST
+    if len(lost) > most * len(had):
+        named = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+        raise DataError(
+            f"task {sides.task}: {len(lost)} of the baseline's {counted(len(had), 'prompt')} have no "
+            f"{sides.column.metric} of {sides.column.method} now ({named}). What is left could pass by what is "
+            "missing, so nothing is compared. Run `bench run` again."
+        )
+
+
+def _identity(sides: Sides, summary: RunSummary) -> dict[str, Any]:
+    column = sides.column
+    info = summary.metrics.get(column.metric, {})
+    return {
+        "a": column.method,
+        "b": BASELINE,
+        "task": sides.task,
+        "metric": column.metric,
+        "judge": None if column.source == "task" else column.source,
+        "null_value": 0.0,
+        "p_adjusted": None,
+        "verdict": "undecided",
+        "family": f"{column.metric} against the {BASELINE}",
+        "higher_is_better": info.get("higher_is_better"),
+    }
+
+
+def _numbers(now: FloatArray, then: FloatArray, clusters: Any, level: float) -> dict[str, Any]:
+    """Return the estimate, its law and its interval, as far as there are any."""
+    untested = dict.fromkeys(
+        ("low", "high", "p", "standard_error", "degrees_of_freedom", "smallest_detectable", "estimate"),
+    )
+    untested |= {"mean_a": None, "mean_b": None}
+    if len(now) == 0:
+        return {**untested, "test": "none", "note": "no prompt has values in both runs"}
+    means = {"mean_a": float(now.mean()), "mean_b": float(then.mean()), "estimate": float(now.mean() - then.mean())}
+    if int(clusters.max()) < 1:
+        return {**untested, **means, "test": "none", "note": "one independent prompt: no test is possible"}
+    alone = len(np.unique(clusters)) == len(clusters)
+    effects = earlier_effects(now, then, None if alone else clusters)
+    law = effects.confidence
+    error = float(law.standard_error)
+    if error <= ROUNDING:
+        same = abs(means["estimate"]) <= ROUNDING
+        note = "every prompt has the same value as in the baseline" if same else "no variance to test with"
+        ends = {"low": 0.0, "high": 0.0, "p": 1.0, "standard_error": 0.0, "estimate": 0.0} if same else {}
+        return {**untested, **means, **ends, "test": "none needed" if same else "none", "note": note}
+    low, high = law.interval(level)
+    return {
+        **means,
+        "low": low,
+        "high": high,
+        "p": float(law.p_value(0.0)),
+        "standard_error": error,
+        "degrees_of_freedom": law.effective_df(level),
+        "smallest_detectable": detectable(law, (1 + level) / 2, POWER),
+        "test": "paired by prompt, two samples of seeds"
+        if now.shape[1] + then.shape[1] > 2
+        else "paired t over prompts",
+        "components": _components(effects),
+    }
+
+
+def _components(effects: EarlierEffects) -> dict[str, float]:
+    law = effects.confidence
+    found = {
+        PROMPT_VARIANCE: float(np.asarray(law.prompt_variance)),
+        PROMPT_DF: law.prompt_df,
+        RUN_VARIANCE: float(np.asarray(law.run_variance)),
+        RUN_DF: float(law.run_df),
+    }
+    if law.earlier_run_df:
+        found[EARLIER_VARIANCE] = float(np.asarray(law.earlier_run_variance))
+        found[EARLIER_DF] = float(law.earlier_run_df)
+    for name, component in ((RUN, effects.run_component), (EARLIER_RUN, effects.earlier_run_component)):
+        if component is not None:
+            found[name] = float(component)
+    return found

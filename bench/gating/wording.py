@@ -1,0 +1,124 @@
+"""The gate's results as sentences and as Markdown for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.core.wording import NONE, counted, decimals_for, markdown, p_clause, p_value, percent, signed
+from bench.gating.criteria import CriterionResult
+from bench.gating.judging import POWER, overall
+
+WORDS = {
+    "pass": "The gate passes: every criterion is met.",
+    "regression": "The gate fails: at least one criterion found a regression.",
+    "undecided": "The gate is undecided: no regression was found, and not every criterion is met.",
+}
+
+
+def sentence(result: CriterionResult) -> str:
+    """Return the verdict of one criterion with its numbers, in one sentence without the criterion's name."""
+    if result.advantage is None or result.lower is None or result.upper is None:
+        return f"{result.verdict}: {result.reason}"
+    decimals = decimals_of(result)
+    side = "advantage" if result.claim != "equivalent_within" else "difference"
+    parts = [
+        f"{side} {signed(result.advantage, decimals)}",
+        f"one-sided {percent(result.level)} bounds {bounds(result)}",
+        *tests(result),
+    ]
+    if result.verdict == "undecided":
+        parts += what_would_decide(result)
+    return f"{result.verdict}: {', '.join(parts)}"
+
+
+def tests(result: CriterionResult) -> list[str]:
+    """Return the p-value that the verdict rests on, and where correction changes it, both."""
+    p, p_adjusted, what = result.p, result.p_adjusted, ""
+    if result.verdict == "regression":
+        p, p_adjusted, what = result.p_regression, result.p_regression_adjusted, " for a regression"
+    if p is None:
+        return []
+    told = [f"{p_clause(p, result.level)}{what}"]
+    if p_adjusted is not None and p_adjusted != p:
+        told.append(f"Holm-adjusted {p_clause(p_adjusted, result.level)}")
+    return told
+
+
+def what_would_decide(result: CriterionResult) -> list[str]:
+    """Return what an undecided criterion lacks: the smallest detectable effect, and the prompts or seeds needed."""
+    told = []
+    decimals = decimals_of(result)
+    lost, adjusted = result.p_regression, result.p_regression_adjusted
+    if lost is not None and adjusted is not None and lost < round(1 - result.level, 12) <= adjusted:
+        told.append(f"a regression by itself ({p_clause(lost, result.level)}), not after correction over the gate")
+    if result.smallest_detectable is not None:
+        reach = signed(result.smallest_detectable, decimals)
+        wanted = f"a margin of {reach[1:]}" if result.claim == "equivalent_within" else f"a true advantage of {reach}"
+        told.append(f"would pass with {percent(POWER)} power at {wanted}")
+    needed = result.needed
+    if needed is None:
+        return told
+    seen = "difference" if result.claim == "equivalent_within" else "advantage"
+    if needed.distance <= 0:
+        return [*told, f"the {seen} seen is not within what is demanded, so more of the same data would not pass"]
+    ways = []
+    if needed.prompts is not None:
+        ways.append(f"{counted(needed.prompts, 'prompt')} at {counted(result.n_runs, 'seed')}")
+    if needed.seeds is not None:
+        ways.append(f"{counted(needed.seeds, 'seed')} at {counted(result.n_prompts, 'prompt')}")
+    if not ways:
+        return [*told, f"if the {seen} seen is the true one, neither prompts alone nor seeds alone would decide"]
+    return [*told, f"if the {seen} seen is the true one it needs {' or '.join(ways)}"]
+
+
+def decimals_of(result: CriterionResult) -> int:
+    """Return the decimals for a result's numbers, by the width of its bounds."""
+    if result.lower is None or result.upper is None:
+        return 3
+    return decimals_for((result.upper - result.lower) / 2)
+
+
+def bounds(result: CriterionResult) -> str:
+    """Return ``[lower, upper]``, or a dash."""
+    if result.lower is None or result.upper is None:
+        return NONE
+    decimals = decimals_of(result)
+    return f"[{signed(result.lower, decimals)}, {signed(result.upper, decimals)}]"
+
+
+def as_markdown(results: Sequence[CriterionResult], notes: Sequence[str] = ()) -> str:
+    """Return a summary for a pull request: the verdict, a table with a row per criterion, what would decide, notes."""
+    columns = ("verdict", "criterion", "advantage", f"bounds ({_level(results)}, one-sided)", "p", "adjusted p")
+    rows = [
+        (
+            f"**{result.verdict}**" if result.verdict != "pass" else "pass",
+            markdown(result.name),
+            signed(result.advantage, decimals_of(result)),
+            markdown(bounds(result)),
+            *deciding_p(result),
+        )
+        for result in results
+    ]
+    table = [f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows)]
+    verdict = overall(results)
+    lines = [f"### Gate: {verdict}", "", WORDS[verdict], "", *table]
+    details = [
+        f"- {markdown(result.name)}: {markdown(sentence(result))}" for result in results if result.verdict != "pass"
+    ]
+    return "\n".join([*lines, *_block(details), *_block([f"- {markdown(note)}" for note in notes])]) + "\n"
+
+
+def _block(lines: list[str]) -> list[str]:
+    return ["", *lines] if lines else []
+
+
+def _level(results: Sequence[CriterionResult]) -> str:
+    return percent(results[0].level) if results else NONE
+
+
+def deciding_p(result: CriterionResult) -> tuple[str, str]:
+    """Return the p-value that the verdict rests on, raw and adjusted, as text."""
+    lost = result.verdict == "regression"
+    p = result.p_regression if lost else result.p
+    p_adjusted = result.p_regression_adjusted if lost else result.p_adjusted
+    return markdown(p_value(p, result.level)), markdown(p_value(p_adjusted, result.level))
