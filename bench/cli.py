@@ -85,7 +85,8 @@ def run(
 ) -> None:
     """Run a comparison, or the rest of it: what is in the store is not computed again.
 
-    Writes records.parquet, contrasts.json, run.json, report.md, report.html and plots/ beside the comparison file.
+    Writes records.parquet, responses.parquet, verdicts.parquet, contrasts.json, run.json, report.md, report.html and
+    plots/ beside the comparison file.
     Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
     """
     from bench.commands import EngineChoice, run_comparison  # noqa: PLC0415 - each command loads only what it needs
