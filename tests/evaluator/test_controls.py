@@ -166,4 +166,5 @@ def test_a_second_call_of_a_paid_judge_is_foreseen(tmp_path: Path) -> None:
     judge = Api.model_validate({"model": "m", "base_url": "http://127.0.0.1/v1", "prompt": "brief"})
     stage = AskAgain(a=answers("a"), b=answers("b"), orders="both", judge=judge, prompts=4)
     (told,) = paid_calls([stage], Store(tmp_path))
-    assert (told.calls, told.answered, told.uncounted) == (8, 0, 0)
+    # The four prompts ask the same thing, and what will be answered to them is not known: one question in each order.
+    assert (told.calls, told.answered, told.uncounted) == (2, 0, 0)
