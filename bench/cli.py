@@ -141,6 +141,37 @@ def show(
     show_one_prompt(path, overrides or [], prompt, run)
 
 
+@app.command(
+    epilog=example(
+        "bench export results/quickstart --format latex --to tables.tex",
+        "bench export results/quickstart dpo --to exported/dpo --seed 1",
+    )
+)
+def export(  # noqa: PLR0913 - a command has as many parameters as options
+    path: PathArgument,
+    method: Annotated[
+        str | None, typer.Argument(help="Write this method's policy as a model; without it, the contrasts as a table.")
+    ] = None,
+    *,
+    to: Annotated[Path | None, typer.Option("--to", help="The file, or the folder for a policy to write.")] = None,
+    form: Annotated[Literal["csv", "latex", "json"], typer.Option("--format", help="The form of the table.")] = "csv",
+    seed: Annotated[int | None, typer.Option(help="The policy's training seed; the first by default.")] = None,
+    adapter: Annotated[bool, typer.Option("--adapter", help="Keep a LoRA adapter apart from its base.")] = False,
+    overrides: SetOption = None,
+) -> None:
+    """Write contrasts for papers and programs, or a trained policy that transformers loads, with a model card.
+
+    A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
+    """
+    from bench.commands import export_model, export_table  # noqa: PLC0415
+    from bench.exporting.policies import Wanted  # noqa: PLC0415
+
+    if method is None:
+        export_table(path, overrides or [], form, to)
+    else:
+        export_model(path, overrides or [], Wanted(method, seed, "adapter" if adapter else "merged"), to)
+
+
 @app.command(epilog=example("bench methods", "bench methods dpo"))
 def methods(
     name: Annotated[str | None, typer.Argument(help="Show one method's fields and reference.")] = None,

@@ -27,6 +27,8 @@ from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.evaluator.generate import COMPLETIONS
+from bench.exporting.policies import Wanted, export_policy
+from bench.exporting.tables import FORMATS, SUFFIXES, TableFormat
 from bench.forecast import forecast, forecast_lines
 from bench.plan import Plan, make_plan
 from bench.report.markdown import write_report
@@ -165,6 +167,31 @@ def check_gate(path: Path, overrides: Sequence[str], files: tuple[Path | None, P
         markdown.write_text(gate.as_markdown(results), encoding="utf-8")
     sys.stdout.write(gate.as_json(results) if as_json else gate.as_markdown(results))
     return gate.exit_code(results)
+
+
+def export_table(path: Path, overrides: Sequence[str], form: TableFormat, to: Path | None) -> None:
+    """Write the contrasts as a table to a file, into a folder under the comparison's name, or to standard output."""
+    comparison = load_comparison(path, overrides=overrides)
+    folder, summary = stored(comparison)
+    text = FORMATS[form](read_contrasts(folder / CONTRASTS), summary)
+    if to is None:
+        sys.stdout.write(text)
+        return
+    file = to / f"{comparison.name}.{SUFFIXES[form]}" if to.is_dir() else to
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    Console(highlight=False).print(f"wrote {file}", markup=False, soft_wrap=True)
+
+
+def export_model(path: Path, overrides: Sequence[str], wanted: Wanted, to: Path | None) -> None:
+    """Write one arm's policy as a model, with its card, into the folder ``to``."""
+    comparison = load_comparison(path, overrides=overrides)
+    if to is None:
+        raise BenchError(f"a policy needs a folder to go to: bench export {path} {wanted.arm} --to FOLDER")
+    folder, summary = stored(comparison)
+    contrasts = read_contrasts(folder / CONTRASTS)
+    written = export_policy(make_plan(comparison), store_of(comparison), summary, contrasts, wanted, to)
+    Console(highlight=False).print(f"wrote {written}", markup=False, soft_wrap=True)
 
 
 def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int | None) -> None:

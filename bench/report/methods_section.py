@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from bench.config.comparison import Comparison
 from bench.core.summary import ArmFacts
 from bench.core.wording import NONE, amount, counted, listed, percent, value_text
 from bench.report.inputs import Inputs
@@ -33,7 +34,7 @@ def methods_section(inputs: Inputs) -> list[Block]:
         *_settings(arms),
         Heading(3, "Evaluation and statistics"),
         Bullets(tuple(_evaluation(inputs))),
-        Text(statistics_in_words(inputs)),
+        Text(statistics_of(inputs.comparison, len(inputs.summary.seeds))),
         Heading(3, "Software and hardware"),
         Bullets(tuple(_surroundings(inputs))),
         Heading(3, "References"),
@@ -130,9 +131,9 @@ def families_in_words(inputs: Inputs) -> str:
     return f"{listed(told)} (a family is one metric as one judge sees it, all pairs and tasks){outside}"
 
 
-def statistics_in_words(inputs: Inputs) -> str:
-    """Return how a contrast is estimated and tested, in words that a paper could use."""
-    evaluation, seeds = inputs.comparison.evaluation, len(inputs.summary.seeds)
+def statistics_of(comparison: Comparison, seeds: int) -> str:
+    """Return how a contrast is estimated and tested over so many training seeds, in words that a paper could use."""
+    evaluation = comparison.evaluation
     orders = " and over both presentation orders" if evaluation.judges and evaluation.orders == "both" else ""
     paired = (
         "Two arms are compared on the same prompts and training seeds: every pair of cells is averaged over draws"
@@ -149,7 +150,7 @@ def statistics_in_words(inputs: Inputs) -> str:
             "The test is a paired t test over prompts (or clusters of prompts, with a clustered standard error); with "
             "one training seed it says nothing about other seeds."
         )
-    correction = CORRECTIONS[inputs.comparison.statistics.correction]
+    correction = CORRECTIONS[comparison.statistics.correction]
     adjusted = f"p-values are adjusted within a family by {correction} procedure" if correction != "no" else ""
     control = {
         "none": "",
