@@ -8,6 +8,7 @@ from bench.collecting.missing import missing_cells
 from bench.collecting.told import told_by
 from bench.collecting.words import data_in_words, described, policy_in_words
 from bench.config.comparison import Arm
+from bench.core.data import Data, Made
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
 from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
@@ -31,8 +32,13 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         if outcome.finished(key):
             manifest = read_manifest(store.place(stage))
             told = told_by(store.place(stage)) if key in trained else {}
+            data = getattr(stage, "data", None)
             stages[key] = StageFacts(
-                kind=manifest.kind, cost=dict(manifest.cost), provenance=dict(manifest.provenance), **told
+                kind=manifest.kind,
+                cost=dict(manifest.cost),
+                provenance=dict(manifest.provenance),
+                data=data_in_words(data) if key in trained and isinstance(data, Data | Made) else "",
+                **told,
             )
     return RunSummary(
         name=comparison.name,

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Okabe and Ito's colour-blind-safe palette, without its yellow and black (yellow is too faint on white); ordered so
-# that neighbours differ in lightness too, and the markers and line styles below carry the same distinction in grey.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
+# Okabe and Ito's colour-blind-safe palette, without its yellow and black (yellow is too faint on white), and four of
+# Tol's muted colours for comparisons of many arms; ordered so that neighbours differ in lightness too. The markers and
+# line styles below carry the same distinction in grey: their number and that of the colours have no common divisor.
+PALETTE = (
+    "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7", "#332288", "#999933", "#882255",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 A_BETTER = "#0072B2"
 B_BETTER = "#D55E00"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.core.task import LENGTH_CONTROLLED
 from bench.plots.costs import cost_bars, quality_against_cost
 from bench.plots.curves import earlier_curves, learning_curves
 from bench.plots.forest import forest
@@ -11,8 +12,10 @@ from bench.plots.frontier import frontier
 from bench.plots.labellers import labeller_sizes
 from bench.plots.layers import representation_layers
 from bench.plots.lengths import length_distributions
+from bench.plots.matrix import win_rate_matrix
 from bench.plots.over_optimisation import over_optimisation
 from bench.plots.reward_models import reward_model_checks
+from bench.plots.seeds import seed_spread
 from bench.plots.style import Picture
 from bench.plots.tokens import token_shifts
 from bench.plots.updates import update_curves
@@ -24,7 +27,11 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
     summary, records, reference = inputs.summary, inputs.records, inputs.comparison.evaluation.divergence
     treatments = [item for item in inputs.primary if not item.is_control]
     drawn = (
-        forest(inputs.primary, folder, "forest"),
+        forest(
+            inputs.primary, [item for item in inputs.further if item.metric == LENGTH_CONTROLLED.name], folder, "forest"
+        ),
+        win_rate_matrix(treatments, list(summary.arms), folder, "win_rate_matrix"),
+        seed_spread(inputs.primary, list(summary.arms), summary.seeds, folder, "seed_spread"),
         quality_against_cost(treatments, summary, folder, "quality_and_cost"),
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),

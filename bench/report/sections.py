@@ -29,6 +29,7 @@ from bench.report.audit import PairAudit, audit_arms, audit_judges
 from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Figure, Heading, Table, Text, Tone, Verdict, Verdicts
 
+ANSWER_FIGURES = ("forest", "win_rate_matrix", "seed_spread")
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
 
 
@@ -40,7 +41,7 @@ def answer(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
         blocks.append(Verdicts(tuple(sentences.verdict(item) for item in treatments)))
     else:
         blocks.append(Text("The comparison declares no contrast between treatments, so there is no verdict."))
-    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs), *shown(pictures, "forest")]
+    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs), *shown(pictures, *ANSWER_FIGURES)]
 
 
 def _controls(inputs: Inputs) -> list[Block]:
