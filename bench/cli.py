@@ -40,6 +40,7 @@ SetOption = Annotated[
         "--set", help="Override a value of the file: --set given.seeds=[0,1]. May be repeated.", metavar="KEY=VALUE"
     ),
 ]
+Tracker = Literal["tensorboard", "wandb", "mlflow"]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -70,7 +71,7 @@ def example(*lines: str) -> str:
 
 
 @app.command(epilog=example("bench run results/quickstart", "bench run results/mine --set given.seeds=[0] --workers 1"))
-def run(
+def run(  # noqa: PLR0913 - a command has as many parameters as options
     path: PathArgument,
     overrides: SetOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="CPU worker processes; one per core by default.")] = None,
@@ -81,6 +82,10 @@ def run(
         Literal["processes", "sharded", "inline"],
         typer.Option(help="sharded divides the weights that --processes train; inline runs stages in this process."),
     ] = "processes",
+    *,
+    track: Annotated[
+        Tracker | None, typer.Option("--track", help="Then hand the scalars to a tracker, as `bench track` does.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a comparison, or the rest of it: what is in the store is not computed again.
@@ -90,7 +95,8 @@ def run(
     """
     from bench.commands import EngineChoice, run_comparison  # noqa: PLC0415 - each command loads only what it needs
 
-    raise typer.Exit(run_comparison(path, overrides or [], EngineChoice(engine, workers, processes), as_json))
+    choice = EngineChoice(engine, workers, processes)
+    raise typer.Exit(run_comparison(path, overrides or [], choice, as_json, track))
 
 
 @app.command(epilog=example("bench plan results/quickstart", "bench plan results/mine --json"))
@@ -170,6 +176,19 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
         export_table(path, overrides or [], form, to)
     else:
         export_model(path, overrides or [], Wanted(method, seed, "adapter" if adapter else "merged"), to)
+
+
+@app.command(epilog=example("bench track results/quickstart --to tensorboard", "bench track results/mine --to mlflow"))
+def track(
+    path: PathArgument,
+    to: Annotated[Tracker, typer.Option("--to", help="Which tracker.")],
+    folder: Annotated[Path | None, typer.Option(help="Where; tracked/TRACKER beside the file by default.")] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Hand a finished run's settings, curves, costs and results to an experiment tracker, in files of this machine."""
+    from bench.commands import track_run  # noqa: PLC0415
+
+    track_run(path, overrides or [], to, folder)
 
 
 @app.command(epilog=example("bench methods", "bench methods dpo"))

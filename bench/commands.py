@@ -34,6 +34,8 @@ from bench.plan import Plan, make_plan
 from bench.report.markdown import write_report
 from bench.report.terminal import prompt_view, show_prompt, summary_table
 from bench.store import Store
+from bench.tracking.scalars import default_folder, tracked_runs
+from bench.tracking.trackers import TrackerName, require, track
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,15 @@ class EngineChoice:
         return InlineEngine(store)
 
 
-def run_comparison(path: Path, overrides: Sequence[str], choice: EngineChoice, as_json: bool) -> int:
-    """Return the exit status of running a comparison: 0, or 1 when something failed."""
+def run_comparison(
+    path: Path, overrides: Sequence[str], choice: EngineChoice, as_json: bool, tracker: TrackerName | None = None
+) -> int:
+    """Return the exit status of running a comparison: 0, or 1 when something failed.
+
+    ``tracker`` is told the scalars afterwards; its package is looked for before anything is computed.
+    """
+    if tracker is not None:
+        require(tracker)
     comparison = load_comparison(path, overrides=overrides)
     store = store_of(comparison)
     console = Console(stderr=as_json, highlight=False)
@@ -72,6 +81,8 @@ def run_comparison(path: Path, overrides: Sequence[str], choice: EngineChoice, a
             result = compare(plan, store, runs_on, shown)
     finally:
         runs_on.close()
+    if tracker is not None:
+        track_run(path, overrides, tracker, None, console)
     if as_json:
         sys.stdout.write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
     else:
@@ -192,6 +203,23 @@ def export_model(path: Path, overrides: Sequence[str], wanted: Wanted, to: Path 
     contrasts = read_contrasts(folder / CONTRASTS)
     written = export_policy(make_plan(comparison), store_of(comparison), summary, contrasts, wanted, to)
     Console(highlight=False).print(f"wrote {written}", markup=False, soft_wrap=True)
+
+
+def track_run(
+    path: Path,
+    overrides: Sequence[str],
+    tracker: TrackerName,
+    to: Path | None,
+    console: Console | None = None,
+) -> None:
+    """Hand the scalars of the last run to a tracker, and say on the console where they are."""
+    comparison = load_comparison(path, overrides=overrides)
+    folder, summary = stored(comparison)
+    runs = tracked_runs(summary, read_contrasts(folder / CONTRASTS), read_records(folder / RECORDS))
+    place = to or default_folder(Path(comparison.path), tracker)
+    track(tracker, runs, place)
+    told = console or Console(highlight=False)
+    told.print(f"tracked: {len(runs)} runs in {place}", markup=False, soft_wrap=True)
 
 
 def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int | None) -> None:
