@@ -29,7 +29,7 @@ from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.evaluator.generate import COMPLETIONS
 from bench.exporting.policies import Wanted, export_policy
 from bench.exporting.tables import FORMATS, SUFFIXES, TableFormat
-from bench.forecast import forecast, forecast_lines
+from bench.forecast import forecast, forecast_lines, seconds_by_kind
 from bench.plan import Plan, make_plan
 from bench.report.markdown import write_report
 from bench.report.terminal import prompt_view, show_prompt, summary_table
@@ -77,7 +77,7 @@ def run_comparison(
     runs_on = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
     try:
-        with watcher(console, plan.labels(), len(runs_on.slots)) as shown:
+        with watcher(console, plan.labels(), len(runs_on.slots), seconds_by_kind(plan, store)) as shown:
             result = compare(plan, store, runs_on, shown)
     finally:
         runs_on.close()
