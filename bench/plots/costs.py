@@ -92,7 +92,7 @@ def _stacks(axes: Any, stacks: dict[str, dict[str, float]], kinds: Sequence[str]
         widths = [stacks[arm].get(kind, 0.0) for arm in arms]
         axes.barh(
             heights, widths, left=lefts, height=0.62, color=style.colour(place),
-            edgecolor="white", linewidth=1.2, label=style.shortened(kind, 30),
+            edgecolor="white", linewidth=1.2, label=style.shortened(kind, 30), hatch=style.hatch(place),
         )  # fmt: skip
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     for height, total in zip(heights, lefts, strict=True):

@@ -59,9 +59,11 @@ def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture
     with style.styled():
         figure = style.new_figure(9.4, 3.9)
         left, right = figure.subplots(1, 2)
-        for place, model in enumerate(models):
+        arms = list(summary.arms)
+        for number, model in enumerate(models):
+            place = arms.index(model.arms[0])
             _calibration(left, model, place)
-            _by_length(right, model, (place, len(models)))
+            _by_length(right, model, place, (number, len(models)))
         left.plot([0.5, 1], [0.5, 1], color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         left.set_xlabel("mean confidence in the response it prefers")
         left.set_ylabel("share of pairs ranked right")
@@ -94,15 +96,15 @@ def _calibration(axes: Any, model: RewardModel, place: int) -> None:
         axes.plot(*zip(*line, strict=True), linewidth=1.8, markersize=7, label=model.title, **look)
 
 
-def _by_length(axes: Any, model: RewardModel, look: tuple[int, int]) -> None:
-    """Draw the accuracy in every class of length differences, the models side by side."""
-    place, count = look
+def _by_length(axes: Any, model: RewardModel, place: int, beside: tuple[int, int]) -> None:
+    """Draw the accuracy in every class of length differences, as one of several models side by side."""
+    which_model, count = beside
     names = [row["better_is"] for row in next(iter(model.held_out.values()))["by_length"]]
     width = (1 - 2 * BARS_APART) / count
     for number, which in enumerate(names):
         rows = [row for found in model.held_out.values() for row in found["by_length"] if row["better_is"] == which]
         values = [row["value"] for row in rows if row["value"] is not None]
-        at = number - 0.5 + BARS_APART + width * (place + 0.5)
+        at = number - 0.5 + BARS_APART + width * (which_model + 0.5)
         if values:
             axes.bar(at, _mean(values), width=width * 0.94, color=style.colour(place), alpha=0.45)
             marks = {"color": style.colour(place), "marker": style.marker(place), "linestyle": "none"}
