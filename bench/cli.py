@@ -160,7 +160,9 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     ] = None,
     *,
     to: Annotated[Path | None, typer.Option("--to", help="The file, or the folder for a policy to write.")] = None,
-    form: Annotated[Literal["csv", "latex", "json"], typer.Option("--format", help="The form of the table.")] = "csv",
+    form: Annotated[
+        Literal["csv", "latex", "json"] | None, typer.Option("--format", help="The form of the table; csv by default.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The policy's training seed; the first by default.")] = None,
     adapter: Annotated[bool, typer.Option("--adapter", help="Keep a LoRA adapter apart from its base.")] = False,
     overrides: SetOption = None,
@@ -173,7 +175,11 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     from bench.exporting.policies import Wanted  # noqa: PLC0415
 
     if method is None:
-        export_table(path, overrides or [], form, to)
+        if seed is not None or adapter:
+            raise BenchError("--seed and --adapter belong to a policy: name its METHOD after PATH, or leave them away.")
+        export_table(path, overrides or [], form or "csv", to)
+    elif form is not None:
+        raise BenchError("--format belongs to a table: a policy has one form. Leave it away, or leave METHOD away.")
     else:
         export_model(path, overrides or [], Wanted(method, seed, "adapter" if adapter else "merged"), to)
 

@@ -46,6 +46,9 @@ FORMS: dict[Form, str] = {
 OPTIONAL = {
     "statsmodels": "comparing statistics in tests (pip install 'alignment-bench[oracles]')",
     "trl": "parity tests against TRL (pip install 'alignment-bench[oracles]')",
+    "tensorboard": "bench track (pip install 'alignment-bench[track]')",
+    "wandb": "bench track (pip install 'alignment-bench[track]')",
+    "mlflow": "bench track (pip install 'alignment-bench[track]')",
     "hypothesis": "the project's own tests (pip install 'alignment-bench[dev]')",
 }
 

@@ -284,6 +284,8 @@ def test_a_policy_is_exported_and_wrong_wishes_are_refused(ran: Path, tmp_path: 
         (("dpo_lora", "--to", str(tmp_path / "dpo")), "not empty"),
         (("nobody", "--to", str(tmp_path / "x")), "there is no method 'nobody'"),
         (("base", "--to", str(tmp_path / "x"), "--adapter"), "not trained"),
+        (("base", "--to", str(tmp_path / "x"), "--format", "csv"), "belongs to a table"),
+        (("--seed", "1"), "belong to a policy"),
     ):
         refused = bench("export", ran, *wrong)
         assert refused.returncode == 2
