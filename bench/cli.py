@@ -171,8 +171,8 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
 
     A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
     """
-    from bench.commands import export_model, export_table  # noqa: PLC0415
-    from bench.exporting.policies import Wanted  # noqa: PLC0415
+    from bench.exporting.policies import PolicyChoice  # noqa: PLC0415
+    from bench.handing_on import export_model, export_table  # noqa: PLC0415
 
     if method is None:
         if seed is not None or adapter:
@@ -181,7 +181,7 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     elif form is not None:
         raise BenchError("--format belongs to a table: a policy has one form. Leave it away, or leave METHOD away.")
     else:
-        export_model(path, overrides or [], Wanted(method, seed, "adapter" if adapter else "merged"), to)
+        export_model(path, overrides or [], PolicyChoice(method, seed, "adapter" if adapter else "merged"), to)
 
 
 @app.command(epilog=example("bench track results/quickstart --to tensorboard", "bench track results/mine --to mlflow"))
@@ -192,7 +192,7 @@ def track(
     overrides: SetOption = None,
 ) -> None:
     """Hand a finished run's settings, curves, costs and results to an experiment tracker, in files of this machine."""
-    from bench.commands import track_run  # noqa: PLC0415
+    from bench.handing_on import track_run  # noqa: PLC0415
 
     track_run(path, overrides or [], to, folder)
 

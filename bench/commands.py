@@ -27,8 +27,6 @@ from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.evaluator.generate import COMPLETIONS
-from bench.exporting.policies import Wanted, export_policy
-from bench.exporting.tables import FORMATS, SUFFIXES, TableFormat
 from bench.forecast import forecast, forecast_lines, seconds_by_kind
 from bench.plan import Plan, make_plan
 from bench.report.markdown import write_report
@@ -82,7 +80,9 @@ def run_comparison(
     finally:
         runs_on.close()
     if tracker is not None:
-        track_run(path, overrides, tracker, None, console)
+        folder = Path(comparison.path).parent
+        runs = tracked_runs(result.summary, result.contrasts, read_records(folder / RECORDS))
+        track(tracker, runs, default_folder(Path(comparison.path), tracker))
     if as_json:
         sys.stdout.write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
     else:
@@ -178,48 +178,6 @@ def check_gate(path: Path, overrides: Sequence[str], files: tuple[Path | None, P
         markdown.write_text(gate.as_markdown(results), encoding="utf-8")
     sys.stdout.write(gate.as_json(results) if as_json else gate.as_markdown(results))
     return gate.exit_code(results)
-
-
-def export_table(path: Path, overrides: Sequence[str], form: TableFormat, to: Path | None) -> None:
-    """Write the contrasts as a table to a file, into a folder under the comparison's name, or to standard output."""
-    comparison = load_comparison(path, overrides=overrides)
-    folder, summary = stored(comparison)
-    text = FORMATS[form](read_contrasts(folder / CONTRASTS), summary)
-    if to is None:
-        sys.stdout.write(text)
-        return
-    file = to / f"{comparison.name}.{SUFFIXES[form]}" if to.is_dir() else to
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-    Console(highlight=False).print(f"wrote {file}", markup=False, soft_wrap=True)
-
-
-def export_model(path: Path, overrides: Sequence[str], wanted: Wanted, to: Path | None) -> None:
-    """Write one arm's policy as a model, with its card, into the folder ``to``."""
-    comparison = load_comparison(path, overrides=overrides)
-    if to is None:
-        raise BenchError(f"a policy needs a folder to go to: bench export {path} {wanted.arm} --to FOLDER")
-    folder, summary = stored(comparison)
-    contrasts = read_contrasts(folder / CONTRASTS)
-    written = export_policy(make_plan(comparison), store_of(comparison), summary, contrasts, wanted, to)
-    Console(highlight=False).print(f"wrote {written}", markup=False, soft_wrap=True)
-
-
-def track_run(
-    path: Path,
-    overrides: Sequence[str],
-    tracker: TrackerName,
-    to: Path | None,
-    console: Console | None = None,
-) -> None:
-    """Hand the scalars of the last run to a tracker, and say on the console where they are."""
-    comparison = load_comparison(path, overrides=overrides)
-    folder, summary = stored(comparison)
-    runs = tracked_runs(summary, read_contrasts(folder / CONTRASTS), read_records(folder / RECORDS))
-    place = to or default_folder(Path(comparison.path), tracker)
-    track(tracker, runs, place)
-    told = console or Console(highlight=False)
-    told.print(f"tracked: {len(runs)} runs in {place}", markup=False, soft_wrap=True)
 
 
 def show_one_prompt(path: Path, overrides: Sequence[str], wanted: str, run: int | None) -> None:

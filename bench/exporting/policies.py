@@ -22,7 +22,7 @@ Form = Literal["merged", "adapter"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PolicyChoice:
     """Which policy is wanted: the arm, its training seed (None: the first), and whether an adapter is merged."""
 
     arm: str
@@ -31,7 +31,7 @@ class Wanted:
 
 
 def export_policy(
-    plan: Plan, store: Store, summary: RunSummary, contrasts: Sequence[Contrast], wanted: Wanted, folder: Path
+    plan: Plan, store: Store, summary: RunSummary, contrasts: Sequence[Contrast], wanted: PolicyChoice, folder: Path
 ) -> Path:
     """Return the folder after writing a policy and its model card into it; torch is imported here.
 
@@ -105,7 +105,7 @@ def _exportable(plan: Plan) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _seed(plan: Plan, wanted: Wanted) -> int:
+def _seed(plan: Plan, wanted: PolicyChoice) -> int:
     """Return the training seed that is meant; raises BenchError for an arm or a seed that is not there."""
     arms = [arm.name for arm in plan.comparison.arms]
     if wanted.arm not in arms:

@@ -23,7 +23,7 @@ from bench.core.summary import RunSummary, read_summary
 from bench.core.task import user
 from bench.core.wording import estimate, interval
 from bench.engine.inline import InlineEngine
-from bench.exporting.policies import Wanted, export_policy
+from bench.exporting.policies import PolicyChoice, export_policy
 from bench.plan import Plan, make_plan
 from bench.policy.export import chat_template
 from bench.policy.load import load_model
@@ -66,7 +66,7 @@ class Run:
     summary: RunSummary
     contrasts: tuple[Contrast, ...]
 
-    def export(self, wanted: Wanted, folder: Path) -> Path:
+    def export(self, wanted: PolicyChoice, folder: Path) -> Path:
         return export_policy(self.plan, self.store, self.summary, self.contrasts, wanted, folder)
 
     def io(self, root: Path) -> StageIO:
@@ -94,7 +94,7 @@ def logits(model: torch.nn.Module, ids: list[int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("arm", ["base", "sft", "dpo_lora"])
 def test_one_line_loads_the_policy_that_was_evaluated(ran: Run, tmp_path: Path, arm: str) -> None:
-    folder = ran.export(Wanted(arm, 4), tmp_path / "out" / arm)
+    folder = ran.export(PolicyChoice(arm, 4), tmp_path / "out" / arm)
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     policy = load_model(ran.plan.policies[arm, 4], ran.io(tmp_path))
@@ -109,8 +109,8 @@ def test_one_line_loads_the_policy_that_was_evaluated(ran: Run, tmp_path: Path, 
 
 
 def test_seeds_are_different_models(ran: Run, tmp_path: Path) -> None:
-    folders = [ran.export(Wanted("sft", seed), tmp_path / str(seed)) for seed in (3, 4)]
-    first = ran.export(Wanted("sft"), tmp_path / "first")
+    folders = [ran.export(PolicyChoice("sft", seed), tmp_path / str(seed)) for seed in (3, 4)]
+    first = ran.export(PolicyChoice("sft"), tmp_path / "first")
     three, four, default = (AutoModelForCausalLM.from_pretrained(folder) for folder in (*folders, first))
     ids = [1, 5, 6, 7]
     assert not torch.allclose(logits(three, ids), logits(four, ids), atol=1e-4)
@@ -118,7 +118,7 @@ def test_seeds_are_different_models(ran: Run, tmp_path: Path) -> None:
 
 
 def test_an_adapter_stands_beside_its_base(ran: Run, tmp_path: Path) -> None:
-    folder = ran.export(Wanted("dpo_lora", 3, "adapter"), tmp_path / "adapter")
+    folder = ran.export(PolicyChoice("dpo_lora", 3, "adapter"), tmp_path / "adapter")
     base = AutoModelForCausalLM.from_pretrained(folder / "base")
     model = PeftModel.from_pretrained(base, folder).eval()
     policy = load_model(ran.plan.policies["dpo_lora", 3], ran.io(tmp_path))
@@ -128,15 +128,15 @@ def test_an_adapter_stands_beside_its_base(ran: Run, tmp_path: Path) -> None:
         folder / "README.md"
     ).read_text(encoding="utf-8")
     with pytest.raises(BenchError, match="no adapter"):
-        ran.export(Wanted("sft", 3, "adapter"), tmp_path / "none")
+        ran.export(PolicyChoice("sft", 3, "adapter"), tmp_path / "none")
     with pytest.raises(BenchError, match="not trained"):
-        ran.export(Wanted("base", 3, "adapter"), tmp_path / "none")
+        ran.export(PolicyChoice("base", 3, "adapter"), tmp_path / "none")
     assert not (tmp_path / "none").exists()
     assert not list(tmp_path.glob(".*"))
 
 
 def test_the_card_holds_the_results_with_their_intervals(ran: Run, tmp_path: Path) -> None:
-    folder = ran.export(Wanted("dpo_lora", 3), tmp_path / "card")
+    folder = ran.export(PolicyChoice("dpo_lora", 3), tmp_path / "card")
     card = ModelCard.load(folder / "README.md")
     own = [item for item in ran.contrasts if item.a == "dpo_lora" and item.estimate is not None]
     assert own
@@ -158,13 +158,13 @@ def test_the_card_holds_the_results_with_their_intervals(ran: Run, tmp_path: Pat
 
 def test_what_is_not_one_model_is_refused_with_what_can_be_exported(ran: Run, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"reads an instruction.*can be exported: base, sft, dpo_lora"):
-        ran.export(Wanted("hir"), tmp_path / "out")
+        ran.export(PolicyChoice("hir"), tmp_path / "out")
     with pytest.raises(BenchError, match=r"best of 2 responses.*What it is made of can be exported: sft\."):
-        ran.export(Wanted("best"), tmp_path / "out")
+        ran.export(PolicyChoice("best"), tmp_path / "out")
     with pytest.raises(BenchError, match="Did you mean 'dpo_lora'"):
-        ran.export(Wanted("dpo_lra"), tmp_path / "out")
+        ran.export(PolicyChoice("dpo_lra"), tmp_path / "out")
     with pytest.raises(BenchError, match="no training seed 7"):
-        ran.export(Wanted("sft", 7), tmp_path / "out")
+        ran.export(PolicyChoice("sft", 7), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -173,11 +173,11 @@ def test_nothing_is_overwritten_and_what_is_not_computed_is_named(ran: Run, tmp_
     full.mkdir()
     (full / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(BenchError, match="not empty"):
-        ran.export(Wanted("sft"), full)
+        ran.export(PolicyChoice("sft"), full)
     assert [path.name for path in full.iterdir()] == ["mine.txt"]
     nowhere = Run(ran.plan, Store(tmp_path / "empty"), ran.summary, ran.contrasts)
     with pytest.raises(DataError, match="Run `bench run"):
-        nowhere.export(Wanted("sft"), tmp_path / "out")
+        nowhere.export(PolicyChoice("sft"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("template", ["{prompt}", 'Q: "{prompt}"\nA:', "{prompt} or {prompt}\\", "<bos>{prompt}"])
