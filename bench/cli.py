@@ -40,6 +40,7 @@ SetOption = Annotated[
         "--set", help="Override a value of the file: --set given.seeds=[0,1]. May be repeated.", metavar="KEY=VALUE"
     ),
 ]
+Tracker = Literal["tensorboard", "wandb", "mlflow"]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -70,7 +71,7 @@ def example(*lines: str) -> str:
 
 
 @app.command(epilog=example("bench run results/quickstart", "bench run results/mine --set given.seeds=[0] --workers 1"))
-def run(
+def run(  # noqa: PLR0913 - a command has as many parameters as options
     path: PathArgument,
     overrides: SetOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="CPU worker processes; one per core by default.")] = None,
@@ -81,6 +82,10 @@ def run(
         Literal["processes", "sharded", "inline"],
         typer.Option(help="sharded divides the weights that --processes train; inline runs stages in this process."),
     ] = "processes",
+    *,
+    track: Annotated[
+        Tracker | None, typer.Option("--track", help="Then hand the scalars to a tracker, as `bench track` does.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a comparison, or the rest of it: what is in the store is not computed again.
@@ -91,7 +96,8 @@ def run(
     """
     from bench.commands import EngineChoice, run_comparison  # noqa: PLC0415 - each command loads only what it needs
 
-    raise typer.Exit(run_comparison(path, overrides or [], EngineChoice(engine, workers, processes), as_json))
+    choice = EngineChoice(engine, workers, processes)
+    raise typer.Exit(run_comparison(path, overrides or [], choice, as_json, track))
 
 
 @app.command(epilog=example("bench plan results/quickstart", "bench plan results/mine --json"))
@@ -195,6 +201,56 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
 
     names = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
     show_prompts(path, overrides or [], Wanted(prompt, run, kind, disagree, names))
+
+
+@app.command(
+    epilog=example(
+        "bench export results/quickstart --format latex --to tables.tex",
+        "bench export results/quickstart dpo --to exported/dpo --seed 1",
+    )
+)
+def export(  # noqa: PLR0913 - a command has as many parameters as options
+    path: PathArgument,
+    method: Annotated[
+        str | None, typer.Argument(help="Write this method's policy as a model; without it, the contrasts as a table.")
+    ] = None,
+    *,
+    to: Annotated[Path | None, typer.Option("--to", help="The file, or the folder for a policy to write.")] = None,
+    form: Annotated[
+        Literal["csv", "latex", "json"] | None, typer.Option("--format", help="The form of the table; csv by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The policy's training seed; the first by default.")] = None,
+    adapter: Annotated[bool, typer.Option("--adapter", help="Keep a LoRA adapter apart from its base.")] = False,
+    overrides: SetOption = None,
+) -> None:
+    """Write contrasts for papers and programs, or a trained policy that transformers loads, with a model card.
+
+    A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
+    """
+    from bench.exporting.policies import PolicyChoice  # noqa: PLC0415
+    from bench.handing_on import export_model, export_table  # noqa: PLC0415
+
+    if method is None:
+        if seed is not None or adapter:
+            raise BenchError("--seed and --adapter belong to a policy: name its METHOD after PATH, or leave them away.")
+        export_table(path, overrides or [], form or "csv", to)
+    elif form is not None:
+        raise BenchError("--format belongs to a table: a policy has one form. Leave it away, or leave METHOD away.")
+    else:
+        export_model(path, overrides or [], PolicyChoice(method, seed, "adapter" if adapter else "merged"), to)
+
+
+@app.command(epilog=example("bench track results/quickstart --to tensorboard", "bench track results/mine --to mlflow"))
+def track(
+    path: PathArgument,
+    to: Annotated[Tracker, typer.Option("--to", help="Which tracker.")],
+    folder: Annotated[Path | None, typer.Option(help="Where; tracked/TRACKER beside the file by default.")] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Hand a finished run's settings, curves, costs and results to an experiment tracker, in files of this machine."""
+    from bench.handing_on import track_run  # noqa: PLC0415
+
+    track_run(path, overrides or [], to, folder)
 
 
 @app.command(epilog=example("bench methods", "bench methods dpo"))

@@ -24,12 +24,14 @@ from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.evaluator.asking.spending import name_this_run
-from bench.forecast import forecast, forecast_lines
+from bench.forecast import forecast, forecast_lines, seconds_by_kind
 from bench.plan import make_plan
 from bench.report.markdown import write_report
 from bench.report.show import Wanted, show
 from bench.report.terminal import summary_table
 from bench.store import Store
+from bench.tracking.scalars import default_folder, tracked_runs
+from bench.tracking.trackers import TrackerName, require, track
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,15 @@ class EngineChoice:
         return InlineEngine(store)
 
 
-def run_comparison(path: Path, overrides: Sequence[str], choice: EngineChoice, as_json: bool) -> int:
-    """Return the exit status of running a comparison: 0, or 1 when something failed."""
+def run_comparison(
+    path: Path, overrides: Sequence[str], choice: EngineChoice, as_json: bool, tracker: TrackerName | None = None
+) -> int:
+    """Return the exit status of running a comparison: 0, or 1 when something failed.
+
+    ``tracker`` is told the scalars afterwards; its package is looked for before anything is computed.
+    """
+    if tracker is not None:
+        require(tracker)
     comparison = load_comparison(path, overrides=overrides)
     store = store_of(comparison)
     console = Console(stderr=as_json, highlight=False)
@@ -65,10 +74,14 @@ def run_comparison(path: Path, overrides: Sequence[str], choice: EngineChoice, a
     runs_on = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
     try:
-        with watcher(console, plan.labels(), len(runs_on.slots)) as shown:
+        with watcher(console, plan.labels(), len(runs_on.slots), seconds_by_kind(plan, store)) as shown:
             result = compare(plan, store, runs_on, shown)
     finally:
         runs_on.close()
+    if tracker is not None:
+        folder = Path(comparison.path).parent
+        runs = tracked_runs(result.summary, result.contrasts, read_records(folder / RECORDS))
+        track(tracker, runs, default_folder(Path(comparison.path), tracker))
     if as_json:
         sys.stdout.write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
     else:

@@ -19,10 +19,14 @@ SECONDS_BETWEEN_PLAIN_LINES = 10.0
 
 
 class Clock:
-    """Estimates the time left from how long stages of the same kind have taken in this run."""
+    """Estimates the time left: a stage takes the median of its kind in this run, or in earlier ones (``known``).
 
-    def __init__(self, slots: int) -> None:
+    A kind that nobody has seen takes the median over the kinds that were. A running stage has what it ran so far less.
+    """
+
+    def __init__(self, slots: int, known: Mapping[str, float]) -> None:
         self._slots = slots
+        self._known = dict(known)
         self._began: dict[str, float] = {}
         self._seconds: dict[str, list[float]] = defaultdict(list)
 
@@ -40,22 +44,31 @@ class Clock:
         """Return for how many seconds a stage has been running."""
         return time.monotonic() - self._began[key]
 
-    def seconds_left(self, waiting: dict[str, int]) -> float | None:
-        """Return the seconds left for so many waiting stages per kind; None before the first stage has ended."""
-        if not self._seconds:
+    def seconds_left(self, waiting: Mapping[str, Stage]) -> float | None:
+        """Return the seconds left for the stages not finished yet, running ones included; None with nothing to go by.
+
+        No less than the longest single stage still takes, however many slots there are.
+        """
+        typical = self._known | {kind: median(values) for kind, values in self._seconds.items()}
+        if not typical:
             return None
-        means = {kind: sum(values) / len(values) for kind, values in self._seconds.items()}
-        typical = median(means.values())
-        return sum(count * means.get(kind, typical) for kind, count in waiting.items()) / self._slots
+        unseen = median(typical.values())
+        rest = [
+            max(0.0, typical.get(stage.KIND, unseen) - (self.running_for(key) if key in self._began else 0.0))
+            for key, stage in waiting.items()
+        ]
+        return max(sum(rest) / self._slots, max(rest, default=0.0))
 
 
 class LiveWatcher:
     """Progress bars on a terminal: one for all stages, one for each running stage."""
 
-    def __init__(self, console: Console, labels: Mapping[str, str], slots: int) -> None:
+    def __init__(
+        self, console: Console, labels: Mapping[str, str], slots: int, known: Mapping[str, float] | None = None
+    ) -> None:
         self._console = console
         self._labels = labels
-        self._clock = Clock(slots)
+        self._clock = Clock(slots, known or {})
         self._waiting: dict[str, Stage] = {}
         self._bars: dict[str, TaskID] = {}
         self._progress = Progress(
@@ -119,20 +132,19 @@ class LiveWatcher:
 
     def ticked(self) -> None:
         """Refresh the time left."""
-        counts: dict[str, int] = defaultdict(int)
-        for stage in self._waiting.values():
-            counts[stage.KIND] += 1
-        left = self._clock.seconds_left(counts)
+        left = self._clock.seconds_left(self._waiting)
         self._progress.update(self._all, note="" if left is None else f"about {duration(left)} left")
 
 
 class PlainWatcher:
     """Lines for a log file: one when a stage ends, and now and then one about a running stage."""
 
-    def __init__(self, console: Console, labels: Mapping[str, str], slots: int) -> None:
+    def __init__(
+        self, console: Console, labels: Mapping[str, str], slots: int, known: Mapping[str, float] | None = None
+    ) -> None:
         self._console = console
         self._labels = labels
-        self._clock = Clock(slots)
+        self._clock = Clock(slots, known or {})
         self._waiting: dict[str, Stage] = {}
         self._total = 0
         self._spoke_at: dict[str, float] = {}
@@ -172,10 +184,7 @@ class PlainWatcher:
         """Say how a stage ended and how much is left."""
         took = self._clock.ended(stage)
         self._waiting.pop(stage.key, None)
-        counts: dict[str, int] = defaultdict(int)
-        for other in self._waiting.values():
-            counts[other.KIND] += 1
-        left = self._clock.seconds_left(counts)
+        left = self._clock.seconds_left(self._waiting)
         place = f"[{self._total - len(self._waiting)}/{self._total}]"
         if failure is None:
             rest = "" if left is None else f", about {duration(left)} left"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from statistics import median
 
-from bench.core.data import DataSpec, Made
+from bench.core.data import Data, DataSpec, Made
 from bench.core.frozen import Frozen
+from bench.core.judge import Judge
 from bench.core.rows import read_rows
 from bench.core.stage import Stage
 from bench.evaluator.auditing import AskAgain
@@ -88,10 +90,12 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         stages=stages,
         most_generated_tokens=sum(most_tokens(stage) for stage in waiting),
         judgements=sum(judgements(stage) for stage in waiting),
-        unknown_labels=sum(isinstance(stage, LabelPairs) and rows_known(stage.data) is None for stage in waiting),
         paid=paid_calls(waiting, store),
         waits=tuple(dict.fromkeys(f"{cell.judge.label}: {cell.judge.judge.waits_for()}" for cell in plan.waiting)),
         unknown_claims=sum(isinstance(stage, CheckClaims) and stage.verifier.READS == "passages" for stage in waiting),
+        unknown_labels=sum(
+            (labelled := labelled_rows(stage)) is not None and rows_known(labelled) is None for stage in waiting
+        ),
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -112,6 +116,12 @@ def costs_by_kind(plan: Plan, store: Store) -> dict[str, list[dict[str, float]]]
         manifests = there or sorted((store.root / kind).glob(f"*/{MANIFEST}"))
         found[kind] = [json.loads(manifest.read_text(encoding="utf-8"))["cost"] for manifest in manifests]
     return found
+
+
+def seconds_by_kind(plan: Plan, store: Store) -> dict[str, float]:
+    """Return the median seconds of finished stages by kind, without the kinds of which none is finished."""
+    costs = costs_by_kind(plan, store)
+    return {kind: median(cost["seconds"] for cost in found) for kind, found in costs.items() if found}
 
 
 def expected(costs: list[dict[str, float]], axis: str, count: int) -> float | None:
@@ -137,9 +147,20 @@ def judgements(stage: Stage) -> int:
             return min(stage.prompts, len(stage.a.task.prompts())) * (2 if stage.orders == "both" else 1)
         case RateResponses():
             return len(stage.responses.task.prompts()) * stage.responses.draws
-        case LabelPairs():
-            return 2 * (rows_known(stage.data) or 0)
-    return 0
+    labelled = labelled_rows(stage)
+    return 0 if labelled is None else 2 * (rows_known(labelled) or 0)
+
+
+def labelled_rows(stage: Stage) -> Data | Made | None:
+    """Return the pairs that a stage has a judge label in both orders, None for a stage that labels none.
+
+    A method's own labelling is told by its fields, a judge and the pairs, because methods are not known here.
+    """
+    if isinstance(stage, LabelPairs):
+        return stage.data
+    pairs = getattr(stage, "pairs", None)
+    asks = isinstance(getattr(stage, "judge", None), Judge)
+    return pairs if asks and isinstance(pairs, Data | Made) else None
 
 
 def rows_known(data: DataSpec) -> int | None:

@@ -49,6 +49,9 @@ OPTIONAL = {
     "bm25s": "retrieving passages to check claims against (pip install 'alignment-bench[retrieval]')",
     "statsmodels": "comparing statistics in tests (pip install 'alignment-bench[oracles]')",
     "trl": "parity tests against TRL (pip install 'alignment-bench[oracles]')",
+    "tensorboard": "bench track (pip install 'alignment-bench[track]')",
+    "wandb": "bench track (pip install 'alignment-bench[track]')",
+    "mlflow": "bench track (pip install 'alignment-bench[track]')",
     "hypothesis": "the project's own tests (pip install 'alignment-bench[dev]')",
 }
 

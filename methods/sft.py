@@ -1,4 +1,4 @@
-"""SFT: supervised fine-tuning, imitation of demonstrations.
+"""SFT: supervised fine-tuning, imitation of demonstrations (the first step of Ouyang et al. 2022, arXiv:2203.02155).
 
 Loss, with y the response of T tokens, its end token included, and x the prompt::
 

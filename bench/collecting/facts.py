@@ -9,6 +9,7 @@ from bench.collecting.told import told_by
 from bench.collecting.words import data_in_words, described, policy_in_words
 from bench.config.comparison import Arm
 from bench.core.choices import MC1, MC2
+from bench.core.data import Data, Made
 from bench.core.factuality import FACTUALITY_METRICS
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
@@ -33,8 +34,13 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         if outcome.finished(key):
             manifest = read_manifest(store.place(stage))
             told = told_by(store.place(stage)) if key in trained else {}
+            data = getattr(stage, "data", None)
             stages[key] = StageFacts(
-                kind=manifest.kind, cost=dict(manifest.cost), provenance=dict(manifest.provenance), **told
+                kind=manifest.kind,
+                cost=dict(manifest.cost),
+                provenance=dict(manifest.provenance),
+                data=data_in_words(data) if key in trained and isinstance(data, Data | Made) else "",
+                **told,
             )
     return RunSummary(
         name=comparison.name,

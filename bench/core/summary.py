@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ class StageFacts(Frozen):
     """What a finished stage cost and where it ran, from its manifest, and what a training stage told of itself.
 
     ``log``: every logged quantity as a column, thinned to at most 100 rows; a row that lacks one has None.
-    ``diagnostics``: the mapping that the stage wrote.
+    ``diagnostics``: the mapping that the stage wrote. ``data``: what it was trained on, in words.
     """
 
     kind: str
@@ -25,6 +27,7 @@ class StageFacts(Frozen):
     provenance: dict[str, Any]
     log: dict[str, tuple[float | None, ...]] = {}
     diagnostics: dict[str, Any] = {}
+    data: str = ""
 
     def rows(self) -> list[dict[str, float]]:
         """Return the log row by row, without what a row lacks."""
@@ -150,6 +153,22 @@ class RunSummary(Frozen):
         """Return what that stage logged, row by row; empty without one."""
         key = self.last_stage(arm, run)
         return [] if key is None else self.stages[key].rows()
+
+    def alike(self, arm: str, wanted: Callable[[StageFacts], bool]) -> list[dict[str, str]]:
+        """Return the wanted stages of an arm as keys by run, those that play one part at every seed together.
+
+        Which these are is told by their place: the first of a kind belongs to the first of that kind. A seed that
+        lacks one is left out of it.
+        """
+        found: dict[tuple[str, int], dict[str, str]] = {}
+        for run, facts in self.arms[arm].runs.items():
+            seen: Counter[str] = Counter()
+            for key in facts.stages:
+                kind = self.stages[key].kind
+                if wanted(self.stages[key]):
+                    found.setdefault((kind, seen[kind]), {})[run] = key
+                    seen[kind] += 1
+        return list(found.values())
 
     def cost_of(self, arm: str, run: int) -> dict[str, float]:
         """Return the summed cost of every stage that one arm's policy rests on at one seed, shared stages in full."""

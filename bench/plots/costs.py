@@ -92,7 +92,7 @@ def _stacks(axes: Any, stacks: dict[str, dict[str, float]], kinds: Sequence[str]
         widths = [stacks[arm].get(kind, 0.0) for arm in arms]
         axes.barh(
             heights, widths, left=lefts, height=0.62, color=style.colour(place),
-            edgecolor="white", linewidth=1.2, label=style.shortened(kind, 30),
+            edgecolor="white", linewidth=1.2, label=style.shortened(kind, 30), hatch=style.hatch(place),
         )  # fmt: skip
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     for height, total in zip(heights, lefts, strict=True):
@@ -128,8 +128,28 @@ def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, fol
         figure.legend(loc="outside right upper")
         style.save(figure, folder, name)
     parts = listed([f"{arm} {estimate(item)} for {amount(costs[arm])}" for arm, item in placed.items()])
-    caption = f"{words.capitalize()} against {first.b}, and {TITLES[axis]} per training seed: {parts}."
-    return Picture(name, "Quality against cost", f"{caption[:-1]}; points of nearly equal cost stand side by side.")
+    front = listed(on_the_front(quality_of(placed, costs, first), costs))
+    caption = (
+        f"{words.capitalize()} against {first.b}, and {TITLES[axis]} per training seed: {parts}; no other arm is both "
+        f"cheaper and estimated better than {front} (grey steps), and points of nearly equal cost stand side by side."
+    )
+    return Picture(name, "Quality against cost", caption)
+
+
+def quality_of(placed: Mapping[str, Contrast], costs: Mapping[str, float], first: Contrast) -> dict[str, float]:
+    """Return the estimate of every arm that is shown, so that more is better; the reference has the null value."""
+    sign = -1.0 if first.higher_is_better is False else 1.0
+    found = {arm: sign * (item.estimate or 0.0) for arm, item in placed.items()}
+    return found | ({first.b: sign * first.null_value} if first.b in costs and first.b not in found else {})
+
+
+def on_the_front(quality: Mapping[str, float], costs: Mapping[str, float]) -> list[str]:
+    """Return the arms that no other arm is at least as good as for less, or better than for as much, cheapest first."""
+    found: list[str] = []
+    for arm in sorted(quality, key=lambda arm: (costs[arm], -quality[arm])):
+        if not found or quality[arm] > quality[found[-1]]:
+            found.append(arm)
+    return found
 
 
 def against_one_reference(contrasts: Sequence[Contrast]) -> list[Contrast]:
@@ -163,6 +183,11 @@ def _points(axes: Any, placed: Mapping[str, Contrast], costs: Mapping[str, float
             linestyle="none", label=style.shortened(arm, 24) + ("" if arm in placed else " (reference)"),
         )  # fmt: skip
     axes.axhline(first.null_value, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    places = dict(zip(shown, at, strict=True))
+    front = on_the_front(quality_of(placed, costs, first), costs)
+    across = [10 ** places[arm] if logarithmic else places[arm] for arm in front]
+    up = [(placed[arm].estimate or 0.0) if arm in placed else first.null_value for arm in front]
+    axes.step(across, up, where="post", color=style.FAINT, linewidth=1.4, alpha=0.8, zorder=1.5)
     axes.grid(color=style.GRID, linewidth=0.6)
     axes.margins(x=0.08, y=0.1)
 

@@ -6,6 +6,7 @@ a reward model). What reinforcement learning logs per update is in ``updates``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -57,51 +58,64 @@ def learning_curves(summary: RunSummary, folder: Path, name: str) -> Picture | N
 def earlier_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     """Return the picture of the training stages that other training rests on, each once; None without any."""
     last = {summary.last_stage(arm, run) for arm, facts in summary.arms.items() for run in facts.runs}
-    seen: dict[tuple[str, ...], tuple[str, int]] = {}
-    for place, (arm, facts) in enumerate(summary.arms.items()):
-        trained = [[key for key in run.stages if summary.stages[key].log] for run in facts.runs.values()]
-        for keys in zip(*trained, strict=False):
-            if not last & set(keys):
-                kind = summary.stages[keys[0]].kind.rpartition("/")[2].replace("_", " ")
-                seen.setdefault(keys, (f"{kind} of {arm}", place))
-    columns = [
-        Column(title, place, {str(number): summary.stages[key].rows() for number, key in enumerate(keys)})
-        for keys, (title, place) in seen.items()
-    ]
-    return panels(columns, QUANTITIES, (folder, name, "What the arms rest on"), len(summary.seeds))
+    seen: dict[tuple[str, ...], Column] = {}
+    for place, arm in enumerate(summary.arms):
+        parts = [keys for keys in summary.alike(arm, lambda stage: bool(stage.log)) if not last & set(keys.values())]
+        new = [keys for keys in parts if tuple(dict.fromkeys(keys.values())) not in seen]
+        for keys, title in zip(new, _titles(summary, arm, new), strict=True):
+            once = tuple(dict.fromkeys(keys.values()))
+            seen[once] = Column(
+                title, place, {str(number): summary.stages[key].rows() for number, key in enumerate(once)}
+            )
+    return panels(list(seen.values()), QUANTITIES, (folder, name, "What the arms rest on"), len(summary.seeds))
+
+
+def _titles(summary: RunSummary, arm: str, parts: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return a name for each stage of an arm; of several of one kind what tells their data apart, or their number."""
+    stages = [summary.stages[next(iter(keys.values()))] for keys in parts]
+    titles = []
+    for place, stage in enumerate(stages):
+        kind = stage.kind.rpartition("/")[2].replace("_", " ")
+        same = [other for other in stages if other.kind == stage.kind]
+        others = {word for other in same if other is not stage for word in re.findall(r"\w+", other.data)}
+        own = [word for word in re.findall(r"\w+", stage.data) if word not in others]
+        if len(same) == 1:
+            titles.append(f"{kind} of {arm}")
+        elif own:
+            titles.append(f"{kind} of {arm} ({own[0]})")
+        else:
+            number = 1 + sum(other.kind == stage.kind for other in stages[:place])
+            titles.append(f"{kind} {number} of {arm}")
+    return titles
 
 
 def panels(
     columns: Sequence[Column], quantities: Sequence[Quantity], target: tuple[Path, str, str], seeds: int
 ) -> Picture | None:
-    """Return a picture with one column per stage and one row per quantity, at most four columns beside each other.
+    """Return a picture with a panel for every stage and quantity: each quantity in rows of its own, four panels wide.
 
     ``target``: folder, name and title. Panels have axes of their own, because losses of different objectives are not
     on one scale. None when no column has any of the quantities.
     """
     folder, name, title = target
-    found = {column.title: _logged(column, quantities) for column in columns}
-    shown = [column for column in columns if found[column.title]]
+    found = [_logged(column, quantities) for column in columns]
+    shown = [(column, logged) for column, logged in zip(columns, found, strict=True) if logged]
     if not shown:
         return None
-    groups = [shown[start : start + ACROSS] for start in range(0, len(shown), ACROSS)]
-    lines = [
-        (group, quantity)
-        for group in groups
-        for quantity in quantities
-        if any(quantity in found[column.title] for column in group)
-    ]
-    across = min(ACROSS, len(shown))
+    lines: list[tuple[Quantity, list[Column]]] = []
+    for quantity in quantities:
+        having = [column for column, logged in shown if quantity in logged]
+        lines += [(quantity, having[start : start + ACROSS]) for start in range(0, len(having), ACROSS)]
+    across = max(len(group) for _, group in lines)
     with style.styled():
         figure = style.new_figure(max(2, across) * PANEL_INCHES[0], 0.2 + len(lines) * PANEL_INCHES[1])
-        for row, (group, quantity) in zip(figure.subplots(len(lines), across, squeeze=False), lines, strict=True):
-            for place, axes in enumerate(row):
-                if place < len(group) and quantity in found[group[place].title]:
-                    _panel(axes, group[place], quantity)
-                else:
-                    axes.set_axis_off()
+        for row, (quantity, group) in zip(figure.subplots(len(lines), across, squeeze=False), lines, strict=True):
+            for axes, column in zip(row, group, strict=False):
+                _panel(axes, column, quantity)
+            for axes in row[len(group) :]:
+                axes.set_axis_off()
         style.save(figure, folder, name)
-    return Picture(name, title, _caption([(column, found[column.title][0]) for column in shown], seeds))
+    return Picture(name, title, _caption([(column, logged[0]) for column, logged in shown], seeds))
 
 
 def _logged(column: Column, quantities: Sequence[Quantity]) -> list[Quantity]:
@@ -141,7 +155,7 @@ def _panel(axes: Any, column: Column, quantity: Quantity) -> None:
         axes.plot(steps, mean, color=tint, linewidth=2.0)
     elif len(curves) == 1:
         axes.lines[0].set(alpha=1.0, linewidth=2.0)
-    axes.set_title(style.shortened(column.title, 24))
+    axes.set_title(style.shortened(column.title, 28))
     axes.set_ylabel(quantity[0])
     axes.set_xlabel("step")
     axes.grid(color=style.GRID, linewidth=0.6)

@@ -32,25 +32,55 @@ LOOK = {
 }
 
 
-def forest(contrasts: Sequence[Contrast], folder: Path, name: str) -> Picture | None:
+def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Path, name: str) -> Picture | None:
     """Return the picture of all contrasts of one metric that have an interval; None when none has.
 
     Contrasts stand in the order given, the A/A controls last. A filled mark is a decided contrast and an open one an
-    undecided contrast, so that the distinction survives grey printing.
+    undecided contrast, so that the distinction survives grey printing. ``beside``: contrasts of a second metric, drawn
+    right of those with the same arms, judge and task (the win rate at equal length beside the raw one).
     """
     shown = [item for item in contrasts if item.estimate is not None and item.low is not None and item.high is not None]
     shown.sort(key=lambda item: item.is_control)
     if not shown:
         return None
+    known = {_cell(item): item for item in beside if item.low is not None and item.high is not None}
+    second = [known.get(_cell(item)) for item in shown]
+    twice = any(item is not None for item in second)
     with style.styled():
         longest = max(len(line) for item in shown for line in _label(item, shown).split("\n"))
-        figure = style.new_figure(7.6 + LETTER_INCHES * longest, 1.0 + ROW_INCHES * len(shown))
-        axes = figure.subplots()
-        for place, contrast in enumerate(shown):
-            _line(axes, contrast, len(shown) - 1 - place)
-        _frame(axes, shown)
+        width = (12.4 if twice else 7.6) + LETTER_INCHES * longest
+        figure = style.new_figure(width, 1.0 + ROW_INCHES * len(shown))
+        columns = figure.subplots(1, 2 if twice else 1, squeeze=False, sharey=True, sharex=True)[0]
+        both: tuple[Sequence[Contrast | None], ...] = (shown, second)
+        reach = _reach([item for items in both for item in items if item is not None])
+        for axes, items in zip(columns, both, strict=False):
+            drawn = [(item, len(shown) - 1 - place) for place, item in enumerate(items) if item is not None]
+            for item, height in drawn:
+                _line(axes, item, height)
+            _frame(axes, [item for item, _ in drawn], shown)
+            axes.set_xlim(*reach)
+        if twice:
+            figure.get_layout_engine().set(wspace=0.06)
         style.save(figure, folder, name)
-    return Picture(name, f"{metric_words(shown[0].metric).capitalize()} of every contrast", _caption(shown))
+    caption = _caption(shown)
+    if twice:
+        caption = f"{caption[:-1]}; {_moved(shown, second)}."
+    return Picture(name, f"{metric_words(shown[0].metric).capitalize()} of every contrast", caption)
+
+
+def _cell(contrast: Contrast) -> tuple[str, str, str, str | None]:
+    return contrast.a, contrast.b, contrast.task, contrast.judge
+
+
+def _moved(shown: Sequence[Contrast], second: Sequence[Contrast | None]) -> str:
+    """Return what the second column says: how many verdicts it changes, and where it moves the estimate most."""
+    pairs = [(one, other) for one, other in zip(shown, second, strict=True) if other is not None]
+    changed = sum(one.verdict != other.verdict for one, other in pairs)
+    one, other = max(pairs, key=lambda pair: abs((pair[0].estimate or 0.0) - (pair[1].estimate or 0.0)))
+    return (
+        f"on the right the {metric_words(other.metric)} changes {counted(changed, 'verdict')} and moves the estimate "
+        f"most for {one.a} vs {one.b}, from {estimate(one)} to {estimate(other)}"
+    )
 
 
 def _line(axes: Any, contrast: Contrast, height: int) -> None:
@@ -77,25 +107,29 @@ def _line(axes: Any, contrast: Contrast, height: int) -> None:
     )  # fmt: skip
 
 
-def _frame(axes: Any, shown: Sequence[Contrast]) -> None:
+def _reach(drawn: Sequence[Contrast]) -> tuple[float, float]:
+    """Return the ends of an axis on which everything that is drawn has room, the null value included."""
+    values = [drawn[0].null_value]
+    for item in drawn:
+        values += [value for value in (item.low, item.high, *item.per_run) if value is not None]
+    room = 0.06 * (max(values) - min(values) or 1.0)
+    return min(values) - room, max(values) + room
+
+
+def _frame(axes: Any, drawn: Sequence[Contrast], shown: Sequence[Contrast]) -> None:
     """Draw the null line, the names on the left, the directions below, and the rule above the A/A controls."""
-    null = shown[0].null_value
+    null = drawn[0].null_value
     axes.axvline(null, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
     axes.set_yticks(range(len(shown)), [_label(item, shown) for item in reversed(shown)])
     axes.tick_params(axis="y", length=0, labelsize=10)
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.spines["left"].set_visible(False)
-    values = [null]
-    for item in shown:
-        values += [value for value in (item.low, item.high, *item.per_run) if value is not None]
-    room = 0.06 * (max(values) - min(values) or 1.0)
-    axes.set_xlim(min(values) - room, max(values) + room)
     controls = sum(item.is_control for item in shown)
     if 0 < controls < len(shown):
         axes.axhline(controls - 0.5, color=style.FAINT, linewidth=0.8)
-    scale = "preference for the first-named" if shown[0].metric in PREFERENCES else "difference, first minus second"
-    axes.set_xlabel(f"{metric_words(shown[0].metric)}: {scale} (dashed: no difference)")
+    scale = "preference for the first-named" if drawn[0].metric in PREFERENCES else "difference, first minus second"
+    axes.set_xlabel(f"{metric_words(drawn[0].metric)}: {scale} (dashed: no difference)")
 
 
 def _label(contrast: Contrast, shown: Sequence[Contrast]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.reward import REWARD_MODEL_KIND
-from bench.core.summary import RunSummary
+from bench.core.summary import RunSummary, StageFacts
 from bench.core.wording import listed, percent
 from bench.plots import style
 from bench.plots.style import Picture
@@ -19,10 +19,10 @@ BARS_APART = 0.12
 
 @dataclass(frozen=True)
 class RewardModel:
-    """A reward model that arms rest on: their names, and what it measured of itself at every training seed."""
+    """A reward model that arms rest on: their names, and what it measured of itself, by training seed."""
 
     arms: tuple[str, ...]
-    held_out: tuple[Mapping[str, Any], ...]
+    held_out: Mapping[str, Mapping[str, Any]]
 
     @property
     def title(self) -> str:
@@ -31,24 +31,22 @@ class RewardModel:
 
     def mean_accuracy(self) -> float | None:
         """Return its held-out accuracy, averaged over the seeds."""
-        return _mean([found["accuracy"]["value"] for found in self.held_out])
+        return _mean([found["accuracy"]["value"] for found in self.held_out.values()])
 
 
 def reward_models(summary: RunSummary) -> list[RewardModel]:
     """Return every reward model that measured itself on held-out pairs, each once with all arms that rest on it."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    for arm, facts in summary.arms.items():
-        told = [[key for key in run.stages if _measured(summary, key)] for run in facts.runs.values()]
-        for keys in zip(*told, strict=False):
-            found.setdefault(keys, []).append(arm)
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for arm in summary.arms:
+        for keys in summary.alike(arm, _measured):
+            found.setdefault(tuple(keys.items()), []).append(arm)
     return [
-        RewardModel(tuple(arms), tuple(summary.stages[key].diagnostics[HELD_OUT] for key in keys))
+        RewardModel(tuple(arms), {run: summary.stages[key].diagnostics[HELD_OUT] for run, key in keys})
         for keys, arms in found.items()
     ]
 
 
-def _measured(summary: RunSummary, key: str) -> bool:
-    stage = summary.stages[key]
+def _measured(stage: StageFacts) -> bool:
     held_out = stage.diagnostics.get(HELD_OUT)
     return stage.kind == REWARD_MODEL_KIND and isinstance(held_out, dict) and "accuracy" in held_out
 
@@ -61,9 +59,11 @@ def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture
     with style.styled():
         figure = style.new_figure(9.4, 3.9)
         left, right = figure.subplots(1, 2)
-        for place, model in enumerate(models):
+        arms = list(summary.arms)
+        for number, model in enumerate(models):
+            place = arms.index(model.arms[0])
             _calibration(left, model, place)
-            _by_length(right, model, (place, len(models)))
+            _by_length(right, model, place, (number, len(models)))
         left.plot([0.5, 1], [0.5, 1], color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         left.set_xlabel("mean confidence in the response it prefers")
         left.set_ylabel("share of pairs ranked right")
@@ -85,7 +85,7 @@ def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture
 def _calibration(axes: Any, model: RewardModel, place: int) -> None:
     look = {"color": style.colour(place), "marker": style.marker(place)}
     by_bin: dict[float, list[tuple[float, float]]] = {}
-    for found in model.held_out:
+    for found in model.held_out.values():
         for row in found["calibration"]:
             if row["pairs"]:
                 by_bin.setdefault(row["from"], []).append((row["confidence"], row["accuracy"]))
@@ -96,15 +96,15 @@ def _calibration(axes: Any, model: RewardModel, place: int) -> None:
         axes.plot(*zip(*line, strict=True), linewidth=1.8, markersize=7, label=model.title, **look)
 
 
-def _by_length(axes: Any, model: RewardModel, look: tuple[int, int]) -> None:
-    """Draw the accuracy in every class of length differences, the models side by side."""
-    place, count = look
-    names = [row["better_is"] for row in model.held_out[0]["by_length"]]
+def _by_length(axes: Any, model: RewardModel, place: int, beside: tuple[int, int]) -> None:
+    """Draw the accuracy in every class of length differences, as one of several models side by side."""
+    which_model, count = beside
+    names = [row["better_is"] for row in next(iter(model.held_out.values()))["by_length"]]
     width = (1 - 2 * BARS_APART) / count
     for number, which in enumerate(names):
-        rows = [row for found in model.held_out for row in found["by_length"] if row["better_is"] == which]
+        rows = [row for found in model.held_out.values() for row in found["by_length"] if row["better_is"] == which]
         values = [row["value"] for row in rows if row["value"] is not None]
-        at = number - 0.5 + BARS_APART + width * (place + 0.5)
+        at = number - 0.5 + BARS_APART + width * (which_model + 0.5)
         if values:
             axes.bar(at, _mean(values), width=width * 0.94, color=style.colour(place), alpha=0.45)
             marks = {"color": style.colour(place), "marker": style.marker(place), "linestyle": "none"}

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Okabe and Ito's colour-blind-safe palette, without its yellow and black (yellow is too faint on white); ordered so
-# that neighbours differ in lightness too, and the markers and line styles below carry the same distinction in grey.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
+# Okabe and Ito's colour-blind-safe palette, without its yellow and black (yellow is too faint on white), and four of
+# Tol's muted colours for comparisons of many arms; ordered so that neighbours differ in lightness too. The markers and
+# line styles below carry the same distinction in grey: their number and that of the colours have no common divisor.
+PALETTE = (
+    "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7", "#332288", "#999933", "#882255",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+HATCHES = (None, "////", "....", "xxxx")
 A_BETTER = "#0072B2"
 B_BETTER = "#D55E00"
 UNDECIDED = "#6E6E6E"
@@ -58,6 +62,11 @@ class Picture:
 def colour(position: int) -> str:
     """Return the colour of the arm at that position; after the last the palette starts again with other markers."""
     return PALETTE[position % len(PALETTE)]
+
+
+def hatch(position: int) -> str | None:
+    """Return the hatching of an area at that position: none in the palette's first round, another in each later one."""
+    return HATCHES[position // len(PALETTE) % len(HATCHES)]
 
 
 def marker(position: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.core.task import LENGTH_CONTROLLED
 from bench.plots.costs import cost_bars, quality_against_cost
 from bench.plots.curves import earlier_curves, learning_curves
 from bench.plots.factuality import precision_and_coverage
@@ -13,9 +14,11 @@ from bench.plots.judge_audit import judge_audit
 from bench.plots.labellers import labeller_sizes
 from bench.plots.layers import representation_layers
 from bench.plots.lengths import length_distributions
+from bench.plots.matrix import win_rate_matrix
 from bench.plots.over_optimisation import over_optimisation
 from bench.plots.ranking import ranking
 from bench.plots.reward_models import reward_model_checks
+from bench.plots.seeds import seed_spread
 from bench.plots.style import Picture
 from bench.plots.tax import tax
 from bench.plots.tokens import token_shifts
@@ -28,7 +31,11 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
     summary, records, reference = inputs.summary, inputs.records, inputs.comparison.evaluation.divergence
     treatments = [item for item in inputs.primary if not item.is_control]
     drawn = (
-        forest(inputs.primary, folder, "forest"),
+        forest(
+            inputs.primary, [item for item in inputs.further if item.metric == LENGTH_CONTROLLED.name], folder, "forest"
+        ),
+        win_rate_matrix(treatments, list(summary.arms), folder, "win_rate_matrix"),
+        seed_spread(inputs.primary, list(summary.arms), summary.seeds, folder, "seed_spread"),
         judge_audit(inputs.judges, folder, "judge_audit"),
         ranking(inputs.rankings, folder, "ranking"),
         tax(inputs.tax, folder, "tax"),

@@ -26,6 +26,7 @@ from bench.report.page import (
     Text,
     Verdicts,
 )
+from bench.report.references import as_bibtex, citations
 
 PLOTS = "plots"
 
@@ -33,8 +34,9 @@ PLOTS = "plots"
 def write_report(folder: Path, comparison: Comparison) -> Path:
     """Return the path of ``report.md`` after writing it, ``report.html`` and ``plots/`` into the folder.
 
-    Reads ``records.parquet``, ``contrasts.json`` and ``run.json`` there, and computes nothing again: equal inputs give
-    equal bytes. Raises DataError where one of them is missing.
+    ``references.bib`` beside it holds what the comparison rests on. Reads ``records.parquet``, ``contrasts.json`` and
+    ``run.json`` there, and computes nothing again: equal inputs give equal bytes. Raises DataError where one of them
+    is missing.
     """
     inputs = read_inputs(folder, comparison)
     pictures = draw_all(inputs, folder / PLOTS)
@@ -43,6 +45,8 @@ def write_report(folder: Path, comparison: Comparison) -> Path:
     (folder / "report.html").write_text(html, encoding="utf-8")
     path = folder / "report.md"
     path.write_text(render_markdown(blocks), encoding="utf-8")
+    cited = as_bibtex(citation.entry for citation in citations(comparison))
+    (folder / "references.bib").write_text(cited, encoding="utf-8")
     return path
 
 

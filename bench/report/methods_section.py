@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from bench.config.comparison import Comparison
 from bench.core.summary import ArmFacts
 from bench.core.wording import NONE, amount, counted, listed, percent, value_text
 from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Heading, Table, Text
+from bench.report.references import Citation, citations
 
 HARDWARE = ("device", "processor", "cores", "threads", "platform", "python", "revision")
+# What a contrast says of its test where nothing varies, or nothing could be tested.
+NOT_TESTED = {"none", "none needed"}
 CORRECTIONS = {
     "holm": "Holm's step-down",
     "max_t": "step-down max-T",
@@ -21,7 +25,7 @@ CORRECTIONS = {
 
 
 def methods_section(inputs: Inputs) -> list[Block]:
-    """Return base, data, arms, hyper-parameters, evaluation, statistics, versions and hardware."""
+    """Return base, data, arms, hyper-parameters, evaluation, statistics, versions, hardware and references."""
     arms = inputs.summary.arms
     rows = tuple(
         (name, facts.method, lora_text(facts.lora), facts.replicate or NONE, facts.about)
@@ -35,8 +39,12 @@ def methods_section(inputs: Inputs) -> list[Block]:
         *_settings(arms),
         Heading(3, "Evaluation and statistics"),
         Bullets(tuple(_evaluation(inputs))),
+        Text(statistics_of(inputs.comparison, len(inputs.summary.seeds))),
         Heading(3, "Software and hardware"),
         Bullets(tuple(_surroundings(inputs))),
+        Heading(3, "References"),
+        Bullets(tuple(_reference(item) for item in citations(inputs.comparison))),
+        Text("references.bib beside this report has these entries for BibTeX."),
     ]
 
 
@@ -96,8 +104,7 @@ def _evaluation(inputs: Inputs) -> list[str]:
     """Return tasks, judges, tests, corrections and families."""
     evaluation, statistics = inputs.comparison.evaluation, inputs.comparison.statistics
     judges = listed(sorted({item.judge for item in inputs.contrasts if item.judge}))
-    tests = sorted({item.test for item in inputs.contrasts})
-    families = Counter(item.family for item in inputs.contrasts if item.p is not None)
+    tests = sorted({item.test for item in inputs.contrasts} - NOT_TESTED)
     # A metric that is undefined for some responses is tested on fewer prompts than the task has.
     tasks = dict.fromkeys(item.task for item in inputs.contrasts)
     prompts = {task: max(item.n_prompts for item in inputs.contrasts if item.task == task) for task in tasks}
@@ -107,14 +114,64 @@ def _evaluation(inputs: Inputs) -> list[str]:
         lines.append(f"Judges: {judges}; orders: {evaluation.orders}")
     if tests:
         lines.append(f"Test: {listed(tests)}; level {percent(statistics.level)}")
-    sizes = listed([f"{family} ({counted(count, 'test')})" for family, count in families.items()])
-    if sizes:
-        lines.append(f"Correction for several tests: {CORRECTIONS[statistics.correction]} correction within {sizes}")
+    if families := families_in_words(inputs):
+        lines.append(f"Correction for several tests: {CORRECTIONS[statistics.correction]} correction within {families}")
     lines.append(
         "The training procedure is what a verdict speaks about when there are several training seeds; with one seed it "
         "speaks about these trained models only"
     )
     return lines
+
+
+def families_in_words(inputs: Inputs) -> str:
+    """Return how many families of tests there are, by their size, and how many controls stand outside of them."""
+    tested = [item for item in inputs.contrasts if item.p is not None]
+    sizes = Counter(Counter(item.family for item in tested if not item.is_control).values())
+    told = [
+        f"{counted(count, 'family', 'families')} of {counted(size, 'test')}{' each' if count > 1 else ''}"
+        for size, count in sorted(sizes.items(), reverse=True)
+    ]
+    if not told:
+        return ""
+    controls = sum(item.is_control for item in tested)
+    outside = f"; {counted(controls, 'test')} of A/A controls are outside of them" if controls else ""
+    return f"{listed(told)} (a family is one metric as one judge sees it, all pairs and tasks){outside}"
+
+
+def statistics_of(comparison: Comparison, seeds: int) -> str:
+    """Return how a contrast is estimated and tested over so many training seeds, in words that a paper could use."""
+    evaluation = comparison.evaluation
+    orders = " and over both presentation orders" if evaluation.judges and evaluation.orders == "both" else ""
+    paired = (
+        "Two arms are compared on the same prompts and training seeds: every pair of cells is averaged over draws"
+        f"{orders}, a win rate is tested against 0.5 and any other metric as a difference against 0."
+    )
+    if seeds > 1:
+        tested = (
+            f"The {counted(seeds, 'training seed')} and the prompts (or clusters of prompts) are crossed random "
+            "effects; p-values and intervals come from the generalised pivot of the two variances (Weerahandi 1993), "
+            "so they hold for seeds and prompts that were not drawn."
+        )
+    else:
+        tested = (
+            "The test is a paired t test over prompts (or clusters of prompts, with a clustered standard error); with "
+            "one training seed it says nothing about other seeds."
+        )
+    correction = CORRECTIONS[comparison.statistics.correction]
+    adjusted = f"p-values are adjusted within a family by {correction} procedure" if correction != "no" else ""
+    control = {
+        "none": "",
+        "glm": " Win rates at equal length follow the logistic model of length-controlled AlpacaEval.",
+        "ratio": " Win rates at equal length come from a logistic regression on the ratio of lengths.",
+        "log_ratio": " Win rates at equal length come from a logistic regression on the logarithm of that ratio.",
+    }[evaluation.length_control]
+    last = f" {adjusted[0].upper()}{adjusted[1:]}; A/A controls stand outside of it." if adjusted else ""
+    return f"{paired} {tested}{last}{control}"
+
+
+def _reference(citation: Citation) -> str:
+    """Return a publication and what rests on it."""
+    return f"{citation.entry.in_words()} [{citation.entry.key}]; used by {listed(list(citation.used_by))}"
 
 
 def _surroundings(inputs: Inputs) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from bench.core.wording import NONE, number, percent
@@ -35,7 +35,7 @@ def _reward_models(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Bloc
         "reward model of", "seed", "held-out pairs", "ranked right", "95% interval", "calibration error", "loss",
         "least possible loss", "prefers the longer", "labels prefer the longer",
     )  # fmt: skip
-    rows = tuple(row for model in models for row in _of_model(model, inputs.summary.seeds))
+    rows = tuple(row for model in models for row in _of_model(model))
     note = (
         "Prompts of the held-out pairs were not trained on. The calibration error is the mean over pairs of how far "
         "the accuracy of pairs of like confidence is from that confidence; losses are in nats."
@@ -44,16 +44,16 @@ def _reward_models(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Bloc
     return [Heading(3, "Reward models"), Table(columns, "l" + "r" * 9, rows), Text(note), *figures]
 
 
-def _of_model(model: RewardModel, seeds: Sequence[int]) -> list[tuple[str, ...]]:
+def _of_model(model: RewardModel) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for seed, found in zip(seeds, model.held_out, strict=False):
+    for seed, found in model.held_out.items():
         right: Mapping[str, Any] = found["accuracy"]
         known = right["low"] is not None
         longer = found.get("prefers_longer") or {}
         rows.append(
             (
                 model.title,
-                str(seed),
+                seed,
                 f"{right['pairs']:,}",
                 percent(right["value"]),
                 f"[{percent(right['low'])}, {percent(right['high'])}]" if known else NONE,

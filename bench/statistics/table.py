@@ -88,17 +88,11 @@ class RecordIndex:
     """The records table split by (task, metric, source, method, versus), read once for all contrasts."""
 
     def __init__(self, table: pa.Table) -> None:
-        self._text = {
-            name: np.asarray(table[name].to_pylist(), dtype=object) for name in ("prompt", "cluster", "status", "order")
-        }
+        self._text = {name: _decoded(*_encoded(table[name])) for name in ("prompt", "cluster", "status", "order")}
         self._run = np.asarray(table["run"].to_numpy(), dtype=np.int64)
         self._draw = np.asarray(table["draw"].to_numpy(), dtype=np.int64)
         self._value = np.asarray(table["value"].fill_null(0.0).to_numpy(), dtype=float)
-        names = [table[name].to_pylist() for name in ("task", "metric", "source", "method", "versus")]
-        rows: dict[Group, list[int]] = {}
-        for row, group in enumerate(zip(*names, strict=True)):
-            rows.setdefault(group, []).append(row)
-        self._rows = {group: np.asarray(found) for group, found in rows.items()}
+        self._rows = _grouped([_encoded(table[name]) for name in ("task", "metric", "source", "method", "versus")])
         self._universes: dict[tuple[str, str, str], _Universe] = {}
 
     def sources(self, task: str, metric: str) -> tuple[str, ...]:
@@ -158,6 +152,36 @@ class RecordIndex:
         values[where] = self._value[rows]
         states[where] = [STATES[status] for status in self._text["status"][rows]]
         return _Cells(arm, universe.keys, values, states)
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[IntArray, list[str | None]]:
+    """Return for each row the place of its text among the column's distinct texts, and these, each in memory once."""
+    whole = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    return whole.indices.to_numpy(zero_copy_only=False).astype(np.int64), whole.dictionary.to_pylist()
+
+
+def _decoded(places: IntArray, texts: list[str | None]) -> NDArray[np.object_]:
+    """Return the rows' texts."""
+    return np.asarray([*texts, None], dtype=object)[places]
+
+
+def _grouped(columns: list[tuple[IntArray, list[str | None]]]) -> dict[Group, IntArray]:
+    """Return the rows of each distinct combination of texts, in order."""
+    codes = np.zeros(len(columns[0][0]), dtype=np.int64)
+    for places, texts in columns:
+        codes = codes * max(1, len(texts)) + places
+    order = np.argsort(codes, kind="stable")
+    if not len(order):
+        return {}
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    groups = np.split(order, starts[1:])
+    named = {_named([texts[places[rows[0]]] for places, texts in columns]): rows for rows in groups}
+    return dict(sorted(named.items(), key=lambda item: int(item[1][0])))
+
+
+def _named(texts: list[str | None]) -> Group:
+    task, metric, source, method, versus = texts
+    return task or "", metric or "", source or "", method or "", versus
 
 
 def cells(

@@ -1,6 +1,7 @@
 """Compare the speed of training and sampling with TRL and transformers, and print one table.
 
     python -m tests.benchmarks [names ...] [--rounds 5] [--json FILE]
+    python -m tests.benchmarks report
 
 Both programs run alternately in one process, on one thread, in float32, from the same weights and on the same tokens.
 Time is processor time of that process, which other load on the machine changes less than wall time. The first round
@@ -43,6 +44,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the measured values to this file")
     parser.add_argument("--trl-ppo", type=Path, help="the python of an environment with trl==1.12.0; without it no ppo")
     options = parser.parse_args()
+    if options.names == ["report"]:  # before quiet(), which loads torch: a report must not
+        from tests.benchmarks.reporting import show
+
+        sys.exit(show(None))
     quiet()
 
     from tests.benchmarks.machine import share, show_profile
@@ -84,7 +89,7 @@ def main() -> None:
         return
     unknown = sorted(set(options.names) - set(known))
     if unknown:
-        parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(known)}, profile")
+        parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(known)}, profile, report")
     sys.stdout.write(HEADER + "\n")
     rows: dict[str, Row] = {}
     for name in options.names or known:

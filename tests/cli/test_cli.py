@@ -293,3 +293,40 @@ def test_wrong_input_is_exit_2_without_a_traceback(tmp_path: Path) -> None:
     assert bench("run", tmp_path / "nowhere").returncode == 2
     assert bench("run").returncode == 2
     assert bench("--version").stdout.strip()
+
+
+def test_contrasts_are_exported_to_a_file_a_folder_or_the_terminal(ran: Path, tmp_path: Path) -> None:
+    printed = bench("export", ran, "--format", "json")
+    assert printed.returncode == 0, printed.stderr
+    told = json.loads(printed.stdout)
+    assert told["contrasts"] == json.loads((ran / "contrasts.json").read_text())["contrasts"]
+    assert bench("export", ran, "--format", "latex", "--to", tmp_path / "new" / "tables.tex").returncode == 0
+    assert r"\toprule" in (tmp_path / "new" / "tables.tex").read_text()
+    assert bench("export", ran, "--to", tmp_path).returncode == 0
+    assert (tmp_path / "whole.csv").read_text().startswith("a,b,task,metric")
+
+
+def test_a_policy_is_exported_and_wrong_wishes_are_refused(ran: Path, tmp_path: Path) -> None:
+    done = bench("export", ran, "dpo_lora", "--to", tmp_path / "dpo", "--seed", "1")
+    assert done.returncode == 0, done.stderr
+    assert {"README.md", "config.json", "model.safetensors"} <= {path.name for path in (tmp_path / "dpo").iterdir()}
+    for wrong, said in (
+        (("dpo_lora",), "needs a folder"),
+        (("dpo_lora", "--to", str(tmp_path / "dpo")), "not empty"),
+        (("nobody", "--to", str(tmp_path / "x")), "there is no method 'nobody'"),
+        (("base", "--to", str(tmp_path / "x"), "--adapter"), "not trained"),
+        (("base", "--to", str(tmp_path / "x"), "--format", "csv"), "belongs to a table"),
+        (("--seed", "1"), "belong to a policy"),
+    ):
+        refused = bench("export", ran, *wrong)
+        assert refused.returncode == 2
+        assert said in " ".join(refused.stderr.split())
+
+
+def test_a_finished_run_is_tracked(ran: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    done = bench("track", ran, "--to", "tensorboard", "--folder", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "dpo-seed1").is_dir() and (tmp_path / "contrasts").is_dir()
+    assert bench("run", ran, "--track", "tensorboard").returncode == 0
+    assert (ran / "tracked" / "tensorboard" / "sft-seed0").is_dir()

@@ -26,7 +26,7 @@ from bench.report.prompts import Tables
 from bench.report.samples import take_samples
 from tests.report.synthetic import ARMS, PROMPTS, SEEDS, build, comparison
 
-PLOTS = ("forest", "judge_audit", "learning_curves", "response_length", "cost", "quality_and_cost")
+PLOTS = ("forest", "seed_spread", "judge_audit", "learning_curves", "response_length", "cost", "quality_and_cost")
 HOSTILE = {"sft": "<script>alert(1)</script>", "dpo": "dpo|`*$x$", "dpo_again": "[a](http://b)"}
 
 

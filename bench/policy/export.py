@@ -1,0 +1,91 @@
+"""A policy as a folder that transformers loads by itself: weights, configuration, tokenizer and chat template."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from transformers import GenerationConfig
+
+from bench.core.errors import StageError
+from bench.core.policy import Built, Pretrained, Tuned
+from bench.core.stage import StageIO
+from bench.policy.chat import PLACEHOLDER
+from bench.policy.hf import HFPolicy
+from bench.policy.load import ADAPTER_CONFIG, PAYLOAD, load_model, save_weights
+
+BASE_FOLDER = "base"
+
+# The layout of bench.policy.chat as a chat template: one user turn as it is, several turns as User: and Assistant:.
+LAYOUT = (
+    "{%- if messages | length == 1 and messages[0]['role'] == 'user' -%}"
+    "{%- set text = messages[0]['content'] -%}"
+    "{%- else -%}"
+    "{%- set turns = namespace(text='') -%}"
+    "{%- for message in messages -%}"
+    "{%- set turns.text = turns.text + message['role'] | capitalize + ': ' + message['content'] + '\\n\\n' -%}"
+    "{%- endfor -%}"
+    "{%- set text = turns.text + 'Assistant:' -%}"
+    "{%- endif -%}"
+)
+
+
+def write_model(spec: Pretrained | Built | Tuned, io: StageIO, folder: Path) -> None:
+    """Write one model's weights (an adapter merged), configuration, tokenizer and chat template into a new folder.
+
+    Dropout stands at 0 in the configuration, as it was in training. Raises StageError for what is not one model.
+    """
+    policy = load_model(spec, io)
+    _finish(policy)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(policy, folder)
+
+
+def write_adapter(spec: Tuned, io: StageIO, folder: Path) -> None:
+    """Write the LoRA adapter of a policy, with its tokenizer, into a new folder.
+
+    A base from a hub repository is named in the adapter's configuration; any other base is written to ``base`` below
+    the folder. Raises StageError where training changed whole weights.
+    """
+    source = io.read(spec.by) / PAYLOAD
+    if not (source / ADAPTER_CONFIG).is_file():
+        raise StageError("this policy was trained in all its weights: it has no adapter. Leave --adapter away.")
+    policy = load_model(spec.base, io)
+    _finish(policy)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        shutil.copyfile(path, folder / path.name)
+    where, revision = BASE_FOLDER, None
+    if isinstance(spec.base, Pretrained) and spec.base.repo is not None:
+        where, revision = spec.base.repo, spec.base.revision
+    else:
+        save_weights(policy, folder / BASE_FOLDER)
+    policy.tokenizer.save_pretrained(folder)
+    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    config |= {"base_model_name_or_path": where, "revision": revision}
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / ADAPTER_CONFIG).write_text(text, encoding="utf-8")
+
+
+def chat_template(template: str) -> str:
+    """Return the Jinja text by which transformers lays out a chat as this program does with a plain template.
+
+    ``template`` is a text with ``{prompt}`` in it. The beginning token, where the tokenizer has one, stands in front
+    unless the text has it there already.
+    """
+    whole = " + text + ".join(json.dumps(part) for part in template.split(PLACEHOLDER))
+    begin = "{%- if bos_token and not text.startswith(bos_token) -%}{{ bos_token }}{%- endif -%}"
+    return f"{LAYOUT}{{%- set text = {whole} -%}}{begin}{{{{ text }}}}"
+
+
+def _finish(policy: HFPolicy) -> None:
+    """Give the tokenizer the chat template and the model the end token that this program used beside them."""
+    tokenizer = policy.tokenizer
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = chat_template(policy.template)
+    config: GenerationConfig | None = policy.model.generation_config
+    if config is not None:
+        ends = sorted(policy.end_ids)
+        config.eos_token_id = ends[0] if len(ends) == 1 else ends or None
+        config.pad_token_id = policy.pad_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
