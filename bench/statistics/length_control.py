@@ -42,6 +42,7 @@ WARNINGS = {
     "no_length_variation": "the length differences do not vary: there is nothing to control, the raw win rate stands",
     "no_difficulty_variation": "the difficulties do not vary and were left out",
     "poor_overlap": f"fewer than {POOR_OVERLAP:.0%} of the pairs lie on one side of equal length: an extrapolation",
+    "no_overlap": "no two pairs of like length difference go in opposite directions: the raw win rate stands",
     "few_prompts": f"fewer than {FEW_PROMPTS} prompts",
 }
 

@@ -50,6 +50,7 @@ def examples(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "gold": {},
         "lexicon": {"path": str(words), "digest": digest_of_file(words)},
+        "length_biased": {},
         "likelihood": {"policy": LABELLER, "prompt": "brief"},
     }
 
@@ -62,7 +63,7 @@ def judges(folder: Path) -> dict[str, Judge]:
 def test_every_judge_has_an_example(tmp_path: Path) -> None:
     found = judges(tmp_path)
     assert set(found) == set(discover.judges()) - ELSEWHERE
-    assert len(found) == 3
+    assert len(found) == 4
 
 
 def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
