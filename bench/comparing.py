@@ -24,6 +24,7 @@ from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.contrasts import compute_contrasts
 from bench.statistics.gap import gap_shares
 from bench.statistics.labellers import agreements
+from bench.statistics.length_recovery import length_recoveries
 from bench.store import Store
 
 RECORDS = "records.parquet"
@@ -77,6 +78,7 @@ def conclude(
         contrasts=contrasts,
         gap_closed=gap_shares(records, whole, summary.own_rewards),
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
+        length_recovery=length_recoveries(records, whole),
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

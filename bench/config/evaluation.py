@@ -12,6 +12,7 @@ from bench.config.arms import repeated_by
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.findings import KeyPath
 from bench.config.gap import check_gaps, read_gaps
+from bench.config.length_control import check_length_control, read_length_control
 from bench.config.lm_eval import is_lm_eval, read_lm_eval
 from bench.config.plugins import read_any_judge, read_plugin
 from bench.config.sheet import Sheet, said
@@ -22,7 +23,8 @@ from bench.core.lm_eval import LmEvalTask
 from bench.core.task import RATING, WIN_RATE, Task
 
 EVALUATE_KEYS = ("tasks", "draws", "win_rate", "ratings", "divergence", "labelling", "contrasts", "gap_closed")
-WIN_RATE_KEYS = ("judges", "versus", "orders", "length_control")
+LENGTH_CONTROL = "length_control"
+WIN_RATE_KEYS = ("judges", "versus", "orders", LENGTH_CONTROL)
 LABELLING_KEYS = ("data", "judges", "limit")
 FROM, LABEL = "from", "name"
 REWARD_MODEL, OF = "reward_model", "of"  # the judge that takes its model from an arm, and the field that names it
@@ -44,7 +46,7 @@ class Scoring:
     @property
     def length_controlled(self) -> bool:
         """Whether there is a win rate at equal length beside the plain one."""
-        return bool(self.settings.get("length_control", "none") != "none")
+        return "length_control" in self.settings and self.settings["length_control"].model != "none"
 
     def evaluation(self, arms: tuple[Arm, ...], gate: Sequence[Pair]) -> Evaluation:
         """Return the evaluation with its contrasts: default ones, explicit ones, and those that the gate needs."""
@@ -72,6 +74,7 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
     versus = None
     if "win_rate" in section:
         judges, versus = _win_rate(sheet, section["win_rate"], names, settings)
+        check_length_control(sheet, settings.get(LENGTH_CONTROL), versus, tuple(tasks.values()))
     if "ratings" in section:
         settings["ratings"] = _judges(sheet, (*_ROOT, "ratings"), section["ratings"], names)
     if "divergence" in section:
@@ -189,9 +192,11 @@ def _win_rate(
     if judges and whole and all(named.judge.NAME == REWARD_MODEL for named in judges):
         what = "a policy must not be judged only by the reward model it learnt from: add another judge"
         sheet.problem((*path, "judges"), what)
-    for key in ("orders", "length_control"):
-        if key in section and sheet.field(Evaluation, key, (*path, key), section[key]):
-            settings[key] = section[key]
+    if "orders" in section and sheet.field(Evaluation, "orders", (*path, "orders"), section["orders"]):
+        settings["orders"] = section["orders"]
+    if LENGTH_CONTROL in section:
+        control = read_length_control(sheet, (*path, LENGTH_CONTROL), section[LENGTH_CONTROL], names, check_arm)
+        settings |= {} if control is None else {LENGTH_CONTROL: control}
     versus = section.get("versus")
     right = "versus" in section and check_arm(sheet, (*path, "versus"), versus, names)
     return judges, versus if right else None

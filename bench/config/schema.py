@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench import discover
-from bench.config.comparison import Common, Criterion, Evaluation, StatisticsSettings
-from bench.config.evaluation import FROM, LABEL
+from bench.config.comparison import Common, Criterion, Evaluation, LengthControl, StatisticsSettings
+from bench.config.evaluation import FROM, LABEL, LENGTH_CONTROL
 from bench.config.gap import GAP_KEYS
 from bench.config.gate import MARGINS
 from bench.config.given import NO_ADAPTER, POLICIES
+from bench.config.length_control import CALIBRATION, DIFFICULTY_FILE
 from bench.config.lm_eval import KEYS as LM_EVAL_KEYS
 from bench.config.lm_eval import WORD as LM_EVAL
 from bench.config.load import REQUIRED
@@ -152,10 +153,15 @@ def _methods(definitions: dict[str, Schema]) -> Schema:
 
 
 def _evaluate(definitions: dict[str, Schema]) -> Schema:
-    own = _fields(Evaluation, definitions, ("draws", "orders", "length_control"))
+    own = _fields(Evaluation, definitions, ("draws", "orders"))
     limit = _fields(Data, definitions, ("limit",))
     judges = _list({"$ref": f"{REFERENCE}named"})
-    win_rate = {"judges": judges, "versus": _TEXT, "orders": own["orders"], "length_control": own["length_control"]}
+    win_rate = {
+        "judges": judges,
+        "versus": _TEXT,
+        "orders": own["orders"],
+        LENGTH_CONTROL: _length_control(definitions),
+    }
     labelling = {"data": _form("data"), "judges": judges, **limit}
     fields = _fields(LmEvalTask, definitions, [key for key in LM_EVAL_KEYS if key in LmEvalTask.model_fields])
     lm_eval = {**_mapping({LM_EVAL: _TEXT, **fields}, required=(LM_EVAL,)), "description": "a task of lm-eval"}
@@ -181,6 +187,16 @@ def _evaluate(definitions: dict[str, Schema]) -> Schema:
             },
         }
     )
+
+
+def _length_control(definitions: dict[str, Schema]) -> Schema:
+    """Return the schema of a length control: its model's name, or a mapping with the model's settings."""
+    own = _fields(LengthControl, definitions, ("model", "difficulty"))
+    options = {DIFFICULTY_FILE: _TEXT, CALIBRATION: {"anyOf": [_TEXT, _list(_TEXT)]}}
+    return {
+        "anyOf": [own["model"], _mapping({**own, **options}, required=("model",))],
+        "description": "how a second win rate is estimated at equal length",
+    }
 
 
 def _list(items: Schema) -> Schema:

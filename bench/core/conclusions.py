@@ -12,6 +12,7 @@ from bench.core.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.core.length_recovery import LengthRecovery
 
 
 class GapShare(Frozen):
@@ -80,6 +81,7 @@ class Conclusions(Frozen):
     contrasts: tuple[Contrast, ...]
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
+    length_recovery: tuple[LengthRecovery, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

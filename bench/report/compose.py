@@ -9,6 +9,7 @@ from bench.plots.style import Picture
 from bench.report import sections
 from bench.report.inputs import Inputs
 from bench.report.labellers_section import labellers_section
+from bench.report.length_section import length_section
 from bench.report.methods_section import methods_section
 from bench.report.moved_section import gap_section, moved_section
 from bench.report.page import Block, Heading, Quote
@@ -29,6 +30,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *sections.gate_section(inputs, results),
         *sections.further_table(inputs),
         *sections.judging_section(inputs),
+        *length_section(inputs, by_name),
         *moved_section(inputs, by_name),
         *gap_section(inputs),
         *labellers_section(inputs, by_name),

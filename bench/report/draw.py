@@ -10,6 +10,8 @@ from bench.plots.forest import forest
 from bench.plots.frontier import frontier
 from bench.plots.labellers import labeller_sizes
 from bench.plots.layers import representation_layers
+from bench.plots.length_control import length_control
+from bench.plots.length_effect import length_effect
 from bench.plots.lengths import length_distributions
 from bench.plots.over_optimisation import over_optimisation
 from bench.plots.reward_models import reward_model_checks
@@ -28,6 +30,8 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
         quality_against_cost(treatments, summary, folder, "quality_and_cost"),
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),
+        length_control(inputs.contrasts, inputs.length_recovery, folder, "length_control"),
+        length_effect(records, inputs.contrasts, folder, "length_effect"),
         learning_curves(summary, folder, "learning_curves"),
         earlier_curves(summary, folder, "earlier_stages"),
         update_curves(summary, folder, "updates"),

@@ -10,6 +10,7 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
 from bench.core.contrast import Contrast
+from bench.core.length_recovery import LengthRecovery
 from bench.core.records import read_records
 from bench.core.summary import RunSummary, read_summary
 from bench.core.task import WIN_RATE
@@ -29,6 +30,7 @@ class Inputs:
     records: pa.Table
     gap_closed: tuple[GapShare, ...] = ()
     labellers: tuple[Agreement, ...] = ()
+    length_recovery: tuple[LengthRecovery, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -55,4 +57,5 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         records=read_records(folder / RECORDS),
         gap_closed=found.gap_closed,
         labellers=found.labellers,
+        length_recovery=found.length_recovery,
     )

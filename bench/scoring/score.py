@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.core.errors import DataError
+from bench.core.length_tables import read_calibration, read_difficulty
 from bench.scoring import battles, facts, pairs
 from bench.scoring.files import RowFile, read_file
 from bench.scoring.preferences import Answers, Preferences, answers_in, answers_of, join
 from bench.scoring.scores import Score
-from bench.scoring.tables import read_calibration, read_difficulty
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.difficulty import difficulty_by_prompt, estimated_difficulty
 from bench.statistics.length_control import LengthControlled, length_controlled_win_rate, paired_difference

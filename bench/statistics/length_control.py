@@ -52,12 +52,14 @@ class Diagnostics:
     """What the estimate rests on.
 
     ``share_longer`` and ``share_shorter``: of the pairs, the method's answer being longer or shorter than the
-    baseline's. ``length_quantiles``: of (length - baseline length) / s at QUANTILES; empty without variation.
+    baseline's. ``length_scale`` is s, in characters (0 for one pair). ``length_quantiles``: of (length - baseline
+    length) / s at QUANTILES; empty without variation.
     ``calibration_weight``: of one calibration row; None without calibration. ``flags``: keys of WARNINGS.
     """
 
     share_longer: float
     share_shorter: float
+    length_scale: float
     length_quantiles: tuple[float, ...]
     difficulty_used: bool
     calibration_weight: float | None
@@ -318,6 +320,7 @@ def _diagnostics(rows: _Rows, weight: float | None, flags: tuple[str, ...]) -> D
     return Diagnostics(
         share_longer=float((rows.delta < 0).mean()),
         share_shorter=float((rows.delta > 0).mean()),
+        length_scale=rows.scale,
         length_quantiles=tuple(float(value) for value in quantiles),
         difficulty_used=rows.difficulty is not None and not rows.settled,
         calibration_weight=weight,
