@@ -88,11 +88,11 @@ def test_estimate_and_influence_error(alpaca: AlpacaEval, model: str, estimate: 
 
 # The length differences of minotaur-13b have an outlier that sets s: without its influence the error is 20% too small.
 def test_error_is_that_of_a_bootstrap(alpaca: AlpacaEval) -> None:
-    """All 24 models: 400 resamples of each, which tell a standard error to 3.5%."""
+    """All 24 models: 500 resamples of each, which tell a standard error to 3.2%."""
     for model, columns in alpaca.models.items():
-        generator, n = np.random.default_rng(0), len(columns.preference)
+        generator, n = np.random.default_rng(1), len(columns.preference)
         found = length_controlled_win_rate(*columns.three, columns.difficulty, alpaca.calibration)
-        drawn = (columns[generator.integers(0, n, n)] for _ in range(400))
+        drawn = (columns[generator.integers(0, n, n)] for _ in range(500))
         again = [length_controlled_win_rate(*one.three, one.difficulty, alpaca.calibration).estimate for one in drawn]
         assert found.standard_error == pytest.approx(np.std(again, ddof=1), rel=0.1), model
 
