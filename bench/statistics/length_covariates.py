@@ -55,10 +55,12 @@ class Covariates:
     def others(self, request: Request) -> list[Request]:
         """Return the win rates of all other arms against the same one, by the same judge on the same task."""
         names = [arm.name for arm in self._comparison.arms if arm.name not in (request.a, request.b)]
-        return [one for name in names if self._judged(one := dataclasses.replace(request, a=name))]
+        return [one for name in names if self.judged(one := dataclasses.replace(request, a=name))]
 
-    def _judged(self, request: Request) -> bool:
-        return self._index.has_pair(request) or self._index.has_pair(_turned(request))
+    def judged(self, request: Request) -> bool:
+        """Tell whether a pair has a prompt with all its verdicts; a run that failed leaves none."""
+        there = self._index.has_pair(request) or self._index.has_pair(_turned(request))
+        return there and bool(self.pair(request).prompts)
 
     def _difficulty(self, request: Request, prompts: Sequence[str]) -> tuple[FloatArray | None, str]:
         if self._control.difficulty == "by_id":
@@ -85,7 +87,7 @@ class Covariates:
         if self._control.calibration_arms and request.b != versus:
             return None, f"no calibration rows: those there are tell about {versus} as the baseline"
         arms = [arm for arm in self._control.calibration_arms if arm not in (request.a, request.b)]
-        arms = [arm for arm in arms if self._judged(dataclasses.replace(request, a=arm))]
+        arms = [arm for arm in arms if self.judged(dataclasses.replace(request, a=arm))]
         if not arms:
             return None, "no calibration rows"
         tables = [self._rows_of(dataclasses.replace(request, a=arm), with_difficulty=with_difficulty) for arm in arms]

@@ -126,9 +126,7 @@ def _trial(index: RecordIndex, comparison: Comparison, judge: Request) -> _Trial
     arms = [arm.name for arm in comparison.arms if arm.replicate is None and arm.name != judge.b]
     asked = [dataclasses.replace(judge, a=arm) for arm in arms]
     gold = _gold(comparison)
-    requests = [
-        one for one in asked if index.has_pair(one) and index.has_pair(dataclasses.replace(one, source=gold))
-    ]  # fmt: skip
+    requests = [one for one in asked if reader.judged(one) and reader.judged(dataclasses.replace(one, source=gold))]
     if len(requests) < FEWEST_ARMS:
         return None
     by_gold = [reader.pair(dataclasses.replace(one, source=gold)) for one in requests]

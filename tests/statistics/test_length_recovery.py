@@ -128,3 +128,14 @@ def test_nothing_without_gold_or_with_few_arms() -> None:
 
 def test_equal_inputs_give_equal_values(biased: tuple[LengthRecovery, dict[str, Recovered]]) -> None:
     assert only(1.5)[0] == biased[0]
+
+
+def test_an_arm_with_a_run_that_failed_stays_out() -> None:
+    """Its verdicts at one seed are not there, so that no prompt of it is complete; the others are tried without it."""
+    plain = asked(LengthControl(model="glm", calibration_arms=("d",)))
+    fourth = [dict(row, method="b_twin") for row in world(1.5) if row["method"] == "b"]
+    arms = (*plain.arms, Arm(name="b_twin", method=Plain(beta=0.5), lora=None))
+    broken = [row for row in world(1.5) + fourth if not (row["method"] == "d" and row["run"] == 1)]
+    (found,) = length_recoveries(table(broken), plain.model_copy(update={"arms": arms}))
+    assert found.arms == ("a", "b", "b_twin")
+    assert found.prompts == N
