@@ -38,6 +38,7 @@ from bench.statistics.gap import gap_shares
 from bench.statistics.judge_audit import judge_audits
 from bench.statistics.judges_compared import annotators_together
 from bench.statistics.labellers import agreements
+from bench.statistics.length_recovery import length_recoveries
 from bench.statistics.tax import alignment_tax
 from bench.statistics.tournament import rankings
 from bench.store import Store
@@ -113,6 +114,7 @@ def conclude(
         variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
         rankings=rankings(records, whole, summary.own_rewards),
         tax=alignment_tax(records, comparison, metrics, summary.missing),
+        length_recovery=length_recoveries(records, whole),
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts

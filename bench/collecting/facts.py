@@ -73,7 +73,7 @@ def metrics_by_name(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Met
     found = {metric.name: metric for task in comparison.evaluation.tasks for metric in metrics_of(task)}
     if comparison.evaluation.judges:
         found[WIN_RATE.name] = WIN_RATE
-        if comparison.evaluation.length_control != "none":
+        if comparison.evaluation.length_control.model != "none":
             found[LENGTH_CONTROLLED.name] = LENGTH_CONTROLLED
     if comparison.evaluation.ratings:
         found[RATING.name] = RATING

@@ -91,6 +91,31 @@ class AlignmentTax(Frozen):
     margin: Annotated[float, Field(gt=0)] = 0.02
 
 
+class Table(Frozen):
+    """A file that the statistics read, by the digest of its bytes."""
+
+    path: str
+    digest: str
+
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+
+
+class LengthControl(Frozen):
+    """How a win rate at equal length is estimated beside the plain one; see docs/statistics.md for the models.
+
+    Only ``glm`` reads the rest. ``difficulty`` of a prompt: not in the model, ``estimated`` from the other methods of
+    this run, or ``by_id`` from ``difficulty_file``. Calibration rows tell what length does where it was changed on
+    purpose: a ``calibration`` table, or the verdicts on ``calibration_arms``, which are the arm ``versus`` made
+    verbose or concise.
+    """
+
+    model: Literal["none", "glm", "ratio", "log_ratio", "matched"] = "none"
+    difficulty: Literal["none", "estimated", "by_id"] = "none"
+    difficulty_file: Table | None = None
+    calibration: Table | None = None
+    calibration_arms: tuple[str, ...] = ()
+
+
 class Evaluation(Frozen):
     """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order.
 
@@ -106,8 +131,8 @@ class Evaluation(Frozen):
     benchmarks: tuple[LmEvalTask, ...] = ()
     judges: tuple[Named, ...]
     orders: Literal["both", "first"] = "both"
-    length_control: Literal["none", "glm", "ratio", "log_ratio"] = "none"
     retest: NonNegativeInt = 50
+    length_control: LengthControl = LengthControl()
     draws: PositiveInt = 1
     contrasts: tuple[tuple[str, str], ...]
     ratings: tuple[Named, ...] = ()

@@ -13,6 +13,7 @@ from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.factuality import FACTUALITY, read_factuality
 from bench.config.findings import KeyPath
 from bench.config.gap import check_gaps, read_gaps
+from bench.config.length_control import check_length_control, read_length_control
 from bench.config.lm_eval import is_lm_eval, read_lm_eval
 from bench.config.plugins import read_any_judge, read_plugin
 from bench.config.sheet import Sheet, said
@@ -23,7 +24,8 @@ from bench.core.errors import BenchError, did_you_mean
 from bench.core.lm_eval import LmEvalTask
 from bench.core.task import RATING, WIN_RATE, Task
 
-WIN_RATE_KEYS = ("judges", "versus", "orders", "length_control", "retest")
+LENGTH_CONTROL = "length_control"
+WIN_RATE_KEYS = ("judges", "versus", "orders", LENGTH_CONTROL, "retest")
 EVALUATE_KEYS = (
     "tasks", "draws", "win_rate", "ratings", "divergence", "labelling", FACTUALITY, "contrasts", "gap_closed", "tax"
 )  # fmt: skip
@@ -48,7 +50,7 @@ class Scoring:
     @property
     def length_controlled(self) -> bool:
         """Whether there is a win rate at equal length beside the plain one."""
-        return bool(self.settings.get("length_control", "none") != "none")
+        return "length_control" in self.settings and self.settings["length_control"].model != "none"
 
     def evaluation(self, arms: tuple[Arm, ...], gate: Sequence[Pair]) -> Evaluation:
         """Return the evaluation with its contrasts: default ones, explicit ones, and those that the gate needs."""
@@ -79,6 +81,7 @@ def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring |
     versus = None
     if "win_rate" in section:
         judges, versus = _win_rate(sheet, section["win_rate"], names, settings)
+        check_length_control(sheet, settings.get(LENGTH_CONTROL), versus, tuple(tasks.values()))
     if "ratings" in section:
         settings["ratings"] = _judges(sheet, (*_ROOT, "ratings"), section["ratings"], names, "rate")
     if "divergence" in section:
@@ -213,9 +216,12 @@ def _win_rate(
     if judges and whole and all(named.judge.NAME == REWARD_MODEL for named in judges):
         what = "a policy must not be judged only by the reward model it learnt from: add another judge"
         sheet.problem((*path, "judges"), what)
-    for key in ("orders", "length_control", "retest"):
+    for key in ("orders", "retest"):
         if key in section and sheet.field(Evaluation, key, (*path, key), section[key]):
             settings[key] = section[key]
+    if LENGTH_CONTROL in section:
+        control = read_length_control(sheet, (*path, LENGTH_CONTROL), section[LENGTH_CONTROL], names, check_arm)
+        settings |= {} if control is None else {LENGTH_CONTROL: control}
     versus = section.get("versus")
     right = "versus" in section and check_arm(sheet, (*path, "versus"), versus, names)
     return judges, versus if right else None

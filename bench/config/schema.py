@@ -15,13 +15,15 @@ from bench.config.comparison import (
     Evaluation,
     Factuality,
     GateSettings,
+    LengthControl,
     StatisticsSettings,
 )
-from bench.config.evaluation import FROM, LABEL
+from bench.config.evaluation import FROM, LABEL, LENGTH_CONTROL
 from bench.config.factuality import FACTUALITY, GAMMA, RETRIEVER
 from bench.config.gap import GAP_KEYS
 from bench.config.gate import CRITERIA, MARGINS
 from bench.config.given import NO_ADAPTER, POLICIES
+from bench.config.length_control import CALIBRATION, DIFFICULTY_FILE
 from bench.config.lm_eval import KEYS as LM_EVAL_KEYS
 from bench.config.lm_eval import WORD as LM_EVAL
 from bench.config.load import REQUIRED
@@ -163,11 +165,16 @@ def _methods(definitions: dict[str, Schema]) -> Schema:
 
 
 def _evaluate(definitions: dict[str, Schema]) -> Schema:
-    own = _fields(Evaluation, definitions, ("draws", "orders", "length_control", "retest"))
+    own = _fields(Evaluation, definitions, ("draws", "orders", "retest"))
     limit = _fields(Data, definitions, ("limit",))
     judges = _list({"$ref": f"{REFERENCE}named"})
-    win_rate = {"judges": judges, "versus": _TEXT}
-    win_rate |= {key: own[key] for key in ("orders", "length_control", "retest")}
+    win_rate = {
+        "judges": judges,
+        "versus": _TEXT,
+        "orders": own["orders"],
+        "retest": own["retest"],
+        LENGTH_CONTROL: _length_control(definitions),
+    }
     labelling = {"data": _form("data"), "judges": judges, **limit}
     fields = _fields(LmEvalTask, definitions, [key for key in LM_EVAL_KEYS if key in LmEvalTask.model_fields])
     lm_eval = {**_mapping({LM_EVAL: _TEXT, **fields}, required=(LM_EVAL,)), "description": "a task of lm-eval"}
@@ -222,6 +229,16 @@ def _factuality(definitions: dict[str, Schema]) -> Schema:
     }
     about = "how the claims of responses are found and checked"
     return {**_mapping(properties, required=("extractor", "verifier")), "description": about}
+
+
+def _length_control(definitions: dict[str, Schema]) -> Schema:
+    """Return the schema of a length control: its model's name, or a mapping with the model's settings."""
+    own = _fields(LengthControl, definitions, ("model", "difficulty"))
+    options = {DIFFICULTY_FILE: _TEXT, CALIBRATION: {"anyOf": [_TEXT, _list(_TEXT)]}}
+    return {
+        "anyOf": [own["model"], _mapping({**own, **options}, required=("model",))],
+        "description": "how a second win rate is estimated at equal length",
+    }
 
 
 def _list(items: Schema) -> Schema:

@@ -14,6 +14,7 @@ from bench.core.errors import DataError
 from bench.core.factuality import ErrorReduction, FactualRates
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.core.length_recovery import LengthRecovery
 from bench.core.ranking import Ranking
 from bench.core.tax import Tax
 from bench.core.variance import Decomposition
@@ -93,6 +94,7 @@ class Conclusions(Frozen):
     variance: tuple[Decomposition, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     tax: tuple[Tax, ...] = ()
+    length_recovery: tuple[LengthRecovery, ...] = ()
 
 
 def write_conclusions(conclusions: Conclusions, path: Path) -> None:

@@ -13,6 +13,7 @@ from bench.report.further_section import further_section
 from bench.report.inputs import Inputs
 from bench.report.judging_section import judging_section
 from bench.report.labellers_section import labellers_section
+from bench.report.length_section import length_section
 from bench.report.methods_section import methods_section
 from bench.report.moved_section import gap_section, moved_section
 from bench.report.page import Block
@@ -41,6 +42,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *further_section(inputs),
         *samples_section(inputs),
         *judging_section(inputs, by_name),
+        *length_section(inputs, by_name),
         *variance_section(inputs),
         *moved_section(inputs, by_name),
         *gap_section(inputs),

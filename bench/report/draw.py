@@ -13,6 +13,8 @@ from bench.plots.frontier import frontier
 from bench.plots.judge_audit import judge_audit
 from bench.plots.labellers import labeller_sizes
 from bench.plots.layers import representation_layers
+from bench.plots.length_control import length_control
+from bench.plots.length_effect import length_effect
 from bench.plots.lengths import length_distributions
 from bench.plots.matrix import win_rate_matrix
 from bench.plots.over_optimisation import over_optimisation
@@ -43,6 +45,8 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),
         precision_and_coverage(inputs.factual_rates, folder, "factuality"),
+        length_control(inputs.contrasts, inputs.length_recovery, folder, "length_control"),
+        length_effect(records, inputs.contrasts, folder, "length_effect"),
         learning_curves(summary, folder, "learning_curves"),
         earlier_curves(summary, folder, "earlier_stages"),
         update_curves(summary, folder, "updates"),

@@ -13,6 +13,7 @@ from bench.core.claims import CLAIMS_SCHEMA, read_claims
 from bench.core.conclusions import Agreement, GapShare, read_conclusions
 from bench.core.contrast import Contrast, primary_of
 from bench.core.factuality import ErrorReduction, FactualRates
+from bench.core.length_recovery import LengthRecovery
 from bench.core.ranking import Ranking
 from bench.core.records import read_records
 from bench.core.responses import read_responses, read_verdicts
@@ -50,6 +51,7 @@ class Inputs:
     responses: pa.Table | None = None
     verdicts: pa.Table | None = None
     claims: pa.Table = field(default_factory=CLAIMS_SCHEMA.empty_table)
+    length_recovery: tuple[LengthRecovery, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -84,4 +86,5 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         responses=read_responses(folder),
         verdicts=read_verdicts(folder),
         claims=read_claims(folder / CLAIMS),
+        length_recovery=found.length_recovery,
     )

@@ -164,7 +164,9 @@ def statistics_of(comparison: Comparison, seeds: int) -> str:
         "glm": " Win rates at equal length follow the logistic model of length-controlled AlpacaEval.",
         "ratio": " Win rates at equal length come from a logistic regression on the ratio of lengths.",
         "log_ratio": " Win rates at equal length come from a logistic regression on the logarithm of that ratio.",
-    }[evaluation.length_control]
+        "matched": " Win rates at equal length are means over prompts on which either response may be the longer one, "
+        "by overlap weights within bins of the difference of lengths.",
+    }[evaluation.length_control.model]
     last = f" {adjusted[0].upper()}{adjusted[1:]}; A/A controls stand outside of it." if adjusted else ""
     return f"{paired} {tested}{last}{control}"
 

@@ -25,13 +25,21 @@ FIELD = re.compile(r"^\s*(\w+) = \{(.*)\},?$", re.MULTILINE)
 
 SEVERAL_RUNS = ("weerahandi1993generalized", "satterthwaite1946approximate", "owen2007pigeonhole")
 ONE_RUN = ("miller2024errorbars",)
-CORRECTIONS = {"holm": ("holm1979simple",), "benjamini_hochberg": ("benjamini1995controlling",), "none": ()}
+CORRECTIONS = {
+    "holm": ("holm1979simple",),
+    "max_t": ("romano2005exact",),
+    "benjamini_hochberg": ("benjamini1995controlling",),
+    "none": (),
+}
 LENGTH_CONTROLS = {
     "none": (),
     "glm": ("dubois2024lengthcontrolled",),
     "ratio": ("lee2023rlaif",),
     "log_ratio": ("lee2023rlaif",),
+    "matched": ("li2018balancing",),
 }
+RANKING = ("davidson1970extending",)
+FACTUALITY = ("min2023factscore",)
 GAP = ("fieller1954problems",)
 LM_EVAL = ("biderman2024lessons",)
 LORA = ("hu2021lora",)
@@ -153,7 +161,11 @@ def _statistics(comparison: Comparison) -> Iterator[tuple[str, str]]:
     runs = SEVERAL_RUNS if len(comparison.given.seeds) > 1 else ONE_RUN
     yield from ((key, "tests and intervals") for key in runs)
     yield from ((key, "the correction for several tests") for key in CORRECTIONS[comparison.statistics.correction])
-    controls = LENGTH_CONTROLS[comparison.evaluation.length_control]
+    controls = LENGTH_CONTROLS[comparison.evaluation.length_control.model]
     yield from ((key, "win rates at equal length") for key in controls)
+    if comparison.evaluation.judges and len(comparison.arms) > 2:
+        yield from ((key, "the ranking of all methods") for key in RANKING)
+    if comparison.evaluation.factuality is not None:
+        yield from ((key, "factual errors") for key in FACTUALITY)
     if comparison.evaluation.gap_closed:
         yield from ((key, "shares of a gap") for key in GAP)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import DataError
-from bench.core.rows import kind_of, read_rows
+from bench.core.named_rows import rows_of
+from bench.core.rows import kind_of
 
 Kind = Literal["outputs", "annotations", "pairs", "battles", "games", "facts"]
 # The first set of columns that a file's first row has says what the file is.
@@ -69,34 +68,6 @@ def read_file(path: Path) -> RowFile:
             return RowFile(path, kind, rows)
     wanted = "; ".join(f"{kind}: {', '.join(sorted(needed))}" for kind, needed in COLUMNS)
     raise DataError(f"{path}: columns {', '.join(sorted(columns))} are of no known kind of file. Known: {wanted}.")
-
-
-def rows_of(path: Path) -> list[Mapping[str, Any]]:
-    """Return the rows of a file as mappings; raises DataError for a missing, empty or broken file."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        rows = list(read_rows(path, str(path)))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be unpacked ({error})") from error
-    if not rows:
-        raise DataError(f"{path}: no rows")
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, Mapping):
-            raise DataError(f"{path}, row {number}: {kind_of(row)}, wanted named columns")
-    return rows
-
-
-def number_in(row: Mapping[str, Any], column: str, where: str) -> float | None:
-    """Return the number in a cell, written as a number or as text; None for null, empty and NaN."""
-    value = row.get(column)
-    if value is None or value == "":
-        return None
-    try:
-        found = float(value)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: {column} is {value!r}, wanted a number") from error
-    return found if math.isfinite(found) else None
 
 
 def shown(names: Sequence[str]) -> str:

@@ -10,14 +10,15 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.core.errors import DataError
+from bench.core.length_tables import read_calibration, read_difficulty
 from bench.scoring import battles, facts, pairs
 from bench.scoring.files import RowFile, read_file
 from bench.scoring.preferences import Answers, Preferences, answers_in, answers_of, join
 from bench.scoring.scores import Score
-from bench.scoring.tables import read_calibration, read_difficulty
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.difficulty import difficulty_by_prompt, estimated_difficulty
 from bench.statistics.length_control import LengthControlled, length_controlled_win_rate, paired_difference
+from bench.statistics.length_matched import length_matched_win_rate
 from bench.statistics.length_ratio import length_ratio_win_rate
 from bench.statistics.random_effects import crossed_effects
 
@@ -102,6 +103,8 @@ class _Fitted:
     joined: Preferences
     fit: LengthControlled
     difficulty: Literal["by instruction", "estimated", "none"]
+    # The same without calibration rows, where there are any: what they change is told beside the estimate.
+    uncalibrated: LengthControlled | None
     paired: dict[str, Any] = field(default_factory=dict)
 
 
@@ -116,6 +119,9 @@ def _scores(inputs: Inputs, prompts: Sequence[str], joined: Sequence[Preferences
             one,
             length_controlled_win_rate(one.preference, one.length, one.baseline_length, difficulty, calibration),
             how,
+            None
+            if calibration is None
+            else length_controlled_win_rate(one.preference, one.length, one.baseline_length, difficulty),
         )
         for one, difficulty in zip(joined, difficulties, strict=True)
     ]
@@ -144,6 +150,7 @@ def _score(one: _Fitted) -> Score:
     y = joined.preference[fit.used]
     wins, losses = int((y > 0.5).sum()), int((y < 0.5).sum())
     columns = (joined.preference, joined.length, joined.baseline_length)
+    matched = length_matched_win_rate(*columns)
     usable = (joined.length > 0) & (joined.baseline_length > 0) & fit.used
     return Score(
         name=joined.name,
@@ -171,6 +178,9 @@ def _score(one: _Fitted) -> Score:
             "log_length_ratio_win_rate": length_ratio_win_rate(*columns, "log_ratio").estimate
             if usable.any()
             else None,
+            "length_matched_win_rate": matched.estimate,
+            "share_matched": matched.share_matched,
+            "length_controlled_without_calibration": one.uncalibrated.estimate if one.uncalibrated else None,
             "difficulty": one.difficulty,
             "calibrated": fit.diagnostics.calibration_weight is not None,
             "coefficients": fit.coefficients,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +17,13 @@ from bench.core.task import DIVERGENCE_K3, LENGTH_CONTROLLED, PREFERENCES, RATIN
 from bench.statistics.analysis import Analysis, Question, analyse
 from bench.statistics.factuality import ratio_contrasts
 from bench.statistics.families import corrected
+from bench.statistics.length_covariates import CHARACTERS, Covariates
 from bench.statistics.length_crossing import at_equal_length
+from bench.statistics.length_pairs import difference_numbers, through_common
 from bench.statistics.table import TASK_SOURCE, Crossing, RecordIndex, Request, cells
 
 # Bounds and null value of a preference; every other metric is a difference with null value 0 and no bounds.
 PREFERENCE_BOUNDS, PREFERENCE_NULL = (0.0, 1.0), 0.5
-CHARACTERS = "response_characters"
 # Tests and intervals that read single values as verdicts, which the pseudo-values of some metrics are not.
 OF_VERDICTS = frozenset({"wilcoxon_p", "sign_test_p", "wilson_low", "wilson_high"})
 OF_PSEUDO_VALUES = frozenset({LENGTH_CONTROLLED.name, FACTUAL_ERROR_RATE.name, FACTSCORE.name})
@@ -38,6 +39,7 @@ class _Plan:
     info: MetricInfo | None
     is_control: bool
     notes: tuple[str, ...] = ()
+    also: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def judge(self) -> str | None:
@@ -77,12 +79,13 @@ def compute_contrasts(
     settings = comparison.statistics
     done: list[tuple[_Plan, Crossing]] = []
     problems: list[str] = _silent_metrics(index, comparison)
+    covariates = Covariates(index, comparison)
     for plan in _plans(index, comparison, metrics):
         try:
             found = cells(index, plan.request, settings.missing)
             done.append((plan, found))
             if plan.request.metric == WIN_RATE.name:
-                done += _at_equal_length(index, plan, found, comparison)
+                done += _at_equal_length(index, plan, found, covariates, comparison)
             if plan.request.metric == UNSUPPORTED_CLAIMS.name:
                 done += _of_claims(index, plan, comparison)
         except IncompleteRecords as error:
@@ -92,6 +95,7 @@ def compute_contrasts(
             "\n  ".join(["The crossing of arms, runs and prompts is incomplete, so nothing is tested.", *problems])
             + "\n  Run the comparison again to fill the gaps, or set statistics.missing to drop_prompts."
         )
+    done = _with_differences(done, comparison)
     own = own_rewards or {}
     contrasts = [
         _contrast(plan, crossing, comparison).model_copy(update={"own_reward": _learnt_from(plan, own)})
@@ -104,17 +108,32 @@ def compute_contrasts(
 
 
 def _at_equal_length(
-    index: RecordIndex, plan: _Plan, verdicts: Crossing, comparison: Comparison
+    index: RecordIndex, plan: _Plan, verdicts: Crossing, covariates: Covariates, comparison: Comparison
 ) -> list[tuple[_Plan, Crossing]]:
     """Return the length-controlled contrast beside a win rate, where the comparison asks for one."""
-    control = comparison.evaluation.length_control
-    if control == "none" or not verdicts.prompts:
+    model = comparison.evaluation.length_control.model
+    if model == "none" or not verdicts.prompts:
         return []
     lengths = dataclasses.replace(plan.request, metric=CHARACTERS, source=TASK_SOURCE)
     of_both = cells(index, lengths, comparison.statistics.missing)
-    crossing, warnings = at_equal_length(verdicts, of_both, control)
+    beside = covariates.of(plan.request, verdicts.prompts) if model == "glm" else None
+    found = at_equal_length(verdicts, of_both, model, beside)
     request = dataclasses.replace(plan.request, metric=LENGTH_CONTROLLED.name)
-    return [(_Plan(request, LENGTH_CONTROLLED, plan.is_control, warnings), crossing)]
+    return [(_Plan(request, LENGTH_CONTROLLED, plan.is_control, found.notes, found.diagnostics), found.crossing)]
+
+
+def _with_differences(done: Sequence[tuple[_Plan, Crossing]], comparison: Comparison) -> list[tuple[_Plan, Crossing]]:
+    """Return the contrasts, those at equal length with the difference of both sides' win rates over ``versus``."""
+    controlled = {plan.request: crossing for plan, crossing in done if plan.request.metric == LENGTH_CONTROLLED.name}
+    result: list[tuple[_Plan, Crossing]] = []
+    for plan, crossing in done:
+        if plan.request in controlled:
+            law = through_common(controlled, plan.request, comparison.evaluation.versus)
+            numbers = {} if law is None else difference_numbers(law, comparison.statistics.level)
+            result.append((dataclasses.replace(plan, also={**plan.also, **numbers}), crossing))
+        else:
+            result.append((plan, crossing))
+    return result
 
 
 def _of_claims(index: RecordIndex, plan: _Plan, comparison: Comparison) -> list[tuple[_Plan, Crossing]]:
@@ -197,12 +216,16 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
         higher_is_better=plan.higher_is_better,
         is_control=plan.is_control,
         per_run=found.per_run,
-        also={name: value for name, value in found.also.items() if name not in OF_VERDICTS}
-        if request.metric in OF_PSEUDO_VALUES
-        else found.also,
+        also={**_applying(found.also, request), **plan.also},
         components=found.components,
         note="; ".join([*found.notes, *_notes(plan, crossing)]),
     )
+
+
+def _applying(also: Mapping[str, float | None], request: Request) -> dict[str, float | None]:
+    """Return the further numbers that a metric can have."""
+    dropped = OF_VERDICTS if request.metric in OF_PSEUDO_VALUES else frozenset()
+    return {name: value for name, value in also.items() if name not in dropped}
 
 
 def _means(crossing: Crossing, found: Analysis) -> tuple[float | None, float | None]:

@@ -42,6 +42,7 @@ WARNINGS = {
     "no_length_variation": "the length differences do not vary: there is nothing to control, the raw win rate stands",
     "no_difficulty_variation": "the difficulties do not vary and were left out",
     "poor_overlap": f"fewer than {POOR_OVERLAP:.0%} of the pairs lie on one side of equal length: an extrapolation",
+    "no_overlap": "no two pairs of like length difference go in opposite directions: the raw win rate stands",
     "few_prompts": f"fewer than {FEW_PROMPTS} prompts",
 }
 
@@ -51,12 +52,14 @@ class Diagnostics:
     """What the estimate rests on.
 
     ``share_longer`` and ``share_shorter``: of the pairs, the method's answer being longer or shorter than the
-    baseline's. ``length_quantiles``: of (length - baseline length) / s at QUANTILES; empty without variation.
+    baseline's. ``length_scale`` is s, in characters (0 for one pair). ``length_quantiles``: of (length - baseline
+    length) / s at QUANTILES; empty without variation.
     ``calibration_weight``: of one calibration row; None without calibration. ``flags``: keys of WARNINGS.
     """
 
     share_longer: float
     share_shorter: float
+    length_scale: float
     length_quantiles: tuple[float, ...]
     difficulty_used: bool
     calibration_weight: float | None
@@ -317,6 +320,7 @@ def _diagnostics(rows: _Rows, weight: float | None, flags: tuple[str, ...]) -> D
     return Diagnostics(
         share_longer=float((rows.delta < 0).mean()),
         share_shorter=float((rows.delta > 0).mean()),
+        length_scale=rows.scale,
         length_quantiles=tuple(float(value) for value in quantiles),
         difficulty_used=rows.difficulty is not None and not rows.settled,
         calibration_weight=weight,

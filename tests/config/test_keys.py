@@ -50,6 +50,12 @@ MAXIMAL["methods"]["outer"] = {
 }
 MAXIMAL["evaluate"]["win_rate"]["judges"][1]["name"] = "strict"
 MAXIMAL["evaluate"]["win_rate"]["retest"] = 20
+MAXIMAL["evaluate"]["win_rate"]["length_control"] = {
+    "model": "glm",
+    "difficulty": "by_id",
+    "difficulty_file": "difficulty.csv",
+    "calibration": ["again"],
+}
 MAXIMAL["evaluate"]["ratings"] = [{"judge": "./judge.py", "name": "rater", "margin": 1.0}]
 MAXIMAL["evaluate"]["divergence"] = {"from": "floor"}
 MAXIMAL["evaluate"]["labelling"] = {
@@ -143,7 +149,10 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "evaluate.gap_closed.1.judge": "strict",
     "evaluate.win_rate.versus": "tuned",
     "evaluate.win_rate.orders": "first",
-    "evaluate.win_rate.length_control": "log_ratio",
+    "evaluate.win_rate.length_control.model": "log_ratio",
+    "evaluate.win_rate.length_control.difficulty": "estimated",
+    "evaluate.win_rate.length_control.difficulty_file": "difficulty2.csv",
+    "evaluate.win_rate.length_control.calibration.0": "tuned",
     "evaluate.contrasts.0.0": "tuned",
     "evaluate.contrasts.0.1": "tuned",
     "statistics.level": 0.8,
@@ -212,6 +221,9 @@ def test_no_key_is_ignored(place: Path) -> None:
         write_rows(place / f"{name}.jsonl", {"prompt": name, "truth": {"x": "y"}})
     for name in ("pages", "pages2"):
         write_rows(place / f"{name}.jsonl", {"title": name, "text": "x"})
+    for name, value in (("difficulty", 0.5), ("difficulty2", 0.75)):
+        rows = f"instruction,instruction_difficulty\nhello,{value}\n"
+        (place / f"{name}.csv").write_text(rows)
     right = outcome(place, MAXIMAL)
     assert isinstance(right, Comparison), right
     paths = list(leaves(MAXIMAL))
@@ -226,8 +238,9 @@ def test_no_key_is_ignored(place: Path) -> None:
         else:
             # Not only a location: the identity moves too.
             assert digest(other) != digest(right), f"{key} changes no identity"
-    # A change in `again` alone leaves a replicate that repeats nothing, only a win rate has a judge, and two seeds have
-    # no bootstrap interval: all are refused, so the key is read as well.
-    told = {key for key in refused if not key.startswith("methods.again.")}
-    assert told == {"gate.0.metric", "statistics.interval"}
+    # A change in `again` alone leaves a replicate that repeats nothing, only a win rate has a judge, two seeds have no
+    # bootstrap interval, and only one length control reads a file of difficulties: all are refused, so the key is read.
+    control = "evaluate.win_rate.length_control"
+    expected = {"gate.0.metric", "statistics.interval", f"{control}.model", f"{control}.difficulty"}
+    assert {key for key in refused if not key.startswith("methods.again.")} == expected
     assert "methods.again.replicate" not in refused

@@ -57,6 +57,7 @@ def examples(folder: Path) -> dict[str, dict[str, Any]]:
         "random": {},
         "word_overlap": {},
         "lexicon": {"path": str(words), "digest": digest_of_file(words)},
+        "length_biased": {},
         "likelihood": {"policy": LABELLER, "prompt": "brief"},
         "api": {"model": "stub", "base_url": "http://127.0.0.1/v1", "prompt": "brief"},
         "human": {},
@@ -81,7 +82,7 @@ def judges(folder: Path) -> dict[str, Judge]:
 def test_every_judge_has_an_example(tmp_path: Path) -> None:
     found = judges(tmp_path)
     assert set(found) == set(discover.judges()) - ELSEWHERE
-    assert len(found) == 9
+    assert len(found) == 10
 
 
 def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:

@@ -108,6 +108,10 @@ def test_alpaca_eval_through_the_command_line(alpaca: Path, write: Writer) -> No
     assert found["length_controlled_win_rate"] == pytest.approx(25.251944, abs=0.12)
     assert (found["n"], found["n_missing"]) == (805, 0)
     assert found["difficulty"] == "by instruction"
+    # What the calibration rows change is told, and what pairs of matched length say.
+    assert found["length_controlled_without_calibration"] == pytest.approx(24.7, abs=0.05)
+    assert 15 < found["length_matched_win_rate"] < 45
+    assert 0.3 < found["share_matched"] < 0.9
 
 
 @pytest.mark.data

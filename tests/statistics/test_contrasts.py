@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from bench.config.comparison import LengthControl
 from bench.core.contrast import Contrast
 from bench.core.errors import IncompleteRecords
 from bench.statistics.contrasts import compute_contrasts
@@ -248,7 +249,8 @@ def test_a_win_rate_at_equal_length_stands_beside_the_plain_one() -> None:
     both = verdicts("a", "b", first)
     both += rows("a", own, "response_characters") + rows("b", other, "response_characters")
     plain = comparison(judges=(Coin(),))
-    asked = plain.model_copy(update={"evaluation": plain.evaluation.model_copy(update={"length_control": "glm"})})
+    control = {"length_control": LengthControl(model="glm")}
+    asked = plain.model_copy(update={"evaluation": plain.evaluation.model_copy(update=control)})
     metrics = {**METRICS, "response_characters": LENGTH}
     without, with_it = (
         {item.metric: item for item in compute_contrasts(table(both), one, metrics)} for one in (plain, asked)
@@ -261,6 +263,8 @@ def test_a_win_rate_at_equal_length_stands_beside_the_plain_one() -> None:
     assert with_it["win_rate"].estimate is not None
     assert abs(found.estimate - 0.5) < abs(with_it["win_rate"].estimate - 0.5)
     assert "wilcoxon_p" not in found.also
+    assert {"share_longer", "length_coefficient", "bias_coefficient"} <= set(found.also)
+    assert "difficulty not in the model; no calibration rows" in found.note
     assert found.p is not None
     # Pseudo-values have neither draws nor calls of a judge, and may lie outside [0, 1].
     assert not {"draws", "draw", "judge"} & set(found.components)

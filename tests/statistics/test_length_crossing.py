@@ -5,7 +5,7 @@ import pytest
 
 from bench.statistics.analysis import Question, analyse
 from bench.statistics.length_control import length_controlled_win_rate
-from bench.statistics.length_crossing import LengthControl, at_equal_length
+from bench.statistics.length_crossing import Model, at_equal_length
 from bench.statistics.random_effects import crossed_effects
 from bench.statistics.table import Crossing
 
@@ -24,7 +24,7 @@ def crossings(n: int, runs: int, seed: int = 0) -> tuple[Crossing, Crossing]:
 
 def test_one_run_is_the_plain_estimate_with_its_error() -> None:
     verdicts, lengths = crossings(400, 1)
-    found, _ = at_equal_length(verdicts, lengths, "glm")
+    found = at_equal_length(verdicts, lengths, "glm").crossing
     known = length_controlled_win_rate(verdicts.values[:, 0], lengths.a_values[:, 0], lengths.b_values[:, 0])  # type: ignore[index]
     law = analyse(found, Question(0.5, (0.0, 1.0), 0.95, 200))
     assert law.estimate == pytest.approx(known.estimate / 100)
@@ -36,7 +36,7 @@ def test_length_bias_is_removed_over_runs_with_its_coverage() -> None:
     covered, estimates = 0, []
     for seed in range(300):
         verdicts, lengths = crossings(300, 3, seed)
-        found, _ = at_equal_length(verdicts, lengths, "glm")
+        found = at_equal_length(verdicts, lengths, "glm").crossing
         law = crossed_effects(found.values).confidence
         low, high = law.interval(0.95)
         covered += low < 0.5 < high
@@ -45,12 +45,12 @@ def test_length_bias_is_removed_over_runs_with_its_coverage() -> None:
     assert covered / 300 >= 0.95 - 3 * (0.05 * 0.95 / 300) ** 0.5
 
 
-@pytest.mark.parametrize(("control", "share"), [("glm", 0.3), ("log_ratio", 0.3), ("ratio", 0.7)])
-def test_what_is_left_of_the_bias(control: LengthControl, share: float) -> None:
+@pytest.mark.parametrize(("control", "share"), [("glm", 0.3), ("log_ratio", 0.3), ("ratio", 0.7), ("matched", 0.1)])
+def test_what_is_left_of_the_bias(control: Model, share: float) -> None:
     verdicts, lengths = crossings(4000, 1)
     bias = verdicts.values.mean() - 0.5
     assert bias > 0.1
-    found, _ = at_equal_length(verdicts, lengths, control)
+    found = at_equal_length(verdicts, lengths, control).crossing
     assert abs(found.values.mean() - 0.5) < share * bias
 
 
@@ -66,7 +66,7 @@ def test_prompts_are_joined_by_name() -> None:
         lengths.a_values[order],
         lengths.b_values[order],
     )
-    there, back = (at_equal_length(verdicts, one, "glm")[0].values for one in (lengths, turned))
+    there, back = (at_equal_length(verdicts, one, "glm").crossing.values for one in (lengths, turned))
     assert there == pytest.approx(back)
     with pytest.raises(ValueError, match="no response length"):
         short = Crossing(

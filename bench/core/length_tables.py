@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
-from bench.core.errors import DataError
-from bench.scoring.files import number_in, rows_of
-from bench.statistics.confidence import FloatArray
+from bench.core.errors import BenchError, DataError
+from bench.core.named_rows import number_in, rows_of
+from bench.core.task import Prompt
 
 # AlpacaEval's own name and that of the surrogate, whose preferences are reconstructed.
 PREFERENCES = ("preference", "preference_surrogate")
+SHOWN = 3
 
 
 def read_difficulty(path: Path) -> dict[str, float]:
-    """Return the difficulty of each instruction, by its text; raises DataError for anything unusable.
+    """Return the difficulty by instruction (a prompt's text, or its id); raises DataError for anything unusable.
 
     Needs the columns ``instruction`` and ``instruction_difficulty``. A table that is keyed by row position is refused:
     positions shift when one row is missing, and then every difficulty belongs to another prompt.
@@ -34,7 +34,7 @@ def read_difficulty(path: Path) -> dict[str, float]:
     return found
 
 
-def read_calibration(path: Path) -> FloatArray:
+def read_calibration(path: Path) -> list[list[float]]:
     """Return rows (tanh length feature, difficulty, preference); raises DataError for anything unusable."""
     rows = rows_of(path)
     preference = next((name for name in PREFERENCES if name in rows[0]), None)
@@ -47,4 +47,26 @@ def read_calibration(path: Path) -> FloatArray:
         if None in values:
             raise DataError(f"{path}, row {number}: needs a number in each of {', '.join(columns)}")
         found.append([value for value in values if value is not None])
-    return np.array(found)
+    return found
+
+
+def difficulty_of(prompts: Iterable[Prompt], known: Mapping[str, float]) -> dict[str, float]:
+    """Return the known difficulty of each prompt by its id, joined on the prompt's text or else its id.
+
+    Raises BenchError when any is unknown: difficulties of other prompts would be noise in the place of a covariate.
+    """
+    found: dict[str, float] = {}
+    unknown: list[str] = []
+    for prompt in prompts:
+        value = known.get(prompt.text, known.get(prompt.id))
+        if value is None:
+            unknown.append(prompt.text)
+        else:
+            found[prompt.id] = value
+    if unknown:
+        shown = "; ".join(repr(text[:80]) for text in unknown[:SHOWN])
+        raise BenchError(
+            f"{len(unknown)} of {len(found) + len(unknown)} prompts have no difficulty in the file ({shown})\n"
+            "difficulties belong to prompts: give one for each by its text or id, or use `difficulty: estimated`"
+        )
+    return found
