@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 import bench
+from bench.cli_human import human
+from bench.cli_options import JsonOption, PathArgument, SetOption, Tracker, err, example, out
 from bench.core.errors import BenchError
 
 app = typer.Typer(
@@ -24,24 +25,12 @@ app = typer.Typer(
     help="Compare LLM alignment methods as a clinical trial compares treatments.\n\n"
     "Start with:  bench new mine  then  bench run results/mine",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+app.add_typer(human, name="human")
 
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
-
-PathArgument = Annotated[
-    Path, typer.Argument(help="A comparison.yaml, or the folder it is in.", show_default=False, metavar="PATH")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Override a value of the file: --set given.seeds=[0,1]. May be repeated.", metavar="KEY=VALUE"
-    ),
-]
-Tracker = Literal["tensorboard", "wandb", "mlflow"]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def print_version(wanted: bool) -> None:
@@ -63,11 +52,6 @@ def options(
 
 
 state: dict[str, bool] = {"debug": False}
-
-
-def example(*lines: str) -> str:
-    """Return the epilog of a command's help."""
-    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  [cyan]{line}[/]" for line in lines)
 
 
 @app.command(epilog=example("bench run results/quickstart", "bench run results/mine --set given.seeds=[0] --workers 1"))
@@ -352,39 +336,6 @@ def doctor(as_json: JsonOption = False) -> None:
     from bench.listings import show_doctor  # noqa: PLC0415
 
     show_doctor(as_json)
-
-
-human = typer.Typer(no_args_is_help=True, help="Ask people which response is better, blind to the methods.")
-app.add_typer(human, name="human")
-JudgeOption = Annotated[str | None, typer.Option("--judge", help="Which human judge, where there are several.")]
-
-
-@human.command("export", epilog=example("bench human export results/mine --to questions.html --at-most 200"))
-def human_export(
-    path: PathArgument,
-    to: Annotated[Path, typer.Option(help="FILE.html, a page that works without a server, or FILE.csv.")],
-    judge: JudgeOption = None,
-    at_most: Annotated[int | None, typer.Option(min=1, help="So many questions, drawn by the seed.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws which questions, in which order, on which sides.")] = 0,
-    overrides: SetOption = None,
-) -> None:
-    """Write the questions that a comparison has for people: two responses each, and no name of a method."""
-    from bench.human.exchange import export_questions  # noqa: PLC0415
-
-    out.print(export_questions(path, overrides or [], to, judge, at_most, seed), markup=False, soft_wrap=True)
-
-
-@human.command("import", epilog=example("bench human import results/mine answers.csv", "bench run results/mine"))
-def human_import(
-    path: PathArgument,
-    files: Annotated[list[Path], typer.Argument(help="Answers, as CSV or JSON.", show_default=False)],
-    judge: JudgeOption = None,
-    overrides: SetOption = None,
-) -> None:
-    """Take people's answers back; they are added to those beside the comparison, and the next run counts them."""
-    from bench.human.exchange import import_answers  # noqa: PLC0415
-
-    out.print(import_answers(path, overrides or [], files, judge), markup=False, soft_wrap=True)
 
 
 @contextmanager
