@@ -133,7 +133,7 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "evaluate.labelling.data.columns.margin": "prompt",
     "evaluate.labelling.judges.0.judge": "./judge2.py",
     "evaluate.labelling.judges.0.name": "other",
-    "evaluate.tasks.2": "./checked2.py",
+    "evaluate.tasks.3": "./checked2.py",
     "evaluate.factuality.tasks.0": "checkable",
     "evaluate.factuality.extractor.extractor": "./extractor2.py",
     "evaluate.factuality.verifier.verifier": "./verifier2.py",

@@ -71,6 +71,7 @@ ANSWERS = {
     "likelihood": ("good", "bad bad"),
     "longer_wins": ("bad bad", "good"),
     "word_overlap": ("ask", "bad bad"),
+    "length_biased": ("good", "bad bad"),
 }
 
 
@@ -106,6 +107,7 @@ def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
         ("word_overlap", False),
         ("api", False),
         ("human", False),
+        ("length_biased", False),
     ],
 )
 def test_judging_asks_for_what_the_judge_needs(tmp_path: Path, name: str, accelerator: bool) -> None:

@@ -92,6 +92,8 @@ class AsMarkdown(HTMLParser):
         elif tag == "tr" and self._row is not None:
             self.out.append("\n| " + " | ".join(cell.strip() for cell in self._row) + " |")
             self._row = None
+        elif tag == "table":
+            self.out.append("\nend of the table\n")
 
     def handle_data(self, data: str) -> None:
         if self._quiet:
