@@ -43,16 +43,18 @@ FORMS: dict[Form, str] = {
     "reward": "reward (model, ./file.py, {judge: NAME, ...}, or a list of these or of {reward: ..., weight: ...})",
 }
 
-# What each optional package is needed for, as the extras of pyproject.toml have it.
+# The extra of pyproject.toml that each optional package comes with, and what it is needed for.
 OPTIONAL = {
-    "openai": "judges behind an API (pip install 'alignment-bench[judge]')",
-    "bm25s": "retrieving passages to check claims against (pip install 'alignment-bench[retrieval]')",
-    "statsmodels": "comparing statistics in tests (pip install 'alignment-bench[oracles]')",
-    "trl": "parity tests against TRL (pip install 'alignment-bench[oracles]')",
-    "tensorboard": "bench track (pip install 'alignment-bench[track]')",
-    "wandb": "bench track (pip install 'alignment-bench[track]')",
-    "mlflow": "bench track (pip install 'alignment-bench[track]')",
-    "hypothesis": "the project's own tests (pip install 'alignment-bench[dev]')",
+    "openai": ("judge", "judges, labellers and verifiers behind an API"),
+    "bm25s": ("retrieval", "the retriever bm25, which finds passages to check claims against"),
+    "tensorboard": ("track", "bench track --to tensorboard"),
+    "wandb": ("track", "bench track --to wandb"),
+    "mlflow": ("track", "bench track --to mlflow"),
+    "hypothesis": ("dev", "the project's own tests"),
+    "playwright": ("dev", "tests of the report in a browser"),
+    "trl": ("oracles", "tests and benchmarks against TRL"),
+    "statsmodels": ("oracles", "tests of the statistics against another library"),
+    "choix": ("oracles", "tests of the rankings against another library"),
 }
 
 
@@ -186,7 +188,7 @@ def show_doctor(as_json: bool) -> None:
     for title, values in facts.items():
         console.print(f"[bold]{title}[/]")
         for key, value in values.items():
-            console.print(f"  {key:<22} {value}", markup=False)
+            console.print(f"  {key:<22} {value}", markup=False, soft_wrap=True)
 
 
 def examined() -> dict[str, dict[str, str]]:
@@ -198,9 +200,10 @@ def examined() -> dict[str, dict[str, str]]:
     ]
     cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     optional = {}
-    for name, use in OPTIONAL.items():
+    for name, (extra, use) in OPTIONAL.items():
         there = importlib.util.find_spec(name) is not None
-        optional[name] = f"{metadata.version(name)} (for {use})" if there else f"missing; needed for {use}"
+        missing = f"missing; needed for {use}: pip install 'alignment-bench[{extra}]'"
+        optional[name] = f"{metadata.version(name)}, for {use}" if there else missing
     return {
         "machine": {
             "python": platform.python_version(),
@@ -213,6 +216,6 @@ def examined() -> dict[str, dict[str, str]]:
         "optional": optional,
         "hub": {
             "cache": str(cache) if cache.is_dir() else "no cache yet",
-            "offline": ", ".join(offline) or "no (models named by `repo:` are downloaded)",
+            "offline": ", ".join(offline) or "no (models named by `repo:` are downloaded, judges behind an API asked)",
         },
     }

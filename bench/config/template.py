@@ -36,14 +36,27 @@ methods:
 # How all arms are scored. Every arm is held against `versus`, every replicate against the arm it repeats.
 evaluate:
   tasks: [atlas_questions]                     # `bench tasks` lists them
-  win_rate: {{judges: [gold], versus: sft, orders: both}}
+  # tasks: [atlas_questions, {{lm_eval: atlas_facts}}]          # and tasks of lm-eval (docs/lm_eval.md)
+  win_rate:
+    judges: [gold]                             # `bench judges` lists them; docs/judges.md
+    # judges: [gold, human]                    # people, by `bench human` (docs/judges_paid.md)
+    # judges: [gold, {{judge: api, model: a-model, base_url: "http://localhost:8000/v1"}}]  # asked once
+    versus: sft
+    orders: both
+    # length_control: glm                      # a win rate at equal length beside it (docs/statistics.md)
+  # factuality: {{extractor: task, verifier: exact}}     # claims, and how often they are wrong (docs/factuality.md)
+  # divergence: {{from: sft}}                    # KL divergence from that arm
+  # tax: {{versus: sft, margin: 0.01}}           # what tasks of lm-eval, once there are any, may lose
   # contrasts: [[dpo, base]]                   # further pairs
 
 statistics: {{level: 0.95, correction: holm}}
+# statistics: {{correction: max_t, detect: 0.05}}       # how many seeds and prompts would show this difference?
 
-# What must hold for `bench check` to pass, declared before the run.
+# What must hold for `bench check` to pass, declared before the run (docs/gate.md).
 gate:
   - {{metric: win_rate, method: dpo, versus: sft, judge: gold, superior_by: 0.0}}
+  # - {{metric: response_words, method: dpo, versus: sft, equivalent_within: 10}}
+  # - {{metric: correct, method: dpo, versus: baseline, not_worse_by: 0.1}}     # itself earlier; see `bench baseline`
 """
 
 

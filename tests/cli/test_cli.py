@@ -6,9 +6,11 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 from bench.cli import main
 from bench.core.records import read_records
 from bench.core.responses import read_responses, read_verdicts
+from bench.listings import OPTIONAL
 from tests.whole import COMPARISON, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,7 +236,10 @@ def test_a_run_in_which_almost_everything_fails_still_reports(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "plan", "report", "check", "baseline", "verify", "show", "methods", "tasks", "judges", "new", "doctor"],
+    [
+        *("run", "plan", "report", "check", "baseline", "verify", "show", "export", "track", "score"),
+        *("methods", "tasks", "judges", "new", "schema", "doctor"),
+    ],
 )
 def test_help_has_an_example(command: str) -> None:
     done = bench(command, "--help")
@@ -253,6 +259,10 @@ def test_listings(tmp_path: Path) -> None:
     assert "Did you mean 'dpo'?" in wrong.stderr
     doctor = json.loads(bench("doctor", "--json").stdout)
     assert doctor["packages"]["torch"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for name, (extra, _) in OPTIONAL.items():
+        assert any(re.match(rf"{name}\b", requirement) for requirement in extras[extra])
+        assert doctor["optional"][name]
     assert json.loads(bench("schema").stdout)["properties"]["methods"]
 
 

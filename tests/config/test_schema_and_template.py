@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,41 @@ def test_the_template_loads(tmp_path: Path) -> None:
     assert found.repeats("dpo_again", "dpo")
     assert ("dpo", "sft") in found.evaluation.contrasts
     assert found.gate[0].method == "dpo"
+
+
+EXAMPLE = re.compile(r"^( *)# (- \{.*|[a-z_]+: .*)$")  # a commented line of the template, without its comment
+EXAMPLES = [row for row in new_comparison("mine").splitlines()[1:] if EXAMPLE.fullmatch(row)]
+
+
+def with_example(text: str, chosen: str) -> str:
+    """Return the template with one of its commented lines in force, in the place of a line with the same key."""
+    found = EXAMPLE.fullmatch(chosen)
+    assert found is not None
+    indent, line = found.groups()
+    rows = text.splitlines()
+    key = f"{indent}{line.partition(':')[0]}:"
+    replaced = [] if line.startswith("- ") else [row for row in rows if row.startswith(key)]
+    return "\n".join(indent + line if row == chosen else row for row in rows if row not in replaced)
+
+
+@pytest.mark.parametrize("chosen", EXAMPLES)
+def test_every_commented_line_of_the_template_loads(chosen: str, tmp_path: Path) -> None:
+    folder, model = tmp_path / "results" / "mine", tmp_path / "models" / "mine"
+    for made in (folder, model):
+        made.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"")
+    rows = {"rows": {"question": "a", "answer": "b"}, "pairs": {"prompt": "a", "chosen": "b", "rejected": "c"}}
+    for name, row in rows.items():
+        (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    shutil.copy(ROOT / "tests" / "config" / "stubs" / "floor.py", folder / "my_method.py")
+    text = new_comparison("mine")
+    if "tax:" in chosen:
+        text = with_example(text, next(row for row in EXAMPLES if "lm_eval:" in row))
+    (folder / "comparison.yaml").write_text(text)
+    before = load_comparison(folder)
+    (folder / "comparison.yaml").write_text(with_example(text, chosen))
+    assert load_comparison(folder) != before
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a:b", "-x", "x\ny", "..", "a\x1b/x"])
