@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,19 @@ from bench.evaluator.people import read_answers
 from bench.human.exchange import write_page
 from bench.human.questions import PeoplesQuestion
 
-BROWSER = Path("/usr/bin/chromium")
+BROWSER = os.environ.get("ALIGNMENT_BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = '<img src=x onerror="document.title=\'taken\'"></script><script>document.title="taken"</script>'
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
-    if not BROWSER.is_file():
-        pytest.skip("no browser here")
+    if BROWSER is None:
+        pytest.skip("no Chromium: apt-get install chromium, or set ALIGNMENT_BENCH_CHROMIUM")
     questions = [PeoplesQuestion(f"id{number}", f"ask {number} {EVIL}", EVIL, "plain\ntext") for number in range(4)]
     write_page(questions, tmp_path / "page.html")
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=str(BROWSER), args=["--no-sandbox"])
+        browser = running.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         found = browser.new_page()
         found.problems = []
         found.on("pageerror", lambda error: found.problems.append(str(error)))

@@ -1,0 +1,215 @@
+"""What README and docs show works: comparison files load, commands parse, links lead somewhere, lists are complete."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from bench.cli import app
+from bench.config.load import ROOT_KEYS, load_comparison
+from bench.core.frozen import digest_of_file
+from bench.evaluator.labelling import read_prompt
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+DOCUMENTS = [*TEXTS, *sorted((ROOT / "docs").rglob("*.md"))]
+COMMAND: Any = typer.main.get_command(app)  # of click, or of the copy of it that newer versions of typer hold
+# What a part of a comparison file is shown without.
+AROUND = """\
+question: Is this right?
+given:
+  base: {world: atlas, size: base}
+  small: {world: atlas, size: small}
+  demonstrations: {world: atlas, split: demonstrations}
+  preferences: {world: atlas, split: preferences}
+  prompts: {world: atlas, split: train_prompts}
+  labeller: {judge: likelihood, policy: {world: atlas, size: labeller}, prompt: atlas}
+  seeds: [0, 1]
+methods:
+  base: {}
+  sft: {}
+  dpo: {}
+  verbose: {method: best_of_n, reward: ./reward.py}
+  concise: {method: best_of_n, n: 2, reward: ./reward.py}
+evaluate:
+  tasks: [atlas_prompts]
+  win_rate: {judges: [gold], versus: sft}
+"""
+ROWS: dict[str, dict[str, Any]] = {
+    "data/sft.jsonl": {"prompt": "a", "answer": "b"},
+    "data/pairs.jsonl": {"prompt": "a", "chosen": "b", "rejected": "c"},
+    "data/test_prompts.jsonl": {"prompt": "a"},
+    "data/pages.jsonl": {"title": "Ana", "text": "Ana is a baker."},
+    "pages.jsonl": {"title": "Ana", "text": "Ana is a baker."},
+    "people.jsonl": {"prompt": "Who is Ana?"},
+    "prompts.jsonl": {"prompt": "a"},
+}
+REWARD = "def reward(prompt: object, response: str) -> float:\n    return float(len(response))\n"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a document."""
+
+    document: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.document.relative_to(ROOT)}:{self.line}"
+
+
+def blocks() -> Iterator[Block]:
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for found in re.finditer(r"^( *)```(\w*)\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE):
+            line = text[: found.start()].count("\n") + 1
+            yield Block(document, line, found[2], textwrap.dedent(found[3]))
+
+
+def parsed(block: Block) -> Any:
+    """Return what a block says; the supervised start that examples share is an anchor."""
+    start = "" if "&sft" in block.text else "_start: &sft {lr: 1.0e-3}\n"
+    value = yaml.safe_load(start + block.text)
+    value.pop("_start", None)
+    return value
+
+
+def is_prompt_file(value: dict[str, Any]) -> bool:
+    return bool({"compare", "rate"} & set(value))
+
+
+YAML = [(block, parsed(block)) for block in blocks() if block.language == "yaml"]
+# Jobs of a code host are not ours; their commands are read below.
+OURS = [(block, value) for block, value in YAML if not {"jobs", "alignment"} & set(value)]
+
+
+def whole(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a comparison with a part of one in it, where that part belongs; a whole one as it is."""
+    around = yaml.safe_load(AROUND)
+    if set(value) == {"labeller"}:
+        value = {"given": value}
+    elif set(value) == {"length_control"}:
+        value = {"evaluate": {"win_rate": {**around["evaluate"]["win_rate"], **value}}}
+    elif set(value) == {"factuality"}:
+        value = {"evaluate": value}
+    elif not set(value) <= set(ROOT_KEYS):
+        value = {"methods": value}
+    if {"question", "given", "methods", "evaluate"} <= set(value):
+        return value
+    return {**around, **{key: fitted(key, around, part) for key, part in value.items()}}
+
+
+def fitted(key: str, around: dict[str, Any], part: Any) -> Any:
+    return {**around[key], **part} if key in ("given", "methods", "evaluate") else part
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A comparison's folder with every file that the examples name."""
+    for name, row in ROWS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(row) + "\n", encoding="utf-8")
+    for name in ("mine", "nli"):
+        folder = tmp_path / "models" / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"id2label": {"0": "entailment", "1": "other"}}))
+        (folder / "model.safetensors").write_bytes(b"")
+    (tmp_path / "reward.py").write_text(REWARD, encoding="utf-8")
+    (tmp_path / "vader_lexicon.txt").write_text("good\t2.0\n", encoding="utf-8")
+    (tmp_path / "lm_eval").mkdir()
+    (tmp_path / "lm_eval" / "mine.yaml").write_text("task: mine\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("block", "value"), [pytest.param(*item, id=str(item[0])) for item in OURS if not is_prompt_file(item[1])]
+)
+def test_a_comparison_that_is_shown_loads(block: Block, value: dict[str, Any], place: Path) -> None:
+    (place / "comparison.yaml").write_text(yaml.safe_dump(whole(value), sort_keys=False), encoding="utf-8")
+    assert load_comparison(place).arms, block
+
+
+@pytest.mark.parametrize(
+    ("block", "value"), [pytest.param(*item, id=str(item[0])) for item in OURS if is_prompt_file(item[1])]
+)
+def test_a_prompt_file_that_is_shown_is_one(block: Block, value: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    assert read_prompt(file, digest_of_file(file))
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yield every line of a block, fenced or indented, that starts the program, with where it stands."""
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+        for number, line in enumerate(text.splitlines(), 1):
+            found = re.match(r" {4,}(?:- )?(?:run: )?(bench [a-z].*)", line)
+            if found:
+                yield f"{document.relative_to(ROOT)}:{number}", found[1]
+
+
+@pytest.mark.parametrize("line", [pytest.param(line, id=where) for where, line in commands()])
+def test_a_command_that_is_shown_is_understood(line: str) -> None:
+    name, *words = shlex.split(line, comments=True)
+    command, context = COMMAND, COMMAND.context_class(COMMAND, info_name=name)
+    while hasattr(command, "commands"):
+        name, command, words = command.resolve_command(context, words)
+        context = command.context_class(command, info_name=name, parent=context)
+    assert command.make_context(name, words, parent=context.parent).params
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = document.parent / path if path else document
+        assert file.exists(), f"{document.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}, target
+
+
+def test_the_index_names_every_document() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for document in (ROOT / "docs").rglob("*.md"):
+        name = document.relative_to(ROOT / "docs").as_posix()
+        assert name == "README.md" or f"]({name})" in index, name
+
+
+def test_the_readme_names_every_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Commands")[2].partition("\n## ")[0]
+    table = " ".join(line for line in text.splitlines() if line.startswith("|"))
+    for name in COMMAND.commands:
+        assert re.search(rf"`(bench )?{name}\b", table), name
+
+
+def test_targets_of_make_that_are_named_exist() -> None:
+    there = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?:^ {4}|`)make ([a-z]+)", document.read_text(encoding="utf-8"), re.MULTILINE))
+        assert named <= there, document
+
+
+def test_the_rooms_are_those_that_are_enforced() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    layers = contracts["importlinter:contract:layers"]["layers"].strip().splitlines()
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    shown = re.search(r"^    cli\b.*?(?=\n\n)", text, re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    assert " ".join(shown[0].split()).split(" -> ") == [layer.strip() for layer in layers]
