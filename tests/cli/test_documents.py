@@ -152,13 +152,14 @@ def test_a_prompt_file_that_is_shown_is_one(block: Block, value: dict[str, Any],
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """Yield every line of a block, fenced or indented, that starts the program, with where it stands."""
+    """Yield every command of this program that stands in a block or in a sentence, with where it stands."""
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8").replace("\\\n", " ")
         for number, line in enumerate(text.splitlines(), 1):
             found = re.match(r" {4,}(?:- )?(?:run: )?(bench [a-z].*)", line)
-            if found:
-                yield f"{document.relative_to(ROOT)}:{number}", found[1]
+            within = re.findall(r"`(bench [a-z][^`]*results/[^`]*)`", line)  # with a path, so meant to be typed
+            for command in [found[1]] if found else within:
+                yield f"{document.relative_to(ROOT)}:{number}", command
 
 
 @pytest.mark.parametrize("line", [pytest.param(line, id=where) for where, line in commands()])
