@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 setup: $(STAMP)  ## Make the virtual environment from the pinned constraints
 
-quickstart: setup  ## Compare base, SFT and DPO on the embedded world and print where the report is
+quickstart: setup  ## Compare eight methods on the embedded world and print where the report is
 	$(BIN)/bench run results/quickstart
 
 gate: setup  ## Run the quickstart and hold it against its gate and the committed baseline
