@@ -240,6 +240,44 @@ def test_the_same_answers_everywhere_are_50(write: Writer) -> None:
     assert (found["length_controlled_win_rate"], found["length_controlled_standard_error"]) == (50.0, 0.0)
 
 
+def test_files_that_are_equal_throughout_are_50_whatever_was_stored(write: Writer) -> None:
+    _, _, verdicts = made()
+    same = [{**row, "output_2": row["output_1"]} for row in verdicts]
+    found = one(annotations=write("v.json", same))
+    assert (found["win_rate"], found["length_controlled_win_rate"]) == (50.0, 50.0)
+
+
+def test_a_stored_verdict_on_two_equal_answers_counts_as_stored(write: Writer) -> None:
+    """So that the raw win rate is the mean of the file, and a failed verdict is a failed one."""
+    _, _, verdicts = made()
+    verdicts[0]["output_2"] = verdicts[0]["output_1"]
+    lost = [{**row, "preference": 1.0} for row in verdicts]
+    found = one(annotations=write("v.json", lost))
+    assert (found["win_rate"], found["length_controlled_win_rate"]) == (0.0, 0.0)
+    assert any("separated" in text for text in found["warnings"])
+    verdicts[0]["preference"] = float("nan")
+    found = one(annotations=write("w.json", verdicts))
+    assert (found["n"], found["n_missing"]) == (119, 1)
+    nothing = [{**row, "preference": None} for row in verdicts]
+    with pytest.raises(DataError, match="On 120 the judge gave no preference"):
+        one(annotations=write("x.json", nothing))
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), "no column"])
+def test_one_missing_output_leaves_its_pair_out(write: Writer, missing: float | str | None) -> None:
+    own, base, verdicts = made()
+    for rows, key in ((own, "output"), (verdicts, "output_2")):
+        rows[5].pop(key)  # type: ignore[attr-defined]
+        if missing != "no column":
+            rows[5][key] = missing  # type: ignore[index]
+    told = {"no output": 1}
+    alone = one(annotations=write("v.json", verdicts))
+    assert (alone["n"], alone["n_missing"], alone["missing"]) == (119, 1, told)
+    found = one(write("a.json", own), reference=write("r.json", base), annotations=write("v.json", verdicts))
+    assert (found["n"], found["n_missing"], found["missing"]) == (119, 1, told)
+    assert found["win_rate"] == alone["win_rate"]
+
+
 def test_wrong_files_end_with_status_2(write: Writer, tmp_path: Path) -> None:
     own, base, verdicts = made(20)
     a, r, v = write("a.json", own), write("r.json", base), write("v.json", verdicts)
