@@ -48,7 +48,7 @@ class RowFile:
         return value
 
     def text_or_none(self, number: int, column: str) -> str | None:
-        """Return a text of row ``number`` (from 1), None for null, NaN or no such column; raises DataError for others."""
+        """Return a text of row ``number`` (from 1), None for null, NaN or no column; raises DataError for others."""
         value = self.rows[number - 1].get(column)
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return None
