@@ -233,8 +233,11 @@ def test_a_run_in_which_almost_everything_fails_still_reports(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "plan", "report", "check", "baseline", "verify", "show", "methods", "tasks", "judges", "new", "doctor"],
-)
+    [
+        "run", "plan", "report", "check", "baseline", "verify", "show", "methods", "tasks", "judges", "checkers", "new",
+        "doctor",
+    ],
+)  # fmt: skip
 def test_help_has_an_example(command: str) -> None:
     done = bench(command, "--help")
     assert done.returncode == 0
@@ -248,6 +251,13 @@ def test_listings(tmp_path: Path) -> None:
     assert "beta" in shown
     assert "atlas" in bench("tasks").stdout
     assert "lexicon" in json.loads(bench("judges", "--json").stdout)
+    rows = [line.split()[:2] for line in bench("checkers").stdout.splitlines()]
+    assert [row for row in rows if row and row[0] in {"atomic", "bm25", "nli"}] == [
+        ["atomic", "extractor"],
+        ["bm25", "retriever"],
+        ["nli", "verifier"],
+    ]
+    assert "batch_size" in bench("checkers", "nli").stdout
     wrong = bench("methods", "dop")
     assert wrong.returncode == 2
     assert "Did you mean 'dpo'?" in wrong.stderr
