@@ -28,7 +28,6 @@ app = typer.Typer(
 
 app.add_typer(human, name="human")
 
-EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
