@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import subprocess
@@ -112,6 +113,40 @@ def test_alpaca_eval_through_the_command_line(alpaca: Path, write: Writer) -> No
     assert found["length_controlled_without_calibration"] == pytest.approx(24.7, abs=0.05)
     assert 15 < found["length_matched_win_rate"] < 45
     assert 0.3 < found["share_matched"] < 0.9
+
+
+@pytest.mark.data
+def test_all_24_models_in_any_order_of_rows(alpaca: Path, write: Writer) -> None:
+    """Texts stand in for the answers at their lengths; difficulty is joined on the instruction."""
+    with (alpaca / "instruction_difficulty_recovered.csv").open(encoding="utf-8", newline="") as file:
+        instructions = [row["instruction"] for row in csv.DictReader(file)]
+    with (alpaca / "expected.csv").open(encoding="utf-8", newline="") as file:
+        expected = {row["model"]: row for row in csv.DictReader(file)}
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    with gzip.open(alpaca / "annotations_compact.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            by_model.setdefault(row["model"], []).append(
+                {
+                    "instruction": instructions[int(row["row"])],
+                    "output_1": "b" * int(row["len_1"]),
+                    "output_2": "m" * int(row["len_2"]),
+                    "generator_1": "gpt4_1106_preview",
+                    "generator_2": row["model"],
+                    "annotator": row["annotator"],
+                    "preference": row["preference"],
+                }
+            )
+    assert len(by_model) == 24
+    tables = (str(alpaca / "instruction_difficulty_recovered.csv"), alpaca / "df_gamed_surrogate.csv")
+    for model, rows in by_model.items():
+        shuffled = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
+        found = as_data(score(Inputs((), None, (write("v.json", shuffled),), *tables)))
+        assert isinstance(found, dict)
+        published = {name: float(value) for name, value in expected[model].items() if name != "model" and value}
+        assert (found["name"], found["n"], found["n_missing"]) == (model, published["n"], 0)
+        assert found["win_rate"] == pytest.approx(published["win_rate"], abs=1e-6)
+        assert found["standard_error"] == pytest.approx(published["standard_error"], abs=1e-6)
+        assert found["length_controlled_win_rate"] == pytest.approx(published["lc_leaderboard"], abs=0.12)
 
 
 @pytest.mark.data
