@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench.core.errors import DataError
 from bench.scoring.score import Inputs, as_data, score
@@ -154,6 +155,7 @@ def test_several_methods_and_the_table(alpaca: Path) -> None:
     names = [CLAUDE, "annotations_alpaca-7b.json.gz"]
     given = [part for name in names for part in ("--annotations", alpaca / name)]
     found = json.loads(bench("score", *given, "--difficulty", "estimated", "--json").stdout)
+    assert "any_difference" not in found[0]
     assert [row["name"] for row in found] == ["claude-2.1", "alpaca-7b"]
     assert found[0]["difficulty"] == "estimated"
     there, back = (row["paired"] for row in found)
@@ -175,6 +177,10 @@ def test_an_mt_bench_pair_file(real_data: Path) -> None:
     assert (found["name"], found["reference"], found["n"], found["n_missing"]) == ("phi-3-dpo", "phi-3", 73, 2)
     assert found["win_rate"] == pytest.approx(51.03, abs=6e-3)
     assert found["standard_error"] == pytest.approx(4.37, abs=6e-3)
+    shown = bench("score", "--annotations", path).stdout
+    assert " missing" in shown.partition("phi-3-dpo")[0]
+    (row,) = [line for line in shown.splitlines() if line.startswith("phi-3-dpo ")]
+    assert row.split() == ["phi-3-dpo", "51.03", "4.37", "51.37", "42.90", "59.84", "0.6301", "0.0013", "73", "2"]
     assert found["conservative_win_rate"] == pytest.approx(51.37, abs=6e-3)
     # 51.37 with a standard error of 4.25 over 73 questions.
     assert found["conservative_win_rate_low"] == pytest.approx(51.37 - 1.9935 * 4.25, abs=0.02)
@@ -266,6 +272,27 @@ def test_names_are_enough_where_annotations_hold_no_texts(write: Writer) -> None
     found = one(files["a"], reference=files["r"], annotations=write("v.json", short))
     assert found["n"] == 120
     assert found["win_rate"] == one(files["a"], reference=files["r"], annotations=write("w.json", verdicts))["win_rate"]
+
+
+def test_three_methods_have_a_test_of_any_difference(write: Writer) -> None:
+    _, _, verdicts = made()
+    names = ("m", "other", "third")
+    matrix: list[list[float]] = []
+    rows: list[dict[str, Any]] = []
+    for place, name in enumerate(names):
+        matrix.append([round(row["preference"] * 4 + place) % 5 / 4 for row in verdicts])
+        told = zip(verdicts, matrix[-1], strict=True)
+        rows += [
+            {**row, "output_2": row["output_2"] + name, "generator_2": name, "preference": 1 + y} for row, y in told
+        ]
+    found = as_data(score(Inputs(annotations=(write("v.json", rows),))))
+    assert isinstance(found, list)
+    expected = stats.friedmanchisquare(*matrix)
+    for row in found:
+        assert row["any_difference"] == pytest.approx(
+            {"n": 120, "statistic": expected.statistic, "df": 2, "p": expected.pvalue}
+        )
+    assert "any difference among the 3 methods" in bench("score", "--annotations", write("v.json", rows)).stdout
 
 
 def test_the_same_answers_everywhere_are_50(write: Writer) -> None:
