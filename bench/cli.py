@@ -28,7 +28,6 @@ app = typer.Typer(
 
 app.add_typer(human, name="human")
 
-EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -264,7 +263,16 @@ def judges(
     listing("judges", name, as_json)
 
 
-def listing(what: Literal["methods", "tasks", "judges"], name: str | None, as_json: bool) -> None:
+@app.command(epilog=example("bench checkers", "bench checkers nli"))
+def checkers(
+    name: Annotated[str | None, typer.Argument(help="Show one extractor's, retriever's or verifier's fields.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what checks claims: extractors, retrievers of passages, and verifiers; or show one."""
+    listing("checkers", name, as_json)
+
+
+def listing(what: Literal["methods", "tasks", "judges", "checkers"], name: str | None, as_json: bool) -> None:
     """Print what there is of a kind."""
     from bench.listings import show_listing  # noqa: PLC0415
 

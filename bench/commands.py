@@ -12,13 +12,14 @@ from typing import Any, Literal
 from rich.console import Console
 
 from bench.checking.stored import stored
-from bench.comparing import RECORDS, Result, compare, conclude, store_of
+from bench.comparing import Result, compare, conclude, store_of
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
 from bench.console import LiveWatcher, PlainWatcher
 from bench.core.contrast import Contrast
 from bench.core.errors import BenchError
 from bench.core.records import read_records
+from bench.core.results import RECORDS
 from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine

@@ -25,6 +25,7 @@ from bench.core.labels import read_labels, write_labels
 from bench.core.lock import LOCK, write_lock
 from bench.core.records import concat, write_records
 from bench.core.responses import RESPONSES, VERDICTS, write_responses, write_verdicts
+from bench.core.results import AUDIT, CLAIMS, CONTRASTS, LABELS, RECORDS, SUMMARY
 from bench.core.summary import RunSummary, write_summary
 from bench.core.task import MetricInfo
 from bench.engine.events import Engine
@@ -42,13 +43,6 @@ from bench.statistics.length_recovery import length_recoveries
 from bench.statistics.tax import alignment_tax
 from bench.statistics.tournament import rankings
 from bench.store import Store
-
-RECORDS = "records.parquet"
-CONTRASTS = "contrasts.json"
-LABELS = "labels.parquet"
-AUDIT = "audit.parquet"
-CLAIMS = "claims.parquet"
-SUMMARY = "run.json"
 
 
 @dataclass(frozen=True)

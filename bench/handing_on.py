@@ -9,11 +9,12 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.checking.stored import stored
-from bench.comparing import CONTRASTS, RECORDS, store_of
+from bench.comparing import store_of
 from bench.config.load import load_comparison
 from bench.core.contrast import read_contrasts
 from bench.core.errors import BenchError
 from bench.core.records import read_records
+from bench.core.results import CONTRASTS, RECORDS
 from bench.exporting.policies import PolicyChoice, export_policy
 from bench.exporting.tables import FORMATS, SUFFIXES, TableFormat
 from bench.plan import make_plan

@@ -24,6 +24,7 @@ from bench.config.nested import Form, Nested, nested_fields
 from bench.config.plugins import settable
 from bench.config.template import new_comparison
 from bench.config.written import written
+from bench.core.checking import Extractor, Retriever, Verifier
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open
 from bench.core.task import Task
@@ -31,7 +32,10 @@ from bench.engine.execute import processor, versions
 from bench.engine.processes import accelerators, slots_of_this_machine
 from bench.evaluator.asking.ask import OFFLINE_VARIABLE
 
-What = Literal["methods", "tasks", "judges"]
+What = Literal["methods", "tasks", "judges", "checkers"]
+
+# What a checker does, by the class that it derives from.
+ROLES: dict[type[Open], str] = {Extractor: "extractor", Retriever: "retriever", Verifier: "verifier"}
 
 # What a field that holds more than a plain value looks like in a comparison file.
 FORMS: dict[Form, str] = {
@@ -59,7 +63,12 @@ OPTIONAL = {
 
 
 def entries(what: What) -> Mapping[str, discover.Entry[Any]]:
-    """Return every plug-in of a kind by name; worlds count with the tasks."""
+    """Return every plug-in of a kind by name; worlds count with the tasks.
+
+    Checkers are what ``evaluate.factuality`` is made of: extractors, then retrievers, then verifiers.
+    """
+    if what == "checkers":
+        return {**discover.extractors(), **discover.retrievers(), **discover.verifiers()}
     if what == "tasks":
         return {**discover.tasks(), **discover.worlds()}
     return discover.methods() if what == "methods" else discover.judges()
@@ -78,7 +87,8 @@ def show_listing(what: What, name: str | None, as_json: bool) -> None:
     if name is None:
         table = Table.grid(padding=(0, 2))
         for key, entry in found.items():
-            table.add_row(f"[bold]{key}[/]", entry.about)
+            role = [name for base, name in ROLES.items() if issubclass(entry.cls, base)]
+            table.add_row(f"[bold]{key}[/]", *role, entry.about)
         console.print(table)
         console.print(f"\nbench {what} NAME shows one in full.")
         return

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.checking.stored import whole
-from bench.comparing import RECORDS
 from bench.config.comparison import Comparison
 from bench.core.baseline import BASELINE_FILE, Baseline, read_baseline, write_baseline
 from bench.core.errors import BenchError, DataError
 from bench.core.lock import LOCK, read_lock
 from bench.core.records import read_records
+from bench.core.results import RECORDS
 from bench.gating.baselines import make_baseline
 
 

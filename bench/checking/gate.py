@@ -8,13 +8,13 @@ from pathlib import Path
 
 from bench.checking.stored import whole
 from bench.collecting.locking import files_of, gate_digest
-from bench.comparing import CONTRASTS, RECORDS
 from bench.config.comparison import BASELINE, Comparison
 from bench.core.baseline import BASELINE_FILE, read_baseline
 from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.lock import LOCK, read_lock
 from bench.core.records import read_records
+from bench.core.results import CONTRASTS, RECORDS
 from bench.core.summary import RunSummary
 from bench.gating.baselines import evidence_against, refuse_what_differs, what_changed
 from bench.gating.criteria import CriterionResult

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.comparing import SUMMARY
 from bench.config.comparison import Comparison
 from bench.core.errors import DataError
+from bench.core.results import SUMMARY
 from bench.core.summary import RunSummary, read_summary
 
 

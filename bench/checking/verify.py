@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.checking.stored import stored
 from bench.collecting.locking import lock_of
-from bench.comparing import CONTRASTS, RECORDS, SUMMARY, conclude
+from bench.comparing import conclude
 from bench.config.comparison import Comparison
 from bench.core.contrast import read_contrasts
 from bench.core.errors import BenchError, DataError
@@ -23,6 +23,7 @@ from bench.core.frozen import Frozen
 from bench.core.identity import changed_settings, differences
 from bench.core.lock import LOCK, Lock, read_lock
 from bench.core.records import read_records
+from bench.core.results import CONTRASTS, RECORDS, SUMMARY
 from bench.core.summary import RunSummary
 from bench.gating.judging import check
 from bench.plan import make_plan

@@ -26,8 +26,8 @@ from bench.statistics.margin_tests import (
     one_sided_bounds,
     superiority_p,
 )
+from bench.statistics.power import POWER
 
-POWER = 0.8
 EXIT_CODES: dict[CriterionVerdict, int] = {"pass": 0, "regression": 1, "undecided": 3}
 
 

@@ -19,6 +19,7 @@ from bench.report.moved_section import gap_section, moved_section
 from bench.report.page import Block
 from bench.report.ranking_section import ranking_section
 from bench.report.samples_section import samples_section
+from bench.report.spending_section import spending_section
 from bench.report.tax_section import tax_section
 from bench.report.tokens_section import tokens_section
 from bench.report.training_section import training_section
@@ -48,6 +49,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *gap_section(inputs),
         *labellers_section(inputs, by_name),
         *sections.cost_section(inputs, by_name),
+        *spending_section(inputs),
         *sections.responses_section(inputs, by_name),
         *training_section(inputs, by_name),
         *tokens_section(inputs, by_name),

@@ -17,14 +17,10 @@ from bench.core.length_recovery import LengthRecovery
 from bench.core.ranking import Ranking
 from bench.core.records import read_records
 from bench.core.responses import read_responses, read_verdicts
+from bench.core.results import CLAIMS, CONTRASTS, RECORDS, SUMMARY
 from bench.core.summary import RunSummary, read_summary
 from bench.core.tax import Tax
 from bench.core.variance import Decomposition
-
-RECORDS = "records.parquet"
-CONTRASTS = "contrasts.json"
-SUMMARY = "run.json"
-CLAIMS = "claims.parquet"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from bench.core.wording import (
     smallest_detectable,
     verdict_words,
 )
-from bench.gating.judging import POWER
 from bench.report.page import Tone, Verdict, Whisker
+from bench.statistics.power import POWER
 
 OWN_REWARD = (
     "Where a judge is marked as an arm's own reward, the arm learnt from that very judge: such a verdict says how well "

@@ -14,7 +14,7 @@ from bench.core.claims import read_claims
 from bench.core.errors import BenchError, DataError
 from bench.core.records import read_records
 from bench.core.responses import asked, read_responses, read_verdicts, without_responses
-from bench.report.inputs import CLAIMS, RECORDS
+from bench.core.results import CLAIMS, RECORDS
 from bench.report.prompt_terminal import list_prompts, show_prompt
 from bench.report.prompts import PromptView, Tables, prompt_views
 

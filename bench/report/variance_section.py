@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from bench.core.contrast import Contrast
 from bench.core.variance import Decomposition, Needed, Part
 from bench.core.wording import NONE, counted, decimals_for, listed, number, percent, signed
-from bench.gating.judging import POWER
 from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Heading, Table, Text
+from bench.statistics.power import POWER
 
 NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,13 @@ class RowFile:
         if not isinstance(value, str):
             raise DataError(f"{self.path}, row {number}: {column} is {kind_of(value)}, wanted a text")
         return value
+
+    def text_or_none(self, number: int, column: str) -> str | None:
+        """Return a text of row ``number`` (from 1), None for null, NaN or no column; raises DataError for others."""
+        value = self.rows[number - 1].get(column)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        return self.text(number, column)
 
     def label(self, number: int, column: str) -> str:
         """Return a name or a number of row ``number`` (from 1) as text; raises DataError for anything else."""

@@ -1,7 +1,9 @@
 """AlpacaEval outputs and annotations, joined on the instruction's text: preferences, and lengths of the answers.
 
 An annotation belongs to a pair of answers, not to two names: where it carries the texts, both must be those of the
-files, in either order. A pair that cannot be scored is left out and counted under its reason.
+files, in either order. A verdict counts as it is stored, also on two equal texts, so that the raw win rate is that of
+the annotations; equal texts that no judge was asked about are a tie, and files that are equal throughout are ties only.
+A pair that cannot be scored is left out and counted under its reason.
 """
 
 from __future__ import annotations
@@ -20,15 +22,16 @@ from bench.statistics.confidence import FloatArray
 # Preferences are stored from 1 (the baseline wins) to 2; a judge's probabilities miss the ends by rounding.
 SLACK = 1e-5
 FAILED = -1.0
+FAILED_VERDICT = "the judge gave no preference"
 TIE = 0.5
 
 
 @dataclass(frozen=True)
 class Answers:
-    """One file of answers: its name, and the answer by instruction."""
+    """One file of answers: its name, and the answer by instruction; None where a row has none."""
 
     name: str
-    by_instruction: Mapping[str, str]
+    by_instruction: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ class _Verdict:
 
 def answers_of(file: RowFile) -> Answers:
     """Return the answers of an outputs file; raises DataError for a repeated instruction."""
-    found: dict[str, str] = {}
+    found: dict[str, str | None] = {}
     repeated: list[str] = []
     for number in range(1, len(file.rows) + 1):
-        instruction, output = file.text(number, "instruction"), file.text(number, "output")
+        instruction, output = file.text(number, "instruction"), file.text_or_none(number, "output")
         if instruction in found:
             repeated.append(instruction)
         found[instruction] = output
@@ -84,14 +87,14 @@ def answers_in(annotations: Sequence[RowFile]) -> tuple[list[Answers], Answers]:
 
     Raises DataError for rows without texts, and for several baselines.
     """
-    methods: dict[str, dict[str, str]] = {}
-    baselines: dict[str, dict[str, str]] = {}
+    methods: dict[str, dict[str, str | None]] = {}
+    baselines: dict[str, dict[str, str | None]] = {}
     for file in annotations:
         for number in range(1, len(file.rows) + 1):
             instruction = file.text(number, "instruction")
             for side, into in (("1", baselines), ("2", methods)):
                 texts = into.setdefault(str(file.rows[number - 1].get(f"generator_{side}") or f"output_{side}"), {})
-                text = file.text(number, f"output_{side}")
+                text = file.text_or_none(number, f"output_{side}")
                 if texts.setdefault(instruction, text) != text:
                     raise DataError(f"{file.path}, row {number}: a second output_{side} for {instruction[:80]!r}")
     if len(baselines) > 1:
@@ -152,30 +155,33 @@ def _joined(
     noted: Counter[str] = Counter()
     annotators: set[str] = set()
     preference, own, other = (np.full(len(prompts), np.nan) for _ in range(3))
+    same_throughout = _same_throughout(method, reference, prompts)
     for place, prompt in enumerate(prompts):
         text, base = method.by_instruction.get(prompt), reference.by_instruction.get(prompt)
         if text is None or base is None:
             missing["no output" if text is None else "no output of the reference"] += 1
             continue
         own[place], other[place] = len(text), len(base)
-        if text == base:
+        pair = (base.strip(), text.strip())
+        found = [one for one in verdicts.get(prompt, ()) if _orientation(one, method, reference, pair) is not None]
+        if same_throughout or (text == base and not found):
             preference[place] = TIE
             noted["identical outputs, counted as ties"] += 1
             continue
-        found = [one for one in verdicts.get(prompt, ()) if _orientation(one, method, reference, prompt) is not None]
         # Another method may have given the same answer: its verdict counts where this method has none of its own.
         own_rows = [one for one in found if method.name in one.names]
         usable = [one for one in own_rows or found if one.preference is not None]
         annotators.update(one.annotator for one in usable)
         if usable:
-            preference[place] = _one_of(usable, method, reference, prompt)
+            stood_second = [_orientation(one, method, reference, pair) is True for one in usable]
+            preference[place] = _one_of(usable, stood_second, prompt)
             noted["repeated verdicts, counted once or averaged over orders"] += len(usable) - 1
         elif found:
-            missing["the judge gave no preference"] += 1
+            missing[FAILED_VERDICT] += 1
         else:
             missing["no verdict on these two texts" if verdicts.get(prompt) else "no verdict"] += 1
     if not np.isfinite(preference).any():
-        raise DataError(_nothing(method, reference, prompts, verdicts))
+        raise DataError(_nothing(method, reference, prompts, verdicts, missing[FAILED_VERDICT]))
     if len(annotators) > 1:
         raise DataError(f"{method.name}: verdicts of several annotators ({', '.join(sorted(annotators))}); keep one")
     return Preferences(
@@ -183,9 +189,17 @@ def _joined(
     )
 
 
-def _orientation(verdict: _Verdict, method: Answers, reference: Answers, prompt: str) -> bool | None:
-    """Return whether the method stood second; None when the verdict is about another pair."""
-    pair = (reference.by_instruction[prompt].strip(), method.by_instruction[prompt].strip())
+def _same_throughout(method: Answers, reference: Answers, prompts: Sequence[str]) -> bool:
+    """Return whether both files give the same answer wherever both have one."""
+    both = [(method.by_instruction.get(prompt), reference.by_instruction.get(prompt)) for prompt in prompts]
+    return all(own == base for own, base in both if own is not None and base is not None)
+
+
+def _orientation(verdict: _Verdict, method: Answers, reference: Answers, pair: tuple[str, str]) -> bool | None:
+    """Return whether the method stood second; None when the verdict is about another pair.
+
+    ``pair``: the reference's answer and the method's, without spaces around them.
+    """
     if None not in verdict.texts:
         texts = tuple(text.strip() for text in verdict.texts if text is not None)
         return True if texts == pair else False if texts == pair[::-1] else None
@@ -193,11 +207,10 @@ def _orientation(verdict: _Verdict, method: Answers, reference: Answers, prompt:
     return True if verdict.names == names else False if verdict.names == names[::-1] else None
 
 
-def _one_of(usable: Sequence[_Verdict], method: Answers, reference: Answers, prompt: str) -> float:
+def _one_of(usable: Sequence[_Verdict], stood_second: Sequence[bool], prompt: str) -> float:
     """Return the preference of a pair's verdicts; raises DataError when equal rows contradict each other."""
     by_order: dict[bool, float] = {}
-    for one in usable:
-        second = bool(_orientation(one, method, reference, prompt))
+    for one, second in zip(usable, stood_second, strict=True):
         value = one.preference if one.preference is not None else TIE
         turned = value if second else 1 - value
         if by_order.setdefault(second, turned) != turned:
@@ -206,9 +219,13 @@ def _one_of(usable: Sequence[_Verdict], method: Answers, reference: Answers, pro
 
 
 def _nothing(
-    method: Answers, reference: Answers, prompts: Sequence[str], verdicts: Mapping[str, Sequence[_Verdict]]
+    method: Answers,
+    reference: Answers,
+    prompts: Sequence[str],
+    verdicts: Mapping[str, Sequence[_Verdict]],
+    failed: int,
 ) -> str:
-    """Return why a method has no verdict at all."""
+    """Return why a method has no verdict at all; ``failed``: on so many pairs the judge gave none."""
     head = f"{method.name} against {reference.name}: none of {len(prompts)} prompts has a usable verdict."
     judged = {name for found in verdicts.values() for one in found for name in one.names if name}
     unmatched = [prompt for prompt in prompts if prompt not in verdicts]
@@ -218,4 +235,6 @@ def _nothing(
         return f"{head} No instruction is in the annotations: {shown(unmatched)}. They have: {shown(list(verdicts))}."
     if not set(method.by_instruction) & set(reference.by_instruction):
         return f"{head} The two files share no instruction: {shown(list(method.by_instruction))}."
+    if failed:
+        return f"{head} On {failed} {FAILED_VERDICT}: ask again, or look at what it answered."
     return f"{head} The annotations are about other texts or baselines ({', '.join(sorted(judged)) or 'no names'})."

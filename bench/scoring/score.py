@@ -20,6 +20,7 @@ from bench.statistics.difficulty import difficulty_by_prompt, estimated_difficul
 from bench.statistics.length_control import LengthControlled, length_controlled_win_rate, paired_difference
 from bench.statistics.length_matched import length_matched_win_rate
 from bench.statistics.length_ratio import length_ratio_win_rate
+from bench.statistics.omnibus import friedman
 from bench.statistics.random_effects import crossed_effects
 
 ESTIMATED = "estimated"
@@ -129,7 +130,8 @@ def _scores(inputs: Inputs, prompts: Sequence[str], joined: Sequence[Preferences
         for other in fitted:
             if other is not one:
                 one.paired[other.joined.name] = _paired(one, other)
-    return [_score(one) for one in fitted]
+    any_difference = _any_difference(fitted)
+    return [_score(one, any_difference) for one in fitted]
 
 
 def _difficulties(
@@ -145,7 +147,16 @@ def _difficulties(
     return [estimated_difficulty(matrix, place) for place in range(len(joined))]
 
 
-def _score(one: _Fitted) -> Score:
+def _any_difference(fitted: Sequence[_Fitted]) -> dict[str, float] | None:
+    """Return Friedman's test over the prompts that all methods share; None for fewer than three methods."""
+    shared = np.logical_and.reduce([one.fit.used for one in fitted])
+    if len(fitted) < 3 or not shared.any():
+        return None
+    found = friedman(np.array([one.joined.preference[shared] for one in fitted]))
+    return {"n": int(shared.sum()), "statistic": found.statistic, "df": found.df, "p": found.p}
+
+
+def _score(one: _Fitted, any_difference: dict[str, float] | None) -> Score:
     joined, fit = one.joined, one.fit
     y = joined.preference[fit.used]
     wins, losses = int((y > 0.5).sum()), int((y < 0.5).sum())
@@ -186,6 +197,7 @@ def _score(one: _Fitted) -> Score:
             "coefficients": fit.coefficients,
             "annotator": joined.annotators[0] if joined.annotators else None,
             "paired": one.paired,
+            **({} if any_difference is None else {"any_difference": any_difference}),
         },
     )
 

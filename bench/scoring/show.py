@@ -13,8 +13,13 @@ from rich.table import Table
 from bench.scoring.score import Inputs, as_data, score
 from bench.scoring.scores import Score
 
+# Of a table without lines: what stands between two columns.
+SPACES = 2
+UNLIMITED = 10_000
 HEADINGS = {
-    "conservative_win_rate": "conservative",
+    "conservative_win_rate": "conservative %",
+    "conservative_win_rate_low": "from",
+    "conservative_win_rate_high": "to",
     "order_consistency": "orders agree",
     "position_bias_p": "position p",
     "elo_standard_error": "± (Elo)",
@@ -33,7 +38,11 @@ def show_scores(inputs: Inputs) -> None:
     """Print the scores of files as a table."""
     found = score(inputs)
     console = Console(highlight=False)
-    console.print(scores_table(found))
+    table = scores_table(found)
+    # A narrow window wraps the table's lines, which loses nothing; cut columns would be lost.
+    narrowest = console.measure(table, options=console.options.update(width=UNLIMITED)).minimum
+    console.width = max(console.width, narrowest + SPACES * len(table.columns))
+    console.print(table)
     for line in remarks(found):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -48,16 +57,22 @@ def scores_table(scores: Sequence[Score]) -> Table:
     table = Table(box=None, pad_edge=False)
     raw = any(one.win_rate is not None for one in scores)
     controlled = any(one.length_controlled_win_rate is not None for one in scores)
-    table.add_column("method")
+    table.add_column("method", no_wrap=True)
     heads = [*(("win rate %", "±") if raw else ()), *(("at equal length %", "±") if controlled else ())]
     extra = list(scores[0].columns)
-    for head in [*heads, *(HEADINGS.get(name, name) for name in extra), "n", "missing"]:
-        table.add_column(head, justify="right")
+    rows = []
     for one in scores:
         cells = [one.win_rate, one.standard_error] if raw else []
         cells += [one.length_controlled_win_rate, one.length_controlled_standard_error] if controlled else []
         shown = [_number(cell, 2) for cell in cells] + [_number(one.details[name], 4) for name in extra]
-        table.add_row(one.name, *shown, str(one.n), str(one.n_missing))
+        rows.append([one.name, *shown, str(one.n), str(one.n_missing)])
+    titles = [*heads, *(HEADINGS.get(name, name) for name in extra), "n", "missing"]
+    for title, column in zip(titles, list(zip(*rows, strict=True))[1:], strict=True):
+        # Neither a number nor a word of a title is broken.
+        widest = max(len(text) for text in [*column, *title.split()])
+        table.add_column(title, justify="right", min_width=widest)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -75,6 +90,12 @@ def remarks(scores: Sequence[Score]) -> list[str]:
         lines += [f"{one.name}: {count} missing, {reason}" for reason, count in one.missing.items()]
         lines += [f"{one.name}: {count} {what}" for what, count in one.noted.items()]
         lines += [f"{one.name}: warning: {text}" for text in one.warnings]
+    if any_difference := scores[0].details.get("any_difference"):
+        lines.append(
+            f"any difference among the {len(scores)} methods, on {any_difference['n']} shared prompts (Friedman): "
+            f"chi-square {any_difference['statistic']:.4g} with {any_difference['df']} df, "
+            f"p {any_difference['p']:.3g}"
+        )
     seen: set[frozenset[str]] = set()
     for one in scores:
         for other, found in one.details.get("paired", {}).items():
@@ -100,4 +121,6 @@ def _differences(name: str, other: str, found: dict[str, Any]) -> list[str]:
 def _number(value: float | None, digits: int) -> str:
     if value is None:
         return "-"
-    return str(value) if isinstance(value, int) else f"{value:.{digits}f}" if abs(value) < 100 else f"{value:.1f}"
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.{digits}f}" if abs(value) < 1 else f"{value:.2f}"

@@ -20,7 +20,7 @@ from bench.statistics.families import corrected
 from bench.statistics.length_covariates import CHARACTERS, Covariates
 from bench.statistics.length_crossing import at_equal_length
 from bench.statistics.length_pairs import difference_numbers, through_common
-from bench.statistics.table import TASK_SOURCE, Crossing, RecordIndex, Request, cells
+from bench.statistics.table import MOST_JUDGE_FAILED, TASK_SOURCE, Crossing, RecordIndex, Request, cells
 
 # Bounds and null value of a preference; every other metric is a difference with null value 0 and no bounds.
 PREFERENCE_BOUNDS, PREFERENCE_NULL = (0.0, 1.0), 0.5
@@ -94,6 +94,7 @@ def compute_contrasts(
         raise IncompleteRecords(
             "\n  ".join(["The crossing of arms, runs and prompts is incomplete, so nothing is tested.", *problems])
             + "\n  Run the comparison again to fill the gaps, or set statistics.missing to drop_prompts."
+            + f" What a judge cannot answer is left out and counted, up to {MOST_JUDGE_FAILED:.0%} of the prompts."
         )
     done = _with_differences(done, comparison)
     own = own_rewards or {}
@@ -238,8 +239,10 @@ def _means(crossing: Crossing, found: Analysis) -> tuple[float | None, float | N
 
 def _notes(plan: _Plan, crossing: Crossing) -> list[str]:
     notes: list[str] = list(plan.notes)
-    if crossing.dropped:
-        notes.append(f"{crossing.dropped} incomplete prompts dropped")
+    if crossing.dropped > crossing.judge_failed:
+        notes.append(f"{crossing.dropped - crossing.judge_failed} incomplete prompts dropped")
+    if crossing.judge_failed:
+        notes.append(f"{crossing.judge_failed} prompts left out: the judge gave nothing usable on them")
     if crossing.undefined:
         notes.append(f"{crossing.undefined} prompts left out: the metric is undefined for some response to them")
     if plan.higher_is_better is None:

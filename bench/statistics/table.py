@@ -20,6 +20,9 @@ from bench.statistics.random_effects import IntArray
 ABSENT = 0
 STATES = {status: 1 + place for place, status in enumerate(get_args(RecordStatus))}
 OK, UNDEFINED = STATES["ok"], STATES["undefined"]
+# A judge was asked and gave nothing usable. Such prompts may be this share of all before the statistics stop.
+JUDGE_FAILED = tuple(STATES[status] for status in ("unparsed", "refused", "error"))
+MOST_JUDGE_FAILED = 0.05
 WORDS = ("absent", *STATES)
 # The source of values that no judge gave.
 TASK_SOURCE = "task"
@@ -50,8 +53,8 @@ class Crossing:
     mean over draws and, for verdicts, both orders. ``a_values`` and ``b_values`` are each arm's cells (None for the
     win rate). ``drawn`` (prompts, runs, draws) holds what ``values`` averages over draws. ``first`` and ``second``, of
     that shape, are the preferences for a when shown first and second, None unless both orders are there. ``dropped``
-    prompts were incomplete and ``undefined`` ones have a cell in which the metric is not defined; neither is in
-    ``values``. Prompts are sorted by id.
+    prompts were incomplete (``judge_failed`` of them because the judge gave nothing usable) and ``undefined`` ones have
+    a cell in which the metric is not defined; neither is in ``values``. Prompts are sorted by id.
     """
 
     prompts: tuple[str, ...]
@@ -63,6 +66,7 @@ class Crossing:
     first: FloatArray | None = None
     second: FloatArray | None = None
     dropped: int = 0
+    judge_failed: int = 0
     undefined: int = 0
 
 
@@ -195,8 +199,9 @@ def cells(
     A cell is complete when each of its draws (and orders) has an ``ok`` row; which draws and orders there should be
     is read from all cells together. A cell with status ``undefined`` is one in which the metric does not exist (no
     claim to be wrong about): its prompt leaves this metric in either setting and is counted; with ``undefined`` set to
-    ``zero`` it stays, for sums to which such a cell adds nothing. Anything else missing raises IncompleteRecords, or
-    drops the prompt when ``missing`` is ``drop_prompts``.
+    ``zero`` it stays, for sums to which such a cell adds nothing. Prompts on which the judge failed, and nothing else
+    is missing, are dropped and counted up to MOST_JUDGE_FAILED of the prompts. Anything else missing raises
+    IncompleteRecords, or drops the prompt when ``missing`` is ``drop_prompts``.
 
     Verdicts are looked for as (a, versus b), then as (b, versus a) with the preference turned round.
     """
@@ -209,11 +214,15 @@ def cells(
         turned = False
         sides = [index.cells(request, arm, None) for arm in (request.a, request.b)]
     not_defined = np.zeros(len(prompts), dtype=bool)
-    complete = np.full(len(prompts), bool(prompts))
+    complete, answered = np.full(len(prompts), bool(prompts)), np.full(len(prompts), request.source != TASK_SOURCE)
     for side in sides:
+        there = (side.states == OK) | (side.states == UNDEFINED)
         not_defined |= (side.states == UNDEFINED).any(axis=(1, 2))
-        complete &= ((side.states == OK) | (side.states == UNDEFINED)).all(axis=(1, 2))
-    if missing == "refuse" and not (complete.all() and prompts):
+        complete &= there.all(axis=(1, 2))
+        answered &= (there | np.isin(side.states, JUDGE_FAILED)).all(axis=(1, 2))
+    judge_failed = answered & ~complete
+    excused = judge_failed if judge_failed.sum() <= MOST_JUDGE_FAILED * len(prompts) else np.zeros_like(complete)
+    if missing == "refuse" and not ((complete | excused).all() and prompts):
         raise IncompleteRecords(_describe(request, sides, list(prompts)))
     keep = complete & ~not_defined if undefined == "leave_out" else complete
     names = [name for name, kept in zip(prompts, keep, strict=True) if kept]
@@ -222,6 +231,7 @@ def cells(
         prompts=tuple(names),
         clusters=codes(prompts[name] for name in names),
         dropped=int((~complete).sum()),
+        judge_failed=int(judge_failed.sum()),
         undefined=int((complete & ~keep).sum()),
         **crossing,
     )

@@ -238,7 +238,7 @@ def test_a_run_in_which_almost_everything_fails_still_reports(tmp_path: Path) ->
     "command",
     [
         *("run", "plan", "report", "check", "baseline", "verify", "show", "export", "track", "score"),
-        *("methods", "tasks", "judges", "new", "schema", "doctor"),
+        *("methods", "tasks", "judges", "checkers", "new", "schema", "doctor"),
     ],
 )
 def test_help_has_an_example(command: str) -> None:
@@ -254,6 +254,13 @@ def test_listings(tmp_path: Path) -> None:
     assert "beta" in shown
     assert "atlas" in bench("tasks").stdout
     assert "lexicon" in json.loads(bench("judges", "--json").stdout)
+    rows = [line.split()[:2] for line in bench("checkers").stdout.splitlines()]
+    assert [row for row in rows if row and row[0] in {"atomic", "bm25", "nli"}] == [
+        ["atomic", "extractor"],
+        ["bm25", "retriever"],
+        ["nli", "verifier"],
+    ]
+    assert "batch_size" in bench("checkers", "nli").stdout
     wrong = bench("methods", "dop")
     assert wrong.returncode == 2
     assert "Did you mean 'dpo'?" in wrong.stderr

@@ -9,8 +9,11 @@ import pytest
 from bench.core.conclusions import Conclusions, read_conclusions, write_conclusions
 from bench.core.contrast import primary_of
 from bench.core.records import read_records
+from bench.core.summary import read_summary, write_summary
 from bench.core.tax import Tax, TaxVerdict
+from bench.core.wording import NONE
 from bench.report.markdown import write_report
+from bench.report.spending_section import SPENT
 from bench.statistics.contrasts import compute_contrasts
 from bench.statistics.decomposition import decompositions
 from bench.statistics.tournament import rankings
@@ -113,9 +116,27 @@ def test_the_tax_is_that_of_the_conclusions(concluded: tuple[str, Conclusions]) 
     assert "1 kept, 1 lost, 1 undecided of 3 lines" in report
 
 
+def test_what_was_paid_is_the_sum_of_the_manifests(tmp_path: Path) -> None:
+    comparison = build(tmp_path)
+    summary = read_summary(tmp_path / "run.json")
+    spent = [(120.0, 36_000.0, 0.125), (30.0, 9_000.0, 0.03125), (7.0, 800.0, 0.0)]
+    stages = dict(summary.stages)
+    for (key, stage), kind, costs in zip(list(stages.items())[:3], ("judge", "judge", "check"), spent, strict=True):
+        cost = {**stage.cost, **dict(zip(SPENT, costs, strict=True))}
+        stages[key] = stage.model_copy(update={"kind": kind, "cost": cost})
+    write_summary(summary.model_copy(update={"stages": stages}), tmp_path / "run.json")
+    report = write_report(tmp_path, comparison).read_text(encoding="utf-8")
+    assert rows_of(report.replace("### ", "## "), "Models behind an API") == [
+        {"stages": "check", "requests": "7", "tokens": "800", "USD": NONE},
+        {"stages": "judge", "requests": "150", "tokens": "45,000", "USD": "0.16"},
+        {"stages": "together", "requests": "157", "tokens": "45,800", "USD": "0.16"},
+    ]
+
+
 def test_nothing_is_said_where_nothing_was_concluded(tmp_path: Path) -> None:
     report = write_report(tmp_path, build(tmp_path)).read_text(encoding="utf-8")
     assert "All methods on one scale" not in report
     assert "Where the uncertainty comes from" not in report
     assert "Alignment tax" not in report
+    assert "Models behind an API" not in report
     assert not (tmp_path / "plots" / "ranking.png").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench.core.errors import DataError
 from bench.scoring.score import Inputs, as_data, score
@@ -115,10 +117,45 @@ def test_alpaca_eval_through_the_command_line(alpaca: Path, write: Writer) -> No
 
 
 @pytest.mark.data
+def test_all_24_models_in_any_order_of_rows(alpaca: Path, write: Writer) -> None:
+    """Texts stand in for the answers at their lengths; difficulty is joined on the instruction."""
+    with (alpaca / "instruction_difficulty_recovered.csv").open(encoding="utf-8", newline="") as file:
+        instructions = [row["instruction"] for row in csv.DictReader(file)]
+    with (alpaca / "expected.csv").open(encoding="utf-8", newline="") as file:
+        expected = {row["model"]: row for row in csv.DictReader(file)}
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    with gzip.open(alpaca / "annotations_compact.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            by_model.setdefault(row["model"], []).append(
+                {
+                    "instruction": instructions[int(row["row"])],
+                    "output_1": "b" * int(row["len_1"]),
+                    "output_2": "m" * int(row["len_2"]),
+                    "generator_1": "gpt4_1106_preview",
+                    "generator_2": row["model"],
+                    "annotator": row["annotator"],
+                    "preference": row["preference"],
+                }
+            )
+    assert len(by_model) == 24
+    tables = (str(alpaca / "instruction_difficulty_recovered.csv"), alpaca / "df_gamed_surrogate.csv")
+    for model, rows in by_model.items():
+        shuffled = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
+        found = as_data(score(Inputs((), None, (write("v.json", shuffled),), *tables)))
+        assert isinstance(found, dict)
+        published = {name: float(value) for name, value in expected[model].items() if name != "model" and value}
+        assert (found["name"], found["n"], found["n_missing"]) == (model, published["n"], 0)
+        assert found["win_rate"] == pytest.approx(published["win_rate"], abs=1e-6)
+        assert found["standard_error"] == pytest.approx(published["standard_error"], abs=1e-6)
+        assert found["length_controlled_win_rate"] == pytest.approx(published["lc_leaderboard"], abs=0.12)
+
+
+@pytest.mark.data
 def test_several_methods_and_the_table(alpaca: Path) -> None:
     names = [CLAUDE, "annotations_alpaca-7b.json.gz"]
     given = [part for name in names for part in ("--annotations", alpaca / name)]
     found = json.loads(bench("score", *given, "--difficulty", "estimated", "--json").stdout)
+    assert "any_difference" not in found[0]
     assert [row["name"] for row in found] == ["claude-2.1", "alpaca-7b"]
     assert found[0]["difficulty"] == "estimated"
     there, back = (row["paired"] for row in found)
@@ -140,6 +177,10 @@ def test_an_mt_bench_pair_file(real_data: Path) -> None:
     assert (found["name"], found["reference"], found["n"], found["n_missing"]) == ("phi-3-dpo", "phi-3", 73, 2)
     assert found["win_rate"] == pytest.approx(51.03, abs=6e-3)
     assert found["standard_error"] == pytest.approx(4.37, abs=6e-3)
+    shown = bench("score", "--annotations", path).stdout
+    assert " missing" in shown.partition("phi-3-dpo")[0]
+    (row,) = [line for line in shown.splitlines() if line.startswith("phi-3-dpo ")]
+    assert row.split() == ["phi-3-dpo", "51.03", "4.37", "51.37", "42.90", "59.84", "0.6301", "0.0013", "73", "2"]
     assert found["conservative_win_rate"] == pytest.approx(51.37, abs=6e-3)
     # 51.37 with a standard error of 4.25 over 73 questions.
     assert found["conservative_win_rate_low"] == pytest.approx(51.37 - 1.9935 * 4.25, abs=0.02)
@@ -233,11 +274,70 @@ def test_names_are_enough_where_annotations_hold_no_texts(write: Writer) -> None
     assert found["win_rate"] == one(files["a"], reference=files["r"], annotations=write("w.json", verdicts))["win_rate"]
 
 
+def test_three_methods_have_a_test_of_any_difference(write: Writer) -> None:
+    _, _, verdicts = made()
+    names = ("m", "other", "third")
+    matrix: list[list[float]] = []
+    rows: list[dict[str, Any]] = []
+    for place, name in enumerate(names):
+        matrix.append([round(row["preference"] * 4 + place) % 5 / 4 for row in verdicts])
+        told = zip(verdicts, matrix[-1], strict=True)
+        rows += [
+            {**row, "output_2": row["output_2"] + name, "generator_2": name, "preference": 1 + y} for row, y in told
+        ]
+    found = as_data(score(Inputs(annotations=(write("v.json", rows),))))
+    assert isinstance(found, list)
+    expected = stats.friedmanchisquare(*matrix)
+    for row in found:
+        assert row["any_difference"] == pytest.approx(
+            {"n": 120, "statistic": expected.statistic, "df": 2, "p": expected.pvalue}
+        )
+    assert "any difference among the 3 methods" in bench("score", "--annotations", write("v.json", rows)).stdout
+
+
 def test_the_same_answers_everywhere_are_50(write: Writer) -> None:
     _, base, _ = made()
     found = one(write("a.json", [{**row, "generator": "m"} for row in base]), reference=write("r.json", base))
     assert (found["win_rate"], found["standard_error"]) == (50.0, 0.0)
     assert (found["length_controlled_win_rate"], found["length_controlled_standard_error"]) == (50.0, 0.0)
+
+
+def test_files_that_are_equal_throughout_are_50_whatever_was_stored(write: Writer) -> None:
+    _, _, verdicts = made()
+    same = [{**row, "output_2": row["output_1"]} for row in verdicts]
+    found = one(annotations=write("v.json", same))
+    assert (found["win_rate"], found["length_controlled_win_rate"]) == (50.0, 50.0)
+
+
+def test_a_stored_verdict_on_two_equal_answers_counts_as_stored(write: Writer) -> None:
+    """So that the raw win rate is the mean of the file, and a failed verdict is a failed one."""
+    _, _, verdicts = made()
+    verdicts[0]["output_2"] = verdicts[0]["output_1"]
+    lost = [{**row, "preference": 1.0} for row in verdicts]
+    found = one(annotations=write("v.json", lost))
+    assert (found["win_rate"], found["length_controlled_win_rate"]) == (0.0, 0.0)
+    assert any("separated" in text for text in found["warnings"])
+    verdicts[0]["preference"] = float("nan")
+    found = one(annotations=write("w.json", verdicts))
+    assert (found["n"], found["n_missing"]) == (119, 1)
+    nothing = [{**row, "preference": None} for row in verdicts]
+    with pytest.raises(DataError, match="On 120 the judge gave no preference"):
+        one(annotations=write("x.json", nothing))
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), "no column"])
+def test_one_missing_output_leaves_its_pair_out(write: Writer, missing: float | str | None) -> None:
+    own, base, verdicts = made()
+    for rows, key in ((own, "output"), (verdicts, "output_2")):
+        rows[5].pop(key)  # type: ignore[attr-defined]
+        if missing != "no column":
+            rows[5][key] = missing  # type: ignore[index]
+    told = {"no output": 1}
+    alone = one(annotations=write("v.json", verdicts))
+    assert (alone["n"], alone["n_missing"], alone["missing"]) == (119, 1, told)
+    found = one(write("a.json", own), reference=write("r.json", base), annotations=write("v.json", verdicts))
+    assert (found["n"], found["n_missing"], found["missing"]) == (119, 1, told)
+    assert found["win_rate"] == alone["win_rate"]
 
 
 def test_wrong_files_end_with_status_2(write: Writer, tmp_path: Path) -> None:

@@ -208,6 +208,19 @@ def test_all_incomplete_contrasts_are_told_at_once() -> None:
     assert (found[1].estimate, found[1].verdict) == (None, "undecided")
 
 
+def test_an_unreadable_verdict_is_counted_and_said_and_many_stop_the_statistics() -> None:
+    records = verdicts("a", "b", np.tile([[0.5, 1.0, 0.0]], (40, 1)), np.ones((40, 3)))
+    records[0].update(value=None, status="unparsed")
+    asked = comparison([("a", "b")], judges=[Coin()])
+    (found,) = compute_contrasts(table(records), asked, METRICS)
+    assert (found.n_prompts, found.n_missing) == (39, 1)
+    assert "1 prompts left out: the judge gave nothing usable" in found.note
+    for row in records[3:12:3]:
+        row.update(value=None, status="refused")
+    with pytest.raises(IncompleteRecords, match="up to 5% of the prompts"):
+        compute_contrasts(table(records), asked, METRICS)
+
+
 def test_judges_without_any_verdict_are_told() -> None:
     records = rows("a", np.ones((4, 3))) + rows("b", np.ones((4, 3)))
     with pytest.raises(IncompleteRecords, match="names judges"):

@@ -98,6 +98,30 @@ def test_a_missing_order_makes_the_cell_incomplete() -> None:
         read(records, WINS)
 
 
+def test_a_few_failures_of_a_judge_are_left_out_and_counted() -> None:
+    records = verdicts("a", "b", np.ones((40, 2)), np.ones((40, 2)))
+    for place, status in ((0, "unparsed"), (5, "error")):
+        records[place].update(value=None, status=status)
+    for missing in ("refuse", "drop_prompts"):
+        found = read(records, WINS, missing=missing)
+        assert (len(found.prompts), found.dropped, found.judge_failed, found.undefined) == (38, 2, 2, 0)
+    absent = [row for row in records if row is not records[20]]
+    with pytest.raises(IncompleteRecords, match="p010 absent"):
+        read(absent, WINS)
+    found = read(absent, WINS, missing="drop_prompts")
+    assert (found.dropped, found.judge_failed) == (3, 2)
+    records[12].update(value=None, status="refused")
+    with pytest.raises(IncompleteRecords, match="p006 refused"):
+        read(records, WINS)
+
+
+def test_a_value_that_the_task_failed_to_give_is_not_excused() -> None:
+    records = rows("a", np.ones((40, 2))) + rows("b", np.zeros((40, 2)))
+    records[0].update(value=None, status="error")
+    with pytest.raises(IncompleteRecords, match="1 of 40"):
+        read(records)
+
+
 def test_a_missing_draw_of_one_arm_is_noticed() -> None:
     with pytest.raises(IncompleteRecords, match="b, run 0: 4 of 4"):
         read(rows("a", np.stack([A, A], axis=2)) + rows("b", B))
