@@ -17,6 +17,7 @@ from bench.gating.wording import as_markdown
 from bench.report.markdown import write_report
 from tests.report.printed import INTERVAL, agrees, known, page_as_markdown, tables, triples, with_intervals
 from tests.report.synthetic import build
+from tests.sketched import sketched
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = sorted(path.parent for path in (ROOT / "results").glob("*/contrasts.json"))
@@ -25,7 +26,8 @@ RESULTS = sorted(path.parent for path in (ROOT / "results").glob("*/contrasts.js
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("printed")
-    write_report(folder, build(folder))
+    with sketched():
+        write_report(folder, build(folder))
     return folder
 
 
