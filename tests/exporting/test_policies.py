@@ -31,6 +31,8 @@ from bench.store import Store
 from tests.sketched import sketched
 from tests.whole import write_whole
 
+pytestmark = pytest.mark.xdist_group("exported_policies")  # one worker, so that its fixtures are made once
+
 COMPARISON = """\
 question: What can be exported?
 given:

@@ -19,6 +19,8 @@ from tests.report.printed import INTERVAL, agrees, known, page_as_markdown, tabl
 from tests.report.synthetic import build
 from tests.sketched import sketched
 
+pytestmark = pytest.mark.xdist_group("printed_numbers")  # one worker, so that its fixtures are made once
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = sorted(path.parent for path in (ROOT / "results").glob("*/contrasts.json"))
 
