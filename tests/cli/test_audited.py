@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -15,6 +16,7 @@ from bench.forecast import forecast
 from bench.plan import make_plan
 from bench.store import Store
 from tests.cli.test_cli import bench
+from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
 pytestmark = pytest.mark.xdist_group("audited")
@@ -29,11 +31,12 @@ def text() -> str:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = write_whole(tmp_path_factory.mktemp("audited"), text())
-    done = bench("run", folder, "--engine", "inline", "--json")
-    assert done.returncode == 0, done.stderr
-    return folder
+    with sketched():
+        done = bench("run", folder, "--engine", "inline", "--json")
+        assert done.returncode == 0, done.stderr
+        yield folder
 
 
 def test_controls_are_planned_for_every_pair_and_noise_for_judges_that_draw_it(ran: Path) -> None:

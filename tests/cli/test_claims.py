@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -18,6 +19,7 @@ from bench.plan import make_plan
 from bench.store import Store
 from tests.cli.test_cli import bench
 from tests.evaluator.encoders import classifier
+from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
 pytestmark = pytest.mark.xdist_group("claims")
@@ -48,12 +50,13 @@ def written(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a comparison that has been run in this process."""
     folder = written(tmp_path_factory.mktemp("claims"))
-    done = bench("run", folder, "--engine", "inline", "--json")
-    assert done.returncode == 0, done.stderr
-    return folder
+    with sketched():
+        done = bench("run", folder, "--engine", "inline", "--json")
+        assert done.returncode == 0, done.stderr
+        yield folder
 
 
 def test_records_count_what_the_claims_file_holds(ran: Path) -> None:

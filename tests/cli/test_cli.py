@@ -22,6 +22,7 @@ from bench.cli import main
 from bench.core.records import read_records
 from bench.core.responses import read_responses, read_verdicts
 from bench.listings import OPTIONAL
+from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,12 @@ def bench(*arguments: str | Path) -> Done:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def bench_sketched(*arguments: str | Path) -> Done:
+    """Run a command in this process, without real pictures."""
+    with sketched():
+        return bench(*arguments)
 
 
 def bench_process(*arguments: str | Path) -> Done:
@@ -74,12 +81,18 @@ def test_run_writes_everything_and_a_second_run_finds_it(ran: Path) -> None:
     assert list((ran / "plots").glob("*.png"))
     assert list((ran / "plots").glob("*.svg"))
     before = (ran / "records.parquet").read_bytes()
-    again = bench("run", ran, "--json")
+    folder = copied(ran, "again")
+    again = bench_sketched("run", folder, "--json")
     assert again.returncode == 0, again.stderr
     told = json.loads(again.stdout)
     assert told["stages"]["computed"] == 0
     assert told["stages"]["found"] == 58
-    assert (ran / "records.parquet").read_bytes() == before
+    assert (folder / "records.parquet").read_bytes() == before
+
+
+def copied(folder: Path, name: str) -> Path:
+    """Return a copy beside a comparison's folder, with the same store: a test may write there."""
+    return Path(shutil.copytree(folder, folder.parent / name))
 
 
 def test_records_hold_every_cell(ran: Path) -> None:
@@ -107,31 +120,27 @@ def test_contrasts_have_the_agreed_fields(ran: Path) -> None:
 
 def test_one_run_speaks_about_these_models(tmp_path: Path, ran: Path) -> None:
     folder = write_whole(tmp_path)
-    done = bench("run", folder, "--set", "given.seeds=[0]", "--engine", "inline", "--json")
+    done = bench_sketched("run", folder, "--set", "given.seeds=[0]", "--engine", "inline", "--json")
     assert done.returncode == 0, done.stderr
     assert {contrast["speaks_about"] for contrast in json.loads(done.stdout)["contrasts"]} == {"these trained models"}
 
 
-def test_report_and_check_and_plan_import_no_torch(ran: Path, tmp_path: Path) -> None:
+def test_report_and_check_and_plan_import_no_torch_and_report_gives_the_same_bytes(ran: Path) -> None:
+    before = {name: (ran / name).read_bytes() for name in ("contrasts.json", "report.md", "report.html")}
     code = (
         "import sys; from bench.cli import app\n"
-        "try:\n    app(sys.argv[1:])\n"
-        "except SystemExit as end:\n"
-        "    heavy = {'torch', 'transformers', 'peft'} & set(sys.modules)\n"
-        "    sys.exit(f'imported {heavy}' if heavy else end.code)"
+        "for command in ('plan', 'report', 'check'):\n"
+        "    try:\n        app([command, sys.argv[1]])\n"
+        "    except SystemExit as end:\n"
+        "        heavy = {'torch', 'transformers', 'peft'} & set(sys.modules)\n"
+        "        assert not heavy, f'{command} imported {heavy}'\n"
+        "        assert end.code in ((0, 1, 3) if command == 'check' else (0,)), (command, end.code)\n"
+        "    else:\n        raise AssertionError('no exit status')"
     )
-    for command in ("plan", "report", "check"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, command, str(ran)],
-            capture_output=True, text=True, cwd=ROOT, check=False, timeout=300,
-        )  # fmt: skip
-        assert "imported" not in done.stderr, f"{command} {done.stderr}"
-        assert done.returncode in (0, 1, 3), done.stderr
-
-
-def test_report_gives_the_same_bytes(ran: Path) -> None:
-    before = {name: (ran / name).read_bytes() for name in ("contrasts.json", "report.md", "report.html")}
-    assert bench("report", ran).returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ran)], capture_output=True, text=True, cwd=ROOT, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
     assert {name: (ran / name).read_bytes() for name in before} == before
 
 
@@ -198,13 +207,12 @@ def test_what_was_written_stands_beside_the_records(ran: Path) -> None:
 
 
 def test_without_its_responses_a_run_is_shown_after_running_again(ran: Path) -> None:
-    folder = ran.parent / "old"
-    shutil.copytree(ran, folder)
+    folder = copied(ran, "old")
     (folder / "responses.parquet").unlink()
     done = bench("show", folder, "tell six")
     assert done.returncode == 2
     assert f"bench run {folder}" in done.stderr
-    assert bench("report", folder).returncode == 0
+    assert bench_sketched("report", folder).returncode == 0
 
 
 def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path) -> None:
@@ -212,7 +220,7 @@ def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path
         "dpo_lora: {method: dpo, beta: 0.1, lr: 0.02", "dpo_lora: {method: dpo, beta: 0.1, lr: 1.0e+30"
     )
     folder = write_whole(tmp_path, text)
-    done = bench("run", folder, "--engine", "inline")
+    done = bench_sketched("run", folder, "--engine", "inline")
     assert done.returncode == 1
     assert "missing: dpo_lora, seed 0" in done.stdout
     assert "Lower lr" in done.stdout
@@ -225,7 +233,7 @@ def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path
 
 def test_a_run_in_which_almost_everything_fails_still_reports(tmp_path: Path) -> None:
     folder = write_whole(tmp_path, COMPARISON.replace("sft: &sft {lr: 0.01", "sft: &sft {lr: 1.0e+30"))
-    done = bench("run", folder, "--set", "given.seeds=[0]", "--engine", "inline")
+    done = bench_sketched("run", folder, "--set", "given.seeds=[0]", "--engine", "inline")
     assert done.returncode == 1, done.stderr
     assert "missing: sft, seed 0" in done.stdout
     text = (folder / "report.md").read_text()
@@ -278,7 +286,7 @@ def test_the_method_of_the_readme_works(tmp_path: Path) -> None:
     arm = "  mine: {method: ./my_hinge.py, beta: 0.5, lr: 0.01, batch_size: 4, start: *sft}\n"
     folder = write_whole(tmp_path, COMPARISON.replace("  dpo_again:", arm + "  dpo_again:"))
     (folder / "my_hinge.py").write_text(code, encoding="utf-8")
-    done = bench("run", folder, "--set", "given.seeds=[0]", "--engine", "inline", "--json")
+    done = bench_sketched("run", folder, "--set", "given.seeds=[0]", "--engine", "inline", "--json")
     assert done.returncode == 0, done.stderr
     assert ("mine", "sft") in {(contrast["a"], contrast["b"]) for contrast in json.loads(done.stdout)["contrasts"]}
     wrong = bench("plan", folder, "--set", "methods.mine.beta=-1")
@@ -345,5 +353,6 @@ def test_a_finished_run_is_tracked(ran: Path, tmp_path: Path) -> None:
     done = bench("track", ran, "--to", "tensorboard", "--folder", tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "dpo-seed1").is_dir() and (tmp_path / "contrasts").is_dir()
-    assert bench("run", ran, "--track", "tensorboard").returncode == 0
-    assert (ran / "tracked" / "tensorboard" / "sft-seed0").is_dir()
+    folder = copied(ran, "tracked")
+    assert bench_sketched("run", folder, "--track", "tensorboard").returncode == 0
+    assert (folder / "tracked" / "tensorboard" / "sft-seed0").is_dir()

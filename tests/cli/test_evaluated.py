@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -18,6 +19,7 @@ from bench.plan import make_plan
 from bench.planning.asked import reseeded
 from bench.store import Store
 from tests.cli.test_cli import ROOT, bench
+from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
 pytestmark = pytest.mark.xdist_group("evaluated")
@@ -34,12 +36,13 @@ TEXT = COMPARISON.replace("gate:\n", SECTIONS)
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a comparison that has been run in this process."""
     folder = write_whole(tmp_path_factory.mktemp("evaluated"), TEXT)
-    done = bench("run", folder, "--engine", "inline", "--json")
-    assert done.returncode == 0, done.stderr
-    return folder
+    with sketched():
+        done = bench("run", folder, "--engine", "inline", "--json")
+        assert done.returncode == 0, done.stderr
+        yield folder
 
 
 def test_records_hold_ratings_and_divergences(ran: Path) -> None:
@@ -88,16 +91,15 @@ def test_the_report_has_the_sections_and_comes_again_without_torch(ran: Path) ->
     names = ("contrasts.json", "report.md", "report.html")
     before = {name: (ran / name).read_bytes() for name in names}
     code = (
-        "import sys; from bench.cli import app\n"
-        "try:\n    app(sys.argv[1:])\n"
-        "except SystemExit as end:\n"
-        "    sys.exit(f'imported torch' if 'torch' in sys.modules else end.code)"
+        "import sys; from bench.cli import app; from tests.sketched import sketched\n"
+        "for command in ('plan', 'report'):\n"
+        "    try:\n        with sketched():\n            app([command, sys.argv[1]])\n"
+        "    except SystemExit as end:\n"
+        "        assert not end.code and 'torch' not in sys.modules, command\n"
+        "    else:\n        raise AssertionError('no exit status')"
     )
-    for command in ("plan", "report"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, command, str(ran)], capture_output=True, text=True, cwd=ROOT, check=False
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", code, str(ran)], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
     assert {name: (ran / name).read_bytes() for name in names} == before
 
 

@@ -21,6 +21,7 @@ from bench.evaluator.people import Answers, PersonsAnswer, question_id, read_ans
 from bench.human.exchange import export_questions, import_answers, write_csv, write_page
 from bench.human.questions import PeoplesQuestion
 from tests.evaluator.scripted import io_in, pair
+from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
 WITH_PEOPLE = COMPARISON.replace("judges: [{", "judges: [human, {")
@@ -127,8 +128,10 @@ def test_nothing_in_a_text_escapes_from_the_page_or_becomes_a_formula(tmp_path: 
 
 
 def run(folder: Path, *arguments: str) -> int:
+    """Run a command in this process, without real pictures."""
     try:
-        main([*arguments[:1], str(folder), *arguments[1:]])
+        with sketched():
+            main([*arguments[:1], str(folder), *arguments[1:]])
     except SystemExit as done:
         return int(done.code or 0)
     return 0

@@ -28,7 +28,10 @@ from bench.plan import Plan, make_plan
 from bench.policy.export import chat_template
 from bench.policy.load import load_model
 from bench.store import Store
+from tests.sketched import sketched
 from tests.whole import write_whole
+
+pytestmark = pytest.mark.xdist_group("exported_policies")  # one worker, so that its fixtures are made once
 
 COMPARISON = """\
 question: What can be exported?
@@ -79,7 +82,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
     comparison = load_comparison(folder)
     plan, store = make_plan(comparison), store_of(comparison)
     console = Console(quiet=True)
-    result = compare(plan, store, InlineEngine(store), PlainWatcher(console, plan.labels(), 1))
+    with sketched():
+        result = compare(plan, store, InlineEngine(store), PlainWatcher(console, plan.labels(), 1))
     # The tiny model cannot hold hir's instructions; the refusal to export it needs no weights.
     assert [cell.arm for cell in result.summary.missing] == ["hir", "hir"]
     return Run(plan, store, read_summary(folder / "run.json"), read_contrasts(folder / "contrasts.json"))

@@ -17,6 +17,9 @@ from bench.gating.wording import as_markdown
 from bench.report.markdown import write_report
 from tests.report.printed import INTERVAL, agrees, known, page_as_markdown, tables, triples, with_intervals
 from tests.report.synthetic import build
+from tests.sketched import sketched
+
+pytestmark = pytest.mark.xdist_group("printed_numbers")  # one worker, so that its fixtures are made once
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = sorted(path.parent for path in (ROOT / "results").glob("*/contrasts.json"))
@@ -25,7 +28,8 @@ RESULTS = sorted(path.parent for path in (ROOT / "results").glob("*/contrasts.js
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("printed")
-    write_report(folder, build(folder))
+    with sketched():
+        write_report(folder, build(folder))
     return folder
 
 

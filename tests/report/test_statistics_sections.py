@@ -19,6 +19,9 @@ from bench.statistics.decomposition import decompositions
 from bench.statistics.tournament import rankings
 from tests.report.synthetic import build
 from tests.report.test_report import parsed, rows_of
+from tests.sketched import sketched
+
+pytestmark = pytest.mark.xdist_group("statistics_sections")  # one worker, so that its fixtures are made once
 
 
 def line(arm: str, metric: str, advantage: float, half: float, verdict: TaxVerdict) -> Tax:
@@ -56,7 +59,9 @@ def concluded(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Conclusion
         }
     )
     write_conclusions(conclusions, folder / "contrasts.json")
-    return write_report(folder, comparison).read_text(encoding="utf-8"), read_conclusions(folder / "contrasts.json")
+    with sketched():
+        report = write_report(folder, comparison)
+    return report.read_text(encoding="utf-8"), read_conclusions(folder / "contrasts.json")
 
 
 def test_variances_are_those_of_the_conclusions(concluded: tuple[str, Conclusions]) -> None:
@@ -134,7 +139,8 @@ def test_what_was_paid_is_the_sum_of_the_manifests(tmp_path: Path) -> None:
 
 
 def test_nothing_is_said_where_nothing_was_concluded(tmp_path: Path) -> None:
-    report = write_report(tmp_path, build(tmp_path)).read_text(encoding="utf-8")
+    with sketched():
+        report = write_report(tmp_path, build(tmp_path)).read_text(encoding="utf-8")
     assert "All methods on one scale" not in report
     assert "Where the uncertainty comes from" not in report
     assert "Alignment tax" not in report

@@ -65,7 +65,10 @@ def inputs(folder: Path, files: dict[str, list[dict[str, Any]]], kind: str) -> I
     paths = {}
     for name in ("outputs", "reference", "annotations", kind):
         paths[name] = folder / f"{name}.json"
-        paths[name].write_text(json.dumps(files[name]), encoding="utf-8")
+        text = json.dumps(files[name])
+        if not paths[name].is_file() or paths[name].read_text(encoding="utf-8") != text:
+            paths[name].unlink(missing_ok=True)  # a new file is written ten times as fast as an old one is overwritten
+            paths[name].write_text(text, encoding="utf-8")
     if kind in ("outputs", "reference", "annotations"):
         return Inputs((paths["outputs"],), str(paths["reference"]), (paths["annotations"],))
     return Inputs((paths[kind],) if kind == "facts" else (), None, () if kind == "facts" else (paths[kind],))

@@ -86,15 +86,25 @@ def test_estimate_and_influence_error(alpaca: AlpacaEval, model: str, estimate: 
     assert found.standard_error == pytest.approx(error, rel=0.015)
 
 
-# The length differences of minotaur-13b have an outlier that sets s: without its influence the error is 20% too small.
+# The length differences of this model have an outlier that sets s: without its influence the error is 20% too small.
+OUTLIER = "minotaur-13b"
+
+
 def test_error_is_that_of_a_bootstrap(alpaca: AlpacaEval) -> None:
-    """All 24 models: 500 resamples of each, which tell a standard error to 3.2%."""
-    for model, columns in alpaca.models.items():
-        generator, n = np.random.default_rng(1), len(columns.preference)
+    """500 resamples where it is hardest, which tell a standard error to 3.2%; 200 of the other 23, each to 5%.
+
+    Each is held to three errors of its bootstrap; their mean, which is known to 1%, to three of its own and a little.
+    """
+    ratios = []
+    for number, (model, columns) in enumerate(alpaca.models.items()):
+        generator, n = np.random.default_rng(number), len(columns.preference)
         found = length_controlled_win_rate(*columns.three, columns.difficulty, alpaca.calibration)
-        drawn = (columns[generator.integers(0, n, n)] for _ in range(500))
+        drawn = (columns[generator.integers(0, n, n)] for _ in range(500 if model == OUTLIER else 200))
         again = [length_controlled_win_rate(*one.three, one.difficulty, alpaca.calibration).estimate for one in drawn]
-        assert found.standard_error == pytest.approx(np.std(again, ddof=1), rel=0.1), model
+        assert found.standard_error is not None
+        ratios.append(found.standard_error / float(np.std(again, ddof=1)))
+        assert ratios[-1] == pytest.approx(1, abs=0.1 if model == OUTLIER else 0.15), model
+    assert np.mean(ratios) == pytest.approx(1, abs=0.04)
 
 
 def test_calibration_matters_most_for_a_model_that_games_the_length(alpaca: AlpacaEval) -> None:
