@@ -12,6 +12,8 @@ MINUS = "\u2212"
 NONE = "\u2013"
 MOST_DECIMALS = 6
 SMALLEST_P = 0.001
+# Metrics whose words are not their name with spaces.
+SPELT = {"length_controlled_win_rate": "length-controlled win rate", "factscore": "FActScore"}
 PREFIXES = ("", " k", " M", " G", " T", " P", " E")
 
 
@@ -174,7 +176,7 @@ def value_text(value: object) -> str:
 
 def metric_words(metric: str) -> str:
     """Return a metric's name as words: ``win rate``."""
-    return metric.replace("_", " ")
+    return SPELT.get(metric) or metric.replace("_", " ")
 
 
 def verdict_words(contrast: Contrast) -> str:

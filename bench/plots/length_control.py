@@ -9,7 +9,7 @@ from typing import Any
 from bench.core.contrast import Contrast
 from bench.core.length_recovery import LengthRecovery
 from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
-from bench.core.wording import listed, number
+from bench.core.wording import estimate, listed, percent
 from bench.plots import style
 from bench.plots.style import Picture
 
@@ -58,7 +58,9 @@ def length_control(
         handles = {label: handle for legend in legends for handle, label in legend}
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
         style.save(figure, folder, name)
-    return Picture(name, "Win rates, plain and at equal length", _caption(shown, plain, len(panels)))
+    with_gold = any((trial.judge, trial.task) in shown for trial in trials)
+    diamonds = ", diamonds the gold judge's plain win rates" if with_gold else ""
+    return Picture(name, "Win rates, plain and at equal length", _caption(shown, plain, len(panels), diamonds))
 
 
 def _marks(axes: Any, height: float, plain: Contrast | None, equal: Contrast) -> None:
@@ -88,21 +90,24 @@ def _frame(axes: Any, title: str) -> None:
 
 
 def _caption(
-    shown: dict[tuple[str, str], list[Contrast]], plain: dict[tuple[str | None, str, str, str], Contrast], panels: int
+    shown: dict[tuple[str, str], list[Contrast]],
+    plain: dict[tuple[str | None, str, str, str], Contrast],
+    panels: int,
+    diamonds: str,
 ) -> str:
     """Return what the picture shows, with the largest shift of each judge."""
     told = []
     for (judge, task), items in shown.items():
         moves = [
-            (item.estimate - before.estimate, item)
+            (item.estimate - before.estimate, before, item)
             for item in items
             if (before := plain.get((judge, task, item.a, item.b))) is not None
             and item.estimate is not None
             and before.estimate is not None
         ]
         if moves:
-            move, item = max(moves, key=lambda one: abs(one[0]))
-            start = (item.estimate or 0.0) - move
-            told.append(f"{judge} {item.a} from {number(start, 2)} to {number(item.estimate, 2)}")
+            _, before, item = max(moves, key=lambda one: abs(one[0]))
+            told.append(f"{judge} {item.a} vs {item.b} from {estimate(before)} to {estimate(item)}")
     hidden = "" if panels == len(shown) else f"; {panels - len(shown)} more judges are in the table"
-    return f"Largest shift under each judge: {listed(told)}; lines are intervals, diamonds gold's win rates{hidden}."
+    level = percent(next(iter(shown.values()))[0].level)
+    return f"Largest shift under each judge: {listed(told)}; lines are {level} intervals{diamonds}{hidden}."

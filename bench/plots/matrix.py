@@ -15,9 +15,8 @@ from bench.plots.style import Picture
 CELL_INCHES = 0.78
 NAME_LENGTH = 18
 DECIDED = "*"
-SAME = "#EEEEEE"
-# How strong the tint of a win rate of 0 or 1 is.
-STRONGEST = 0.75
+# How strong the tint of a win rate of 0 or 1 is, and that of an arm beside itself.
+STRONGEST, SAME = 0.75, 0.5
 
 
 def win_rate_matrix(contrasts: Sequence[Contrast], arms: Sequence[str], folder: Path, name: str) -> Picture | None:
@@ -51,7 +50,7 @@ def _cells(axes: Any, shown: Sequence[str], cells: Mapping[tuple[str, str], Cont
             item, turned = cells.get((a, b)), cells.get((b, a))
             found = item or turned
             if found is None or found.estimate is None:
-                axes.add_patch(_square(column, row, SAME if a == b else "white"))
+                axes.add_patch(_square(column, row, (style.GRID, SAME) if a == b else "white"))
                 continue
             decided = found.verdict != "undecided"
             axes.add_patch(_square(column, row, _tint(found.estimate if item is not None else 1.0 - found.estimate)))
@@ -80,17 +79,17 @@ def _written(item: Contrast | None, turned: Contrast | None) -> str:
     return number(1.0 - turned.estimate, len(estimate(turned).partition(".")[2]))
 
 
-def _tint(value: float) -> tuple[float, float, float]:
-    """Return white at one half, and more of the colour of the side that is preferred the further from it."""
-    from matplotlib.colors import to_rgb  # noqa: PLC0415 - as everywhere in this room
+def _tint(value: float) -> tuple[str, float]:
+    """Return the colour of the side that is preferred, the more opaque the further from one half.
 
+    Not mixed with white: on the page the colour is the theme's, and what shines through is its ground.
+    """
     share = min(1.0, abs(value - 0.5) / 0.5) * STRONGEST
-    red, green, blue = to_rgb(style.A_BETTER if value > 0.5 else style.B_BETTER)
-    return 1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue)
+    return (style.A_BETTER if value > 0.5 else style.B_BETTER), share
 
 
 def _square(column: int, row: int, tint: object) -> Any:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 - as above
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 - as everywhere in this room
 
     return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=tint, edgecolor=style.GRID, linewidth=1.0)
 

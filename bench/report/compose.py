@@ -22,6 +22,7 @@ from bench.report.samples_section import samples_section
 from bench.report.spending_section import spending_section
 from bench.report.tax_section import tax_section
 from bench.report.tokens_section import tokens_section
+from bench.report.told_once import told_once
 from bench.report.training_section import training_section
 from bench.report.variance_section import variance_section
 
@@ -32,27 +33,28 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
     between = any(not criterion.against_baseline for criterion in inputs.comparison.gate)
     checkable = between and not inputs.summary.missing
     results = check(inputs.comparison, inputs.contrasts) if checkable else []
-    return [
+    blocks = [
         *opening(inputs),
         *answer(inputs),
         *sections.main_table(inputs, by_name),
         *sections.gate_section(inputs, results),
+        *length_section(inputs, by_name),
         *ranking_section(inputs, by_name),
         *factuality_section(inputs, by_name),
         *tax_section(inputs, by_name),
         *further_section(inputs),
+        *sections.cost_section(inputs, by_name),
+        *spending_section(inputs),
         *samples_section(inputs),
         *judging_section(inputs, by_name),
-        *length_section(inputs, by_name),
         *variance_section(inputs),
         *moved_section(inputs, by_name),
         *gap_section(inputs),
         *labellers_section(inputs, by_name),
-        *sections.cost_section(inputs, by_name),
-        *spending_section(inputs),
         *sections.responses_section(inputs, by_name),
         *training_section(inputs, by_name),
         *tokens_section(inputs, by_name),
         *sections.missing_section(inputs),
         *methods_section(inputs),
     ]
+    return told_once(blocks, inputs)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bench.core.contrast import Contrast
 from bench.core.factuality import FACTUAL_ERROR_RATE, ErrorReduction, Estimate, FactualRates
 from bench.core.wording import (
     NONE,
+    counted,
     decimals_for,
     decisive_p,
     estimate,
@@ -20,7 +21,7 @@ from bench.core.wording import (
 )
 from bench.plots.style import Picture
 from bench.report.inputs import Inputs
-from bench.report.page import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page import Block, Bullets, Figure, Folded, Heading, Table, Text
 
 
 def factuality_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
@@ -30,12 +31,14 @@ def factuality_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[
         return []
     columns = (
         "arm", "task", "error rate", "correct per response", "wrong per response", "answered", "claims",
-        "FActScore", "without its penalty", "error rate per seed",
+        "FActScore",
     )  # fmt: skip
     rows = tuple(_rates(item) for item in inputs.factual_rates)
-    blocks: list[Block] = [Heading(2, "Factual errors"), Table(columns, "ll" + "r" * 8, rows), Text(_note(inputs))]
+    blocks: list[Block] = [Heading(2, "Factual errors"), Table(columns, "ll" + "r" * 6, rows), Text(_note(inputs))]
     beside = tuple(_irrelevant(item) for item in inputs.factual_rates if item.error_rate_with_irrelevant is not None)
-    blocks += [Bullets(beside)] if beside else []
+    told = "With irrelevant claims counted as errors"
+    blocks += [Folded(f"{told}, the error rate of {counted(len(beside), 'arm')}", (Bullets(beside),))] if beside else []
+    blocks.append(_beside(inputs.factual_rates))
     blocks += [Figure(pictures["factuality"])] if "factuality" in pictures else []
     return [*blocks, *_reductions(inputs)]
 
@@ -50,9 +53,22 @@ def _rates(item: FactualRates) -> tuple[str, ...]:
         share(item.answered),
         f"{item.n_claims:,}",
         share(item.factscore),
-        percent(item.factscore_without_penalty),
-        ", ".join(percent(value) for value in item.per_run),
     )
+
+
+def _beside(rates: Sequence[FactualRates]) -> Folded:
+    """Return what only some readers look for: FActScore without its penalty, and the error rate of every seed."""
+    columns = ("arm", "task", "FActScore without its penalty", "error rate per seed")
+    rows = tuple(
+        (
+            item.arm,
+            item.task,
+            percent(item.factscore_without_penalty),
+            ", ".join(percent(value) for value in item.per_run),
+        )
+        for item in rates
+    )
+    return Folded("FActScore without its penalty, and the error rate of every seed", (Table(columns, "llrr", rows),))
 
 
 def _note(inputs: Inputs) -> str:
@@ -74,10 +90,7 @@ def _note(inputs: Inputs) -> str:
 
 
 def _irrelevant(item: FactualRates) -> str:
-    return (
-        f"{item.arm} on {item.task}: with irrelevant claims counted as errors the error rate is "
-        f"{share(item.error_rate_with_irrelevant)}."
-    )
+    return f"{item.arm} on {item.task}: {share(item.error_rate_with_irrelevant)} instead of {share(item.error_rate)}"
 
 
 def _reductions(inputs: Inputs) -> list[Block]:

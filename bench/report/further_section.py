@@ -60,14 +60,19 @@ def _overview(titles: Sequence[str], groups: Sequence[Sequence[Contrast]]) -> li
 
 
 def _titles(contrasts: Sequence[Contrast]) -> list[str]:
-    """Return what each measures: without the task where all have the same and no judge is asked.
+    """Return what each measures: without the task where all have the same.
 
     Whose own reward a judge is stands in the rows.
     """
-    if len({item.task for item in contrasts}) > 1 or any(item.judge for item in contrasts):
+    if len({item.task for item in contrasts}) > 1:
         return [sentences.measured(item.model_copy(update={"own_reward": ()})) for item in contrasts]
-    lower = " (lower is better)"
-    return [metric_words(item.metric) + (lower if item.higher_is_better is False else "") for item in contrasts]
+    return [_title(item) for item in contrasts]
+
+
+def _title(item: Contrast) -> str:
+    by = [f"{item.judge} judge"] if item.judge else []
+    lower = ["lower is better"] if item.higher_is_better is False else []
+    return metric_words(item.metric) + (f" ({', '.join([*by, *lower])})" if by or lower else "")
 
 
 def _cell(contrast: Contrast) -> str:

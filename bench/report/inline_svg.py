@@ -28,8 +28,9 @@ KEPT = frozenset(
 def inline_svg(path: Path, title: str) -> str:
     """Return the drawing as markup for an HTML page, with ``title`` for those who do not see it.
 
-    A style attribute becomes attributes of its own, so that the page's style sheet can set colours anew. Ids get the
-    file's name before them. Raises DataError for a file that is no SVG.
+    A style attribute becomes attributes of its own, so that the page's style sheet can set colours anew. The width
+    stays, so that letters have one size in all drawings. Ids get the file's name before them. Raises DataError for a
+    file that is no SVG.
     """
     try:
         root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
@@ -40,7 +41,6 @@ def inline_svg(path: Path, title: str) -> str:
         raise DataError(f"{path}: not an SVG file. Run `bench report` on its folder again.")
     # What matplotlib says for all elements in a style sheet.
     drawn.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt", "role": "img", "aria-label": title}
-    drawn.attrib.pop("width", None)
     drawn.attrib.pop("height", None)
     return ElementTree.tostring(drawn, encoding="unicode")
 

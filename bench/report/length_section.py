@@ -43,8 +43,9 @@ def length_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Bloc
 def _controlled(inputs: Inputs, controlled: list[Contrast]) -> list[Block]:
     model = inputs.comparison.evaluation.length_control.model
     plain = {_pair(item): item for item in inputs.contrasts if item.metric == WIN_RATE.name}
+    alike = len({item.note for item in controlled}) == 1
     columns = ("method", "versus", "task", "judge", "interval", "at equal length", "verdict", "plain win rate",
-               "longer / shorter", "rests on")  # fmt: skip
+               "longer / shorter", *(() if alike else ("rests on",)))  # fmt: skip
     rows = tuple(
         (
             item.a,
@@ -56,7 +57,7 @@ def _controlled(inputs: Inputs, controlled: list[Contrast]) -> list[Block]:
             verdict_words(item),
             estimate(plain[_pair(item)]) if _pair(item) in plain else NONE,
             _overlap(item),
-            item.note or NONE,
+            *(() if alike else (item.note or NONE,)),
         )
         for item in controlled
     )
@@ -65,7 +66,9 @@ def _controlled(inputs: Inputs, controlled: list[Contrast]) -> list[Block]:
         "where few pairs are longer or few are shorter, and it takes a true difference that goes with length for a "
         "liking for length."
     )
-    return [Table(columns, "llllrrlrrl", rows), Text(note), *_differences(controlled)]
+    if alike and controlled[0].note:
+        note += f" Of every pair: {controlled[0].note}."
+    return [Table(columns, "llllrrlrr" + ("" if alike else "l"), rows), Text(note), *_differences(controlled)]
 
 
 def _differences(controlled: list[Contrast]) -> list[Block]:

@@ -10,7 +10,7 @@ from bench.config.comparison import Comparison
 from bench.core.summary import ArmFacts
 from bench.core.wording import NONE, amount, counted, listed, percent, value_text
 from bench.report.inputs import Inputs
-from bench.report.page import Block, Bullets, Heading, Table, Text
+from bench.report.page import Block, Bullets, Folded, Heading, Table, Text
 from bench.report.references import Citation, citations
 
 HARDWARE = ("device", "processor", "cores", "threads", "platform", "python", "revision")
@@ -82,7 +82,7 @@ def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:
-    """Return the hyper-parameters: those on which arms that have them differ as a table, all others in one sentence."""
+    """Return the hyper-parameters: those on which arms that have them differ as a table, all others folded away."""
     settings = {name: flat(facts.fields) for name, facts in arms.items()}
     names = list(dict.fromkeys(name for fields in settings.values() for name in fields))
     values = {name: [fields.get(name, "") for fields in settings.values()] for name in names}
@@ -94,7 +94,8 @@ def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:
         blocks.append(Table(("differs between arms", *settings), "l" + "r" * len(settings), rows))
     if shared:
         told = ", ".join(f"{name} {next(value for value in values[name] if value)}" for name in shared)
-        blocks.append(Text(f"The same in every arm that has it: {told}."))
+        summary = f"{counted(len(shared), 'setting')} with one value in every arm that has it"
+        blocks.append(Folded(summary, (Text(f"{told}."),)))
     if not names:
         blocks.append(Text("No arm has any."))
     return blocks

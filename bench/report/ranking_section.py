@@ -22,26 +22,28 @@ def ranking_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Blo
     rows = tuple(_row(item, entry) for item in inputs.rankings for entry in item.places)
     return [
         Heading(2, "All methods on one scale"),
-        Bullets(tuple(groups(item) for item in inputs.rankings)),
+        Bullets(tuple(line for item in inputs.rankings for line in groups(item))),
         Table(columns, "lllllrr", rows),
         Text(_note(inputs.rankings)),
         *([Figure(pictures["ranking"])] if "ranking" in pictures else []),
     ]
 
 
-def groups(item: Ranking) -> str:
-    """Return the order of one ranking and who is not told apart, in words."""
+def groups(item: Ranking) -> tuple[str, ...]:
+    """Return the order of one ranking and who is not told apart, in words: of the models, then of the procedures."""
     order = ", ".join(entry.name for entry in item.places)
-    head = f"{item.judge} judge, {item.task}: from best to worst {order}. "
+    head = f"{item.judge} judge, {item.task}: from best to worst {order}."
     if item.n_runs == 1:
-        return head + _alike("These trained models", item.groups)
+        return head, _alike("These trained models", item.groups)
     models = _alike("These trained models", item.models_groups)
-    return f"{head}{models}. {_alike('Their training procedures', item.groups)}"
+    return head, models, _alike("Their training procedures", item.groups)
 
 
 def _alike(who: str, found: tuple[tuple[str, ...], ...]) -> str:
-    several = [f"no two of {', '.join(group)}" for group in found if len(group) > 1]
-    return f"{who} are all told apart" if not several else f"{who} are not all told apart: {'; '.join(several)}"
+    several = [", ".join(group) for group in found if len(group) > 1]
+    if not several:
+        return f"{who} are all told apart."
+    return f"{who} are told apart but for those named together: {' | '.join(several)}."
 
 
 def _row(item: Ranking, entry: Place) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Blo
         told = f"Not checked: {counted(len(inputs.summary.missing), 'cell')} of the run are missing (see below)."
         return [Heading(2, "Gate"), Text(told)]
     later = [criterion for criterion in inputs.comparison.gate if criterion.against_baseline]
-    told = f"{counted(len(later), 'criterion', 'criteria')} against an earlier run: `bench check` holds this run to it."
+    told = f"{counted(len(later), 'criterion', 'criteria')} against an earlier run are checked by bench check."
     further = [Text(told)] if later else []
     if not results:
         return [Heading(2, "Gate"), *further] if later else []

@@ -21,14 +21,14 @@ def variance_section(inputs: Inputs) -> list[Block]:
         return []
     sources = [part.source for part in found[0].parts]
     columns = ("contrast", "effect", "standard error", *(_name(source) for source in sources))
-    rows = tuple((*_named(item), *(_part(item, part) for part in item.parts)) for item in found)
+    rows = tuple((*_named(item, found), *(_part(item, part) for part in item.parts)) for item in found)
     return [
         Heading(2, "Where the uncertainty comes from"),
         Table(columns, "lrr" + "r" * len(sources), rows),
         Text(_note(found)),
         Heading(3, "What more seeds or prompts would buy"),
         *_designs(found),
-        Bullets(tuple(_needs(item, needed) for item in found for needed in item.needed)),
+        Bullets(tuple(_needs(item, needed, found) for item in found for needed in item.needed)),
         *_fewer(inputs.primary),
     ]
 
@@ -42,7 +42,7 @@ def _fewer(contrasts: Sequence[Contrast]) -> list[Block]:
     for item in told:
         needed = item.also["sequence_prompts"]
         after = "not within" if needed is None else f"after {needed:.0f} of"
-        lines.append(f"{item.a} vs {item.b} ({item.judge} judge, {item.task}): {after} {item.n_prompts:,} prompts")
+        lines.append(f"{_contrast(item, told)}: {after} {item.n_prompts:,} prompts")
     note = (
         "A confidence sequence holds at every number of prompts at once, so that judging in a random order may stop "
         "where it excludes no difference. It is wider than an interval for a number fixed before, and speaks about "
@@ -55,14 +55,17 @@ def _name(source: str) -> str:
     return NAMES.get(source, source)
 
 
-def _contrast(item: Decomposition) -> str:
+def _contrast(item: Decomposition | Contrast, among: Sequence[Decomposition | Contrast]) -> str:
+    """Return the pair, and where it was measured if that is not the same for all of them."""
+    if len({(one.judge, one.task) for one in among}) == 1:
+        return f"{item.a} vs {item.b}"
     where = ", ".join(filter(None, (item.judge and f"{item.judge} judge", item.task)))
     return f"{item.a} vs {item.b} ({where})"
 
 
-def _named(item: Decomposition) -> tuple[str, str, str]:
+def _named(item: Decomposition, among: Sequence[Decomposition]) -> tuple[str, str, str]:
     decimals = decimals_for(item.standard_error)
-    return _contrast(item), signed(item.effect, decimals), number(item.standard_error, decimals + 1)
+    return _contrast(item, among), signed(item.effect, decimals), number(item.standard_error, decimals + 1)
 
 
 def _part(item: Decomposition, part: Part) -> str:
@@ -99,7 +102,7 @@ def _designs(found: tuple[Decomposition, ...]) -> list[Block]:
     columns = ("contrast", "seeds", "prompts", *(_times(prompts, seeds) for prompts, seeds in times))
     rows = tuple(
         (
-            _contrast(item),
+            _contrast(item, shown),
             str(item.n_runs),
             f"{item.n_prompts:,}",
             *(number(design.smallest_detectable, decimals_for(item.standard_error)) for design in item.designs),
@@ -120,10 +123,10 @@ def _times(prompts: int, seeds: int) -> str:
     return listed(parts)
 
 
-def _needs(item: Decomposition, needed: Needed) -> str:
+def _needs(item: Decomposition, needed: Needed, among: Sequence[Decomposition]) -> str:
     """Return what it takes to find an effect, in one sentence."""
     effect = number(needed.effect, decimals_for(item.standard_error))
-    head = f"{_contrast(item)}: to find a difference of {effect} with {percent(POWER)} power takes"
+    head = f"{_contrast(item, among)}: to find a difference of {effect} with {percent(POWER)} power takes"
     ways = []
     if needed.n_runs is not None:
         ways.append(f"{counted(needed.n_runs, 'seed')} with these {counted(item.n_prompts, 'prompt')}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +92,9 @@ class Verdicts:
         )  # fmt: skip
 
 
+VERDICT_COLUMNS = ("method", "versus", "prompt", "run", "draw", "order", "status", "value")
+
+
 def design_of(records: pa.Table, task: str, runs: Sequence[int]) -> Design:
     """Return the prompts of a task that were judged, sorted; raises DataError for a prompt in two clusters."""
     rows = records.filter(pc.and_(pc.equal(records["task"], task), pc.is_valid(records["versus"])))
@@ -108,12 +111,12 @@ def verdicts_of(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> Verdic
     place = {pair: number for number, pair in enumerate(pairs)}
     at_prompt = {prompt: number for number, prompt in enumerate(design.prompts)}
     at_run = {run: number for number, run in enumerate(design.runs)}
-    cells: dict[tuple[int, int, int, int], dict[str, Mapping[str, object]]] = {}
-    for row in rows.to_pylist():
-        pair = place.get((row["method"], row["versus"]))
-        prompt, run = at_prompt.get(row["prompt"]), at_run.get(row["run"])
+    cells: dict[tuple[int, int, int, int], dict[str, tuple[str, object]]] = {}
+    columns = (rows[name].to_pylist() for name in VERDICT_COLUMNS)
+    for method, versus, name, seed, draw, order, status, value in zip(*columns, strict=True):
+        pair, prompt, run = place.get((method, versus)), at_prompt.get(name), at_run.get(seed)
         if pair is not None and prompt is not None and run is not None:
-            cells.setdefault((pair, prompt, run, row["draw"]), {})[row["order"]] = row
+            cells.setdefault((pair, prompt, run, draw), {})[order] = (status, value)
     cells = dict(sorted(cells.items()))  # so that neither sums nor their rounding depend on the order of the rows
     keys = np.asarray(list(cells), dtype=np.int64).reshape(-1, 4).T
     values = np.full((2, len(cells)), np.nan)
@@ -123,9 +126,9 @@ def verdicts_of(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> Verdic
         for which, order in enumerate(("first", "second")):
             found = orders.get(order)
             asked[which, number] = found is not None
-            statuses[which].append("" if found is None else str(found["status"]))
-            if found is not None and isinstance(found["value"], float):
-                values[which, number] = found["value"]
+            statuses[which].append("" if found is None else found[0])
+            if found is not None and isinstance(found[1], float):
+                values[which, number] = found[1]
     return Verdicts(
         design, tuple(pairs), keys[0], keys[1], keys[2], keys[3], values[0], values[1], asked,
         (tuple(statuses[0]), tuple(statuses[1])),

@@ -4,8 +4,10 @@
     python -m tests.benchmarks.reporting --profile
 
 Rows are made by numpy: every method against one baseline by two judges in both orders, and six metrics of every
-response, 800,000 rows together. What is timed is what `bench report` does with them: contrasts, then the report with
-its pictures. It runs in this process, which must be a fresh one for its peak of memory to mean something.
+response, 800,000 rows together. Beside them lie what a run leaves there: 80,500 responses, 306,000 verdicts with words,
+and 612,000 verdicts of the four control judges. What is timed is what `bench report` does with them: contrasts and the
+audit of the judges, then the report with its pictures and its sample of prompts. It runs in this process, which must be
+a fresh one for its peak of memory to mean something.
 """
 
 from __future__ import annotations
@@ -21,12 +23,22 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from bench.comparing import conclude
+from bench.comparing import AUDIT, conclude
 from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named
+from bench.core.audit import CONTROL
 from bench.core.method import Budget
 from bench.core.policy import Pretrained
 from bench.core.records import SCHEMA, write_records
+from bench.core.responses import (
+    RESPONSES,
+    RESPONSES_SCHEMA,
+    VERDICTS,
+    VERDICTS_SCHEMA,
+    write_responses,
+    write_verdicts,
+)
 from bench.core.summary import ArmFacts, ArmRun, RunSummary, StageFacts, write_summary
 from bench.core.task import WIN_RATE, MetricInfo
 from bench.report.markdown import write_report
@@ -35,6 +47,9 @@ from tests.report.synthetic import TASK, Gold, Questions, Treatment
 METHODS, SEEDS, PROMPTS = 20, 5, 805
 METRICS = ("quality", "factual_error_rate", "polite", "ended", "response_tokens", "response_characters")
 JUDGES = ("one", "two")
+CONTROLS = ("longer_wins", "first_wins", "random", "word_overlap")
+WORDS = ("water", "boats", "river", "builds", "keeps", "makes", "tools", "strong", "wood", "first", "then", "hands")
+RESPONSE_WORDS = 90
 MOST_SECONDS, MOST_BYTES = 30.0, 2 * 1024**3
 STEPS = 100
 
@@ -68,13 +83,60 @@ def rows(methods: int, seeds: int, prompts: int) -> pa.Table:
         values = rng.random(cells) if place < 4 else np.round(rng.gamma(6.0, 4.0 + method / 8, cells)) + 1
         values = (values < 0.4 + 0.01 * method).astype(float) if metric in ("polite", "ended") else values
         tables.append(_table((method, seed, prompt), metric, "task", values))
+    verdicts = [_verdicts((method, seed, prompt), rng, WIN_RATE.name, judge) for judge in JUDGES]
+    return pa.concat_tables([*tables, *verdicts])
+
+
+def controls(methods: int, seeds: int, prompts: int) -> pa.Table:
+    """Every verdict of the control judges, in the columns of the records."""
+    rng = np.random.default_rng(2)
+    method, seed, prompt = (axis.ravel() for axis in np.indices((methods, seeds, prompts)))
+    return pa.concat_tables([_verdicts((method, seed, prompt), rng, CONTROL, name) for name in CONTROLS])
+
+
+def _verdicts(
+    places: tuple[np.ndarray, np.ndarray, np.ndarray], rng: np.random.Generator, metric: str, judge: str
+) -> pa.Table:
+    """Return one judge's verdicts on every response against the first method's, in both orders."""
+    method, seed, prompt = places
     compared = method > 0
-    for judge in JUDGES:
-        for order, lean in (("first", 0.05), ("second", -0.05)):
-            won = (rng.random(cells) < 0.45 + 0.01 * method + lean).astype(float)
-            places = (method[compared], seed[compared], prompt[compared])
-            tables.append(_table(places, WIN_RATE.name, judge, won[compared], order))
+    tables = []
+    for order, lean in (("first", 0.05), ("second", -0.05)):
+        won = (rng.random(len(method)) < 0.45 + 0.01 * method + lean).astype(float)
+        if judge == "first_wins":
+            won = np.full(len(method), float(order == "first"))
+        there = (method[compared], seed[compared], prompt[compared])
+        tables.append(_table(there, metric, judge, won[compared], order))
     return pa.concat_tables(tables)
+
+
+def responses(methods: int, seeds: int, prompts: int) -> pa.Table:
+    """Every response, of ninety words."""
+    rng = np.random.default_rng(3)
+    method, seed, prompt = (axis.ravel() for axis in np.indices((methods, seeds, prompts)))
+    count = len(method)
+    written = np.array(WORDS)[rng.integers(0, len(WORDS), (count, RESPONSE_WORDS))]
+    columns = {
+        "task": np.full(count, TASK),
+        "prompt": np.char.mod("q%04d", prompt),
+        "kind": np.char.mod("kind %d", prompt % 5),
+        "chat": np.char.mod('[["user", "How do I build boat %d?"]]', prompt),
+        "method": np.char.mod("method_%02d", method),
+        "run": seed,
+        "draw": np.zeros(count, dtype=np.int64),
+        "text": [" ".join(row) for row in written.tolist()],
+        "finish": np.full(count, "end"),
+    }
+    return pa.table([pa.array(columns[field.name], field.type) for field in RESPONSES_SCHEMA], schema=RESPONSES_SCHEMA)
+
+
+def told(records: pa.Table) -> pa.Table:
+    """Return the verdicts among the records as a judge told them: with a sentence each."""
+    verdicts = records.filter(pc.equal(records["metric"], WIN_RATE.name))
+    said = pc.if_else(pc.greater(verdicts["value"], 0.5), "The first-named answers the question and is kinder.",
+                      "The other one is more precise, and leaves nothing out.")  # fmt: skip
+    columns = {name: verdicts[name] for name in verdicts.schema.names} | {"judge": verdicts["source"], "text": said}
+    return pa.table([columns[name] for name in VERDICTS_SCHEMA.names], schema=VERDICTS_SCHEMA)
 
 
 def _table(
@@ -133,12 +195,15 @@ def measured(folder: Path, methods: int = METHODS, seeds: int = SEEDS, prompts: 
 
     Processor seconds are what other load on the machine changes least.
     """
-    asked, told = comparison(methods, seeds), summary(methods, seeds)
+    asked, facts = comparison(methods, seeds), summary(methods, seeds)
     table = rows(methods, seeds, prompts)
     write_records(table, folder / "records.parquet")
-    write_summary(told, folder / "run.json")
+    write_records(controls(methods, seeds, prompts), folder / AUDIT)
+    write_responses(responses(methods, seeds, prompts), folder / RESPONSES)
+    write_verdicts(told(table), folder / VERDICTS)
+    write_summary(facts, folder / "run.json")
     spent, began = time.process_time(), time.perf_counter()
-    conclude(asked, told, table, folder)
+    conclude(asked, facts, table, folder)
     middle = time.perf_counter()
     write_report(folder, asked)
     ended = time.perf_counter()

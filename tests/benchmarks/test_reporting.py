@@ -12,6 +12,8 @@ with tempfile.TemporaryDirectory() as folder:
     report = (Path(folder) / "report.md").read_text()
 assert found["rows"] == 3 * 2 * 40 * 6 + 2 * 2 * 40 * 4, found
 assert "method_02 " in report and "two judge" in report
+assert "longer_wins" in report and "Read the responses" in report
+assert "leaves nothing out" not in report
 sys.exit(3 if "torch" in sys.modules else 0)
 """
 

@@ -33,10 +33,14 @@ def with_intervals(text: str) -> list[tuple[str, str, str]]:
     return [(found[1], found[3], found[4]) for found in WITH_INTERVAL.finditer(text) if not found[2]]
 
 
+# What the middle of an interval is called.
+CENTRES = ("estimate", "share", "value", "reduction", "strength")
+
+
 def triples(body: Any) -> Iterator[Triple]:
     """Every (estimate, low, high) in the JSON of the conclusions."""
     if isinstance(body, dict):
-        centre = body.get("estimate", body.get("share"))
+        centre = next((body[name] for name in CENTRES if name in body), None)
         for low, high in (("low", "high"), ("bootstrap_low", "bootstrap_high")):
             ends = body.get(low), body.get(high)
             if None not in (centre, *ends):

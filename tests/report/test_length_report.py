@@ -12,6 +12,7 @@ from scipy import special
 
 from bench.config.comparison import Comparison, LengthControl
 from bench.core.contrast import Contrast
+from bench.core.wording import estimate
 from bench.plots.length_control import length_control
 from bench.plots.length_effect import length_effect
 from bench.report.inputs import Inputs
@@ -116,7 +117,7 @@ def test_pictures_are_drawn_small_and_say_what_they_show(inputs: Inputs, tmp_pat
     assert dots is not None
     assert effect is not None
     plain, equal = (of(inputs, "d", name, "coin") for name in ("win_rate", "length_controlled_win_rate"))
-    assert f"coin d from {plain.estimate:.2f} to {equal.estimate:.2f}" in dots.caption
+    assert f"coin d vs c from {estimate(plain)} to {estimate(equal)}" in dots.caption
     assert "gold d" not in dots.caption
     assert effect.title == "Preference over length, coin judge"
     assert "2,160 pairs of responses" in effect.caption
