@@ -133,7 +133,7 @@ def _audit(
     asked = judged.total(judged.was_asked.sum(axis=0))
 
     def of_all(status: str) -> Measure:
-        count = sum(np.asarray([one == status for one in kind], dtype=float) for kind in judged.statuses)
+        count = (judged.statuses == status).sum(axis=0).astype(float)
         return share(judged.total(np.asarray(count, dtype=float)), asked, clusters, level)
 
     usable = np.isfinite(np.stack([judged.first, judged.second]))
@@ -241,4 +241,4 @@ def _explained(task: _Task, named: Named, judged: Verdicts, comparison: Comparis
         (values, whole), (known, there) = complete(mine), complete(theirs)
         kept = whole & there
         found = split(values[kept], known[kept], recoded(task.design.clusters[kept]), level)
-        yield Explained(control=control, agreement=same_verdict(judged, verdicts, level), **vars(found))
+        yield Explained(control=control, agreement=same_verdict(mine, theirs, level), **vars(found))

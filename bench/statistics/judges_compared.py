@@ -30,10 +30,10 @@ def winner(preference: FloatArray) -> FloatArray:
 
 def matched(one: Verdicts, other: Verdicts) -> tuple[Verdicts, Verdicts]:
     """Return the entries of both that are about the same pair of arms, prompt, run and draw, in the same order."""
-    places = {key: place for place, key in enumerate(other.entries())}
-    shared = [(mine, places[key]) for mine, key in enumerate(one.entries()) if key in places]
-    mine, theirs = (np.asarray([pair[side] for pair in shared], dtype=np.int64) for side in (0, 1))
-    return one.where(mine), other.where(theirs)
+    draws = 1 + max((int(side.draw.max()) for side in (one, other) if len(side.draw)), default=0)
+    _, mine, theirs = np.intersect1d(one.codes(draws), other.codes(draws), assume_unique=True, return_indices=True)
+    order = np.argsort(mine)
+    return one.where(mine[order]), other.where(theirs[order])
 
 
 def same_winner(one: Verdicts, other: Verdicts, level: float) -> Measure:
@@ -44,9 +44,11 @@ def same_winner(one: Verdicts, other: Verdicts, level: float) -> Measure:
     return share(mine.total(there & (a == b)), mine.total(there), mine.design.clusters, level)
 
 
-def same_verdict(one: Verdicts, other: Verdicts, level: float) -> Measure:
-    """Return the share of single verdicts, order by order, on which both name the same winner; a tie is a winner."""
-    mine, theirs = matched(one, other)
+def same_verdict(mine: Verdicts, theirs: Verdicts, level: float) -> Measure:
+    """Return the share of single verdicts, order by order, on which both name the same winner; a tie is a winner.
+
+    The entries of both are about the same responses, in the same order (``matched``).
+    """
     top, bottom = np.zeros(mine.design.shape), np.zeros(mine.design.shape)
     for a, b in ((mine.first, theirs.first), (mine.second, theirs.second)):
         there = np.isfinite(a) & np.isfinite(b)

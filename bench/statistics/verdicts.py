@@ -38,8 +38,8 @@ class Verdicts:
     """Preferences for a over b of one judge; every array has one entry per pair, prompt, run and draw that was asked.
 
     ``first`` and ``second`` hold the preference where a was shown first and second, NaN where that order has no usable
-    verdict; ``was_asked`` (2, entries) says which orders have a row at all. ``pair``, ``prompt`` and ``run`` are places
-    in ``pairs`` and the design.
+    verdict; ``was_asked`` (2, entries) says which orders have a row at all, and ``statuses`` (2, entries) what became
+    of it, "" without one. ``pair``, ``prompt`` and ``run`` are places in ``pairs`` and the design.
     """
 
     design: Design
@@ -51,7 +51,7 @@ class Verdicts:
     first: FloatArray
     second: FloatArray
     was_asked: BoolArray
-    statuses: tuple[tuple[str, ...], tuple[str, ...]]
+    statuses: NDArray[np.object_]
 
     @property
     def preference(self) -> FloatArray:
@@ -74,9 +74,8 @@ class Verdicts:
         """Return the chosen entries, by a mask or by their places in order."""
         names = ("pair", "prompt", "run", "draw", "first", "second")
         arrays = {name: getattr(self, name)[chosen] for name in names}
-        statuses = tuple(tuple(np.asarray(kind, dtype=object)[chosen]) for kind in self.statuses)
         return dataclasses.replace(
-            self, **arrays, was_asked=self.was_asked[:, chosen], statuses=(statuses[0], statuses[1])
+            self, **arrays, was_asked=self.was_asked[:, chosen], statuses=self.statuses[:, chosen]
         )  # fmt: skip
 
     def total(self, values: FloatArray | BoolArray) -> FloatArray:
@@ -85,6 +84,11 @@ class Verdicts:
         np.add.at(found, (self.prompt, self.run), np.asarray(values, dtype=float))
         return found
 
+    def codes(self, draws: int) -> IntArray:
+        """Return a number for each entry's pair, prompt, run and draw, of at most so many draws; no two are equal."""
+        prompts, runs = self.design.shape
+        return ((self.pair * prompts + self.prompt) * runs + self.run) * draws + self.draw
+
     def entries(self) -> list[tuple[int, int, int, int]]:
         """Return pair, prompt, run and draw of each entry."""
         return list(
@@ -92,7 +96,7 @@ class Verdicts:
         )  # fmt: skip
 
 
-VERDICT_COLUMNS = ("method", "versus", "prompt", "run", "draw", "order", "status", "value")
+ORDERS = ("first", "second")
 
 
 def design_of(records: pa.Table, task: str, runs: Sequence[int]) -> Design:
@@ -111,25 +115,30 @@ def verdicts_of(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> Verdic
     place = {pair: number for number, pair in enumerate(pairs)}
     at_prompt = {prompt: number for number, prompt in enumerate(design.prompts)}
     at_run = {run: number for number, run in enumerate(design.runs)}
-    cells: dict[tuple[int, int, int, int], dict[str, tuple[str, object]]] = {}
-    columns = (rows[name].to_pylist() for name in VERDICT_COLUMNS)
-    for method, versus, name, seed, draw, order, status, value in zip(*columns, strict=True):
-        pair, prompt, run = place.get((method, versus)), at_prompt.get(name), at_run.get(seed)
-        if pair is not None and prompt is not None and run is not None:
-            cells.setdefault((pair, prompt, run, draw), {})[order] = (status, value)
-    cells = dict(sorted(cells.items()))  # so that neither sums nor their rounding depend on the order of the rows
-    keys = np.asarray(list(cells), dtype=np.int64).reshape(-1, 4).T
-    values = np.full((2, len(cells)), np.nan)
-    asked = np.zeros((2, len(cells)), dtype=bool)
-    statuses: list[list[str]] = [[], []]
-    for number, orders in enumerate(cells.values()):
-        for which, order in enumerate(("first", "second")):
-            found = orders.get(order)
-            asked[which, number] = found is not None
-            statuses[which].append("" if found is None else found[0])
-            if found is not None and isinstance(found[1], float):
-                values[which, number] = found[1]
+    methods, others, names, seeds = (rows[name].to_pylist() for name in ("method", "versus", "prompt", "run"))
+    where = np.asarray(
+        [
+            [place.get(pair, -1) for pair in zip(methods, others, strict=True)],
+            [at_prompt.get(name, -1) for name in names],
+            [at_run.get(seed, -1) for seed in seeds],
+            rows["draw"].to_pylist(),
+        ],
+        dtype=np.int64,
+    ).reshape(4, -1)
+    known = (where[:3] >= 0).all(axis=0)
+    # Sorted, so that neither sums nor their rounding depend on the order of the rows.
+    pair, prompt, run, draw = where[:, known]
+    sizes = (len(design.prompts), len(design.runs), 1 + int(draw.max(initial=0)))
+    codes = ((pair * sizes[0] + prompt) * sizes[1] + run) * sizes[2] + draw
+    _, one_of, at = np.unique(codes, return_index=True, return_inverse=True)
+    kept = [column[one_of] for column in (pair, prompt, run, draw)]
+    which = np.asarray([ORDERS.index(order) for order in rows["order"].to_pylist()], dtype=np.int64)[known]
+    values = np.full((2, len(one_of)), np.nan)
+    asked = np.zeros(values.shape, dtype=bool)
+    statuses = np.full(values.shape, "", dtype=object)
+    values[which, at] = rows["value"].to_numpy(zero_copy_only=False)[known]
+    asked[which, at] = True
+    statuses[which, at] = np.asarray(rows["status"].to_pylist(), dtype=object)[known]
     return Verdicts(
-        design, tuple(pairs), keys[0], keys[1], keys[2], keys[3], values[0], values[1], asked,
-        (tuple(statuses[0]), tuple(statuses[1])),
+        design, tuple(pairs), kept[0], kept[1], kept[2], kept[3], values[0], values[1], asked, statuses
     )  # fmt: skip
