@@ -43,8 +43,10 @@ def triples(body: Any) -> Iterator[Triple]:
         centre = next((body[name] for name in CENTRES if name in body), None)
         for low, high in (("low", "high"), ("bootstrap_low", "bootstrap_high")):
             ends = body.get(low), body.get(high)
-            if None not in (centre, *ends):
+            if all(isinstance(part, int | float) for part in (centre, *ends)):
                 yield centre, *ends
+        if isinstance(body.get("values"), list):
+            yield from zip(body["values"], body["low"], body["high"], strict=True)
         if body.get("gap") is not None:
             yield body["gap"], body["gap_low"], body["gap_high"]
         for part in body.values():
