@@ -9,6 +9,7 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.scoring.files import RowFile
 from bench.scoring.scores import Score
+from bench.statistics.coding import codes_of
 from bench.statistics.orders import conservative_win_rate, order_agreement
 from bench.statistics.random_effects import crossed_effects
 
@@ -54,7 +55,7 @@ def _score(file: RowFile, pair: tuple[str, str], games: dict[tuple[str, str], tu
     if not kept:
         raise DataError(f"{file.path}: every verdict on {pair[1]} against {pair[0]} is an error")
     second, first = (np.array([VALUES[winners[game]] for winners in kept.values()]) for game in (0, 1))
-    clusters = np.unique([question for question, _ in kept], return_inverse=True)[1].astype(np.int64)
+    clusters = codes_of([question for question, _ in kept])
     agreement = order_agreement(first, second)
     careful = conservative_win_rate(first[:, None, None], second[:, None, None], clusters, LEVEL)
     averaged = 100 * (first + second) / 2

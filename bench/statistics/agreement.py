@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.core.errors import DataError
+from bench.statistics.coding import codes_of
 from bench.statistics.confidence import FloatArray
 from bench.statistics.intervals import draws
 from bench.statistics.random_effects import IntArray, cluster_sums
@@ -111,7 +112,7 @@ def _again(cells: FloatArray, clusters: IntArray | None, resamples: int, seed: i
     """Return the tables (resamples, values, values) of units, or of whole clusters of them, drawn again."""
     flat = cells.reshape(len(cells), -1)
     if clusters is not None:
-        codes = np.unique(clusters, return_inverse=True)[1]
+        codes = codes_of(clusters)
         flat = cluster_sums(flat.T, codes.astype(np.int64)).T
     blocks = [counts @ flat for counts in draws(len(flat), resamples, seed)]
     return np.concatenate(blocks).reshape(-1, *cells.shape[1:])

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.core.errors import DataError
+from bench.statistics.coding import cluster_codes
 from bench.statistics.confidence import FloatArray
 from bench.statistics.ranking import (
     RIDGE,
@@ -25,7 +26,6 @@ from bench.statistics.ranking import (
     anchor_among,
     battle_scores,
     check_battles,
-    cluster_codes,
     named,
     strong_components,
 )

@@ -32,10 +32,11 @@ from bench.config.comparison import Comparison, Named
 from bench.core.audit import CONTROL, RETEST, Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
 from bench.core.task import WIN_RATE
 from bench.planning.asked import reseeded
+from bench.statistics.coding import codes_of
 from bench.statistics.explained import split
 from bench.statistics.judges_compared import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.length_preference import LengthPreference, length_preference
-from bench.statistics.shares import recoded, share
+from bench.statistics.shares import share
 from bench.statistics.verdicts import Design, Pair, Verdicts, design_of, verdicts_of
 
 CHARACTERS = "response_characters"
@@ -133,8 +134,8 @@ def _audit(
     asked = judged.total(judged.was_asked.sum(axis=0))
 
     def of_all(status: str) -> Measure:
-        count = (judged.statuses == status).sum(axis=0).astype(float)
-        return share(judged.total(np.asarray(count, dtype=float)), asked, clusters, level)
+        count = (judged.statuses == status).sum(axis=0)
+        return share(judged.total(count), asked, clusters, level)
 
     usable = np.isfinite(np.stack([judged.first, judged.second]))
     ties = np.stack([judged.first, judged.second]) == 0.5
@@ -240,5 +241,5 @@ def _explained(task: _Task, named: Named, judged: Verdicts, comparison: Comparis
             continue
         (values, whole), (known, there) = complete(mine), complete(theirs)
         kept = whole & there
-        found = split(values[kept], known[kept], recoded(task.design.clusters[kept]), level)
+        found = split(values[kept], known[kept], codes_of(task.design.clusters[kept]), level)
         yield Explained(control=control, agreement=same_verdict(mine, theirs, level), **vars(found))

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bench.core.errors import DataError
+from bench.statistics.coding import codes_of
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.logistic import LogisticFit, fit_logistic
 from bench.statistics.random_effects import IntArray, cluster_sums
@@ -211,7 +212,7 @@ def _rows(
 ) -> _Rows:
     y, own, other = (np.asarray(value, dtype=float) for value in (preference, length, baseline_length))
     gamma = None if difficulty is None else np.asarray(difficulty, dtype=float)
-    codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
+    codes = None if clusters is None else codes_of(clusters)
     shapes = [value.shape for value in (y, own, other, gamma, codes) if value is not None]
     if y.ndim != 1 or any(shape != y.shape for shape in shapes):
         raise ValueError(f"preference, lengths, difficulty and clusters need one value per row; got shapes {shapes}")

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.core.errors import DataError
+from bench.statistics.coding import codes_of
 from bench.statistics.confidence import FloatArray
 from bench.statistics.length_control import FEW_PROMPTS, POOR_OVERLAP, BoolArray, standard_error
 from bench.statistics.random_effects import IntArray
@@ -57,7 +58,7 @@ def length_matched_win_rate(
     fixed. Antisymmetric: both roles add up to 100. Raises DataError when no row is usable.
     """
     y, own, other = (np.asarray(value, dtype=float) for value in (preference, length, baseline_length))
-    codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
+    codes = None if clusters is None else codes_of(clusters)
     used = np.isfinite(y) & np.isfinite(own) & np.isfinite(other)
     if not used.any():
         raise DataError(f"none of {len(y)} rows has a preference and both lengths: there is nothing to match")

@@ -8,9 +8,10 @@ import numpy as np
 from scipy import special
 
 from bench.core.audit import LengthStatus, Measure
+from bench.statistics.coding import codes_of
 from bench.statistics.confidence import FloatArray
 from bench.statistics.logistic import fit_logistic
-from bench.statistics.shares import mean, recoded, share
+from bench.statistics.shares import mean, share
 from bench.statistics.verdicts import Verdicts
 
 NOTHING = Measure(n=0)
@@ -67,4 +68,4 @@ def _slope(judged: Verdicts, preference: FloatArray, feature: FloatArray, level:
     design, there = judged.design, judged.total(np.ones(len(preference)))
     kept = there.sum(axis=1) > 0
     pseudo = float(fit.coefficients[0]) + kept.sum() * design.shape[1] * judged.total(scores)[kept]
-    return mean(pseudo, recoded(design.clusters[kept]), level, len(preference))
+    return mean(pseudo, codes_of(design.clusters[kept]), level, len(preference))

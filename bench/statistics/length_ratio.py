@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from bench.core.errors import DataError
+from bench.statistics.coding import codes_of
 from bench.statistics.confidence import FloatArray
 from bench.statistics.length_control import BoolArray, standard_error
 from bench.statistics.logistic import fit_logistic
@@ -60,7 +61,7 @@ def length_ratio_win_rate(
     baseline) are left out and counted. Raises DataError when no row is left.
     """
     y, own, other = (np.asarray(value, dtype=float) for value in (preference, length, baseline_length))
-    codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
+    codes = None if clusters is None else codes_of(clusters)
     used = np.isfinite(y) & np.isfinite(own) & (other > 0)
     if feature == "log_ratio":
         used &= own > 0

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
 
 from bench.core.contrast import Contrast
 from bench.statistics.confidence import MANY_DEGREES, Confidence, satterthwaite_df
 from bench.statistics.margin_tests import EARLIER_DF, EARLIER_VARIANCE, PROMPT_DF, PROMPT_VARIANCE, RUN_DF, RUN_VARIANCE
+from bench.statistics.power import shift_for
 
 # Names among a contrast's components: the variance of run effects, now and in an earlier run.
 RUN, EARLIER_RUN = "run", "earlier_run"
@@ -97,15 +97,7 @@ def detectable(law: Confidence, level: float, power: float) -> float:
             (law.earlier_run_variance, law.earlier_run_df),
         )
     ]
-    df = min(satterthwaite_df(tuple(parts)), MANY_DEGREES)
-
-    def missing(shift: float) -> float:
-        return float(special.nctdtr(df, shift, critical)) - (1 - power)
-
-    top = critical + 2.0
-    while missing(top) > 0:
-        top *= 2
-    return error * float(optimize.brentq(missing, 0.0, top))
+    return error * shift_for(critical, min(satterthwaite_df(tuple(parts)), MANY_DEGREES), power)
 
 
 def prompts_needed(design: Design, distance: float, level: float, power: float) -> int | None:

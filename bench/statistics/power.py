@@ -34,7 +34,11 @@ def smallest_detectable(standard_error: float, df: float, level: float = LEVEL, 
     """
     if df > 1e6:
         return standard_error * float(special.ndtri((1 + level) / 2) + special.ndtri(power))
-    critical = float(special.stdtrit(df, (1 + level) / 2))
+    return standard_error * shift_for(float(special.stdtrit(df, (1 + level) / 2)), df, power)
+
+
+def shift_for(critical: float, df: float, power: float) -> float:
+    """Return the true difference, in standard errors, at which a t statistic exceeds ``critical`` with that power."""
 
     def missing(shift: float) -> float:
         return float(special.nctdtr(df, shift, critical)) - (1 - power)
@@ -42,7 +46,7 @@ def smallest_detectable(standard_error: float, df: float, level: float = LEVEL, 
     top = critical + 2.0
     while missing(top) > 0:
         top *= 2
-    return standard_error * float(optimize.brentq(missing, 0.0, top))
+    return float(optimize.brentq(missing, 0.0, top))
 
 
 def power_of(difference: float, standard_error: float, df: float, level: float = LEVEL) -> float:

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bench.core.errors import DataError
+from bench.statistics.coding import codes_of
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.logistic import fit_logistic
 from bench.statistics.random_effects import IntArray, cluster_sums
@@ -63,7 +64,7 @@ def prediction_powered_mean(
     than four labelled units (clusters) or a missing prediction.
     """
     y, f = np.asarray(labels, dtype=float), np.asarray(predictions, dtype=float)
-    codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
+    codes = None if clusters is None else codes_of(clusters)
     if y.ndim != 1 or y.shape != f.shape or (codes is not None and codes.shape != y.shape):
         raise ValueError(f"labels, predictions and clusters need one value per unit; got {y.shape} and {f.shape}")
     if not np.isfinite(f).all():

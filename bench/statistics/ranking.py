@@ -17,6 +17,7 @@ from scipy import special
 from scipy.sparse import csgraph
 
 from bench.core.errors import DataError, did_you_mean
+from bench.statistics.coding import cluster_codes
 from bench.statistics.confidence import FloatArray
 from bench.statistics.random_effects import IntArray
 
@@ -221,13 +222,6 @@ def _fit(wins: FloatArray, anchor: int, ridge: float) -> tuple[FloatArray, Float
         if float(np.abs(step).max()) < TOLERANCE**0.5:
             break
     return theta, hessian
-
-
-def cluster_codes(clusters: ArrayLike | None, n: int) -> IntArray:
-    """Return one code 0..C-1 per battle in order of the labels; every battle stands alone without labels."""
-    if clusters is None:
-        return np.arange(n)
-    return np.asarray(np.unique(np.asarray(clusters), return_inverse=True)[1], dtype=np.int64)
 
 
 @lru_cache(maxsize=4)

@@ -15,6 +15,7 @@ from scipy import special
 
 from bench.core.errors import DataError
 from bench.core.factuality import FEWEST_FACTS
+from bench.statistics.coding import cluster_codes
 from bench.statistics.confidence import Confidence, FloatArray
 from bench.statistics.intervals import clustered_standard_error, wilson_interval
 from bench.statistics.random_effects import IntArray
@@ -89,7 +90,7 @@ def error_rate(wrong: ArrayLike, claims: ArrayLike, clusters: ArrayLike | None =
         raise DataError("counts of claims must be finite, and of wrong claims between 0 and all")
     if below.sum() == 0:
         raise DataError(f"none of {len(below)} responses makes a claim: an error rate does not exist")
-    codes = _codes(clusters, len(below))
+    codes = cluster_codes(clusters, len(below))
     rate = float(numerator.sum() / below.sum())
     influence = (numerator - rate * below) / below.mean()
     several = int(codes.max()) > 0
@@ -164,9 +165,3 @@ def _paired(a: Ratio, b: Ratio, estimate: float, influence: FloatArray) -> Confi
         raise ValueError("a paired comparison needs two independent prompts")
     error = clustered_standard_error(influence, a.clusters)
     return Confidence(estimate, error**2, int(a.clusters.max()))
-
-
-def _codes(clusters: ArrayLike | None, n: int) -> IntArray:
-    if clusters is None:
-        return np.arange(n)
-    return np.asarray(np.unique(np.asarray(clusters), return_inverse=True)[1], dtype=np.int64)

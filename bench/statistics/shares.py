@@ -61,8 +61,3 @@ def mean(values: FloatArray, clusters: IntArray, level: float, n: int) -> Measur
 def dense(clusters: IntArray) -> IntArray | None:
     """Return cluster codes for ``crossed_effects``; None where every prompt stands alone."""
     return clusters if int(clusters.max()) + 1 < len(clusters) else None
-
-
-def recoded(clusters: IntArray) -> IntArray:
-    """Return codes 0..C-1 for what is left of the clusters."""
-    return np.unique(clusters, return_inverse=True)[1].astype(np.int64)

@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from bench.core.errors import DataError
+from bench.statistics.coding import cluster_codes
 from bench.statistics.confidence import FloatArray
 from bench.statistics.logistic import fit_logistic
 from bench.statistics.random_effects import IntArray
-from bench.statistics.ranking import Strengths, anchor_among, check_battles, cluster_codes, named, strong_components
+from bench.statistics.ranking import Strengths, anchor_among, check_battles, named, strong_components
 
 
 @dataclass(frozen=True)

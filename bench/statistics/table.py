@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.core.errors import DataError, IncompleteRecords
 from bench.core.records import RecordStatus
 from bench.core.task import WIN_RATE
+from bench.statistics.coding import codes_of
 from bench.statistics.confidence import FloatArray
 from bench.statistics.random_effects import IntArray
 
@@ -239,7 +240,7 @@ def cells(
 
 def codes(labels: Iterable[str]) -> IntArray:
     """Return one code 0..C-1 per label."""
-    return np.unique(np.asarray(list(labels), dtype=str), return_inverse=True)[1].astype(np.int64)
+    return codes_of(np.asarray(list(labels), dtype=str))
 
 
 def _turned(request: Request) -> Request:

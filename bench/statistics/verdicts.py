@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError
+from bench.statistics.coding import codes_of
 from bench.statistics.confidence import FloatArray
 from bench.statistics.random_effects import IntArray
 
@@ -106,8 +107,7 @@ def design_of(records: pa.Table, task: str, runs: Sequence[int]) -> Design:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise DataError(f"records: a prompt of task {task} is in two clusters. Run the evaluation again.")
-    codes = np.unique(list(found.values()), return_inverse=True)[1] if found else np.zeros(0)
-    return Design(tuple(found), codes.astype(np.int64), tuple(dict.fromkeys(runs)))
+    return Design(tuple(found), codes_of(list(found.values())), tuple(dict.fromkeys(runs)))
 
 
 def verdicts_of(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> Verdicts:
