@@ -1,9 +1,12 @@
 """The lock over everything that stages compute with.
 
 A stage's results are in the store under a key that holds its VERSION, not its code. So whoever changes what a stage
-computes must raise its VERSION. This lock notices a change of a syntax tree (comments and docstrings do not count)
-in any module that a stage rests on, and names the stages whose VERSION has not been raised. A reviewed change is
-recorded, with its reason, by ``make lock REASON="..."``.
+computes must raise its VERSION. This lock notices a changed definition (a function, class or constant; comments and
+docstrings do not count) in any module that a stage rests on, and names the stages whose VERSION has not been raised. A
+reviewed change is recorded, with its reason, by ``make lock REASON="..."``.
+
+A definition is known by its text and by what the names it imports stand for, not by where it lies: one that moves to
+another module, or a module that is parted in two, is told as moved and is no change.
 """
 
 from __future__ import annotations
@@ -14,33 +17,116 @@ import hashlib
 import importlib
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "tests" / "stage_lock.json"
 PACKAGES = ("bench", "methods", "tasks")
+REVIEWS = 40
 
 
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+@dataclass(frozen=True)
+class Stage:
+    """A stage as the lock sees it: the names of the modules that it rests on, itself among them."""
+
+    module: str
+    version: int
+    modules: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The digest of a definition's text, and those of what it imports, by the name it calls it."""
+
+    own: str
+    uses: dict[str, str]
+
+    def __str__(self) -> str:
+        """How it is recorded: by its own text, and by that together with what its imports stand for."""
+        return f"{self.own} {digest(self.own, *(f'{name} {text}' for name, text in sorted(self.uses.items())))}"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Every definition that stages rest on, by module and name, and the stages."""
+
+    definitions: dict[str, dict[str, Definition]]
+    stages: dict[str, Stage]
+
+
+class WithoutImports(ast.NodeTransformer):
+    """Drops what says where things lie (imports, docstrings) and keeps what they do."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+                body = body[1:]
+            node.body = [part for part in body if not is_import(part)] or [ast.Pass()]  # type: ignore[attr-defined]
+        return node
+
+
+def is_import(node: ast.stmt) -> bool:
+    """Tell an import, or a block of nothing else (what stands under TYPE_CHECKING)."""
+    if isinstance(node, ast.If):
+        return all(is_import(part) or isinstance(part, ast.Pass) for part in node.body) and not node.orelse
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
-            node.body = node.body[1:] or [ast.Pass()]
-    return tree
-
-
-def imports_of(tree: ast.Module, known: set[str]) -> set[str]:
-    found: set[str] = set()
+def imports_of(tree: ast.AST) -> Iterator[tuple[str, str, str | None]]:
+    """Yield every import as the local name, the module, and the name in it (None: the module itself)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            for alias in node.names:
+                yield alias.asname or alias.name, node.module, alias.name
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found & known
+            for alias in node.names:
+                yield alias.asname or alias.name, alias.name, None
+
+
+def digest(*texts: str) -> str:
+    return hashlib.sha256("\x1f".join(texts).encode()).hexdigest()[:10]
+
+
+def named(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
+    """Yield the statements of a module without its imports and docstring, each under the name that it defines."""
+    for index, node in enumerate(tree.body[1:] if ast.get_docstring(tree, clean=False) else tree.body):
+        if not is_import(node):
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            yield getattr(node, "name", " ".join(names) or f"statement {index}"), node
+
+
+def definitions_in(trees: dict[str, ast.Module]) -> dict[str, dict[str, Definition]]:
+    """Return every definition of every module; the trees are changed."""
+    imported = {
+        module: {local: (where, name) for local, where, name in imports_of(tree)} for module, tree in trees.items()
+    }
+    own = {
+        module: {name: digest(ast.dump(WithoutImports().visit(node))) for name, node in named(tree)}
+        for module, tree in trees.items()
+    }
+
+    def stands_for(where: str, name: str | None) -> str:
+        whole = where if name is None else f"{where}.{name}"
+        return digest(*own[whole].values()) if whole in own else own.get(where, {}).get(name or "", "")
+
+    found: dict[str, dict[str, Definition]] = {}
+    for module, tree in trees.items():
+        found[module] = {}
+        for name, node in named(tree):
+            used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} & imported[module].keys()
+            uses = {local: stands_for(*imported[module][local]) for local in used}
+            found[module][name] = Definition(own[module][name], uses)
+    return found
 
 
 def class_constant(node: ast.ClassDef, name: str) -> object:
@@ -52,65 +138,102 @@ def class_constant(node: ast.ClassDef, name: str) -> object:
     return None
 
 
-def survey() -> tuple[dict[str, str], dict[str, dict[str, object]]]:
-    """Return the digest of every module that a stage rests on, and every stage's version and modules."""
+def survey(root: Path = ROOT) -> Survey:
+    """Return every definition that a stage rests on, and every stage (and plug-in with a NAME) by kind and class."""
     trees = {
-        module_name(path): ast.parse(path.read_text()) for name in PACKAGES for path in (ROOT / name).rglob("*.py")
+        module_name(path, root): ast.parse(path.read_text())
+        for name in PACKAGES
+        for path in (root / name).rglob("*.py")
     }
-    imports = {name: imports_of(tree, set(trees)) for name, tree in trees.items()}
-    stages: dict[str, dict[str, object]] = {}
-    for name, tree in trees.items():
+    imports = {
+        module: {part for _, where, name in imports_of(tree) for part in (where, f"{where}.{name}")} & trees.keys()
+        for module, tree in trees.items()
+    }
+    stages: dict[str, Stage] = {}
+    for module, tree in trees.items():
         for node in ast.walk(tree):
-            if not isinstance(node, ast.ClassDef):
-                continue
-            if isinstance(kind := class_constant(node, "KIND") or class_constant(node, "NAME"), str):
-                version = getattr(importlib.import_module(name), node.name).VERSION
-                stages[f"{name}:{node.name}"] = {"kind": kind, "version": version, "modules": reach(name, imports)}
-    used = sorted({module for stage in stages.values() for module in stage["modules"]})  # type: ignore[attr-defined]
-    digests = {
-        name: hashlib.sha256(ast.dump(without_docstrings(trees[name])).encode()).hexdigest()[:16] for name in used
-    }
-    return digests, stages
+            if isinstance(node, ast.ClassDef):
+                kind = class_constant(node, "KIND") or class_constant(node, "NAME")
+                if isinstance(kind, str):
+                    version = getattr(importlib.import_module(module), node.name).VERSION
+                    assert f"{kind} {node.name}" not in stages, f"two classes are {kind} {node.name}"
+                    stages[f"{kind} {node.name}"] = Stage(module, version, frozenset(reach(module, imports)))
+    used = {module for stage in stages.values() for module in stage.modules}
+    return Survey({module: all_ for module, all_ in definitions_in(trees).items() if module in used and all_}, stages)
 
 
-def reach(start: str, imports: dict[str, set[str]]) -> list[str]:
+def reach(start: str, imports: dict[str, set[str]]) -> set[str]:
     found, pending = set(), [start]
     while pending:
         name = pending.pop()
         if name not in found:
             found.add(name)
             pending += imports[name]
-    return sorted(found)
+    return found
 
 
-def differences() -> list[str]:
-    """Return what has changed since the lock was recorded, one line each."""
-    digests, stages = survey()
-    locked = json.loads(LOCK.read_text()) if LOCK.is_file() else {"modules": {}, "versions": {}}
-    changed = {
-        name for name in digests.keys() | locked["modules"].keys() if digests.get(name) != locked["modules"].get(name)
-    }
+def locked(path: Path = LOCK) -> dict[str, dict[str, str]]:
+    """Return the recorded definitions: by module and name, two digests."""
+    return dict(json.loads(path.read_text())["definitions"]) if path.is_file() else {}
+
+
+def changes(now: Survey, before: dict[str, dict[str, str]]) -> dict[str, list[str]]:
+    """Return the names of the definitions of each module that the record does not know, wherever they lay.
+
+    A definition that only imports something changed is not named: what it imports is. One whose own text is known and
+    whose imports stand for other known texts has been pointed elsewhere, and is.
+    """
+    recorded = [digests.split() for names in before.values() for digests in names.values()]
+    own, bound = {first for first, _ in recorded}, {second for _, second in recorded}
+    new = {one.own for names in now.definitions.values() for one in names.values()} - own
+    found: dict[str, list[str]] = {}
+    for module, names in now.definitions.items():
+        for name, one in names.items():
+            pointed_elsewhere = str(one).split()[1] not in bound and not new & set(one.uses.values())
+            if one.own in new or pointed_elsewhere:
+                found.setdefault(module, []).append(name)
+    return found
+
+
+def moved(now: Survey, before: dict[str, dict[str, str]]) -> list[str]:
+    """Return one line for each module that the record does not have and whose definitions it knows."""
+    places = {digests.split()[0]: module for module, names in before.items() for digests in names.values()}
     lines = []
-    for name, stage in sorted(stages.items()):
-        touched = changed & set(stage["modules"])  # type: ignore[call-overload]
-        raised = stage["version"] != locked["versions"].get(name)
-        if touched and not raised:
-            lines.append(f"{name} (VERSION {stage['version']}) rests on changed {', '.join(sorted(touched))}")
-        elif raised:
-            lines.append(f"{name} has VERSION {stage['version']}, recorded was {locked['versions'].get(name)}")
-    lines += [f"{name} is no longer there" for name in sorted(locked["versions"].keys() - stages.keys())]
-    return lines or [f"{name} changed" for name in sorted(changed)]
+    for module, names in sorted(now.definitions.items()):
+        from_ = sorted({places.get(one.own, "") for one in names.values()})
+        if module not in before and "" not in from_:
+            lines.append(f"{module} moved from {', '.join(from_)}")
+    return lines
+
+
+def differences(root: Path = ROOT, lock: Path = LOCK) -> list[str]:
+    """Return what has changed since the lock was recorded, one line each; what has only moved is no change."""
+    now, before = survey(root), locked(lock)
+    versions = json.loads(lock.read_text())["versions"] if lock.is_file() else {}
+    changed = changes(now, before)
+    lines = []
+    for name, stage in sorted(now.stages.items()):
+        touched = sorted(f"{module}.{one}" for module in changed.keys() & stage.modules for one in changed[module])
+        if stage.version != versions.get(name):
+            lines.append(f"{name} has VERSION {stage.version}, recorded was {versions.get(name)}")
+        elif touched:
+            lines.append(f"{name} (VERSION {stage.version}) rests on changed {', '.join(touched)}")
+    lines += [f"{name} is no longer there" for name in sorted(versions.keys() - now.stages.keys())]
+    return lines
 
 
 def record(reason: str) -> None:
     """Record the present state as reviewed."""
-    digests, stages = survey()
-    before = json.loads(LOCK.read_text()) if LOCK.is_file() else {"reviews": []}
-    reviews = [*before["reviews"], {"reason": reason, "changed": differences()[:40]}]
+    now, before = survey(), locked()
+    reviews = json.loads(LOCK.read_text())["reviews"] if LOCK.is_file() else []
+    changed = [f"{module}: {', '.join(names)}" for module, names in sorted(changes(now, before).items())]
+    review = {"reason": reason, "changed": changed[:40], "moved": moved(now, before)[:40]}
     body = {
-        "modules": digests,
-        "versions": {name: stage["version"] for name, stage in sorted(stages.items())},
-        "reviews": reviews[-40:],
+        "definitions": {
+            module: {name: str(one) for name, one in names.items()} for module, names in sorted(now.definitions.items())
+        },
+        "versions": {name: stage.version for name, stage in sorted(now.stages.items())},
+        "reviews": [*reviews, review][-REVIEWS:],
     }
     LOCK.write_text(json.dumps(body, indent=1) + "\n")
 
