@@ -32,16 +32,16 @@ from bench.engine.events import Engine
 from bench.plan import Plan
 from bench.report.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.decomposition import decompositions
-from bench.statistics.factuality import error_reductions, factual_rates
-from bench.statistics.gap import gap_shares
-from bench.statistics.judge_audit import judge_audits
-from bench.statistics.judges_compared import annotators_together
-from bench.statistics.labellers import agreements
-from bench.statistics.length_recovery import length_recoveries
-from bench.statistics.tax import alignment_tax
-from bench.statistics.tournament import rankings
+from bench.statistics.claims.in_runs import error_reductions, factual_rates
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.contrasts.gap_closed import gap_shares
+from bench.statistics.contrasts.tax import alignment_tax
+from bench.statistics.judges.agreement import annotators_together
+from bench.statistics.judges.audit import judge_audits
+from bench.statistics.judges.labellers import agreements
+from bench.statistics.length.recovery import length_recoveries
+from bench.statistics.power.decomposition import decompositions
+from bench.statistics.ranking.tournament import rankings
 from bench.store import Store
 
 

@@ -20,7 +20,7 @@ from bench.evaluator.rating import RateResponses
 from bench.evaluator.support import CheckClaims
 from bench.plan import Plan
 from bench.planning.paid import PaidCalls, paid_calls
-from bench.statistics.power import planned_smallest_detectable
+from bench.statistics.power.detectable import planned_smallest_detectable
 from bench.store import MANIFEST, Store
 
 

@@ -43,7 +43,7 @@ class Reference(Frozen):
 
 
 class Explained(Frozen):
-    """What one control judge explains of the win rate of a over b (``bench.statistics.explained`` has the formulas).
+    """What one control judge explains of the win rate of a over b (see ``bench.statistics.judges.controls``).
 
     ``agreement``: the share of single verdicts on which judge and control name the same winner. ``when_a``,
     ``when_tie`` and ``when_b``: the win rate where the control prefers a, nobody, b. ``excess`` is the win rate minus

@@ -63,7 +63,7 @@ class Proportion(Frozen):
 
 
 class Agreement(Frozen):
-    """How one judge labels the preference data; see ``bench.statistics.labellers`` for each quantity."""
+    """How one judge labels the preference data; see ``bench.statistics.judges.labellers`` for each quantity."""
 
     judge: str
     run: int | None

@@ -17,8 +17,8 @@ from bench.core.summary import RunSummary
 from bench.core.task import DIVERGENCE_K3, WIN_RATE
 from bench.gating.earlier_contrast import NOT_THERE, Sides, earlier_contrast
 from bench.gating.judging import Evidence, evidence
-from bench.statistics.confidence import FloatArray
-from bench.statistics.table import OK, UNDEFINED, RecordIndex, Request
+from bench.statistics.crossing.crossing import OK, UNDEFINED, RecordIndex, Request
+from bench.statistics.tests.confidence import FloatArray
 
 TASK = "task"
 

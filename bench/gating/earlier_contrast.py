@@ -14,12 +14,19 @@ from bench.core.contrast import Contrast
 from bench.core.errors import DataError
 from bench.core.summary import RunSummary
 from bench.core.wording import counted
-from bench.statistics.confidence import FloatArray
-from bench.statistics.earlier import EarlierEffects, earlier_effects
-from bench.statistics.margin_tests import EARLIER_DF, EARLIER_VARIANCE, PROMPT_DF, PROMPT_VARIANCE, RUN_DF, RUN_VARIANCE
-from bench.statistics.needed import EARLIER_RUN, RUN, detectable
-from bench.statistics.power import POWER
-from bench.statistics.table import codes
+from bench.statistics.contrasts.earlier import EarlierEffects, earlier_effects
+from bench.statistics.crossing.crossing import codes
+from bench.statistics.power.detectable import POWER
+from bench.statistics.power.sample_size import EARLIER_RUN, RUN, detectable
+from bench.statistics.tests.confidence import FloatArray
+from bench.statistics.tests.margin_tests import (
+    EARLIER_DF,
+    EARLIER_VARIANCE,
+    PROMPT_DF,
+    PROMPT_VARIANCE,
+    RUN_DF,
+    RUN_VARIANCE,
+)
 
 NOT_THERE = "Run `bench run` again to fill the gaps, or set statistics.missing to drop_prompts."
 # With `drop_prompts`, more lost prompts than this share are refused: those that are left are no longer the prompt set.

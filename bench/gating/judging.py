@@ -16,17 +16,17 @@ from bench.config.comparison import Comparison, Criterion
 from bench.core.contrast import Contrast
 from bench.core.errors import BenchError
 from bench.gating.criteria import Claim, CriterionResult, CriterionVerdict, Needed, answering, claim_of
-from bench.statistics.confidence import Confidence
-from bench.statistics.corrections import Correction, adjusted
-from bench.statistics.margin_tests import advantage as advantage_law
-from bench.statistics.margin_tests import (
+from bench.statistics.power.detectable import POWER
+from bench.statistics.tests.confidence import Confidence
+from bench.statistics.tests.corrections import Correction, adjusted
+from bench.statistics.tests.margin_tests import advantage as advantage_law
+from bench.statistics.tests.margin_tests import (
     equivalence_p,
     inferiority_p,
     non_inferiority_p,
     one_sided_bounds,
     superiority_p,
 )
-from bench.statistics.power import POWER
 
 EXIT_CODES: dict[CriterionVerdict, int] = {"pass": 0, "regression": 1, "undecided": 3}
 
@@ -231,7 +231,7 @@ def smallest_passing(one: Evidence) -> float | None:
     """
     if one.law is None:
         return None
-    from bench.statistics.needed import detectable  # noqa: PLC0415 - loads scipy.optimize
+    from bench.statistics.power.sample_size import detectable  # noqa: PLC0415 - loads scipy.optimize
 
     reach = detectable(one.law, one.level, power_wanted(one.claim))
     return {"superior_by": one.margin + reach, "not_worse_by": reach - one.margin, "equivalent_within": reach}[
@@ -241,7 +241,7 @@ def smallest_passing(one: Evidence) -> float | None:
 
 def needed(one: Evidence, advantage: float) -> Needed | None:
     """Return how much data would decide at the advantage seen; None where the contrast has no parts of a variance."""
-    from bench.statistics.needed import design_of, prompts_needed, seeds_needed  # noqa: PLC0415
+    from bench.statistics.power.sample_size import design_of, prompts_needed, seeds_needed  # noqa: PLC0415
 
     design = design_of(one.contrast)
     if design is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.core.wording import NONE, counted, decimals_for, markdown, p_clause, p_value, percent, signed
 from bench.gating.criteria import CriterionResult
 from bench.gating.judging import overall
-from bench.statistics.power import POWER
+from bench.statistics.power.detectable import POWER
 
 WORDS = {
     "pass": "The gate passes: every criterion is met.",

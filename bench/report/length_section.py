@@ -23,7 +23,7 @@ from bench.plots.style import Picture
 from bench.report import sentences
 from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Figure, Heading, Table, Text
-from bench.statistics.length_pairs import DIFFERENCE
+from bench.statistics.length.difference import DIFFERENCE
 
 
 def length_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:

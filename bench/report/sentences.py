@@ -21,7 +21,7 @@ from bench.core.wording import (
     verdict_words,
 )
 from bench.report.page import Tone, Verdict, Whisker
-from bench.statistics.power import POWER
+from bench.statistics.power.detectable import POWER
 
 OWN_REWARD = (
     "Where a judge is marked as an arm's own reward, the arm learnt from that very judge: such a verdict says how well "

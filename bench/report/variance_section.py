@@ -9,7 +9,7 @@ from bench.core.variance import Decomposition, Needed, Part
 from bench.core.wording import NONE, counted, decimals_for, listed, number, percent, signed
 from bench.report.inputs import Inputs
 from bench.report.page import Block, Bullets, Heading, Table, Text
-from bench.statistics.power import POWER
+from bench.statistics.power.detectable import POWER
 
 NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}
 

@@ -13,8 +13,8 @@ from bench.core.errors import DataError
 from bench.scoring.files import RowFile
 from bench.scoring.scores import Score
 from bench.scoring.style import Style, at_equal_style, style_details, style_of
-from bench.statistics.ranking import ELO_SCALE, bradley_terry, rank_intervals
-from bench.statistics.style import StyledBattles
+from bench.statistics.ranking.bradley_terry import ELO_SCALE, bradley_terry, rank_intervals
+from bench.statistics.ranking.style import StyledBattles
 
 OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5}
 # Verdicts of Arena-Hard's judge on the answers A and B: A's score, and how often the battle counts.

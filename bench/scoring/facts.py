@@ -12,7 +12,7 @@ from bench.core.errors import DataError
 from bench.core.rows import kind_of
 from bench.scoring.files import RowFile, shown
 from bench.scoring.scores import Score
-from bench.statistics import rates
+from bench.statistics.claims import in_files as rates
 
 LABELS = ("S", "NS", "IR")
 

@@ -9,9 +9,9 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.scoring.files import RowFile
 from bench.scoring.scores import Score
-from bench.statistics.coding import codes_of
-from bench.statistics.orders import conservative_win_rate, order_agreement
-from bench.statistics.random_effects import crossed_effects
+from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
+from bench.statistics.tests.clusters import codes_of
+from bench.statistics.tests.random_effects import crossed_effects
 
 ERROR = "error"
 # The candidate is model_2, as in FastChat; model_1 is shown first in game 1 and second in game 2.

@@ -17,7 +17,7 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.core.named_rows import number_in
 from bench.scoring.files import RowFile, shown
-from bench.statistics.confidence import FloatArray
+from bench.statistics.tests.confidence import FloatArray
 
 # Preferences are stored from 1 (the baseline wins) to 2; a judge's probabilities miss the ends by rounding.
 SLACK = 1e-5

@@ -15,13 +15,13 @@ from bench.scoring import battles, facts, pairs
 from bench.scoring.files import RowFile, read_file
 from bench.scoring.preferences import Answers, Preferences, answers_in, answers_of, join
 from bench.scoring.scores import Score
-from bench.statistics.confidence import Confidence, FloatArray
-from bench.statistics.difficulty import difficulty_by_prompt, estimated_difficulty
-from bench.statistics.length_control import LengthControlled, length_controlled_win_rate, paired_difference
-from bench.statistics.length_matched import length_matched_win_rate
-from bench.statistics.length_ratio import length_ratio_win_rate
-from bench.statistics.omnibus import friedman
-from bench.statistics.random_effects import crossed_effects
+from bench.statistics.length.difficulty import difficulty_by_prompt, estimated_difficulty
+from bench.statistics.length.matched import length_matched_win_rate
+from bench.statistics.length.ratio import length_ratio_win_rate
+from bench.statistics.length.regression import LengthControlled, length_controlled_win_rate, paired_difference
+from bench.statistics.tests.confidence import Confidence, FloatArray
+from bench.statistics.tests.omnibus import friedman
+from bench.statistics.tests.random_effects import crossed_effects
 
 ESTIMATED = "estimated"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.core.rows import kind_of
-from bench.statistics.style import StyleControlled, StyledBattles, style_controlled, style_differences
+from bench.statistics.ranking.style import StyleControlled, StyledBattles, style_controlled, style_differences
 
 METADATA = "conv_metadata"
 # The name of a feature, and where both answers' counts stand.

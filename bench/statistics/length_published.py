@@ -1,7 +1,7 @@
 """AlpacaEval's length-controlled win rate exactly as published: L1 penalty, cross-validated, difficulty by row.
 
 For comparison with the leaderboard only. The published standard error leaves the coefficients' uncertainty out, and
-the penalty breaks the symmetry of the two roles: ``bench.statistics.length_control`` is the estimate to use. Source:
+the penalty breaks the symmetry of the two roles: ``bench.statistics.length.regression`` is the estimate to use. Source:
 alpaca_eval, metrics/glm_winrate.py at cd543a1 (scikit-learn's liblinear, here solved to a tighter tolerance).
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from bench.statistics.confidence import FloatArray
-from bench.statistics.length_control import CALIBRATION_WEIGHT
-from bench.statistics.logistic import fit_l1
+from bench.statistics.length.regression import CALIBRATION_WEIGHT
+from bench.statistics.tests.confidence import FloatArray
+from bench.statistics.tests.logistic import fit_l1
 
 INVERSE_PENALTIES = np.logspace(-4, 4, 10)
 FOLDS = 5

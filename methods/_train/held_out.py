@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from bench.core.policy import Chat
-from bench.statistics.intervals import clustered_interval, wilson_interval
+from bench.statistics.tests.intervals import clustered_interval, wilson_interval
 
 FloatArray = NDArray[np.float64]
 LEVEL = 0.95

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bench.statistics.bootstrap import resampled_means
-from bench.statistics.length_control import length_controlled_win_rate
+from bench.statistics.length.regression import length_controlled_win_rate
+from bench.statistics.tests.bootstrap import resampled_means
 from tests.benchmarks.measure import Row, alternately
 from tests.statistics.alpaca import AlpacaEval, Columns, read
 

@@ -9,10 +9,10 @@ from bench.config.comparison import Criterion
 from bench.core.contrast import Contrast
 from bench.gating.judging import Evidence, claim_p, decide, evidence, power_wanted, regression_p
 from bench.gating.wording import sentence
-from bench.statistics.confidence import Confidence, FloatArray
-from bench.statistics.earlier import earlier_effects
-from bench.statistics.needed import Design, Seeds, design_of, detectable, prompts_needed, seeds_needed
-from bench.statistics.random_effects import crossed_effects
+from bench.statistics.contrasts.earlier import earlier_effects
+from bench.statistics.power.sample_size import Design, Seeds, design_of, detectable, prompts_needed, seeds_needed
+from bench.statistics.tests.confidence import Confidence, FloatArray
+from bench.statistics.tests.random_effects import crossed_effects
 from tests.gating.test_criteria import criterion, made
 
 RUNS = 2000

@@ -20,7 +20,7 @@ from bench.core.records import Record, table_of, write_records
 from bench.core.stage import StageIO
 from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts, write_summary
 from bench.core.task import Prompt, Task
-from bench.statistics.judge_audit import judge_audits
+from bench.statistics.judges.audit import judge_audits
 from tests.report.synthetic_words import write_words
 
 ARMS = ("base", "sft", "dpo", "dpo_again")

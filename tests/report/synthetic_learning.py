@@ -17,9 +17,9 @@ from bench.core.policy import Pretrained
 from bench.core.records import Record, table_of, write_records
 from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, StageFacts, write_summary
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.gap import gap_shares
-from bench.statistics.labellers import agreements
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.contrasts.gap_closed import gap_shares
+from bench.statistics.judges.labellers import agreements
 from tests.report.synthetic import TASK, Gold, Questions, Treatment
 
 SEEDS = (0, 1, 2)

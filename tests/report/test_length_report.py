@@ -18,8 +18,8 @@ from bench.plots.length_effect import length_effect
 from bench.report.inputs import Inputs
 from bench.report.length_section import length_section
 from bench.report.page import Block, Bullets, Figure, Heading, Table, Text
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.length_recovery import length_recoveries
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.length.recovery import length_recoveries
 from tests.report.synthetic import summary
 from tests.statistics.build import LENGTH, METRICS, table
 from tests.statistics.test_length_recovery import ARMS, asked, world

@@ -14,9 +14,9 @@ from bench.core.tax import Tax, TaxVerdict
 from bench.core.wording import NONE
 from bench.report.markdown import write_report
 from bench.report.spending_section import SPENT
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.decomposition import decompositions
-from bench.statistics.tournament import rankings
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.power.decomposition import decompositions
+from bench.statistics.ranking.tournament import rankings
 from tests.report.synthetic import build
 from tests.report.test_report import parsed, rows_of
 from tests.sketched import sketched

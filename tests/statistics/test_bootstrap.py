@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics.bootstrap import resampled_means, resampled_ratios
-from bench.statistics.intervals import cluster_bootstrap, clustered_standard_error
+from bench.statistics.tests.bootstrap import resampled_means, resampled_ratios
+from bench.statistics.tests.intervals import cluster_bootstrap, clustered_standard_error
 
 
 def test_percentile_is_the_cluster_bootstrap() -> None:

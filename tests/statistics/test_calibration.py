@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from scipy import special
 
-from bench.statistics import intervals, significance
-from bench.statistics import margin_tests as margins
-from bench.statistics.bootstrap import resampled_means
-from bench.statistics.corrections import benjamini_hochberg, holm
-from bench.statistics.orders import order_agreement
-from bench.statistics.random_effects import crossed_effects
+from bench.statistics.contrasts.position import order_agreement
+from bench.statistics.tests import intervals, significance
+from bench.statistics.tests import margin_tests as margins
+from bench.statistics.tests.bootstrap import resampled_means
+from bench.statistics.tests.corrections import benjamini_hochberg, holm
+from bench.statistics.tests.random_effects import crossed_effects
 
 SETS = 1000
 PROMPTS = 40

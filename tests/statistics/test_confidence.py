@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics.confidence import Confidence, satterthwaite_df
-from bench.statistics.random_effects import crossed_effects
+from bench.statistics.tests.confidence import Confidence, satterthwaite_df
+from bench.statistics.tests.random_effects import crossed_effects
 
 
 def test_with_one_run_it_is_the_t_test_of_scipy() -> None:

@@ -12,7 +12,7 @@ from scipy import stats
 from bench.config.comparison import LengthControl
 from bench.core.contrast import Contrast
 from bench.core.errors import IncompleteRecords
-from bench.statistics.contrasts import compute_contrasts
+from bench.statistics.contrasts.contrasts import compute_contrasts
 from tests.statistics.build import LENGTH, METRICS, Coin, comparison, rows, table, verdicts
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics.corrections import adjusted, benjamini_hochberg, holm
+from bench.statistics.tests.corrections import adjusted, benjamini_hochberg, holm
 
 # Six pairwise McNemar p-values of four models' TruthfulQA answers.
 RAW = [0.013787, 5.533e-5, 3.602e-5, 0.085550, 0.056683, 0.883771]

@@ -8,8 +8,8 @@ import pytest
 from scipy import optimize
 
 from bench.core.errors import DataError
-from bench.statistics.davidson import davidson
-from bench.statistics.ranking import bradley_terry
+from bench.statistics.ranking.bradley_terry import bradley_terry
+from bench.statistics.ranking.davidson import davidson
 
 
 def simulated(

@@ -7,11 +7,11 @@ import pytest
 
 from bench.core.contrast import Contrast
 from bench.core.variance import Decomposition
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.decomposition import decompositions, within_cells
-from bench.statistics.pilot import prompts_needed, runs_needed
-from bench.statistics.power import Spread, miller_prompts_needed, planned_smallest_detectable
-from bench.statistics.table import Crossing
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.crossing.crossing import Crossing
+from bench.statistics.power.decomposition import decompositions, within_cells
+from bench.statistics.power.detectable import Spread, miller_prompts_needed, planned_smallest_detectable
+from bench.statistics.power.pilot import prompts_needed, runs_needed
 from tests.statistics.build import METRICS, comparison, rows, table, verdicts
 
 SD = {"seeds": 0.03, "prompts": 0.12, "prompts x seeds": 0.08, "draws": 0.10, "judge": 0.14}
@@ -149,7 +149,7 @@ def test_one_run_needs_what_millers_formula_says() -> None:
 
 def test_a_pilots_answer_has_the_power_it_promises() -> None:
     """Seeds that a pilot asks for find the effect in about 80% of 1,000 simulated data sets."""
-    from bench.statistics.random_effects import crossed_effects
+    from bench.statistics.tests.random_effects import crossed_effects
 
     spread, effect, prompts = Spread(run=0.02, prompt=0.2, residual=0.3), 0.05, 200
     runs = runs_needed(effect, prompts, spread)

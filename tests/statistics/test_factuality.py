@@ -15,10 +15,10 @@ from bench.evaluator.extractors.task import TaskClaims
 from bench.evaluator.verifiers.exact import Exact
 from bench.scoring.facts import LabelledResponses, labelled_responses
 from bench.scoring.files import read_file
-from bench.statistics import rates
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.factuality import crossed_ratio, error_reductions, factual_rates
-from bench.statistics.random_effects import crossed_effects
+from bench.statistics.claims import in_files as rates
+from bench.statistics.claims.in_runs import crossed_ratio, error_reductions, factual_rates
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.tests.random_effects import crossed_effects
 from tests.statistics.build import comparison, rows, table
 
 INFO = {metric.name: metric for metric in (FACTUAL_ERROR_RATE, *COUNTED)}

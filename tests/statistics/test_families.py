@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from bench.core.contrast import Contrast
-from bench.statistics.analysis import Question, analyse
-from bench.statistics.confidence import Confidence
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.corrections import holm
-from bench.statistics.families import Aligned, correlations
-from bench.statistics.random_effects import crossed_effects
-from bench.statistics.simultaneous import max_t_over_runs
-from bench.statistics.table import Crossing
+from bench.statistics.contrasts.analysis import Question, analyse
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.contrasts.families import Aligned, correlations
+from bench.statistics.crossing.crossing import Crossing
+from bench.statistics.tests.confidence import Confidence
+from bench.statistics.tests.corrections import holm
+from bench.statistics.tests.max_t import max_t_over_runs
+from bench.statistics.tests.random_effects import crossed_effects
 from tests.statistics.build import METRICS, comparison, rows, table
 
 PAIRS = (("a", "c"), ("b", "c"))

@@ -10,8 +10,8 @@ from scipy import stats
 
 from bench.config.comparison import Comparison, GapClosed
 from bench.core.errors import IncompleteRecords
-from bench.statistics.gap import gap_shares, ratio_of_means
-from bench.statistics.random_effects import crossed_effects
+from bench.statistics.contrasts.gap_closed import gap_shares, ratio_of_means
+from bench.statistics.tests.random_effects import crossed_effects
 from tests.statistics.build import Coin, comparison, rows, table, verdicts
 
 LEVEL = 0.95

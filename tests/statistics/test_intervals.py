@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import intervals
+from bench.statistics.tests import intervals
 
 
 def test_t_interval_is_scipys() -> None:

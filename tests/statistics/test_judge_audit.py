@@ -13,10 +13,10 @@ from bench.core.annotations import ANNOTATIONS_SCHEMA
 from bench.core.audit import Explained, JudgeAudit, Measure
 from bench.core.judge import Judge
 from bench.core.records import SCHEMA
-from bench.statistics.explained import split
-from bench.statistics.judge_audit import judge_audits
-from bench.statistics.judges_compared import annotators_together
-from bench.statistics.shares import share
+from bench.statistics.judges.agreement import annotators_together
+from bench.statistics.judges.audit import judge_audits
+from bench.statistics.judges.controls import split
+from bench.statistics.tests.proportions import share
 from tests.statistics.build import comparison, table
 from tests.statistics.planted import Gold, Longer, Noisy, People, Steady, World
 

@@ -15,8 +15,8 @@ from bench.core.audit import JudgeAudit
 from bench.core.judge import Pair
 from bench.core.task import Prompt, user
 from bench.evaluator.auditing import CONTROLS
-from bench.statistics.judge_audit import judge_audits
-from bench.statistics.orders import conservative_win_rate
+from bench.statistics.contrasts.position import conservative_win_rate
+from bench.statistics.judges.audit import judge_audits
 from tests.evaluator.scripted import io_in
 from tests.statistics.build import comparison, table
 from tests.statistics.planted import Steady

@@ -16,9 +16,9 @@ from bench.core.contrast import Contrast
 from bench.core.errors import BenchError
 from bench.core.length_tables import difficulty_of
 from bench.core.task import Prompt, user
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.difficulty import estimated_difficulty
-from bench.statistics.length_control import length_controlled_win_rate, paired_difference
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.length.difficulty import estimated_difficulty
+from bench.statistics.length.regression import length_controlled_win_rate, paired_difference
 from tests.statistics.build import LENGTH, METRICS, Coin, Quiz, comparison, rows, table, verdicts
 
 N = 300

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics.analysis import Question, analyse
-from bench.statistics.length_control import length_controlled_win_rate
-from bench.statistics.length_crossing import Model, at_equal_length
-from bench.statistics.random_effects import crossed_effects
-from bench.statistics.table import Crossing
+from bench.statistics.contrasts.analysis import Question, analyse
+from bench.statistics.crossing.crossing import Crossing
+from bench.statistics.length.pseudo_values import Model, at_equal_length
+from bench.statistics.length.regression import length_controlled_win_rate
+from bench.statistics.tests.random_effects import crossed_effects
 
 
 def crossings(n: int, runs: int, seed: int = 0) -> tuple[Crossing, Crossing]:

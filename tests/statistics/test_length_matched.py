@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from bench.core.errors import DataError
-from bench.statistics.length_matched import length_matched_win_rate
+from bench.statistics.length.matched import length_matched_win_rate
 
 
 def rows(generator: np.random.Generator, n: int = 500) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

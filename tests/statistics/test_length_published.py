@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.statistics.length_control import length_controlled_win_rate, paired_difference
+from bench.statistics.length.ratio import length_ratio_win_rate
+from bench.statistics.length.regression import length_controlled_win_rate, paired_difference
 from bench.statistics.length_published import PublishedWeights, from_weights, published_win_rate
-from bench.statistics.length_ratio import length_ratio_win_rate
 from tests.statistics.alpaca import AlpacaEval, read
 
 pytestmark = pytest.mark.data

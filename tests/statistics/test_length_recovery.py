@@ -10,7 +10,7 @@ from scipy import special
 
 from bench.config.comparison import Arm, Comparison, LengthControl, Named
 from bench.core.length_recovery import LengthRecovery, Recovered
-from bench.statistics.length_recovery import length_recoveries
+from bench.statistics.length.recovery import length_recoveries
 from tests.statistics.build import Coin, Plain, comparison, rows, table, verdicts
 
 pytestmark = pytest.mark.xdist_group("length_recovery")  # one worker, so that its fixtures are made once

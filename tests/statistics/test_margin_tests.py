@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from bench.core.contrast import Contrast
-from bench.statistics import margin_tests as margins
+from bench.statistics.tests import margin_tests as margins
 
 
 def contrast(**changes: object) -> Contrast:

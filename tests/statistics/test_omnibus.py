@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from bench.core.errors import DataError
-from bench.statistics.omnibus import cochran_q, friedman
+from bench.statistics.tests.omnibus import cochran_q, friedman
 
 
 def test_friedman_by_hand_without_ties() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics.corrections import benjamini_hochberg, holm
-from bench.statistics.intervals import wilson_interval
-from bench.statistics.power import power_of, smallest_detectable
-from bench.statistics.significance import mcnemar_exact
+from bench.statistics.power.detectable import power_of, smallest_detectable
+from bench.statistics.tests.corrections import benjamini_hochberg, holm
+from bench.statistics.tests.intervals import wilson_interval
+from bench.statistics.tests.significance import mcnemar_exact
 
 pytest.importorskip("statsmodels", reason="statsmodels is not installed: pip install alignment-bench[oracles]")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics.orders import conservative_win_rate, order_agreement
+from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
 
 
 def test_agreement_by_hand() -> None:

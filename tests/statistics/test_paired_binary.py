@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from bench.statistics.intervals import clustered_interval
-from bench.statistics.paired_binary import (
+from bench.statistics.tests.intervals import clustered_interval
+from bench.statistics.tests.paired_binary import (
     Discordant,
     clustered_mcnemar,
     discordant,
@@ -16,7 +16,7 @@ from bench.statistics.paired_binary import (
     tango_interval,
     tango_score,
 )
-from bench.statistics.significance import sign_flip
+from bench.statistics.tests.significance import sign_flip
 
 
 def score_by_search(counts: Discordant, difference: float) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import power
+from bench.statistics.power import detectable as power
 
 
 def test_miller_known_values() -> None:
@@ -53,7 +53,7 @@ def test_planning_one_run_is_the_paired_t_test() -> None:
 
 @pytest.mark.parametrize("runs", [3, 5])
 def test_planned_effect_is_found_about_that_often(runs: int) -> None:
-    from bench.statistics.random_effects import crossed_effects
+    from bench.statistics.tests.random_effects import crossed_effects
 
     spread = power.Spread(run=0.02, prompt=0.3, residual=0.3)
     effect = power.planned_smallest_detectable(200, runs, spread)

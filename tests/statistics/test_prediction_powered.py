@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from bench.core.errors import DataError
-from bench.statistics.prediction_powered import calibrated_predictions, paired_difference, prediction_powered_mean
+from bench.statistics.tests.prediction_powered import calibrated_predictions, paired_difference, prediction_powered_mean
 
 UNITS = 400
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics.intervals import clustered_standard_error
-from bench.statistics.random_effects import cluster_sums, crossed_effects
+from bench.statistics.tests.intervals import clustered_standard_error
+from bench.statistics.tests.random_effects import cluster_sums, crossed_effects
 
 
 def win_rates(

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from bench.core.errors import DataError
-from bench.statistics.ranking import bradley_terry, rank_intervals
+from bench.statistics.ranking.bradley_terry import bradley_terry, rank_intervals
 
 HAIKU = "claude-3-haiku-20240307"
 OUTCOME = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5}

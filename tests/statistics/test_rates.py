@@ -8,7 +8,7 @@ import pytest
 from bench.core.errors import DataError
 from bench.scoring.facts import LabelledResponses, labelled_responses
 from bench.scoring.files import read_file
-from bench.statistics import rates
+from bench.statistics.claims import in_files as rates
 
 
 @pytest.fixture(scope="module")

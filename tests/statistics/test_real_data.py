@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import margin_tests as margins
-from bench.statistics import significance
-from bench.statistics.intervals import clustered_standard_error
-from bench.statistics.orders import order_agreement
-from bench.statistics.random_effects import crossed_effects
+from bench.statistics.contrasts.position import order_agreement
+from bench.statistics.tests import margin_tests as margins
+from bench.statistics.tests import significance
+from bench.statistics.tests.intervals import clustered_standard_error
+from bench.statistics.tests.random_effects import crossed_effects
 
 pytestmark = pytest.mark.data
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import DataError
-from bench.statistics.sequential import confidence_sequence
+from bench.statistics.tests.sequential import confidence_sequence
 from tests.statistics.alpaca import read
 
 

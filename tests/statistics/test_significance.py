@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import significance
+from bench.statistics.tests import significance
 
 
 def test_paired_t_is_scipys() -> None:

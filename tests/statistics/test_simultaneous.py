@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics.corrections import holm
-from bench.statistics.significance import sign_flip
-from bench.statistics.simultaneous import max_t
+from bench.statistics.tests.corrections import holm
+from bench.statistics.tests.max_t import max_t
+from bench.statistics.tests.significance import sign_flip
 
 
 def test_one_contrast_is_the_sign_flip_test() -> None:

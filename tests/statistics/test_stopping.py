@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.stopping import sequence_of
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.contrasts.stopping import sequence_of
 from tests.statistics.build import METRICS, comparison, rows, table, verdicts
 
 

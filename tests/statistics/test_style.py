@@ -5,8 +5,8 @@ import pytest
 from scipy import special
 
 from bench.core.errors import DataError
-from bench.statistics.ranking import bradley_terry
-from bench.statistics.style import StyledBattles, style_controlled, style_differences
+from bench.statistics.ranking.bradley_terry import bradley_terry
+from bench.statistics.ranking.style import StyledBattles, style_controlled, style_differences
 
 
 def simulated(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import DataError, IncompleteRecords
-from bench.statistics.table import Crossing, RecordIndex, Request, cells
+from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, cells
 from tests.statistics.build import rows, table, verdicts
 
 SCORE = Request("a", "b", "quiz", "score", "task", (0, 1))

@@ -14,8 +14,8 @@ from bench.core.lm_eval import LmEvalTask
 from bench.core.summary import Missing
 from bench.core.task import MetricInfo
 from bench.core.tax import Tax
-from bench.statistics.table import Crossing
-from bench.statistics.tax import _tested, alignment_tax
+from bench.statistics.contrasts.tax import _tested, alignment_tax
+from bench.statistics.crossing.crossing import Crossing
 from tests.statistics.build import comparison, rows, table
 
 METRICS = {

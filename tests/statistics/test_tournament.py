@@ -10,8 +10,8 @@ import pytest
 from scipy import special
 
 from bench.core.ranking import Ranking
-from bench.statistics.contrasts import compute_contrasts
-from bench.statistics.tournament import groups_of, rankings, told_better
+from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.ranking.tournament import groups_of, rankings, told_better
 from tests.statistics.build import METRICS, comparison, table, verdicts
 
 ARMS = ("a", "b", "c")

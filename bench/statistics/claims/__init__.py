@@ -1,0 +1,1 @@
+"""Rates of factual errors, as ratios of sums of claims."""

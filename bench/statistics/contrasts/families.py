@@ -1,0 +1,119 @@
+"""Corrections within families of contrasts, and the verdicts that rest on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.config.comparison import StatisticsSettings
+from bench.core.contrast import Contrast, VerdictOnPair
+from bench.statistics.contrasts.analysis import design_seed
+from bench.statistics.crossing.crossing import Crossing, codes
+from bench.statistics.tests.confidence import Confidence, FloatArray
+from bench.statistics.tests.corrections import adjusted
+from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
+from bench.statistics.tests.max_t import max_t, max_t_over_runs
+from bench.statistics.tests.random_effects import IntArray, cluster_sums
+
+
+def corrected(
+    contrasts: Sequence[Contrast],
+    crossings: Sequence[Crossing],
+    labels: Mapping[str, Mapping[str, str]],
+    settings: StatisticsSettings,
+) -> list[Contrast]:
+    """Return the contrasts with adjusted p-values and verdicts.
+
+    ``crossings`` are those of the contrasts; ``labels`` gives for each task the cluster of every prompt.
+    """
+    families: dict[str, list[int]] = {}
+    for place, contrast in enumerate(contrasts):
+        if contrast.p is not None:
+            families.setdefault(contrast.family, []).append(place)
+    p_adjusted: dict[int, float] = {}
+    for members in families.values():
+        raw = [p for place in members if (p := contrasts[place].p) is not None]
+        if settings.correction == "max_t":
+            family = [contrasts[place] for place in members]
+            side_by_side = aligned(family, [crossings[place] for place in members], labels)
+            found = _max_t(family, raw, side_by_side, settings.resamples)
+        else:
+            found = adjusted(raw, settings.correction)
+        p_adjusted.update(zip(members, found, strict=True))
+    result: list[Contrast] = []
+    for place, contrast in enumerate(contrasts):
+        p = p_adjusted.get(place)
+        result.append(contrast.model_copy(update={"p_adjusted": p, "verdict": verdict_of(contrast, p)}))
+    return result
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Contrasts side by side: ``values`` (contrasts, prompts), means over runs minus the null value.
+
+    Prompts of all tasks follow one another; a contrast has the value 0 for a prompt that is not ``there``.
+    ``clusters`` has a code per prompt.
+    """
+
+    values: FloatArray
+    there: NDArray[np.bool_]
+    clusters: IntArray
+
+
+def aligned(
+    contrasts: Sequence[Contrast], crossings: Sequence[Crossing], labels: Mapping[str, Mapping[str, str]]
+) -> Aligned:
+    """Return the crossings of a family side by side."""
+    pairs = list(zip(contrasts, crossings, strict=True))
+    everywhere = sorted({(contrast.task, prompt) for contrast, crossing in pairs for prompt in crossing.prompts})
+    place = {name: number for number, name in enumerate(everywhere)}
+    values = np.zeros((len(pairs), len(everywhere)))
+    there = np.zeros(values.shape, dtype=bool)
+    for row, (contrast, crossing) in enumerate(pairs):
+        at = [place[contrast.task, prompt] for prompt in crossing.prompts]
+        values[row, at] = crossing.values.mean(axis=1) - contrast.null_value
+        there[row, at] = True
+    return Aligned(values, there, codes(f"{task}\0{labels[task][prompt]}" for task, prompt in everywhere))
+
+
+def _max_t(contrasts: Sequence[Contrast], raw: Sequence[float], given: Aligned, resamples: int) -> list[float]:
+    """Return max-T adjusted p-values, never below the raw ones; with one run by signs of the prompts."""
+    runs = contrasts[0].n_runs
+    seed = design_seed("max-T", int(given.clusters.max()) + 1, runs, resamples)
+    if runs > 1:
+        return max_t_over_runs(raw, [_law(item) for item in contrasts], correlations(given), resamples, seed)
+    found = max_t(given.values, given.clusters, resamples, seed)
+    return [max(pair) for pair in zip(raw, found, strict=True)]
+
+
+def correlations(given: Aligned) -> FloatArray:
+    """Return the correlation (contrasts, contrasts) over clusters of prompts; 0 where nothing varies."""
+    means = given.values.sum(axis=1) / np.maximum(given.there.sum(axis=1), 1)
+    sums = cluster_sums(np.where(given.there, given.values - means[:, None], 0.0), given.clusters)
+    length = np.sqrt((sums**2).sum(axis=1))
+    scaled = sums / np.where(length > 0, length, 1.0)[:, None]
+    found = scaled @ scaled.T
+    np.fill_diagonal(found, 1.0)
+    return np.asarray(found)
+
+
+def _law(contrast: Contrast) -> Confidence:
+    """Return the law behind a contrast's p; one unit of prompt variance where it had no variance to test with."""
+    parts = contrast.components
+    if PROMPT_DF not in parts:
+        return Confidence(0.0, 1.0, 1.0, 0.0, contrast.n_runs - 1)
+    return Confidence(0.0, parts[PROMPT_VARIANCE], parts[PROMPT_DF], parts[RUN_VARIANCE], contrast.n_runs - 1)
+
+
+def verdict_of(contrast: Contrast, p_adjusted: float | None) -> VerdictOnPair:
+    """Return which of the two is better: undecided without a direction or an adjusted p below 1 - level."""
+    if p_adjusted is None or contrast.estimate is None or contrast.higher_is_better is None:
+        return "undecided"
+    # Rounded, because 1 - 0.95 is a hair above 0.05 in binary.
+    if p_adjusted >= round(1 - contrast.level, 12):
+        return "undecided"
+    a_is_higher = contrast.estimate > contrast.null_value
+    return "a better" if a_is_higher == contrast.higher_is_better else "b better"

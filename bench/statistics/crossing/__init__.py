@@ -1,0 +1,1 @@
+"""Records as arrays: prompts by draws by seeds."""

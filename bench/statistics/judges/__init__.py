@@ -1,0 +1,1 @@
+"""How far judges and labellers can be trusted."""

@@ -1,0 +1,108 @@
+"""How small an effect a design can detect, before and after the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, special
+
+from bench.statistics.tests.confidence import Confidence
+
+POWER = 0.8
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of a paired value: over training runs, over prompts, and of one cell beyond both.
+
+    The defaults are for a win rate on the scale [0, 1]: measured on the embedded world with three runs (about 0.02 to
+    0.03 over runs; 0.024 * sqrt(400) = 0.48 for one cell, split evenly in variance between prompt and residual).
+    """
+
+    run: float = 0.025
+    prompt: float = 0.34
+    residual: float = 0.34
+
+
+def smallest_detectable(standard_error: float, df: float, level: float = LEVEL, power: float = POWER) -> float:
+    """Return the true difference that the two-sided t test finds with probability ``power``.
+
+    The far tail is left out (below 1e-4 of the power at 0.8). Uses the noncentral t law with ``df`` degrees of
+    freedom; for more than a million the normal one.
+    """
+    if df > 1e6:
+        return standard_error * float(special.ndtri((1 + level) / 2) + special.ndtri(power))
+    return standard_error * shift_for(float(special.stdtrit(df, (1 + level) / 2)), df, power)
+
+
+def shift_for(critical: float, df: float, power: float) -> float:
+    """Return the true difference, in standard errors, at which a t statistic exceeds ``critical`` with that power."""
+
+    def missing(shift: float) -> float:
+        return float(special.nctdtr(df, shift, critical)) - (1 - power)
+
+    top = critical + 2.0
+    while missing(top) > 0:
+        top *= 2
+    return float(optimize.brentq(missing, 0.0, top))
+
+
+def power_of(difference: float, standard_error: float, df: float, level: float = LEVEL) -> float:
+    """Return the probability that the two-sided t test finds a true difference."""
+    critical, shift = float(special.stdtrit(df, (1 + level) / 2)), abs(difference) / standard_error
+    return float(1 - special.nctdtr(df, shift, critical) + special.nctdtr(df, shift, -critical))
+
+
+def prompts_needed(difference: float, sd: float, level: float = LEVEL, power: float = POWER) -> float:
+    """Return how many independent prompts a paired t test needs to find ``difference`` (as a real number)."""
+
+    def missing(log_n: float) -> float:
+        n = float(np.exp(log_n))
+        return power - power_of(difference, sd / n**0.5, n - 1, level)
+
+    return float(np.exp(optimize.brentq(missing, np.log(2.01), np.log(1e9))))
+
+
+def miller_prompts_needed(
+    difference: float, omega2: float, noise: float = 0.0, level: float = LEVEL, power: float = POWER
+) -> float:
+    """Return n = (z_{alpha/2} + z_beta)^2 (omega^2 + noise) / difference^2.
+
+    ``omega2`` is the variance over prompts of the true difference, ``noise`` the sum over both methods of the
+    response variance divided by the number of draws: sigma_A^2/K_A + sigma_B^2/K_B. Miller 2024 (arXiv 2411.00640).
+    """
+    z = float(special.ndtri((1 + level) / 2) + special.ndtri(power))
+    return z**2 * (omega2 + noise) / difference**2
+
+
+def miller_smallest_detectable(
+    n: float, omega2: float, noise: float = 0.0, level: float = LEVEL, power: float = POWER
+) -> float:
+    """Return ``miller_prompts_needed`` solved for the difference."""
+    return float(np.sqrt(miller_prompts_needed(1.0, omega2, noise, level, power) / n))
+
+
+def planned_smallest_detectable(
+    n_prompts: int, n_runs: int, spread: Spread | None = None, level: float = LEVEL
+) -> float | None:
+    """Return the effect that a crossing of prompts and runs is expected to find with 80% power.
+
+    The variance components are taken as known to be ``spread`` (default: a win rate) and put through the same
+    confidence law as the data will be. With one run the answer speaks about the trained models, so the spread over
+    runs does not enter. None for fewer than two prompts.
+    """
+    if n_prompts < 2:
+        return None
+    given = spread or Spread()
+    cell = given.residual**2 / n_prompts
+    if n_runs == 1:
+        confidence = Confidence(0.0, given.prompt**2 / n_prompts + cell, n_prompts - 1)
+    else:
+        confidence = Confidence(
+            0.0, given.prompt**2 / n_prompts, n_prompts - 1, (given.run**2 + cell) / n_runs, n_runs - 1
+        )
+    if float(confidence.variance) == 0:
+        return 0.0
+    return smallest_detectable(float(confidence.standard_error), confidence.effective_df(level), level)

@@ -1,0 +1,1 @@
+"""Strengths and rankings of all methods of a comparison."""

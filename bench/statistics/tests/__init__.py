@@ -1,0 +1,1 @@
+"""Tests of one sample of paired values: intervals, p-values, corrections, margins, resampling."""

@@ -1,0 +1,73 @@
+"""Tests against a margin: superiority, non-inferiority, equivalence. One-sided, from a confidence law."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from bench.core.contrast import Contrast
+from bench.statistics.tests.confidence import Confidence
+
+RUN_VARIANCE, PROMPT_VARIANCE, PROMPT_DF = "run_variance_of_mean", "prompt_variance_of_mean", "prompt_df"
+# Of a contrast with an earlier run: what its seeds add, and the degrees of freedom where they are not n_runs - 1.
+RUN_DF, EARLIER_VARIANCE, EARLIER_DF = "run_df", "earlier_run_variance_of_mean", "earlier_run_df"
+
+
+def from_t(estimate: float, standard_error: float, df: float) -> Confidence:
+    """Return the t law around an estimate."""
+    return Confidence(estimate, standard_error**2, df)
+
+
+def advantage(contrast: Contrast) -> Confidence | None:
+    """Return the law of a's advantage over b: null value 0, positive when a is better, on the metric's scale.
+
+    It is the law behind the contrast's own p where the contrast carries its variances, else t with the contrast's
+    standard error and degrees of freedom. None for a metric without a direction and a contrast without a standard
+    error; the contrast's ``note`` says why.
+    """
+    if contrast.higher_is_better is None or contrast.estimate is None or contrast.standard_error is None:
+        return None
+    parts = contrast.components
+    centre = contrast.estimate - contrast.null_value
+    if PROMPT_DF in parts:
+        law = Confidence(
+            estimate=centre,
+            prompt_variance=parts[PROMPT_VARIANCE],
+            prompt_df=parts[PROMPT_DF],
+            run_variance=parts[RUN_VARIANCE],
+            run_df=int(parts.get(RUN_DF, max(contrast.n_runs - 1, 0))),
+            earlier_run_variance=parts.get(EARLIER_VARIANCE, 0.0),
+            earlier_run_df=int(parts.get(EARLIER_DF, 0)),
+        )
+    elif contrast.degrees_of_freedom is not None:
+        law = from_t(centre, contrast.standard_error, contrast.degrees_of_freedom)
+    else:
+        return None
+    return law if contrast.higher_is_better else dataclasses.replace(law, estimate=-centre)
+
+
+def superiority_p(law: Confidence, margin: float = 0.0) -> float:
+    """Return the p-value of "a is better than b by more than ``margin``" (the null: by at most the margin)."""
+    return float(law.below(margin))
+
+
+def non_inferiority_p(law: Confidence, margin: float) -> float:
+    """Return the p-value of "a is worse than b by less than ``margin``"."""
+    return float(law.below(-margin))
+
+
+def inferiority_p(law: Confidence, margin: float = 0.0) -> float:
+    """Return the p-value of "a is worse than b by more than ``margin``": the proof of a regression."""
+    return float(law.above(-margin))
+
+
+def equivalence_p(law: Confidence, margin: float) -> float:
+    """Return the p-value of "a and b differ by less than ``margin``": two one-sided tests (Schuirmann 1987)."""
+    return max(float(law.below(-margin)), float(law.above(margin)))
+
+
+def one_sided_bounds(law: Confidence, level: float) -> tuple[float, float]:
+    """Return the lower and the upper one-sided bound, each at ``level``."""
+    width, centre = law.half_width(2 * level - 1), float(np.asarray(law.estimate))
+    return centre - width, centre + width
