@@ -180,7 +180,7 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     judge prefers one of them, or a score that is no length differs.
     """
     from bench.commands import show_prompts  # noqa: PLC0415
-    from bench.report.show import Wanted  # noqa: PLC0415
+    from bench.report.terminal.show import Wanted  # noqa: PLC0415
 
     names = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
     show_prompts(path, overrides or [], Wanted(prompt, run, kind, disagree, names))

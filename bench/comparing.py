@@ -30,7 +30,7 @@ from bench.core.summary import RunSummary, write_summary
 from bench.core.task import MetricInfo
 from bench.engine.events import Engine
 from bench.plan import Plan
-from bench.report.markdown import write_report
+from bench.report.page.markdown import write_report
 from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.claims.in_runs import error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts

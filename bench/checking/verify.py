@@ -27,7 +27,7 @@ from bench.core.results import CONTRASTS, RECORDS, SUMMARY
 from bench.core.summary import RunSummary
 from bench.gating.judging import check
 from bench.plan import make_plan
-from bench.report.markdown import PLOTS, write_report
+from bench.report.page.markdown import PLOTS, write_report
 
 # Two machines' arithmetic may differ in the last digits; this is far below any digit that is printed.
 RELATIVE = 1e-9

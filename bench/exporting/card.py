@@ -25,10 +25,10 @@ from bench.core.wording import (
     verdict_words,
 )
 from bench.report import sentences
-from bench.report.markdown import render_markdown
-from bench.report.methods_section import flat, lora_text, statistics_of
-from bench.report.page import Block, Bullets, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.report.page.markdown import render_markdown
 from bench.report.references import as_bibtex, of_method
+from bench.report.sections.methods import flat, lora_text, statistics_of
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard

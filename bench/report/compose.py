@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.gating.judging import check
-from bench.plots.style import Picture
-from bench.report import sections
-from bench.report.answer import answer, opening
-from bench.report.factuality_section import factuality_section
-from bench.report.further_section import further_section
+from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
-from bench.report.judging_section import judging_section
-from bench.report.labellers_section import labellers_section
-from bench.report.length_section import length_section
-from bench.report.methods_section import methods_section
-from bench.report.moved_section import gap_section, moved_section
-from bench.report.page import Block
-from bench.report.ranking_section import ranking_section
-from bench.report.samples_section import samples_section
-from bench.report.spending_section import spending_section
-from bench.report.tax_section import tax_section
-from bench.report.tokens_section import tokens_section
-from bench.report.told_once import told_once
-from bench.report.training_section import training_section
-from bench.report.variance_section import variance_section
+from bench.report.page.blocks import Block
+from bench.report.page.same_columns import told_once
+from bench.report.sections import results as sections
+from bench.report.sections.answer import answer, opening
+from bench.report.sections.divergence import gap_section, moved_section
+from bench.report.sections.factuality import factuality_section
+from bench.report.sections.judges import judging_section
+from bench.report.sections.labellers import labellers_section
+from bench.report.sections.length import length_section
+from bench.report.sections.methods import methods_section
+from bench.report.sections.other_metrics import further_section
+from bench.report.sections.ranking import ranking_section
+from bench.report.sections.samples import samples_section
+from bench.report.sections.spending import spending_section
+from bench.report.sections.tax import tax_section
+from bench.report.sections.tokens import tokens_section
+from bench.report.sections.training import training_section
+from bench.report.sections.variance import variance_section
 
 
 def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:

@@ -20,7 +20,7 @@ from bench.core.wording import (
     smallest_detectable,
     verdict_words,
 )
-from bench.report.page import Tone, Verdict, Whisker
+from bench.report.page.blocks import Tone, Verdict, Whisker
 from bench.statistics.power.detectable import POWER
 
 OWN_REWARD = (

@@ -41,7 +41,7 @@ from bench.core.responses import (
 )
 from bench.core.summary import ArmFacts, ArmRun, RunSummary, StageFacts, write_summary
 from bench.core.task import WIN_RATE, MetricInfo
-from bench.report.markdown import write_report
+from bench.report.page.markdown import write_report
 from tests.report.synthetic import TASK, Gold, Questions, Treatment
 
 METHODS, SEEDS, PROMPTS = 20, 5, 805

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bench.report.html import render_html
-from bench.report.markdown import write_report
-from bench.report.page import Heading, Table
+from bench.report.page.blocks import Heading, Table
+from bench.report.page.html import render_html
+from bench.report.page.markdown import write_report
 from tests.report.synthetic import PROMPTS, build
 
 CHROMIUM = os.environ.get("ALIGNMENT_BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

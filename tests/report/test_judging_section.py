@@ -10,10 +10,10 @@ import pytest
 from bench.core.audit import Explained, JudgeAudit, Measure
 from bench.core.conclusions import read_conclusions
 from bench.core.records import read_records
-from bench.plots.judge_audit import judge_audit
+from bench.report.figures.judge_audit import judge_audit
 from bench.report.inputs import Inputs, read_inputs
-from bench.report.judging_section import judging_section
-from bench.report.page import Block, Bullets, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.report.sections.judges import judging_section
 from tests.report.synthetic import PROMPTS, build
 
 NONE = Measure(n=0)

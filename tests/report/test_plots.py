@@ -10,13 +10,13 @@ import pytest
 from bench.core.contrast import Contrast, read_contrasts
 from bench.core.summary import ArmFacts, ArmRun, RunSummary, StageFacts, read_summary
 from bench.core.wording import estimate
-from bench.plots import style
-from bench.plots.costs import on_the_front, quality_against_cost
-from bench.plots.curves import earlier_curves
-from bench.plots.forest import forest
-from bench.plots.matrix import win_rate_matrix
-from bench.plots.reward_models import reward_models
-from bench.plots.seeds import seed_spread
+from bench.report.figures import style
+from bench.report.figures.costs import on_the_front, quality_against_cost
+from bench.report.figures.curves import earlier_curves
+from bench.report.figures.forest import forest
+from bench.report.figures.matrix import win_rate_matrix
+from bench.report.figures.reward_models import reward_models
+from bench.report.figures.seeds import seed_spread
 from tests.report.synthetic import ARMS, SEEDS, build
 
 

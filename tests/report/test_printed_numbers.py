@@ -14,7 +14,7 @@ from bench.core.contrast import read_contrasts
 from bench.gating.judging import check
 from bench.gating.machines import as_junit
 from bench.gating.wording import as_markdown
-from bench.report.markdown import write_report
+from bench.report.page.markdown import write_report
 from tests.report.printed import INTERVAL, agrees, known, page_as_markdown, tables, triples, with_intervals
 from tests.report.synthetic import build
 from tests.sketched import sketched

@@ -19,11 +19,11 @@ from bench.core.responses import read_responses, read_verdicts
 from bench.core.summary import read_summary
 from bench.core.wording import estimate, interval, p_value
 from bench.report import sentences
-from bench.report.audit import audit_arms
-from bench.report.inline_svg import inline_svg
-from bench.report.markdown import write_report
-from bench.report.prompts import Tables
-from bench.report.samples import take_samples
+from bench.report.page.inline_svg import inline_svg
+from bench.report.page.markdown import write_report
+from bench.report.samples.prompts import Tables
+from bench.report.samples.sample import take_samples
+from bench.report.sections.response_counts import audit_arms
 from tests.report.synthetic import ARMS, PROMPTS, SEEDS, build, comparison
 from tests.sketched import sketched
 

@@ -12,8 +12,8 @@ from bench.core.records import read_records
 from bench.core.summary import read_summary, write_summary
 from bench.core.tax import Tax, TaxVerdict
 from bench.core.wording import NONE
-from bench.report.markdown import write_report
-from bench.report.spending_section import SPENT
+from bench.report.page.markdown import write_report
+from bench.report.sections.spending import SPENT
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.power.decomposition import decompositions
 from bench.statistics.ranking.tournament import rankings

@@ -8,9 +8,9 @@ from bench.config.comparison import Comparison
 from bench.core.contrast import read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.summary import read_summary
-from bench.report.differences import only_in
-from bench.report.show import Wanted, show
-from bench.report.terminal import summary_table
+from bench.report.terminal.differences import only_in
+from bench.report.terminal.show import Wanted, show
+from bench.report.terminal.summary import summary_table
 from tests.report.synthetic import ARMS, build
 
 

@@ -1,1 +1,0 @@
-"""Pictures of a comparison: drawn from records, contrasts and the run summary, equal inputs giving equal bytes."""

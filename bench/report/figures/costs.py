@@ -1,0 +1,204 @@
+"""Cost pictures: what each arm consumed, stage by stage, and quality against cost."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.core.contrast import Contrast
+from bench.core.summary import RunSummary
+from bench.core.wording import amount, estimate, listed, metric_words
+from bench.report.figures import style
+from bench.report.figures.style import Picture
+
+ROW_INCHES = 0.42
+LOG_RATIO = 30.0
+DODGE = 0.025
+AXES = (
+    ("flops", "training FLOPs"),
+    ("trained_tokens", "trained tokens"),
+    ("generated_tokens", "generated tokens"),
+    ("read_tokens", "read tokens"),
+    ("examples", "examples"),
+    ("labels", "labels"),
+    ("judgements", "judgements"),
+    ("seconds", "seconds"),
+)
+TITLES = dict(AXES)
+
+
+def mean_cost(summary: RunSummary, arm: str, axis: str) -> float | None:
+    """Return what one arm consumed on one axis, shared stages in full, averaged over its seeds; None without runs."""
+    costs = [summary.cost_of(arm, int(run)).get(axis, 0.0) for run in summary.arms[arm].runs]
+    return sum(costs) / len(costs) if costs else None
+
+
+def seconds_per_token(summary: RunSummary, arm: str) -> float | None:
+    """Return the seconds that one generated token of an arm's answers took, loading the policy included.
+
+    Over all seeds and tasks together; None where no answer was generated.
+    """
+    keys = [key for run in summary.arms[arm].runs.values() for key in run.answers]
+    tokens = sum(summary.stages[key].cost.get("generated_tokens", 0.0) for key in keys)
+    return sum(summary.stages[key].cost.get("seconds", 0.0) for key in keys) / tokens if tokens else None
+
+
+def cost_by_kind(summary: RunSummary, arm: str, axis: str) -> dict[str, float]:
+    """Return the same by kind of stage, in the order in which the stages stand in the summary; zeros left out."""
+    facts = summary.arms[arm]
+    total: dict[str, float] = {}
+    for run in facts.runs.values():
+        for key in run.stages:
+            stage = summary.stages[key]
+            total[stage.kind] = total.get(stage.kind, 0.0) + stage.cost.get(axis, 0.0) / len(facts.runs)
+    return {kind: cost for kind, cost in total.items() if cost > 0}
+
+
+def cost_axis(summary: RunSummary) -> str:
+    """Return the axis that pictures use: FLOPs where they were counted, else seconds."""
+    counted = any(mean_cost(summary, arm, "flops") for arm in summary.arms)
+    return "flops" if counted else "seconds"
+
+
+def cost_bars(summary: RunSummary, folder: Path, name: str) -> Picture | None:
+    """Return the picture of every arm's cost, stacked by kind of stage; None when nothing was consumed."""
+    axis = cost_axis(summary)
+    stacks = {arm: cost_by_kind(summary, arm, axis) for arm in summary.arms}
+    kinds = list(dict.fromkeys(kind for stack in stacks.values() for kind in stack))
+    if not kinds:
+        return None
+    with style.styled():
+        figure = style.new_figure(8.4, 1.15 + ROW_INCHES * len(stacks))
+        axes = figure.subplots()
+        _stacks(axes, stacks, kinds)
+        axes.set_xlabel(f"{TITLES[axis]} per training seed")
+        axes.xaxis.set_major_formatter(lambda value, _place: amount(value))
+        figure.legend(loc="outside upper left", ncols=4)
+        style.save(figure, folder, name)
+    totals = listed([f"{arm} {amount(sum(stack.values()))}" for arm, stack in stacks.items()])
+    caption = f"{TITLES[axis].capitalize()} per training seed, stages shared with other arms counted in full: {totals}."
+    return Picture(name, "Cost of each arm", caption.replace("flops", "FLOPs"))
+
+
+def _stacks(axes: Any, stacks: dict[str, dict[str, float]], kinds: Sequence[str]) -> None:
+    """Draw one stacked bar per arm, first arm on top, and its total at its end."""
+    arms = list(stacks)
+    heights = [len(arms) - 1 - place for place in range(len(arms))]
+    lefts = [0.0] * len(arms)
+    for place, kind in enumerate(kinds):
+        widths = [stacks[arm].get(kind, 0.0) for arm in arms]
+        axes.barh(
+            heights, widths, left=lefts, height=0.62, color=style.colour(place),
+            edgecolor="white", linewidth=1.2, label=style.shortened(kind, 30), hatch=style.hatch(place),
+        )  # fmt: skip
+        lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
+    for height, total in zip(heights, lefts, strict=True):
+        axes.annotate(
+            amount(total), (total, height), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
+        )
+    axes.set_yticks(heights, [style.shortened(arm, 26) for arm in arms])
+    axes.tick_params(axis="y", length=0, labelsize=10)
+    axes.set_xlim(0, max(lefts) * 1.12)
+    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+
+
+def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, folder: Path, name: str) -> Picture | None:
+    """Return the picture of quality against cost for the arms that have one common reference; None for fewer than two.
+
+    The reference is the arm that most contrasts of the first judge and task are against. Its quality is the null value.
+    """
+    chosen = against_one_reference(contrasts)
+    axis = cost_axis(summary)
+    costs = {arm: cost for arm in summary.arms if (cost := mean_cost(summary, arm, axis)) is not None}
+    placed = {item.a: item for item in chosen if item.a in costs}
+    if len(placed) < 2:
+        return None
+    first = chosen[0]
+    words = metric_words(first.metric)
+    with style.styled():
+        figure = style.new_figure(8.4, 4.2)
+        axes = figure.subplots()
+        _points(axes, placed, costs, first)
+        axes.set_xlabel(f"{TITLES[axis]} per training seed")
+        axes.set_ylabel(f"{words} against {style.shortened(first.b, 24)}")
+        axes.xaxis.set_major_formatter(lambda value, _place: amount(value))
+        figure.legend(loc="outside right upper")
+        style.save(figure, folder, name)
+    parts = listed([f"{arm} {estimate(item)} for {amount(costs[arm])}" for arm, item in placed.items()])
+    front = listed(on_the_front(quality_of(placed, costs, first), costs))
+    caption = (
+        f"{words.capitalize()} against {first.b}, and {TITLES[axis]} per training seed: {parts}; no other arm is both "
+        f"cheaper and estimated better than {front} (grey steps), and points of nearly equal cost stand side by side."
+    )
+    return Picture(name, "Quality against cost", caption)
+
+
+def quality_of(placed: Mapping[str, Contrast], costs: Mapping[str, float], first: Contrast) -> dict[str, float]:
+    """Return the estimate of every arm that is shown, so that more is better; the reference has the null value."""
+    sign = -1.0 if first.higher_is_better is False else 1.0
+    found = {arm: sign * (item.estimate or 0.0) for arm, item in placed.items()}
+    return found | ({first.b: sign * first.null_value} if first.b in costs and first.b not in found else {})
+
+
+def on_the_front(quality: Mapping[str, float], costs: Mapping[str, float]) -> list[str]:
+    """Return the arms that no other arm is at least as good as for less, or better than for as much, cheapest first."""
+    found: list[str] = []
+    for arm in sorted(quality, key=lambda arm: (costs[arm], -quality[arm])):
+        if not found or quality[arm] > quality[found[-1]]:
+            found.append(arm)
+    return found
+
+
+def against_one_reference(contrasts: Sequence[Contrast]) -> list[Contrast]:
+    """Return the contrasts of the first task and judge whose b is the arm that most of them are against."""
+    usable = [item for item in contrasts if item.estimate is not None]
+    if not usable:
+        return []
+    same = [item for item in usable if (item.task, item.judge) == (usable[0].task, usable[0].judge)]
+    reference = Counter(item.b for item in same).most_common(1)[0][0]
+    return [item for item in same if item.b == reference]
+
+
+def _points(axes: Any, placed: Mapping[str, Contrast], costs: Mapping[str, float], first: Contrast) -> None:
+    """Draw one point with its interval per arm, and the reference at the null value, in the order of the arms."""
+    arms = list(costs)
+    shown = [arm for arm in arms if arm in placed or arm == first.b]
+    logarithmic = min(costs[arm] for arm in shown) > 0 and (
+        max(costs[arm] for arm in shown) / min(costs[arm] for arm in shown) > LOG_RATIO
+    )
+    axes.set_xscale("log" if logarithmic else "linear")
+    at = side_by_side([math.log10(costs[arm]) if logarithmic else costs[arm] for arm in shown])
+    for arm, spot in zip(shown, at, strict=True):
+        place = arms.index(arm)
+        value, below, above = first.null_value, 0.0, 0.0
+        if arm in placed:
+            value = placed[arm].estimate or 0.0
+            below, above = (abs(end - value) if end is not None else 0.0 for end in (placed[arm].low, placed[arm].high))
+        axes.errorbar(
+            [10**spot if logarithmic else spot], [value], yerr=[[below], [above]], color=style.colour(place),
+            marker=style.marker(place), markersize=8, elinewidth=1.6, capsize=4 if arm in placed else 0,
+            linestyle="none", label=style.shortened(arm, 24) + ("" if arm in placed else " (reference)"),
+        )  # fmt: skip
+    axes.axhline(first.null_value, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    places = dict(zip(shown, at, strict=True))
+    front = on_the_front(quality_of(placed, costs, first), costs)
+    across = [10 ** places[arm] if logarithmic else places[arm] for arm in front]
+    up = [(placed[arm].estimate or 0.0) if arm in placed else first.null_value for arm in front]
+    axes.step(across, up, where="post", color=style.FAINT, linewidth=1.4, alpha=0.8, zorder=1.5)
+    axes.grid(color=style.GRID, linewidth=0.6)
+    axes.margins(x=0.08, y=0.1)
+
+
+def side_by_side(places: Sequence[float]) -> list[float]:
+    """Return the places with those that nearly coincide moved to the right, a fortieth of the whole width apart."""
+    step = DODGE * (max(places) - min(places) or abs(max(places)) or 1.0)
+    taken: list[float] = []
+    for place in places:
+        spot = place
+        while any(abs(spot - other) < 0.999 * step for other in taken):
+            spot += step
+        taken.append(spot)
+    return taken

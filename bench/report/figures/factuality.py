@@ -1,0 +1,81 @@
+"""Factual precision against coverage: how right an arm's claims are, and how many right ones it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.core.factuality import Estimate, FactualRates
+from bench.core.wording import listed, number, percent
+from bench.report.figures import style
+from bench.report.figures.style import Picture
+
+ACROSS = 2
+PANEL_INCHES = (4.4, 3.6)
+LEGEND_INCHES = 0.8
+
+
+def precision_and_coverage(rates: Sequence[FactualRates], folder: Path, name: str) -> Picture | None:
+    """Return the picture of precision (1 - error rate) over correct claims per response, with both intervals.
+
+    A panel for each task; None where no arm makes a claim.
+    """
+    shown = [item for item in rates if item.error_rate is not None]
+    if not shown:
+        return None
+    tasks, arms = list(dict.fromkeys(item.task for item in shown)), list(dict.fromkeys(item.arm for item in rates))
+    across, down = min(ACROSS, len(tasks)), -(-len(tasks) // ACROSS)
+    with style.styled():
+        figure = style.new_figure(across * PANEL_INCHES[0], down * PANEL_INCHES[1] + LEGEND_INCHES)
+        panels = list(figure.subplots(down, across, squeeze=False).flat)
+        for axes, task in zip(panels, tasks, strict=False):
+            for item in shown:
+                if item.task == task and item.error_rate is not None:
+                    _arm(axes, item, item.error_rate, arms.index(item.arm))
+            axes.set_title(style.shortened(task, 34))
+            axes.set_xlabel("supported claims per response")
+            axes.set_ylabel("share of claims supported")
+            axes.grid(color=style.GRID, linewidth=0.6)
+            axes.margins(0.08)
+        for axes in panels[len(tasks) :]:
+            axes.set_axis_off()
+        entries = {
+            label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
+        style.save(figure, folder, name)
+    return Picture(name, "Factual precision over coverage", _caption(shown))
+
+
+def _arm(axes: Any, item: FactualRates, error: Estimate, place: int) -> None:
+    precision, coverage = 1 - error.value, item.correct
+    bars: dict[str, Any] = {}
+    if error.low is not None and error.high is not None:
+        bars["yerr"] = [[max(error.high - error.value, 0.0)], [max(error.value - error.low, 0.0)]]
+    if coverage.low is not None and coverage.high is not None:
+        bars["xerr"] = [[max(coverage.value - coverage.low, 0.0)], [max(coverage.high - coverage.value, 0.0)]]
+    axes.errorbar(
+        [coverage.value],
+        [precision],
+        color=style.colour(place),
+        marker=style.marker(place),
+        markersize=8,
+        linewidth=1.2,
+        label=style.shortened(item.arm, 24),
+        **bars,
+    )
+
+
+def _caption(shown: Sequence[FactualRates]) -> str:
+    told = listed(
+        [
+            f"{item.arm} on {item.task} {percent(1 - item.error_rate.value)} at {number(item.correct.value, 2)}"
+            for item in shown
+            if item.error_rate is not None
+        ]
+    )
+    return (
+        f"Share of claims that are supported, at supported claims per response: {told}; bars are intervals at the "
+        f"{percent(shown[0].level)} level, and up and to the right is better."
+    )

@@ -1,0 +1,188 @@
+"""Reward against divergence: how far each arm moved, what a judge makes of it, and where more is no longer better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bench.core.summary import RunSummary
+from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING
+from bench.core.wording import counted, listed, number
+from bench.report.figures import style
+from bench.report.figures.style import Picture
+
+ACROSS = 2
+PANEL_INCHES = (4.3, 3.3)
+OWN = "own reward"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One arm at one training seed on one task: means over its responses.
+
+    ``divergence`` and ``divergence_k3`` in nats, None where the policy has no likelihood; ``ratings`` by judge.
+    """
+
+    arm: str
+    run: int
+    task: str
+    divergence: float | None = None
+    divergence_k3: float | None = None
+    ratings: dict[str, float] = field(default_factory=dict)
+
+
+def points_of(records: pa.Table, arms: Sequence[str]) -> list[Point]:
+    """Return the points of every arm, task and seed that has a rating or a divergence, in that order."""
+    wanted = pc.is_in(records["metric"], pa.array([DIVERGENCE.name, DIVERGENCE_K3.name, RATING.name]))
+    rows = records.filter(pc.and_(wanted, pc.equal(records["status"], "ok")))
+    groups = rows.group_by(["task", "method", "run", "metric", "source"]).aggregate([("value", "mean")]).to_pylist()
+    means: dict[tuple[int, str, int], dict[tuple[str, str], float]] = {}
+    for group in groups:
+        if group["method"] in arms:
+            cell = (list(arms).index(group["method"]), group["task"], group["run"])
+            means.setdefault(cell, {})[group["metric"], group["source"]] = group["value_mean"]
+    return [
+        Point(
+            arm=arms[place],
+            run=run,
+            task=task,
+            divergence=found.get((DIVERGENCE.name, "task")),
+            divergence_k3=found.get((DIVERGENCE_K3.name, "task")),
+            ratings={source: value for (metric, source), value in sorted(found.items()) if metric == RATING.name},
+        )
+        for (place, task, run), found in sorted(means.items())
+    ]
+
+
+def root(divergence: float | None) -> float | None:
+    """Return the square root of a divergence; an estimate below 0, which only noise gives, counts as 0."""
+    return None if divergence is None else max(divergence, 0.0) ** 0.5
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of some numbers."""
+    return sum(values) / len(values)
+
+
+def placed(points: Sequence[Point], summary: RunSummary) -> list[tuple[Point, float]]:
+    """Return the points with their place on the axis of divergence: the bound for arms of which only that is known."""
+    found = []
+    for point in points:
+        x = root(point.divergence if point.divergence is not None else summary.divergence_bounds.get(point.arm))
+        if x is not None and point.ratings:
+            found.append((point, x))
+    return found
+
+
+def frontier(
+    records: pa.Table, summary: RunSummary, reference: str | None, folder: Path, name: str
+) -> Picture | None:  # fmt: skip
+    """Return the picture of ratings over the square root of the divergence, one panel per task and judge.
+
+    ``reference`` is the arm that divergences are measured from. None without ratings or without divergences. Arms of
+    one method are joined: they differ in their settings.
+    """
+    arms = list(summary.arms)
+    shown = placed(points_of(records, arms), summary)
+    if reference is None or not shown:
+        return None
+    tasks = list(dict.fromkeys(point.task for point, _ in shown))
+    judges = list(dict.fromkeys(judge for point, _ in shown for judge in point.ratings))
+    cells = [(task, judge) for task in tasks for judge in judges]
+    across, down = min(ACROSS, len(cells)), -(-len(cells) // ACROSS)
+    with style.styled():
+        figure = style.new_figure(across * PANEL_INCHES[0] + 1.6, down * PANEL_INCHES[1])
+        panels = figure.subplots(down, across, squeeze=False).flat
+        for axes, cell in zip(panels, cells, strict=False):
+            _panel(axes, shown, summary, cell)
+            of = f", {style.shortened(cell[0], 20)}" if len(tasks) > 1 else ""
+            axes.set_title(f"{style.shortened(cell[1], 24)} judge{of}")
+            axes.set_xlabel(f"square root of the KL from {style.shortened(reference, 16)} in nats")
+            axes.set_ylabel("mean rating")
+        for axes in list(panels)[len(cells) :]:
+            axes.set_axis_off()
+        _legend(figure, arms, shown, summary)
+        style.save(figure, folder, name)
+    return Picture(name, "Rating over divergence", _caption(shown, summary, reference, judges))
+
+
+def _panel(axes: Any, shown: Sequence[tuple[Point, float]], summary: RunSummary, cell: tuple[str, str]) -> None:
+    """Draw the seeds of every arm as small marks, their mean as a large one, hollow where the judge taught the arm."""
+    task, judge = cell
+    means: dict[str, tuple[float, float]] = {}
+    for place, arm in enumerate(summary.arms):
+        at = [(x, point.ratings[judge]) for point, x in shown if _is(point, arm, cell)]
+        if not at:
+            continue
+        hollow = arm in summary.own_rewards.get(judge, ())
+        look: dict[str, Any] = {"linestyle": "none", "marker": style.marker(place), "color": style.colour(place)}
+        axes.plot(*zip(*at, strict=True), markersize=4, alpha=0.6, markeredgewidth=0, **look)
+        means[arm] = (mean([x for x, _ in at]), mean([y for _, y in at]))
+        axes.plot(
+            [means[arm][0]], [means[arm][1]], markersize=9, markeredgewidth=1.8,
+            markerfacecolor="white" if hollow else style.colour(place), zorder=3, **look,
+        )  # fmt: skip
+    for arms in same_method(summary, means):
+        line = sorted(means[arm] for arm in arms)
+        axes.plot(*zip(*line, strict=True), color=style.FAINT, linewidth=1.0, zorder=1)
+    axes.grid(color=style.GRID, linewidth=0.6)
+    axes.margins(0.08)
+
+
+def _is(point: Point, arm: str, cell: tuple[str, str]) -> bool:
+    return (point.arm, point.task) == (arm, cell[0]) and cell[1] in point.ratings
+
+
+def same_method(summary: RunSummary, arms: Mapping[str, object]) -> list[list[str]]:
+    """Return the arms of every method that has several with the same teachers, replicates left out."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for arm, facts in summary.arms.items():
+        if arm in arms and facts.replicate is None:
+            teachers = [judge for judge, taught in summary.own_rewards.items() if arm in taught]
+            groups.setdefault((facts.method, *teachers), []).append(arm)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _legend(figure: Any, arms: Sequence[str], shown: Sequence[tuple[Point, float]], summary: RunSummary) -> None:
+    from matplotlib.lines import Line2D  # noqa: PLC0415 - as in the style
+
+    there = {point.arm for point, _ in shown}
+    look: dict[str, Any] = {"linestyle": "none", "markersize": 8}
+    handles = [
+        Line2D(
+            [], [], color=style.colour(place), marker=style.marker(place),
+            label=style.shortened(arm, 22) + (" (at most)" if arm in summary.divergence_bounds else ""), **look,
+        )
+        for place, arm in enumerate(arms)
+        if arm in there
+    ]  # fmt: skip
+    if summary.own_rewards:
+        handles.append(Line2D([], [], label=OWN, markerfacecolor="white", color=style.INK, marker="o", **look))
+    figure.legend(handles=handles, loc="outside right upper")
+
+
+def _caption(
+    shown: Sequence[tuple[Point, float]], summary: RunSummary, reference: str, judges: Sequence[str]
+) -> str:  # fmt: skip
+    """Return what the picture shows: for each judge the arm with the highest mean rating, and where it stands."""
+    told = []
+    for judge in judges:
+        best: tuple[float, str, float] | None = None
+        for arm in summary.arms:
+            at = [(x, point.ratings[judge]) for point, x in shown if point.arm == arm and judge in point.ratings]
+            if at and (best is None or mean([y for _, y in at]) > best[0]):
+                best = (mean([y for _, y in at]), arm, mean([x for x, _ in at]))
+        if best is not None:
+            own = f" ({OWN})" if best[1] in summary.own_rewards.get(judge, ()) else ""
+            told.append(f"{judge} rates {best[1]} highest{own}: {number(best[0], 3)} at {number(best[2], 2)}")
+    hollow = "; hollow marks are arms that learnt from the judge" if summary.own_rewards else ""
+    seeds = counted(len(summary.seeds), "training seed")
+    return (
+        f"Mean rating over the square root of the KL divergence from {reference}, small marks single seeds, large "
+        f"marks the means of {seeds}, lines joining arms of one method{hollow}. {listed(told)}."
+    )

@@ -1,0 +1,87 @@
+"""How well labellers of different sizes and with different prompts agree with the labels of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.core.conclusions import Agreement, Proportion
+from bench.core.summary import LabellerFacts, RunSummary
+from bench.core.wording import amount, listed, percent
+from bench.report.figures import style
+from bench.report.figures.style import Picture
+
+# A judge's settings that say how it asks, in the order in which they are told.
+ASKS = ("prompt", "path", "asks", "rationale", "samples")
+# How long a rationale may become is no way of asking, and is not read where there is none.
+NOT_TOLD = frozenset({"max_rationale_tokens"})
+
+
+def variant(facts: LabellerFacts, all_facts: Sequence[LabellerFacts]) -> str:
+    """Return how a labeller asks: those of its settings in which labellers that have them differ; else its name."""
+    names = dict.fromkeys((*ASKS, *(name for each in all_facts for name in each.settings)))
+    differing = [
+        name
+        for name in names
+        if name in facts.settings
+        and name not in NOT_TOLD
+        and len({str(each.settings[name]) for each in all_facts if name in each.settings}) > 1
+    ]
+    return ", ".join(f"{name} {facts.settings[name]}" for name in differing) or facts.judge
+
+
+def labeller_name(judge: str, run: int | None) -> str:
+    """Return a labeller's name, with the training seed of its model where it takes one from an arm."""
+    return judge if run is None else f"{judge}, seed {run}"
+
+
+def labeller_sizes(
+    labellers: Sequence[Agreement], summary: RunSummary, folder: Path, name: str
+) -> Picture | None:  # fmt: skip
+    """Return the picture of agreement over the labeller's parameters, one line per variant; None without sizes."""
+    facts = {(item.judge, item.run): item for item in summary.labellers}
+    shown = [(item, facts[item.judge, item.run]) for item in labellers if (item.judge, item.run) in facts]
+    shown = [(item, known) for item, known in shown if known.parameters and item.labels.share is not None]
+    if not shown:
+        return None
+    against_gold = any(item.gold is not None and item.gold.share is not None for item, _ in shown)
+    sides = [("with the labels of the data", "labels")] + [("with gold utilities", "gold")] * against_gold
+    with style.styled():
+        figure = style.new_figure(1.2 + 4.4 * len(sides), 3.8)
+        for axes, (title, side) in zip(figure.subplots(1, len(sides), squeeze=False)[0], sides, strict=True):
+            lines: dict[str, list[tuple[float, Proportion]]] = {}
+            for item, known in shown:
+                found: Proportion | None = getattr(item, side)
+                if found is not None and found.share is not None:
+                    at = (known.parameters or 1.0, found)
+                    lines.setdefault(variant(known, summary.labellers), []).append(at)
+            for place, (label, points) in enumerate(lines.items()):
+                _line(axes, sorted(points, key=lambda point: point[0]), (place, label))
+            axes.axhline(0.5, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _place: amount(value))
+            axes.xaxis.set_minor_formatter(lambda _value, _place: "")
+            axes.set_title(f"Agreement {title}")
+            axes.set_xlabel("parameters of the labeller")
+            axes.set_ylabel("share of pairs")
+            axes.grid(color=style.GRID, linewidth=0.6)
+            axes.margins(x=0.12)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        style.save(figure, folder, name)
+    told = listed([f"{labeller_name(item.judge, item.run)} {percent(item.labels.share)}" for item, _ in shown])
+    caption = f"Agreement with the labels of the data: {told}; bars are Wilson's intervals, dashed is chance."
+    return Picture(name, "Agreement over the size of the labeller", caption)
+
+
+def _line(axes: Any, points: Sequence[tuple[float, Proportion]], look: tuple[int, str]) -> None:
+    place, label = look
+    at = [x for x, _ in points]
+    shares = [found.share or 0.0 for _, found in points]
+    below = [share - (found.low or 0.0) for share, (_, found) in zip(shares, points, strict=True)]
+    above = [(found.high or 0.0) - share for share, (_, found) in zip(shares, points, strict=True)]
+    settings: dict[str, Any] = {
+        "color": style.colour(place), "marker": style.marker(place), "markersize": 7, "capsize": 3, "linewidth": 1.8,
+        "label": style.shortened(label, 30),
+    }  # fmt: skip
+    axes.errorbar(at, shares, yerr=[below, above], **settings)

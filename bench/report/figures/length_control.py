@@ -1,0 +1,113 @@
+"""The plain win rate and that at equal length, arm by arm and judge by judge, with gold's where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.core.contrast import Contrast
+from bench.core.length_recovery import LengthRecovery
+from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
+from bench.core.wording import estimate, listed, percent
+from bench.report.figures import style
+from bench.report.figures.style import Picture
+
+ROW_INCHES = 0.42
+PANEL_INCHES = 3.4
+MOST_PANELS = 4
+OFFSET = 0.16
+RAW, EQUAL, GOLD = style.UNDECIDED, style.A_BETTER, style.B_BETTER
+
+
+def length_control(
+    contrasts: Sequence[Contrast], trials: Sequence[LengthRecovery], folder: Path, name: str
+) -> Picture | None:  # fmt: skip
+    """Return the picture of all win rates at equal length beside the plain ones; None without any.
+
+    One panel per judge and task: the gold judge itself has none where its win rates stand in the others' panels.
+    """
+    judged_by_gold = {(trial.gold, trial.task) for trial in trials}
+    panels: dict[tuple[str, str], list[Contrast]] = {}
+    for item in contrasts:
+        known = (item.judge or "", item.task)
+        asked = item.metric == LENGTH_CONTROLLED.name and known not in judged_by_gold
+        if asked and item.estimate is not None and not item.is_control:
+            panels.setdefault(known, []).append(item)
+    if not panels:
+        return None
+    shown = dict(list(panels.items())[:MOST_PANELS])
+    rows = list(dict.fromkeys((item.a, item.b) for items in shown.values() for item in items))
+    plain = {(item.judge, item.task, item.a, item.b): item for item in contrasts if item.metric == WIN_RATE.name}
+    with style.styled():
+        figure = style.new_figure(1.6 + PANEL_INCHES * len(shown), 1.2 + ROW_INCHES * len(rows))
+        all_axes = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, ((judge, task), items) in zip(all_axes, shown.items(), strict=True):
+            trial = next((one for one in trials if (one.judge, one.task) == (judge, task)), None)
+            for item in items:
+                height = len(rows) - 1 - rows.index((item.a, item.b))
+                _marks(axes, height, plain.get((judge, task, item.a, item.b)), item)
+                gold = plain.get((trial.gold, task, item.a, item.b)) if trial else None
+                if gold is not None and gold.estimate is not None:
+                    axes.plot([gold.estimate], [height], **_look("gold", GOLD, "D", filled=False))
+            _frame(axes, f"{judge} judge" if len({task for _, task in shown}) == 1 else f"{judge}, {task}")
+        labels = [f"{style.shortened(a, 18)} vs {style.shortened(b, 12)}" for a, b in reversed(rows)]
+        all_axes[0].set_yticks(range(len(rows)), labels)
+        all_axes[0].set_ylim(-0.6, len(rows) - 0.4)
+        legends = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in all_axes]
+        handles = {label: handle for legend in legends for handle, label in legend}
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+        style.save(figure, folder, name)
+    with_gold = any((trial.judge, trial.task) in shown for trial in trials)
+    diamonds = ", diamonds the gold judge's plain win rates" if with_gold else ""
+    return Picture(name, "Win rates, plain and at equal length", _caption(shown, plain, len(panels), diamonds))
+
+
+def _marks(axes: Any, height: float, plain: Contrast | None, equal: Contrast) -> None:
+    for item, look, shift in ((plain, ("plain", RAW, "o"), OFFSET), (equal, ("at equal length", EQUAL, "s"), -OFFSET)):
+        if item is None or item.estimate is None:
+            continue
+        label, tint, mark = look
+        if item.low is not None and item.high is not None:
+            axes.plot([item.low, item.high], [height + shift] * 2, color=tint, linewidth=1.6, solid_capstyle="butt")
+        axes.plot([item.estimate], [height + shift], **_look(label, tint, mark, filled=True))
+
+
+def _look(label: str, tint: str, mark: str, *, filled: bool) -> dict[str, Any]:
+    return {
+        "label": label, "linestyle": "none", "marker": mark, "markersize": 6.5, "markeredgecolor": tint,
+        "markeredgewidth": 1.6, "markerfacecolor": tint if filled else "white", "zorder": 3,
+    }  # fmt: skip
+
+
+def _frame(axes: Any, title: str) -> None:
+    axes.axvline(0.5, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_title(style.shortened(title, 34))
+    axes.set_xlabel("preference for the first-named")
+
+
+def _caption(
+    shown: dict[tuple[str, str], list[Contrast]],
+    plain: dict[tuple[str | None, str, str, str], Contrast],
+    panels: int,
+    diamonds: str,
+) -> str:
+    """Return what the picture shows, with the largest shift of each judge."""
+    told = []
+    for (judge, task), items in shown.items():
+        moves = [
+            (item.estimate - before.estimate, before, item)
+            for item in items
+            if (before := plain.get((judge, task, item.a, item.b))) is not None
+            and item.estimate is not None
+            and before.estimate is not None
+        ]
+        if moves:
+            _, before, item = max(moves, key=lambda one: abs(one[0]))
+            told.append(f"{judge} {item.a} vs {item.b} from {estimate(before)} to {estimate(item)}")
+    hidden = "" if panels == len(shown) else f"; {panels - len(shown)} more judges are in the table"
+    level = percent(next(iter(shown.values()))[0].level)
+    return f"Largest shift under each judge: {listed(told)}; lines are {level} intervals{diamonds}{hidden}."

@@ -1,0 +1,127 @@
+"""A report as plain blocks: what it says, apart from how Markdown or HTML write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.report.figures.style import Picture
+from bench.report.samples.sample import Samples
+
+Tone = Literal["decided", "reversed", "undecided", "control", "alarm"]
+# Marks at the beginning of a table's cell; the page colours such cells by them.
+BETTER, WORSE, UNDECIDED = "▲", "▼", "·"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading; level 1 is the page's own."""
+
+    level: Literal[1, 2, 3]
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A paragraph in the words of the comparison's author."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is good to know at a glance: pairs of a name and a value."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """An interval with its estimate, to be drawn beside a conclusion."""
+
+    low: float
+    high: float
+    estimate: float
+    null: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One conclusion: what is concluded, the numbers it rests on, and how it is marked.
+
+    ``reversed``: decided against the one that is named first.
+    """
+
+    headline: str
+    numbers: str
+    tone: Tone
+    whisker: Whisker | None = None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Conclusions, all in the same size.
+
+    ``scale``: lowest and highest value of the axis that their intervals share with other lists of the page.
+    """
+
+    items: tuple[Verdict, ...]
+    scale: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of short statements."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; ``align`` has one letter per column: l for words, r for numbers."""
+
+    columns: tuple[str, ...]
+    align: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with its caption."""
+
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that a reader opens by a click on their summary."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class SampleBrowser:
+    """The responses, to be searched and compared on the page.
+
+    ``methods``, ``seeds``, ``tasks`` and ``kinds`` are what can be chosen; ``pair`` is shown first. ``incidental``: the
+    names of scores in which methods may differ without disagreeing.
+    """
+
+    samples: Samples
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    tasks: tuple[str, ...]
+    kinds: tuple[str, ...]
+    pair: tuple[str, str]
+    incidental: tuple[str, ...]
+
+
+Block = Heading | Text | Quote | Facts | Verdicts | Bullets | Table | Figure | Folded | SampleBrowser

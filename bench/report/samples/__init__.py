@@ -1,0 +1,1 @@
+"""Responses to one prompt, side by side."""

@@ -1,0 +1,86 @@
+"""What a reader sees first: the question, what was compared, and every verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.core.contrast import Contrast
+from bench.core.wording import counted, metric_words, percent
+from bench.report import sentences
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import Block, Facts, Heading, Quote, Text, Verdicts
+from bench.report.sentences import Told
+
+
+def opening(inputs: Inputs) -> list[Block]:
+    """Return the question and what was compared at a glance."""
+    summary, evaluation = inputs.summary, inputs.comparison.evaluation
+    prompts = {item.task: item.n_prompts for item in inputs.contrasts}
+    judges = sorted({item.judge for item in inputs.contrasts if item.judge})
+    orders = "both orders" if evaluation.orders == "both" else "one order"
+    facts = (
+        ("methods", ", ".join(summary.arms)),
+        ("training seeds", f"{len(summary.seeds)}"),
+        ("prompts", ", ".join(f"{count:,} of {task}" for task, count in prompts.items())),
+        ("judge" if len(judges) == 1 else "judges", f"{', '.join(judges)} ({orders})" if judges else ""),
+    )
+    return [
+        Heading(1, summary.name),
+        Quote(summary.question),
+        Facts(tuple(fact for fact in facts if fact[1])),
+    ]
+
+
+def answer(inputs: Inputs) -> list[Block]:
+    """Return the verdict on every primary contrast, decided or not in the same size, and on the controls."""
+    treatments = [item for item in inputs.primary if not item.is_control]
+    told = sentences.told_once(inputs.primary, inputs.further)
+    scale = sentences.scale_of(inputs.primary)
+    blocks: list[Block] = [Heading(2, "Verdicts")]
+    if not treatments:
+        blocks.append(Text("The comparison declares no contrast between treatments, so there is no verdict."))
+    else:
+        decided = [item for item in treatments if item.verdict != "undecided"]
+        open_ones = [item for item in treatments if item.verdict == "undecided"]
+        blocks.append(Text(_lead(inputs.primary, (len(decided), len(open_ones)), told)))
+        for title, items in (("Decided", decided), ("Not decided", open_ones)):
+            if items:
+                verdicts = tuple(sentences.verdict(item, told) for item in items)
+                blocks += [Heading(3, f"{title}: {len(items)}"), Verdicts(verdicts, scale)]
+    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs, told, scale)]
+
+
+def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], told: Told) -> str:
+    """Return how many contrasts are decided, and what all of them have in common."""
+    decided, undecided = counts
+    lead = f"{decided} of {counted(decided + undecided, 'declared contrast')} decided, {undecided} not."
+    first = contrasts[0]
+    if told.once:
+        by = f" by the {first.judge} judge" if first.judge else ""
+        lead += f" All are about {metric_words(first.metric)}{by} on {first.task}, and about {first.speaks_about}."
+    if first.null_value == 0.5:
+        lead += " A win rate of 0.5 is no difference."
+    return f"{lead} Intervals are at the {percent(first.level)} level."
+
+
+def _controls(inputs: Inputs, told: Told, scale: tuple[float, float] | None) -> list[Block]:
+    """Return the controls on the primary metric and every false alarm one by one, all others as a count."""
+    if not any(item.is_control for item in inputs.contrasts):
+        return [
+            Text(
+                "There is none: no arm repeats another with training randomness of its own, "
+                "so nothing here shows how often this comparison sees differences where there are none."
+            )
+        ]
+    others = [item for item in inputs.further if item.is_control]
+    alarms = [item for item in others if item.verdict != "undecided"]
+    first = [item for item in inputs.primary if item.is_control]
+    blocks: list[Block] = []
+    if first:
+        blocks.append(Verdicts(tuple(sentences.control(item, told) for item in first), scale))
+    if alarms:
+        blocks.append(Verdicts(tuple(sentences.control(item) for item in alarms)))
+    if others:
+        quiet = len(others) - len(alarms)
+        blocks.append(Text(f"On further metrics {quiet} of {counted(len(others), 'control')} find no difference."))
+    return blocks

@@ -1,0 +1,125 @@
+"""Every metric beside the first: an overview of all contrasts, then each metric's contrasts in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.core.contrast import Contrast
+from bench.core.wording import (
+    NONE,
+    counted,
+    estimate,
+    interval,
+    listed,
+    metric_words,
+    number,
+    p_value,
+    per_run,
+    smallest_detectable,
+    verdict_words,
+)
+from bench.report import sentences
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
+
+Measure = tuple[str, str | None, str]
+COLUMNS = (
+    "method", "versus", "interval", "difference", "adjusted p", "verdict", "smallest detectable", "per seed",
+    "mean of method", "mean of versus",
+)  # fmt: skip
+# Where the metrics that nearly every response differs in stand: after those that a reader came for.
+LAST = ("response_words", "response_tokens", "response_characters", "ended", "divergence", "divergence_k3")
+
+
+def further_section(inputs: Inputs) -> list[Block]:
+    """Return all other metrics, nothing when there is none."""
+    if not inputs.further:
+        return []
+    groups: dict[Measure, list[Contrast]] = {}
+    for item in inputs.further:
+        groups.setdefault((item.metric, item.judge, item.task), []).append(item)
+    ordered = dict(sorted(groups.items(), key=lambda group: group[0][0] in LAST))
+    titles = _titles([items[0] for items in ordered.values()])
+    folded = (_in_full(title, items) for title, items in zip(titles, ordered.values(), strict=True))
+    return [Heading(2, "Further metrics"), *_overview(titles, list(ordered.values())), *folded]
+
+
+def _overview(titles: Sequence[str], groups: Sequence[Sequence[Contrast]]) -> list[Block]:
+    """Return one line per metric with one cell per pair: the difference, and which way it is decided."""
+    pairs = list(dict.fromkeys((item.a, item.b) for items in groups for item in items))
+    rows = []
+    for title, items in zip(titles, groups, strict=True):
+        by_pair = {(item.a, item.b): item for item in items}
+        rows.append((title, *(_cell(by_pair[pair]) if pair in by_pair else NONE for pair in pairs)))
+    note = (
+        f"{BETTER} the method that is named first is better, {WORSE} it is worse, {UNDECIDED} not decided; ↑ and ↓ "
+        "where no direction is better. Numbers are the difference, first minus second, or the preference for the first."
+    )
+    columns = ("metric", *(f"{a} vs {b}" for a, b in pairs))
+    return [Table(columns, "l" + "r" * len(pairs), tuple(rows)), Text(note)]
+
+
+def _titles(contrasts: Sequence[Contrast]) -> list[str]:
+    """Return what each measures: without the task where all have the same.
+
+    Whose own reward a judge is stands in the rows.
+    """
+    if len({item.task for item in contrasts}) > 1:
+        return [sentences.measured(item.model_copy(update={"own_reward": ()})) for item in contrasts]
+    return [_title(item) for item in contrasts]
+
+
+def _title(item: Contrast) -> str:
+    by = [f"{item.judge} judge"] if item.judge else []
+    lower = ["lower is better"] if item.higher_is_better is False else []
+    return metric_words(item.metric) + (f" ({', '.join([*by, *lower])})" if by or lower else "")
+
+
+def _cell(contrast: Contrast) -> str:
+    """Return the estimate with a mark that says how the contrast is decided."""
+    mark = {"undecided": UNDECIDED, "a better": BETTER, "b better": WORSE}[contrast.verdict]
+    if contrast.verdict != "undecided" and contrast.higher_is_better is None and contrast.estimate is not None:
+        mark = "↑" if contrast.estimate > contrast.null_value else "↓"
+    return f"{mark} {estimate(contrast)}"
+
+
+def _in_full(title: str, items: Sequence[Contrast]) -> Folded:
+    """Return the table of one metric, behind a line that counts its verdicts."""
+    rows = tuple(
+        (
+            item.a,
+            item.b,
+            interval(item),
+            estimate(item),
+            _p(item),
+            _verdict(item),
+            smallest_detectable(item),
+            per_run(item),
+            _mean(item, item.mean_a),
+            _mean(item, item.mean_b),
+        )
+        for item in items
+    )
+    decided = sum(item.verdict != "undecided" for item in items)
+    summary = f"{title}: {decided} of {counted(len(items), 'contrast')} decided"
+    return Folded(summary[0].upper() + summary[1:], (Table(COLUMNS, "llrrrlrrrr", rows),))
+
+
+def _p(contrast: Contrast) -> str:
+    """Return the adjusted p-value, or one that is not adjusted, marked as such."""
+    if contrast.p_adjusted is None and contrast.p is not None:
+        return f"{p_value(contrast.p, contrast.level)} (not adjusted)"
+    return p_value(contrast.p_adjusted, contrast.level)
+
+
+def _verdict(contrast: Contrast) -> str:
+    """Return the verdict, marked for a control and for a judge that an arm learnt from."""
+    marks = ["A/A control"] if contrast.is_control else []
+    marks += [f"own reward of {listed(list(contrast.own_reward))}"] if contrast.own_reward else []
+    return f"{verdict_words(contrast)} ({', '.join(marks)})" if marks else verdict_words(contrast)
+
+
+def _mean(contrast: Contrast, value: float | None) -> str:
+    """Return the mean of one side with one decimal more than the contrast's difference deserves, at least two."""
+    decimals = len(estimate(contrast).partition(".")[2]) + 1
+    return number(value, max(2, decimals))

@@ -1,0 +1,38 @@
+"""What was asked of models behind an API: requests, tokens and money, from the manifests of the stages."""
+
+from __future__ import annotations
+
+from bench.core.wording import NONE
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import Block, Heading, Table, Text
+
+# The meter's counts of requests to models behind an API.
+SPENT = ("api_calls", "api_tokens", "usd")
+COLUMNS = ("stages", "requests", "tokens", "USD")
+
+
+def spending_section(inputs: Inputs) -> list[Block]:
+    """Return what each kind of stage spent on such models, and the sum; nothing where none was asked."""
+    kinds: dict[str, list[float]] = {}
+    for stage in inputs.summary.stages.values():
+        spent = [stage.cost.get(axis, 0.0) for axis in SPENT]
+        if any(spent):
+            so_far = kinds.get(stage.kind, [0.0] * len(SPENT))
+            kinds[stage.kind] = [a + b for a, b in zip(so_far, spent, strict=True)]
+    if not kinds:
+        return []
+    lines = dict(sorted(kinds.items()))
+    if len(lines) > 1:
+        lines["together"] = [sum(column) for column in zip(*lines.values(), strict=True)]
+    rows = tuple((kind, f"{calls:,.0f}", f"{tokens:,.0f}", _usd(usd)) for kind, (calls, tokens, usd) in lines.items())
+    note = (
+        "Requests answered for this comparison's stages when they were computed, each stage counted once. What the "
+        "store of answers knew already cost nothing and is not counted. A server that counts no tokens is taken to "
+        f"have used the most it could. USD by the prices in the comparison file; {NONE} where it names none."
+    )
+    return [Heading(3, "Models behind an API"), Table(COLUMNS, "lrrr", rows), Text(note)]
+
+
+def _usd(spent: float) -> str:
+    """Return cents, or two digits of what is less than a dollar."""
+    return NONE if not spent else f"{spent:,.2f}" if spent >= 1 else f"{spent:.2g}"

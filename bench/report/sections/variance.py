@@ -1,0 +1,143 @@
+"""Where the uncertainty of the primary contrasts comes from, and what more seeds or prompts would buy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.core.contrast import Contrast
+from bench.core.variance import Decomposition, Needed, Part
+from bench.core.wording import NONE, counted, decimals_for, listed, number, percent, signed
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.statistics.power.detectable import POWER
+
+NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}
+
+
+def variance_section(inputs: Inputs) -> list[Block]:
+    """Return the variance of the primary contrasts by source, and the designs; nothing where none has variances."""
+    found = inputs.variance
+    if not found:
+        return []
+    sources = [part.source for part in found[0].parts]
+    columns = ("contrast", "effect", "standard error", *(_name(source) for source in sources))
+    rows = tuple((*_named(item, found), *(_part(item, part) for part in item.parts)) for item in found)
+    return [
+        Heading(2, "Where the uncertainty comes from"),
+        Table(columns, "lrr" + "r" * len(sources), rows),
+        Text(_note(found)),
+        Heading(3, "What more seeds or prompts would buy"),
+        *_designs(found),
+        Bullets(tuple(_needs(item, needed, found) for item in found for needed in item.needed)),
+        *_fewer(inputs.primary),
+    ]
+
+
+def _fewer(contrasts: Sequence[Contrast]) -> list[Block]:
+    """Return after how many prompts a confidence sequence was sure, for contrasts that have one."""
+    told = [item for item in contrasts if "sequence_prompts" in item.also]
+    if not told:
+        return []
+    lines = []
+    for item in told:
+        needed = item.also["sequence_prompts"]
+        after = "not within" if needed is None else f"after {needed:.0f} of"
+        lines.append(f"{_contrast(item, told)}: {after} {item.n_prompts:,} prompts")
+    note = (
+        "A confidence sequence holds at every number of prompts at once, so that judging in a random order may stop "
+        "where it excludes no difference. It is wider than an interval for a number fixed before, and speaks about "
+        "these trained models. It was sure:"
+    )
+    return [Heading(3, "What fewer judgements would have told"), Text(note), Bullets(tuple(lines))]
+
+
+def _name(source: str) -> str:
+    return NAMES.get(source, source)
+
+
+def _contrast(item: Decomposition | Contrast, among: Sequence[Decomposition | Contrast]) -> str:
+    """Return the pair, and where it was measured if that is not the same for all of them."""
+    if len({(one.judge, one.task) for one in among}) == 1:
+        return f"{item.a} vs {item.b}"
+    where = ", ".join(filter(None, (item.judge and f"{item.judge} judge", item.task)))
+    return f"{item.a} vs {item.b} ({where})"
+
+
+def _named(item: Decomposition, among: Sequence[Decomposition]) -> tuple[str, str, str]:
+    decimals = decimals_for(item.standard_error)
+    return _contrast(item, among), signed(item.effect, decimals), number(item.standard_error, decimals + 1)
+
+
+def _part(item: Decomposition, part: Part) -> str:
+    """Return a source's standard deviation and its share of the estimate's variance."""
+    if part.sd is None:
+        return f"in {_name(part.within)}" if part.within else NONE
+    return f"{number(part.sd, decimals_for(item.standard_error))} ({percent(part.share)})"
+
+
+def _note(found: tuple[Decomposition, ...]) -> str:
+    """Return how to read the table."""
+    told = [
+        "Each source has the standard deviation of a single value and, in brackets, its share of the variance of the "
+        "estimate. Seeds are training runs, prompts are common to both methods, and prompts \u00d7 seeds is what one "
+        "seed changes on single prompts."
+    ]
+    if any(part.source == "judge" and part.sd is not None for item in found for part in item.parts):
+        told.append("The judge's is that of one call, from the disagreement of its two presentation orders.")
+    if any(item.n_units < item.n_prompts for item in found):
+        told.append("Prompts come in clusters, so the prompts' standard deviation is that of a cluster's mean.")
+    if any(item.n_runs == 1 for item in found):
+        told.append(f"One seed shows no variance between seeds ({NONE}): nothing here is about the training procedure.")
+    else:
+        told.append("Variances are estimates truncated at 0; that of seeds rests on few degrees of freedom.")
+    return " ".join(told)
+
+
+def _designs(found: tuple[Decomposition, ...]) -> list[Block]:
+    """Return the smallest detectable difference of each design, one line per contrast."""
+    shown = [item for item in found if item.designs]
+    if not shown:
+        return []
+    times = [(design.n_prompts // shown[0].n_prompts, design.n_runs // shown[0].n_runs) for design in shown[0].designs]
+    columns = ("contrast", "seeds", "prompts", *(_times(prompts, seeds) for prompts, seeds in times))
+    rows = tuple(
+        (
+            _contrast(item, shown),
+            str(item.n_runs),
+            f"{item.n_prompts:,}",
+            *(number(design.smallest_detectable, decimals_for(item.standard_error)) for design in item.designs),
+        )
+        for item in shown
+    )
+    note = (
+        f"Smallest difference that is found with {percent(POWER)} power, expected from the variances above taken as "
+        "known, for this many times the prompts and the seeds."
+    )
+    return [Table(columns, "lrr" + "r" * len(times), rows), Text(note)]
+
+
+def _times(prompts: int, seeds: int) -> str:
+    if (prompts, seeds) == (1, 1):
+        return "now"
+    parts = [f"{count} \u00d7 {what}" for count, what in ((prompts, "prompts"), (seeds, "seeds")) if count > 1]
+    return listed(parts)
+
+
+def _needs(item: Decomposition, needed: Needed, among: Sequence[Decomposition]) -> str:
+    """Return what it takes to find an effect, in one sentence."""
+    effect = number(needed.effect, decimals_for(item.standard_error))
+    head = f"{_contrast(item, among)}: to find a difference of {effect} with {percent(POWER)} power takes"
+    ways = []
+    if needed.n_runs is not None:
+        ways.append(f"{counted(needed.n_runs, 'seed')} with these {counted(item.n_prompts, 'prompt')}")
+    if needed.n_prompts is not None:
+        ways.append(f"{counted(needed.n_prompts, 'prompt')} with {'this' if item.n_runs == 1 else 'these'} "
+                    f"{counted(item.n_runs, 'seed')}")  # fmt: skip
+    if not ways:
+        return f"{head} more seeds and more prompts: neither alone is enough"
+    beyond = ""
+    if item.n_runs > 1 and needed.n_prompts is None:
+        beyond = "; no number of prompts is enough without more seeds"
+    if item.n_runs > 1 and needed.n_runs is None:
+        beyond = "; no number of seeds is enough without more prompts"
+    return f"{head} {listed(ways).replace(' and ', ', or ')}{beyond}"
