@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.config.arms import read_arms
 from bench.config.comparison import Comparison, GateSettings, StatisticsSettings
-from bench.config.evaluation import read_evaluation
-from bench.config.findings import Findings
-from bench.config.gate import read_gate
-from bench.config.given import read_given
-from bench.config.layers import comparison_file, read_layers
-from bench.config.sheet import Sheet, said
+from bench.config.document.layers import comparison_file, read_layers
+from bench.config.document.problems import Findings
+from bench.config.document.section import Sheet, said
+from bench.config.sections.evaluate import read_evaluation
+from bench.config.sections.gate import read_gate
+from bench.config.sections.given import read_given
+from bench.config.sections.methods import read_arms
 
 ROOT_KEYS = ("extends", "question", "given", "methods", "evaluate", "statistics", "gate")
 REQUIRED = ("question", "given", "methods", "evaluate")

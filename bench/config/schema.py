@@ -18,19 +18,19 @@ from bench.config.comparison import (
     LengthControl,
     StatisticsSettings,
 )
-from bench.config.evaluation import FROM, LABEL, LENGTH_CONTROL
-from bench.config.factuality import FACTUALITY, GAMMA, RETRIEVER
-from bench.config.gap import GAP_KEYS
-from bench.config.gate import CRITERIA, MARGINS
-from bench.config.given import NO_ADAPTER, POLICIES
-from bench.config.length_control import CALIBRATION, DIFFICULTY_FILE
-from bench.config.lm_eval import KEYS as LM_EVAL_KEYS
-from bench.config.lm_eval import WORD as LM_EVAL
+from bench.config.fields.forms import Form, Nested, nested_fields
+from bench.config.fields.plugins import MODEL, REWARD, TASK, WEIGHT, settable
+from bench.config.fields.sources import COLUMNS, PREFERENCES, Columns
 from bench.config.load import REQUIRED
-from bench.config.nested import Form, Nested, nested_fields
-from bench.config.plugins import MODEL, REWARD, TASK, WEIGHT, settable
-from bench.config.sources import COLUMNS, PREFERENCES, Columns
-from bench.config.tax import NONE as NO_TAX
+from bench.config.sections.evaluate import FROM, LABEL, LENGTH_CONTROL
+from bench.config.sections.factuality import FACTUALITY, GAMMA, RETRIEVER
+from bench.config.sections.gap_closed import GAP_KEYS
+from bench.config.sections.gate import CRITERIA, MARGINS
+from bench.config.sections.given import NO_ADAPTER, POLICIES
+from bench.config.sections.length_control import CALIBRATION, DIFFICULTY_FILE
+from bench.config.sections.lm_eval import KEYS as LM_EVAL_KEYS
+from bench.config.sections.lm_eval import WORD as LM_EVAL
+from bench.config.sections.tax import NONE as NO_TAX
 from bench.core.checking import Knowledge
 from bench.core.data import Data
 from bench.core.frozen import Open

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.config.fields.length_tables import read_calibration, read_difficulty
 from bench.core.errors import DataError
-from bench.core.length_tables import read_calibration, read_difficulty
 from bench.scoring import battles, facts, pairs
 from bench.scoring.files import RowFile, read_file
 from bench.scoring.preferences import Answers, Preferences, answers_in, answers_of, join

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bench.config.comparison import Comparison
-from bench.config.evaluation import contrasts_of
-from bench.config.files import columns_of
+from bench.config.fields.files import columns_of
 from bench.config.load import load_comparison
+from bench.config.sections.evaluate import contrasts_of
 from bench.core.data import Data, Made
 from bench.core.errors import ConfigError, DataError
 from bench.core.folders import digest_of_folder

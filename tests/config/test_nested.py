@@ -9,9 +9,9 @@ import pytest
 
 from bench import discover
 from bench.config.comparison import Comparison
+from bench.config.fields.written import written
 from bench.config.load import load_comparison
 from bench.config.schema import json_schema
-from bench.config.written import written
 from bench.core.data import Data, Made
 from bench.core.errors import BenchError
 from bench.core.frozen import decode, digest, digest_of_file, encode
@@ -492,7 +492,7 @@ def test_a_wrong_inner_and_a_wrong_outer_are_both_told(nested: Path) -> None:
 
 
 def test_a_policy_without_a_judge_likelihood_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.config.plugins.LIKELIHOOD", "likelihood_that_is_not_there")
+    monkeypatch.setattr("bench.config.fields.plugins.LIKELIHOOD", "likelihood_that_is_not_there")
     write_rows(place / "prompts.jsonl", {"prompt": "a", "truth": {}})
     assert "unknown judge 'likelihood_that_is_not_there'" in str(refusal(place, NESTED))
 

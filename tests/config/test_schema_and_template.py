@@ -13,9 +13,9 @@ import pytest
 
 from bench import discover
 from bench.config.comparison import Common, Criterion, GateSettings, StatisticsSettings
-from bench.config.evaluation import EVALUATE_KEYS
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.config.schema import REFERENCE, json_schema
+from bench.config.sections.evaluate import EVALUATE_KEYS
 from bench.config.template import new_comparison
 from bench.core.errors import BenchError
 

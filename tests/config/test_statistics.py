@@ -8,7 +8,7 @@ import pytest
 
 from bench.config.comparison import AlignmentTax, Arm, Comparison
 from bench.config.load import load_comparison
-from bench.config.tax import default_tax
+from bench.config.sections.tax import default_tax
 from bench.core.errors import ConfigError
 from tests.config.conftest import RIGHT
 

@@ -12,9 +12,9 @@ import pytest
 from scipy import special
 
 from bench.config.comparison import Comparison, LengthControl, Table
+from bench.config.fields.length_tables import difficulty_of
 from bench.core.contrast import Contrast
 from bench.core.errors import BenchError
-from bench.core.length_tables import difficulty_of
 from bench.core.task import Prompt, user
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.length.difficulty import estimated_difficulty

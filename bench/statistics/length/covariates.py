@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.config.comparison import Comparison
-from bench.core.length_tables import difficulty_of, read_calibration, read_difficulty
+from bench.config.fields.length_tables import difficulty_of, read_calibration, read_difficulty
 from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, cells
 from bench.statistics.length.difficulty import estimated_difficulty
 from bench.statistics.tests.confidence import FloatArray

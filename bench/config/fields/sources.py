@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import discover
-from bench.config.files import digest_of_data, digest_of_model
-from bench.config.findings import KeyPath
-from bench.config.sheet import Sheet, said
+from bench.config.document.problems import KeyPath
+from bench.config.document.section import Sheet, said
+from bench.config.fields.files import digest_of_data, digest_of_model
 from bench.core.data import Data, DataSpec
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.policy import PolicySpec, Pretrained

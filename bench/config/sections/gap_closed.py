@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.config.comparison import GapClosed, Named
-from bench.config.findings import KeyPath
-from bench.config.sheet import Sheet, said
+from bench.config.document.problems import KeyPath
+from bench.config.document.section import Sheet, said
 from bench.core.errors import did_you_mean
 from bench.core.task import DIVERGENCE, HYGIENE, RATING, WIN_RATE, Task
 

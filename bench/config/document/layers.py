@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.config.findings import Findings, KeyPath, Place, dotted, shown
-from bench.config.yaml_lines import read_file, read_text
+from bench.config.document.positions import read_file, read_text
+from bench.config.document.problems import Findings, KeyPath, Place, dotted, shown
 
 COMPARISON_FILE = "comparison.yaml"
 _SELECTORS = ("world", "path", "repo", "method", "judge")

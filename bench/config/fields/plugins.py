@@ -1,7 +1,7 @@
 """Plug-ins that a comparison names: ``NAME``, or a mapping with the name and fields of its own.
 
-A field of a plug-in may hold a plug-in itself, or a policy, data or a reward (``bench.config.nested``); those are read
-here too, to any depth, each problem with its own key path.
+A field of a plug-in may hold a plug-in itself, or a policy, data or a reward (``bench.config.fields.forms``); those
+are read here too, to any depth, each problem with its own key path.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import discover
-from bench.config.files import digest_of, kind_of
-from bench.config.findings import KeyPath, shown
-from bench.config.nested import Form, holds_stage, nested_fields
-from bench.config.sheet import UNREAD, Sheet, said
-from bench.config.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
+from bench.config.document.problems import KeyPath, shown
+from bench.config.document.section import UNREAD, Sheet, said
+from bench.config.fields.files import digest_of, kind_of
+from bench.config.fields.forms import Form, holds_stage, nested_fields
+from bench.config.fields.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open, load_file
 from bench.core.judge import Judge

@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from bench.config.findings import Findings, KeyPath, Place
-from bench.config.layers import Document
+from bench.config.document.layers import Document
+from bench.config.document.problems import Findings, KeyPath, Place
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
 

@@ -6,8 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bench import discover
-from bench.config.findings import KeyPath
-from bench.config.sheet import Sheet, said
+from bench.config.document.problems import KeyPath
+from bench.config.document.section import Sheet, said
 from bench.core.errors import BenchError
 from bench.core.folders import digest_of_folder
 from bench.core.lm_eval import LmEvalTask

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.comparison import LengthControl, Table
-from bench.config.files import digest_of
-from bench.config.findings import KeyPath
-from bench.config.sheet import Sheet, said
+from bench.config.document.problems import KeyPath
+from bench.config.document.section import Sheet, said
+from bench.config.fields.files import digest_of
+from bench.config.fields.length_tables import difficulty_of, read_calibration, read_difficulty
 from bench.core.errors import BenchError
-from bench.core.length_tables import difficulty_of, read_calibration, read_difficulty
 from bench.core.task import Task
 
 MODEL, DIFFICULTY, DIFFICULTY_FILE, CALIBRATION = "model", "difficulty", "difficulty_file", "calibration"

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from bench.config.findings import Findings, KeyPath, Place
+from bench.config.document.problems import Findings, KeyPath, Place
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench import discover
-from bench.config.arms import repeated_by
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
-from bench.config.factuality import FACTUALITY, read_factuality
-from bench.config.findings import KeyPath
-from bench.config.gap import check_gaps, read_gaps
-from bench.config.length_control import check_length_control, read_length_control
-from bench.config.lm_eval import is_lm_eval, read_lm_eval
-from bench.config.plugins import read_any_judge, read_plugin
-from bench.config.sheet import Sheet, said
-from bench.config.sources import COLUMNS, PREFERENCES, read_data
-from bench.config.tax import default_tax, read_tax
+from bench.config.document.problems import KeyPath
+from bench.config.document.section import Sheet, said
+from bench.config.fields.plugins import read_any_judge, read_plugin
+from bench.config.fields.sources import COLUMNS, PREFERENCES, read_data
+from bench.config.sections.factuality import FACTUALITY, read_factuality
+from bench.config.sections.gap_closed import check_gaps, read_gaps
+from bench.config.sections.length_control import check_length_control, read_length_control
+from bench.config.sections.lm_eval import is_lm_eval, read_lm_eval
+from bench.config.sections.methods import repeated_by
+from bench.config.sections.tax import default_tax, read_tax
 from bench.core.data import Data
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.lm_eval import LmEvalTask

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.config.comparison import Common
-from bench.config.findings import KeyPath
-from bench.config.plugins import read_judge
-from bench.config.sheet import Sheet, said
-from bench.config.sources import COLUMNS, read_data, read_policy
+from bench.config.document.problems import KeyPath
+from bench.config.document.section import Sheet, said
+from bench.config.fields.plugins import read_judge
+from bench.config.fields.sources import COLUMNS, read_data, read_policy
 from bench.core.method import Budget, Lora
 
 NO_ADAPTER = "none"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.config.comparison import AlignmentTax, Arm
-from bench.config.findings import KeyPath
-from bench.config.sheet import Sheet
+from bench.config.document.problems import KeyPath
+from bench.config.document.section import Sheet
 
 TAX_KEYS = ("versus", "margin")
 NONE = "none"

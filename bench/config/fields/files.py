@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
-from bench.config.findings import shown
+from bench.config.document.problems import shown
 from bench.core.errors import DataError
 from bench.core.folders import digest_of_folder
 from bench.core.frozen import digest_of_file

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.config.comparison import BASELINE, Criterion, GateSettings
-from bench.config.evaluation import Scoring, check_arm
-from bench.config.findings import KeyPath
-from bench.config.sheet import Sheet
+from bench.config.document.problems import KeyPath
+from bench.config.document.section import Sheet
+from bench.config.sections.evaluate import Scoring, check_arm
 from bench.core.choices import MC1, MC2, offers_choices
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.factuality import FACTUALITY_METRICS

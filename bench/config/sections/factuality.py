@@ -7,10 +7,10 @@ from typing import Any
 
 from bench import discover
 from bench.config.comparison import Factuality
-from bench.config.files import digest_of, kind_of
-from bench.config.findings import KeyPath, shown
-from bench.config.plugins import read_plugin
-from bench.config.sheet import Sheet, said
+from bench.config.document.problems import KeyPath, shown
+from bench.config.document.section import Sheet, said
+from bench.config.fields.files import digest_of, kind_of
+from bench.config.fields.plugins import read_plugin
 from bench.core.checking import Extractor, Knowledge, PagesFile, Retriever, Verifier, WorldPages
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.task import Task, World
