@@ -5,7 +5,7 @@ Liu et al. 2024, arXiv:2401.08565. With s the raw logits of the next token given
     s = s_base + alpha (s_expert - s_antiexpert)
 
 where the expert is the small model after any method of tuning and the antiexpert the small model as it was.
-``bench/policy/proxy.py`` has the arithmetic and what it asks of the vocabularies.
+``bench/models/proxy.py`` has the arithmetic and what it asks of the vocabularies.
 
 Known differences. The paper's experts are tuned chat or task models from elsewhere; here the expert is tuned by a
 method of this bench, on the comparison's own data. A setting of sampling (temperature, top-p) is applied to the

@@ -1,6 +1,6 @@
 """What a response is worth to a policy that learns from reward, as a value.
 
-A reward is measured by ``bench.policy.rewards.open_reward``; here it only has a name and a place in keys.
+A reward is measured by ``bench.models.rewards.open_reward``; here it only has a name and a place in keys.
 """
 
 from __future__ import annotations

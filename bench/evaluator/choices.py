@@ -38,8 +38,8 @@ class WeighChoices(Stage):
         asked = [(prompt, self.task.choices(prompt)) for prompt in self.task.prompts()]
         values: list[tuple[float | None, float | None]] = [(None, None)] * len(asked)
         if without_likelihood(self.policy) is None:
-            from bench.policy.choices import choice_logprobs  # noqa: PLC0415 - torch loads here, not when planning
-            from bench.policy.load import load_policy  # noqa: PLC0415
+            from bench.models.likelihood.choices import choice_logprobs  # noqa: PLC0415 - torch loads here, not when planning
+            from bench.models.load import load_policy  # noqa: PLC0415
 
             questions = [
                 (f"prompt {prompt.id}", prompt.chat, [choice.text for choice in choices]) for prompt, choices in asked

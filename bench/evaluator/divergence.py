@@ -84,7 +84,7 @@ class Divergence(Stage):
             nothing: dict[str, Any] = {"value": None, "k3": None, "status": "undefined", "text": why}
             rows = [{"prompt": row["prompt"], "draw": row["draw"], **nothing} for row in answers]
         else:
-            from bench.policy.divergence import divergences  # noqa: PLC0415 - torch loads here, not when planning
+            from bench.models.likelihood.divergence import divergences  # noqa: PLC0415 - torch loads here, not when planning
 
             chats = {prompt.id: prompt.chat for prompt in self.responses.task.prompts()}
             written = [(chats[row["prompt"]], row["tokens"]) for row in answers]

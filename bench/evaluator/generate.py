@@ -44,7 +44,7 @@ class Generate(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``completions.parquet``: one row per prompt and draw, in the task's order."""
-        from bench.policy.best_of import open_policy  # noqa: PLC0415 - torch loads here and not when planning
+        from bench.models.best_of import open_policy  # noqa: PLC0415 - torch loads here and not when planning
 
         policy = open_policy(self.policy, io)
         prompts = self.task.prompts()

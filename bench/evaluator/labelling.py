@@ -169,7 +169,7 @@ def read_prompt(path: Path, digest: str) -> LabellerPrompt:
 
 def transcript(chat: Chat) -> str:
     """Return a prompt as a labeller reads it: one user turn as it is, several as ``User: ...`` and so on."""
-    from bench.policy.chat import plain_text  # noqa: PLC0415 - brings transformers with it
+    from bench.models.chat import plain_text  # noqa: PLC0415 - brings transformers with it
 
     text = plain_text(chat)
     return text if len(chat) == 1 and chat[0].role == "user" else text.removesuffix("Assistant:").rstrip()

@@ -20,10 +20,10 @@ from bench.core.errors import StageError
 from bench.core.policy import Decoding, Likelihood, as_read
 from bench.core.stage import StageIO
 from bench.core.task import user
-from bench.policy.chat import opened_ids
-from bench.policy.hf import HFPolicy
-from bench.policy.layout import Group
-from bench.policy.local import Groups, LocalPolicy, charge_reading, completions, scored
+from bench.models.chat import opened_ids
+from bench.models.hf import HFPolicy
+from bench.models.local import Groups, LocalPolicy, charge_reading, completions, scored
+from bench.models.packing.layout import Group
 
 # lm-eval's own defaults (0.4.13): a model that names no limit, and answers of tasks that name none.
 LONGEST = 2048

@@ -20,7 +20,7 @@ from bench.core.errors import StageError
 from bench.core.stage import StageIO
 from bench.evaluator.lm_eval import DOCUMENTS, DOCUMENTS_SCHEMA, METRICS, LmEval
 from bench.evaluator.lm_eval_policy import PolicyLM
-from bench.policy.load import load_policy
+from bench.models.load import load_policy
 
 # The filter of a task that names none; metrics of other filters are named after theirs.
 NO_FILTER = "none"

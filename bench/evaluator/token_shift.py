@@ -38,10 +38,10 @@ SHOWN = 15
 class TokenShift(Stage):
     """How the probabilities of a proxied policy differ from its base's at every token of its own responses.
 
-    ``tokens.parquet`` has sums per token (see ``bench.policy.token_shift.Shifts``), of all that were written and of
-    those whose probability changed most; ``totals.json`` the number of positions, and of those where the base would
-    have chosen another token. The paper's analysis (arXiv:2401.08565, section 6) looks at written tokens; what falls
-    is often not written any more, so the change over the whole vocabulary is here too.
+    ``tokens.parquet`` has sums per token (see ``bench.models.likelihood.token_shift.Shifts``), of all that were
+    written and of those whose probability changed most; ``totals.json`` the number of positions, and of those where
+    the base would have chosen another token. The paper's analysis (arXiv:2401.08565, section 6) looks at written
+    tokens; what falls is often not written any more, so the change over the whole vocabulary is here too.
     """
 
     KIND: ClassVar[str] = "token_shift"
@@ -54,7 +54,7 @@ class TokenShift(Stage):
         """Write the sums. Raises StageError for a policy that is not proxied."""
         if not isinstance(root(self.responses.policy), Proxy):
             raise StageError(f"{self.label()}: the policy is not a proxied one, so it has no base to differ from.")
-        from bench.policy.token_shift import shifts  # noqa: PLC0415 - torch loads here and not when planning
+        from bench.models.likelihood.token_shift import shifts  # noqa: PLC0415 - torch loads here and not when planning
 
         chats = {prompt.id: prompt.chat for prompt in self.responses.task.prompts()}
         answers = read_rows(io, self.responses)

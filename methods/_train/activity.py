@@ -23,11 +23,11 @@ from torch.nn.functional import normalize
 from bench.core.datasets import read_preferences
 from bench.core.policy import PolicySpec, weights_of
 from bench.core.stage import DIAGNOSTICS_FILE, StageIO
-from bench.policy.decoder import decoder_of
-from bench.policy.hf import HFPolicy
-from bench.policy.layers import depth
-from bench.policy.load import load_model
-from bench.policy.logprobs import Group, states_at_responses
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, states_at_responses
+from bench.models.load import load_model
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.layers import depth
 from methods._train import ranks
 from methods._train.contexts import Contexts, contexts, tokens_of
 from methods._train.loop import LossSum, Training

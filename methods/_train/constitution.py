@@ -103,8 +103,8 @@ class Revise(Stage):
         return rows
 
     def _written(self, prompts: Sequence[Prompt], chats: Sequence[Chat], what: str, io: StageIO) -> list[str]:
-        from bench.policy.kept import kept_policy
-        from bench.policy.local import prompts_of
+        from bench.models.kept import kept_policy
+        from bench.models.local import prompts_of
 
         seeds = [row_seed(self.seed, f"{what}\x1f{prompt.id}", 0) for prompt in prompts]
         policy = kept_policy(self.policy, io)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from bench.core.errors import StageError
 from bench.core.policy import Chat, PolicySpec, as_read
-from bench.policy.chat import fit_group_to_length, prompt_ids, response_ids
-from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import Group
+from bench.models.chat import fit_group_to_length, prompt_ids, response_ids
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def contexts(
 ) -> tuple[Group, ...]:
     """Return one group per spec: the chat as it reads it, instructions included, before the very same responses.
 
-    What is too long is cut as for every method (``bench.policy.chat.fit_group_to_length``), with room left for the
+    What is too long is cut as for every method (``bench.models.chat.fit_group_to_length``), with room left for the
     longest instruction. The same tokens of the chat are cut in every group, and never those of an instruction. Raises
     StageError when the instructions leave no room.
     """

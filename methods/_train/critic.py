@@ -12,11 +12,11 @@ from bench.core.errors import StageError
 from bench.core.policy import Tuned
 from bench.core.reward import ModelReward, RewardSpec
 from bench.core.stage import StageIO
-from bench.policy.decoder import decoder_of
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_trainable
-from bench.policy.logprobs import Group, response_states
-from bench.policy.reward_model import read_head
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, response_states
+from bench.models.load import load_trainable
+from bench.models.packing.decoder import decoder_of
+from bench.models.reward_model import read_head
 from methods._train.order import micro_batches
 from methods._train.practice import Critic, TrainOnReward
 from methods._train.rollouts import TOKENS_AT_ONCE

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from bench.core.errors import StageError
-from bench.policy.decoder import decoder_of
-from bench.policy.layers import blocks
-from bench.policy.sharing import why_not_shared
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.layers import blocks
+from bench.models.packing.sharing import why_not_shared
 
 BACKEND = "inductor"
 
@@ -20,8 +20,9 @@ BACKEND = "inductor"
 def compiled_blocks(model: nn.Module) -> Iterator[None]:
     """Compile each block of a model (a block of one kind once, for lengths of any kind), as long as this is open.
 
-    Rows are padded while it is (``bench.policy.sharing``): a packing is other Python values in every batch, and each
-    would be compiled anew. Raises StageError for a model whose blocks are not known, and where the compiler fails.
+    Rows are padded while it is (``bench.models.packing.sharing``): a packing is other Python values in every batch,
+    and each would be compiled anew. Raises StageError for a model whose blocks are not known, and where the compiler
+    fails.
     """
     decoder = decoder_of(model)
     why_not_shared(decoder)  # its trial runs the blocks as they are

@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 
 from bench.core.datasets import read_preferences
 from bench.core.stage import StageIO
-from bench.policy.decoder import decoder_of
-from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import Group, over_chunks, response_logprobs, states_at_responses
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, over_chunks, response_logprobs, states_at_responses
+from bench.models.packing.decoder import decoder_of
 from methods._train import ranks
 from methods._train.contexts import Contexts, contexts, tokens_of
 from methods._train.contrast import TrainContrast, contrast_loss

@@ -49,7 +49,7 @@ class SamplePairs(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``rows.jsonl`` and ``diagnostics.json``. Raises StageError when no two responses differ."""
-        from bench.policy.kept import kept_policy
+        from bench.models.kept import kept_policy
 
         prompts = unrepeated(read_prompts(self.prompts, io))
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from bench.core.errors import StageError
-from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import Group, Want, response_outputs
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, Want, response_outputs
 from methods._train.critic import ValueModel, one_longer
 from methods._train.descent import Descent
 from methods._train.memory import recomputed_activations

@@ -10,7 +10,7 @@ from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from bench.core.errors import StageError
-from bench.policy.decoder import decoder_of
+from bench.models.packing.decoder import decoder_of
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from bench.core.datasets import read_preferences
 from bench.core.stage import StageIO
-from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import response_logprobs
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.logprobs import PairLogprobs
 from methods._train.loop import LossSum
 from methods._train.reference import pair_examples, read_pairs

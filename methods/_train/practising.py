@@ -14,9 +14,9 @@ from bench.core.datasets import read_prompts
 from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
 from bench.core.stage import DIAGNOSTICS_FILE, StageIO
-from bench.policy.hf import HFPolicy
-from bench.policy.load import save_adapter, save_weights
-from bench.policy.rewards import open_reward
+from bench.models.hf import HFPolicy
+from bench.models.load import save_adapter, save_weights
+from bench.models.rewards import open_reward
 from methods._train.checkpoint import Pace, State, read_checkpoint
 from methods._train.critic import critic_of
 from methods._train.learner import Extra, Learner, Lesson

@@ -9,7 +9,7 @@ import numpy as np
 from bench.core.data import DataSpec
 from bench.core.datasets import read_demonstrations
 from bench.core.stage import StageIO
-from bench.policy.hf import HFPolicy
+from bench.models.hf import HFPolicy
 from methods._train.learner import Extra, Learner
 from methods._train.order import TRAINED_FLOPS, micro_batches
 from methods._train.practice import TrainOnReward

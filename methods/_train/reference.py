@@ -12,9 +12,9 @@ from bench.core.datasets import Preference, read_preferences
 from bench.core.errors import DataError, StageError
 from bench.core.policy import Chat
 from bench.core.stage import StageIO
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_policy
-from bench.policy.local import Groups, LocalPolicy, charge_reading, fitted
+from bench.models.hf import HFPolicy
+from bench.models.load import load_policy
+from bench.models.local import Groups, LocalPolicy, charge_reading, fitted
 from methods._train.contexts import tokens_of
 from methods._train.logprobs import PairLogprobs
 from methods._train.order import micro_batches

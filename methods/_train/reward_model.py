@@ -14,7 +14,7 @@ from torch.nn.functional import logsigmoid
 from bench.core.datasets import Preference, read_demonstrations, read_preferences
 from bench.core.errors import StageError
 from bench.core.stage import DIAGNOSTICS_FILE, StageIO
-from bench.policy.reward_model import RewardModel, new_head, rewards_of, save_head
+from bench.models.reward_model import RewardModel, new_head, rewards_of, save_head
 from methods._train import ranks
 from methods._train.held_out import Labels, held_out_prompts, measured
 from methods._train.loop import LossSum

@@ -16,10 +16,10 @@ from bench.core.meter import READ_FLOPS
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_model
-from bench.policy.logprobs import Group, Want, response_outputs
-from bench.policy.rewards import Reward
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, Want, response_outputs
+from bench.models.load import load_model
+from bench.models.rewards import Reward
 from methods._train.order import micro_batches
 from methods._train.practice import Practice, TrainOnReward
 

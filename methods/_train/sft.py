@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bench.core.datasets import read_demonstrations
 from bench.core.stage import StageIO
-from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import response_logprobs
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.loop import LossSum
 from methods._train.stages import TrainSFT
 from methods._train.tuning import Example, examples_of, loaded, train, training_of

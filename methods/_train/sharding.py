@@ -23,9 +23,9 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from bench.core.errors import StageError
-from bench.policy.decoder import decoder_of
-from bench.policy.layers import blocks
-from bench.policy.sharing import why_not_shared
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.layers import blocks
+from bench.models.packing.sharing import why_not_shared
 
 
 class Shards:

@@ -19,7 +19,7 @@ class FineTuning(Stage):
 
     It writes ``policy/`` (a LoRA adapter over ``init``, or whole weights when ``lora`` is None) and ``log.jsonl``, so
     its result is ``Tuned(base=init, by=stage)``. Prompt and response take ``max_length`` tokens at most; see
-    ``bench.policy.chat.fit_group_to_length`` for what gives way.
+    ``bench.models.chat.fit_group_to_length`` for what gives way.
     """
 
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True, distributed=True)
@@ -55,7 +55,7 @@ class TrainRewardModel(FineTuning):
     responses of the pairs. ``spread``: ``unit`` divides by the standard deviation over the responses of the pairs.
 
     It writes ``policy/`` (an adapter over ``init`` or whole weights), ``head.safetensors``, ``log.jsonl``, and
-    ``diagnostics.json`` on the held-out pairs. ``bench.policy.reward_model.load_reward_model`` reads it.
+    ``diagnostics.json`` on the held-out pairs. ``bench.models.reward_model.load_reward_model`` reads it.
     """
 
     KIND: ClassVar[str] = REWARD_MODEL_KIND

@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.core.policy import Chat
 from bench.core.stage import StageIO
-from bench.policy.chat import fit_group_to_length, response_ids
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_trainable, save_adapter, save_weights
-from bench.policy.logprobs import Group
+from bench.models.chat import fit_group_to_length, response_ids
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group
+from bench.models.load import load_trainable, save_adapter, save_weights
 from methods._train import ranks
 from methods._train.loop import LossSum, Training, fit
 from methods._train.stages import FineTuning

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.core.datasets import read_preferences
 from bench.core.stage import StageIO
-from bench.policy.logprobs import response_logprobs
+from bench.models.likelihood.logprobs import response_logprobs
 from methods._train import ranks
 from methods._train.logprobs import PairLogprobs
 from methods._train.loop import LossSum

@@ -40,8 +40,8 @@ class BestOfSamples(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write the rows."""
-        from bench.policy.best_of import BestOfPolicy, open_policy
-        from bench.policy.rewards import open_reward
+        from bench.models.best_of import BestOfPolicy, open_policy
+        from bench.models.rewards import open_reward
 
         prompts = unrepeated(read_prompts(self.prompts, io))
         policy = BestOfPolicy(open_policy(self.policy, io), open_reward(self.reward, io, asked_by=self), self.n)

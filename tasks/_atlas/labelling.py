@@ -14,8 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.core.policy import Built
 from bench.core.stage import StageIO
-from bench.policy.hf import HFPolicy
-from bench.policy.load import PAYLOAD, load_trainable, save_weights
+from bench.models.hf import HFPolicy
+from bench.models.load import PAYLOAD, load_trainable, save_weights
 from methods._train.loop import LossSum, Training, fit
 from tasks._atlas import words
 from tasks._atlas.draws import Draws

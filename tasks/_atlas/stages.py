@@ -158,7 +158,7 @@ class AtlasPreferences(Stage):
 
     def run(self, io: StageIO) -> None:
         """Sample and label the pairs."""
-        from bench.policy.load import load_policy
+        from bench.models.load import load_policy
 
         policy = load_policy(self.sampler, io)
         draws = Draws("atlas", self.world_seed, "preferences")

@@ -19,8 +19,8 @@ from bench.core.meter import Meter
 from bench.core.policy import Pretrained
 from bench.core.reward import ModelReward
 from bench.core.stage import StageIO
-from bench.policy.load import load_model
-from bench.policy.reward_model import new_head, save_head
+from bench.models.load import load_model
+from bench.models.reward_model import new_head, save_head
 from methods._train.checkpoint import Pace
 from methods._train.practice import Critic, Practice
 from methods._train.practising import _Run

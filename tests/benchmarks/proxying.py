@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import torch
 
 from bench.core.policy import Decoding, Pretrained, Proxy
-from bench.policy.decode import LEAVE_AT, ROWS_AT_ONCE, choose
-from bench.policy.hf import HFPolicy
-from bench.policy.local import completions
-from bench.policy.noise import uniforms
-from bench.policy.proxy import ProxyPolicy, terms_of
+from bench.models.decoding.noise import uniforms
+from bench.models.decoding.sampling import LEAVE_AT, ROWS_AT_ONCE, choose
+from bench.models.hf import HFPolicy
+from bench.models.local import completions
+from bench.models.proxy import ProxyPolicy, terms_of
 from tests.benchmarks.measure import Row, alternately
 from tests.benchmarks.sampling import ENDS, NEW_TOKENS, prompts
 from tests.benchmarks.workloads import Size, tokenizer
@@ -66,7 +66,8 @@ def one_by_one(policy: ProxyPolicy, rows: Sequence[Sequence[int]]) -> Callable[[
 def replay(
     model: HFPolicy, prompts_of: Sequence[Sequence[int]], written: Sequence[Sequence[int]], seeds: Sequence[int]
 ) -> None:
-    """Decode as ``bench.policy.decode.draw_batch`` does, choice included, but go on with the tokens that are given."""
+    """Decode as ``bench.models.decoding.sampling.draw_batch`` does, choice included, but go on with the tokens that
+    are given."""
     session = model.open([(row,) for row in prompts_of])
     noise = torch.from_numpy(uniforms(seeds, NEW_TOKENS))
     rows = list(range(len(prompts_of)))

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PrinterCallback
 
-from bench.policy.logprobs import Group
-from bench.policy.reward_model import new_head, rewards_of
+from bench.models.likelihood.logprobs import Group
+from bench.models.reward_model import new_head, rewards_of
 from methods._train.logprobs import PairLogprobs
 from methods._train.loop import LossSum, fit
 from methods._train.pairs import pair_logprobs, with_reference

@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bench.core.policy import Pretrained
 from bench.core.stage import Stage, StageIO
-from bench.policy.hf import HFPolicy
+from bench.models.hf import HFPolicy
 
 VOCABULARY = 1000
 END = 2

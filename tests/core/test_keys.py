@@ -56,7 +56,7 @@ def stage_classes() -> set[type[Stage]]:
     """All concrete stages of the three packages."""
     for package in (bench, methods, tasks):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if not module.name.startswith(("bench.policy", "bench.engine.worker", "methods._train", "tasks._atlas")):
+            if not module.name.startswith(("bench.models", "bench.engine.worker", "methods._train", "tasks._atlas")):
                 importlib.import_module(module.name)
     found, pending = set(), [Stage]
     while pending:

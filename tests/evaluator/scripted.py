@@ -10,13 +10,13 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-import bench.policy.kept
+import bench.models.kept
 from bench.core.judge import Pair, Response
 from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Pretrained
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, user
-from bench.policy.hf import HFPolicy
-from bench.policy.local import Groups
+from bench.models.hf import HFPolicy
+from bench.models.local import Groups
 
 LABELLER = Pretrained(path="labeller", digest="d")
 Rule = Callable[[str, str], float]
@@ -92,7 +92,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[HFPolicy], HFPolicy]:
             policy.spec = spec
             return policy
 
-        monkeypatch.setattr(bench.policy.kept, "load_policy", loaded)
+        monkeypatch.setattr(bench.models.kept, "load_policy", loaded)
         return policy
 
     return put

@@ -38,7 +38,7 @@ from bench.evaluator.verifiers.api import ApiVerifier
 from bench.evaluator.verifiers.exact import Exact
 from bench.evaluator.verifiers.likelihood import TrueOrFalse
 from bench.evaluator.verifiers.nli import Inference, entailment_place
-from bench.policy.hf import HFPolicy
+from bench.models.hf import HFPolicy
 from tasks.atlas import Atlas
 from tests.evaluator.encoders import classifier, encoder
 from tests.evaluator.scripted import LABELLER, Scripted, install, io_in

@@ -20,7 +20,7 @@ from bench.evaluator.generate import Generate
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LabelPairs
 from bench.evaluator.rating import RateResponses
-from bench.policy.hf import HFPolicy
+from bench.models.hf import HFPolicy
 from methods._train.labelling import LabelPreferences
 from tests.evaluator.scripted import LABELLER, Scripted, install, io_in, pair, response
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import bench.policy.kept
+import bench.models.kept
 from bench import discover
 from bench.core.errors import DataError, StageError
 from bench.core.frozen import decode, digest, digest_of_file, encode
@@ -16,7 +16,7 @@ from bench.core.policy import Instructed, Message, Pretrained
 from bench.core.task import Prompt
 from bench.evaluator.judges.likelihood import Likelihood, mean_distribution, probability_higher, rescaled_score
 from bench.evaluator.labelling import FOLDER, read_prompt, shipped, transcript
-from bench.policy.hf import HFPolicy
+from bench.models.hf import HFPolicy
 from tests.evaluator.scripted import CHARACTERS, LABELLER, Scripted, install, io_in, pair, response
 
 __all__ = ["install"]  # a fixture
@@ -197,7 +197,7 @@ def test_what_does_not_fit_is_refused_and_named(tmp_path: Path, install: Install
 def test_one_stage_loads_a_labeller_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
     policy = Scripted(prefers("good", 0.9))
-    monkeypatch.setattr(bench.policy.kept, "load_policy", lambda spec, _io: loads.append(spec) or policy)
+    monkeypatch.setattr(bench.models.kept, "load_policy", lambda spec, _io: loads.append(spec) or policy)
     io = io_in(tmp_path)
     for _ in range(2):
         labeller().compare(None, [pair("a", "b")], io)

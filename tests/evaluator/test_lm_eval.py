@@ -21,7 +21,7 @@ from bench.core.policy import Decoding, Instructed, PolicySpec, Pretrained, Prox
 from bench.core.stage import StageIO
 from bench.evaluator.lm_eval import DOCUMENTS, LmEval, read_metrics
 from bench.evaluator.lm_eval_policy import PolicyLM, decoding_of, until_first
-from bench.policy.load import load_model, load_policy
+from bench.models.load import load_model, load_policy
 from tests.methods.tiny import Bench, pretrained
 
 FOLDER = Path(__file__).parent / "lm_eval_tasks"
@@ -147,8 +147,8 @@ def test_a_chat_is_what_the_policy_reads(bench: Bench, three: tuple[Pretrained, 
     lm = PolicyLM(load_policy(three[0], bench.io()), bench.io(), "chat", 0)
     policy = load_policy(three[0], bench.io())
     from bench.core.task import user
-    from bench.policy.layout import Group
-    from bench.policy.local import prompts_of, scored
+    from bench.models.local import prompts_of, scored
+    from bench.models.packing.layout import Group
 
     (prompt,) = prompts_of(policy, user("ask"))
     ids = policy.tokenizer.encode(" red.", add_special_tokens=False)

@@ -23,10 +23,10 @@ from bench.evaluator.generate import COMPLETIONS, Generate
 from bench.evaluator.judging import JudgePairs
 from bench.evaluator.label_pairs import LABELS, LabelPairs
 from bench.evaluator.rating import RATINGS, RateResponses
-from bench.policy.divergence import divergences, estimates
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_policy
-from bench.policy.logprobs import Group, response_logprobs
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.divergence import divergences, estimates
+from bench.models.likelihood.logprobs import Group, response_logprobs
+from bench.models.load import load_policy
 from tests.methods.tiny import PREFERENCES, Bench, data, model, pretrained
 
 

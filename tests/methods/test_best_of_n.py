@@ -16,9 +16,9 @@ from bench.core.policy import BestOf, Decoding, Tuned
 from bench.core.reward import Chooser, FileReward, MixedReward, ModelReward, Part, reward_models
 from bench.core.stage import Stage
 from bench.core.task import user
-from bench.policy.best_of import open_policy, sample_seeds
-from bench.policy.load import load_policy
-from bench.policy.reward_model import load_reward_model
+from bench.models.best_of import open_policy, sample_seeds
+from bench.models.load import load_policy
+from bench.models.reward_model import load_reward_model
 from methods import shared
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods._train.winners import BestOfSamples, prompt_seed

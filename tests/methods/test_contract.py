@@ -23,7 +23,7 @@ from bench.core.policy import Decoding, Instructed, Message, Pretrained, Proxy, 
 from bench.core.reward import FileReward, ModelReward
 from bench.core.stage import Stage
 from bench.evaluator.judges.likelihood import Likelihood
-from bench.policy.load import load_policy
+from bench.models.load import load_policy
 from methods._train.constitution import Principle
 from methods._train.settings import Optimisation
 from methods.dpo import DPO

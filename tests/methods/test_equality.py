@@ -16,11 +16,11 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-import bench.policy.logprobs as core
+import bench.models.likelihood.logprobs as core
 from bench.core.stage import StageIO
-from bench.policy import blocks, sharing
-from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import Group, response_logprobs
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, response_logprobs
+from bench.models.packing import blocks, sharing
 from methods._train import graph
 from methods._train.graph import compiled_blocks
 from methods._train.memory import recomputed_activations

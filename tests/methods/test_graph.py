@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from bench.core.errors import StageError
 from bench.core.method import Lora
-from bench.policy.decoder import decoder_of
-from bench.policy.load import load_trainable
-from bench.policy.logprobs import Group
-from bench.policy.sharing import packs
+from bench.models.likelihood.logprobs import Group
+from bench.models.load import load_trainable
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.sharing import packs
 from methods._train import graph
 from methods._train.graph import compiled_blocks
 from methods._train.loop import Training, fit

@@ -12,10 +12,10 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from bench.core.errors import StageError
 from bench.core.method import Lora
 from bench.core.stage import StageIO
-from bench.policy.decoder import decoder_of
-from bench.policy.load import load_trainable
-from bench.policy.logprobs import Group
-from bench.policy.sharing import why_not_shared
+from bench.models.likelihood.logprobs import Group
+from bench.models.load import load_trainable
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.sharing import why_not_shared
 from methods._train.loop import Training, fit
 from methods._train.memory import recomputed_activations
 from methods._train.settings import Optimisation

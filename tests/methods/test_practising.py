@@ -21,8 +21,8 @@ from bench.core.policy import Decoding, Tuned
 from bench.core.reward import FileReward
 from bench.core.stage import Progress, StageIO
 from bench.core.task import user
-from bench.policy.load import load_policy
-from bench.policy.logprobs import Group
+from bench.models.likelihood.logprobs import Group
+from bench.models.load import load_policy
 from methods._train.critic import ValueModel, one_longer
 from methods._train.practice import TrainOnReward
 from methods._train.practising import explained_variance, train_on_reward

@@ -19,9 +19,9 @@ from bench.core.frozen import decode, encode
 from bench.core.method import Given, Lora
 from bench.core.policy import Instructed, Message, PolicySpec, Pretrained, Tuned, as_read
 from bench.core.task import user
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_policy, load_trainable
-from bench.policy.logprobs import Group, states_at_responses
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, states_at_responses
+from bench.models.load import load_policy, load_trainable
 from methods._train.activity import Aim, Reader, activity_sum, layers_at
 from methods._train.contexts import Contexts, contexts
 from methods._train.contrast import ContrastSettings, Instructions, TrainContrast, contrast_loss, named_instructions

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 from bench.core.datasets import read_preferences
 from bench.core.method import Lora
-from bench.policy.load import load_policy, load_trainable
-from bench.policy.logprobs import response_logprobs
+from bench.models.likelihood.logprobs import response_logprobs
+from bench.models.load import load_policy, load_trainable
 from methods._train.pairs import pair_logprobs
 from methods._train.reference import FILE, pair_examples
 from methods._train.stages import ReferenceLogprobs

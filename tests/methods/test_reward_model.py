@@ -17,8 +17,8 @@ from bench.core.frozen import decode, encode
 from bench.core.method import Given, Lora
 from bench.core.reward import MixedReward, ModelReward, Part, reward_models
 from bench.core.task import user
-from bench.policy.logprobs import Group
-from bench.policy.reward_model import load_reward_model, new_head
+from bench.models.likelihood.logprobs import Group
+from bench.models.reward_model import load_reward_model, new_head
 from methods import shared
 from methods._train.held_out import Labels, held_out_prompts, measured
 from methods._train.reward_model import preference_loss
@@ -124,7 +124,7 @@ def test_lora_trains_an_adapter_and_the_head(given: Given, bench: Bench) -> None
 
 
 def test_the_head_begins_small_and_by_its_seed(given: Given, bench: Bench) -> None:
-    from bench.policy.load import load_policy
+    from bench.models.load import load_policy
 
     policy = load_policy(given.base, bench.io())
     heads = [new_head(policy, seed) for seed in (0, 0, 1)]

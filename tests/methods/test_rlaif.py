@@ -19,8 +19,8 @@ from bench.core.policy import Decoding, Tuned
 from bench.core.reward import FileReward, JudgeReward
 from bench.core.stage import Stage
 from bench.evaluator.judges.likelihood import Likelihood
+from bench.models.load import load_policy
 from bench.plan import make_plan
-from bench.policy.load import load_policy
 from methods._train.constitution import Principle, Revise, named_principles, principle_of
 from methods._train.labelling import LabelPreferences, SamplePairs
 from methods.constitutional import Constitutional

@@ -10,9 +10,9 @@ import torch
 
 from bench.core.method import Given
 from bench.core.policy import Decoding, Message, Tuned
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_policy, load_trainable
-from bench.policy.logprobs import Group
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group
+from bench.models.load import load_policy, load_trainable
 from methods._train.sft import sft_loss
 from methods._train.stages import TrainSFT
 from methods._train.tuning import Example

@@ -17,9 +17,9 @@ from bench.commands import EngineChoice
 from bench.core.errors import BenchError, StageError
 from bench.core.method import Lora
 from bench.core.stage import Progress, StageIO
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_trainable
-from bench.policy.logprobs import Group
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group
+from bench.models.load import load_trainable
 from bench.store import Store
 from methods._train.checkpoint import read_checkpoint
 from methods._train.loop import Training, fit

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import Group
-from bench.policy.reward_model import rewards_of
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group
+from bench.models.reward_model import rewards_of
 from methods._train.logprobs import PairLogprobs
 from methods._train.pairs import pair_logprobs
 from methods._train.reward_model import pair_loss

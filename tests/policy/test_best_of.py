@@ -25,9 +25,9 @@ from bench.core.policy import (
 from bench.core.reward import Chooser, FileReward, ModelReward, RewardSpec
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, user
-from bench.policy.best_of import BestOfPolicy, first_best, open_policy, sample_seeds
-from bench.policy.load import load_policy
-from bench.policy.noise import uniforms
+from bench.models.best_of import BestOfPolicy, first_best, open_policy, sample_seeds
+from bench.models.decoding.noise import uniforms
+from bench.models.load import load_policy
 from tests.methods.tiny import Bench, pretrained
 
 SHORTEST = "def reward(prompts, responses):\n    return [-float(len(response)) for response in responses]\n"

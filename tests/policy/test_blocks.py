@@ -11,12 +11,12 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from bench.policy import blocks, sharing
-from bench.policy.decoder import decoder_of
-from bench.policy.layers import depth
-from bench.policy.layout import lay_out_packed, lay_out_rows, predicting_states, trimmed
-from bench.policy.logprobs import Want, response_logprobs, response_outputs
-from bench.policy.sharing import packs, trims
+from bench.models.likelihood.logprobs import Want, response_logprobs, response_outputs
+from bench.models.packing import blocks, sharing
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.layers import depth
+from bench.models.packing.layout import lay_out_packed, lay_out_rows, predicting_states, trimmed
+from bench.models.packing.sharing import packs, trims
 from methods._train.memory import recomputed_activations
 from tests.policy.test_sharing import GROUPS, odd_models
 from tests.policy.tiny import tiny_model

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from bench.core.errors import StageError
 from bench.core.policy import Message
 from bench.core.task import user
-from bench.policy.chat import (
+from bench.models.chat import (
     fit_group_to_length,
     fit_to_length,
     plain_text,

@@ -28,8 +28,8 @@ from bench.core.reward import Chooser, FileReward
 from bench.core.stage import stages_in
 from bench.core.task import user
 from bench.evaluator.generate import Generate
-from bench.policy.load import load_policy, load_trainable
-from bench.policy.local import prompts_of
+from bench.models.load import load_policy, load_trainable
+from bench.models.local import prompts_of
 from methods._train.settings import Optimisation
 from methods._train.stages import ReferenceLogprobs, TrainSFT
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrained

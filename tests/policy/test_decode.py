@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-import bench.policy.decode as under_test
+import bench.models.decoding.sampling as under_test
 from bench.core.errors import StageError
 from bench.core.meter import Meter
 from bench.core.policy import Chat, Decoding
 from bench.core.stage import Progress, StageIO
 from bench.core.task import user
-from bench.policy.decode import choose, filtered
-from bench.policy.hf import HFPolicy
-from bench.policy.noise import uniforms
+from bench.models.decoding.noise import uniforms
+from bench.models.decoding.sampling import choose, filtered
+from bench.models.hf import HFPolicy
 from tests.policy.tiny import FAMILIES, WORDS, tiny_chats, tiny_policy
 
 DECODINGS = [
@@ -91,7 +91,7 @@ def test_ends_and_lengths_are_told_apart() -> None:
 
 
 def test_logprobs_of_what_was_sampled_are_those_of_the_losses() -> None:
-    from bench.policy.logprobs import Group, response_logprobs
+    from bench.models.likelihood.logprobs import Group, response_logprobs
 
     policy = tiny_policy("qwen2")
     chats = tiny_chats(6)
@@ -185,7 +185,7 @@ def test_tokens_are_counted_and_progress_is_told(tmp_path: object) -> None:
 
 
 def test_the_growing_cache_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.policy import cache
+    from bench.models.decoding import cache
 
     policy = tiny_policy()
     plain = policy.generate(tiny_chats(12), Decoding(max_new_tokens=40), seeds=range(12))

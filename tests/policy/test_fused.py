@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_pos_emb
 
-from bench.policy.fused import rms_norm, rotated
-from bench.policy.packed import packing_of, with_tails
-from bench.policy.short import read_pieces
+from bench.models.packing.attention import packing_of, with_tails
+from bench.models.packing.fused import rms_norm, rotated
+from bench.models.packing.short import read_pieces
 
 PARTS = [[7, 3, 0], [1, 4], [5, 2, 2, 6], [4, 0]]
 

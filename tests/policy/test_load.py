@@ -16,9 +16,9 @@ from bench.core.method import Lora
 from bench.core.policy import Built, Decoding, Pretrained, Tuned
 from bench.core.stage import Stage, StageIO
 from bench.core.task import user
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_policy, load_trainable, save_adapter, save_weights
-from bench.policy.logprobs import Group, response_logprobs
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, response_logprobs
+from bench.models.load import load_policy, load_trainable, save_adapter, save_weights
 from tests.policy.tiny import FAMILIES, SPEC, tiny_chats, tiny_model, tiny_policy, word_tokenizer
 
 GROUPS = [Group([1, 5, 6, 7], [[8, 9, 2], [10, 2]]), Group([1, 11], [[12, 13, 14, 15, 16, 2]])]

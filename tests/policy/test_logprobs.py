@@ -5,10 +5,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-import bench.policy.logprobs as under_test
+import bench.models.likelihood.logprobs as under_test
 from bench.core.errors import StageError
-from bench.policy.decoder import check_halves, decoder_of
-from bench.policy.logprobs import Group, response_logprobs
+from bench.models.likelihood.logprobs import Group, response_logprobs
+from bench.models.packing.decoder import check_halves, decoder_of
 from tests.policy.tiny import FAMILIES, tiny_model
 
 GROUPS = [

@@ -9,12 +9,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-import bench.policy.logprobs as under_test
+import bench.models.likelihood.logprobs as under_test
 from bench.core.errors import StageError
 from bench.core.policy import Decoding
-from bench.policy.decoder import decoder_of
-from bench.policy.layers import blocks, depth, reading
-from bench.policy.logprobs import (
+from bench.models.likelihood.logprobs import (
     Group,
     ResponseOutputs,
     Want,
@@ -24,7 +22,9 @@ from bench.policy.logprobs import (
     response_outputs,
     states_at_responses,
 )
-from bench.policy.sharing import packs
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.layers import blocks, depth, reading
+from bench.models.packing.sharing import packs
 from methods._train.memory import recomputed_activations
 from tests.policy.test_sharing import GROUPS, odd_models
 from tests.policy.tiny import FAMILIES, tiny_model, tiny_policy

@@ -6,10 +6,10 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from bench.policy.decoder import decoder_of
-from bench.policy.layout import lay_out_groups, lay_out_packed, predicting_states
-from bench.policy.packed import packing_of
-from bench.policy.sharing import packs
+from bench.models.packing.attention import packing_of
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.layout import lay_out_groups, lay_out_packed, predicting_states
+from bench.models.packing.sharing import packs
 from tests.policy.test_sharing import GROUPS, odd_models
 from tests.policy.tiny import FAMILIES, tiny_model
 

@@ -16,15 +16,15 @@ from bench.core.policy import BestOf, Decoding, Instructed, PolicySpec, Pretrain
 from bench.core.reward import Chooser, ModelReward
 from bench.core.stage import Progress, StageIO
 from bench.core.task import user
-from bench.policy import proxy as under_test
-from bench.policy.answers import Question, answer_logprobs
-from bench.policy.decode import choose
-from bench.policy.hf import HFPolicy
-from bench.policy.layout import Group
-from bench.policy.load import load_model, load_policy, load_trainable
-from bench.policy.local import completions, fitted, prompts_of, scored
-from bench.policy.noise import uniforms
-from bench.policy.proxy import ProxyPolicy, combined, terms_of
+from bench.models import proxy as under_test
+from bench.models.decoding.noise import uniforms
+from bench.models.decoding.sampling import choose
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.answers import Question, answer_logprobs
+from bench.models.load import load_model, load_policy, load_trainable
+from bench.models.local import completions, fitted, prompts_of, scored
+from bench.models.packing.layout import Group
+from bench.models.proxy import ProxyPolicy, combined, terms_of
 from tests.methods.tiny import Bench, pretrained
 from tests.policy.test_decode import DECODINGS, by_session
 from tests.policy.tiny import VOCABULARY, WORDS, tiny_chats, tiny_model, word_tokenizer

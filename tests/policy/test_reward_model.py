@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from bench.core.errors import StageError
 from bench.core.task import user
-from bench.policy import logprobs
-from bench.policy.hf import HFPolicy
-from bench.policy.logprobs import Group
-from bench.policy.reward_model import RewardModel, new_head, read_head, rewards_of, save_head
+from bench.models.hf import HFPolicy
+from bench.models.likelihood import logprobs
+from bench.models.likelihood.logprobs import Group
+from bench.models.reward_model import RewardModel, new_head, read_head, rewards_of, save_head
 from tests.policy.tiny import FAMILIES, tiny_policy
 
 GROUPS = [

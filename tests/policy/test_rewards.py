@@ -14,7 +14,7 @@ from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, Part
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task, user
-from bench.policy.rewards import open_reward
+from bench.models.rewards import open_reward
 from tests.fakes import Number
 
 PROMPTS = [Prompt(id=f"p{number}", chat=user(text), cluster="c") for number, text in enumerate(["one", "two", "three"])]

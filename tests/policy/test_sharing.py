@@ -21,10 +21,10 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from bench.policy.decoder import decoder_of
-from bench.policy.layout import Group, block_mask, lay_out_groups, lay_out_rows, predicting_states
-from bench.policy.logprobs import response_logprobs
-from bench.policy.sharing import why_not_shared
+from bench.models.likelihood.logprobs import response_logprobs
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.layout import Group, block_mask, lay_out_groups, lay_out_rows, predicting_states
+from bench.models.packing.sharing import why_not_shared
 from tests.policy.tiny import FAMILIES, tiny_model
 
 # Prompts of very different lengths, a response of its end token alone, groups of 1, 2 and 8.

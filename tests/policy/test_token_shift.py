@@ -12,8 +12,8 @@ from bench.core.policy import Instructed, PolicySpec, Proxy
 from bench.core.summary import ShiftFacts
 from bench.evaluator.generate import COMPLETIONS, Generate
 from bench.evaluator.token_shift import TOKENS, TokenShift, shift_facts
-from bench.policy.load import load_policy
-from bench.policy.token_shift import unsteered
+from bench.models.likelihood.token_shift import unsteered
+from bench.models.load import load_policy
 from bench.report.figures.tokens import readable, token_shifts
 from tests.methods.tiny import Bench, pretrained
 from tests.policy.asks import Asks

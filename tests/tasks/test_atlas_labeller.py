@@ -16,7 +16,7 @@ from bench.core.folders import digest_of_folder
 from bench.core.frozen import decode, encode
 from bench.core.policy import Built
 from bench.core.task import user
-from bench.policy.chat import opened_ids
+from bench.models.chat import opened_ids
 from methods._train.settings import Optimisation
 from tasks._atlas.gold import gold_utility
 from tasks._atlas.grading import GRADES, JUDGE_TOKENS, Part, compared, grade_of, graded, single
@@ -126,7 +126,7 @@ def test_teaching_lowers_the_loss_and_repeats_to_the_byte(bench: Bench, tmp_path
 
 
 def test_padding_and_neighbours_change_no_expectation(bench: Bench, tokenizer: Any) -> None:
-    from bench.policy.load import load_policy
+    from bench.models.load import load_policy
     from tasks._atlas.labelling import expectation_loss, lessons, row_of
 
     model = load_policy(Built(by=TAUGHT), bench.io("read")).model

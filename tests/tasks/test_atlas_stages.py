@@ -177,7 +177,7 @@ def test_planning_the_world_loads_no_torch() -> None:
 
 @pytest.mark.slow
 def test_a_short_pretraining_knows_frequent_facts_better_than_rare_ones(bench: Bench) -> None:
-    from bench.policy.load import load_policy
+    from bench.models.load import load_policy
     from tasks.atlas_questions import AtlasQuestions
 
     small = Atlas().policy("small")

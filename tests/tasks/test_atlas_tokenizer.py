@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.core.task import user
-from bench.policy.chat import prompt_ids, response_ids, response_text
+from bench.models.chat import prompt_ids, response_ids, response_text
 from tasks._atlas.questions import KINDS, pool
 from tasks._atlas.tokenizer import SPECIAL, build_tokenizer, vocabulary
 from tasks._atlas.writing import documents

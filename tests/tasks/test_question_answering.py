@@ -18,8 +18,8 @@ from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import BestOf
 from bench.evaluator.choices import WeighChoices, weighed
 from bench.evaluator.score import SCORES
-from bench.policy.load import load_policy
-from bench.policy.local import likelihoods
+from bench.models.load import load_policy
+from bench.models.local import likelihoods
 from tasks._answers import contains_any, declines, equals_any, normalised, overlap, whole_answer
 from tasks.qa_aliases import QaAliases
 from tasks.truthfulqa import COLUMNS, TruthfulQA

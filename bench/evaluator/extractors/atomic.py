@@ -48,7 +48,7 @@ class AtomicFacts(Extractor):
 
     def extract(self, task: Task, responses: Sequence[Response], io: StageIO) -> list[list[Claim]]:
         """Return the facts of each response, in order; a fact's place is that of its sentence."""
-        from bench.policy.kept import kept_policy  # noqa: PLC0415 - torch loads here
+        from bench.models.kept import kept_policy  # noqa: PLC0415 - torch loads here
 
         template = template_text(PROMPT, self.path, self.digest, PLACES)
         places = [

@@ -13,7 +13,7 @@ al. 2022, arXiv:2212.08073, section 4.1) clamps the probabilities of chain-of-th
 (``confidence_limit: 0.6``).
 
 Known differences from the paper, whose code is not released: complete answers are scored, with their spellings added
-up and "10" told from "1" (``bench.policy.answers``); the prompt texts are this program's own.
+up and "10" told from "1" (``bench.models.likelihood.answers``); the prompt texts are this program's own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from bench.evaluator.labelling import (
 )
 
 if TYPE_CHECKING:
-    from bench.policy.local import LocalPolicy
+    from bench.models.local import LocalPolicy
 
 _F = TypeVar("_F", bound=Form)
 # What sampled rationales read and greedy ones do not.
@@ -217,8 +217,8 @@ class Likelihood(Judge):
 
         The mean over the samples; None where no answer has any probability.
         """
-        from bench.policy.answers import Question, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
-        from bench.policy.kept import kept_policy  # noqa: PLC0415
+        from bench.models.kept import kept_policy  # noqa: PLC0415
+        from bench.models.likelihood.answers import Question, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
 
         policy = kept_policy(self.policy, io)
         plain = policy.tokenizer.chat_template is None
@@ -269,7 +269,7 @@ class Likelihood(Judge):
 
     def _check_room(self, policy: LocalPolicy, form: Form, asked: Sequence[_Asked], chats: Sequence[Chat]) -> None:
         """Raise StageError for a question that leaves no room for its rationale, before any is written."""
-        from bench.policy.local import prompts_of  # noqa: PLC0415 - torch loads here
+        from bench.models.local import prompts_of  # noqa: PLC0415 - torch loads here
 
         if policy.context is None:
             return

@@ -56,7 +56,7 @@ class RewardModelJudge(Judge):
 
     def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
         """Return the score of each response. Raises StageError when no reward model is filled in."""
-        from bench.policy.reward_model import load_reward_model  # noqa: PLC0415 - torch loads here, not when planning
+        from bench.models.reward_model import load_reward_model  # noqa: PLC0415 - torch loads here, not when planning
 
         if self.by is None:
             raise StageError(f"judge reward_model has no model yet: the plan takes it from the method '{self.of}'.")

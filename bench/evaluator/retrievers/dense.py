@@ -34,7 +34,7 @@ class Dense(Retriever):
         """Write the passages' vectors."""
         import numpy as np  # noqa: PLC0415 - with torch, when the stage runs
 
-        from bench.policy.encoder import embeddings  # noqa: PLC0415 - torch loads here
+        from bench.models.encoder import embeddings  # noqa: PLC0415 - torch loads here
 
         texts = [f"{self.passage_prefix}{one.title}. {one.text}" for one in passages]
         np.save(io.out / VECTORS, embeddings(self.path, self.digest, texts, io).numpy())
@@ -44,7 +44,7 @@ class Dense(Retriever):
         import numpy as np  # noqa: PLC0415 - with torch, when the stage runs
 
         from bench.evaluator.nearest import highest  # noqa: PLC0415 - as above
-        from bench.policy.encoder import embeddings  # noqa: PLC0415 - torch loads here
+        from bench.models.encoder import embeddings  # noqa: PLC0415 - torch loads here
 
         if not questions:
             return []

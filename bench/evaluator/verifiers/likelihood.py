@@ -24,9 +24,9 @@ class TrueOrFalse(Verifier):
     """A claim is supported when a policy, behind its passages, finds "True" more probable than "False".
 
     ``policy``: who reads. ``path``: a prompt file of your own with places ``{passages}``, ``{prompt}`` and ``{claim}``;
-    ``digest`` is that of its bytes. Whole answers are compared in all their spellings (``bench.policy.answers``), where
-    FActScore compares two tokens of one model. It labels nothing irrelevant; where it finds both answers impossible,
-    the claim is not supported.
+    ``digest`` is that of its bytes. Whole answers are compared in all their spellings
+    (``bench.models.likelihood.answers``), where FActScore compares two tokens of one model. It labels nothing
+    irrelevant; where it finds both answers impossible, the claim is not supported.
     """
 
     NAME: ClassVar[str] = "likelihood"
@@ -46,8 +46,8 @@ class TrueOrFalse(Verifier):
 
     def verify(self, task: Task, asked: Sequence[Asked], io: StageIO) -> list[Finding]:
         """Return one finding per claim, in order; its evidence is P(True) and the titles that were read."""
-        from bench.policy.answers import Question, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
-        from bench.policy.kept import kept_policy  # noqa: PLC0415
+        from bench.models.kept import kept_policy  # noqa: PLC0415
+        from bench.models.likelihood.answers import Question, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
 
         template = template_text(PROMPT, self.path, self.digest, PLACES)
         questions = [

@@ -59,7 +59,7 @@ class Inference(Verifier):
         import torch  # noqa: PLC0415 - loads here and not when planning
         from transformers import AutoModelForSequenceClassification, AutoTokenizer  # noqa: PLC0415
 
-        from bench.policy.encoder import checked_folder, longest_input  # noqa: PLC0415
+        from bench.models.encoder import checked_folder, longest_input  # noqa: PLC0415
 
         folder = checked_folder(self.path, self.digest)
         tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -18,7 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from bench.policy.short import Piece
+from bench.models.packing.short import Piece
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def packing_of(parts: Sequence[Sequence[int]]) -> Packing:
 
 
 def with_tails(packing: Packing) -> Packing:
-    """Return the packing for blocks of which the last puts out the tails alone (``bench.policy.blocks``)."""
+    """Return the packing for blocks of which the last puts out the tails alone (``bench.models.packing.blocks``)."""
     parts = packing.parts
     whole = {part: mask for part, mask in zip(parts, packing.masks, strict=True) if mask is not None}
     whole.update({part: _block_mask(part) for part in dict.fromkeys(parts) if part not in whole})

@@ -9,12 +9,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Session, as_read
 from bench.core.stage import StageIO
-from bench.policy import local
-from bench.policy.chat import prompt_ids
-from bench.policy.decode import BatchSession, open_session
-from bench.policy.decoder import decoder_of
-from bench.policy.local import Groups, Prompts
-from bench.policy.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
+from bench.models import local
+from bench.models.chat import prompt_ids
+from bench.models.decoding.sampling import BatchSession, open_session
+from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
+from bench.models.local import Groups, Prompts
+from bench.models.packing.decoder import decoder_of
 
 __all__ = ["HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
 
@@ -46,7 +46,7 @@ class HFPolicy:
 
     @property
     def parts(self) -> tuple[HFPolicy, ...]:
-        """The policy itself, its only part; see ``bench.policy.local``."""
+        """The policy itself, its only part; see ``bench.models.local``."""
         return (self,)
 
     def session(self, chats: Sequence[Chat]) -> Session:
@@ -81,9 +81,9 @@ class HFPolicy:
         """Return one completion per prompt of ids, in order.
 
         ``on_tokens`` is told the number of new tokens after each step. ``logprobs`` of a completion are under the
-        temperature-scaled distribution before top-k and top-p (see ``bench.policy.decode.choose``). Other rows, batch
-        size and order change a completion only where float rounding (1e-7) moves an edge across the noise. Raises
-        StageError for a prompt that is empty or too long for the model's context.
+        temperature-scaled distribution before top-k and top-p (see ``bench.models.decoding.sampling.choose``). Other
+        rows, batch size and order change a completion only where float rounding (1e-7) moves an edge across the noise.
+        Raises StageError for a prompt that is empty or too long for the model's context.
         """
         rows = [(prompt,) for prompt in prompts]
         found = dict(local.written(self, rows, decoding, seeds, on_tokens))

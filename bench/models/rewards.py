@@ -14,8 +14,8 @@ from bench.core.judge import Response, one_for_each
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, RewardSpec
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt
-from bench.policy.chat import plain_text
-from bench.policy.reward_model import RewardModel, load_reward_model
+from bench.models.chat import plain_text
+from bench.models.reward_model import RewardModel, load_reward_model
 
 FUNCTION = "reward"
 

@@ -27,10 +27,10 @@ from bench.core.folders import digest_of_folder
 from bench.core.method import Lora
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root, weights_of
 from bench.core.stage import StageIO
-from bench.policy.decoder import check_halves
-from bench.policy.hf import HFPolicy
-from bench.policy.local import LocalPolicy
-from bench.policy.proxy import ProxyPolicy, terms_of
+from bench.models.hf import HFPolicy
+from bench.models.local import LocalPolicy
+from bench.models.packing.decoder import check_halves
+from bench.models.proxy import ProxyPolicy, terms_of
 
 # A run shows progress of its own; a bar per loaded model would run through it.
 disable_progress_bar()

@@ -9,10 +9,10 @@ from torch import Tensor
 from bench.core.errors import StageError
 from bench.core.policy import Chat, PolicySpec
 from bench.core.stage import StageIO
-from bench.policy.decode import batches
-from bench.policy.layout import Group
-from bench.policy.load import load_policy
-from bench.policy.local import SCORED_TOKENS_AT_ONCE, Groups, LocalPolicy, charge_reading, prompts_of
+from bench.models.decoding.sampling import batches
+from bench.models.load import load_policy
+from bench.models.local import SCORED_TOKENS_AT_ONCE, Groups, LocalPolicy, charge_reading, prompts_of
+from bench.models.packing.layout import Group
 
 
 def divergences(

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from bench.core.errors import StageError
 from bench.core.policy import Decoding
-from bench.policy.cache import new_cache
-from bench.policy.decoder import Decoder, decoder_of
-from bench.policy.noise import uniforms
+from bench.models.decoding.cache import new_cache
+from bench.models.decoding.noise import uniforms
+from bench.models.packing.decoder import Decoder, decoder_of
 
 # Rows of one batch, and tokens that its cache may hold in the end. Chosen on one CPU thread for a model of 0.3 million
 # parameters (128 rows were 1.0 to 1.3 times as fast as 64, 256 up to 1.4 times as fast as 128 and more uneven in

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from bench.core.errors import StageError
 from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
-from bench.policy.chat import ids_of_openings
-from bench.policy.hf import HFPolicy
-from bench.policy.layout import Group
-from bench.policy.local import LocalPolicy, charge_reading, scored
+from bench.models.chat import ids_of_openings
+from bench.models.hf import HFPolicy
+from bench.models.local import LocalPolicy, charge_reading, scored
+from bench.models.packing.layout import Group
 
 # Questions between two notes of progress; changes no result.
 ASKED_AT_ONCE = 512

@@ -10,8 +10,8 @@ from bench.core.policy import BestOf, Chat, Completion, Decoding, Instructed, Li
 from bench.core.reward import Chooser
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
-from bench.policy.load import load_policy
-from bench.policy.rewards import Reward, open_reward
+from bench.models.load import load_policy
+from bench.models.rewards import Reward, open_reward
 
 
 def open_policy(spec: PolicySpec, io: StageIO) -> Policy:

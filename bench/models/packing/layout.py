@@ -4,8 +4,8 @@ There are three ways, equal up to rounding. ``lay_out_rows`` gives every respons
 ``lay_out_groups`` computes a prompt once: the prompt and all its responses stand in one row, ``prompt r1 r2 ...``,
 positions restart behind the prompt for each response, and a block mask lets a response see the prompt and itself but
 no other response. ``lay_out_packed`` lays such groups end to end in one row without padding, and the attention works
-group by group (``bench.policy.packed``). In all, the last token of a response is left out, because nothing is
-predicted from it.
+group by group (``bench.models.packing.attention``). In all, the last token of a response is left out, because nothing
+is predicted from it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bench.policy.decoder import Decoder
-from bench.policy.packed import Packing, packing_of, with_tails
+from bench.models.packing.attention import Packing, packing_of, with_tails
+from bench.models.packing.decoder import Decoder
 
 PADDING = -1
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from bench.core.policy import Chat
 from bench.core.stage import StageIO
-from bench.policy.chat import response_ids
-from bench.policy.layout import Group
-from bench.policy.local import LocalPolicy, charge_reading, check_length, prompts_of, scored
+from bench.models.chat import response_ids
+from bench.models.local import LocalPolicy, charge_reading, check_length, prompts_of, scored
+from bench.models.packing.layout import Group
 
 # Prompts between two notes of progress; changes no result.
 ASKED_AT_ONCE = 256

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bench.policy.blocks import teach, unteach
-from bench.policy.decoder import Decoder
-from bench.policy.layout import (
+from bench.models.packing.blocks import teach, unteach
+from bench.models.packing.decoder import Decoder
+from bench.models.packing.layout import (
     Group,
     Layout,
     lay_out_groups,
@@ -72,7 +72,7 @@ def _is_compiled(decoder: Decoder) -> bool:
 def trims(decoder: Decoder) -> bool:
     """Tell whether, in packed rows, the last block may leave out the positions that predict nothing.
 
-    The model's blocks are of a kind that ``bench.policy.blocks`` knows, and a trial gave the same states.
+    The model's blocks are of a kind that ``bench.models.packing.blocks`` knows, and a trial gave the same states.
     """
     return packs(decoder) and _find(decoder).trims
 

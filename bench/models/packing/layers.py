@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from bench.core.errors import StageError
-from bench.policy.decoder import Decoder
+from bench.models.packing.decoder import Decoder
 
 
 def depth(decoder: Decoder) -> int:
@@ -33,7 +33,7 @@ def blocks(decoder: Decoder) -> nn.ModuleList:
     if len(outermost) != 1:
         raise StageError(
             f"{type(decoder.causal).__name__} has {len(outermost)} lists of {count} blocks, so it is not known which "
-            "are its layers. Use another architecture, or teach bench/policy/layers.py this one."
+            "are its layers. Use another architecture, or teach bench/models/packing/layers.py this one."
         )
     return outermost[0]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from bench.core.frozen import digest
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from bench.policy.load import load_policy
-from bench.policy.local import LocalPolicy
+from bench.models.load import load_policy
+from bench.models.local import LocalPolicy
 
 
 def kept_policy(spec: PolicySpec, io: StageIO) -> LocalPolicy:
     """Return the policy for inference, loaded at the first call of a stage and kept on its ``io`` until it ends.
 
-    See ``bench.policy.load.load_policy``.
+    See ``bench.models.load.load_policy``.
     """
     name = f"policy {digest(spec)}"
     if name not in io.kept:

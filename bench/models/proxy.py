@@ -28,12 +28,12 @@ from transformers import PreTrainedTokenizerBase
 from bench.core.errors import StageError
 from bench.core.policy import Chat, Completion, Decoding, Instructed, Likelihood, PolicySpec, Proxy, Session, root
 from bench.core.stage import StageIO
-from bench.policy import local
-from bench.policy.decode import Steps
-from bench.policy.decoder import Decoder, decoder_of
-from bench.policy.hf import HFPolicy, likelihoods_of, logprob_and_greedy_of
-from bench.policy.local import Groups, Prompts
-from bench.policy.logprobs import LOGITS_AT_ONCE, TokenLogprobs, response_states
+from bench.models import local
+from bench.models.decoding.sampling import Steps
+from bench.models.hf import HFPolicy, likelihoods_of, logprob_and_greedy_of
+from bench.models.likelihood.logprobs import LOGITS_AT_ONCE, TokenLogprobs, response_states
+from bench.models.local import Groups, Prompts
+from bench.models.packing.decoder import Decoder, decoder_of
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _terms(spec: PolicySpec, place: str, factor: Fraction) -> Iterator[tuple[Pol
 
 
 class ProxyPolicy:
-    """Several models that write together; fulfils ``bench.policy.local.LocalPolicy``.
+    """Several models that write together; fulfils ``bench.models.local.LocalPolicy``.
 
     ``models`` are those of ``terms``, in order. A response is tokenised, and its end token chosen, as the first of
     them does it; a completion ends with any token that ends one of any of them. Raises StageError where their

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from bench.core.policy import Chat, Instructed, PolicySpec, Proxy
 from bench.core.stage import StageIO
-from bench.policy.decode import batches
-from bench.policy.layout import Group
-from bench.policy.load import load_models
-from bench.policy.local import SCORED_TOKENS_AT_ONCE, charge_reading
-from bench.policy.proxy import Term, Tokens, combined, shared_vocabulary, terms_of
+from bench.models.decoding.sampling import batches
+from bench.models.load import load_models
+from bench.models.local import SCORED_TOKENS_AT_ONCE, charge_reading
+from bench.models.packing.layout import Group
+from bench.models.proxy import Term, Tokens, combined, shared_vocabulary, terms_of
 
 
 @dataclass(frozen=True)

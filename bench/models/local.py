@@ -16,13 +16,13 @@ from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Completion, Decoding, Likelihood, Policy, PolicySpec
 from bench.core.stage import StageIO
-from bench.policy.chat import fit_group_to_length, response_ids, response_text
-from bench.policy.decode import Drawn, Steps, batches, check_prompts, draw_batch
-from bench.policy.layout import Group
-from bench.policy.logprobs import TokenLogprobs
+from bench.models.chat import fit_group_to_length, response_ids, response_text
+from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts, draw_batch
+from bench.models.likelihood.logprobs import TokenLogprobs
+from bench.models.packing.layout import Group
 
 if TYPE_CHECKING:
-    from bench.policy.hf import HFPolicy
+    from bench.models.hf import HFPolicy
 
 # Tokens of one scoring batch, padding included; chosen on a two-core machine, changes no result.
 SCORED_TOKENS_AT_ONCE = 8_192
@@ -71,7 +71,7 @@ def prompts_of(policy: LocalPolicy, chat: Chat) -> Prompts:
 def fitted(policy: LocalPolicy, chat: Chat, responses: Sequence[str], max_length: int) -> Groups:
     """Return a chat and responses to it as each part reads them, cut to ``max_length`` and to what it can read.
 
-    See ``bench.policy.chat.fit_group_to_length``. Where a part must cut a response, it is cut for all of them.
+    See ``bench.models.chat.fit_group_to_length``. Where a part must cut a response, it is cut for all of them.
     """
     ids = [response_ids(policy.tokenizer, response) for response in responses]
     found = []

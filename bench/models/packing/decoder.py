@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from bench.core.errors import StageError
-from bench.policy.packed import Packing
+from bench.models.packing.attention import Packing
 
 
 @dataclass(frozen=True)
@@ -102,5 +102,5 @@ def check_halves(model: nn.Module) -> None:
     if not torch.allclose(halves, whole, rtol=1e-3, atol=1e-3):
         raise StageError(
             f"{type(decoder.causal).__name__} changes its logits after the head in a way this program does not know. "
-            "Use another architecture, or teach bench/policy/decoder.py this one."
+            "Use another architecture, or teach bench/models/packing/decoder.py this one."
         )

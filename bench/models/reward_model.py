@@ -14,11 +14,11 @@ from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Tuned
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, StageIO
-from bench.policy.chat import fit_to_length, response_ids
-from bench.policy.decode import batches
-from bench.policy.hf import HFPolicy
-from bench.policy.load import load_model
-from bench.policy.logprobs import Group, last_token_states
+from bench.models.chat import fit_to_length, response_ids
+from bench.models.decoding.sampling import batches
+from bench.models.hf import HFPolicy
+from bench.models.likelihood.logprobs import Group, last_token_states
+from bench.models.load import load_model
 
 HEAD_FILE = "head.safetensors"
 # Tokens of one scoring batch, padding included; chosen on a two-core machine, changes results by rounding only.

@@ -11,13 +11,13 @@ from transformers import GenerationConfig
 from bench.core.errors import StageError
 from bench.core.policy import Built, Pretrained, Tuned
 from bench.core.stage import StageIO
-from bench.policy.chat import PLACEHOLDER
-from bench.policy.hf import HFPolicy
-from bench.policy.load import ADAPTER_CONFIG, PAYLOAD, load_model, save_weights
+from bench.models.chat import PLACEHOLDER
+from bench.models.hf import HFPolicy
+from bench.models.load import ADAPTER_CONFIG, PAYLOAD, load_model, save_weights
 
 BASE_FOLDER = "base"
 
-# The layout of bench.policy.chat as a chat template: one user turn as it is, several turns as User: and Assistant:.
+# The layout of bench.models.chat as a chat template: one user turn as it is, several turns as User: and Assistant:.
 LAYOUT = (
     "{%- if messages | length == 1 and messages[0]['role'] == 'user' -%}"
     "{%- set text = messages[0]['content'] -%}"

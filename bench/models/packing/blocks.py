@@ -5,11 +5,12 @@ then ``h + mlp(h)`` over a normalised h. Here the same projections, norms and ML
 used in the same order (hooks on the attention as a whole are not heard), with four differences. The last block asks
 for queries, the output projection and the MLP at the positions that predict a response's tokens only: of a prompt's
 other positions it needs keys and values. Projections without an adapter become one product. Norms and rotary positions
-are those of ``bench.policy.fused``, and attention within short groups is that of ``bench.policy.short``.
+are those of ``bench.models.packing.fused``, and attention within short groups is that of
+``bench.models.packing.short``.
 
 A block is taught by giving it a subclass of its own class, which does as before unless a packing is given: the block
 is called as ever, so that hooks, recomputed activations and sharding find what they expect, and a copy of a model is
-taught as well. Whether it is right for a model is found out by a trial (``bench.policy.sharing``).
+taught as well. Whether it is right for a model is found out by a trial (``bench.models.packing.sharing``).
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
 
 from bench.core.errors import StageError
-from bench.policy.decoder import Decoder
-from bench.policy.fused import rms_norm, rotated
-from bench.policy.layers import blocks
-from bench.policy.packed import Packing, Tails, within_groups
-from bench.policy.short import LONGEST, read_pieces
+from bench.models.packing.attention import Packing, Tails, within_groups
+from bench.models.packing.decoder import Decoder
+from bench.models.packing.fused import rms_norm, rotated
+from bench.models.packing.layers import blocks
+from bench.models.packing.short import LONGEST, read_pieces
 
 
 class PackedBlock(nn.Module):

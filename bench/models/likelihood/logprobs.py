@@ -12,10 +12,18 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import StageError
-from bench.policy.decoder import Decoder, decoder_of
-from bench.policy.layers import depth, reading
-from bench.policy.layout import Group, Layout, lay_out_groups, lay_out_packed, lay_out_rows, predicting_states, trimmed
-from bench.policy.sharing import packs, trims, why_not_shared
+from bench.models.packing.decoder import Decoder, decoder_of
+from bench.models.packing.layers import depth, reading
+from bench.models.packing.layout import (
+    Group,
+    Layout,
+    lay_out_groups,
+    lay_out_packed,
+    lay_out_rows,
+    predicting_states,
+    trimmed,
+)
+from bench.models.packing.sharing import packs, trims, why_not_shared
 
 __all__ = [
     "Group",
@@ -60,9 +68,9 @@ class Want:
     """What to compute besides log-probabilities.
 
     ``temperature`` (above 0): the log-probabilities and the entropy are of softmax(logits / temperature), which at the
-    decoder's own temperature makes them comparable with those it recorded (``bench.policy.decode.choose``).
+    decoder's own temperature makes them comparable with those it recorded (``bench.models.decoding.sampling.choose``).
     ``entropy``: ``exact`` sums over the vocabulary. ``head``: maps states (tokens, width) to values (tokens, 1).
-    ``layers``: whose hidden states to return, numbered as in ``bench.policy.layers.reading``.
+    ``layers``: whose hidden states to return, numbered as in ``bench.models.packing.layers.reading``.
     """
 
     temperature: float = 1.0

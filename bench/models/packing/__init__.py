@@ -1,0 +1,1 @@
+"""How prompts and responses share a forward pass."""

@@ -1,1 +1,0 @@
-"""Policies: loading, chat rendering, log-probabilities, decoding. Torch lives here."""
