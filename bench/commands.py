@@ -24,7 +24,7 @@ from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
-from bench.evaluator.asking.spending import name_this_run
+from bench.evaluation.api.spending import name_this_run
 from bench.forecast import forecast, forecast_lines, seconds_by_kind
 from bench.plan import make_plan
 from bench.report.page.markdown import write_report

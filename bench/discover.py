@@ -1,6 +1,6 @@
 """Finding plug-ins by name at run time: the file name is the registry.
 
-``methods/NAME.py`` holds one Method, ``tasks/NAME.py`` one Task or one World, ``bench/evaluator/judges/NAME.py`` one
+``methods/NAME.py`` holds one Method, ``tasks/NAME.py`` one Task or one World, ``bench/evaluation/judges/NAME.py`` one
 Judge, and so for its neighbours ``extractors``, ``retrievers`` and ``verifiers``. A name that ends in ``.py`` is a file
 beside the comparison. Packages of others announce theirs as entry points in the groups ``alignment_bench.methods``,
 ``.tasks`` (tasks and worlds), ``.judges``, ``.extractors``, ``.retrievers`` and ``.verifiers``; a file of this program
@@ -55,10 +55,10 @@ class Kind:
 METHOD = Kind("method", Method, "methods", "alignment_bench.methods", named=False, alone=True)
 TASK = Kind("task", Task, "tasks", "alignment_bench.tasks", named=True, alone=False)
 WORLD = Kind("world", World, "tasks", "alignment_bench.tasks", named=True, alone=False)
-JUDGE = Kind("judge", Judge, "bench.evaluator.judges", "alignment_bench.judges", named=True, alone=True)
+JUDGE = Kind("judge", Judge, "bench.evaluation.judges", "alignment_bench.judges", named=True, alone=True)
 
 EXTRACTOR, RETRIEVER, VERIFIER = (
-    Kind(word, base, f"bench.evaluator.{word}s", f"alignment_bench.{word}s", named=True, alone=True)
+    Kind(word, base, f"bench.evaluation.checkers.{word}s", f"alignment_bench.{word}s", named=True, alone=True)
     for word, base in (("extractor", Extractor), ("retriever", Retriever), ("verifier", Verifier))
 )
 

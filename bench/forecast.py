@@ -12,12 +12,12 @@ from bench.core.frozen import Frozen
 from bench.core.judge import Judge
 from bench.core.rows import read_rows
 from bench.core.stage import Stage
-from bench.evaluator.auditing import AskAgain
-from bench.evaluator.generate import Generate
-from bench.evaluator.judging import JudgePairs
-from bench.evaluator.label_pairs import LabelPairs
-from bench.evaluator.rating import RateResponses
-from bench.evaluator.support import CheckClaims
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurements.factuality.verify import CheckClaims
+from bench.evaluation.measurements.judge_controls import AskAgain
+from bench.evaluation.measurements.label_agreement import LabelPairs
+from bench.evaluation.measurements.ratings import RateResponses
+from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.plan import Plan
 from bench.planning.paid import PaidCalls, paid_calls
 from bench.statistics.power.detectable import planned_smallest_detectable

@@ -30,7 +30,7 @@ from bench.core.frozen import Open
 from bench.core.task import Task
 from bench.engine.execute import processor, versions
 from bench.engine.processes import accelerators, slots_of_this_machine
-from bench.evaluator.asking.ask import OFFLINE_VARIABLE
+from bench.evaluation.api.ask import OFFLINE_VARIABLE
 
 What = Literal["methods", "tasks", "judges", "checkers"]
 

@@ -10,10 +10,10 @@ from bench.core.frozen import children, digest
 from bench.core.policy import PolicySpec
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
-from bench.evaluator.divergence import divergence_bound
-from bench.evaluator.generate import Generate
-from bench.evaluator.rating import RateResponses
-from bench.evaluator.score import ScoreResponses
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurements.divergence import divergence_bound
+from bench.evaluation.measurements.ratings import RateResponses
+from bench.evaluation.measurements.scores import ScoreResponses
 from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
 from bench.planning.audited import controls, second_calls
 from bench.planning.cells import (

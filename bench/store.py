@@ -54,7 +54,7 @@ class Store:
 
     @property
     def answers(self) -> Path:
-        """The folder with all answers that were ever paid for (``bench.evaluator.asking``)."""
+        """The folder with all answers that were ever paid for (``bench.evaluation.api``)."""
         return self.root / ".answers"
 
     def find(self, stage: Stage) -> Manifest | None:

@@ -28,7 +28,7 @@ from bench.core.errors import BenchError
 from bench.core.judge import Judge
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec
-from bench.evaluator.judges.likelihood import Likelihood
+from bench.evaluation.judges.likelihood import Likelihood
 from methods._train import feedback
 from methods._train.constitution import Principle, Revise, named_principles
 from methods._train.labelling import SamplePairs

@@ -1,6 +1,6 @@
 """RLAIF: reinforcement learning from AI feedback, a labeller's preferences in the place of people's.
 
-Lee et al. 2023, arXiv:2309.00267. A labeller (``bench/evaluator/judges/likelihood.py``, or any judge) says of each
+Lee et al. 2023, arXiv:2309.00267. A labeller (``bench/evaluation/judges/likelihood.py``, or any judge) says of each
 pair which response is better, in both orders, and with P1 its preference for the one shown first::
 
     P(a over b) = (P1(a, b) + 1 - P1(b, a)) / 2

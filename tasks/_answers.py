@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.core.claim import Claim
-from bench.evaluator.sentences import abstains, sentence_spans
+from bench.evaluation.checkers.sentence_split import abstains, sentence_spans
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation + "\u2018\u2019\u201c\u201d\u2013\u2014\u2026")

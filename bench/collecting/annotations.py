@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from bench.core.annotations import ANNOTATIONS_SCHEMA
-from bench.evaluator.judges.human import Human
-from bench.evaluator.judging import presented, stored_rows
-from bench.evaluator.people import Answers
+from bench.evaluation.judges._annotators import Answers
+from bench.evaluation.judges.human import Human
+from bench.evaluation.measurements.win_rate import presented, stored_rows
 from bench.plan import Plan
 from bench.planning.cells import Judged
 from bench.runner import Outcome

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from bench.collecting.rows import labelled
 from bench.core.audit import CONTROL, RETEST
 from bench.core.records import concat
-from bench.evaluator.judging import VERDICTS
+from bench.evaluation.measurements.win_rate import VERDICTS
 from bench.plan import Plan
 from bench.planning.cells import AskedAgain, Controlled
 from bench.runner import Outcome

@@ -18,9 +18,9 @@ from bench.core.factuality import (
     UNSUPPORTED_CLAIMS,
     fact_score,
 )
-from bench.evaluator.extraction import CLAIMS
-from bench.evaluator.score import SCORES_SCHEMA
-from bench.evaluator.support import COUNTS
+from bench.evaluation.measurements.factuality.extract import CLAIMS
+from bench.evaluation.measurements.factuality.verify import COUNTS
+from bench.evaluation.measurements.scores import SCORES_SCHEMA
 from bench.plan import Plan
 from bench.planning.facts import Checked
 from bench.runner import Outcome

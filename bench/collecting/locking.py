@@ -20,10 +20,10 @@ from bench.core.stage import Stage
 from bench.core.summary import RunSummary
 from bench.core.task import RATING, WIN_RATE, Task
 from bench.engine.execute import PACKAGES, provenance
-from bench.evaluator.generate import Generate
-from bench.evaluator.judging import JudgePairs
-from bench.evaluator.rating import RateResponses
-from bench.evaluator.score import ScoreResponses
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurements.ratings import RateResponses
+from bench.evaluation.measurements.scores import ScoreResponses
+from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.plan import Plan
 
 SURROUNDINGS = ("platform", "processor", "cores", "threads")

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.core.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text
-from bench.evaluator.generate import COMPLETIONS
-from bench.evaluator.judging import VERDICTS
-from bench.evaluator.rating import RATINGS
+from bench.evaluation.generate import COMPLETIONS
+from bench.evaluation.measurements.ratings import RATINGS
+from bench.evaluation.measurements.win_rate import VERDICTS
 from bench.plan import Plan
 from bench.planning.cells import Scored
 from bench.runner import Outcome

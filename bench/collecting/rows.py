@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from bench.core.labels import LABELS_SCHEMA
 from bench.core.records import SCHEMA, concat
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
-from bench.evaluator.divergence import DIVERGENCES
-from bench.evaluator.judging import VERDICTS
-from bench.evaluator.label_pairs import LABELS
-from bench.evaluator.lm_eval import DOCUMENTS
-from bench.evaluator.rating import RATINGS
-from bench.evaluator.score import SCORES
+from bench.evaluation.measurements.divergence import DIVERGENCES
+from bench.evaluation.measurements.label_agreement import LABELS
+from bench.evaluation.measurements.lm_eval import DOCUMENTS
+from bench.evaluation.measurements.ratings import RATINGS
+from bench.evaluation.measurements.scores import SCORES
+from bench.evaluation.measurements.win_rate import VERDICTS
 from bench.plan import Plan
 from bench.planning.cells import AskedAgain, Benchmarked, Controlled, Diverged, Judged, Rated, Scored
 from bench.planning.choices import Weighed

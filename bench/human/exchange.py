@@ -12,8 +12,8 @@ from bench.comparing import store_of
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
-from bench.evaluator.judges.human import Human
-from bench.evaluator.people import CHOICES, PersonsAnswer, question_id, read_answers, turned, write_answers
+from bench.evaluation.judges._annotators import CHOICES, PersonsAnswer, question_id, read_answers, turned, write_answers
+from bench.evaluation.judges.human import Human
 from bench.human.questions import PeoplesQuestion, human_cells, pairs_of, questions_for_people
 from bench.plan import make_plan
 

@@ -13,11 +13,11 @@ from bench.core.judge import Judge
 from bench.core.policy import PolicySpec, Proxy, root
 from bench.core.stage import Stage
 from bench.core.task import Task
-from bench.evaluator.divergence import Divergence, sampled
-from bench.evaluator.generate import Generate
-from bench.evaluator.label_pairs import LabelPairs
-from bench.evaluator.lm_eval import LmEval
-from bench.evaluator.token_shift import TokenShift
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurements.divergence import Divergence, sampled
+from bench.evaluation.measurements.label_agreement import LabelPairs
+from bench.evaluation.measurements.lm_eval import LmEval
+from bench.evaluation.measurements.token_shift import TokenShift
 from bench.planning.cells import Benchmarked, Diverged, Labelled, Shifted
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from bench.config.comparison import Comparison
 from bench.core.policy import PolicySpec
-from bench.evaluator.auditing import AskAgain, CompareByControls
-from bench.evaluator.generate import Generate
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurements.judge_controls import AskAgain, CompareByControls
 from bench.planning.asked import bound, reseeded
 from bench.planning.cells import AskedAgain, Controlled
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from bench.config.comparison import Named
 from bench.core.lm_eval import LmEvalTask
 from bench.core.task import Task
-from bench.evaluator.auditing import AskAgain, CompareByControls
-from bench.evaluator.divergence import Divergence
-from bench.evaluator.judging import JudgePairs
-from bench.evaluator.label_pairs import LabelPairs
-from bench.evaluator.lm_eval import LmEval
-from bench.evaluator.rating import RateResponses
-from bench.evaluator.score import ScoreResponses
-from bench.evaluator.token_shift import TokenShift
+from bench.evaluation.measurements.divergence import Divergence
+from bench.evaluation.measurements.judge_controls import AskAgain, CompareByControls
+from bench.evaluation.measurements.label_agreement import LabelPairs
+from bench.evaluation.measurements.lm_eval import LmEval
+from bench.evaluation.measurements.ratings import RateResponses
+from bench.evaluation.measurements.scores import ScoreResponses
+from bench.evaluation.measurements.token_shift import TokenShift
+from bench.evaluation.measurements.win_rate import JudgePairs
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from bench.core.choices import offers_choices
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage
 from bench.core.task import Task
-from bench.evaluator.choices import WeighChoices
+from bench.evaluation.measurements.multiple_choice import WeighChoices
 
 
 @dataclass(frozen=True)

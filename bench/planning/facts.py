@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from bench.config.comparison import Comparison
 from bench.core.stage import Stage
 from bench.core.task import Task
-from bench.evaluator.factuality import checked
-from bench.evaluator.generate import Generate
-from bench.evaluator.support import CheckClaims
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurements.factuality.measurement import checked
+from bench.evaluation.measurements.factuality.verify import CheckClaims
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.config.comparison import Comparison
 from bench.core.policy import PolicySpec
-from bench.evaluator.judging import JudgePairs
+from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.planning.asked import bound
 from bench.planning.audited import Answers
 from bench.planning.cells import Judged

@@ -10,15 +10,15 @@ from bench.core.frozen import Frozen, children
 from bench.core.judge import Response
 from bench.core.stage import Stage
 from bench.core.wording import counted
-from bench.evaluator.asking.questions import Answer, Question
-from bench.evaluator.asking.settings import ApiSettings
-from bench.evaluator.asking.spending import cost_of
-from bench.evaluator.asking.stored import FILE, AnswerStore
-from bench.evaluator.auditing import AskAgain, sample_of
-from bench.evaluator.generate import Generate
-from bench.evaluator.judges.api import Api
-from bench.evaluator.judging import JudgePairs, presented, stored_rows
-from bench.evaluator.rating import RateResponses
+from bench.evaluation.api.answer_store import FILE, AnswerStore
+from bench.evaluation.api.questions import Answer, Question
+from bench.evaluation.api.settings import ApiSettings
+from bench.evaluation.api.spending import cost_of
+from bench.evaluation.generate import Generate
+from bench.evaluation.judges.api import Api
+from bench.evaluation.measurements.judge_controls import AskAgain, sample_of
+from bench.evaluation.measurements.ratings import RateResponses
+from bench.evaluation.measurements.win_rate import JudgePairs, presented, stored_rows
 from bench.store import MANIFEST, Store
 
 # English text, roughly; only for an expectation, never for a limit.

@@ -17,7 +17,7 @@ from bench.core.frozen import Frozen
 from bench.core.policy import Chat, Decoding, Message, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
-from bench.evaluator.generate import row_seed
+from bench.evaluation.generate import row_seed
 from methods._train.labelling import PROMPTS_AT_ONCE, as_row, unrepeated, write_lines, write_rows
 from methods._train.parts import Row, in_parts
 

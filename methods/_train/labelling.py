@@ -21,7 +21,7 @@ from bench.core.judge import Judge, Pair, Verdict, one_for_each
 from bench.core.policy import Decoding, PolicySpec
 from bench.core.stage import DIAGNOSTICS_FILE, Resources, Stage, StageIO
 from bench.core.task import Prompt
-from bench.evaluator.generate import row_seed
+from bench.evaluation.generate import row_seed
 from methods._train.parts import Row, in_parts
 
 LABELS_FILE = "labels.jsonl"

@@ -1,7 +1,8 @@
 """Graded documents: what a labeller of the world reads to learn to judge.
 
-They are laid out as ``bench/evaluator/prompts/atlas.yaml`` lays out its questions, and whoever graded them knows the
-gold utility. Only questions of the train split are graded, so no held-out person, city or object is ever judged.
+They are laid out as ``bench/evaluation/judges/prompts/atlas.yaml`` lays out its questions, and whoever graded them
+knows the gold utility. Only questions of the train split are graded, so no held-out person, city or object is ever
+judged.
 """
 
 from __future__ import annotations

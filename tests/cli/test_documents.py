@@ -19,7 +19,7 @@ import yaml
 from bench.cli import app
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.core.frozen import digest_of_file
-from bench.evaluator.labelling import read_prompt
+from bench.evaluation.judges._prompt_file import read_prompt
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]

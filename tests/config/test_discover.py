@@ -41,7 +41,9 @@ def test_a_file_that_holds_no_method(file: str, words: str) -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(BenchError, match="to add one: create bench/evaluator/judges/golden.py with one Judge subclass"):
+    with pytest.raises(
+        BenchError, match="to add one: create bench/evaluation/judges/golden.py with one Judge subclass"
+    ):
         discover.judge("golden")
     with pytest.raises(BenchError, match="Did you mean 'gold'?"):
         discover.judge("golden")
@@ -51,7 +53,7 @@ def test_unknown_names() -> None:
 
 
 def test_listings_name_every_file() -> None:
-    for listing, folder in ((discover.judges, "bench/evaluator/judges"), (discover.methods, "methods")):
+    for listing, folder in ((discover.judges, "bench/evaluation/judges"), (discover.methods, "methods")):
         files = {file.stem for file in (ROOT / folder).glob("*.py")} - {"__init__", "shared"}
         found = listing()
         assert set(found) == {name for name in files if not name.startswith("_")}
@@ -64,10 +66,10 @@ def test_listings_name_every_file() -> None:
 def test_only_the_wanted_module_is_imported() -> None:
     code = (
         "import sys; from bench import discover; discover.judge('gold');"
-        "print([name for name in sys.modules if name.startswith(('methods', 'tasks', 'bench.evaluator.judges.'))])"
+        "print([name for name in sys.modules if name.startswith(('methods', 'tasks', 'bench.evaluation.judges.'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "['bench.evaluator.judges.gold']"
+    assert done.stdout.strip() == "['bench.evaluation.judges.gold']"
 
 
 class TestEntryPoints:
@@ -92,7 +94,7 @@ class TestEntryPoints:
         assert "small_world" in discover.worlds() and "small_world" not in discover.tasks()
 
     def test_our_own_file_comes_first(self) -> None:
-        assert discover.judge("gold").__module__ == "bench.evaluator.judges.gold"
+        assert discover.judge("gold").__module__ == "bench.evaluation.judges.gold"
 
     @pytest.mark.parametrize(
         ("name", "words"),

@@ -17,7 +17,7 @@ from bench.core.errors import BenchError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import Built, Pretrained
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, reward_models
-from bench.evaluator.judges.reward_model import RewardModelJudge
+from bench.evaluation.judges.reward_model import RewardModelJudge
 from bench.listings import default_in_words, described
 from bench.plan import make_plan
 from bench.planning.asked import bound

@@ -26,23 +26,23 @@ from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Given, Lora
 from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage, stages_in
-from bench.evaluator.auditing import AskAgain, CompareByControls
-from bench.evaluator.choices import WeighChoices
-from bench.evaluator.divergence import Divergence
-from bench.evaluator.extractors.atomic import AtomicFacts
-from bench.evaluator.factuality import checked
-from bench.evaluator.generate import Generate
-from bench.evaluator.judges.api import Api
-from bench.evaluator.judges.human import Human
-from bench.evaluator.judges.lexicon import Lexicon
-from bench.evaluator.judges.likelihood import Likelihood
-from bench.evaluator.judges.reward_model import RewardModelJudge
-from bench.evaluator.label_pairs import LabelPairs
-from bench.evaluator.lm_eval import LmEval
-from bench.evaluator.rating import RateResponses
-from bench.evaluator.retrievers.bm25 import BM25
-from bench.evaluator.token_shift import TokenShift
-from bench.evaluator.verifiers.nli import Inference
+from bench.evaluation.checkers.extractors.atomic import AtomicFacts
+from bench.evaluation.checkers.retrievers.bm25 import BM25
+from bench.evaluation.checkers.verifiers.nli import Inference
+from bench.evaluation.generate import Generate
+from bench.evaluation.judges.api import Api
+from bench.evaluation.judges.human import Human
+from bench.evaluation.judges.lexicon import Lexicon
+from bench.evaluation.judges.likelihood import Likelihood
+from bench.evaluation.judges.reward_model import RewardModelJudge
+from bench.evaluation.measurements.divergence import Divergence
+from bench.evaluation.measurements.factuality.measurement import checked
+from bench.evaluation.measurements.judge_controls import AskAgain, CompareByControls
+from bench.evaluation.measurements.label_agreement import LabelPairs
+from bench.evaluation.measurements.lm_eval import LmEval
+from bench.evaluation.measurements.multiple_choice import WeighChoices
+from bench.evaluation.measurements.ratings import RateResponses
+from bench.evaluation.measurements.token_shift import TokenShift
 from bench.plan import closure, make_plan
 from methods.dpo import DPO
 from tests.fakes import Number

@@ -9,7 +9,7 @@ from typing import Any
 from bench.core.judge import Pair, Verdict
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, user
-from bench.evaluator.judges.api import Api
+from bench.evaluation.judges.api import Api
 
 
 def judge(url: str, **fields: Any) -> Api:

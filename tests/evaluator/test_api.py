@@ -15,9 +15,9 @@ from bench.config.load import load_comparison
 from bench.core.errors import ConfigError, StageError
 from bench.core.frozen import digest_of_file
 from bench.core.judge import Pair, Verdict
-from bench.evaluator.asking.parsing import Chosen, chosen, possible, request
-from bench.evaluator.asking.questions import Answer
-from bench.evaluator.labelling import LabellerPrompt, read_prompt, shipped, shipped_file
+from bench.evaluation.api.parsing import Chosen, chosen, possible, request
+from bench.evaluation.api.questions import Answer
+from bench.evaluation.judges._prompt_file import LabellerPrompt, read_prompt, shipped, shipped_file
 from tests.evaluator.asking_process import io_for, judge
 from tests.evaluator.scripted import pair, response
 from tests.evaluator.servers import Reply, Stub, completion, serving

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bench.core.errors import StageError
-from bench.evaluator.asking.stored import FILE
+from bench.evaluation.api.answer_store import FILE
 from tests.evaluator.asking_process import ask_all, io_for, judge, pairs
 from tests.evaluator.served import transformers_serve, write_judge
 from tests.evaluator.servers import FAULTS, FaultProxy, Reply, Stub, completion, serving

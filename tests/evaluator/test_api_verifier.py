@@ -13,7 +13,7 @@ from bench.core.claim import NOT_SUPPORTED, SUPPORTED
 from bench.core.errors import StageError
 from bench.core.frozen import digest_of_file
 from bench.core.task import Prompt, user
-from bench.evaluator.verifiers.api import ApiVerifier
+from bench.evaluation.checkers.verifiers.api import ApiVerifier
 from tests.evaluator.asking_process import io_for
 from tests.evaluator.servers import Reply, Stub, completion, serving
 from tests.evaluator.test_contract import Short

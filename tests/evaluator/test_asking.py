@@ -17,12 +17,12 @@ import pytest
 
 from bench.core.errors import StageError
 from bench.core.task import user
-from bench.evaluator.asking.ask import ask
-from bench.evaluator.asking.client import HIDDEN, Access, Connection
-from bench.evaluator.asking.questions import Answer, Decoding, Question, UnreadableReply, read_reply
-from bench.evaluator.asking.spending import Cost, Prices, SpendingLimit, actual, cost_of, most
-from bench.evaluator.asking.stored import FILE, AnswerStore, stored_answers
-from bench.evaluator.asking.waiting import LONGEST_BACK_OFF, asked_for, back_off
+from bench.evaluation.api.answer_store import FILE, AnswerStore, stored_answers
+from bench.evaluation.api.ask import ask
+from bench.evaluation.api.client import HIDDEN, Access, Connection
+from bench.evaluation.api.questions import Answer, Decoding, Question, UnreadableReply, read_reply
+from bench.evaluation.api.retry import LONGEST_BACK_OFF, asked_for, back_off
+from bench.evaluation.api.spending import Cost, Prices, SpendingLimit, actual, cost_of, most
 from tests.evaluator.asking_process import ask_all, io_for
 from tests.evaluator.servers import JSON, Reply, Stub, completion, failure, serving
 

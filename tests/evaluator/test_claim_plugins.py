@@ -23,21 +23,21 @@ from bench.core.judge import Response
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task, user
-from bench.evaluator.extraction import CLAIMS, ExtractClaims
-from bench.evaluator.extractors.atomic import AtomicFacts, facts_in
-from bench.evaluator.extractors.sentences import Sentences
-from bench.evaluator.extractors.task import TaskClaims
-from bench.evaluator.factuality import checked
-from bench.evaluator.generate import Generate
-from bench.evaluator.nearest import highest
-from bench.evaluator.passages import NEAREST, PASSAGES, IndexPassages, cut, pages_in
-from bench.evaluator.retrievers.bm25 import BM25
-from bench.evaluator.retrievers.dense import Dense
-from bench.evaluator.support import COUNTS, CheckClaims
-from bench.evaluator.verifiers.api import ApiVerifier
-from bench.evaluator.verifiers.exact import Exact
-from bench.evaluator.verifiers.likelihood import TrueOrFalse
-from bench.evaluator.verifiers.nli import Inference, entailment_place
+from bench.evaluation.checkers.extractors.atomic import AtomicFacts, facts_in
+from bench.evaluation.checkers.extractors.sentences import Sentences
+from bench.evaluation.checkers.extractors.task import TaskClaims
+from bench.evaluation.checkers.nearest import highest
+from bench.evaluation.checkers.retrievers.bm25 import BM25
+from bench.evaluation.checkers.retrievers.dense import Dense
+from bench.evaluation.checkers.verifiers.api import ApiVerifier
+from bench.evaluation.checkers.verifiers.exact import Exact
+from bench.evaluation.checkers.verifiers.likelihood import TrueOrFalse
+from bench.evaluation.checkers.verifiers.nli import Inference, entailment_place
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurements.factuality.extract import CLAIMS, ExtractClaims
+from bench.evaluation.measurements.factuality.measurement import checked
+from bench.evaluation.measurements.factuality.retrieve import NEAREST, PASSAGES, IndexPassages, cut, pages_in
+from bench.evaluation.measurements.factuality.verify import COUNTS, CheckClaims
 from bench.models.hf import HFPolicy
 from tasks.atlas import Atlas
 from tests.evaluator.encoders import classifier, encoder
@@ -355,8 +355,8 @@ def test_counts_are_those_of_the_labels(tmp_path: Path, monkeypatch: pytest.Monk
     def written(_io: StageIO, _generation: Generate) -> list[dict[str, Any]]:
         return [{"prompt": name, "draw": 0, "text": text} for name, text in texts.items()]
 
-    monkeypatch.setattr("bench.evaluator.extraction.read_rows", written)
-    monkeypatch.setattr("bench.evaluator.support.read_rows", written)
+    monkeypatch.setattr("bench.evaluation.measurements.factuality.extract.read_rows", written)
+    monkeypatch.setattr("bench.evaluation.measurements.factuality.verify.read_rows", written)
     stage = CheckClaims(claims=ExtractClaims(responses=answers, extractor=TaskClaims()), verifier=Exact())
     rows = pq.read_table(bench.payload(stage) / COUNTS).to_pylist()
     assert rows == [
@@ -379,7 +379,7 @@ class Wrong(Sentences):
 @pytest.mark.parametrize(("how", "told"), [("short", "claims of 0 responses out of 2"), ("place", "no stretch")])
 def test_a_wrong_extractor_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, told: str) -> None:
     rows = [{"prompt": name, "draw": 0, "text": "abc"} for name in ("one", "two")]
-    monkeypatch.setattr("bench.evaluator.extraction.read_rows", lambda _io, _generation: rows)
+    monkeypatch.setattr("bench.evaluation.measurements.factuality.extract.read_rows", lambda _io, _generation: rows)
     answers = Generate(policy=LABELLER, task=Colours(), draws=1, seed=0)
     with pytest.raises(StageError, match=told):
         ExtractClaims(responses=answers, extractor=Wrong(how=how)).run(io_in(tmp_path))

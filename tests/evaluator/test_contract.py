@@ -1,4 +1,4 @@
-"""What every judge must do, for every file in bench/evaluator/judges/: the folder is the list."""
+"""What every judge must do, for every file in bench/evaluation/judges/: the folder is the list."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from bench.core.judge import Judge, Pair, Response
 from bench.core.policy import Decoding
 from bench.core.stage import Stage
 from bench.core.task import Prompt, Task
-from bench.evaluator.auditing import AskAgain
-from bench.evaluator.generate import Generate
-from bench.evaluator.judging import JudgePairs
-from bench.evaluator.label_pairs import LabelPairs
-from bench.evaluator.rating import RateResponses
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurements.judge_controls import AskAgain
+from bench.evaluation.measurements.label_agreement import LabelPairs
+from bench.evaluation.measurements.ratings import RateResponses
+from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.models.hf import HFPolicy
 from methods._train.labelling import LabelPreferences
 from tests.evaluator.scripted import LABELLER, Scripted, install, io_in, pair, response

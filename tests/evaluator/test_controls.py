@@ -16,14 +16,14 @@ from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import Decoding, Pretrained
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt, Task, user
-from bench.evaluator.auditing import CONTROLS, AskAgain, CompareByControls
-from bench.evaluator.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate
-from bench.evaluator.judges.api import Api
-from bench.evaluator.judges.first_wins import FirstWins
-from bench.evaluator.judges.longer_wins import LongerWins
-from bench.evaluator.judges.random import Random
-from bench.evaluator.judges.word_overlap import WordOverlap, overlap, words
-from bench.evaluator.judging import VERDICTS, JudgePairs
+from bench.evaluation.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate
+from bench.evaluation.judges.api import Api
+from bench.evaluation.judges.first_wins import FirstWins
+from bench.evaluation.judges.longer_wins import LongerWins
+from bench.evaluation.judges.random import Random
+from bench.evaluation.judges.word_overlap import WordOverlap, overlap, words
+from bench.evaluation.measurements.judge_controls import CONTROLS, AskAgain, CompareByControls
+from bench.evaluation.measurements.win_rate import VERDICTS, JudgePairs
 from bench.planning.paid import paid_calls
 from bench.store import Store
 from tests.evaluator.scripted import io_in, pair, response

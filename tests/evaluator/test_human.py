@@ -16,8 +16,8 @@ from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import digest_of_file
 from bench.core.records import read_records
 from bench.core.summary import read_summary
-from bench.evaluator.judges.human import EQUAL, NOBODY, Human
-from bench.evaluator.people import Answers, PersonsAnswer, question_id, read_answers, turned, write_answers
+from bench.evaluation.judges._annotators import Answers, PersonsAnswer, question_id, read_answers, turned, write_answers
+from bench.evaluation.judges.human import EQUAL, NOBODY, Human
 from bench.human.exchange import export_questions, import_answers, write_csv, write_page
 from bench.human.questions import PeoplesQuestion
 from tests.evaluator.scripted import io_in, pair

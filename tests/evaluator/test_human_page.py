@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.evaluator.people import read_answers
+from bench.evaluation.judges._annotators import read_answers
 from bench.human.exchange import write_page
 from bench.human.questions import PeoplesQuestion
 

@@ -8,8 +8,8 @@ import pytest
 
 from bench.core.errors import StageError
 from bench.core.judge import Pair, Response
-from bench.evaluator.judges.gold import Gold
-from bench.evaluator.judges.length_biased import LengthBiased
+from bench.evaluation.judges.gold import Gold
+from bench.evaluation.judges.length_biased import LengthBiased
 from tasks._atlas.annotator import Annotator
 from tasks.atlas_prompts import AtlasPrompts
 from tests.evaluator.scripted import io_in

@@ -15,7 +15,7 @@ from bench.core.judge import Pair
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task, user
-from bench.evaluator.judges.lexicon import Lexicon, lexicon, valence
+from bench.evaluation.judges.lexicon import Lexicon, lexicon, valence
 
 WORDS = {"good": 2.0, "bad": -2.0}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.frozen import load_file
-from bench.evaluator.judges.lexicon import valence
+from bench.evaluation.judges.lexicon import valence
 
 FILE = Path(__file__).resolve().parents[2] / "results" / "stories_methods" / "lexicon_reward.py"
 WORDS = {"happy": 2.7, "sad": -2.1, "hug": 2.1, "loved": 2.9}

@@ -14,8 +14,8 @@ from bench.core.errors import DataError, StageError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import Instructed, Message, Pretrained
 from bench.core.task import Prompt
-from bench.evaluator.judges.likelihood import Likelihood, mean_distribution, probability_higher, rescaled_score
-from bench.evaluator.labelling import FOLDER, read_prompt, shipped, transcript
+from bench.evaluation.judges._prompt_file import FOLDER, read_prompt, shipped, transcript
+from bench.evaluation.judges.likelihood import Likelihood, mean_distribution, probability_higher, rescaled_score
 from bench.models.hf import HFPolicy
 from tests.evaluator.scripted import CHARACTERS, LABELLER, Scripted, install, io_in, pair, response
 

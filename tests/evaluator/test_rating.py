@@ -18,11 +18,17 @@ from bench.core.policy import BestOf, Decoding, Instructed, PolicySpec, Pretrain
 from bench.core.reward import Chooser, JudgeReward
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task, user
-from bench.evaluator.divergence import DIVERGENCES, Divergence, divergence_bound, sampled, without_likelihood
-from bench.evaluator.generate import COMPLETIONS, Generate
-from bench.evaluator.judging import JudgePairs
-from bench.evaluator.label_pairs import LABELS, LabelPairs
-from bench.evaluator.rating import RATINGS, RateResponses
+from bench.evaluation.generate import COMPLETIONS, Generate
+from bench.evaluation.measurements.divergence import (
+    DIVERGENCES,
+    Divergence,
+    divergence_bound,
+    sampled,
+    without_likelihood,
+)
+from bench.evaluation.measurements.label_agreement import LABELS, LabelPairs
+from bench.evaluation.measurements.ratings import RATINGS, RateResponses
+from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.divergence import divergences, estimates
 from bench.models.likelihood.logprobs import Group, response_logprobs

@@ -14,7 +14,7 @@ from bench.core.method import Given
 from bench.core.policy import BestOf, PolicySpec
 from bench.core.reward import Chooser, ModelReward
 from bench.core.task import Prompt, user
-from bench.evaluator.judges.reward_model import RewardModelJudge
+from bench.evaluation.judges.reward_model import RewardModelJudge
 from bench.models.reward_model import load_reward_model
 from methods import shared
 from methods._train.settings import Optimisation, RewardModelSettings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.evaluator.sentences import abstains, sentence_spans
+from bench.evaluation.checkers.sentence_split import abstains, sentence_spans
 
 CASES = {
     "One. Two! Three? Four": ["One.", "Two!", "Three?", "Four"],

@@ -11,7 +11,7 @@ from bench.config.comparison import Named
 from bench.core.frozen import digest_of_file
 from bench.core.identity import RunIdentity, changed_settings, differences
 from bench.core.policy import Pretrained
-from bench.evaluator.judges.likelihood import Likelihood
+from bench.evaluation.judges.likelihood import Likelihood
 from tests.report.synthetic import comparison
 
 LABELLER = Pretrained(repo="a/labeller", revision="1")
@@ -23,7 +23,7 @@ def with_judge(judge: Likelihood) -> RunIdentity:
 
 
 def test_another_prompt_of_a_labelling_judge_is_told(tmp_path: Path) -> None:
-    shipped = Path("bench/evaluator/prompts/helpful.yaml")
+    shipped = Path("bench/evaluation/judges/prompts/helpful.yaml")
     text = (Path(__file__).resolve().parents[2] / shipped).read_text(encoding="utf-8")
     runs = []
     for number in (1, 2):

@@ -22,7 +22,7 @@ from bench.core.method import Budget, Given, Lora, Method
 from bench.core.policy import Decoding, Instructed, Message, Pretrained, Proxy, Tuned
 from bench.core.reward import FileReward, ModelReward
 from bench.core.stage import Stage
-from bench.evaluator.judges.likelihood import Likelihood
+from bench.evaluation.judges.likelihood import Likelihood
 from bench.models.load import load_policy
 from methods._train.constitution import Principle
 from methods._train.settings import Optimisation

@@ -15,7 +15,7 @@ from bench.core.errors import StageError
 from bench.core.judge import Judge
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
-from bench.evaluator.judges.likelihood import Likelihood
+from bench.evaluation.judges.likelihood import Likelihood
 from methods._train.labelling import Label, LabelPreferences, SamplePairs, diagnostics, preferred
 from methods._train.parts import in_parts
 from tests.methods.learners import Words, labeller

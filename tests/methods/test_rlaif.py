@@ -18,7 +18,7 @@ from bench.core.method import Given
 from bench.core.policy import Decoding, Tuned
 from bench.core.reward import FileReward, JudgeReward
 from bench.core.stage import Stage
-from bench.evaluator.judges.likelihood import Likelihood
+from bench.evaluation.judges.likelihood import Likelihood
 from bench.models.load import load_policy
 from bench.plan import make_plan
 from methods._train.constitution import Principle, Revise, named_principles, principle_of

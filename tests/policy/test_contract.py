@@ -27,7 +27,7 @@ from bench.core.policy import (
 from bench.core.reward import Chooser, FileReward
 from bench.core.stage import stages_in
 from bench.core.task import user
-from bench.evaluator.generate import Generate
+from bench.evaluation.generate import Generate
 from bench.models.load import load_policy, load_trainable
 from bench.models.local import prompts_of
 from methods._train.settings import Optimisation

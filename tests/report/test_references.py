@@ -26,7 +26,7 @@ def test_every_method_cites_a_paper_of_the_bibliography() -> None:
         assert entry.cls.__module__ == f"methods.{name}"
 
 
-@pytest.mark.parametrize("folder", ["bench/evaluator/judges", "bench/statistics", "tasks"])
+@pytest.mark.parametrize("folder", ["bench/evaluation/judges", "bench/statistics", "tasks"])
 def test_every_paper_of_judges_tasks_and_statistics_is_there(folder: str) -> None:
     known = {entry.fields.get("eprint") for entry in bibliography().values()}
     for path in (ROOT / folder).glob("*.py"):

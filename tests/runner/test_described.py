@@ -8,8 +8,8 @@ from bench.collecting.words import described
 from bench.core.frozen import digest_of_file, load_file
 from bench.core.method import Lora
 from bench.core.reward import FileReward, JudgeReward, MixedReward, Part
-from bench.evaluator.judges import lexicon
-from bench.evaluator.judges.lexicon import Lexicon
+from bench.evaluation.judges import lexicon
+from bench.evaluation.judges.lexicon import Lexicon
 from methods import dpo, ppo, rlaif
 
 

@@ -11,7 +11,7 @@ from bench.config.load import load_comparison
 from bench.core.judge import Judge
 from bench.core.policy import BestOf
 from bench.core.reward import Chooser, JudgeReward
-from bench.evaluator.judges.gold import Gold
+from bench.evaluation.judges.gold import Gold
 from bench.plan import Plan, make_plan
 from bench.planning.asked import judges_in, reseeded
 from tests.evaluator.test_rating import Length

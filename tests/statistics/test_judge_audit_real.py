@@ -14,7 +14,7 @@ import pytest
 from bench.core.audit import JudgeAudit
 from bench.core.judge import Pair
 from bench.core.task import Prompt, user
-from bench.evaluator.auditing import CONTROLS
+from bench.evaluation.measurements.judge_controls import CONTROLS
 from bench.statistics.contrasts.position import conservative_win_rate
 from bench.statistics.judges.audit import judge_audits
 from tests.evaluator.scripted import io_in

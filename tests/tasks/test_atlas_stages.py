@@ -18,7 +18,7 @@ from bench.core.folders import digest_of_folder
 from bench.core.frozen import decode, encode
 from bench.core.judge import Response
 from bench.core.policy import Built, Decoding
-from bench.evaluator.judges.gold import Gold
+from bench.evaluation.judges.gold import Gold
 from methods._train.settings import Optimisation
 from tasks._atlas.annotator import Annotator
 from tasks._atlas.knowledge import held_out_words

@@ -16,8 +16,8 @@ from bench.core.choices import offers_choices
 from bench.core.errors import DataError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import BestOf
-from bench.evaluator.choices import WeighChoices, weighed
-from bench.evaluator.score import SCORES
+from bench.evaluation.measurements.multiple_choice import WeighChoices, weighed
+from bench.evaluation.measurements.scores import SCORES
 from bench.models.load import load_policy
 from bench.models.local import likelihoods
 from tasks._answers import contains_any, declines, equals_any, normalised, overlap, whole_answer

@@ -18,10 +18,11 @@ from bench.models.packing.layout import Group
 def divergences(
     spec: PolicySpec, reference: PolicySpec, written: Sequence[tuple[Chat, Sequence[int]]], io: StageIO
 ) -> list[tuple[float, float]]:
-    """Return (k1, k3) in nats for each chat and the ids that the policy wrote; see ``bench.evaluator.divergence``.
+    """Return (k1, k3) in nats for each chat and the ids that the policy wrote.
 
-    Both policies are in memory at once, and see the same ids behind the chat as each reads it. Raises StageError when
-    their tokenizers differ, and for a response that does not fit into the reference's context.
+    They are the estimates that ``bench.evaluation.measurements.divergence`` describes. Both policies are in memory at
+    once, and see the same ids behind the chat as each reads it. Raises StageError when their tokenizers differ, and
+    for a response that does not fit into the reference's context.
     """
     policy = load_policy(spec, io)
     other = policy if reference == spec else load_policy(reference, io)

@@ -1,0 +1,1 @@
+"""What is measured of arms: stages that write rows, never averages."""

@@ -1,0 +1,1 @@
+"""A model behind an API: questions, answers, retries, spending."""

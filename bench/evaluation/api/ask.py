@@ -1,0 +1,164 @@
+"""Asking many questions at once: what is stored is not asked, what fails is tried again, what is answered is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+
+from bench.core.errors import StageError
+from bench.core.stage import StageIO
+from bench.evaluation.api.answer_store import AnswerStore
+from bench.evaluation.api.client import Access, Connection, TryAgain
+from bench.evaluation.api.questions import Answer, Question, read_reply
+from bench.evaluation.api.retry import LONGEST_ASKED_FOR, back_off
+from bench.evaluation.api.spending import Cost, actual, most, this_run
+
+OFFLINE_VARIABLE = "ALIGNMENT_BENCH_OFFLINE"
+LOOKS_AGAIN_SECONDS = 0.1
+_NEXT = "Every answer so far is stored: the same command goes on from there and pays nothing twice."
+
+
+def ask(questions: Sequence[Question], access: Access, io: StageIO) -> list[Answer]:
+    """Return the answer to each question, in order, equal questions asked once.
+
+    Answers come from the store where it has them. With ``ALIGNMENT_BENCH_OFFLINE=1`` in the environment they come from
+    nowhere else. Raises StageError when an answer cannot be had: offline, beyond the spending limit, or when the server
+    will not answer; what was answered before is kept.
+    """
+    if not questions:
+        return []
+    different = {question.key: question for question in questions}
+    account = f"{this_run()} {access.base_url} {questions[0].decoding.model}"
+    with AnswerStore(io.answers or io.scratch / "answers", account) as store:
+        found = store.answers(list(different.values()))
+        todo = [question for key, question in different.items() if key not in found]
+        if todo:
+            _refuse_offline(todo, len(different))
+            asyncio.run(_Asking(store, access, io, todo).to_the_end())
+            found = store.answers(list(different.values()))
+    return [found[question.key] for question in questions]
+
+
+def _refuse_offline(todo: Sequence[Question], of: int) -> None:
+    """Raise StageError when nothing may be asked."""
+    if os.environ.get(OFFLINE_VARIABLE, "") not in ("", "0"):
+        raise StageError(
+            f"{len(todo)} of {of} answers of {todo[0].decoding.model} are not stored (the first: {todo[0].name}), and "
+            f"{OFFLINE_VARIABLE} is set, so nothing is asked. Unset it, or bring the store that holds them."
+        )
+
+
+class _Asking:
+    """Questions under way. The first failure that will not pass ends it, once what is under way has been answered."""
+
+    def __init__(self, store: AnswerStore, access: Access, io: StageIO, todo: Sequence[Question]) -> None:
+        self._store, self._access, self._io = store, access, io
+        self._total, self._open = len(todo), iter(todo)
+        self._done, self._spent = 0, Cost()
+        self._failure: StageError | None = None
+        self._not_before = 0.0
+        self._connection = Connection(access)
+
+    async def to_the_end(self) -> None:
+        """Ask all questions; raises StageError with the number of those that have no answer."""
+        askers = min(self._access.concurrency, self._total)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(askers):
+                    group.create_task(self._ask_in_turn(self._open))
+        finally:
+            await self._connection.close()
+            self._io.meter.api_calls += self._spent.calls
+            self._io.meter.api_tokens += self._spent.tokens
+            self._io.meter.usd += self._spent.usd
+        if self._failure is not None:
+            raise StageError(
+                f"{self._total - self._done} of {self._total} questions have no answer: {self._failure} {_NEXT}"
+            ) from self._failure
+
+    async def _ask_in_turn(self, questions: Iterator[Question]) -> None:
+        for question in questions:
+            try:
+                await self._ask(question)
+            except StageError as failure:
+                self._failure = self._failure or failure
+            if self._failure is not None:
+                return
+            self._done += 1
+            self._io.progress(self._done, self._total, "judgements", self._note())
+
+    async def _ask(self, question: Question) -> None:
+        """Have one question answered and stored, or return early when all are to stop."""
+        reserved, attempt = most(question, self._access.prices), 0
+        while self._failure is None:
+            if not await self._may_send(question, reserved):
+                return
+            try:
+                body = await self._connection.send(question)
+            except TryAgain as reason:
+                self._charge(question, reserved if reason.billed else Cost())
+                await self._wait(question, attempt, reason)
+                attempt += 1
+            except StageError:
+                self._charge(question, Cost())
+                raise
+            else:
+                cost = actual(read_reply(body), question, self._access.prices)
+                self._spent += cost
+                self._store.keep(question, body, self._access.base_url, cost)
+                return
+
+    async def _may_send(self, question: Question, reserved: Cost) -> bool:
+        """Return True once the question is claimed, False when it needs no asking any more.
+
+        Raises StageError at the spending limit.
+        """
+        loop = asyncio.get_running_loop()
+        while self._failure is None:
+            if loop.time() >= self._not_before:
+                claim = self._store.claim(question, reserved, self._access.spending_limit)
+                if claim == "claimed":
+                    return True
+                if claim == "answered":
+                    return False
+                if claim == "limit":
+                    raise StageError(self._at_the_limit())
+            await asyncio.sleep(min(max(self._not_before - loop.time(), LOOKS_AGAIN_SECONDS), 1.0))
+        return False
+
+    async def _wait(self, question: Question, attempt: int, reason: TryAgain) -> None:
+        """Wait before the next attempt, all questions together where the server asks for it.
+
+        Raises StageError when there is no attempt left, or the server asks for a time that nobody waits.
+        """
+        where = f"{self._access.base_url}: {question.name}"
+        if attempt >= self._access.retries:
+            raise StageError(f"{where} failed {attempt + 1} times, the last time with {reason}.")
+        if reason.wait > LONGEST_ASKED_FOR:
+            raise StageError(f"{where} failed with {reason}, and the server asks to wait {reason.wait:,.0f} s.")
+        loop = asyncio.get_running_loop()
+        if reason.wait:
+            self._not_before = max(self._not_before, loop.time() + reason.wait)
+        until = loop.time() + back_off(question.key, attempt, self._access.first_wait)
+        while self._failure is None and loop.time() < until:
+            await asyncio.sleep(min(until - loop.time(), 1.0))
+
+    def _charge(self, question: Question, cost: Cost) -> None:
+        self._spent += cost
+        self._store.give_up(question, cost)
+
+    def _at_the_limit(self) -> str:
+        spent, limit = self._store.spent(), self._access.spending_limit
+        return (
+            f"the spending limit of this run, {limit}, leaves no room for another request: {_in_words(spent)} spent. "
+            "Raise `spending_limit`, or run again, which begins a new count."
+        )
+
+    def _note(self) -> str:
+        return _in_words(self._spent)
+
+
+def _in_words(cost: Cost) -> str:
+    usd = f"{cost.usd:.4g} USD, " if cost.usd else ""
+    return f"{usd}{cost.tokens:,} tokens"

@@ -1,0 +1,82 @@
+"""A policy reads the passages and the claim, and is asked whether it is true (arXiv 2305.14251, section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import model_validator
+
+from bench.core.checking import Asked, Passage, Verifier
+from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Finding
+from bench.core.policy import PolicySpec
+from bench.core.stage import Resources, StageIO
+from bench.core.task import Task, user
+from bench.evaluation.checkers.claim_prompts import filled, shipped_digest, template_text
+
+PROMPT = "true_or_false"
+PLACES = frozenset({"passages", "prompt", "claim"})
+ANSWERS = ("True", "False")
+
+
+class TrueOrFalse(Verifier):
+    """A claim is supported when a policy, behind its passages, finds "True" more probable than "False".
+
+    ``policy``: who reads. ``path``: a prompt file of your own with places ``{passages}``, ``{prompt}`` and ``{claim}``;
+    ``digest`` is that of its bytes. Whole answers are compared in all their spellings
+    (``bench.models.likelihood.answers``), where FActScore compares two tokens of one model. It labels nothing
+    irrelevant; where it finds both answers impossible, the claim is not supported.
+    """
+
+    NAME: ClassVar[str] = "likelihood"
+    VERSION: ClassVar[int] = 1
+    READS: ClassVar[Literal["task", "passages"]] = "passages"
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    policy: PolicySpec
+    path: str | None = None
+    digest: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_its_prompt(cls, fields: Any) -> Any:
+        return shipped_digest(fields, PROMPT) if isinstance(fields, Mapping) else fields
+
+    def verify(self, task: Task, asked: Sequence[Asked], io: StageIO) -> list[Finding]:
+        """Return one finding per claim, in order; its evidence is P(True) and the titles that were read."""
+        from bench.models.kept import kept_policy  # noqa: PLC0415
+        from bench.models.likelihood.answers import Question, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
+
+        template = template_text(PROMPT, self.path, self.digest, PLACES)
+        questions = [
+            Question(
+                f"a claim on prompt {one.prompt.id}",
+                user(
+                    filled(
+                        template,
+                        {"passages": in_words(one.passages), "prompt": one.prompt.text, "claim": one.claim},
+                    )
+                ),
+            )
+            for one in asked
+        ]
+        if not questions:
+            return []
+        found = []
+        for one, (true, false) in zip(
+            asked, answer_logprobs(kept_policy(self.policy, io), questions, ANSWERS, io), strict=True
+        ):
+            if max(true, false) == -math.inf:
+                found.append(Finding(label=NOT_SUPPORTED, evidence="both answers are impossible to the verifier"))
+                continue
+            read = "; ".join(dict.fromkeys(passage.title for passage in one.passages)) or "no passage"
+            evidence = f"P(True) = {probabilities([true, false])[0]:.3f} after {read}"
+            found.append(Finding(label=SUPPORTED if true > false else NOT_SUPPORTED, evidence=evidence))
+        return found
+
+
+def in_words(passages: Sequence[Passage]) -> str:
+    """Return passages as a reader sees them, the nearest last, where it is read last."""
+    return "\n\n".join(f"Title: {passage.title}\nText: {passage.text}" for passage in reversed(passages))

@@ -1,0 +1,98 @@
+"""The lexicon judge: prefers the response whose words are more positive by a valence lexicon."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+from bench.core.errors import DataError
+from bench.core.frozen import digest_of_file
+from bench.core.judge import Judge, Pair, Response, Verdict
+from bench.core.stage import StageIO
+from bench.core.task import Task
+from bench.evaluation.judges.gold import rated_pairs, verdict_on_ratings
+
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+LEXICON_WORD = re.compile(r"[a-z][a-z'-]*")
+NEGATIONS = frozenset({"not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "cannot", "without"})
+NEGATION_REACH = 3
+# The factor of the VADER reference implementation for a negated word (Hutto & Gilbert 2014).
+NEGATION_FACTOR = -0.74
+# VADER's constant for mapping a sum of valences to (-1, 1).
+NORMALISATION = 15.0
+
+
+class Lexicon(Judge):
+    """Rates a text by s / sqrt(s^2 + 15), s the sum of its words' valences, negated words times -0.74.
+
+    ``path`` is a tab-separated lexicon in VADER's format (word, mean valence, ...). A rating gap of at most
+    ``tie_below`` is a tie.
+    """
+
+    NAME: ClassVar[str] = "lexicon"
+    VERSION: ClassVar[int] = 1
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    path: str
+    digest: str
+    tie_below: float = 0.0
+
+    def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
+        """Return 1 where the first response is more positive, 0 where less, 0.5 within ``tie_below``."""
+        verdicts = []
+        for first, second in rated_pairs(self, task, pairs, io):
+            close = first.value is not None and second.value is not None
+            if close and abs((first.value or 0.0) - (second.value or 0.0)) <= self.tie_below:
+                verdicts.append(Verdict(value=0.5, text=f"first {first.value:.6g}, second {second.value:.6g}"))
+            else:
+                verdicts.append(verdict_on_ratings(first, second))
+        return verdicts
+
+    def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
+        """Return the normalised valence of each response, in (-1, 1)."""
+        words = lexicon(self.path, self.digest)
+        return [Verdict(value=valence(one.text, words)) for one in responses]
+
+
+def valence(text: str, words: Mapping[str, float]) -> float:
+    """Return s / sqrt(s^2 + 15), where s sums the valences of the words of a text; 0 for a text without any."""
+    found = WORD.findall(text.lower())
+    total = 0.0
+    for position, word in enumerate(found):
+        value = words.get(word)
+        if value is None:
+            continue
+        before = found[max(0, position - NEGATION_REACH) : position]
+        total += value * (NEGATION_FACTOR if any(is_negation(other) for other in before) else 1.0)
+    return total / math.sqrt(total * total + NORMALISATION)
+
+
+def is_negation(word: str) -> bool:
+    """Tell whether a word turns the sense of what follows: not, never, ..., and the n't forms."""
+    return word in NEGATIONS or word.endswith("n't")
+
+
+@cache
+def lexicon(path: str, digest: str) -> dict[str, float]:
+    """Return the valence of each plain word of a lexicon file; raises DataError when its bytes have changed."""
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{path}: no lexicon there")
+    if digest_of_file(file) != digest:
+        raise DataError(f"{path}: the lexicon has changed since the comparison was planned. Plan it again.")
+    words = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        word, _, rest = line.partition("\t")
+        if not LEXICON_WORD.fullmatch(word):
+            continue
+        try:
+            words[word] = float(rest.partition("\t")[0])
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: no number after the word {word!r}") from error
+    return words

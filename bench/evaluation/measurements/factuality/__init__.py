@@ -1,0 +1,1 @@
+"""Claims of responses: found, held against what is known, counted."""

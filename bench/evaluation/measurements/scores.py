@@ -1,0 +1,65 @@
+"""Scoring: the task's own metrics and the hygiene metrics of every response, one row each."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.core.errors import StageError
+from bench.core.stage import Stage, StageIO
+from bench.core.task import HYGIENE, MetricInfo, Task
+from bench.evaluation.generate import COMPLETIONS, Generate
+
+SCORES = "scores.parquet"
+SCORES_SCHEMA = pa.schema(
+    [
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("draw", pa.int64(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+    ]
+)
+
+
+class ScoreResponses(Stage):
+    """The task's metrics for every response of one generation."""
+
+    KIND: ClassVar[str] = "score"
+    VERSION: ClassVar[int] = 1
+
+    responses: Generate
+
+    def run(self, io: StageIO) -> None:
+        """Write ``scores.parquet``: one row per prompt, draw and metric."""
+        task = self.responses.task
+        prompts = {prompt.id: prompt for prompt in task.prompts()}
+        names = tuple(metric.name for metric in task.METRICS)
+        rows: list[dict[str, Any]] = []
+        for row in pq.read_table(io.read(self.responses) / COMPLETIONS).to_pylist():
+            values: dict[str, float | None] = {
+                "response_tokens": float(len(row["tokens"])),
+                "response_characters": float(len(row["text"])),
+                "ended": float(row["finish"] == "end"),
+            }
+            scored = task.score(prompts[row["prompt"]], row["text"])
+            if set(scored) != set(names):
+                raise StageError(
+                    f"task {task.NAME} scored {sorted(scored)} for prompt {row['prompt']} "
+                    f"but declares {sorted(names)}. "
+                    "Return one value per declared metric, None where it is not defined."
+                )
+            values.update(scored)
+            for metric, value in values.items():
+                status = "undefined" if value is None else "ok"
+                rows.append(
+                    {"prompt": row["prompt"], "draw": row["draw"], "metric": metric, "value": value, "status": status}
+                )
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA), io.out / SCORES)
+
+
+def metrics_of(task: Task) -> tuple[MetricInfo, ...]:
+    """Return every metric that has rows for this task: its own, then the hygiene metrics."""
+    return (*task.METRICS, *HYGIENE)

@@ -1,1 +1,0 @@
-"""The evaluator: generate, judge, score, and write rows, never averages."""

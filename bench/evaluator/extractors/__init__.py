@@ -1,1 +1,0 @@
-"""Extractors: what turns a response into claims. One file, one extractor."""

@@ -1,1 +1,0 @@
-"""Verifiers: what says whether a claim is supported. One file, one verifier."""
