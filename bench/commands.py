@@ -24,13 +24,13 @@ from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
+from bench.engine.store import Store
 from bench.evaluation.api.spending import name_this_run
 from bench.forecast import forecast, forecast_lines, seconds_by_kind
 from bench.plan import make_plan
 from bench.report.page.markdown import write_report
 from bench.report.terminal.show import Wanted, show
 from bench.report.terminal.summary import summary_table
-from bench.store import Store
 from bench.tracking.scalars import default_folder, tracked_runs
 from bench.tracking.trackers import TrackerName, require, track
 

@@ -29,9 +29,10 @@ from bench.core.results import AUDIT, CLAIMS, CONTRASTS, LABELS, RECORDS, SUMMAR
 from bench.core.summary import RunSummary, write_summary
 from bench.core.task import MetricInfo
 from bench.engine.events import Engine
+from bench.engine.scheduler import Outcome, Watcher, run_stages
+from bench.engine.store import Store
 from bench.plan import Plan
 from bench.report.page.markdown import write_report
-from bench.runner import Outcome, Watcher, run_stages
 from bench.statistics.claims.in_runs import error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gap_shares
@@ -42,7 +43,6 @@ from bench.statistics.judges.labellers import agreements
 from bench.statistics.length.recovery import length_recoveries
 from bench.statistics.power.decomposition import decompositions
 from bench.statistics.ranking.tournament import rankings
-from bench.store import Store
 
 
 @dataclass(frozen=True)

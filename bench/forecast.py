@@ -12,6 +12,7 @@ from bench.core.frozen import Frozen
 from bench.core.judge import Judge
 from bench.core.rows import read_rows
 from bench.core.stage import Stage
+from bench.engine.store import MANIFEST, Store
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurements.factuality.verify import CheckClaims
 from bench.evaluation.measurements.judge_controls import AskAgain
@@ -21,7 +22,6 @@ from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.plan import Plan
 from bench.planning.paid import PaidCalls, paid_calls
 from bench.statistics.power.detectable import planned_smallest_detectable
-from bench.store import MANIFEST, Store
 
 
 class StagesOfKind(Frozen):

@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 
 from bench.core.annotations import ANNOTATIONS_SCHEMA
+from bench.engine.scheduler import Outcome
+from bench.engine.store import Store
 from bench.evaluation.judges._annotators import Answers
 from bench.evaluation.judges.human import Human
 from bench.evaluation.measurements.win_rate import presented, stored_rows
 from bench.plan import Plan
 from bench.planning.cells import Judged
-from bench.runner import Outcome
-from bench.store import Store
 
 
 def has_people(plan: Plan) -> bool:

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 from bench.collecting.rows import labelled
 from bench.core.audit import CONTROL, RETEST
 from bench.core.records import concat
+from bench.engine.scheduler import Outcome
+from bench.engine.store import Store
 from bench.evaluation.measurements.win_rate import VERDICTS
 from bench.plan import Plan
 from bench.planning.cells import AskedAgain, Controlled
-from bench.runner import Outcome
-from bench.store import Store
 
 
 def collect_audit(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:

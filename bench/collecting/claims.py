@@ -18,13 +18,13 @@ from bench.core.factuality import (
     UNSUPPORTED_CLAIMS,
     fact_score,
 )
+from bench.engine.scheduler import Outcome
+from bench.engine.store import Store
 from bench.evaluation.measurements.factuality.extract import CLAIMS
 from bench.evaluation.measurements.factuality.verify import COUNTS
 from bench.evaluation.measurements.scores import SCORES_SCHEMA
 from bench.plan import Plan
 from bench.planning.facts import Checked
-from bench.runner import Outcome
-from bench.store import Store
 
 LABELS = {SUPPORTED: SUPPORTED_CLAIMS, NOT_SUPPORTED: UNSUPPORTED_CLAIMS, IRRELEVANT: IRRELEVANT_CLAIMS}
 

@@ -16,13 +16,13 @@ from bench.core.meter import READ_FLOPS
 from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, LENGTH_CONTROLLED, RATING, WIN_RATE, MetricInfo
 from bench.engine.execute import versions
+from bench.engine.scheduler import Outcome
+from bench.engine.store import Store, read_manifest
 from bench.evaluation.measurements.lm_eval import read_metrics
 from bench.evaluation.measurements.scores import metrics_of
 from bench.evaluation.measurements.token_shift import shift_facts
 from bench.plan import Plan
 from bench.planning.cells import Labelled
-from bench.runner import Outcome
-from bench.store import Store, read_manifest
 
 
 def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:

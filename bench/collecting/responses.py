@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.core.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text
+from bench.engine.scheduler import Outcome
+from bench.engine.store import Store
 from bench.evaluation.generate import COMPLETIONS
 from bench.evaluation.measurements.ratings import RATINGS
 from bench.evaluation.measurements.win_rate import VERDICTS
 from bench.plan import Plan
 from bench.planning.cells import Scored
-from bench.runner import Outcome
-from bench.store import Store
 
 
 def collect_responses(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from bench.core.labels import LABELS_SCHEMA
 from bench.core.records import SCHEMA, concat
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
+from bench.engine.scheduler import Outcome
+from bench.engine.store import Store
 from bench.evaluation.measurements.divergence import DIVERGENCES
 from bench.evaluation.measurements.label_agreement import LABELS
 from bench.evaluation.measurements.lm_eval import DOCUMENTS
@@ -21,8 +23,6 @@ from bench.plan import Plan
 from bench.planning.cells import AskedAgain, Benchmarked, Controlled, Diverged, Judged, Rated, Scored
 from bench.planning.choices import Weighed
 from bench.planning.facts import Checked
-from bench.runner import Outcome
-from bench.store import Store
 
 # Columns of a divergence's rows, and the metrics they are.
 ESTIMATES = {"value": DIVERGENCE.name, "k3": DIVERGENCE_K3.name}

@@ -20,8 +20,8 @@ from bench.core.frozen import decode
 from bench.core.stage import Progress, Stage, StageIO
 from bench.engine.inline import reason
 from bench.engine.launch import FAILURES, METER, REQUEST
+from bench.engine.store import Store
 from bench.engine.worker import Wire
-from bench.store import Store
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from bench.core.meter import Meter
 from bench.core.stage import Progress, Stage, StageIO
 from bench.engine.events import ALONE, Together
 from bench.engine.launch import run_in_processes
-from bench.store import Store
+from bench.engine.store import Store
 
 PACKAGES = ("alignment-bench", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pyarrow")
 

@@ -9,7 +9,7 @@ from bench.core.errors import BenchError
 from bench.core.stage import Progress, Stage
 from bench.engine.events import Event, Slot
 from bench.engine.execute import execute
-from bench.store import Store
+from bench.engine.store import Store
 
 
 class InlineEngine:

@@ -21,7 +21,7 @@ from bench.core.errors import BenchError
 from bench.core.frozen import encode
 from bench.core.stage import Progress, Stage
 from bench.engine.events import ALONE, Event, Slot, Together
-from bench.store import Store
+from bench.engine.store import Store
 
 RETRIES_AFTER_DEATH = 1
 

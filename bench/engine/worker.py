@@ -20,7 +20,7 @@ from bench.core.stage import Progress, Stage
 from bench.engine.events import Together
 from bench.engine.execute import execute
 from bench.engine.inline import reason
-from bench.store import Store
+from bench.engine.store import Store
 
 PROGRESS_EVERY_SECONDS = 0.2
 

@@ -10,6 +10,7 @@ from bench.core.frozen import Frozen, children
 from bench.core.judge import Response
 from bench.core.stage import Stage
 from bench.core.wording import counted
+from bench.engine.store import MANIFEST, Store
 from bench.evaluation.api.answer_store import FILE, AnswerStore
 from bench.evaluation.api.questions import Answer, Question
 from bench.evaluation.api.settings import ApiSettings
@@ -19,7 +20,6 @@ from bench.evaluation.judges.api import Api
 from bench.evaluation.measurements.judge_controls import AskAgain, sample_of
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.win_rate import JudgePairs, presented, stored_rows
-from bench.store import MANIFEST, Store
 
 # English text, roughly; only for an expectation, never for a limit.
 CHARACTERS_PER_TOKEN = 4

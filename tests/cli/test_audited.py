@@ -12,9 +12,9 @@ import pytest
 
 from bench.config.load import load_comparison
 from bench.core.conclusions import read_conclusions
+from bench.engine.store import Store
 from bench.forecast import forecast
 from bench.plan import make_plan
-from bench.store import Store
 from tests.cli.test_cli import bench
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole

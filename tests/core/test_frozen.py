@@ -144,7 +144,7 @@ def test_a_class_beside_a_comparison_has_its_text_in_the_key(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "where", ["bench.nowhere:Thing", "bench.core.errors:BenchError", "bench.store:Nothing", "file:/no.py:X"]
+    "where", ["bench.nowhere:Thing", "bench.core.errors:BenchError", "bench.engine.store:Nothing", "file:/no.py:X"]
 )
 def test_an_address_of_nothing_is_an_error(where: str) -> None:
     with pytest.raises(BenchError):

@@ -16,6 +16,7 @@ from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import Decoding, Pretrained
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt, Task, user
+from bench.engine.store import Store
 from bench.evaluation.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate
 from bench.evaluation.judges.api import Api
 from bench.evaluation.judges.first_wins import FirstWins
@@ -25,7 +26,6 @@ from bench.evaluation.judges.word_overlap import WordOverlap, overlap, words
 from bench.evaluation.measurements.judge_controls import CONTROLS, AskAgain, CompareByControls
 from bench.evaluation.measurements.win_rate import VERDICTS, JudgePairs
 from bench.planning.paid import paid_calls
-from bench.store import Store
 from tests.evaluator.scripted import io_in, pair, response
 
 

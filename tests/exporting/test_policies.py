@@ -23,11 +23,11 @@ from bench.core.summary import RunSummary, read_summary
 from bench.core.task import user
 from bench.core.wording import estimate, interval
 from bench.engine.inline import InlineEngine
+from bench.engine.store import Store
 from bench.exporting.policies import PolicyChoice, export_policy
 from bench.models.export import chat_template
 from bench.models.load import load_model
 from bench.plan import Plan, make_plan
-from bench.store import Store
 from tests.sketched import sketched
 from tests.whole import write_whole
 

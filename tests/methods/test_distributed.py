@@ -18,7 +18,7 @@ from bench.core.stage import Progress, Stage, StageIO, Weights
 from bench.engine import launch
 from bench.engine.events import ALONE, Together
 from bench.engine.execute import execute
-from bench.store import Store
+from bench.engine.store import Store
 from methods import shared
 from methods._train import checkpoint, ranks
 from methods._train.settings import RewardModelSettings

@@ -17,10 +17,10 @@ from bench.commands import EngineChoice
 from bench.core.errors import BenchError, StageError
 from bench.core.method import Lora
 from bench.core.stage import Progress, StageIO
+from bench.engine.store import Store
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable
-from bench.store import Store
 from methods._train.checkpoint import read_checkpoint
 from methods._train.loop import Training, fit
 from methods._train.settings import Optimisation

@@ -14,8 +14,8 @@ from bench.core.conclusions import read_conclusions
 from bench.core.contrast import Contrast
 from bench.core.records import read_records
 from bench.engine.inline import InlineEngine
+from bench.engine.store import Store
 from bench.plan import make_plan
-from bench.store import Store
 from tests.methods.tiny import DEMONSTRATIONS, pretrained
 from tests.runner.test_runner import Notes
 

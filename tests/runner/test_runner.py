@@ -17,9 +17,9 @@ from bench.core.stage import Progress, Stage
 from bench.engine.events import Engine, Slot, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, environment, slots_of_this_machine
+from bench.engine.scheduler import heights, readers, run_stages
+from bench.engine.store import Store
 from bench.plan import closure
-from bench.runner import heights, readers, run_stages
-from bench.store import Store
 from tests.fakes import DiesOnce, Fails, Number, Sum
 
 ROOT = Path(__file__).resolve().parents[2]

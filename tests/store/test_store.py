@@ -12,7 +12,7 @@ import pytest
 from bench.core.errors import DamagedArtefact, StageError
 from bench.engine.execute import execute
 from bench.engine.inline import InlineEngine
-from bench.store import MANIFEST, Store
+from bench.engine.store import MANIFEST, Store
 from tests.fakes import Fails, Number, Sum
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from bench.core.errors import DamagedArtefact
 from bench.core.stage import Progress, Stage
 from bench.engine.events import Engine, Event
-from bench.store import Store
+from bench.engine.store import Store
 
 POLL_SECONDS = 0.25
 
