@@ -14,10 +14,10 @@ from bench.checking.baseline import keep_baseline, refuse_replacing
 from bench.checking.gate import check_comparison
 from bench.checking.verify import verify
 from bench.config.load import load_comparison
-from bench.core.baseline import BASELINE_FILE
 from bench.gating.judging import exit_code
 from bench.gating.machines import as_json, as_junit
 from bench.gating.wording import as_markdown
+from bench.results.baseline import BASELINE_FILE
 
 
 @dataclass(frozen=True)

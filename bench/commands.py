@@ -16,9 +16,7 @@ from bench.comparing import Result, compare, conclude, store_of
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
 from bench.console import LiveWatcher, PlainWatcher
-from bench.core.contrast import Contrast
 from bench.core.errors import BenchError
-from bench.core.records import read_records
 from bench.core.results import RECORDS
 from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
@@ -31,6 +29,8 @@ from bench.plan import make_plan
 from bench.report.page.markdown import write_report
 from bench.report.terminal.show import Wanted, show
 from bench.report.terminal.summary import summary_table
+from bench.results.conclusions.contrast import Contrast
+from bench.results.records import read_records
 from bench.tracking.scalars import default_folder, tracked_runs
 from bench.tracking.trackers import TrackerName, require, track
 

@@ -16,23 +16,23 @@ from bench.collecting.missing import without_judges, without_missing
 from bench.collecting.responses import collect_responses, collect_verdicts
 from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
-from bench.core.annotations import ANNOTATIONS, read_annotations, write_annotations
-from bench.core.audit import read_audit
-from bench.core.claims import write_claims
-from bench.core.conclusions import Conclusions, write_conclusions
-from bench.core.contrast import Contrast, primary_of
-from bench.core.labels import read_labels, write_labels
-from bench.core.lock import LOCK, write_lock
-from bench.core.records import concat, write_records
-from bench.core.responses import RESPONSES, VERDICTS, write_responses, write_verdicts
 from bench.core.results import AUDIT, CLAIMS, CONTRASTS, LABELS, RECORDS, SUMMARY
-from bench.core.summary import RunSummary, write_summary
 from bench.core.task import MetricInfo
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
 from bench.engine.store import Store
 from bench.plan import Plan
 from bench.report.page.markdown import write_report
+from bench.results.annotations import ANNOTATIONS, read_annotations, write_annotations
+from bench.results.claims import write_claims
+from bench.results.conclusions.all import Conclusions, write_conclusions
+from bench.results.conclusions.contrast import Contrast, primary_of
+from bench.results.conclusions.judge_audit import read_audit
+from bench.results.labels import read_labels, write_labels
+from bench.results.lock import LOCK, write_lock
+from bench.results.records import concat, write_records
+from bench.results.responses import RESPONSES, VERDICTS, write_responses, write_verdicts
+from bench.results.summary import RunSummary, write_summary
 from bench.statistics.claims.in_runs import error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gap_shares

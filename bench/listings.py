@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench import discover
 from bench.config.fields.forms import Form, Nested, nested_fields
 from bench.config.fields.plugins import settable
 from bench.config.fields.written import written
 from bench.config.template import new_comparison
-from bench.core.checking import Extractor, Retriever, Verifier
+from bench.core import plugins as discover
+from bench.core.checker import Extractor, Retriever, Verifier
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open
 from bench.core.task import Task

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from bench.checking.stored import whole
 from bench.config.comparison import Comparison
-from bench.core.baseline import BASELINE_FILE, Baseline, read_baseline, write_baseline
 from bench.core.errors import BenchError, DataError
-from bench.core.lock import LOCK, read_lock
-from bench.core.records import read_records
 from bench.core.results import RECORDS
 from bench.gating.baselines import make_baseline
+from bench.results.baseline import BASELINE_FILE, Baseline, read_baseline, write_baseline
+from bench.results.lock import LOCK, read_lock
+from bench.results.records import read_records
 
 
 def keep_baseline(comparison: Comparison, reason: str, file: Path | None) -> tuple[Path, Baseline]:

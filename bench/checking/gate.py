@@ -9,16 +9,16 @@ from pathlib import Path
 from bench.checking.stored import whole
 from bench.collecting.locking import files_of, gate_digest
 from bench.config.comparison import BASELINE, Comparison
-from bench.core.baseline import BASELINE_FILE, read_baseline
-from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import BenchError, DataError
-from bench.core.lock import LOCK, read_lock
-from bench.core.records import read_records
 from bench.core.results import CONTRASTS, RECORDS
-from bench.core.summary import RunSummary
 from bench.gating.baselines import evidence_against, refuse_what_differs, what_changed
 from bench.gating.criteria import CriterionResult
 from bench.gating.judging import Evidence, decide, evidence_between
+from bench.results.baseline import BASELINE_FILE, read_baseline
+from bench.results.conclusions.contrast import Contrast, read_contrasts
+from bench.results.lock import LOCK, read_lock
+from bench.results.records import read_records
+from bench.results.summary import RunSummary
 
 MOST_CHANGES = 12  # how many changed settings a summary spells out
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.config.comparison import Comparison
 from bench.core.errors import DataError
 from bench.core.results import SUMMARY
-from bench.core.summary import RunSummary, read_summary
+from bench.results.summary import RunSummary, read_summary
 
 
 def stored(comparison: Comparison) -> tuple[Path, RunSummary]:

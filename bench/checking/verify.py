@@ -17,17 +17,17 @@ from bench.checking.stored import stored
 from bench.collecting.locking import lock_of
 from bench.comparing import conclude
 from bench.config.comparison import Comparison
-from bench.core.contrast import read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.frozen import Frozen
-from bench.core.identity import changed_settings, differences
-from bench.core.lock import LOCK, Lock, read_lock
-from bench.core.records import read_records
 from bench.core.results import CONTRASTS, RECORDS, SUMMARY
-from bench.core.summary import RunSummary
 from bench.gating.judging import check
 from bench.plan import make_plan
 from bench.report.page.markdown import PLOTS, write_report
+from bench.results.conclusions.contrast import read_contrasts
+from bench.results.identity import changed_settings, differences
+from bench.results.lock import LOCK, Lock, read_lock
+from bench.results.records import read_records
+from bench.results.summary import RunSummary
 
 # Two machines' arithmetic may differ in the last digits; this is far below any digit that is printed.
 RELATIVE = 1e-9

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench.core.annotations import ANNOTATIONS_SCHEMA
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
 from bench.evaluation.judges._annotators import Answers
@@ -14,6 +13,7 @@ from bench.evaluation.judges.human import Human
 from bench.evaluation.measurements.win_rate import presented, stored_rows
 from bench.plan import Plan
 from bench.planning.cells import Judged
+from bench.results.annotations import ANNOTATIONS_SCHEMA
 
 
 def has_people(plan: Plan) -> bool:

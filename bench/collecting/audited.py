@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.collecting.rows import labelled
-from bench.core.audit import CONTROL, RETEST
-from bench.core.records import concat
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
 from bench.evaluation.measurements.win_rate import VERDICTS
 from bench.plan import Plan
 from bench.planning.cells import AskedAgain, Controlled
+from bench.results.conclusions.judge_audit import CONTROL, RETEST
+from bench.results.records import concat
 
 
 def collect_audit(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:

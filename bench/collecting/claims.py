@@ -9,15 +9,6 @@ import pyarrow.parquet as pq
 
 from bench.collecting.rows import labelled
 from bench.core.claim import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
-from bench.core.claims import CLAIMS_SCHEMA
-from bench.core.factuality import (
-    ANSWERED,
-    FACTSCORE,
-    IRRELEVANT_CLAIMS,
-    SUPPORTED_CLAIMS,
-    UNSUPPORTED_CLAIMS,
-    fact_score,
-)
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
 from bench.evaluation.measurements.factuality.extract import CLAIMS
@@ -25,6 +16,15 @@ from bench.evaluation.measurements.factuality.verify import COUNTS
 from bench.evaluation.measurements.scores import SCORES_SCHEMA
 from bench.plan import Plan
 from bench.planning.facts import Checked
+from bench.results.claims import CLAIMS_SCHEMA
+from bench.results.conclusions.factuality import (
+    ANSWERED,
+    FACTSCORE,
+    IRRELEVANT_CLAIMS,
+    SUPPORTED_CLAIMS,
+    UNSUPPORTED_CLAIMS,
+    fact_score,
+)
 
 LABELS = {SUPPORTED: SUPPORTED_CLAIMS, NOT_SUPPORTED: UNSUPPORTED_CLAIMS, IRRELEVANT: IRRELEVANT_CLAIMS}
 

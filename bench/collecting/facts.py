@@ -10,10 +10,8 @@ from bench.collecting.words import data_in_words, described, policy_in_words
 from bench.config.comparison import Arm
 from bench.core.choices import MC1, MC2
 from bench.core.data import Data, Made
-from bench.core.factuality import FACTUALITY_METRICS
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
-from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, LENGTH_CONTROLLED, RATING, WIN_RATE, MetricInfo
 from bench.engine.execute import versions
 from bench.engine.scheduler import Outcome
@@ -23,6 +21,8 @@ from bench.evaluation.measurements.scores import metrics_of
 from bench.evaluation.measurements.token_shift import shift_facts
 from bench.plan import Plan
 from bench.planning.cells import Labelled
+from bench.results.conclusions.factuality import FACTUALITY_METRICS
+from bench.results.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
 
 
 def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:

@@ -12,12 +12,9 @@ from bench.collecting.words import described
 from bench.config.comparison import Comparison, Named
 from bench.core.data import Data, Made
 from bench.core.frozen import Frozen, Open, children, digest, digest_of_file
-from bench.core.identity import JudgeIdentity, RunIdentity, TaskIdentity
 from bench.core.judge import Judge
-from bench.core.lock import Lock
 from bench.core.policy import Pretrained
 from bench.core.stage import Stage
-from bench.core.summary import RunSummary
 from bench.core.task import RATING, WIN_RATE, Task
 from bench.engine.execute import PACKAGES, provenance
 from bench.evaluation.generate import Generate
@@ -25,6 +22,9 @@ from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.scores import ScoreResponses
 from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.plan import Plan
+from bench.results.identity import JudgeIdentity, RunIdentity, TaskIdentity
+from bench.results.lock import Lock
+from bench.results.summary import RunSummary
 
 SURROUNDINGS = ("platform", "processor", "cores", "threads")
 PROGRAM = "alignment-bench"

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.config.comparison import Comparison
-from bench.core.summary import Missing
 from bench.core.task import WIN_RATE
 from bench.engine.scheduler import Outcome
 from bench.plan import Plan
 from bench.planning.cells import Diverged, Judged, Rated
 from bench.planning.choices import Weighed
 from bench.planning.facts import Checked
+from bench.results.summary import Missing
 
 
 def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:

@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.core.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
 from bench.evaluation.generate import COMPLETIONS
@@ -16,6 +15,7 @@ from bench.evaluation.measurements.ratings import RATINGS
 from bench.evaluation.measurements.win_rate import VERDICTS
 from bench.plan import Plan
 from bench.planning.cells import Scored
+from bench.results.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text
 
 
 def collect_responses(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:

@@ -8,8 +8,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.core.labels import LABELS_SCHEMA
-from bench.core.records import SCHEMA, concat
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
@@ -23,6 +21,8 @@ from bench.plan import Plan
 from bench.planning.cells import AskedAgain, Benchmarked, Controlled, Diverged, Judged, Rated, Scored
 from bench.planning.choices import Weighed
 from bench.planning.facts import Checked
+from bench.results.labels import LABELS_SCHEMA
+from bench.results.records import SCHEMA, concat
 
 # Columns of a divergence's rows, and the metrics they are.
 ESTIMATES = {"value": DIVERGENCE.name, "k3": DIVERGENCE_K3.name}

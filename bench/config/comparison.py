@@ -6,15 +6,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from bench.core.checking import Extractor, Knowledge, Verifier
+from bench.core.benchmark import LmEvalTask
+from bench.core.checker import Extractor, Knowledge, Verifier
 from bench.core.data import DataSpec
-from bench.core.factuality import FEWEST_FACTS
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
-from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Lora, Method
 from bench.core.policy import PolicySpec
 from bench.core.task import Task
+from bench.results.conclusions.factuality import FEWEST_FACTS
 
 
 class Common(Frozen):

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bench import discover
 from bench.config.comparison import (
     AlignmentTax,
     Common,
@@ -31,10 +30,11 @@ from bench.config.sections.length_control import CALIBRATION, DIFFICULTY_FILE
 from bench.config.sections.lm_eval import KEYS as LM_EVAL_KEYS
 from bench.config.sections.lm_eval import WORD as LM_EVAL
 from bench.config.sections.tax import NONE as NO_TAX
-from bench.core.checking import Knowledge
+from bench.core import plugins as discover
+from bench.core.benchmark import LmEvalTask
+from bench.core.checker import Knowledge
 from bench.core.data import Data
 from bench.core.frozen import Open
-from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Lora
 from bench.core.policy import Pretrained
 

@@ -1,4 +1,4 @@
-"""The files that a run leaves beside its comparison; ``bench.core.responses`` names those of responses and verdicts."""
+"""The files that a run leaves beside its comparison, but for those that ``bench.results.responses`` names."""
 
 RECORDS = "records.parquet"
 CONTRASTS = "contrasts.json"

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench.config.comparison import Comparison
-from bench.core.contrast import Contrast
 from bench.core.policy import Built, Pretrained, Tuned, root
-from bench.core.summary import RunSummary
-from bench.core.wording import (
+from bench.report import sentences
+from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.report.page.markdown import render_markdown
+from bench.report.references import as_bibtex, of_method
+from bench.report.sections.methods import flat, lora_text, statistics_of
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import RunSummary
+from bench.results.wording import (
     NONE,
     amount,
     counted,
@@ -24,11 +29,6 @@ from bench.core.wording import (
     percent,
     verdict_words,
 )
-from bench.report import sentences
-from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
-from bench.report.page.markdown import render_markdown
-from bench.report.references import as_bibtex, of_method
-from bench.report.sections.methods import flat, lora_text, statistics_of
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard

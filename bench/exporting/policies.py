@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.core.contrast import Contrast
 from bench.core.errors import BenchError, DataError, did_you_mean
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.stage import Stage, StageIO, stages_in
-from bench.core.summary import RunSummary
 from bench.engine.store import Store
 from bench.exporting.card import Exported, model_card
 from bench.plan import Plan
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import RunSummary
 
 CARD = "README.md"
 Form = Literal["merged", "adapter"]

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from bench.core.contrast import Contrast
-from bench.core.summary import RunSummary
-from bench.core.wording import (
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import RunSummary
+from bench.results.wording import (
     NONE,
     counted,
     decisive_p,

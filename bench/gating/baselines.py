@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from bench.config.comparison import BASELINE, Comparison, Criterion
-from bench.core.baseline import Baseline, Column, PromptValues, TaskValues, rounded
 from bench.core.errors import DataError, did_you_mean
 from bench.core.frozen import PLUGIN_PREFIX
-from bench.core.identity import changed_settings, differences
-from bench.core.lock import Lock
-from bench.core.summary import RunSummary
 from bench.core.task import DIVERGENCE_K3, WIN_RATE
 from bench.gating.earlier_contrast import NOT_THERE, Sides, earlier_contrast
 from bench.gating.judging import Evidence, evidence
+from bench.results.baseline import Baseline, Column, PromptValues, TaskValues, rounded
+from bench.results.identity import changed_settings, differences
+from bench.results.lock import Lock
+from bench.results.summary import RunSummary
 from bench.statistics.crossing.crossing import OK, UNDEFINED, RecordIndex, Request
 from bench.statistics.tests.confidence import FloatArray
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from bench.config.comparison import Criterion
-from bench.core.contrast import Contrast
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
-from bench.core.wording import metric_words
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import metric_words
 
 CriterionVerdict = Literal["pass", "regression", "undecided"]
 Claim = Literal["superior_by", "not_worse_by", "equivalent_within"]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from bench.config.comparison import BASELINE, Comparison
-from bench.core.baseline import Baseline, Column
-from bench.core.contrast import Contrast
 from bench.core.errors import DataError
-from bench.core.summary import RunSummary
-from bench.core.wording import counted
+from bench.results.baseline import Baseline, Column
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import RunSummary
+from bench.results.wording import counted
 from bench.statistics.contrasts.earlier import EarlierEffects, earlier_effects
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.power.detectable import POWER

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.wording import NONE, counted, decimals_for, markdown, p_clause, p_value, percent, signed
 from bench.gating.criteria import CriterionResult
 from bench.gating.judging import overall
+from bench.results.wording import NONE, counted, decimals_for, markdown, p_clause, p_value, percent, signed
 from bench.statistics.power.detectable import POWER
 
 WORDS = {

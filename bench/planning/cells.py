@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.config.comparison import Named
-from bench.core.lm_eval import LmEvalTask
+from bench.core.benchmark import LmEvalTask
 from bench.core.task import Task
 from bench.evaluation.measurements.divergence import Divergence
 from bench.evaluation.measurements.judge_controls import AskAgain, CompareByControls

@@ -9,7 +9,6 @@ from typing import Any
 from bench.core.frozen import Frozen, children
 from bench.core.judge import Response
 from bench.core.stage import Stage
-from bench.core.wording import counted
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.api.answer_store import FILE, AnswerStore
 from bench.evaluation.api.questions import Answer, Question
@@ -20,6 +19,7 @@ from bench.evaluation.judges.api import Api
 from bench.evaluation.measurements.judge_controls import AskAgain, sample_of
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.win_rate import JudgePairs, presented, stored_rows
+from bench.results.wording import counted
 
 # English text, roughly; only for an expectation, never for a limit.
 CHARACTERS_PER_TOKEN = 4

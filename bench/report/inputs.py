@@ -8,19 +8,19 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
-from bench.core.audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
-from bench.core.claims import CLAIMS_SCHEMA, read_claims
-from bench.core.conclusions import Agreement, GapShare, read_conclusions
-from bench.core.contrast import Contrast, primary_of
-from bench.core.factuality import ErrorReduction, FactualRates
-from bench.core.length_recovery import LengthRecovery
-from bench.core.ranking import Ranking
-from bench.core.records import read_records
-from bench.core.responses import read_responses, read_verdicts
 from bench.core.results import CLAIMS, CONTRASTS, RECORDS, SUMMARY
-from bench.core.summary import RunSummary, read_summary
-from bench.core.tax import Tax
-from bench.core.variance import Decomposition
+from bench.results.claims import CLAIMS_SCHEMA, read_claims
+from bench.results.conclusions.all import Agreement, GapShare, read_conclusions
+from bench.results.conclusions.contrast import Contrast, primary_of
+from bench.results.conclusions.factuality import ErrorReduction, FactualRates
+from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
+from bench.results.conclusions.length_recovery import LengthRecovery
+from bench.results.conclusions.ranking import Ranking
+from bench.results.conclusions.tax import Tax
+from bench.results.conclusions.variance import Decomposition
+from bench.results.records import read_records
+from bench.results.responses import read_responses, read_verdicts
+from bench.results.summary import RunSummary, read_summary
 
 
 @dataclass(frozen=True)

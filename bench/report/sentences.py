@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.core.contrast import Contrast
 from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
-from bench.core.wording import (
+from bench.report.page.blocks import Tone, Verdict, Whisker
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import (
     NONE,
     counted,
     decisive_p,
@@ -20,7 +21,6 @@ from bench.core.wording import (
     smallest_detectable,
     verdict_words,
 )
-from bench.report.page.blocks import Tone, Verdict, Whisker
 from bench.statistics.power.detectable import POWER
 
 OWN_REWARD = (

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.contrast import Contrast
-from bench.core.summary import RunSummary
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import RunSummary
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench import discover
+from bench.core import plugins as discover
 from bench.core.data import DataSpec, Made
 from bench.core.errors import BenchError
 from bench.core.judge import Judge

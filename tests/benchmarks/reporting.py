@@ -27,11 +27,13 @@ import pyarrow.compute as pc
 
 from bench.comparing import AUDIT, conclude
 from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named
-from bench.core.audit import CONTROL
 from bench.core.method import Budget
 from bench.core.policy import Pretrained
-from bench.core.records import SCHEMA, write_records
-from bench.core.responses import (
+from bench.core.task import WIN_RATE, MetricInfo
+from bench.report.page.markdown import write_report
+from bench.results.conclusions.judge_audit import CONTROL
+from bench.results.records import SCHEMA, write_records
+from bench.results.responses import (
     RESPONSES,
     RESPONSES_SCHEMA,
     VERDICTS,
@@ -39,9 +41,7 @@ from bench.core.responses import (
     write_responses,
     write_verdicts,
 )
-from bench.core.summary import ArmFacts, ArmRun, RunSummary, StageFacts, write_summary
-from bench.core.task import WIN_RATE, MetricInfo
-from bench.report.page.markdown import write_report
+from bench.results.summary import ArmFacts, ArmRun, RunSummary, StageFacts, write_summary
 from tests.report.synthetic import TASK, Gold, Questions, Treatment
 
 METHODS, SEEDS, PROMPTS = 20, 5, 805

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.config.load import load_comparison
-from bench.core.conclusions import read_conclusions
 from bench.engine.store import Store
 from bench.forecast import forecast
 from bench.plan import make_plan
+from bench.results.conclusions.all import read_conclusions
 from tests.cli.test_cli import bench
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole

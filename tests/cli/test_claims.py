@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.config.load import load_comparison
-from bench.core.claims import read_claims
-from bench.core.conclusions import read_conclusions
 from bench.engine.store import Store
 from bench.forecast import forecast, forecast_lines
 from bench.plan import make_plan
+from bench.results.claims import read_claims
+from bench.results.conclusions.all import read_conclusions
 from tests.cli.test_cli import bench
 from tests.evaluator.encoders import classifier
 from tests.sketched import sketched

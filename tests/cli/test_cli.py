@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.cli import main
-from bench.core.records import read_records
-from bench.core.responses import read_responses, read_verdicts
 from bench.listings import OPTIONAL
+from bench.results.records import read_records
+from bench.results.responses import read_responses, read_verdicts
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.config.load import load_comparison
-from bench.core.summary import read_summary
 from bench.engine.store import Store
 from bench.forecast import forecast, forecast_lines
 from bench.plan import make_plan
 from bench.planning.asked import reseeded
+from bench.results.summary import read_summary
 from tests.cli.test_cli import ROOT, bench
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole

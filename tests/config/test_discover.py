@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import discover
+from bench.core import plugins as discover
 from bench.core.errors import BenchError
 from bench.core.judge import Judge
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.config.load import load_comparison
-from bench.core.checking import PagesFile, WorldPages
+from bench.core.checker import PagesFile, WorldPages
 from bench.core.errors import ConfigError
 from bench.evaluation.measurements.factuality.verify import CheckClaims
 from bench.plan import make_plan

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench import discover
 from bench.config.comparison import Comparison
 from bench.config.fields.written import written
 from bench.config.load import load_comparison
 from bench.config.schema import json_schema
+from bench.core import plugins as discover
 from bench.core.data import Data, Made
 from bench.core.errors import BenchError
 from bench.core.frozen import decode, digest, digest_of_file, encode

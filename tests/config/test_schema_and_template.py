@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from bench import discover
 from bench.config.comparison import Common, Criterion, GateSettings, StatisticsSettings
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.config.schema import REFERENCE, json_schema
 from bench.config.sections.evaluate import EVALUATE_KEYS
 from bench.config.template import new_comparison
+from bench.core import plugins as discover
 from bench.core.errors import BenchError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.core.claims import CLAIMS_SCHEMA, read_claims, write_claims
 from bench.core.errors import DataError
+from bench.results.claims import CLAIMS_SCHEMA, read_claims, write_claims
 
 
 def _row(index: int, label: str = "supported") -> dict[str, object]:

@@ -14,15 +14,15 @@ from pydantic import ValidationError
 import bench
 import methods
 import tasks
-from bench import discover
 from bench.config.comparison import Factuality
 from bench.config.load import load_comparison
-from bench.core.checking import Knowledge, PagesFile
+from bench.core import plugins as discover
+from bench.core.benchmark import LmEvalTask
+from bench.core.checker import Knowledge, PagesFile
 from bench.core.data import Data
 from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
-from bench.core.lm_eval import LmEvalTask
 from bench.core.method import Budget, Given, Lora
 from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage, stages_in

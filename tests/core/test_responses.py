@@ -6,7 +6,7 @@ import pytest
 
 from bench.core.errors import DataError
 from bench.core.policy import Message
-from bench.core.responses import (
+from bench.results.responses import (
     RESPONSES,
     RESPONSES_SCHEMA,
     VERDICTS,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.core.checking import Asked, Passage
+from bench.core.checker import Asked, Passage
 from bench.core.claim import NOT_SUPPORTED, SUPPORTED
 from bench.core.errors import StageError
 from bench.core.frozen import digest_of_file

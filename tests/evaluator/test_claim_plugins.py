@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import BertForSequenceClassification, BertModel
 
-from bench import discover
 from bench.config.comparison import Factuality
-from bench.core.checking import Asked, Knowledge, PagesFile, Passage, WorldPages
+from bench.core import plugins as discover
+from bench.core.checker import Asked, Knowledge, PagesFile, Passage, WorldPages
 from bench.core.claim import Claim, Finding
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import Open, decode, digest, digest_of_file, encode

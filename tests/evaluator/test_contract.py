@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bench import discover
+from bench.core import plugins as discover
 from bench.core.data import Data
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.judge import Judge, Pair, Response

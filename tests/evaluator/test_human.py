@@ -14,12 +14,12 @@ import pytest
 from bench.cli import main
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import digest_of_file
-from bench.core.records import read_records
-from bench.core.summary import read_summary
 from bench.evaluation.judges._annotators import Answers, PersonsAnswer, question_id, read_answers, turned, write_answers
 from bench.evaluation.judges.human import EQUAL, NOBODY, Human
 from bench.human.exchange import export_questions, import_answers, write_csv, write_page
 from bench.human.questions import PeoplesQuestion
+from bench.results.records import read_records
+from bench.results.summary import read_summary
 from tests.evaluator.scripted import io_in, pair
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import bench.models.kept
-from bench import discover
+from bench.core import plugins as discover
 from bench.core.errors import DataError, StageError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import Instructed, Message, Pretrained

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from bench.core.benchmark import LmEvalTask
 from bench.core.errors import StageError
-from bench.core.lm_eval import LmEvalTask
 from bench.core.policy import Decoding, Instructed, PolicySpec, Pretrained, Proxy
 from bench.core.stage import StageIO
 from bench.evaluation.measurements.lm_eval import DOCUMENTS, LmEval, read_metrics
@@ -175,7 +175,7 @@ def test_unknown_tasks_and_settings_are_told(bench: Bench, three: tuple[Pretrain
 
 @pytest.mark.parametrize("name", ["atlas_facts", "atlas_answers"])
 def test_the_projects_own_tasks_run(name: str, bench: Bench, three: tuple[Pretrained, ...]) -> None:
-    from bench.discover import lm_eval_folder
+    from bench.core.plugins import lm_eval_folder
 
     folder = lm_eval_folder(name)
     assert folder is not None and lm_eval_folder("nothing") is None

@@ -15,19 +15,19 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bench.comparing import compare, store_of
 from bench.config.load import load_comparison
 from bench.console import PlainWatcher
-from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import BenchError, DataError
 from bench.core.policy import Message
 from bench.core.stage import StageIO
-from bench.core.summary import RunSummary, read_summary
 from bench.core.task import user
-from bench.core.wording import estimate, interval
 from bench.engine.inline import InlineEngine
 from bench.engine.store import Store
 from bench.exporting.policies import PolicyChoice, export_policy
 from bench.models.export import chat_template
 from bench.models.load import load_model
 from bench.plan import Plan, make_plan
+from bench.results.conclusions.contrast import Contrast, read_contrasts
+from bench.results.summary import RunSummary, read_summary
+from bench.results.wording import estimate, interval
 from tests.sketched import sketched
 from tests.whole import write_whole
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.contrast import Contrast, read_contrasts
-from bench.core.summary import RunSummary, read_summary
-from bench.core.wording import estimate, interval
 from bench.exporting.tables import LATEX, as_csv, as_json, as_latex, escaped
+from bench.results.conclusions.contrast import Contrast, read_contrasts
+from bench.results.summary import RunSummary, read_summary
+from bench.results.wording import estimate, interval
 from tests.report.synthetic import SEEDS, build
 
 HOSTILE = {"sft": "a_b & c%", "dpo": "{$x^2$} #1 \\input{secret}", "dpo_again": '~"<>|` \u2212\u0007'}

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from bench.core.baseline import read_baseline
-from bench.core.lock import read_lock
-from bench.core.records import read_records, write_records
+from bench.results.baseline import read_baseline
+from bench.results.lock import read_lock
+from bench.results.records import read_records, write_records
 from tests.cli.test_cli import ROOT, Done, bench
 from tests.gating.signed_comparison import write_signed
 from tests.sketched import sketched

@@ -46,7 +46,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 
 def summary_without_gaps(path: Path) -> object:
-    from bench.core.summary import read_summary
+    from bench.results.summary import read_summary
 
     return read_summary(path).model_copy(update={"missing": ()})
 

@@ -9,12 +9,12 @@ import torch
 
 from bench.core.errors import StageError
 from bench.core.policy import Instructed, PolicySpec, Proxy
-from bench.core.summary import ShiftFacts
 from bench.evaluation.generate import COMPLETIONS, Generate
 from bench.evaluation.measurements.token_shift import TOKENS, TokenShift, shift_facts
 from bench.models.likelihood.token_shift import unsteered
 from bench.models.load import load_policy
 from bench.report.figures.tokens import readable, token_shifts
+from bench.results.summary import ShiftFacts
 from tests.methods.tiny import Bench, pretrained
 from tests.policy.asks import Asks
 

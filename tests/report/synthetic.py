@@ -11,15 +11,15 @@ import numpy as np
 from scipy import stats
 
 from bench.config.comparison import Arm, Common, Comparison, Criterion, Evaluation, Named
-from bench.core.conclusions import Conclusions, write_conclusions
-from bench.core.contrast import Contrast
 from bench.core.judge import Judge, Pair, Verdict
 from bench.core.method import Budget, Given, Lora, Method
 from bench.core.policy import Decoding, PolicySpec, Pretrained
-from bench.core.records import Record, table_of, write_records
 from bench.core.stage import StageIO
-from bench.core.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts, write_summary
 from bench.core.task import Prompt, Task
+from bench.results.conclusions.all import Conclusions, write_conclusions
+from bench.results.conclusions.contrast import Contrast
+from bench.results.records import Record, table_of, write_records
+from bench.results.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts, write_summary
 from bench.statistics.judges.audit import judge_audits
 from tests.report.synthetic_words import write_words
 

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from bench.config.comparison import Arm, Common, Comparison, Evaluation, GapClosed, Labelling, Named, StatisticsSettings
-from bench.core.conclusions import Conclusions, write_conclusions
 from bench.core.data import Data
-from bench.core.labels import LABELS_SCHEMA, write_labels
 from bench.core.policy import Pretrained
-from bench.core.records import Record, table_of, write_records
-from bench.core.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, StageFacts, write_summary
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
+from bench.results.conclusions.all import Conclusions, write_conclusions
+from bench.results.labels import LABELS_SCHEMA, write_labels
+from bench.results.records import Record, table_of, write_records
+from bench.results.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, StageFacts, write_summary
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gap_shares
 from bench.statistics.judges.labellers import agreements

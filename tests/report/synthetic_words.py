@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bench.core.claims import CLAIMS_SCHEMA, write_claims
 from bench.core.policy import Message
-from bench.core.records import Record
-from bench.core.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text, write_responses, write_verdicts
+from bench.results.claims import CLAIMS_SCHEMA, write_claims
+from bench.results.records import Record
+from bench.results.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text, write_responses, write_verdicts
 
 HIT = "window.hit=1"
 # One per arm, all answers to prompt q000: each would set window.hit where a page took it for markup.

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.audit import Explained, JudgeAudit, Measure
-from bench.core.conclusions import read_conclusions
-from bench.core.records import read_records
 from bench.report.figures.judge_audit import judge_audit
 from bench.report.inputs import Inputs, read_inputs
 from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
 from bench.report.sections.judges import judging_section
+from bench.results.conclusions.all import read_conclusions
+from bench.results.conclusions.judge_audit import Explained, JudgeAudit, Measure
+from bench.results.records import read_records
 from tests.report.synthetic import PROMPTS, build
 
 NONE = Measure(n=0)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from bench.core.conclusions import Conclusions, read_conclusions
-from bench.core.records import read_records
-from bench.core.summary import RunSummary, read_summary
 from bench.report.figures.frontier import points_of
 from bench.report.figures.over_optimisation import gains_over
 from bench.report.page.markdown import write_report
+from bench.results.conclusions.all import Conclusions, read_conclusions
+from bench.results.records import read_records
+from bench.results.summary import RunSummary, read_summary
 from tests.report.synthetic_learning import ARMS, BOUND, LEARNT, SEEDS, build
 from tests.report.test_report import parsed, rows_of, same
 

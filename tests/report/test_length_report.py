@@ -11,13 +11,13 @@ import pytest
 from scipy import special
 
 from bench.config.comparison import Comparison, LengthControl
-from bench.core.contrast import Contrast
-from bench.core.wording import estimate
 from bench.report.figures.length_control import length_control
 from bench.report.figures.length_effect import length_effect
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
 from bench.report.sections.length import length_section
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import estimate
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.length.recovery import length_recoveries
 from tests.report.synthetic import summary

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from bench.core.contrast import Contrast, read_contrasts
-from bench.core.summary import ArmFacts, ArmRun, RunSummary, StageFacts, read_summary
-from bench.core.wording import estimate
 from bench.report.figures import style
 from bench.report.figures.costs import on_the_front, quality_against_cost
 from bench.report.figures.curves import earlier_curves
@@ -17,6 +14,9 @@ from bench.report.figures.forest import forest
 from bench.report.figures.matrix import win_rate_matrix
 from bench.report.figures.reward_models import reward_models
 from bench.report.figures.seeds import seed_spread
+from bench.results.conclusions.contrast import Contrast, read_contrasts
+from bench.results.summary import ArmFacts, ArmRun, RunSummary, StageFacts, read_summary
+from bench.results.wording import estimate
 from tests.report.synthetic import ARMS, SEEDS, build
 
 

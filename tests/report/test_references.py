@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import discover
 from bench.config.load import load_comparison
+from bench.core import plugins as discover
 from bench.report.references import ARXIV, as_bibtex, bibliography, citations, cited, ids_in, plain
 from tests.report.synthetic import comparison
 from tests.whole import write_whole

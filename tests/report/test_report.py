@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.claims import read_claims
-from bench.core.contrast import Contrast, read_contrasts
 from bench.core.errors import DataError
-from bench.core.records import read_records
-from bench.core.responses import read_responses, read_verdicts
-from bench.core.summary import read_summary
-from bench.core.wording import estimate, interval, p_value
 from bench.report import sentences
 from bench.report.page.inline_svg import inline_svg
 from bench.report.page.markdown import write_report
 from bench.report.samples.prompts import Tables
 from bench.report.samples.sample import take_samples
 from bench.report.sections.response_counts import audit_arms
+from bench.results.claims import read_claims
+from bench.results.conclusions.contrast import Contrast, read_contrasts
+from bench.results.records import read_records
+from bench.results.responses import read_responses, read_verdicts
+from bench.results.summary import read_summary
+from bench.results.wording import estimate, interval, p_value
 from tests.report.synthetic import ARMS, PROMPTS, SEEDS, build, comparison
 from tests.sketched import sketched
 

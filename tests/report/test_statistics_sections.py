@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.conclusions import Conclusions, read_conclusions, write_conclusions
-from bench.core.contrast import primary_of
-from bench.core.records import read_records
-from bench.core.summary import read_summary, write_summary
-from bench.core.tax import Tax, TaxVerdict
-from bench.core.wording import NONE
 from bench.report.page.markdown import write_report
 from bench.report.sections.spending import SPENT
+from bench.results.conclusions.all import Conclusions, read_conclusions, write_conclusions
+from bench.results.conclusions.contrast import primary_of
+from bench.results.conclusions.tax import Tax, TaxVerdict
+from bench.results.records import read_records
+from bench.results.summary import read_summary, write_summary
+from bench.results.wording import NONE
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.power.decomposition import decompositions
 from bench.statistics.ranking.tournament import rankings

@@ -5,12 +5,12 @@ import pytest
 from rich.console import Console, RenderableType
 
 from bench.config.comparison import Comparison
-from bench.core.contrast import read_contrasts
 from bench.core.errors import BenchError, DataError
-from bench.core.summary import read_summary
 from bench.report.terminal.differences import only_in
 from bench.report.terminal.show import Wanted, show
 from bench.report.terminal.summary import summary_table
+from bench.results.conclusions.contrast import read_contrasts
+from bench.results.summary import read_summary
 from tests.report.synthetic import ARMS, build
 
 

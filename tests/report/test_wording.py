@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.core.wording import (
+from bench.results.wording import (
     amount,
     decimals_for,
     duration,

@@ -10,12 +10,12 @@ import pytest
 
 from bench.comparing import compare
 from bench.config.load import load_comparison
-from bench.core.conclusions import read_conclusions
-from bench.core.contrast import Contrast
-from bench.core.records import read_records
 from bench.engine.inline import InlineEngine
 from bench.engine.store import Store
 from bench.plan import make_plan
+from bench.results.conclusions.all import read_conclusions
+from bench.results.conclusions.contrast import Contrast
+from bench.results.records import read_records
 from tests.methods.tiny import DEMONSTRATIONS, pretrained
 from tests.runner.test_runner import Notes
 

@@ -135,7 +135,7 @@ def test_a_stage_that_always_kills_its_worker_fails_with_the_signal(tmp_path: Pa
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from bench.store import Store;"
+        "import sys; from pathlib import Path; from bench.engine.store import Store;"
         "from bench.engine.processes import ProcessEngine; from bench.engine.events import Slot;"
         "from tests.fakes import Number;"
         "engine = ProcessEngine(Store(Path(sys.argv[1])), (Slot('cpu'),));"

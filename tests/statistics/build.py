@@ -12,9 +12,9 @@ from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named, 
 from bench.core.judge import Judge, Pair, Verdict
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec, Pretrained
-from bench.core.records import SCHEMA
 from bench.core.stage import StageIO
 from bench.core.task import MetricInfo, Prompt, Task
+from bench.results.records import SCHEMA
 
 SCORE = MetricInfo(name="score", unit="points", higher_is_better=True, description="points")
 ERRORS = MetricInfo(name="errors", unit="share", higher_is_better=False, description="share of wrong claims")

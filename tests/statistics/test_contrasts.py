@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.config.comparison import LengthControl
-from bench.core.contrast import Contrast
 from bench.core.errors import IncompleteRecords
+from bench.results.conclusions.contrast import Contrast
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from tests.statistics.build import LENGTH, METRICS, Coin, comparison, rows, table, verdicts
 

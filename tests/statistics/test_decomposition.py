@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.core.contrast import Contrast
-from bench.core.variance import Decomposition
+from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.variance import Decomposition
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.decomposition import decompositions, within_cells

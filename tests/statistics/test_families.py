@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.core.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast
 from bench.statistics.contrasts.analysis import Question, analyse
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.families import Aligned, correlations

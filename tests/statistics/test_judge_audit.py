@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from bench.core.annotations import ANNOTATIONS_SCHEMA
-from bench.core.audit import Explained, JudgeAudit, Measure
 from bench.core.judge import Judge
-from bench.core.records import SCHEMA
+from bench.results.annotations import ANNOTATIONS_SCHEMA
+from bench.results.conclusions.judge_audit import Explained, JudgeAudit, Measure
+from bench.results.records import SCHEMA
 from bench.statistics.judges.agreement import annotators_together
 from bench.statistics.judges.audit import judge_audits
 from bench.statistics.judges.controls import split

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.core.audit import JudgeAudit
 from bench.core.judge import Pair
 from bench.core.task import Prompt, user
 from bench.evaluation.measurements.judge_controls import CONTROLS
+from bench.results.conclusions.judge_audit import JudgeAudit
 from bench.statistics.contrasts.position import conservative_win_rate
 from bench.statistics.judges.audit import judge_audits
 from tests.evaluator.scripted import io_in

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from bench.core.labels import LABELS_SCHEMA
+from bench.results.labels import LABELS_SCHEMA
 from bench.statistics.judges.labellers import agreements
 
 # Preference for the chosen response when shown first and second; the data's label; gold utility difference.

@@ -13,9 +13,9 @@ from scipy import special
 
 from bench.config.comparison import Comparison, LengthControl, Table
 from bench.config.fields.length_tables import difficulty_of
-from bench.core.contrast import Contrast
 from bench.core.errors import BenchError
 from bench.core.task import Prompt, user
+from bench.results.conclusions.contrast import Contrast
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.length.difficulty import estimated_difficulty
 from bench.statistics.length.regression import length_controlled_win_rate, paired_difference

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from bench.config.comparison import Arm, Comparison, LengthControl, Named
-from bench.core.length_recovery import LengthRecovery, Recovered
+from bench.results.conclusions.length_recovery import LengthRecovery, Recovered
 from bench.statistics.length.recovery import length_recoveries
 from tests.statistics.build import Coin, Plain, comparison, rows, table, verdicts
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from bench.core.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast
 from bench.statistics.tests import margin_tests as margins
 
 

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from bench.config.comparison import AlignmentTax, Comparison
+from bench.core.benchmark import LmEvalTask
 from bench.core.errors import IncompleteRecords
-from bench.core.lm_eval import LmEvalTask
-from bench.core.summary import Missing
 from bench.core.task import MetricInfo
-from bench.core.tax import Tax
+from bench.results.conclusions.tax import Tax
+from bench.results.summary import Missing
 from bench.statistics.contrasts.tax import _tested, alignment_tax
 from bench.statistics.crossing.crossing import Crossing
 from tests.statistics.build import comparison, rows, table

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from bench.core.ranking import Ranking
+from bench.results.conclusions.ranking import Ranking
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.ranking.tournament import groups_of, rankings, told_better
 from tests.statistics.build import METRICS, comparison, table, verdicts

@@ -93,8 +93,8 @@ def test_payload_bytes_do_not_depend_on_leftovers_of_a_killed_attempt(tmp_path: 
 
 def test_two_processes_compute_a_stage_once(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from bench.store import Store; from bench.engine.execute import execute;"
-        "from tests.fakes import Number;"
+        "import sys; from pathlib import Path; from tests.fakes import Number;"
+        "from bench.engine.store import Store; from bench.engine.execute import execute;"
         "stage = Number(value=7, journal=sys.argv[1], seconds=0.5);"
         "print(execute(stage, Store(Path(sys.argv[2])), 'cpu', lambda p: None, print))"
     )

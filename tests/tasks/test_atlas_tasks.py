@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bench import discover
+from bench.core import plugins as discover
 from bench.core.frozen import decode, digest, encode
 from tasks._atlas import words
 from tasks._atlas.draws import Draws

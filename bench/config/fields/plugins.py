@@ -10,12 +10,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench import discover
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import UNREAD, Sheet, said
 from bench.config.fields.files import digest_of, kind_of
 from bench.config.fields.forms import Form, holds_stage, nested_fields
 from bench.config.fields.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
+from bench.core import plugins as discover
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open, load_file
 from bench.core.judge import Judge

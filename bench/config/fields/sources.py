@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench import discover
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Sheet, said
 from bench.config.fields.files import digest_of_data, digest_of_model
+from bench.core import plugins as discover
 from bench.core.data import Data, DataSpec
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.policy import PolicySpec, Pretrained

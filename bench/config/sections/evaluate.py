@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench import discover
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Sheet, said
@@ -19,9 +18,10 @@ from bench.config.sections.length_control import check_length_control, read_leng
 from bench.config.sections.lm_eval import is_lm_eval, read_lm_eval
 from bench.config.sections.methods import repeated_by
 from bench.config.sections.tax import default_tax, read_tax
+from bench.core import plugins as discover
+from bench.core.benchmark import LmEvalTask
 from bench.core.data import Data
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.lm_eval import LmEvalTask
 from bench.core.task import RATING, WIN_RATE, Task
 
 LENGTH_CONTROL = "length_control"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench import discover
 from bench.config.comparison import Factuality
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import Sheet, said
 from bench.config.fields.files import digest_of, kind_of
 from bench.config.fields.plugins import read_plugin
-from bench.core.checking import Extractor, Knowledge, PagesFile, Retriever, Verifier, WorldPages
+from bench.core import plugins as discover
+from bench.core.checker import Extractor, Knowledge, PagesFile, Retriever, Verifier, WorldPages
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.task import Task, World
 

@@ -14,8 +14,8 @@ from bench.config.document.section import Sheet
 from bench.config.sections.evaluate import Scoring, check_arm
 from bench.core.choices import MC1, MC2, offers_choices
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.factuality import FACTUALITY_METRICS
 from bench.core.task import HYGIENE, LENGTH_CONTROLLED, RATING, WIN_RATE, Task
+from bench.results.conclusions.factuality import FACTUALITY_METRICS
 
 MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
 CRITERIA = "criteria"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from bench import discover
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Sheet, said
+from bench.core import plugins as discover
+from bench.core.benchmark import LmEvalTask
 from bench.core.errors import BenchError
 from bench.core.folders import digest_of_folder
-from bench.core.lm_eval import LmEvalTask
 
 WORD = "lm_eval"
 FOLDER = "folder"

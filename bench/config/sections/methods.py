@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bench import discover
 from bench.config.comparison import Arm
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Sheet, said
 from bench.config.fields.forms import nested_fields
 from bench.config.fields.plugins import build_plugin, settable
 from bench.config.sections.given import NO_ADAPTER, read_lora
+from bench.core import plugins as discover
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.method import Given, Lora, Method
 

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from bench.core.data import DataSpec
 from bench.core.datasets import read_preferences, read_utilities
 from bench.core.judge import Judge, Pair, one_for_each
-from bench.core.labels import CALL_SCHEMA
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
+from bench.results.labels import CALL_SCHEMA
 
 LABELS = "labels.parquet"
 

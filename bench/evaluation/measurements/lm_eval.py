@@ -9,7 +9,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import NonNegativeInt
 
-from bench.core.lm_eval import LmEvalTask
+from bench.core.benchmark import LmEvalTask
 from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import MetricInfo

@@ -33,7 +33,10 @@ ASKED_AT_ONCE = 256
 
 
 class PolicyLM(LM):
-    """A policy for lm-eval. ``prompt``: see ``bench.core.lm_eval.LmEvalTask``; ``seed`` is that of sampled answers."""
+    """A policy for lm-eval.
+
+    ``prompt``: see ``bench.core.benchmark.LmEvalTask``; ``seed`` is that of sampled answers.
+    """
 
     def __init__(self, policy: LocalPolicy, io: StageIO, prompt: Literal["text", "chat"], seed: int) -> None:
         super().__init__()

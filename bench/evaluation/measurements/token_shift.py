@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from bench.core.errors import StageError
 from bench.core.policy import Proxy, root
 from bench.core.stage import Resources, Stage, StageIO
-from bench.core.summary import ShiftFacts, TokenFacts
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurements.win_rate import read_rows
+from bench.results.summary import ShiftFacts, TokenFacts
 
 TOKENS = "tokens.parquet"
 TOTALS = "totals.json"

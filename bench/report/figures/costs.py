@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.contrast import Contrast
-from bench.core.summary import RunSummary
-from bench.core.wording import amount, estimate, listed, metric_words
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import RunSummary
+from bench.results.wording import amount, estimate, listed, metric_words
 
 ROW_INCHES = 0.42
 LOG_RATIO = 30.0

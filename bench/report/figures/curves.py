@@ -13,10 +13,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from bench.core.summary import RunSummary
-from bench.core.wording import counted, decimals_for, listed, number
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.summary import RunSummary
+from bench.results.wording import counted, decimals_for, listed, number
 
 ACROSS = 4
 PANEL_INCHES = (2.75, 2.15)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.factuality import Estimate, FactualRates
-from bench.core.wording import listed, number, percent
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.factuality import Estimate, FactualRates
+from bench.results.wording import listed, number, percent
 
 ACROSS = 2
 PANEL_INCHES = (4.4, 3.6)

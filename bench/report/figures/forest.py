@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.contrast import Contrast
 from bench.core.task import PREFERENCES
-from bench.core.wording import (
+from bench.report.figures import style
+from bench.report.figures.style import Picture
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import (
     counted,
     decisive_p,
     estimate,
@@ -19,8 +21,6 @@ from bench.core.wording import (
     percent,
     verdict_words,
 )
-from bench.report.figures import style
-from bench.report.figures.style import Picture
 
 NAME_LENGTH = 22
 ROW_INCHES = 0.5

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.summary import RunSummary
 from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING
-from bench.core.wording import counted, listed, number
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.summary import RunSummary
+from bench.results.wording import counted, listed, number
 
 ACROSS = 2
 PANEL_INCHES = (4.3, 3.3)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.audit import JudgeAudit, Measure
-from bench.core.wording import counted, percent
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.judge_audit import JudgeAudit, Measure
+from bench.results.wording import counted, percent
 
 NAME_LENGTH = 24
 ROW_INCHES = 0.34

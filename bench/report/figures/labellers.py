@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.conclusions import Agreement, Proportion
-from bench.core.summary import LabellerFacts, RunSummary
-from bench.core.wording import amount, listed, percent
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.all import Agreement, Proportion
+from bench.results.summary import LabellerFacts, RunSummary
+from bench.results.wording import amount, listed, percent
 
 # A judge's settings that say how it asks, in the order in which they are told.
 ASKS = ("prompt", "path", "asks", "rationale", "samples")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.core.summary import RunSummary
-from bench.core.wording import listed, number
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.summary import RunSummary
+from bench.results.wording import listed, number
 
 LAYERS = "layers"
 PANELS = (

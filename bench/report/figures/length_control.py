@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.contrast import Contrast
-from bench.core.length_recovery import LengthRecovery
 from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
-from bench.core.wording import estimate, listed, percent
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.length_recovery import LengthRecovery
+from bench.results.wording import estimate, listed, percent
 
 ROW_INCHES = 0.42
 PANEL_INCHES = 3.4

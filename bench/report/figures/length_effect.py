@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.contrast import Contrast
 from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
-from bench.core.wording import counted, number
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import counted, number
 
 COLUMNS = 4
 MOST_PANELS = 8

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.wording import counted, listed, number
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.wording import counted, listed, number
 
 METRIC = "response_tokens"
 ROW_INCHES = 0.62

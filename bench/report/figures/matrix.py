@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.contrast import Contrast
 from bench.core.task import PREFERENCES
-from bench.core.wording import counted, estimate, listed, metric_words, number
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import counted, estimate, listed, metric_words, number
 
 CELL_INCHES = 0.78
 NAME_LENGTH = 18

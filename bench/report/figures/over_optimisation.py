@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.summary import RunSummary
 from bench.core.task import RATING
-from bench.core.wording import decimals_for, number
 from bench.report.figures import style
 from bench.report.figures.frontier import OWN, mean, placed, points_of, same_method
 from bench.report.figures.style import Picture
+from bench.results.summary import RunSummary
+from bench.results.wording import decimals_for, number
 
 # (square root of the divergence, gain) of every seed and task, by arm and judge.
 Gains = dict[tuple[str, str], list[tuple[float, float]]]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.ranking import Place, Ranking
-from bench.core.wording import counted, listed, percent
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.ranking import Place, Ranking
+from bench.results.wording import counted, listed, percent
 
 ROW_INCHES = 0.42
 NAME_LENGTH = 22

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.reward import REWARD_MODEL_KIND
-from bench.core.summary import RunSummary, StageFacts
-from bench.core.wording import listed, percent
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.summary import RunSummary, StageFacts
+from bench.results.wording import listed, percent
 
 HELD_OUT = "held_out"
 BARS_APART = 0.12

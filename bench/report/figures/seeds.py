@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.contrast import Contrast
 from bench.core.task import PREFERENCES
-from bench.core.wording import counted, metric_words, on_scale
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import counted, metric_words, on_scale
 
 NAME_LENGTH = 22
 ROW_INCHES = 0.42

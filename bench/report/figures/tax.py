@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.tax import Tax
-from bench.core.wording import counted, decimals_for, number, percent, signed
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.conclusions.tax import Tax
+from bench.results.wording import counted, decimals_for, number, percent, signed
 
 ROW_INCHES = 0.4
 NAME_LENGTH = 22

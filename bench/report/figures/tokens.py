@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.summary import ShiftFacts, TokenFacts
-from bench.core.wording import listed, number
 from bench.report.figures import style
 from bench.report.figures.style import Picture
+from bench.results.summary import ShiftFacts, TokenFacts
+from bench.results.wording import listed, number
 
 MOST_EACH_WAY = 10
 MOST_PANELS = 6

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.core.summary import RunSummary
-from bench.core.wording import decimals_for, listed, number
 from bench.report.figures import style
 from bench.report.figures.curves import TICKS, Column, Quantity, band_of, curves_of
 from bench.report.figures.style import Picture
+from bench.results.summary import RunSummary
+from bench.results.wording import decimals_for, listed, number
 
 ACROSS = 4
 PANEL_INCHES = (2.75, 2.2)

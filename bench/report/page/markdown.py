@@ -7,8 +7,6 @@ from html import escape
 from pathlib import Path
 
 from bench.config.comparison import Comparison
-from bench.core.wording import counted, markdown_line
-from bench.core.wording import markdown as escaped
 from bench.report.compose import compose
 from bench.report.figures.draw import draw_all
 from bench.report.inputs import read_inputs
@@ -27,6 +25,8 @@ from bench.report.page.blocks import (
 )
 from bench.report.page.html import render_html
 from bench.report.references import as_bibtex, citations
+from bench.results.wording import counted, markdown_line
+from bench.results.wording import markdown as escaped
 
 PLOTS = "plots"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.contrast import Contrast
-from bench.core.wording import counted, metric_words, percent
 from bench.report import sentences
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Facts, Heading, Quote, Text, Verdicts
 from bench.report.sentences import Told
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import counted, metric_words, percent
 
 
 def opening(inputs: Inputs) -> list[Block]:

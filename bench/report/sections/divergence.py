@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import pyarrow.compute as pc
 
 from bench.core.task import DIVERGENCE
-from bench.core.wording import NONE, counted, listed, number, percent
 from bench.report.figures.frontier import OWN, Point, mean, placed, points_of, root
 from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Figure, Heading, Table, Text
+from bench.results.wording import NONE, counted, listed, number, percent
 
 RATING_DECIMALS = 3
 NATS_DECIMALS = 3

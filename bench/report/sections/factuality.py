@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.core.contrast import Contrast
-from bench.core.factuality import FACTUAL_ERROR_RATE, ErrorReduction, Estimate, FactualRates
-from bench.core.wording import (
+from bench.report.figures.style import Picture
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import Block, Bullets, Figure, Folded, Heading, Table, Text
+from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.factuality import FACTUAL_ERROR_RATE, ErrorReduction, Estimate, FactualRates
+from bench.results.wording import (
     NONE,
     counted,
     decimals_for,
@@ -19,9 +22,6 @@ from bench.core.wording import (
     signed,
     verdict_words,
 )
-from bench.report.figures.style import Picture
-from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Folded, Heading, Table, Text
 
 
 def factuality_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:

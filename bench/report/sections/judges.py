@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.core.audit import Explained, ExplainedStatus, JudgeAudit, Measure
-from bench.core.contrast import Contrast
 from bench.core.task import WIN_RATE
-from bench.core.wording import (
+from bench.report import sentences
+from bench.report.figures.judge_audit import whose
+from bench.report.figures.style import Picture
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.judge_audit import Explained, ExplainedStatus, JudgeAudit, Measure
+from bench.results.wording import (
     NONE,
     counted,
     decimals_for,
@@ -19,11 +24,6 @@ from bench.core.wording import (
     percent,
     signed,
 )
-from bench.report import sentences
-from bench.report.figures.judge_audit import whose
-from bench.report.figures.style import Picture
-from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
 
 Write = Callable[[float | None, int], str]
 MOST_DECIMALS = 3

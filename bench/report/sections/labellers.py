@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.core.conclusions import Agreement, Proportion
-from bench.core.summary import LabellerFacts
-from bench.core.wording import NONE, amount, counted, p_value, percent
 from bench.report.figures.labellers import labeller_name, variant
 from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.results.conclusions.all import Agreement, Proportion
+from bench.results.summary import LabellerFacts
+from bench.results.wording import NONE, amount, counted, p_value, percent
 
 
 def labellers_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.core.contrast import Contrast
-from bench.core.length_recovery import LengthRecovery, Recovered
 from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
-from bench.core.wording import (
+from bench.report import sentences
+from bench.report.figures.style import Picture
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.length_recovery import LengthRecovery, Recovered
+from bench.results.wording import (
     NONE,
     counted,
     decimals_of,
@@ -19,10 +23,6 @@ from bench.core.wording import (
     signed,
     verdict_words,
 )
-from bench.report import sentences
-from bench.report.figures.style import Picture
-from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
 from bench.statistics.length.difference import DIFFERENCE
 
 

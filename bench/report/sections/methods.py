@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.config.comparison import Comparison
-from bench.core.summary import ArmFacts
-from bench.core.wording import NONE, amount, counted, listed, percent, value_text
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Folded, Heading, Table, Text
 from bench.report.references import Citation, citations
+from bench.results.summary import ArmFacts
+from bench.results.wording import NONE, amount, counted, listed, percent, value_text
 
 HARDWARE = ("device", "processor", "cores", "threads", "platform", "python", "revision")
 # What a contrast says of its test where nothing varies, or nothing could be tested.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.contrast import Contrast
-from bench.core.wording import (
+from bench.report import sentences
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import (
     NONE,
     counted,
     estimate,
@@ -18,9 +21,6 @@ from bench.core.wording import (
     smallest_detectable,
     verdict_words,
 )
-from bench.report import sentences
-from bench.report.inputs import Inputs
-from bench.report.page.blocks import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
 
 Measure = tuple[str, str | None, str]
 COLUMNS = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.core.ranking import Place, Ranking
-from bench.core.wording import NONE, counted, decimals_for, listed, number, percent, signed
 from bench.report.figures.ranking import OWN, between
 from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.results.conclusions.ranking import Place, Ranking
+from bench.results.wording import NONE, counted, decimals_for, listed, number, percent, signed
 
 
 def ranking_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:

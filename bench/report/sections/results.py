@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.core.contrast import Contrast
-from bench.core.wording import (
+from bench.gating.criteria import CriterionResult
+from bench.gating.judging import overall
+from bench.gating.wording import sentence
+from bench.report import sentences
+from bench.report.figures.costs import AXES, mean_cost, seconds_per_token
+from bench.report.figures.style import Picture
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import Block, Bullets, Figure, Folded, Heading, Table, Text, Tone, Verdict, Verdicts
+from bench.report.sections.response_counts import audit_arms
+from bench.results.conclusions.contrast import Contrast
+from bench.results.wording import (
     NONE,
     amount,
     counted,
@@ -19,15 +28,6 @@ from bench.core.wording import (
     percent,
     verdict_words,
 )
-from bench.gating.criteria import CriterionResult
-from bench.gating.judging import overall
-from bench.gating.wording import sentence
-from bench.report import sentences
-from bench.report.figures.costs import AXES, mean_cost, seconds_per_token
-from bench.report.figures.style import Picture
-from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Folded, Heading, Table, Text, Tone, Verdict, Verdicts
-from bench.report.sections.response_counts import audit_arms
 
 ANSWER_FIGURES = ("forest", "win_rate_matrix", "seed_spread")
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.core.wording import NONE
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Heading, Table, Text
+from bench.results.wording import NONE
 
 # The meter's counts of requests to models behind an API.
 SPENT = ("api_calls", "api_tokens", "usd")

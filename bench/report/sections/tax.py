@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.core.tax import Tax
-from bench.core.wording import NONE, decimals_for, listed, number, p_value, percent, signed
 from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.results.conclusions.tax import Tax
+from bench.results.wording import NONE, decimals_for, listed, number, p_value, percent, signed
 
 
 def tax_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.core.summary import TokenFacts
-from bench.core.wording import NONE, counted, number, percent
 from bench.report.figures.style import Picture
 from bench.report.figures.tokens import readable
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Figure, Heading, Table, Text
+from bench.results.summary import TokenFacts
+from bench.results.wording import NONE, counted, number, percent
 
 ROWS_EACH_WAY = 5
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.core.wording import NONE, number, percent
 from bench.report.figures.layers import layer_rows
 from bench.report.figures.reward_models import RewardModel, reward_models
 from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Figure, Heading, Table, Text
+from bench.results.wording import NONE, number, percent
 
 
 def training_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.contrast import Contrast
-from bench.core.variance import Decomposition, Needed, Part
-from bench.core.wording import NONE, counted, decimals_for, listed, number, percent, signed
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.variance import Decomposition, Needed, Part
+from bench.results.wording import NONE, counted, decimals_for, listed, number, percent, signed
 from bench.statistics.power.detectable import POWER
 
 NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}

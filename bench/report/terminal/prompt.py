@@ -10,11 +10,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bench.core.wording import NONE, counted, metric_words, number
 from bench.report.samples.prompts import Ballot, PromptView, Response, Score
 from bench.report.samples.sample import score_text
 from bench.report.terminal.differences import only_in
 from bench.report.terminal.summary import clean
+from bench.results.wording import NONE, counted, metric_words, number
 
 NARROWEST = 36
 DIFFERS = "bold underline"

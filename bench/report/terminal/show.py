@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from rich.console import Group, RenderableType
 
 from bench.config.comparison import Comparison
-from bench.core.claims import read_claims
 from bench.core.errors import BenchError, DataError
-from bench.core.records import read_records
-from bench.core.responses import asked, read_responses, read_verdicts, without_responses
 from bench.core.results import CLAIMS, RECORDS
 from bench.report.samples.prompts import PromptView, Tables, prompt_views
 from bench.report.terminal.prompt import list_prompts, show_prompt
+from bench.results.claims import read_claims
+from bench.results.records import read_records
+from bench.results.responses import asked, read_responses, read_verdicts, without_responses
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.core.contrast import Contrast
-from bench.core.summary import RunSummary
-from bench.core.wording import (
+from bench.report.figures.costs import mean_cost
+from bench.report.sentences import measured
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import RunSummary
+from bench.results.wording import (
     NONE,
     amount,
     decisive_p,
@@ -21,8 +23,6 @@ from bench.core.wording import (
     p_value,
     verdict_words,
 )
-from bench.report.figures.costs import mean_cost
-from bench.report.sentences import measured
 
 STYLES = {"a better": "bold blue", "b better": "bold dark_orange", "undecided": ""}
 

@@ -22,7 +22,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.config.comparison import Comparison
-from bench.core.factuality import (
+from bench.core.task import MetricInfo
+from bench.results.conclusions.factuality import (
     ANSWERED,
     FACTSCORE,
     FACTUAL_ERROR_RATE,
@@ -33,7 +34,6 @@ from bench.core.factuality import (
     Estimate,
     FactualRates,
 )
-from bench.core.task import MetricInfo
 from bench.statistics.crossing.crossing import OK, TASK_SOURCE, UNDEFINED, Crossing, RecordIndex, Request, cells, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.intervals import wilson_interval

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.config.comparison import StatisticsSettings
-from bench.core.contrast import Contrast, VerdictOnPair
+from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.statistics.contrasts.analysis import design_seed
 from bench.statistics.crossing.crossing import Crossing, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray

@@ -19,9 +19,9 @@ import pyarrow as pa
 from scipy import optimize
 
 from bench.config.comparison import Comparison, GapClosed
-from bench.core.conclusions import GapShare
 from bench.core.errors import IncompleteRecords
 from bench.core.task import WIN_RATE
+from bench.results.conclusions.all import GapShare
 from bench.statistics.contrasts.analysis import ROUNDING, design_seed
 from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, cells, codes
 from bench.statistics.tests.confidence import FloatArray

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from bench.core.audit import Measure
+from bench.results.conclusions.judge_audit import Measure
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.proportions import ROUNDING, mean, share
 from bench.statistics.tests.random_effects import IntArray

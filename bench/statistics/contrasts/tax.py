@@ -18,9 +18,9 @@ from scipy import special
 
 from bench.config.comparison import AlignmentTax, Comparison
 from bench.core.errors import IncompleteRecords
-from bench.core.summary import Missing
 from bench.core.task import MetricInfo
-from bench.core.tax import Tax, TaxVerdict
+from bench.results.conclusions.tax import Tax, TaxVerdict
+from bench.results.summary import Missing
 from bench.statistics.contrasts.analysis import ROUNDING
 from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, cells
 from bench.statistics.tests.margin_tests import non_inferiority_p, one_sided_bounds

@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError, IncompleteRecords
-from bench.core.records import RecordStatus
 from bench.core.task import WIN_RATE
+from bench.results.records import RecordStatus
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.random_effects import IntArray

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.audit import AnnotatorsTogether, JudgesTogether, Measure, Reference
 from bench.core.errors import DataError
+from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgesTogether, Measure, Reference
 from bench.statistics.contrasts.analysis import design_seed
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.crossing.verdicts import BoolArray, Verdicts

@@ -30,9 +30,18 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from bench.config.comparison import Comparison, Named
-from bench.core.audit import CONTROL, RETEST, Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
 from bench.core.task import WIN_RATE
 from bench.planning.asked import reseeded
+from bench.results.conclusions.judge_audit import (
+    CONTROL,
+    RETEST,
+    Explained,
+    JudgeAudit,
+    JudgesTogether,
+    Measure,
+    Reference,
+    Retest,
+)
 from bench.statistics.crossing.verdicts import Design, Pair, Verdicts, design_of, verdicts_of
 from bench.statistics.judges.agreement import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.judges.controls import split
@@ -71,8 +80,8 @@ def judge_audits(
 ) -> tuple[tuple[JudgeAudit, ...], tuple[JudgesTogether, ...]]:
     """Return an audit per judge and task, over all pairs and per pair, and how the judges of a task agree.
 
-    ``audit`` holds the verdicts of controls and second calls (``bench.core.audit``); without rows these parts stay
-    empty. Raises DataError for a prompt in two clusters.
+    ``audit`` holds the verdicts of controls and second calls (``bench.results.conclusions.judge_audit``); without rows
+    these parts stay empty. Raises DataError for a prompt in two clusters.
     """
     audits: list[JudgeAudit] = []
     agree: list[JudgesTogether] = []

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.core.audit import ExplainedStatus, Measure
+from bench.results.conclusions.judge_audit import ExplainedStatus, Measure
 from bench.statistics.contrasts.gap_closed import fieller
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.proportions import ROUNDING, dense, mean, share

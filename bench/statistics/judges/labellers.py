@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from bench.core.conclusions import Agreement, Proportion
+from bench.results.conclusions.all import Agreement, Proportion
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import wilson_interval
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from bench.core.audit import LengthStatus, Measure
+from bench.results.conclusions.judge_audit import LengthStatus, Measure
 from bench.statistics.crossing.verdicts import Verdicts
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray

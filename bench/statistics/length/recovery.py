@@ -18,8 +18,8 @@ import pyarrow as pa
 from scipy import stats
 
 from bench.config.comparison import Comparison, LengthControl
-from bench.core.length_recovery import LengthRecovery, Recovered
 from bench.core.task import WIN_RATE
+from bench.results.conclusions.length_recovery import LengthRecovery, Recovered
 from bench.statistics.contrasts.analysis import design_seed
 from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, codes
 from bench.statistics.length.covariates import CHARACTERS, TASK, Covariates

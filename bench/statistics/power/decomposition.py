@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bench.core.contrast import Contrast
-from bench.core.variance import Decomposition, Design, Needed, Part, Source
+from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.variance import Decomposition, Design, Needed, Part, Source
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.detectable import Spread, planned_smallest_detectable
 from bench.statistics.power.pilot import prompts_needed, runs_needed

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.core.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast
 from bench.statistics.power.detectable import shift_for
 from bench.statistics.tests.confidence import MANY_DEGREES, Confidence, satterthwaite_df
 from bench.statistics.tests.margin_tests import (

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from bench.core.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast
 from bench.statistics.tests.confidence import Confidence
 
 RUN_VARIANCE, PROMPT_VARIANCE, PROMPT_DF = "run_variance_of_mean", "prompt_variance_of_mean", "prompt_df"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from bench.core.audit import Measure
+from bench.results.conclusions.judge_audit import Measure
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import wilson_interval
 from bench.statistics.tests.random_effects import IntArray, crossed_effects

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from bench.core.checking import Extractor
+from bench.core.checker import Extractor
 from bench.core.claim import Claim
 from bench.core.judge import Response
 from bench.core.stage import StageIO

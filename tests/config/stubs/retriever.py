@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bench.core.checking import Passage, Retriever
+from bench.core.checker import Passage, Retriever
 from bench.core.stage import StageIO
 
 

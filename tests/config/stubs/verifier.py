@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from bench.core.checking import Asked, Verifier
+from bench.core.checker import Asked, Verifier
 from bench.core.claim import Finding
 from bench.core.stage import StageIO
 from bench.core.task import Task

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import PositiveInt, model_validator
 
-from bench.core.checking import Extractor
+from bench.core.checker import Extractor
 from bench.core.claim import Claim
 from bench.core.judge import Response
 from bench.core.policy import Decoding, PolicySpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from bench.core.checking import Extractor
+from bench.core.checker import Extractor
 from bench.core.claim import Claim
 from bench.core.errors import BenchError
 from bench.core.judge import Response

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bench.core.checking import Passage, Retriever
+from bench.core.checker import Passage, Retriever
 from bench.core.errors import StageError
 from bench.core.stage import StageIO
 

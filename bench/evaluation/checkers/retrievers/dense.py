@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bench.core.checking import Passage, Retriever
+from bench.core.checker import Passage, Retriever
 from bench.core.stage import Resources, StageIO
 
 VECTORS = "vectors.npy"

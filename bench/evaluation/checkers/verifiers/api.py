@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import NonNegativeInt, model_validator
 
-from bench.core.checking import Asked, Verifier
+from bench.core.checker import Asked, Verifier
 from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Finding
 from bench.core.errors import StageError
 from bench.core.stage import StageIO

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from bench.core.checking import Asked, Verifier
+from bench.core.checker import Asked, Verifier
 from bench.core.claim import Finding
 from bench.core.errors import BenchError
 from bench.core.stage import StageIO

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from bench.core.checking import Asked, Passage, Verifier
+from bench.core.checker import Asked, Passage, Verifier
 from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Finding
 from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, StageIO

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import PositiveInt
 
-from bench.core.checking import PagesFile, Passage, Retriever, WorldPages
+from bench.core.checker import PagesFile, Passage, Retriever, WorldPages
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 from bench.core.rows import kind_of, read_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.core.contrast import SpeaksAbout
+from bench.results.conclusions.contrast import SpeaksAbout
 from bench.core.frozen import Frozen
 
 TieModel = Literal["davidson", "half wins"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar, cast
 
-from bench.core.checking import Extractor, Retriever, Verifier
+from bench.core.checker import Extractor, Retriever, Verifier
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open, load_file
 from bench.core.judge import Judge

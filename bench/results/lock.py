@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
-from bench.core.identity import RunIdentity
+from bench.results.identity import RunIdentity
 
 LOCK = "lock.json"
 LOCK_VERSION = 1

@@ -8,16 +8,16 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from bench.core.audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
-from bench.core.contrast import Contrast, SpeaksAbout
+from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
+from bench.results.conclusions.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
-from bench.core.factuality import ErrorReduction, FactualRates
+from bench.results.conclusions.factuality import ErrorReduction, FactualRates
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
-from bench.core.length_recovery import LengthRecovery
-from bench.core.ranking import Ranking
-from bench.core.tax import Tax
-from bench.core.variance import Decomposition
+from bench.results.conclusions.length_recovery import LengthRecovery
+from bench.results.conclusions.ranking import Ranking
+from bench.results.conclusions.tax import Tax
+from bench.results.conclusions.variance import Decomposition
 
 
 class GapShare(Frozen):

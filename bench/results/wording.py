@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from bench.core.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast
 from bench.core.task import PREFERENCES
 
 MINUS = "\u2212"

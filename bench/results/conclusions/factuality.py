@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bench.core.contrast import SpeaksAbout
+from bench.results.conclusions.contrast import SpeaksAbout
 from bench.core.frozen import Frozen
 from bench.core.task import MetricInfo
 

@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 from bench.core.frozen import Frozen
-from bench.core.records import SCHEMA, read_records
+from bench.results.records import SCHEMA, read_records
 
 CONTROL, RETEST = "control", "retest"
 

@@ -1,0 +1,1 @@
+"""What contrasts.json holds."""
