@@ -10,13 +10,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.checking.baseline import keep_baseline, refuse_replacing
-from bench.checking.gate import check_comparison
-from bench.checking.verify import verify
 from bench.config.load import load_comparison
-from bench.gating.judging import exit_code
-from bench.gating.machines import as_json, as_junit
-from bench.gating.wording import as_markdown
+from bench.gate.baseline import keep_baseline, refuse_replacing
+from bench.gate.check import check_comparison
+from bench.gate.decide import exit_code
+from bench.gate.outputs import as_json, as_junit
+from bench.gate.sentences import as_markdown
+from bench.pipeline.verify import verify
 from bench.results.baseline import BASELINE_FILE
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from bench.checking.stored import stored
 from bench.comparing import Result, compare, conclude, store_of
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
@@ -25,6 +24,7 @@ from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.engine.store import Store
 from bench.evaluation.api.spending import name_this_run
 from bench.forecast import forecast, forecast_lines, seconds_by_kind
+from bench.gate.finished_run import stored
 from bench.plan import make_plan
 from bench.report.page.markdown import write_report
 from bench.report.terminal.show import Wanted, show

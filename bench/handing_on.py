@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.checking.stored import stored
 from bench.comparing import store_of
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError
 from bench.core.results import CONTRASTS, RECORDS
 from bench.exporting.policies import PolicyChoice, export_policy
 from bench.exporting.tables import FORMATS, SUFFIXES, TableFormat
+from bench.gate.finished_run import stored
 from bench.plan import make_plan
 from bench.results.conclusions.contrast import read_contrasts
 from bench.results.records import read_records

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.config.comparison import Criterion
-from bench.gating.judging import Evidence, claim_p, decide, evidence, power_wanted, regression_p
-from bench.gating.wording import sentence
+from bench.gate.decide import Evidence, claim_p, decide, evidence, power_wanted, regression_p
+from bench.gate.sentences import sentence
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.contrasts.earlier import earlier_effects
 from bench.statistics.power.sample_size import Design, Seeds, design_of, detectable, prompts_needed, seeds_needed

@@ -38,9 +38,9 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     folder = pytester.mkdir("run")
     build(folder)
     found = synthetic().model_copy(update={"path": str(folder / "comparison.yaml")})
-    monkeypatch.setattr("bench.checking.asserting.load_comparison", lambda path: found)
-    monkeypatch.setattr("bench.checking.gate.refuse_lost_prompts", lambda *_: None)
-    monkeypatch.setattr("bench.checking.stored.read_summary", lambda path: summary_without_gaps(path))
+    monkeypatch.setattr("bench.gate.assertions.load_comparison", lambda path: found)
+    monkeypatch.setattr("bench.gate.check.refuse_lost_prompts", lambda *_: None)
+    monkeypatch.setattr("bench.gate.finished_run.read_summary", lambda path: summary_without_gaps(path))
     pytester.makepyfile(SUITE)
     return pytester
 
@@ -74,4 +74,4 @@ def test_loading_the_plug_in_loads_nothing_heavy() -> None:
 
 def test_the_plug_in_is_announced() -> None:
     text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-    assert '[project.entry-points.pytest11]\nalignment_bench = "bench.pytest_plugin"\n' in text
+    assert '[project.entry-points.pytest11]\nalignment_bench = "bench.gate.pytest_plugin"\n' in text

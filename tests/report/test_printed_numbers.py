@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench.gating.judging import check
-from bench.gating.machines import as_junit
-from bench.gating.wording import as_markdown
+from bench.gate.decide import check
+from bench.gate.outputs import as_junit
+from bench.gate.sentences import as_markdown
 from bench.report.page.markdown import write_report
 from bench.results.conclusions.contrast import read_contrasts
 from tests.report.printed import INTERVAL, agrees, known, page_as_markdown, tables, triples, with_intervals

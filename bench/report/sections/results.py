@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.gating.criteria import CriterionResult
-from bench.gating.judging import overall
-from bench.gating.wording import sentence
+from bench.gate.criteria import CriterionResult
+from bench.gate.decide import overall
+from bench.gate.sentences import sentence
 from bench.report import sentences
 from bench.report.figures.costs import AXES, mean_cost, seconds_per_token
 from bench.report.figures.style import Picture

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.config.comparison import Comparison, Criterion
 from bench.core.errors import BenchError
-from bench.gating.criteria import Claim, CriterionResult, CriterionVerdict, Needed, answering, claim_of
+from bench.gate.criteria import Claim, CriterionResult, CriterionVerdict, Needed, answering, claim_of
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.power.detectable import POWER
 from bench.statistics.tests.confidence import Confidence

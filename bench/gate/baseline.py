@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.checking.stored import whole
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.results import RECORDS
-from bench.gating.baselines import make_baseline
+from bench.gate.against_baseline import make_baseline
+from bench.gate.finished_run import whole
 from bench.results.baseline import BASELINE_FILE, Baseline, read_baseline, write_baseline
 from bench.results.lock import LOCK, read_lock
 from bench.results.records import read_records

@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from bench.gating.criteria import CriterionResult
-from bench.gating.judging import exit_code, overall
-from bench.gating.wording import sentence
+from bench.gate.criteria import CriterionResult
+from bench.gate.decide import exit_code, overall
+from bench.gate.sentences import sentence
 
 
 def as_json(results: Sequence[CriterionResult], notes: Sequence[str] = ()) -> str:

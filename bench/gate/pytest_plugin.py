@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from bench.checking.asserting import FinishedRun
+    from bench.gate.assertions import FinishedRun
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def alignment_bench(pytestconfig: pytest.Config) -> Callable[..., FinishedRun]:
     opened: dict[Path, FinishedRun] = {}
 
     def open_run(path: str | Path) -> FinishedRun:
-        from bench.checking.asserting import finished_run  # noqa: PLC0415 - see above
+        from bench.gate.assertions import finished_run  # noqa: PLC0415 - see above
 
         place = pytestconfig.rootpath / path
         if place not in opened:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.checking.stored import whole
 from bench.collecting.locking import files_of, gate_digest
 from bench.config.comparison import BASELINE, Comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.results import CONTRASTS, RECORDS
-from bench.gating.baselines import evidence_against, refuse_what_differs, what_changed
-from bench.gating.criteria import CriterionResult
-from bench.gating.judging import Evidence, decide, evidence_between
+from bench.gate.against_baseline import evidence_against, refuse_what_differs, what_changed
+from bench.gate.criteria import CriterionResult
+from bench.gate.decide import Evidence, decide, evidence_between
+from bench.gate.finished_run import whole
 from bench.results.baseline import BASELINE_FILE, read_baseline
 from bench.results.conclusions.contrast import Contrast, read_contrasts
 from bench.results.lock import LOCK, read_lock

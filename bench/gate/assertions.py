@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.checking.gate import Checked, check_comparison
 from bench.config.comparison import Comparison, Criterion
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError, did_you_mean
-from bench.gating.criteria import CriterionResult
-from bench.gating.judging import overall
-from bench.gating.wording import sentence
+from bench.gate.check import Checked, check_comparison
+from bench.gate.criteria import CriterionResult
+from bench.gate.decide import overall
+from bench.gate.sentences import sentence
 
 
 class FinishedRun:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.gating.criteria import CriterionResult
-from bench.gating.judging import overall
+from bench.gate.criteria import CriterionResult
+from bench.gate.decide import overall
 from bench.results.wording import NONE, counted, decimals_for, markdown, p_clause, p_value, percent, signed
 from bench.statistics.power.detectable import POWER
 

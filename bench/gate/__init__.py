@@ -1,0 +1,1 @@
+"""What a criterion says of contrasts, and of a finished run."""
