@@ -210,7 +210,7 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
 
     A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
     """
-    from bench.exporting.policies import PolicyChoice  # noqa: PLC0415
+    from bench.export.model import PolicyChoice  # noqa: PLC0415
     from bench.handing_on import export_model, export_table  # noqa: PLC0415
 
     if method is None:

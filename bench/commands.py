@@ -23,6 +23,8 @@ from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
 from bench.engine.store import Store
 from bench.evaluation.api.spending import name_this_run
+from bench.export.scalars import default_folder, tracked_runs
+from bench.export.trackers import TrackerName, require, track
 from bench.forecast import forecast, forecast_lines, seconds_by_kind
 from bench.gate.finished_run import stored
 from bench.plan import make_plan
@@ -31,8 +33,6 @@ from bench.report.terminal.show import Wanted, show
 from bench.report.terminal.summary import summary_table
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import read_records
-from bench.tracking.scalars import default_folder, tracked_runs
-from bench.tracking.trackers import TrackerName, require, track
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from bench.comparing import store_of
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError
 from bench.core.results import CONTRASTS, RECORDS
-from bench.exporting.policies import PolicyChoice, export_policy
-from bench.exporting.tables import FORMATS, SUFFIXES, TableFormat
+from bench.export.model import PolicyChoice, export_policy
+from bench.export.scalars import default_folder, tracked_runs
+from bench.export.tables import FORMATS, SUFFIXES, TableFormat
+from bench.export.trackers import TrackerName, track
 from bench.gate.finished_run import stored
 from bench.plan import make_plan
 from bench.results.conclusions.contrast import read_contrasts
 from bench.results.records import read_records
-from bench.tracking.scalars import default_folder, tracked_runs
-from bench.tracking.trackers import TrackerName, track
 
 
 def export_table(path: Path, overrides: Sequence[str], form: TableFormat, to: Path | None) -> None:

@@ -21,7 +21,7 @@ from bench.core.stage import StageIO
 from bench.core.task import user
 from bench.engine.inline import InlineEngine
 from bench.engine.store import Store
-from bench.exporting.policies import PolicyChoice, export_policy
+from bench.export.model import PolicyChoice, export_policy
 from bench.models.export import chat_template
 from bench.models.load import load_model
 from bench.plan import Plan, make_plan

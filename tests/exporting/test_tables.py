@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.exporting.tables import LATEX, as_csv, as_json, as_latex, escaped
+from bench.export.tables import LATEX, as_csv, as_json, as_latex, escaped
 from bench.results.conclusions.contrast import Contrast, read_contrasts
 from bench.results.summary import RunSummary, read_summary
 from bench.results.wording import estimate, interval

@@ -64,7 +64,7 @@ def test_criteria_are_asserted_in_somebody_elses_suite(suite: pytest.Pytester) -
 
 def test_loading_the_plug_in_loads_nothing_heavy() -> None:
     code = (
-        "import sys, bench.pytest_plugin;"
+        "import sys, bench.gate.pytest_plugin;"
         "heavy = {'torch', 'numpy', 'pydantic', 'scipy', 'pyarrow', 'typer'} & set(sys.modules);"
         "sys.exit(str(heavy) if heavy else 0)"
     )

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pytest
 
 from bench.core.errors import BenchError
+from bench.export.scalars import TrackedRun, tracked_runs
+from bench.export.trackers import require, track
 from bench.results.conclusions.contrast import Contrast, read_contrasts
 from bench.results.records import read_records
 from bench.results.summary import RunSummary, read_summary
-from bench.tracking.scalars import TrackedRun, tracked_runs
-from bench.tracking.trackers import require, track
 from tests.report.synthetic import ARMS, SEEDS, TASK, build
 
 

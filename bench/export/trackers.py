@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.core.errors import BenchError
-from bench.tracking.scalars import TrackedRun
+from bench.export.scalars import TrackedRun
 
 TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 # MLflow takes at most so many in one call (its REST API, "Log Batch").

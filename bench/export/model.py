@@ -12,7 +12,7 @@ from bench.core.errors import BenchError, DataError, did_you_mean
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.stage import Stage, StageIO, stages_in
 from bench.engine.store import Store
-from bench.exporting.card import Exported, model_card
+from bench.export.model_card import Exported, model_card
 from bench.plan import Plan
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary

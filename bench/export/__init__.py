@@ -1,0 +1,1 @@
+"""What leaves a finished run: tables, a policy with its card, scalars for trackers."""

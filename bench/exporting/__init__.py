@@ -1,1 +1,0 @@
-"""Exporting: contrasts as tables for papers and programs, and policies as models with a card."""
