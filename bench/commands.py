@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from bench.comparing import Result, compare, conclude, store_of
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
 from bench.console import LiveWatcher, PlainWatcher
@@ -25,9 +24,10 @@ from bench.engine.store import Store
 from bench.evaluation.api.spending import name_this_run
 from bench.export.scalars import default_folder, tracked_runs
 from bench.export.trackers import TrackerName, require, track
-from bench.forecast import forecast, forecast_lines, seconds_by_kind
 from bench.gate.finished_run import stored
-from bench.plan import make_plan
+from bench.pipeline.forecast import forecast, forecast_lines, seconds_by_kind
+from bench.pipeline.plan import make_plan
+from bench.pipeline.run import Result, compare, conclude, store_of
 from bench.report.page.markdown import write_report
 from bench.report.terminal.show import Wanted, show
 from bench.report.terminal.summary import summary_table

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.comparing import store_of
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError
 from bench.core.results import CONTRASTS, RECORDS
@@ -17,7 +16,8 @@ from bench.export.scalars import default_folder, tracked_runs
 from bench.export.tables import FORMATS, SUFFIXES, TableFormat
 from bench.export.trackers import TrackerName, track
 from bench.gate.finished_run import stored
-from bench.plan import make_plan
+from bench.pipeline.plan import make_plan
+from bench.pipeline.run import store_of
 from bench.results.conclusions.contrast import read_contrasts
 from bench.results.records import read_records
 

@@ -13,7 +13,7 @@ from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained,
 from bench.core.stage import Stage, StageIO, stages_in
 from bench.engine.store import Store
 from bench.export.model_card import Exported, model_card
-from bench.plan import Plan
+from bench.pipeline.plan import Plan
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 

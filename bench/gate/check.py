@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.collecting.locking import files_of, gate_digest
 from bench.config.comparison import BASELINE, Comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.results import CONTRASTS, RECORDS
 from bench.gate.against_baseline import evidence_against, refuse_what_differs, what_changed
 from bench.gate.criteria import CriterionResult
 from bench.gate.decide import Evidence, decide, evidence_between
+from bench.gate.declared import files_of, gate_digest
 from bench.gate.finished_run import whole
 from bench.results.baseline import BASELINE_FILE, read_baseline
 from bench.results.conclusions.contrast import Contrast, read_contrasts

@@ -13,8 +13,8 @@ from bench.evaluation.judges._annotators import question_id, turned
 from bench.evaluation.judges._prompt_file import transcript
 from bench.evaluation.judges.human import Human
 from bench.evaluation.measurements.win_rate import Showing, presented, stored_rows
-from bench.plan import Plan
-from bench.planning.cells import Judged
+from bench.pipeline.plan import Plan
+from bench.pipeline.planning.cells import Judged
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.collecting.locking import lock_of
-from bench.comparing import conclude
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.frozen import Frozen
 from bench.core.results import CONTRASTS, RECORDS, SUMMARY
 from bench.gate.decide import check
 from bench.gate.finished_run import stored
-from bench.plan import make_plan
+from bench.pipeline.lock import lock_of
+from bench.pipeline.plan import make_plan
+from bench.pipeline.run import conclude
 from bench.report.page.markdown import PLOTS, write_report
 from bench.results.conclusions.contrast import read_contrasts
 from bench.results.identity import changed_settings, differences

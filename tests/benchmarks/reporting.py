@@ -25,11 +25,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.comparing import AUDIT, conclude
 from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named
 from bench.core.method import Budget
 from bench.core.policy import Pretrained
 from bench.core.task import WIN_RATE, MetricInfo
+from bench.pipeline.run import AUDIT, conclude
 from bench.report.page.markdown import write_report
 from bench.results.conclusions.judge_audit import CONTROL
 from bench.results.records import SCHEMA, write_records

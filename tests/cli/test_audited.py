@@ -12,8 +12,8 @@ import pytest
 
 from bench.config.load import load_comparison
 from bench.engine.store import Store
-from bench.forecast import forecast
-from bench.plan import make_plan
+from bench.pipeline.forecast import forecast
+from bench.pipeline.plan import make_plan
 from bench.results.conclusions.all import read_conclusions
 from tests.cli.test_cli import bench
 from tests.sketched import sketched

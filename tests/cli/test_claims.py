@@ -13,8 +13,8 @@ import pytest
 
 from bench.config.load import load_comparison
 from bench.engine.store import Store
-from bench.forecast import forecast, forecast_lines
-from bench.plan import make_plan
+from bench.pipeline.forecast import forecast, forecast_lines
+from bench.pipeline.plan import make_plan
 from bench.results.claims import read_claims
 from bench.results.conclusions.all import read_conclusions
 from tests.cli.test_cli import bench

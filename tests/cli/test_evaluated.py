@@ -14,9 +14,9 @@ import pytest
 
 from bench.config.load import load_comparison
 from bench.engine.store import Store
-from bench.forecast import forecast, forecast_lines
-from bench.plan import make_plan
-from bench.planning.asked import reseeded
+from bench.evaluation.measurement import reseeded
+from bench.pipeline.forecast import forecast, forecast_lines
+from bench.pipeline.plan import make_plan
 from bench.results.summary import read_summary
 from tests.cli.test_cli import ROOT, bench
 from tests.sketched import sketched

@@ -10,7 +10,7 @@ from bench.config.load import load_comparison
 from bench.core.checker import PagesFile, WorldPages
 from bench.core.errors import ConfigError
 from bench.evaluation.measurements.factuality.verify import CheckClaims
-from bench.plan import make_plan
+from bench.pipeline.plan import make_plan
 from tests.config.conftest import RIGHT, write_rows
 
 PAGES = (

@@ -10,7 +10,7 @@ import pytest
 from bench.config.load import load_comparison
 from bench.core.errors import ConfigError
 from bench.core.folders import digest_of_folder
-from bench.plan import make_plan
+from bench.pipeline.plan import make_plan
 from tests.config.conftest import RIGHT
 
 TASKS = "  tasks:\n    - ./task.py\n"

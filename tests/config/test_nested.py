@@ -18,9 +18,9 @@ from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import Built, Pretrained
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, reward_models
 from bench.evaluation.judges.reward_model import RewardModelJudge
+from bench.evaluation.measurement import bound
 from bench.listings import default_in_words, described
-from bench.plan import make_plan
-from bench.planning.asked import bound
+from bench.pipeline.plan import make_plan
 from tests.config.conftest import RIGHT, write_rows
 from tests.config.test_wrong import check, refusal
 

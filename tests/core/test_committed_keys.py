@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.config.load import load_comparison
-from bench.plan import make_plan
+from bench.pipeline.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ALIGNMENT_BENCH_DATA", ROOT.parent / "shared" / "data"))

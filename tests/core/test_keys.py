@@ -43,7 +43,7 @@ from bench.evaluation.measurements.lm_eval import LmEval
 from bench.evaluation.measurements.multiple_choice import WeighChoices
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.token_shift import TokenShift
-from bench.plan import closure, make_plan
+from bench.pipeline.plan import closure, make_plan
 from methods.dpo import DPO
 from tests.fakes import Number
 

@@ -25,7 +25,7 @@ from bench.evaluation.judges.random import Random
 from bench.evaluation.judges.word_overlap import WordOverlap, overlap, words
 from bench.evaluation.measurements.judge_controls import CONTROLS, AskAgain, CompareByControls
 from bench.evaluation.measurements.win_rate import VERDICTS, JudgePairs
-from bench.planning.paid import paid_calls
+from bench.pipeline.paid_calls import paid_calls
 from tests.evaluator.scripted import io_in, pair, response
 
 

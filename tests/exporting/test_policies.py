@@ -12,7 +12,6 @@ from peft import PeftModel
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bench.comparing import compare, store_of
 from bench.config.load import load_comparison
 from bench.console import PlainWatcher
 from bench.core.errors import BenchError, DataError
@@ -24,7 +23,8 @@ from bench.engine.store import Store
 from bench.export.model import PolicyChoice, export_policy
 from bench.models.export import chat_template
 from bench.models.load import load_model
-from bench.plan import Plan, make_plan
+from bench.pipeline.plan import Plan, make_plan
+from bench.pipeline.run import compare, store_of
 from bench.results.conclusions.contrast import Contrast, read_contrasts
 from bench.results.summary import RunSummary, read_summary
 from bench.results.wording import estimate, interval

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.collecting.locking import identity_of, judge_identity
 from bench.config.comparison import Named
 from bench.core.frozen import digest_of_file
 from bench.core.policy import Pretrained
 from bench.evaluation.judges.likelihood import Likelihood
+from bench.pipeline.lock import identity_of, judge_identity
 from bench.results.identity import RunIdentity, changed_settings, differences
 from tests.report.synthetic import comparison
 

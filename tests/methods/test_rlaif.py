@@ -20,7 +20,7 @@ from bench.core.reward import FileReward, JudgeReward
 from bench.core.stage import Stage
 from bench.evaluation.judges.likelihood import Likelihood
 from bench.models.load import load_policy
-from bench.plan import make_plan
+from bench.pipeline.plan import make_plan
 from methods._train.constitution import Principle, Revise, named_principles, principle_of
 from methods._train.labelling import LabelPreferences, SamplePairs
 from methods.constitutional import Constitutional

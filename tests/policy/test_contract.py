@@ -8,7 +8,6 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from bench.collecting.words import policy_in_words
 from bench.core.errors import BenchError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import (
@@ -30,6 +29,7 @@ from bench.core.task import user
 from bench.evaluation.generate import Generate
 from bench.models.load import load_policy, load_trainable
 from bench.models.local import prompts_of
+from bench.pipeline.describe import policy_in_words
 from methods._train.settings import Optimisation
 from methods._train.stages import ReferenceLogprobs, TrainSFT
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrained

@@ -4,12 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-from bench.collecting.words import described
 from bench.core.frozen import digest_of_file, load_file
 from bench.core.method import Lora
 from bench.core.reward import FileReward, JudgeReward, MixedReward, Part
 from bench.evaluation.judges import lexicon
 from bench.evaluation.judges.lexicon import Lexicon
+from bench.pipeline.describe import described
 from methods import dpo, ppo, rlaif
 
 

@@ -12,8 +12,8 @@ from bench.core.judge import Judge
 from bench.core.policy import BestOf
 from bench.core.reward import Chooser, JudgeReward
 from bench.evaluation.judges.gold import Gold
-from bench.plan import Plan, make_plan
-from bench.planning.asked import judges_in, reseeded
+from bench.evaluation.measurement import judges_in, reseeded
+from bench.pipeline.plan import Plan, make_plan
 from tests.evaluator.test_rating import Length
 from tests.whole import COMPARISON, write_whole
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.comparing import compare
 from bench.config.load import load_comparison
 from bench.engine.inline import InlineEngine
 from bench.engine.store import Store
-from bench.plan import make_plan
+from bench.pipeline.plan import make_plan
+from bench.pipeline.run import compare
 from bench.results.conclusions.all import read_conclusions
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import read_records

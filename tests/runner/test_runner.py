@@ -19,7 +19,7 @@ from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, environment, slots_of_this_machine
 from bench.engine.scheduler import heights, readers, run_stages
 from bench.engine.store import Store
-from bench.plan import closure
+from bench.pipeline.plan import closure
 from tests.fakes import DiesOnce, Fails, Number, Sum
 
 ROOT = Path(__file__).resolve().parents[2]

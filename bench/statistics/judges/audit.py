@@ -31,7 +31,7 @@ from scipy import stats
 
 from bench.config.comparison import Comparison, Named
 from bench.core.task import WIN_RATE
-from bench.planning.asked import reseeded
+from bench.evaluation.measurement import reseeded
 from bench.results.conclusions.judge_audit import (
     CONTROL,
     RETEST,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench.collecting.words import described
 from bench.config.comparison import Comparison, Named
 from bench.core.data import Data, Made
-from bench.core.frozen import Frozen, Open, children, digest, digest_of_file
+from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
 from bench.core.policy import Pretrained
 from bench.core.stage import Stage
@@ -21,7 +18,9 @@ from bench.evaluation.generate import Generate
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.scores import ScoreResponses
 from bench.evaluation.measurements.win_rate import JudgePairs
-from bench.plan import Plan
+from bench.gate.declared import files_of, gate_digest
+from bench.pipeline.describe import described
+from bench.pipeline.plan import Plan
 from bench.results.identity import JudgeIdentity, RunIdentity, TaskIdentity
 from bench.results.lock import Lock
 from bench.results.summary import RunSummary
@@ -60,11 +59,6 @@ def installed() -> dict[str, str]:
         distribution.name.lower().replace("_", "-"): distribution.version for distribution in metadata.distributions()
     }
     return {name: present[name] for name in sorted((*PACKAGES, *FURTHER_PACKAGES)) if name in present}
-
-
-def gate_digest(comparison: Comparison) -> str:
-    """Return the digest of the criteria and how they are corrected; where a baseline lies is no part of it."""
-    return digest([*comparison.gate, comparison.gate_settings.correction])
 
 
 def identity_of(comparison: Comparison) -> RunIdentity:
@@ -116,23 +110,6 @@ def settings_of(value: Frozen) -> dict[str, Any]:
         found[name] = item if plain else digest(item)[:SHORT]
     source = type(value).source_digest() if isinstance(value, Open) else None
     return found if source is None else {**found, "source": source[:SHORT]}
-
-
-def files_of(comparison: Comparison) -> dict[str, str]:
-    """Return the digests of the comparison file and of the plug-ins that are files beside it, by name."""
-    file = Path(comparison.path)
-    found = {file.name: digest_of_file(file)} if file.is_file() else {}
-    evaluation = comparison.evaluation
-    values: Iterable[Open] = [
-        *(arm.method for arm in comparison.arms),
-        *evaluation.tasks,
-        *(named.judge for named in (*evaluation.judges, *evaluation.ratings)),
-    ]
-    for value in values:
-        source = type(value).source_digest()
-        if source is not None:
-            found[Path(str(sys.modules[type(value).__module__].__file__)).name] = source
-    return dict(sorted(found.items()))
 
 
 def data_of(comparison: Comparison) -> dict[str, str]:

@@ -11,12 +11,13 @@ from bench.core.policy import PolicySpec
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
 from bench.evaluation.generate import Generate
+from bench.evaluation.measurement import bound, judges_in
 from bench.evaluation.measurements.divergence import divergence_bound
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.scores import ScoreResponses
-from bench.planning.asked import benchmarks, bound, divergences, judges_in, labellers, shifts
-from bench.planning.audited import controls, second_calls
-from bench.planning.cells import (
+from bench.pipeline.planning.asked import benchmarks, divergences, labellers, shifts
+from bench.pipeline.planning.audited import controls, second_calls
+from bench.pipeline.planning.cells import (
     AskedAgain,
     Benchmarked,
     Cell,
@@ -28,10 +29,10 @@ from bench.planning.cells import (
     Scored,
     Shifted,
 )
-from bench.planning.choices import Weighed, choice_stages, choices_weighed
-from bench.planning.facts import Checked, claim_stages, claims_checked
-from bench.planning.judged import judgings
-from bench.planning.policies import policy_of
+from bench.pipeline.planning.choices import Weighed, choice_stages, choices_weighed
+from bench.pipeline.planning.facts import Checked, claim_stages, claims_checked
+from bench.pipeline.planning.judged import judgings
+from bench.pipeline.planning.policies import policy_of
 
 
 @dataclass(frozen=True)

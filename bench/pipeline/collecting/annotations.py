@@ -11,8 +11,8 @@ from bench.engine.store import Store
 from bench.evaluation.judges._annotators import Answers
 from bench.evaluation.judges.human import Human
 from bench.evaluation.measurements.win_rate import presented, stored_rows
-from bench.plan import Plan
-from bench.planning.cells import Judged
+from bench.pipeline.plan import Plan
+from bench.pipeline.planning.cells import Judged
 from bench.results.annotations import ANNOTATIONS_SCHEMA
 
 

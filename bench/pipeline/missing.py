@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from bench.config.comparison import Comparison
 from bench.core.task import WIN_RATE
 from bench.engine.scheduler import Outcome
-from bench.plan import Plan
-from bench.planning.cells import Diverged, Judged, Rated
-from bench.planning.choices import Weighed
-from bench.planning.facts import Checked
+from bench.pipeline.plan import Plan
+from bench.pipeline.planning.cells import Diverged, Judged, Rated
+from bench.pipeline.planning.choices import Weighed
+from bench.pipeline.planning.facts import Checked
 from bench.results.summary import Missing
 
 

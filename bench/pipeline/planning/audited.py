@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from bench.config.comparison import Comparison
 from bench.core.policy import PolicySpec
 from bench.evaluation.generate import Generate
+from bench.evaluation.measurement import bound, reseeded
 from bench.evaluation.measurements.judge_controls import AskAgain, CompareByControls
-from bench.planning.asked import bound, reseeded
-from bench.planning.cells import AskedAgain, Controlled
+from bench.pipeline.planning.cells import AskedAgain, Controlled
 
 # The answers of every (task, arm, run).
 Answers = Mapping[tuple[str, str, int], Generate]

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bench.collecting.annotations import collect_annotations, has_people
-from bench.collecting.audited import collect_audit
-from bench.collecting.claims import claim_counts, collect_claims
-from bench.collecting.facts import summarise
-from bench.collecting.locking import lock_of
-from bench.collecting.missing import without_judges, without_missing
-from bench.collecting.responses import collect_responses, collect_verdicts
-from bench.collecting.rows import collect_labels, collect_records
 from bench.config.comparison import Comparison
 from bench.core.results import AUDIT, CLAIMS, CONTRASTS, LABELS, RECORDS, SUMMARY
 from bench.core.task import MetricInfo
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
 from bench.engine.store import Store
-from bench.plan import Plan
+from bench.pipeline.collect import collect_labels, collect_records
+from bench.pipeline.collecting.annotations import collect_annotations, has_people
+from bench.pipeline.collecting.audited import collect_audit
+from bench.pipeline.collecting.claims import claim_counts, collect_claims
+from bench.pipeline.collecting.responses import collect_responses, collect_verdicts
+from bench.pipeline.lock import lock_of
+from bench.pipeline.missing import without_judges, without_missing
+from bench.pipeline.plan import Plan
+from bench.pipeline.summarise import summarise
 from bench.report.page.markdown import write_report
 from bench.results.annotations import ANNOTATIONS, read_annotations, write_annotations
 from bench.results.claims import write_claims

@@ -7,15 +7,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.collecting.rows import labelled
 from bench.core.claim import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
 from bench.evaluation.measurements.factuality.extract import CLAIMS
 from bench.evaluation.measurements.factuality.verify import COUNTS
 from bench.evaluation.measurements.scores import SCORES_SCHEMA
-from bench.plan import Plan
-from bench.planning.facts import Checked
+from bench.pipeline.collect import labelled
+from bench.pipeline.plan import Plan
+from bench.pipeline.planning.facts import Checked
 from bench.results.claims import CLAIMS_SCHEMA
 from bench.results.conclusions.factuality import (
     ANSWERED,

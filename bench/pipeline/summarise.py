@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.collecting.missing import missing_cells
-from bench.collecting.told import told_by
-from bench.collecting.words import data_in_words, described, policy_in_words
 from bench.config.comparison import Arm
 from bench.core.choices import MC1, MC2
 from bench.core.data import Data, Made
@@ -19,8 +16,11 @@ from bench.engine.store import Store, read_manifest
 from bench.evaluation.measurements.lm_eval import read_metrics
 from bench.evaluation.measurements.scores import metrics_of
 from bench.evaluation.measurements.token_shift import shift_facts
-from bench.plan import Plan
-from bench.planning.cells import Labelled
+from bench.pipeline.collecting.told import told_by
+from bench.pipeline.describe import data_in_words, described, policy_in_words
+from bench.pipeline.missing import missing_cells
+from bench.pipeline.plan import Plan
+from bench.pipeline.planning.cells import Labelled
 from bench.results.conclusions.factuality import FACTUALITY_METRICS
 from bench.results.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
 

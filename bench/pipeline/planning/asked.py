@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from pydantic import ValidationError
-
-from bench.config.comparison import Comparison, Named
-from bench.core.frozen import children
+from bench.config.comparison import Comparison
 from bench.core.judge import Judge
 from bench.core.policy import PolicySpec, Proxy, root
-from bench.core.stage import Stage
 from bench.core.task import Task
 from bench.evaluation.generate import Generate
+from bench.evaluation.measurement import bound, reseeded
 from bench.evaluation.measurements.divergence import Divergence, sampled
 from bench.evaluation.measurements.label_agreement import LabelPairs
 from bench.evaluation.measurements.lm_eval import LmEval
 from bench.evaluation.measurements.token_shift import TokenShift
-from bench.planning.cells import Benchmarked, Diverged, Labelled, Shifted
+from bench.pipeline.planning.cells import Benchmarked, Diverged, Labelled, Shifted
 
 
 def divergences(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec]) -> Iterator[Diverged]:
@@ -66,28 +62,3 @@ def labellers(comparison: Comparison, policies: dict[tuple[str, int], PolicySpec
             again = None if other is None else LabelPairs(data=labelling.data, judge=other)
             stage = LabelPairs(data=labelling.data, judge=judge.judge)
             yield Labelled(judge, run if from_arm else None, stage, again)
-
-
-def reseeded(judge: Judge) -> Judge | None:
-    """Return a judge with other noise; None for one that has no seed, or that reads none with its settings."""
-    seed = getattr(judge, "seed", None)
-    if not isinstance(seed, int):
-        return None
-    try:
-        return judge.model_copy(update={"seed": seed + 1})
-    except ValidationError:
-        return None
-
-
-def bound(judges: tuple[Named, ...], policies: dict[tuple[str, int], PolicySpec], run: int) -> tuple[Named, ...]:
-    """Return the judges of one run: those that take something from an arm have that arm's at this run."""
-    return tuple(Named(label=named.label, judge=named.judge.bound(lambda arm: policies[arm, run])) for named in judges)
-
-
-def judges_in(value: Any) -> Iterator[Judge]:
-    """Yield the judges in a value, those nested within stages left out."""
-    for part in children(value):
-        if isinstance(part, Judge):
-            yield part
-        if not isinstance(part, Stage):
-            yield from judges_in(part)

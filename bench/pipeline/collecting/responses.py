@@ -13,8 +13,8 @@ from bench.engine.store import Store
 from bench.evaluation.generate import COMPLETIONS
 from bench.evaluation.measurements.ratings import RATINGS
 from bench.evaluation.measurements.win_rate import VERDICTS
-from bench.plan import Plan
-from bench.planning.cells import Scored
+from bench.pipeline.plan import Plan
+from bench.pipeline.planning.cells import Scored
 from bench.results.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text
 
 

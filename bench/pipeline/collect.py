@@ -17,10 +17,10 @@ from bench.evaluation.measurements.lm_eval import DOCUMENTS
 from bench.evaluation.measurements.ratings import RATINGS
 from bench.evaluation.measurements.scores import SCORES
 from bench.evaluation.measurements.win_rate import VERDICTS
-from bench.plan import Plan
-from bench.planning.cells import AskedAgain, Benchmarked, Controlled, Diverged, Judged, Rated, Scored
-from bench.planning.choices import Weighed
-from bench.planning.facts import Checked
+from bench.pipeline.plan import Plan
+from bench.pipeline.planning.cells import AskedAgain, Benchmarked, Controlled, Diverged, Judged, Rated, Scored
+from bench.pipeline.planning.choices import Weighed
+from bench.pipeline.planning.facts import Checked
 from bench.results.labels import LABELS_SCHEMA
 from bench.results.records import SCHEMA, concat
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.collecting.rows import labelled
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
 from bench.evaluation.measurements.win_rate import VERDICTS
-from bench.plan import Plan
-from bench.planning.cells import AskedAgain, Controlled
+from bench.pipeline.collect import labelled
+from bench.pipeline.plan import Plan
+from bench.pipeline.planning.cells import AskedAgain, Controlled
 from bench.results.conclusions.judge_audit import CONTROL, RETEST
 from bench.results.records import concat
 

@@ -19,8 +19,8 @@ from bench.evaluation.measurements.judge_controls import AskAgain
 from bench.evaluation.measurements.label_agreement import LabelPairs
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.win_rate import JudgePairs
-from bench.plan import Plan
-from bench.planning.paid import PaidCalls, paid_calls
+from bench.pipeline.paid_calls import PaidCalls, paid_calls
+from bench.pipeline.plan import Plan
 from bench.statistics.power.detectable import planned_smallest_detectable
 
 

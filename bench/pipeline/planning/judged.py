@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from bench.config.comparison import Comparison
 from bench.core.policy import PolicySpec
+from bench.evaluation.measurement import bound
 from bench.evaluation.measurements.win_rate import JudgePairs
-from bench.planning.asked import bound
-from bench.planning.audited import Answers
-from bench.planning.cells import Judged
+from bench.pipeline.planning.audited import Answers
+from bench.pipeline.planning.cells import Judged
 
 
 def judgings(

@@ -1,0 +1,1 @@
+"""Cells of the evaluation and the policies they are about, as values."""

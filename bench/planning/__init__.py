@@ -1,1 +1,0 @@
-"""Planning: cells of the evaluation and the policies they are about, as values."""
