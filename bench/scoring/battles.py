@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.scoring.files import RowFile
+from bench.scoring.markup import Style, at_equal_style, style_details, style_of
 from bench.scoring.scores import Score
-from bench.scoring.style import Style, at_equal_style, style_details, style_of
 from bench.statistics.ranking.bradley_terry import ELO_SCALE, bradley_terry, rank_intervals
 from bench.statistics.ranking.style import StyledBattles
 

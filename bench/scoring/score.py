@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.config.fields.length_tables import read_calibration, read_difficulty
 from bench.core.errors import DataError
-from bench.scoring import battles, facts, pairs
+from bench.scoring import battles, pairs
+from bench.scoring import factscore as facts
 from bench.scoring.files import RowFile, read_file
 from bench.scoring.preferences import Answers, Preferences, answers_in, answers_of, join
 from bench.scoring.scores import Score

@@ -18,8 +18,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bench.cli import main
-from bench.listings import OPTIONAL
+from bench.cli.app import main
+from bench.cli.catalogue import OPTIONAL
 from bench.results.records import read_records
 from bench.results.responses import read_responses, read_verdicts
 from tests.sketched import sketched
@@ -58,7 +58,7 @@ def bench_sketched(*arguments: str | Path) -> Done:
 def bench_process(*arguments: str | Path) -> Done:
     """Run a command in a process of its own."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "140", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "bench.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "bench.cli.app", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=env, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 

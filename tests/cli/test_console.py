@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from bench import console
-from bench.console import PlainWatcher
+from bench.cli import progress as console
+from bench.cli.progress import PlainWatcher
 from bench.core.stage import Progress
 from bench.engine.processes import read_event
 from tests.fakes import Number

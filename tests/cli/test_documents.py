@@ -16,7 +16,7 @@ import pytest
 import typer
 import yaml
 
-from bench.cli import app
+from bench.cli.app import app
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.core.frozen import digest_of_file
 from bench.evaluation.judges._prompt_file import read_prompt

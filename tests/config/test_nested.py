@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.cli.catalogue import default_in_words, described
 from bench.config.comparison import Comparison
 from bench.config.fields.written import written
 from bench.config.load import load_comparison
@@ -19,7 +20,6 @@ from bench.core.policy import Built, Pretrained
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, reward_models
 from bench.evaluation.judges.reward_model import RewardModelJudge
 from bench.evaluation.measurement import bound
-from bench.listings import default_in_words, described
 from bench.pipeline.plan import make_plan
 from tests.config.conftest import RIGHT, write_rows
 from tests.config.test_wrong import check, refusal

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bench.cli import main
+from bench.cli.app import main
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import digest_of_file
 from bench.evaluation.judges._annotators import Answers, PersonsAnswer, question_id, read_answers, turned, write_answers

@@ -12,8 +12,8 @@ from peft import PeftModel
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bench.cli.progress import PlainWatcher
 from bench.config.load import load_comparison
-from bench.console import PlainWatcher
 from bench.core.errors import BenchError, DataError
 from bench.core.policy import Message
 from bench.core.stage import StageIO

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from bench.commands import EngineChoice
+from bench.cli.run import EngineChoice
 from bench.core.errors import BenchError, StageError
 from bench.core.method import Lora
 from bench.core.stage import Progress, StageIO

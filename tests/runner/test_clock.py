@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench import console
-from bench.console import Clock
+from bench.cli import progress as console
+from bench.cli.progress import Clock
 from tests.fakes import DiesOnce, Number, Sum
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import DataError
-from bench.scoring.facts import LabelledResponses, labelled_responses
+from bench.scoring.factscore import LabelledResponses, labelled_responses
 from bench.scoring.files import read_file
 from bench.statistics.claims import in_files as rates
 

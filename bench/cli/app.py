@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 import bench
-from bench.cli_human import human
-from bench.cli_options import JsonOption, PathArgument, SetOption, Tracker, err, example, out
+from bench.cli.human import human
+from bench.cli.options import JsonOption, PathArgument, SetOption, Tracker, err, example, out
 from bench.core.errors import BenchError
 
 app = typer.Typer(
@@ -77,7 +77,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     plots/ beside the comparison file.
     Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
     """
-    from bench.commands import EngineChoice, run_comparison  # noqa: PLC0415 - each command loads only what it needs
+    from bench.cli.run import EngineChoice, run_comparison  # noqa: PLC0415 - each command loads only what it needs
 
     choice = EngineChoice(engine, workers, processes)
     raise typer.Exit(run_comparison(path, overrides or [], choice, as_json, track))
@@ -86,7 +86,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
 @app.command(epilog=example("bench plan results/quickstart", "bench plan results/mine --json"))
 def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Show what a run would do: stages, what is in the store, the cost, the smallest effect it can detect."""
-    from bench.commands import show_plan  # noqa: PLC0415
+    from bench.cli.run import show_plan  # noqa: PLC0415
 
     show_plan(path, overrides or [], as_json)
 
@@ -94,7 +94,7 @@ def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = 
 @app.command(epilog=example("bench report results/quickstart"))
 def report(path: PathArgument, overrides: SetOption = None) -> None:
     """Write contrasts, report and plots again from the stored records. Computes no stage and loads no torch."""
-    from bench.commands import write_report_again  # noqa: PLC0415
+    from bench.cli.run import write_report_again  # noqa: PLC0415
 
     write_report_again(path, overrides or [])
 
@@ -120,7 +120,7 @@ def check(
 
     Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage, or runs that cannot be compared.
     """
-    from bench.checks import GateOutputs, check_gate  # noqa: PLC0415
+    from bench.cli.gate import GateOutputs, check_gate  # noqa: PLC0415
 
     raise typer.Exit(check_gate(path, overrides or [], baseline, GateOutputs(junit, markdown, as_json)))
 
@@ -142,7 +142,7 @@ def baseline(
 
     Refuses an incomplete run, and a baseline that is there already without --replace.
     """
-    from bench.checks import make_first_baseline, replace_baseline  # noqa: PLC0415
+    from bench.cli.gate import make_first_baseline, replace_baseline  # noqa: PLC0415
 
     (replace_baseline if replace else make_first_baseline)(path, overrides or [], reason, to)
 
@@ -153,7 +153,7 @@ def verify(path: PathArgument, overrides: SetOption = None, as_json: JsonOption 
 
     Says what differs and what changed since the run. Exit status: 0 nothing differs; 1 something does.
     """
-    from bench.checks import verify_run  # noqa: PLC0415
+    from bench.cli.gate import verify_run  # noqa: PLC0415
 
     raise typer.Exit(verify_run(path, overrides or [], as_json))
 
@@ -179,7 +179,7 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     Words that are not in the answer of the method others are compared with are underlined. Methods disagree where a
     judge prefers one of them, or a score that is no length differs.
     """
-    from bench.commands import show_prompts  # noqa: PLC0415
+    from bench.cli.run import show_prompts  # noqa: PLC0415
     from bench.report.terminal.show import Wanted  # noqa: PLC0415
 
     names = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
@@ -210,8 +210,8 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
 
     A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
     """
+    from bench.cli.export import export_model, export_table  # noqa: PLC0415
     from bench.export.model import PolicyChoice  # noqa: PLC0415
-    from bench.handing_on import export_model, export_table  # noqa: PLC0415
 
     if method is None:
         if seed is not None or adapter:
@@ -231,7 +231,7 @@ def track(
     overrides: SetOption = None,
 ) -> None:
     """Hand a finished run's settings, curves, costs and results to an experiment tracker, in files of this machine."""
-    from bench.handing_on import track_run  # noqa: PLC0415
+    from bench.cli.export import track_run  # noqa: PLC0415
 
     track_run(path, overrides or [], to, folder)
 
@@ -274,7 +274,7 @@ def checkers(
 
 def listing(what: Literal["methods", "tasks", "judges", "checkers"], name: str | None, as_json: bool) -> None:
     """Print what there is of a kind."""
-    from bench.listings import show_listing  # noqa: PLC0415
+    from bench.cli.catalogue import show_listing  # noqa: PLC0415
 
     show_listing(what, name, as_json)
 
@@ -282,7 +282,7 @@ def listing(what: Literal["methods", "tasks", "judges", "checkers"], name: str |
 @app.command(epilog=example("bench new mine", "bench new results/mine"))
 def new(name: Annotated[str, typer.Argument(help="Name of the comparison, or the folder to make.")]) -> None:
     """Write a commented comparison.yaml to start from, in results/NAME unless NAME is a path."""
-    from bench.listings import write_new_comparison  # noqa: PLC0415
+    from bench.cli.catalogue import write_new_comparison  # noqa: PLC0415
 
     write_new_comparison(name)
 
@@ -331,8 +331,8 @@ def score(
     Files may be .json, .jsonl or .csv, packed with gzip or not; what they are is told by their columns. Answers,
     verdicts and difficulties are joined on the instruction's text. Exit status 2 for files that cannot be used.
     """
+    from bench.cli.score import print_scores, show_scores  # noqa: PLC0415
     from bench.scoring.score import Inputs  # noqa: PLC0415
-    from bench.scoring.show import print_scores, show_scores  # noqa: PLC0415
 
     given = Inputs(outputs or (), reference, annotations or (), difficulty, calibration)
     (print_scores if as_json else show_scores)(given)
@@ -341,7 +341,7 @@ def score(
 @app.command(epilog=example("bench doctor"))
 def doctor(as_json: JsonOption = False) -> None:
     """Say what is installed, which devices there are, and what is missing for which feature."""
-    from bench.listings import show_doctor  # noqa: PLC0415
+    from bench.cli.catalogue import show_doctor  # noqa: PLC0415
 
     show_doctor(as_json)
 

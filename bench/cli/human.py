@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli_options import PathArgument, SetOption, example, out
+from bench.cli.options import PathArgument, SetOption, example, out
 
 human = typer.Typer(no_args_is_help=True, help="Ask people which response is better, blind to the methods.")
 JudgeOption = Annotated[str | None, typer.Option("--judge", help="Which human judge, where there are several.")]

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from bench.cli.progress import LiveWatcher, PlainWatcher
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
-from bench.console import LiveWatcher, PlainWatcher
 from bench.core.errors import BenchError
 from bench.core.results import RECORDS
 from bench.core.task import WIN_RATE
