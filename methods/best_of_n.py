@@ -20,7 +20,7 @@ from pydantic import PositiveInt
 from bench.core.method import Given, Method
 from bench.core.policy import BestOf, PolicySpec
 from bench.core.reward import Chooser, ModelReward, RewardSpec
-from methods import shared
+from methods import _shared as shared
 from methods._train.settings import Optimisation, RewardModelSettings
 
 

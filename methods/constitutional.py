@@ -29,9 +29,9 @@ from bench.core.judge import Judge
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec
 from bench.evaluation.judges.likelihood import Likelihood
-from methods._train import feedback
-from methods._train.constitution import Principle, Revise, named_principles
-from methods._train.labelling import SamplePairs
+from methods._train.feedback import learners as feedback
+from methods._train.feedback.label_pairs import SamplePairs
+from methods._train.feedback.revise import Principle, Revise, named_principles
 
 PROMPT = "principle"
 

@@ -23,14 +23,14 @@ from pydantic import PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
+from methods import _shared as shared
 from methods._train.settings import Optimisation, PreferenceOptimisation
 from methods._train.stages import FineTuning, ReferenceLogprobs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods._train.logprobs import PairLogprobs
+    from methods._train.pairs.logprobs import PairLogprobs
 
 
 def dpo_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float) -> Tensor:
@@ -51,7 +51,7 @@ class TrainDPO(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.pairs import train_on_pairs
+        from methods._train.pairs.train import train_on_pairs
 
         train_on_pairs(self, io, self.reference, lambda policy, reference: dpo_loss(policy, reference, self.beta))
 

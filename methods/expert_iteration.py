@@ -22,10 +22,10 @@ from pydantic import PositiveInt
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec, Tuned
 from bench.core.reward import ModelReward, RewardSpec
-from methods import shared
+from methods import _shared as shared
+from methods._train.feedback.best_samples import BestOfSamples, winners
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods._train.stages import TrainSFT
-from methods._train.winners import BestOfSamples, winners
 
 
 class ExpertIteration(Optimisation, Method):

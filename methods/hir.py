@@ -7,7 +7,8 @@ y_<t), under the fitting instruction (+) and under the other (-), per response::
 
     L = - P+ - (1 - epsilon) log sigmoid(P+ - P-) - epsilon log sigmoid(P- - P+)
 
-(``methods._train.contrast.contrast_loss`` is the contrast.) The policy reads the good instruction before every prompt.
+(``methods._train.representations.instruction_contrast.contrast_loss`` is the contrast.) The policy reads the good
+instruction before every prompt.
 
 Known differences. HIR samples its own answers, relabels them by a verifier and repeats; here the pairs and their labels
 are given, and training passes over them once. HIR adds an entropy bonus (0.001), which RAHF leaves out, and sets
@@ -22,8 +23,8 @@ from typing import ClassVar
 
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
-from methods import shared
-from methods._train.contrast import ContrastSettings, TrainContrast
+from methods import _shared as shared
+from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast
 from methods._train.settings import Optimisation
 
 
@@ -31,7 +32,8 @@ class HIR(ContrastSettings, Method):
     """Hindsight instruction relabelling (arXiv:2302.05206): learn good and bad by instruction, then ask for good.
 
     ``start``: the settings of the supervised fine-tuning before it. The other fields are those of ``ContrastSettings``
-    (``methods/_train/contrast.py``); with the same settings it shares its training with RAHF's variant ``scit``.
+    (``methods/_train/representations/instruction_contrast.py``); with the same settings it shares its training with
+    RAHF's variant ``scit``.
     """
 
     NEEDS: ClassVar[frozenset[str]] = frozenset({"preferences"})

@@ -25,14 +25,14 @@ from pydantic import PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
+from methods import _shared as shared
 from methods._train.settings import Optimisation, PreferenceOptimisation
 from methods._train.stages import FineTuning, ReferenceLogprobs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods._train.logprobs import PairLogprobs
+    from methods._train.pairs.logprobs import PairLogprobs
 
 
 def kto_losses(policy: PairLogprobs, reference: PairLogprobs, z: Tensor, beta: float) -> tuple[Tensor, Tensor]:
@@ -56,7 +56,7 @@ class TrainKTO(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.unpaired import train_unpaired
+        from methods._train.pairs.train_unpaired import train_unpaired
 
         def loss(policy: PairLogprobs, reference: PairLogprobs, z: Tensor) -> Tensor:
             desirable, undesirable = kto_losses(policy, reference, z, self.beta)

@@ -22,14 +22,14 @@ from pydantic import PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
+from methods import _shared as shared
 from methods._train.settings import PreferenceOptimisation
 from methods._train.stages import FineTuning
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods._train.logprobs import PairLogprobs
+    from methods._train.pairs.logprobs import PairLogprobs
 
 # log P is kept this far below 0: the odds of a response that is certain in float32 are infinite.
 CERTAIN = -1e-7
@@ -59,7 +59,7 @@ class TrainORPO(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.pairs import train_on_pairs_alone
+        from methods._train.pairs.train import train_on_pairs_alone
 
         train_on_pairs_alone(self, io, lambda policy: orpo_loss(policy, self.weight))
 

@@ -31,15 +31,15 @@ from bench.core.data import DataSpec
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
-from methods._train.kl import adapted, token_kl
-from methods._train.objective import Credit, Objective, Part
-from methods._train.practice import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
+from methods import _shared as shared
+from methods._train.on_policy.kl import adapted, token_kl
+from methods._train.on_policy.objective import Credit, Objective, Part
+from methods._train.on_policy.stage import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods._train.rollouts import Rollouts
+    from methods._train.on_policy.rollouts import Rollouts
 
 # Added to a variance before its root is taken (arXiv:1909.08593's code).
 WHITENING_EPSILON = 1e-8
@@ -124,8 +124,8 @@ class TrainPPO(TrainOnReward):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.practising import train_on_reward
-        from methods._train.pretraining_mix import demonstration_loss
+        from methods._train.on_policy.pretraining_mix import demonstration_loss
+        from methods._train.on_policy.train import train_on_reward
 
         extra = None if self.demonstrations is None else demonstration_loss(self, self.demonstrations, self.ptx, io)
         train_on_reward(self, io, self.objective(), extra)

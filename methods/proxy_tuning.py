@@ -20,7 +20,7 @@ from typing import ClassVar
 from bench.core.errors import BenchError
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Proxy
-from methods import shared
+from methods import _shared as shared
 
 
 class ProxyTuning(Method):

@@ -1,8 +1,9 @@
 """RAHF: representation alignment from human feedback, which edits hidden states instead of probabilities.
 
 Liu et al. 2024, arXiv:2312.15997. First a model learns good and bad behaviour: ``scit`` teaches ONE model to tell them
-apart by an instruction (``methods/_train/contrast.py``), ``dual`` trains a good model on the chosen and a bad model on
-the rejected responses. Then, with h_l,t the state of layer l at response token t, read on the SAME response tokens::
+apart by an instruction (``methods/_train/representations/instruction_contrast.py``), ``dual`` trains a good model on
+the chosen and a bad model on the rejected responses. Then, with h_l,t the state of layer l at response token t, read
+on the SAME response tokens::
 
     v_l,t = h_l,t(good) - h_l,t(bad)
     L     = mean over layers l and response tokens t of || h_l,t(policy) - (h_l,t(base) + alpha * v_l,t) ||
@@ -33,10 +34,10 @@ from bench.core.data import DataSpec
 from bench.core.method import Given, Lora, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
-from methods._train.contrast import ContrastSettings, TrainContrast
+from methods import _shared as shared
+from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast
+from methods._train.representations.sides import side_of
 from methods._train.settings import Fraction, Optimisation, PreferenceOptimisation
-from methods._train.sides import side_of
 from methods._train.stages import FineTuning, TrainSFT
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class TrainActivity(FineTuning):
 
     ``good`` and ``bad``: the policies whose states are compared. ``layers``: fractions of the depth.
     ``response_tokens``: how many tokens of each response are read. The payload also has ``diagnostics.json``, see
-    ``methods._train.activity``.
+    ``methods._train.representations.train_activations``.
     """
 
     KIND: ClassVar[str] = "train/activity"
@@ -86,7 +87,7 @@ class TrainActivity(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy and the diagnostics."""
-        from methods._train.activity import Aim, train_activity
+        from methods._train.representations.train_activations import Aim, train_activity
 
         aim = Aim(self.good, self.bad, self.layers, self.response_tokens, self.responses, self.activity_mean)
         train_activity(

@@ -20,14 +20,14 @@ from pydantic import Field, PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
+from methods import _shared as shared
 from methods._train.settings import Optimisation, PreferenceOptimisation
 from methods._train.stages import FineTuning, ReferenceLogprobs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods._train.logprobs import PairLogprobs
+    from methods._train.pairs.logprobs import PairLogprobs
 
 FlipRate = Annotated[float, Field(ge=0, lt=0.5)]
 
@@ -53,7 +53,7 @@ class TrainRDPO(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.pairs import train_on_pairs
+        from methods._train.pairs.train import train_on_pairs
 
         def loss(policy: PairLogprobs, reference: PairLogprobs) -> Tensor:
             return rdpo_loss(policy, reference, self.beta, self.flip_rate)

@@ -24,14 +24,14 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
-from methods._train.objective import Credit, Objective, Part
-from methods._train.practice import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
+from methods import _shared as shared
+from methods._train.on_policy.objective import Credit, Objective, Part
+from methods._train.on_policy.stage import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods._train.rollouts import Rollouts
+    from methods._train.on_policy.rollouts import Rollouts
 
 
 def returns_to_go(scores: Tensor, kl: Tensor, beta: float) -> Tensor:
@@ -52,7 +52,7 @@ class TrainREINFORCE(TrainOnReward):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.practising import train_on_reward
+        from methods._train.on_policy.train import train_on_reward
 
         objective = Objective(
             credit=self.credit,

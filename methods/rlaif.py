@@ -30,9 +30,9 @@ from bench.core.data import DataSpec, Made
 from bench.core.judge import Judge
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec
-from methods import shared
-from methods._train import feedback
-from methods._train.labelling import SamplePairs
+from methods import _shared as shared
+from methods._train.feedback import learners as feedback
+from methods._train.feedback.label_pairs import SamplePairs
 
 
 class RLAIF(Method):

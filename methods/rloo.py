@@ -23,14 +23,14 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
-from methods._train.objective import Credit, Objective, Part
-from methods._train.practice import RewardOptimisation, TrainOnReward, check_needs
+from methods import _shared as shared
+from methods._train.on_policy.objective import Credit, Objective, Part
+from methods._train.on_policy.stage import RewardOptimisation, TrainOnReward, check_needs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods._train.rollouts import Rollouts
+    from methods._train.on_policy.rollouts import Rollouts
 
 
 def left_out_advantages(rewards: Tensor, samples: int) -> Tensor:
@@ -59,7 +59,7 @@ class TrainRLOO(TrainOnReward):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.practising import train_on_reward
+        from methods._train.on_policy.train import train_on_reward
 
         objective = Objective(credit=self.credit, policy_loss=self.policy_loss, coefficient=self.beta, clip=self.clip)
         train_on_reward(self, io, objective)

@@ -22,8 +22,8 @@ from typing import ClassVar
 from bench.core.errors import BenchError
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
+from methods._shared import sft
 from methods._train.settings import Optimisation
-from methods.shared import sft
 
 
 class SFT(Optimisation, Method):

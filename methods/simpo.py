@@ -21,14 +21,14 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
+from methods import _shared as shared
 from methods._train.settings import Optimisation, PreferenceOptimisation
 from methods._train.stages import FineTuning
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods._train.logprobs import PairLogprobs
+    from methods._train.pairs.logprobs import PairLogprobs
 
 
 def simpo_loss(policy: PairLogprobs, beta: float, gamma: float) -> Tensor:
@@ -49,7 +49,7 @@ class TrainSimPO(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.pairs import train_on_pairs_alone
+        from methods._train.pairs.train import train_on_pairs_alone
 
         train_on_pairs_alone(self, io, lambda policy: simpo_loss(policy, self.beta, self.gamma))
 

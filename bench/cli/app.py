@@ -369,7 +369,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command: Callable[..., Any] = app
     with errors_for_people():
         command(args=arguments, prog_name="bench")
-
-
-if __name__ == "__main__":
-    main()

@@ -28,7 +28,6 @@ from bench.core.task import Task, World
 
 P = TypeVar("P", bound=Open)
 LM_EVAL = "lm_eval"  # tasks/lm_eval/NAME.yaml are tasks of lm-eval
-SHARED = "shared"  # methods/shared.py serves the methods and is none itself
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ def _of_kind(kind: Kind, name: str, origin: str | EntryPoint) -> type[Open] | No
 def _module_names(kind: Kind) -> set[str]:
     package = _imported(kind.package, f"the package {kind.package}")
     names = (info.name for info in pkgutil.iter_modules(package.__path__))
-    return {name for name in names if not name.startswith("_") and name != SHARED}
+    return {name for name in names if not name.startswith("_")}
 
 
 def _points(kind: Kind) -> dict[str, EntryPoint]:

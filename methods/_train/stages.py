@@ -41,7 +41,7 @@ class TrainSFT(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.sft import train_sft
+        from methods._train.sft.train import train_sft
 
         train_sft(self, io)
 
@@ -67,7 +67,7 @@ class TrainRewardModel(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, measure on the held-out pairs, and write the reward model."""
-        from methods._train.reward_model import train_reward_model
+        from methods._train.rewards.train import train_reward_model
 
         train_reward_model(self, io)
 
@@ -94,6 +94,6 @@ class ReferenceLogprobs(Stage):
 
     def run(self, io: StageIO) -> None:
         """Score every row, and write the log-probabilities."""
-        from methods._train.reference import write_reference
+        from methods._train.pairs.score_reference import write_reference
 
         write_reference(self, io)

@@ -16,7 +16,7 @@ from bench.core.policy import Built
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.load import PAYLOAD, load_trainable, save_weights
-from methods._train.loop import LossSum, Training, fit
+from methods._train.loop.loop import LossSum, Training, fit
 from tasks._atlas import words
 from tasks._atlas.draws import Draws
 from tasks._atlas.grading import GRADES, JUDGE_TOKENS, graded

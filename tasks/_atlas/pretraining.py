@@ -15,7 +15,7 @@ from bench.core.policy import Built
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.load import PAYLOAD, save_weights
-from methods._train.loop import LossSum, Training, fit
+from methods._train.loop.loop import LossSum, Training, fit
 from tasks._atlas.tokenizer import BOS, BOT, EOS, USER, build_tokenizer
 from tasks._atlas.writing import Document, documents
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bench.cli.app", "run", str(folder)]
+    command = [sys.executable, "-m", "bench.cli", "run", str(folder)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (folder / "run.log").open("a", encoding="utf-8") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, start_new_session=True, env=env)

@@ -15,14 +15,14 @@ from transformers import LlamaForCausalLM, LlamaForSequenceClassification, Print
 
 from bench.models.likelihood.logprobs import Group
 from bench.models.reward_model import new_head, rewards_of
-from methods._train.logprobs import PairLogprobs
-from methods._train.loop import LossSum, fit
-from methods._train.pairs import pair_logprobs, with_reference
-from methods._train.reference import scored
-from methods._train.reward_model import pair_loss
+from methods._train.loop.loop import LossSum, fit
+from methods._train.loop.tune import Example, training_of
+from methods._train.pairs.logprobs import PairLogprobs
+from methods._train.pairs.score_reference import scored
+from methods._train.pairs.train import pair_logprobs, with_reference
+from methods._train.rewards.train import pair_loss
 from methods._train.settings import Optimisation
-from methods._train.sft import sft_loss
-from methods._train.tuning import Example, training_of
+from methods._train.sft.train import sft_loss
 from methods.dpo import dpo_loss
 from tests.benchmarks.measure import Row, alternately
 from tests.benchmarks.workloads import Pair, Size, pairs, policy, stage_io, text, tokenizer

@@ -58,7 +58,7 @@ def bench_sketched(*arguments: str | Path) -> Done:
 def bench_process(*arguments: str | Path) -> Done:
     """Run a command in a process of its own."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "140", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "bench.cli.app", *map(str, arguments)]
+    command = [sys.executable, "-m", "bench.cli", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=env, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -128,7 +128,7 @@ def test_one_run_speaks_about_these_models(tmp_path: Path, ran: Path) -> None:
 def test_report_and_check_and_plan_import_no_torch_and_report_gives_the_same_bytes(ran: Path) -> None:
     before = {name: (ran / name).read_bytes() for name in ("contrasts.json", "report.md", "report.html")}
     code = (
-        "import sys; from bench.cli import app\n"
+        "import sys; from bench.cli.app import app\n"
         "for command in ('plan', 'report', 'check'):\n"
         "    try:\n        app([command, sys.argv[1]])\n"
         "    except SystemExit as end:\n"

@@ -91,7 +91,7 @@ def test_the_report_has_the_sections_and_comes_again_without_torch(ran: Path) ->
     names = ("contrasts.json", "report.md", "report.html")
     before = {name: (ran / name).read_bytes() for name in names}
     code = (
-        "import sys; from bench.cli import app; from tests.sketched import sketched\n"
+        "import sys; from bench.cli.app import app; from tests.sketched import sketched\n"
         "for command in ('plan', 'report'):\n"
         "    try:\n        with sketched():\n            app([command, sys.argv[1]])\n"
         "    except SystemExit as end:\n"

@@ -21,7 +21,7 @@ from bench.evaluation.measurements.label_agreement import LabelPairs
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.models.hf import HFPolicy
-from methods._train.labelling import LabelPreferences
+from methods._train.feedback.label_pairs import LabelPreferences
 from tests.evaluator.scripted import LABELLER, Scripted, install, io_in, pair, response
 
 __all__ = ["install"]  # a fixture

@@ -16,7 +16,7 @@ from bench.core.reward import Chooser, ModelReward
 from bench.core.task import Prompt, user
 from bench.evaluation.judges.reward_model import RewardModelJudge
 from bench.models.reward_model import load_reward_model
-from methods import shared
+from methods import _shared as shared
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods.best_of_n import BestOfN
 from methods.expert_iteration import ExpertIteration

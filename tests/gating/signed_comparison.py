@@ -18,7 +18,7 @@ from pydantic import PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
-from methods import shared
+from methods import _shared as shared
 from methods._train.settings import Optimisation, PreferenceOptimisation
 from methods._train.stages import FineTuning, ReferenceLogprobs
 

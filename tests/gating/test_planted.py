@@ -238,7 +238,7 @@ def test_the_lock_is_the_same_for_the_same_run(folder: Path) -> None:
 
 def test_check_baseline_and_verify_load_no_torch(folder: Path) -> None:
     code = (
-        "import sys; from bench.cli import app\n"
+        "import sys; from bench.cli.app import app\n"
         "for command in (['check'], ['verify'], ['baseline', '--replace', '--reason', 'again']):\n"
         "    try:\n        app([*command, sys.argv[1]])\n"
         "    except SystemExit as end:\n"

@@ -19,9 +19,9 @@ from bench.core.task import user
 from bench.models.best_of import open_policy, sample_seeds
 from bench.models.load import load_policy
 from bench.models.reward_model import load_reward_model
-from methods import shared
+from methods import _shared as shared
+from methods._train.feedback.best_samples import BestOfSamples, prompt_seed
 from methods._train.settings import Optimisation, RewardModelSettings
-from methods._train.winners import BestOfSamples, prompt_seed
 from methods.best_of_n import BestOfN
 from methods.expert_iteration import ExpertIteration
 from methods.sft import SFT

@@ -24,7 +24,7 @@ from bench.core.reward import FileReward, ModelReward
 from bench.core.stage import Stage
 from bench.evaluation.judges.likelihood import Likelihood
 from bench.models.load import load_policy
-from methods._train.constitution import Principle
+from methods._train.feedback.revise import Principle
 from methods._train.settings import Optimisation
 from methods.dpo import DPO
 from tests.methods.learners import BY_PRINCIPLE, Rewarded, Words, labeller

@@ -19,8 +19,9 @@ from bench.engine import launch
 from bench.engine.events import ALONE, Together
 from bench.engine.execute import execute
 from bench.engine.store import Store
-from methods import shared
-from methods._train import checkpoint, ranks
+from methods import _shared as shared
+from methods._train.loop import checkpoint
+from methods._train.loop import processes as ranks
 from methods._train.settings import RewardModelSettings
 from methods.dpo import DPO
 from methods.kto import KTO

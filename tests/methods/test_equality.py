@@ -21,10 +21,10 @@ from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, response_logprobs
 from bench.models.packing import blocks, sharing
-from methods._train import graph
-from methods._train.graph import compiled_blocks
-from methods._train.memory import recomputed_activations
-from methods._train.reference import scored
+from methods._train.loop import compile as graph
+from methods._train.loop.compile import compiled_blocks
+from methods._train.loop.recompute import recomputed_activations
+from methods._train.pairs.score_reference import scored
 from tests.methods.tiny import Bench
 from tests.policy.test_sharing import GROUPS, separate
 from tests.policy.tiny import FAMILIES, SPEC, tiny_model, word_tokenizer

@@ -14,12 +14,12 @@ from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable
 from bench.models.packing.decoder import decoder_of
 from bench.models.packing.sharing import packs
-from methods._train import graph
-from methods._train.graph import compiled_blocks
-from methods._train.loop import Training, fit
+from methods._train.loop import compile as graph
+from methods._train.loop.compile import compiled_blocks
+from methods._train.loop.loop import Training, fit
+from methods._train.loop.tune import Example
 from methods._train.settings import Optimisation
-from methods._train.sft import sft_loss
-from methods._train.tuning import Example
+from methods._train.sft.train import sft_loss
 from tests.methods.test_memory import gradients
 from tests.methods.tiny import Bench, log, model, pretrained
 

@@ -16,8 +16,8 @@ from bench.core.judge import Judge
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
 from bench.evaluation.judges.likelihood import Likelihood
-from methods._train.labelling import Label, LabelPreferences, SamplePairs, diagnostics, preferred
-from methods._train.parts import in_parts
+from methods._train.feedback.label_pairs import Label, LabelPreferences, SamplePairs, diagnostics, preferred
+from methods._train.loop.resumable import in_parts
 from tests.methods.learners import Words, labeller
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrained
 
@@ -199,7 +199,7 @@ def test_work_goes_on_behind_the_last_finished_part(bench: Bench) -> None:
 
 
 def test_labels_do_not_depend_on_an_interruption(pairs: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("methods._train.labelling.PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr("methods._train.feedback.learners.label_pairs.PAIRS_AT_ONCE", 3)
     policy = pretrained(tmp_path / "model")
     stage = LabelPreferences(pairs=pairs, judge=Likelihood.model_validate(labeller(tmp_path, policy)))
     whole = Bench(tmp_path / "whole").payload(stage)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from bench.core.errors import StageError
 from bench.core.method import Budget
 from bench.core.stage import Progress, StageIO
-from methods._train.loop import LossSum, Training, fit
-from methods._train.order import Costs, micro_batches, order_of, plan_of
+from methods._train.loop.batches import Costs, micro_batches, order_of, plan_of
+from methods._train.loop.loop import LossSum, Training, fit
 from methods._train.settings import Optimisation
 from tests.methods.tiny import Bench, log, model
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods._train.logprobs import PairLogprobs
+from methods._train.pairs.logprobs import PairLogprobs
 from methods.cdpo import cdpo_loss
 from methods.dpo import dpo_loss
 from methods.hinge import hinge_loss

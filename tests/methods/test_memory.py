@@ -16,11 +16,11 @@ from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable
 from bench.models.packing.decoder import decoder_of
 from bench.models.packing.sharing import why_not_shared
-from methods._train.loop import Training, fit
-from methods._train.memory import recomputed_activations
+from methods._train.loop.loop import Training, fit
+from methods._train.loop.recompute import recomputed_activations
+from methods._train.loop.tune import Example
 from methods._train.settings import Optimisation
-from methods._train.sft import sft_loss
-from methods._train.tuning import Example
+from methods._train.sft.train import sft_loss
 from tests.methods.tiny import Bench, model, pretrained
 
 SETTINGS = Optimisation(lr=1e-3, epochs=1, batch_size=4, max_grad_norm=None)

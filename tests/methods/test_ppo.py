@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods._train.kl import adapted, token_kl
-from methods._train.rollouts import masks_of, scored
+from methods._train.on_policy.kl import adapted, token_kl
+from methods._train.on_policy.rollouts import masks_of, scored
 from methods.grpo import relative_advantages
 from methods.ppo import (
     clipped_policy_loss,

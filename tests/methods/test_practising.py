@@ -23,10 +23,10 @@ from bench.core.stage import Progress, StageIO
 from bench.core.task import user
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_policy
-from methods._train.critic import ValueModel, one_longer
-from methods._train.practice import TrainOnReward
-from methods._train.practising import explained_variance, train_on_reward
-from methods._train.rollouts import logprobs_at, noise_seed
+from methods._train.on_policy.critic import ValueModel, one_longer
+from methods._train.on_policy.rollouts import logprobs_at, noise_seed
+from methods._train.on_policy.stage import TrainOnReward
+from methods._train.on_policy.train import explained_variance, train_on_reward
 from methods.grpo import GRPO
 from methods.ppo import PPO
 from methods.reinforce import REINFORCE

@@ -19,9 +19,9 @@ from bench.core.reward import MixedReward, ModelReward, Part, reward_models
 from bench.core.task import user
 from bench.models.likelihood.logprobs import Group
 from bench.models.reward_model import load_reward_model, new_head
-from methods import shared
-from methods._train.held_out import Labels, held_out_prompts, measured
-from methods._train.reward_model import preference_loss
+from methods import _shared as shared
+from methods._train.rewards.held_out import Labels, held_out_prompts, measured
+from methods._train.rewards.train import preference_loss
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods._train.stages import TrainRewardModel
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
@@ -155,7 +155,7 @@ def test_recomputed_activations_change_nothing(given: Given, tmp_path: Path) -> 
 def test_a_killed_training_goes_on_to_the_same_bytes(
     given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from methods._train.checkpoint import Pace
+    from methods._train.loop.checkpoint import Pace
 
     monkeypatch.setattr(Pace, "due", lambda _self, _step: True)
     stage = planned(given)

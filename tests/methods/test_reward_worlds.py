@@ -16,8 +16,8 @@ from torch import Tensor
 from bench.core.data import Data
 from bench.core.method import Given, Method
 from bench.core.policy import Pretrained, Tuned
-from methods._train.objective import Counts, Objective, Part
-from methods._train.rollouts import Rollouts
+from methods._train.on_policy.objective import Counts, Objective, Part
+from methods._train.on_policy.rollouts import Rollouts
 from methods.grpo import GRPO
 from methods.ppo import PPO
 from methods.reinforce import REINFORCE
@@ -91,7 +91,7 @@ def objective_of(method: Method, monkeypatch: pytest.MonkeyPatch) -> tuple[Objec
     assert isinstance(spec, Tuned)
     caught: list[Objective] = []
     monkeypatch.setattr(
-        "methods._train.practising.train_on_reward",
+        "methods._train.on_policy.train.train_on_reward",
         lambda _stage, _io, objective, _extra=None: caught.append(objective),
     )
     spec.by.run(None)  # type: ignore[arg-type]

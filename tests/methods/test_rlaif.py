@@ -21,8 +21,8 @@ from bench.core.stage import Stage
 from bench.evaluation.judges.likelihood import Likelihood
 from bench.models.load import load_policy
 from bench.pipeline.plan import make_plan
-from methods._train.constitution import Principle, Revise, named_principles, principle_of
-from methods._train.labelling import LabelPreferences, SamplePairs
+from methods._train.feedback.label_pairs import LabelPreferences, SamplePairs
+from methods._train.feedback.revise import Principle, Revise, named_principles, principle_of
 from methods.constitutional import Constitutional
 from methods.dpo import DPO
 from methods.rlaif import RLAIF
@@ -190,7 +190,7 @@ def test_every_round_gives_one_demonstration_per_prompt(given: Given, bench: Ben
 def test_revisions_do_not_depend_on_an_interruption(
     given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("methods._train.constitution.PROMPTS_AT_ONCE", 3)
+    monkeypatch.setattr("methods._train.feedback.learners.revise.PROMPTS_AT_ONCE", 3)
     stage = revise(given, 1)
     whole = Bench(tmp_path / "whole").payload(stage)
     broken = Bench(tmp_path / "broken")

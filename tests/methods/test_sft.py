@@ -13,11 +13,11 @@ from bench.core.policy import Decoding, Message, Tuned
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_policy, load_trainable
-from methods._train.sft import sft_loss
+from methods._shared import sft
+from methods._train.loop.tune import Example
+from methods._train.sft.train import sft_loss
 from methods._train.stages import TrainSFT
-from methods._train.tuning import Example
 from methods.sft import SFT
-from methods.shared import sft
 from tests.methods.tiny import DEMONSTRATIONS, Bench, data, log, pretrained
 
 

@@ -21,12 +21,12 @@ from bench.engine.store import Store
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable
-from methods._train.checkpoint import read_checkpoint
-from methods._train.loop import Training, fit
+from methods._train.loop.checkpoint import read_checkpoint
+from methods._train.loop.loop import Training, fit
+from methods._train.loop.sharding import Shards, clip_divided, whole
+from methods._train.loop.tune import Example
 from methods._train.settings import Optimisation
-from methods._train.sft import sft_loss
-from methods._train.sharding import Shards, clip_divided, whole
-from methods._train.tuning import Example
+from methods._train.sft.train import sft_loss
 from tests.methods.tiny import Bench, log, model, pretrained
 
 SETTINGS = Optimisation(lr=1e-2, epochs=3, batch_size=2, weight_decay=0.1, max_grad_norm=0.3)

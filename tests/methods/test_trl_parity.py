@@ -14,11 +14,11 @@ from transformers import LlamaForCausalLM
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 from bench.models.reward_model import rewards_of
-from methods._train.logprobs import PairLogprobs
-from methods._train.pairs import pair_logprobs
-from methods._train.reward_model import pair_loss
-from methods._train.sft import sft_loss
-from methods._train.tuning import Example
+from methods._train.loop.tune import Example
+from methods._train.pairs.logprobs import PairLogprobs
+from methods._train.pairs.train import pair_logprobs
+from methods._train.rewards.train import pair_loss
+from methods._train.sft.train import sft_loss
 from methods.dpo import dpo_loss
 from methods.hinge import hinge_loss
 from methods.ipo import ipo_loss

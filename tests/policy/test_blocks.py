@@ -17,7 +17,7 @@ from bench.models.packing.decoder import decoder_of
 from bench.models.packing.layers import depth
 from bench.models.packing.layout import lay_out_packed, lay_out_rows, predicting_states, trimmed
 from bench.models.packing.sharing import packs, trims
-from methods._train.memory import recomputed_activations
+from methods._train.loop.recompute import recomputed_activations
 from tests.policy.test_sharing import GROUPS, odd_models
 from tests.policy.tiny import tiny_model
 

@@ -25,7 +25,7 @@ from bench.models.likelihood.logprobs import (
 from bench.models.packing.decoder import decoder_of
 from bench.models.packing.layers import blocks, depth, reading
 from bench.models.packing.sharing import packs
-from methods._train.memory import recomputed_activations
+from methods._train.loop.recompute import recomputed_activations
 from tests.policy.test_sharing import GROUPS, odd_models
 from tests.policy.tiny import FAMILIES, tiny_model, tiny_policy
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.core.data import Made
 from bench.core.policy import Decoding
 from bench.pipeline.forecast import judgements, labelled_rows, rows_known
-from methods._train.labelling import LabelPreferences, SamplePairs
+from methods._train.feedback.label_pairs import LabelPreferences, SamplePairs
 from tests.fakes import Number
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, data, pretrained
 from tests.report.synthetic import Gold

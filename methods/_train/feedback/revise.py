@@ -18,10 +18,10 @@ from bench.core.policy import Chat, Decoding, Message, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
 from bench.evaluation.generate import row_seed
-from methods._train.labelling import PROMPTS_AT_ONCE, as_row, unrepeated, write_lines, write_rows
-from methods._train.parts import Row, in_parts
+from methods._train.feedback.label_pairs import PROMPTS_AT_ONCE, as_row, unrepeated, write_lines, write_rows
+from methods._train.loop.resumable import Row, in_parts
 
-CONSTITUTION_FILE = Path(__file__).resolve().parent.parent / "_data" / "constitution.yaml"
+CONSTITUTION_FILE = Path(__file__).resolve().parents[2] / "_data" / "constitution.yaml"
 REVISIONS_FILE = "revisions.jsonl"
 _Text = Annotated[str, Field(min_length=1)]
 

@@ -14,11 +14,11 @@ from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, over_chunks, response_logprobs, states_at_responses
 from bench.models.packing.decoder import decoder_of
-from methods._train import ranks
-from methods._train.contexts import Contexts, contexts, tokens_of
-from methods._train.contrast import TrainContrast, contrast_loss
-from methods._train.loop import LossSum, Training
-from methods._train.tuning import loaded, train
+from methods._train.loop import processes as ranks
+from methods._train.loop.loop import LossSum, Training
+from methods._train.loop.tune import loaded, train
+from methods._train.pairs.contexts import Contexts, contexts, tokens_of
+from methods._train.representations.instruction_contrast import TrainContrast, contrast_loss
 
 
 @dataclass

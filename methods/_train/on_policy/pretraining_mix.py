@@ -10,11 +10,11 @@ from bench.core.data import DataSpec
 from bench.core.datasets import read_demonstrations
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
-from methods._train.learner import Extra, Learner
-from methods._train.order import TRAINED_FLOPS, micro_batches
-from methods._train.practice import TrainOnReward
-from methods._train.sft import sft_loss
-from methods._train.tuning import examples_of
+from methods._train.loop.batches import TRAINED_FLOPS, micro_batches
+from methods._train.loop.tune import examples_of
+from methods._train.on_policy.stage import TrainOnReward
+from methods._train.on_policy.update import Extra, Learner
+from methods._train.sft.train import sft_loss
 
 
 def demonstration_loss(

@@ -8,9 +8,9 @@ from bench.core.datasets import read_demonstrations
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import response_logprobs
-from methods._train.loop import LossSum
+from methods._train.loop.loop import LossSum
+from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
 from methods._train.stages import TrainSFT
-from methods._train.tuning import Example, examples_of, loaded, train, training_of
 
 
 def train_sft(stage: TrainSFT, io: StageIO) -> None:

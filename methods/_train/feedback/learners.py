@@ -12,8 +12,8 @@ from bench.core.judge import Judge
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
 from bench.core.reward import JudgeReward, ModelReward
-from methods import shared
-from methods._train.labelling import LabelPreferences
+from methods import _shared as shared
+from methods._train.feedback.label_pairs import LabelPreferences
 from methods._train.settings import Optimisation
 
 # What both papers learn with once the labels are there: reinforcement learning against a reward model.

@@ -23,12 +23,12 @@ from bench.core.errors import StageError
 from bench.core.meter import Meter
 from bench.core.method import Budget
 from bench.core.stage import LOG_FILE, StageIO
-from methods._train import ranks
-from methods._train.checkpoint import Pace, State, read_checkpoint
-from methods._train.descent import Descent
-from methods._train.graph import compiled_blocks
-from methods._train.memory import recomputed_activations
-from methods._train.order import Costs, micro_batches, plan_of
+from methods._train.loop import processes as ranks
+from methods._train.loop.batches import Costs, micro_batches, plan_of
+from methods._train.loop.checkpoint import Pace, State, read_checkpoint
+from methods._train.loop.compile import compiled_blocks
+from methods._train.loop.optimizer import Descent
+from methods._train.loop.recompute import recomputed_activations
 from methods._train.settings import Optimisation
 
 E = TypeVar("E")
@@ -91,7 +91,7 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
     bit, unless its budget is in seconds. Seeds decide the order of the examples and the noise of adapter dropout.
     Several processes of one launch share each optimiser batch and end with the same weights, those of one process up
     to rounding (adapter dropout has other noise there); the main process alone writes. With ``io.weights`` sharded
-    each holds a part of the weights while it trains (``methods._train.sharding``).
+    each holds a part of the weights while it trains (``methods._train.loop.loop.sharding``).
 
     Raises StageError for a loss or gradient that is not finite (nothing is saved), no examples, a model of which
     nothing can be trained, a float16 model, and a budget below one example.

@@ -15,13 +15,13 @@ from torch.nn.functional import pad
 from bench.core.errors import StageError
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, Want, response_outputs
-from methods._train.critic import ValueModel, one_longer
-from methods._train.descent import Descent
-from methods._train.memory import recomputed_activations
-from methods._train.objective import Counts, Credit, Objective, Part
-from methods._train.order import batches_of, micro_batches
-from methods._train.practice import TrainOnReward
-from methods._train.rollouts import Rollouts
+from methods._train.loop.batches import batches_of, micro_batches
+from methods._train.loop.optimizer import Descent
+from methods._train.loop.recompute import recomputed_activations
+from methods._train.on_policy.critic import ValueModel, one_longer
+from methods._train.on_policy.objective import Counts, Credit, Objective, Part
+from methods._train.on_policy.rollouts import Rollouts
+from methods._train.on_policy.stage import TrainOnReward
 
 # Adds the gradient of a further loss to a step, given (update, pass, step, responses), and returns that loss.
 Extra = Callable[[int, int, int, int], float]

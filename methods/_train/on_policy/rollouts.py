@@ -20,8 +20,8 @@ from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, Want, response_outputs
 from bench.models.load import load_model
 from bench.models.rewards import Reward
-from methods._train.order import micro_batches
-from methods._train.practice import Practice, TrainOnReward
+from methods._train.loop.batches import micro_batches
+from methods._train.on_policy.stage import Practice, TrainOnReward
 
 # Tokens of one forward pass without gradients, padding included; changes results by rounding only.
 TOKENS_AT_ONCE = 8192

@@ -13,7 +13,7 @@ from bench.core.datasets import ROWS_FILE, read_prompts
 from bench.core.policy import Decoding, PolicySpec
 from bench.core.reward import RewardSpec
 from bench.core.stage import Resources, Stage, StageIO
-from methods._train.labelling import unrepeated
+from methods._train.feedback.label_pairs import unrepeated
 
 # Prompts answered between two notes of progress; changes no result.
 PROMPTS_AT_ONCE = 64

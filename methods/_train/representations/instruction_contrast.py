@@ -22,7 +22,7 @@ from methods._train.stages import FineTuning
 if TYPE_CHECKING:
     from torch import Tensor
 
-INSTRUCTIONS_FILE = Path(__file__).resolve().parent.parent / "_data" / "rahf_instructions.yaml"
+INSTRUCTIONS_FILE = Path(__file__).resolve().parents[2] / "_data" / "rahf_instructions.yaml"
 Positions = Literal["shifted", "unshifted"]
 Mean = Literal["response", "padded"]
 
@@ -111,7 +111,7 @@ class TrainContrast(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.instructed import train_contrast
+        from methods._train.representations.train_contrast import train_contrast
 
         train_contrast(self, io)
 

@@ -17,15 +17,15 @@ from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.models.hf import HFPolicy
 from bench.models.load import save_adapter, save_weights
 from bench.models.rewards import open_reward
-from methods._train.checkpoint import Pace, State, read_checkpoint
-from methods._train.critic import critic_of
-from methods._train.learner import Extra, Learner, Lesson
-from methods._train.loop import write_log
-from methods._train.objective import Credit, Objective
-from methods._train.order import TRAINED_FLOPS, order_of
-from methods._train.practice import TrainOnReward
-from methods._train.rollouts import Rollouts, Sampler
-from methods._train.tuning import POLICY_FOLDER, loaded
+from methods._train.loop.batches import TRAINED_FLOPS, order_of
+from methods._train.loop.checkpoint import Pace, State, read_checkpoint
+from methods._train.loop.loop import write_log
+from methods._train.loop.tune import POLICY_FOLDER, loaded
+from methods._train.on_policy.critic import critic_of
+from methods._train.on_policy.objective import Credit, Objective
+from methods._train.on_policy.rollouts import Rollouts, Sampler
+from methods._train.on_policy.stage import TrainOnReward
+from methods._train.on_policy.update import Extra, Learner, Lesson
 
 # The number of the "update" that held-out prompts are answered in, so that their noise is their own.
 HELD_OUT = 2**32 - 1

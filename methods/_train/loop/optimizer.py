@@ -12,9 +12,17 @@ from torch import Tensor, nn
 
 from bench.core.errors import StageError
 from bench.core.stage import Weights
-from methods._train import ranks
+from methods._train.loop import processes as ranks
+from methods._train.loop.sharding import (
+    Shards,
+    clip_divided,
+    divided_like,
+    divided_state,
+    is_divided,
+    whole,
+    whole_state,
+)
 from methods._train.settings import Optimisation
-from methods._train.sharding import Shards, clip_divided, divided_like, divided_state, is_divided, whole, whole_state
 
 
 class Descent:

@@ -15,11 +15,11 @@ from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.load import load_policy
 from bench.models.local import Groups, LocalPolicy, charge_reading, fitted
-from methods._train.contexts import tokens_of
-from methods._train.logprobs import PairLogprobs
-from methods._train.order import micro_batches
+from methods._train.loop.batches import micro_batches
+from methods._train.loop.tune import Example, examples_of
+from methods._train.pairs.contexts import tokens_of
+from methods._train.pairs.logprobs import PairLogprobs
 from methods._train.stages import ReferenceLogprobs
-from methods._train.tuning import Example, examples_of
 
 FILE = "logprobs.safetensors"
 # Tokens of one forward pass, padding included; chosen on a two-core machine, changes results by rounding only.

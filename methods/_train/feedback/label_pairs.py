@@ -22,7 +22,7 @@ from bench.core.policy import Decoding, PolicySpec
 from bench.core.stage import DIAGNOSTICS_FILE, Resources, Stage, StageIO
 from bench.core.task import Prompt
 from bench.evaluation.generate import row_seed
-from methods._train.parts import Row, in_parts
+from methods._train.loop.resumable import Row, in_parts
 
 LABELS_FILE = "labels.jsonl"
 # Pairs or prompts between two checkpoints; a batch never crosses one.

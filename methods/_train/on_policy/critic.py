@@ -17,9 +17,9 @@ from bench.models.likelihood.logprobs import Group, response_states
 from bench.models.load import load_trainable
 from bench.models.packing.decoder import decoder_of
 from bench.models.reward_model import read_head
-from methods._train.order import micro_batches
-from methods._train.practice import Critic, TrainOnReward
-from methods._train.rollouts import TOKENS_AT_ONCE
+from methods._train.loop.batches import micro_batches
+from methods._train.on_policy.rollouts import TOKENS_AT_ONCE
+from methods._train.on_policy.stage import Critic, TrainOnReward
 from methods._train.stages import TrainRewardModel
 
 

@@ -15,12 +15,12 @@ from bench.core.datasets import Preference, read_demonstrations, read_preference
 from bench.core.errors import StageError
 from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.models.reward_model import RewardModel, new_head, rewards_of, save_head
-from methods._train import ranks
-from methods._train.held_out import Labels, held_out_prompts, measured
-from methods._train.loop import LossSum
-from methods._train.reference import pair_examples
+from methods._train.loop import processes as ranks
+from methods._train.loop.loop import LossSum
+from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
+from methods._train.pairs.score_reference import pair_examples
+from methods._train.rewards.held_out import Labels, held_out_prompts, measured
 from methods._train.stages import TrainRewardModel
-from methods._train.tuning import Example, examples_of, loaded, train, training_of
 
 
 def preference_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Tensor) -> Tensor:

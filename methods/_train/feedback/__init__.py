@@ -1,0 +1,1 @@
+"""Labels, revisions and samples that stand in for human feedback."""

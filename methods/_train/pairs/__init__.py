@@ -1,0 +1,1 @@
+"""Training on pairs of responses, and the log-probabilities of a reference."""

@@ -1,0 +1,1 @@
+"""Training by hidden states and by instruction (RAHF, HIR)."""
