@@ -18,7 +18,7 @@ from bench.pipeline.plan import make_plan
 from bench.results.claims import read_claims
 from bench.results.conclusions.all import read_conclusions
 from tests.cli.test_cli import bench
-from tests.evaluator.encoders import classifier
+from tests.evaluation.checkers.encoders import classifier
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 

@@ -27,7 +27,7 @@ from methods.constitutional import Constitutional
 from methods.dpo import DPO
 from methods.rlaif import RLAIF
 from methods.sft import SFT
-from tests.evaluator.scripted import LABELLER
+from tests.evaluation.judges.scripted import LABELLER
 from tests.methods.learners import BY_PRINCIPLE, LETTERS, Rewarded, Words, labeller
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
 

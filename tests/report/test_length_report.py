@@ -22,7 +22,7 @@ from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.length.recovery import length_recoveries
 from tests.report.synthetic import summary
 from tests.statistics.build import LENGTH, METRICS, table
-from tests.statistics.test_length_recovery import ARMS, asked, world
+from tests.statistics.length.test_recovery import ARMS, asked, world
 
 
 @pytest.fixture(scope="module")
