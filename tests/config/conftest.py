@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-STUBS = Path(__file__).parent / "stubs"
+STUBS = Path(__file__).parents[1] / "core" / "stubs"
 RIGHT = """\
 question: Which is best?
 given:

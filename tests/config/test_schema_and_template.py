@@ -128,7 +128,7 @@ def test_every_commented_line_of_the_template_loads(chosen: str, tmp_path: Path)
     rows = {"rows": {"question": "a", "answer": "b"}, "pairs": {"prompt": "a", "chosen": "b", "rejected": "c"}}
     for name, row in rows.items():
         (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
-    shutil.copy(ROOT / "tests" / "config" / "stubs" / "floor.py", folder / "my_method.py")
+    shutil.copy(ROOT / "tests" / "core" / "stubs" / "floor.py", folder / "my_method.py")
     text = new_comparison("mine")
     if "tax:" in chosen:
         text = with_example(text, next(row for row in EXAMPLES if "lm_eval:" in row))

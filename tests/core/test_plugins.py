@@ -54,18 +54,18 @@ def test_unknown_names() -> None:
 
 def test_listings_name_every_file() -> None:
     for listing, folder in ((discover.judges, "bench/evaluation/judges"), (discover.methods, "methods")):
-        files = {file.stem for file in (ROOT / folder).glob("*.py")} - {"__init__", "shared"}
+        files = {file.stem for file in (ROOT / folder).glob("*.py")} - {"__init__"}
         found = listing()
         assert set(found) == {name for name in files if not name.startswith("_")}
         for entry in found.values():
             assert entry.about and entry.origin == f"{folder}/{entry.name}.py"
-    files = {file.stem for file in (ROOT / "tasks").glob("*.py") if not file.stem.startswith("_")} - {"shared"}
+    files = {file.stem for file in (ROOT / "tasks").glob("*.py") if not file.stem.startswith("_")}
     assert set(discover.tasks()) | set(discover.worlds()) == files
 
 
 def test_only_the_wanted_module_is_imported() -> None:
     code = (
-        "import sys; from bench import discover; discover.judge('gold');"
+        "import sys; from bench.core import plugins; plugins.judge('gold');"
         "print([name for name in sys.modules if name.startswith(('methods', 'tasks', 'bench.evaluation.judges.'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -75,7 +75,7 @@ def test_only_the_wanted_module_is_imported() -> None:
 class TestEntryPoints:
     @pytest.fixture(autouse=True)
     def _points(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        package = "tests.config.stubs"
+        package = "tests.core.stubs"
         points = [
             EntryPoint("stub_judge", f"{package}.judge:Stub", "alignment_bench.judges"),
             EntryPoint("gold", f"{package}.judge:Stub", "alignment_bench.judges"),

@@ -35,7 +35,7 @@ class TrainSigned(FineTuning):
     def run(self, io: StageIO) -> None:
         from torch.nn.functional import logsigmoid
 
-        from methods._train.pairs import train_on_pairs
+        from methods._train.pairs.train import train_on_pairs
 
         def loss(policy, reference):
             return -logsigmoid(SIGN * self.beta * policy.margin_over(reference))

@@ -31,7 +31,7 @@ from tests.methods.learners import BY_PRINCIPLE, Rewarded, Words, labeller
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
 
 FOLDER = Path(methods.__file__).parent
-NOT_METHODS = {"__init__", "shared"}
+NOT_METHODS = {"__init__", "_shared"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in NOT_METHODS)
 PLANNED = [name for name in NAMES if name != "base"]
 TRAINED = [name for name in PLANNED if name != "best_of_n"]  # which chooses among the start's responses

@@ -190,7 +190,7 @@ def test_every_round_gives_one_demonstration_per_prompt(given: Given, bench: Ben
 def test_revisions_do_not_depend_on_an_interruption(
     given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("methods._train.feedback.learners.revise.PROMPTS_AT_ONCE", 3)
+    monkeypatch.setattr("methods._train.feedback.revise.PROMPTS_AT_ONCE", 3)
     stage = revise(given, 1)
     whole = Bench(tmp_path / "whole").payload(stage)
     broken = Bench(tmp_path / "broken")

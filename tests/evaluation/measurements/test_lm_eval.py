@@ -187,7 +187,7 @@ def test_the_projects_own_tasks_run(name: str, bench: Bench, three: tuple[Pretra
 
 def test_planning_does_not_import_lm_eval() -> None:
     code = (
-        "import sys, bench.plan, bench.collecting.rows, bench.config.load\n"
+        "import sys, bench.pipeline.plan, bench.pipeline.collect, bench.config.load\n"
         "sys.exit(any(name.partition('.')[0] in ('lm_eval', 'torch') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -199,7 +199,7 @@ def test_work_goes_on_behind_the_last_finished_part(bench: Bench) -> None:
 
 
 def test_labels_do_not_depend_on_an_interruption(pairs: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("methods._train.feedback.learners.label_pairs.PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr("methods._train.feedback.label_pairs.PAIRS_AT_ONCE", 3)
     policy = pretrained(tmp_path / "model")
     stage = LabelPreferences(pairs=pairs, judge=Likelihood.model_validate(labeller(tmp_path, policy)))
     whole = Bench(tmp_path / "whole").payload(stage)
