@@ -9,8 +9,10 @@ from bench.core.errors import BenchError
 from bench.core.method import Given
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.reward import MixedReward, ModelReward, Part, RewardSpec
+from methods._train.pairs.reference import ReferenceLogprobs
+from methods._train.rewards.stage import TrainRewardModel
 from methods._train.settings import Optimisation, RewardModelSettings
-from methods._train.stages import ReferenceLogprobs, TrainRewardModel, TrainSFT
+from methods._train.sft.stage import TrainSFT
 
 
 def sft(given: Given, settings: Optimisation | None = None) -> PolicySpec:

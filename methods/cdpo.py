@@ -22,8 +22,9 @@ from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
 from methods import _shared as shared
+from methods._train.fine_tuning import FineTuning
+from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation, PreferenceOptimisation
-from methods._train.stages import FineTuning, ReferenceLogprobs
 
 if TYPE_CHECKING:
     from torch import Tensor

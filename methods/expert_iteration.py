@@ -25,7 +25,7 @@ from bench.core.reward import ModelReward, RewardSpec
 from methods import _shared as shared
 from methods._train.feedback.best_samples import BestOfSamples, winners
 from methods._train.settings import Optimisation, RewardModelSettings
-from methods._train.stages import TrainSFT
+from methods._train.sft.stage import TrainSFT
 
 
 class ExpertIteration(Optimisation, Method):

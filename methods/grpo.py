@@ -29,7 +29,7 @@ from bench.core.stage import StageIO
 from methods import _shared as shared
 from methods._train.on_policy.kl import token_kl
 from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.stage import RewardOptimisation, TrainOnReward, check_needs
+from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward, check_needs
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ y_<t), under the fitting instruction (+) and under the other (-), per response::
 
     L = - P+ - (1 - epsilon) log sigmoid(P+ - P-) - epsilon log sigmoid(P- - P+)
 
-(``methods._train.representations.instruction_contrast.contrast_loss`` is the contrast.) The policy reads the good
+(``methods._train.representations.contrast_loss.contrast_loss`` is the contrast.) The policy reads the good
 instruction before every prompt.
 
 Known differences. HIR samples its own answers, relabels them by a verifier and repeats; here the pairs and their labels

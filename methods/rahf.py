@@ -35,10 +35,11 @@ from bench.core.method import Given, Lora, Method
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
 from methods import _shared as shared
+from methods._train.fine_tuning import FineTuning
 from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast
 from methods._train.representations.sides import side_of
 from methods._train.settings import Fraction, Optimisation, PreferenceOptimisation
-from methods._train.stages import FineTuning, TrainSFT
+from methods._train.sft.stage import TrainSFT
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -25,7 +25,7 @@ from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
 from methods import _shared as shared
 from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.stage import RewardOptimisation, TrainOnReward, check_needs
+from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward, check_needs
 
 if TYPE_CHECKING:
     from torch import Tensor

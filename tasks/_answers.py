@@ -7,7 +7,7 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.core.claim import Claim
+from bench.core.task import Claim
 from bench.evaluation.checkers.sentence_split import abstains, sentence_spans
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")

@@ -15,18 +15,12 @@ from bench.core.policy import Built, Decoding, PolicySpec, Tuned
 from bench.core.stage import Stage
 from bench.core.task import World
 from methods._train.settings import Optimisation
-from methods._train.stages import TrainSFT
+from methods._train.sft.stage import TrainSFT
 from tasks._atlas import DEFAULT_WORLD_SEED
 from tasks._atlas.annotator import Annotator
 from tasks._atlas.claims import pages_of
-from tasks._atlas.stages import (
-    AtlasDemonstrations,
-    AtlasPreferences,
-    AtlasPrompts,
-    PretrainAtlas,
-    Shape,
-    TeachLabeller,
-)
+from tasks._atlas.fields import Shape
+from tasks._atlas.stages import AtlasDemonstrations, AtlasPreferences, AtlasPrompts, PretrainAtlas, TeachLabeller
 
 
 class Size(Frozen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from bench.core.task import MetricInfo
+from bench.core.metrics import MetricInfo
 from tasks._atlas import tasking
 from tasks._atlas.questions import Question, pool
 

@@ -20,12 +20,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Claim, Finding
 from bench.core.errors import DataError, did_you_mean
 from bench.core.frozen import digest_of_file
+from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
 from bench.core.rows import kind_of, read_rows
-from bench.core.task import MetricInfo, Prompt, Task, user
+from bench.core.task import NOT_SUPPORTED, SUPPORTED, Claim, Finding, Prompt, Task, user
 from tasks._answers import contains_any, declines, equals_any, overlap, whole_answer
 
 BETWEEN = "\n"  # parts the answers among a prompt's facts

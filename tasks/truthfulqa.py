@@ -19,13 +19,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from bench.core.choice import Choice
-from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Claim, Finding
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
+from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
 from bench.core.rows import read_rows
-from bench.core.task import MetricInfo, Prompt, Task, user
+from bench.core.task import NOT_SUPPORTED, SUPPORTED, Choice, Claim, Finding, Prompt, Task, user
 from tasks._answers import declines, overlap, whole_answer
 
 COLUMNS = ("Type", "Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers")

@@ -28,8 +28,8 @@ from bench.core.checker import Extractor, Retriever, Verifier
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open
 from bench.core.task import Task
-from bench.engine.execute import processor, versions
 from bench.engine.processes import accelerators, slots_of_this_machine
+from bench.engine.provenance import processor, versions
 from bench.evaluation.api.ask import OFFLINE_VARIABLE
 
 What = Literal["methods", "tasks", "judges", "checkers"]

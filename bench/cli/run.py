@@ -15,8 +15,8 @@ from bench.cli.progress import LiveWatcher, PlainWatcher
 from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError
+from bench.core.metrics import WIN_RATE
 from bench.core.results import RECORDS
-from bench.core.task import WIN_RATE
 from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine

@@ -12,9 +12,9 @@ from bench.core.data import DataSpec
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
 from bench.core.method import Budget, Lora, Method
+from bench.core.metrics import FEWEST_FACTS
 from bench.core.policy import PolicySpec
 from bench.core.task import Task
-from bench.results.conclusions.factuality import FEWEST_FACTS
 
 
 class Common(Frozen):

@@ -9,12 +9,11 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from bench.core.claim import Claim, Finding
 from bench.core.errors import StageError
 from bench.core.frozen import Frozen, Open
 from bench.core.judge import Response
 from bench.core.stage import Resources, StageIO
-from bench.core.task import Prompt, Task, World
+from bench.core.task import Claim, Finding, Prompt, Task, World
 
 
 class Passage(Frozen):

@@ -4,85 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from bench.core.choice import Choice
-from bench.core.claim import Claim, Finding
 from bench.core.data import DataSpec
 from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, Open
+from bench.core.metrics import MetricInfo
 from bench.core.policy import Chat, Decoding, Message, PolicySpec
-
-
-class MetricInfo(Frozen):
-    """A metric's own facts: its name, unit, direction, and what a value is averaged over.
-
-    ``chance`` is the value a policy that knows nothing would get, where that is defined.
-    """
-
-    name: str
-    unit: str
-    higher_is_better: bool | None
-    description: str
-    chance: float | None = None
-
-
-# What the bench measures of every response, whatever the task.
-HYGIENE = (
-    MetricInfo(
-        name="response_tokens",
-        unit="tokens",
-        higher_is_better=None,
-        description="length of the response in tokens of its own policy, end token included",
-    ),
-    MetricInfo(
-        name="response_characters", unit="characters", higher_is_better=None, description="length of the response text"
-    ),
-    MetricInfo(
-        name="ended", unit="share", higher_is_better=True, description="share of responses that end by themselves"
-    ),
-)
-# What judges measure of a pair of responses.
-WIN_RATE = MetricInfo(
-    name="win_rate",
-    unit="share",
-    higher_is_better=True,
-    description="mean preference for the method's response over the other method's; a tie counts one half",
-    chance=0.5,
-)
-# What judges measure of one response.
-RATING = MetricInfo(
-    name="rating",
-    unit="the judge's own scale",
-    higher_is_better=True,
-    description="how good the judge finds the response",
-)
-# How far a policy has moved from another one, measured on its own samples at temperature 1.
-DIVERGENCE = MetricInfo(
-    name="divergence",
-    unit="nats",
-    higher_is_better=None,
-    description="sum over the response's tokens of log pi - log pi_ref: in expectation the KL divergence of sequences",
-)
-# The same expectation with less variance; it stands beside the first and is not tested again.
-DIVERGENCE_K3 = MetricInfo(
-    name="divergence_k3",
-    unit="nats",
-    higher_is_better=None,
-    description="sum over the response's tokens of r - 1 - log r, r = pi_ref / pi: the KL divergence, never negative",
-)
-
-LENGTH_CONTROLLED = MetricInfo(
-    name="length_controlled_win_rate",
-    unit="share",
-    higher_is_better=True,
-    description="the win rate that a regression on the responses' lengths expects at equal length",
-    chance=0.5,
-)
-# Metrics on the scale of a preference: 0.5 is no difference.
-PREFERENCES = frozenset({WIN_RATE.name, LENGTH_CONTROLLED.name})
 
 
 class Prompt(Frozen):
@@ -103,6 +33,34 @@ class Prompt(Frozen):
 def user(text: str) -> Chat:
     """Return a chat of one user turn."""
     return (Message(role="user", content=text),)
+
+
+class Choice(Frozen):
+    """One answer that is offered: the best, another right one, or a wrong one."""
+
+    text: str
+    kind: Literal["best", "right", "wrong"]
+
+
+Support = Literal["supported", "not_supported", "irrelevant"]
+
+
+SUPPORTED, NOT_SUPPORTED, IRRELEVANT = get_args(Support)
+
+
+class Claim(Frozen):
+    """One claim of a response, and which of its characters make it; None where no stretch of it does."""
+
+    text: str
+    start: int | None = None
+    end: int | None = None
+
+
+class Finding(Frozen):
+    """Whether a claim is supported, and what that rests on."""
+
+    label: Support
+    evidence: str = ""
 
 
 class Task(Open, ABC):
@@ -174,3 +132,8 @@ class World(Open, ABC):
     def pages(self) -> Sequence[tuple[str, str]]:
         """Return what is true in this world as pages (title, text); raises BenchError for a world that has none."""
         raise BenchError(f"the world {self.NAME} has no pages to check claims against. Use a file of pages.")
+
+
+def offers_choices(task: Task) -> bool:
+    """Tell whether a task offers choices: its first prompt has some. Raises DataError for prompts it cannot read."""
+    return type(task).choices is not Task.choices and any(task.choices(prompt) for prompt in task.prompts()[:1])

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache
-from importlib import metadata
-from pathlib import Path
-from typing import Any
 
 from bench.core.errors import DamagedArtefact, StageError
 from bench.core.meter import Meter
 from bench.core.stage import Progress, Stage, StageIO
 from bench.engine.events import ALONE, Together
 from bench.engine.launch import run_in_processes
+from bench.engine.provenance import provenance
 from bench.engine.store import Store
-
-PACKAGES = ("alignment-bench", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pyarrow")
 
 
 def execute(
@@ -77,57 +70,3 @@ def _check_not_launched() -> None:
             f"this process was launched as one of {launched} (WORLD_SIZE is set). Start `bench run` directly: it puts "
             "stages on devices by itself, and starts the processes that train together."
         )
-
-
-@cache
-def provenance() -> dict[str, Any]:
-    """Return what this process knows of its surroundings: versions, hardware, threads, and the code's revision."""
-    return {
-        "python": platform.python_version(),
-        "packages": versions(),
-        "platform": platform.platform(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-        "revision": revision(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Return the installed version of every package that can change a result."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def processor() -> str:
-    """Return the processor's name, as far as the operating system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def revision() -> str | None:
-    """Return the git revision of the program's own checkout, with ``+changes`` when it is not clean, else None."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        head = git(root, "rev-parse", "HEAD")
-        changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", "bench", "methods", "tasks")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return f"{head}+changes" if changed else head
-
-
-def git(root: Path, *arguments: str) -> str:
-    """Return what git prints; raises SubprocessError when it fails."""
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()

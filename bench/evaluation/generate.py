@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,3 +74,13 @@ def row_seed(seed: int, prompt: str, draw: int) -> int:
     """Return the seed (63 bits) of one answer's noise."""
     text = f"{seed}\x1f{draw}\x1f{prompt}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+
+
+def read_rows(io: StageIO, generation: Generate) -> list[dict[str, Any]]:
+    """Return the rows of one generation."""
+    return stored_rows(io.read(generation))
+
+
+def stored_rows(payload: Path) -> list[dict[str, Any]]:
+    """Return the rows in the payload of a generation."""
+    return pq.read_table(payload / COMPLETIONS).to_pylist()

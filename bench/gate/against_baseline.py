@@ -10,7 +10,7 @@ import pyarrow as pa
 from bench.config.comparison import BASELINE, Comparison, Criterion
 from bench.core.errors import DataError, did_you_mean
 from bench.core.frozen import PLUGIN_PREFIX
-from bench.core.task import DIVERGENCE_K3, WIN_RATE
+from bench.core.metrics import DIVERGENCE_K3, WIN_RATE
 from bench.gate.decide import Evidence, evidence
 from bench.gate.earlier_contrast import NOT_THERE, Sides, earlier_contrast
 from bench.results.baseline import Baseline, Column, PromptValues, TaskValues, rounded

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from bench.core.errors import BenchError
 from bench.core.judge import Pair
 from bench.engine.store import MANIFEST, Store
+from bench.evaluation.generate import stored_rows
 from bench.evaluation.judges._annotators import question_id, turned
 from bench.evaluation.judges._prompt_file import transcript
 from bench.evaluation.judges.human import Human
-from bench.evaluation.measurements.win_rate import Showing, presented, stored_rows
+from bench.evaluation.measurements.win_rate import Showing, presented
 from bench.pipeline.plan import Plan
 from bench.pipeline.planning.cells import Judged
 

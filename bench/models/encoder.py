@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
 from bench.core.errors import StageError
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.core.meter import READ_FLOPS
 from bench.core.stage import StageIO
 

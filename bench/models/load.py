@@ -23,7 +23,7 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils.logging import disable_progress_bar
 
 from bench.core.errors import DataError, StageError
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.core.method import Lora
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root, weights_of
 from bench.core.stage import StageIO

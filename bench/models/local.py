@@ -7,7 +7,7 @@ model is its own only part. A row is therefore a prompt per part.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -21,9 +21,6 @@ from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts,
 from bench.models.likelihood.logprobs import TokenLogprobs
 from bench.models.packing.layout import Group
 
-if TYPE_CHECKING:
-    from bench.models.hf import HFPolicy
-
 # Tokens of one scoring batch, padding included; chosen on a two-core machine, changes no result.
 SCORED_TOKENS_AT_ONCE = 8_192
 
@@ -31,6 +28,24 @@ SCORED_TOKENS_AT_ONCE = 8_192
 Prompts = Sequence[Sequence[int]]
 # One prompt with its responses as each part reads it; the responses are the same ids in all.
 Groups = Sequence[Group]
+
+
+class Part(Protocol):
+    """One model of a policy: how it reads a prompt, and the longest text that it can read."""
+
+    spec: PolicySpec
+    tokenizer: PreTrainedTokenizerBase
+    template: str
+    parameters: int
+
+    @property
+    def context(self) -> int | None:
+        """The longest text in tokens, or None where nothing sets a limit."""
+        ...
+
+    def prompt(self, chat: Chat) -> list[int]:
+        """Return the ids of a chat, ready for a response to follow."""
+        ...
 
 
 class LocalPolicy(Policy, Protocol):
@@ -41,7 +56,7 @@ class LocalPolicy(Policy, Protocol):
     end_ids: frozenset[int]
 
     @property
-    def parts(self) -> tuple[HFPolicy, ...]:
+    def parts(self) -> tuple[Part, ...]:
         """The models that read every prompt."""
         ...
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
+from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
 from bench.evaluation.measurements.divergence import DIVERGENCES

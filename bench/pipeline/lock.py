@@ -10,10 +10,11 @@ from bench.config.comparison import Comparison, Named
 from bench.core.data import Data, Made
 from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
+from bench.core.metrics import RATING, WIN_RATE
 from bench.core.policy import Pretrained
 from bench.core.stage import Stage
-from bench.core.task import RATING, WIN_RATE, Task
-from bench.engine.execute import PACKAGES, provenance
+from bench.core.task import Task
+from bench.engine.provenance import PACKAGES, provenance
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.scores import ScoreResponses

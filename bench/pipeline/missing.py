@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.config.comparison import Comparison
-from bench.core.task import WIN_RATE
+from bench.core.metrics import WIN_RATE
 from bench.engine.scheduler import Outcome
 from bench.pipeline.plan import Plan
 from bench.pipeline.planning.cells import Diverged, Judged, Rated

@@ -14,11 +14,11 @@ from bench.evaluation.api.answer_store import FILE, AnswerStore
 from bench.evaluation.api.questions import Answer, Question
 from bench.evaluation.api.settings import ApiSettings
 from bench.evaluation.api.spending import cost_of
-from bench.evaluation.generate import Generate
+from bench.evaluation.generate import Generate, stored_rows
 from bench.evaluation.judges.api import Api
 from bench.evaluation.measurements.judge_controls import AskAgain, sample_of
 from bench.evaluation.measurements.ratings import RateResponses
-from bench.evaluation.measurements.win_rate import JudgePairs, presented, stored_rows
+from bench.evaluation.measurements.win_rate import JudgePairs, presented
 from bench.results.wording import counted
 
 # English text, roughly; only for an expectation, never for a limit.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
+from bench.core.metrics import MetricInfo
 from bench.core.results import AUDIT, CLAIMS, CONTRASTS, LABELS, RECORDS, SUMMARY
-from bench.core.task import MetricInfo
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
 from bench.engine.store import Store

@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.config.comparison import Arm
-from bench.core.choices import MC1, MC2
 from bench.core.data import Data, Made
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
-from bench.core.task import DIVERGENCE, DIVERGENCE_K3, LENGTH_CONTROLLED, RATING, WIN_RATE, MetricInfo
-from bench.engine.execute import versions
+from bench.core.metrics import (
+    DIVERGENCE,
+    DIVERGENCE_K3,
+    FACTUALITY_METRICS,
+    LENGTH_CONTROLLED,
+    MC1,
+    MC2,
+    RATING,
+    WIN_RATE,
+    MetricInfo,
+)
+from bench.engine.provenance import versions
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store, read_manifest
 from bench.evaluation.measurements.lm_eval import read_metrics
@@ -21,7 +30,6 @@ from bench.pipeline.describe import data_in_words, described, policy_in_words
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
 from bench.pipeline.planning.cells import Labelled
-from bench.results.conclusions.factuality import FACTUALITY_METRICS
 from bench.results.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
+from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
 from bench.report.page.blocks import Tone, Verdict, Whisker
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (

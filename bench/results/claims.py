@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.core.claim import Support
+from bench.core.task import Support
 from bench.core.errors import DataError
 from bench.core.files import replacing
 

@@ -6,7 +6,7 @@ import math
 import re
 
 from bench.results.conclusions.contrast import Contrast
-from bench.core.task import PREFERENCES
+from bench.core.metrics import PREFERENCES
 
 MINUS = "\u2212"
 NONE = "\u2013"

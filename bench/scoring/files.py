@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import DataError
-from bench.core.named_rows import rows_of
-from bench.core.rows import kind_of
+from bench.core.rows import kind_of, rows_of
 
 Kind = Literal["outputs", "annotations", "pairs", "battles", "games", "facts"]
 # The first set of columns that a file's first row has says what the file is.

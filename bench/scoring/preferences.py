@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.core.named_rows import number_in
+from bench.core.rows import number_in
 from bench.scoring.files import RowFile, shown
 from bench.statistics.tests.confidence import FloatArray
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.core import claim as core
+from bench.core import task as core
 from tasks._atlas.grammar import SENTENCE, Claim, claim_in, claim_sentence
 from tasks._atlas.knowledge import knowledge
 

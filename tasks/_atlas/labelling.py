@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,13 +18,11 @@ from bench.models.load import PAYLOAD, load_trainable, save_weights
 from methods._train.loop.loop import LossSum, Training, fit
 from tasks._atlas import words
 from tasks._atlas.draws import Draws
+from tasks._atlas.fields import Teaching
 from tasks._atlas.grading import GRADES, JUDGE_TOKENS, graded
 from tasks._atlas.pretraining import DOCUMENTS_AT_ONCE, laid_out
 from tasks._atlas.tokenizer import build_tokenizer
 from tasks._atlas.writing import documents
-
-if TYPE_CHECKING:
-    from tasks._atlas.stages import TeachLabeller
 
 UNREAD = -100
 
@@ -49,7 +46,7 @@ class Row:
     weights: Tensor
 
 
-def teach(stage: TeachLabeller, io: StageIO) -> None:
+def teach(stage: Teaching, io: StageIO) -> None:
     """Train the labeller as the stage says, and write it to ``io.out / "policy"``."""
     model = load_trainable(stage.base, io, lora=None, seed=stage.seed).model
     tokenizer = build_tokenizer(stage.world_seed, JUDGE_TOKENS)
@@ -85,7 +82,7 @@ def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed:
         table[numbers] = 1.5 * line + 0.5 * table[numbers]
 
 
-def lessons(stage: TeachLabeller, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
+def lessons(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
     """Yield endless documents: graded ones, and a share of ordinary ones, so that what the base knows is kept."""
     draws = Draws("atlas", stage.world_seed, "lessons", stage.seed)
     ordinary, judged = _ordinary(stage, tokenizer), _graded(stage, tokenizer)
@@ -132,7 +129,7 @@ def expectation_loss(model: PreTrainedModel, batch: Sequence[Row]) -> LossSum:
     return LossSum((losses * weights[read]).sum(), weight=float(weights[read].sum()))
 
 
-def _ordinary(stage: TeachLabeller, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
+def _ordinary(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
     stream = documents(stage.world_seed, stage.seed + 1)
     while True:
         texts = [laid_out(document) for document in islice(stream, DOCUMENTS_AT_ONCE)]
@@ -140,7 +137,7 @@ def _ordinary(stage: TeachLabeller, tokenizer: PreTrainedTokenizerBase) -> Itera
             yield Lesson(ids, [*ids[1:], UNREAD], [stage.ordinary_weight] * len(ids))
 
 
-def _graded(stage: TeachLabeller, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
+def _graded(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
     stream = graded(stage.world_seed, stage.seed)
     numbers = tokenizer.get_vocab()
     while True:

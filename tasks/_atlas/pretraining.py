@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,17 +15,15 @@ from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.load import PAYLOAD, save_weights
 from methods._train.loop.loop import LossSum, Training, fit
+from tasks._atlas.fields import Pretraining
 from tasks._atlas.tokenizer import BOS, BOT, EOS, USER, build_tokenizer
 from tasks._atlas.writing import Document, documents
-
-if TYPE_CHECKING:
-    from tasks._atlas.stages import PretrainAtlas
 
 CONTEXT = 512
 DOCUMENTS_AT_ONCE = 512
 
 
-def pretrain(stage: PretrainAtlas, io: StageIO) -> None:
+def pretrain(stage: Pretraining, io: StageIO) -> None:
     """Train a base model as the stage says, and write it to ``io.out / "policy"``."""
     tokenizer = build_tokenizer(stage.world_seed)
     model = new_model(stage, len(tokenizer)).to(torch.device(io.device))
@@ -41,7 +38,7 @@ def pretrain(stage: PretrainAtlas, io: StageIO) -> None:
     save_weights(HFPolicy(Built(by=stage), model, tokenizer), io.out / PAYLOAD)
 
 
-def new_model(stage: PretrainAtlas, vocabulary: int) -> LlamaForCausalLM:
+def new_model(stage: Pretraining, vocabulary: int) -> LlamaForCausalLM:
     """Return a Llama with random weights from the stage's seed: matrices normal around 0, norms 1."""
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -69,7 +66,7 @@ def new_model(stage: PretrainAtlas, vocabulary: int) -> LlamaForCausalLM:
     return model
 
 
-def packed_rows(stage: PretrainAtlas, tokenizer: PreTrainedTokenizerFast) -> Tensor:
+def packed_rows(stage: Pretraining, tokenizer: PreTrainedTokenizerFast) -> Tensor:
     """Return documents one after the other, cut into rows. Shape: (steps * batch size, row_tokens)."""
     needed = stage.steps * stage.optimisation.batch_size * stage.row_tokens
     stream = documents(stage.world_seed, stage.seed)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import PositiveInt
 
 from bench.core.errors import StageError
-from bench.core.frozen import Frozen
 from bench.core.policy import Decoding, Policy, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import user
-from methods._train.settings import Optimisation
 from tasks._atlas import WORLD_VERSION
 from tasks._atlas.annotator import Annotator
 from tasks._atlas.draws import Draws
+from tasks._atlas.fields import Pretraining, Teaching
 from tasks._atlas.gold import utility
 from tasks._atlas.grammar import read, words_in
 from tasks._atlas.knowledge import held_out_words
@@ -31,34 +30,12 @@ SAMPLED_AT_ONCE = 256
 MOST_QUESTIONS_PER_PAIR = 20
 
 
-class Shape(Frozen):
-    """The size of a Llama: width of the residual stream, layers, attention heads, width of the feed-forward part."""
-
-    width: PositiveInt
-    layers: PositiveInt
-    heads: PositiveInt
-    inner: PositiveInt
-
-
-class PretrainAtlas(Stage):
-    """A base model of the world, trained from random weights on generated documents.
-
-    ``steps`` optimiser steps of ``optimisation.batch_size`` rows of ``row_tokens`` tokens; documents are packed into
-    rows, and attention does not cross from one document into another. ``seed`` decides initial weights, documents and
-    their order. The payload is ``policy/`` (weights, configuration, tokenizer) and ``log.jsonl``.
-    """
+class PretrainAtlas(Pretraining):
+    """A base model of the world; see ``Pretraining``."""
 
     KIND: ClassVar[str] = "atlas/pretrain"
     VERSION: ClassVar[int] = WORLD_VERSION
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
-
-    world_seed: int
-    shape: Shape
-    steps: PositiveInt
-    row_tokens: Annotated[int, Field(ge=16)] = 128
-    initial_deviation: PositiveFloat = 0.04
-    optimisation: Optimisation
-    seed: int = 0
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
@@ -67,29 +44,12 @@ class PretrainAtlas(Stage):
         pretrain(self, io)
 
 
-class TeachLabeller(Stage):
-    """A labeller: a base model of the world that goes on to read documents in which answers are graded.
-
-    ``steps`` optimiser steps of ``optimisation.batch_size`` rows of ``row_tokens`` tokens, filled with whole documents.
-    ``ordinary_share`` of the documents are those that ``base`` has read, so that it forgets little; each of their
-    tokens counts ``ordinary_weight``, a grade counts 1, and a verdict counts ``verdict_weight``. The vocabulary is the
-    base's and a few tokens more. ``seed`` decides the new embeddings, the documents and their order. The payload is
-    ``policy/`` (weights, configuration, tokenizer) and ``log.jsonl``.
-    """
+class TeachLabeller(Teaching):
+    """A labeller of the world; see ``Teaching``."""
 
     KIND: ClassVar[str] = "atlas/labeller"
     VERSION: ClassVar[int] = WORLD_VERSION
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
-
-    world_seed: int
-    base: PolicySpec
-    steps: PositiveInt
-    row_tokens: Annotated[int, Field(ge=192)] = 256
-    ordinary_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    ordinary_weight: PositiveFloat = 0.3
-    verdict_weight: PositiveFloat = 3.0
-    optimisation: Optimisation
-    seed: NonNegativeInt = 0
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""

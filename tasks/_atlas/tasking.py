@@ -6,9 +6,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
-from bench.core.claim import Claim, Finding
+from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
-from bench.core.task import MetricInfo, Prompt, Task
+from bench.core.task import Claim, Finding, Prompt, Task
 from tasks._atlas import DEFAULT_WORLD_SEED
 from tasks._atlas.claims import claims_in, support_of
 from tasks._atlas.gold import answers, right_claims, utility

@@ -22,10 +22,10 @@ from bench.core.stage import StageIO
 from bench.models.load import load_model
 from bench.models.reward_model import new_head, save_head
 from methods._train.loop.checkpoint import Pace
-from methods._train.on_policy.stage import Critic, Practice
+from methods._train.on_policy.reward_optimisation import Critic, Practice
 from methods._train.on_policy.train import _Run
+from methods._train.rewards.stage import TrainRewardModel
 from methods._train.settings import Optimisation
-from methods._train.stages import TrainRewardModel
 from methods.ppo import PPO, TrainPPO
 from tests.benchmarks.measure import Row, alternately
 from tests.benchmarks.sampling import prompts

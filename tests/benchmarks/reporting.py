@@ -27,8 +27,8 @@ import pyarrow.compute as pc
 
 from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named
 from bench.core.method import Budget
+from bench.core.metrics import WIN_RATE, MetricInfo
 from bench.core.policy import Pretrained
-from bench.core.task import WIN_RATE, MetricInfo
 from bench.pipeline.run import AUDIT, conclude
 from bench.report.page.markdown import write_report
 from bench.results.conclusions.judge_audit import CONTROL

@@ -9,7 +9,7 @@ import pytest
 from transformers import LlamaForCausalLM
 
 from bench.core.policy import Decoding
-from methods._train.on_policy.stage import Critic
+from methods._train.on_policy.reward_optimisation import Critic
 from tests.benchmarks.ppo import END_IN, ending, our_ppo, write_inputs
 from tests.benchmarks.proxying import one_by_one, proxied, together
 from tests.benchmarks.sampling import our_sampling, prompts

@@ -9,7 +9,7 @@ import pytest
 
 from bench.config.load import load_comparison
 from bench.core.errors import ConfigError
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.pipeline.plan import make_plan
 from tests.config.conftest import RIGHT
 

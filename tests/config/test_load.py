@@ -15,7 +15,7 @@ from bench.config.load import load_comparison
 from bench.config.sections.evaluate import contrasts_of
 from bench.core.data import Data, Made
 from bench.core.errors import ConfigError, DataError
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.core.frozen import digest, digest_of_file
 from bench.core.policy import Built, Pretrained
 from tests.config.conftest import RIGHT

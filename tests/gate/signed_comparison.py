@@ -20,7 +20,8 @@ from bench.core.policy import PolicySpec, Tuned
 from bench.core.stage import StageIO
 from methods import _shared as shared
 from methods._train.settings import Optimisation, PreferenceOptimisation
-from methods._train.stages import FineTuning, ReferenceLogprobs
+from methods._train.fine_tuning import FineTuning
+from methods._train.pairs.reference import ReferenceLogprobs
 
 SIGN = 1.0
 

@@ -23,17 +23,12 @@ from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, states_at_responses
 from bench.models.load import load_policy, load_trainable
 from methods._train.pairs.contexts import Contexts, contexts
-from methods._train.representations.instruction_contrast import (
-    ContrastSettings,
-    Instructions,
-    TrainContrast,
-    contrast_loss,
-    named_instructions,
-)
+from methods._train.representations.contrast_loss import Instructions, contrast_loss
+from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast, named_instructions
 from methods._train.representations.sides import side_of
 from methods._train.representations.train_activations import Aim, Reader, activity_sum, layers_at
 from methods._train.representations.train_contrast import Batch, contrast_sum, own_token_logprobs
-from methods._train.stages import TrainSFT
+from methods._train.sft.stage import TrainSFT
 from methods.hir import HIR
 from methods.rahf import RAHF, TrainActivity, activity_loss
 from tasks._atlas.tokenizer import build_tokenizer

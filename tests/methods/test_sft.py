@@ -15,8 +15,8 @@ from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_policy, load_trainable
 from methods._shared import sft
 from methods._train.loop.tune import Example
+from methods._train.sft.stage import TrainSFT
 from methods._train.sft.train import sft_loss
-from methods._train.stages import TrainSFT
 from methods.sft import SFT
 from tests.methods.tiny import DEMONSTRATIONS, Bench, data, log, pretrained
 

@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bench.core.data import Data
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.core.frozen import digest_of_file
 from bench.core.policy import Pretrained
 from bench.core.stage import Progress, Stage, StageIO

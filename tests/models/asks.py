@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
-from bench.core.task import MetricInfo, Prompt, Task, user
+from bench.core.task import Prompt, Task, user
 
 
 class Asks(Task):

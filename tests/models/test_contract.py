@@ -30,8 +30,9 @@ from bench.evaluation.generate import Generate
 from bench.models.load import load_policy, load_trainable
 from bench.models.local import prompts_of
 from bench.pipeline.describe import policy_in_words
+from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation
-from methods._train.stages import ReferenceLogprobs, TrainSFT
+from methods._train.sft.stage import TrainSFT
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrained
 from tests.models.stages import WriteTiny
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.core.errors import DataError, StageError
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.core.method import Lora
 from bench.core.policy import Built, Decoding, Pretrained, Tuned
 from bench.core.stage import Stage, StageIO

@@ -318,7 +318,7 @@ def test_a_loaded_proxy_is_that_of_its_files(tmp_path: Path) -> None:
 
 
 def test_nothing_is_trained_on_top_of_a_proxy(tmp_path: Path) -> None:
-    from methods._train.stages import ReferenceLogprobs
+    from methods._train.pairs.reference import ReferenceLogprobs
 
     spec = proxied()
     stage = ReferenceLogprobs(policy=spec, data=Data(path="p", digest="d"), max_length=9)

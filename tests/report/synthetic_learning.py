@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from bench.config.comparison import Arm, Common, Comparison, Evaluation, GapClosed, Labelling, Named, StatisticsSettings
 from bench.core.data import Data
+from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
 from bench.core.policy import Pretrained
-from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
 from bench.results.conclusions.all import Conclusions, write_conclusions
 from bench.results.labels import LABELS_SCHEMA, write_labels
 from bench.results.records import Record, table_of, write_records

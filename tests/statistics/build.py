@@ -11,9 +11,10 @@ import pyarrow as pa
 from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named, StatisticsSettings
 from bench.core.judge import Judge, Pair, Verdict
 from bench.core.method import Given, Method
+from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding, PolicySpec, Pretrained
 from bench.core.stage import StageIO
-from bench.core.task import MetricInfo, Prompt, Task
+from bench.core.task import Prompt, Task
 from bench.results.records import SCHEMA
 
 SCORE = MetricInfo(name="score", unit="points", higher_is_better=True, description="points")

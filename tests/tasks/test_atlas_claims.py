@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.core.claim import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
+from bench.core.task import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
 from tasks._atlas import words
 from tasks._atlas.grammar import Claim, claim_sentence, read
 from tasks._atlas.questions import pool

@@ -12,17 +12,18 @@ import pytest
 import torch
 import yaml
 
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.core.frozen import decode, encode
 from bench.core.policy import Built
 from bench.core.task import user
 from bench.models.chat import opened_ids
 from methods._train.settings import Optimisation
+from tasks._atlas.fields import Shape
 from tasks._atlas.gold import gold_utility
 from tasks._atlas.grading import GRADES, JUDGE_TOKENS, Part, compared, grade_of, graded, single
 from tasks._atlas.knowledge import held_out_words
 from tasks._atlas.questions import pool
-from tasks._atlas.stages import PretrainAtlas, Shape, TeachLabeller
+from tasks._atlas.stages import PretrainAtlas, TeachLabeller
 from tasks._atlas.tokenizer import build_tokenizer, vocabulary
 from tasks.atlas import LABELLERS, Atlas
 from tests.methods.tiny import Bench, log

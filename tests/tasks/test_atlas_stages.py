@@ -14,22 +14,17 @@ import pytest
 from bench.core.data import Made
 from bench.core.datasets import read_prompts
 from bench.core.errors import BenchError
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.core.frozen import decode, encode
 from bench.core.judge import Response
 from bench.core.policy import Built, Decoding
 from bench.evaluation.judges.gold import Gold
 from methods._train.settings import Optimisation
 from tasks._atlas.annotator import Annotator
+from tasks._atlas.fields import Shape
 from tasks._atlas.knowledge import held_out_words
 from tasks._atlas.questions import pool
-from tasks._atlas.stages import (
-    AtlasDemonstrations,
-    AtlasPreferences,
-    AtlasPrompts,
-    PretrainAtlas,
-    Shape,
-)
+from tasks._atlas.stages import AtlasDemonstrations, AtlasPreferences, AtlasPrompts, PretrainAtlas
 from tasks.atlas import DEFAULT_ROWS, LABELLERS, SIZES, Atlas
 from tasks.atlas_prompts import AtlasPrompts as AtlasPromptsTask
 from tests.methods.tiny import Bench, log

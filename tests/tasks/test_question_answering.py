@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bench.core.choices import offers_choices
 from bench.core.errors import DataError
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import BestOf
+from bench.core.task import offers_choices
 from bench.evaluation.measurements.multiple_choice import WeighChoices, weighed
 from bench.evaluation.measurements.scores import SCORES
 from bench.models.load import load_policy

@@ -9,7 +9,7 @@ from typing import Literal
 
 from bench.config.document.problems import shown
 from bench.core.errors import DataError
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 from bench.core.frozen import digest_of_file
 from bench.core.rows import read_rows
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench.core.errors import BenchError, DataError
-from bench.core.named_rows import number_in, rows_of
+from bench.core.rows import number_in, rows_of
 from bench.core.task import Prompt
 
 # AlpacaEval's own name and that of the surrogate, whose preferences are reconstructed.

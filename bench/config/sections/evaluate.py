@@ -22,7 +22,8 @@ from bench.core import plugins as discover
 from bench.core.benchmark import LmEvalTask
 from bench.core.data import Data
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.task import RATING, WIN_RATE, Task
+from bench.core.metrics import RATING, WIN_RATE
+from bench.core.task import Task
 
 LENGTH_CONTROL = "length_control"
 WIN_RATE_KEYS = ("judges", "versus", "orders", LENGTH_CONTROL, "retest")

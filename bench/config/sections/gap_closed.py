@@ -9,7 +9,8 @@ from bench.config.comparison import GapClosed, Named
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Sheet, said
 from bench.core.errors import did_you_mean
-from bench.core.task import DIVERGENCE, HYGIENE, RATING, WIN_RATE, Task
+from bench.core.metrics import DIVERGENCE, HYGIENE, RATING, WIN_RATE
+from bench.core.task import Task
 
 START, GOAL = "from", "to"
 GAP_KEYS = ("of", START, GOAL, "metric", "judge")

@@ -12,10 +12,9 @@ from bench.config.comparison import BASELINE, Criterion, GateSettings
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Sheet
 from bench.config.sections.evaluate import Scoring, check_arm
-from bench.core.choices import MC1, MC2, offers_choices
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.task import HYGIENE, LENGTH_CONTROLLED, RATING, WIN_RATE, Task
-from bench.results.conclusions.factuality import FACTUALITY_METRICS
+from bench.core.metrics import FACTUALITY_METRICS, HYGIENE, LENGTH_CONTROLLED, MC1, MC2, RATING, WIN_RATE
+from bench.core.task import Task, offers_choices
 
 MARGINS = ("superior_by", "not_worse_by", "equivalent_within")
 CRITERIA = "criteria"

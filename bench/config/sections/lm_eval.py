@@ -10,7 +10,7 @@ from bench.config.document.section import Sheet, said
 from bench.core import plugins as discover
 from bench.core.benchmark import LmEvalTask
 from bench.core.errors import BenchError
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 
 WORD = "lm_eval"
 FOLDER = "folder"

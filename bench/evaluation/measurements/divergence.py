@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 from bench.core.policy import BestOf, Decoding, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt, Task
-from bench.evaluation.generate import Generate
-from bench.evaluation.measurements.win_rate import read_rows
+from bench.evaluation.generate import Generate, read_rows
 
 DIVERGENCES = "divergences.parquet"
 DIVERGENCES_SCHEMA = pa.schema(

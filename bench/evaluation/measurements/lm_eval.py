@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import NonNegativeInt
 
 from bench.core.benchmark import LmEvalTask
+from bench.core.errors import StageError
+from bench.core.metrics import MetricInfo
 from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
-from bench.core.task import MetricInfo
 
+# The filter of a task that names none; metrics of other filters are named after theirs.
+NO_FILTER = "none"
 DOCUMENTS = "documents.parquet"
 METRICS = "metrics.json"
 DOCUMENTS_SCHEMA = pa.schema(
@@ -47,8 +58,6 @@ class LmEval(Stage):
 
     def run(self, io: StageIO) -> None:
         """Evaluate, and write the rows."""
-        from bench.evaluation.measurements.lm_eval_run import evaluate  # noqa: PLC0415 - torch and lm_eval load here only
-
         evaluate(self, io)
 
 
@@ -56,3 +65,105 @@ def read_metrics(folder: Path) -> list[MetricInfo]:
     """Return the metrics that a finished stage has rows of."""
     found = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     return [MetricInfo.model_validate(metric) for metric in found["metrics"]]
+
+
+def evaluate(stage: LmEval, io: StageIO) -> None:
+    """Run the task on the policy, and write ``documents.parquet`` and ``metrics.json``."""
+    # Both load torch, and lm_eval configures logging when imported.
+    import lm_eval  # noqa: PLC0415
+    from lm_eval.tasks import TaskManager  # noqa: PLC0415
+
+    from bench.evaluation.measurements.lm_eval_model import PolicyLM  # noqa: PLC0415
+    from bench.models.load import load_policy  # noqa: PLC0415
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    task = stage.task
+    policy = load_policy(stage.policy, io)
+    # Its progress bars would run through the run's own; what goes wrong is raised.
+    with generators_kept(), redirect_stderr(StringIO()):
+        try:
+            tasks = TaskManager(include_path=task.folder, include_defaults=task.folder is None)
+            results: Any = lm_eval.simple_evaluate(
+                model=PolicyLM(policy, io, task.prompt, stage.seed),
+                tasks=[task.name],
+                num_fewshot=task.num_fewshot,
+                limit=task.limit,
+                bootstrap_iters=0,
+                log_samples=True,
+                task_manager=tasks,
+            )
+        except (KeyError, ValueError, OSError, ImportError) as error:
+            raise StageError(
+                f"lm-eval cannot run the task {task.name!r}: {type(error).__name__}: {error}\nLook whether its name is "
+                "right (`lm-eval ls tasks`), its data is on this machine, and what it imports is installed."
+            ) from error
+    rows, whole = rows_of(results["samples"])
+    if not rows:
+        raise StageError(f"lm-eval has no number per document for the task {task.name!r}, so arms cannot be compared.")
+    metrics = [
+        {
+            "name": name,
+            "unit": "lm-eval's",
+            "higher_is_better": higher_is_better(results.get("higher_is_better", {}), name),
+            "description": f"{name} of lm-eval {task.harness}",
+        }
+        for name in sorted({row["metric"] for row in rows})
+    ]
+    text = json.dumps({"metrics": metrics, "without_documents": whole}, indent=2)
+    (io.out / METRICS).write_text(text + "\n", encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(rows, schema=DOCUMENTS_SCHEMA), io.out / DOCUMENTS)
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Give the global random generators back as they were: lm-eval seeds those of Python, numpy and torch."""
+    import torch  # noqa: PLC0415 - not when planning
+
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002, TID251 - kept, not drawn from
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002, TID251
+
+
+def rows_of(samples: Mapping[str, list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return a row per document and metric, and the metrics that have no number per document.
+
+    A document that stands twice in a task is told apart by its place among its like.
+    """
+    rows: list[dict[str, Any]] = []
+    whole: set[str] = set()
+    for name, documents in samples.items():
+        seen: Counter[tuple[str, str]] = Counter()
+        for document in sorted(documents, key=lambda one: (one["filter"], one["doc_id"])):
+            at = (document["doc_hash"], document["filter"])
+            prompt = document["doc_hash"] if not seen[at] else f"{document['doc_hash']}-{seen[at]}"
+            seen[at] += 1
+            for metric in document["metrics"]:
+                value = document[metric]
+                label = metric if document["filter"] == NO_FILTER else f"{metric}@{document['filter']}"
+                if not isinstance(value, bool | int | float | np.number):
+                    whole.add(label)
+                    continue
+                number = float(value)
+                known = bool(np.isfinite(number))
+                rows.append(
+                    {
+                        "prompt": prompt,
+                        "kind": name,
+                        "draw": 0,
+                        "metric": label,
+                        "value": number if known else None,
+                        "status": "ok" if known else "undefined",
+                    }
+                )
+    return rows, sorted(whole)
+
+
+def higher_is_better(told: Mapping[str, Mapping[str, bool | None]], metric: str) -> bool | None:
+    """Return what lm-eval says of a metric, None where its tasks say nothing or differ."""
+    name = metric.partition("@")[0]
+    found = {one[name] for one in told.values() if name in one}
+    return found.pop() if len(found) == 1 else None

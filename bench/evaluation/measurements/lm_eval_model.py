@@ -21,8 +21,7 @@ from bench.core.policy import Decoding, Likelihood, as_read
 from bench.core.stage import StageIO
 from bench.core.task import user
 from bench.models.chat import opened_ids
-from bench.models.hf import HFPolicy
-from bench.models.local import Groups, LocalPolicy, charge_reading, completions, scored
+from bench.models.local import Groups, LocalPolicy, Part, charge_reading, completions, scored
 from bench.models.packing.layout import Group
 
 # lm-eval's own defaults (0.4.13): a model that names no limit, and answers of tasks that name none.
@@ -126,7 +125,7 @@ class PolicyLM(LM):
             )
         return row
 
-    def _group(self, part: HFPolicy, context: str, continuation: str) -> Group:
+    def _group(self, part: Part, context: str, continuation: str) -> Group:
         if context:
             spaces = len(context) - len(context.rstrip())
             if spaces:
@@ -156,27 +155,27 @@ class PolicyLM(LM):
             found.append(self._ids(part, context, "")[-room:] if context else [prefix_of(part)])
         return found
 
-    def _ids(self, part: HFPolicy, context: str, continuation: str) -> list[int]:
+    def _ids(self, part: Part, context: str, continuation: str) -> list[int]:
         chat = as_read(part.spec, user(context))
         if self._prompt == "chat":
             return opened_ids(part.tokenizer, chat, part.template, continuation)
         return encoded(part, chat[0].content + continuation, special=True)
 
-    def _windows(self, part: HFPolicy, text: str) -> list[tuple[list[int], list[int]]]:
+    def _windows(self, part: Part, text: str) -> list[tuple[list[int], list[int]]]:
         ids = encoded(part, text, special=True)
         longest = min(longest_of(one) for one in self._policy.parts)
         rolling = utils.get_rolling_token_windows(ids, prefix_of(part), longest, 1)
         return [utils.make_disjoint_window(window) for window in rolling]
 
 
-def encoded(part: HFPolicy, text: str, *, special: bool) -> list[int]:
+def encoded(part: Part, text: str, *, special: bool) -> list[int]:
     """Return the ids of a text, with the tokens a tokenizer puts around a text unless it begins with one already."""
     begin = part.tokenizer.bos_token
     with_special = special and not (begin is not None and text.startswith(begin))
     return [int(token) for token in part.tokenizer.encode(text, add_special_tokens=with_special)]
 
 
-def prefix_of(part: HFPolicy) -> int:
+def prefix_of(part: Part) -> int:
     """Return the token that stands before a text without context: the beginning token, or else the end token."""
     tokenizer = part.tokenizer
     found = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
@@ -185,7 +184,7 @@ def prefix_of(part: HFPolicy) -> int:
     return int(found)
 
 
-def longest_of(part: HFPolicy) -> int:
+def longest_of(part: Part) -> int:
     """Return how many tokens a model reads at most."""
     return LONGEST if part.context is None else part.context
 

@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.core.choice import Choice
-from bench.core.choices import MC1, MC2
+from bench.core.metrics import MC1, MC2
 from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
-from bench.core.task import Task
+from bench.core.task import Choice, Task
 from bench.evaluation.measurements.divergence import without_likelihood
 from bench.evaluation.measurements.scores import SCORES, SCORES_SCHEMA
 
@@ -38,7 +37,7 @@ class WeighChoices(Stage):
         asked = [(prompt, self.task.choices(prompt)) for prompt in self.task.prompts()]
         values: list[tuple[float | None, float | None]] = [(None, None)] * len(asked)
         if without_likelihood(self.policy) is None:
-            from bench.models.likelihood.choices import choice_logprobs  # noqa: PLC0415 - torch loads here, not when planning
+            from bench.models.likelihood.answers import choice_logprobs  # noqa: PLC0415 - torch loads here, not when planning
             from bench.models.load import load_policy  # noqa: PLC0415
 
             questions = [

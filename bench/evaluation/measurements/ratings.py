@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 
 from bench.core.judge import Judge, Response, one_for_each
 from bench.core.stage import Resources, Stage, StageIO
-from bench.evaluation.generate import Generate
-from bench.evaluation.measurements.win_rate import read_rows
+from bench.evaluation.generate import Generate, read_rows
 
 RATINGS = "ratings.parquet"
 RATINGS_SCHEMA = pa.schema(

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.core.errors import StageError
+from bench.core.metrics import HYGIENE, MetricInfo
 from bench.core.stage import Stage, StageIO
-from bench.core.task import HYGIENE, MetricInfo, Task
+from bench.core.task import Task
 from bench.evaluation.generate import COMPLETIONS, Generate
 
 SCORES = "scores.parquet"

@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 from bench.core.errors import StageError
 from bench.core.policy import Proxy, root
 from bench.core.stage import Resources, Stage, StageIO
-from bench.evaluation.generate import Generate
-from bench.evaluation.measurements.win_rate import read_rows
+from bench.evaluation.generate import Generate, read_rows
 from bench.results.summary import ShiftFacts, TokenFacts
 
 TOKENS = "tokens.parquet"

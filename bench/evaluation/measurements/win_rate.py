@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from bench.core.errors import StageError
 from bench.core.judge import Judge, Pair, one_for_each
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
-from bench.evaluation.generate import COMPLETIONS, Generate
+from bench.evaluation.generate import Generate, read_rows
 
 Orders = Literal["both", "first"]
 VERDICTS = "verdicts.parquet"
@@ -111,13 +110,3 @@ def verdict_rows(judge: Judge, task: Task, shown: Sequence[Showing], io: StageIO
             }
         )
     return rows
-
-
-def read_rows(io: StageIO, generation: Generate) -> list[dict[str, Any]]:
-    """Return the rows of one generation."""
-    return stored_rows(io.read(generation))
-
-
-def stored_rows(payload: Path) -> list[dict[str, Any]]:
-    """Return the rows in the payload of a generation."""
-    return pq.read_table(payload / COMPLETIONS).to_pylist()

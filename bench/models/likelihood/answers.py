@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from bench.core.errors import StageError
 from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
-from bench.models.chat import ids_of_openings
-from bench.models.hf import HFPolicy
-from bench.models.local import LocalPolicy, charge_reading, scored
+from bench.models.chat import ids_of_openings, response_ids
+from bench.models.local import LocalPolicy, Part, charge_reading, check_length, prompts_of, scored
 from bench.models.packing.layout import Group
 
 # Questions between two notes of progress; changes no result.
 ASKED_AT_ONCE = 512
+# Prompts between two notes of progress; changes no result.
+CHOICES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _asked(policy: LocalPolicy, question: Question, answers: Sequence[str]) -> t
     return parts
 
 
-def _spelled(policy: HFPolicy, question: Question, answers: Sequence[str]) -> _Spelled:
+def _spelled(policy: Part, question: Question, answers: Sequence[str]) -> _Spelled:
     # All at once: for a small labeller the calls of the tokenizer took more time than the model.
     texts = [list(dict.fromkeys([answer, f" {answer.lstrip()}"])) for answer in answers]
     openings = [question.opening, *(question.opening + text for listed in texts for text in listed)]
@@ -128,7 +129,7 @@ def _spelled(policy: HFPolicy, question: Question, answers: Sequence[str]) -> _S
 
 
 def _spellings(
-    policy: HFPolicy, question: Question, answer: str, base: Sequence[int], written: Sequence[list[int]]
+    policy: Part, question: Question, answer: str, base: Sequence[int], written: Sequence[list[int]]
 ) -> list[list[int]]:
     """Return the whole ids behind which the answer stands, of those ``written``, each once and known throughout."""
     unknown = policy.tokenizer.unk_token_id
@@ -160,3 +161,25 @@ def _begins(short: Sequence[int], long: Sequence[int]) -> bool:
 def _log_sum(logprobs: Sequence[float]) -> float:
     most = max(logprobs)
     return most if most == -math.inf else most + math.log(sum(math.exp(one - most) for one in logprobs))
+
+
+def choice_logprobs(
+    policy: LocalPolicy, asked: Sequence[tuple[str, Chat, Sequence[str]]], io: StageIO
+) -> list[list[float]]:
+    """Return the log-probability, in nats, of each answer to each chat, its end token included.
+
+    ``asked``: a name for error messages, the chat, and the answers. Raises StageError for an answer that does not fit
+    into the context of a part.
+    """
+    found: list[list[float]] = []
+    for start in range(0, len(asked), CHOICES_AT_ONCE):
+        rows = []
+        for name, chat, answers in asked[start : start + CHOICES_AT_ONCE]:
+            ids = [response_ids(policy.tokenizer, answer) for answer in answers]
+            row = tuple(Group(prompt, ids) for prompt in prompts_of(policy, chat))
+            check_length(policy, row, name)
+            rows.append(row)
+        charge_reading(policy, [[group.shared_length() for group in row] for row in rows], io)
+        found += [[one.logprob for one in likelihoods] for likelihoods in scored(policy, rows)]
+        io.progress(len(found), len(asked), "prompt")
+    return found

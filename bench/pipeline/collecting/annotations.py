@@ -8,9 +8,10 @@ import pyarrow as pa
 
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
+from bench.evaluation.generate import stored_rows
 from bench.evaluation.judges._annotators import Answers
 from bench.evaluation.judges.human import Human
-from bench.evaluation.measurements.win_rate import presented, stored_rows
+from bench.evaluation.measurements.win_rate import presented
 from bench.pipeline.plan import Plan
 from bench.pipeline.planning.cells import Judged
 from bench.results.annotations import ANNOTATIONS_SCHEMA

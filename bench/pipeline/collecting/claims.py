@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.core.claim import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
+from bench.core.metrics import ANSWERED, FACTSCORE, IRRELEVANT_CLAIMS, SUPPORTED_CLAIMS, UNSUPPORTED_CLAIMS, fact_score
+from bench.core.task import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
 from bench.evaluation.measurements.factuality.extract import CLAIMS
@@ -17,14 +18,6 @@ from bench.pipeline.collect import labelled
 from bench.pipeline.plan import Plan
 from bench.pipeline.planning.facts import Checked
 from bench.results.claims import CLAIMS_SCHEMA
-from bench.results.conclusions.factuality import (
-    ANSWERED,
-    FACTSCORE,
-    IRRELEVANT_CLAIMS,
-    SUPPORTED_CLAIMS,
-    UNSUPPORTED_CLAIMS,
-    fact_score,
-)
 
 LABELS = {SUPPORTED: SUPPORTED_CLAIMS, NOT_SUPPORTED: UNSUPPORTED_CLAIMS, IRRELEVANT: IRRELEVANT_CLAIMS}
 

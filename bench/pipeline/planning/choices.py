@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.config.comparison import Comparison
-from bench.core.choices import offers_choices
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage
-from bench.core.task import Task
+from bench.core.task import Task, offers_choices
 from bench.evaluation.measurements.multiple_choice import WeighChoices
 
 

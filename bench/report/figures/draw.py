@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.core.task import LENGTH_CONTROLLED
+from bench.core.metrics import LENGTH_CONTROLLED
 from bench.report.figures.costs import cost_bars, quality_against_cost
 from bench.report.figures.curves import earlier_curves, learning_curves
 from bench.report.figures.factuality import precision_and_coverage

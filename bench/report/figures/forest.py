@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.task import PREFERENCES
+from bench.core.metrics import PREFERENCES
 from bench.report.figures import style
 from bench.report.figures.style import Picture
 from bench.results.conclusions.contrast import Contrast

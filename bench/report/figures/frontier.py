@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.task import DIVERGENCE, DIVERGENCE_K3, RATING
+from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, RATING
 from bench.report.figures import style
 from bench.report.figures.style import Picture
 from bench.results.summary import RunSummary

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
+from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
 from bench.report.figures import style
 from bench.report.figures.style import Picture
 from bench.results.conclusions.contrast import Contrast

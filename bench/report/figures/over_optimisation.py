@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.task import RATING
+from bench.core.metrics import RATING
 from bench.report.figures import style
 from bench.report.figures.frontier import OWN, mean, placed, points_of, same_method
 from bench.report.figures.style import Picture

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.core.task import RATING
+from bench.core.metrics import RATING
 from bench.results.responses import turns
 
 SCORE_COLUMNS = ("task", "prompt", "method", "run", "draw", "metric", "source", "value", "status")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow.compute as pc
 
-from bench.core.task import DIVERGENCE
+from bench.core.metrics import DIVERGENCE
 from bench.report.figures.frontier import OWN, Point, mean, placed, points_of, root
 from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs

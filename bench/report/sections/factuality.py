@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.core.metrics import FACTUAL_ERROR_RATE
 from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Figure, Folded, Heading, Table, Text
 from bench.results.conclusions.contrast import Contrast
-from bench.results.conclusions.factuality import FACTUAL_ERROR_RATE, ErrorReduction, Estimate, FactualRates
+from bench.results.conclusions.factuality import ErrorReduction, Estimate, FactualRates
 from bench.results.wording import (
     NONE,
     counted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.core.task import WIN_RATE
+from bench.core.metrics import WIN_RATE
 from bench.report import sentences
 from bench.report.figures.judge_audit import whose
 from bench.report.figures.style import Picture

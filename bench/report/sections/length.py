@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.core.task import LENGTH_CONTROLLED, WIN_RATE
+from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
 from bench.report import sentences
 from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs

@@ -9,7 +9,7 @@ from typing import Literal
 
 from bench.core.errors import DataError
 from bench.core.frozen import Frozen
-from bench.core.task import WIN_RATE
+from bench.core.metrics import WIN_RATE
 
 VerdictOnPair = Literal["a better", "b better", "undecided"]
 SpeaksAbout = Literal["these trained models", "the training procedure"]

@@ -6,58 +6,10 @@ import math
 
 from bench.results.conclusions.contrast import SpeaksAbout
 from bench.core.frozen import Frozen
-from bench.core.task import MetricInfo
-
-SUPPORTED_CLAIMS = MetricInfo(
-    name="supported_claims",
-    unit="claims per response",
-    higher_is_better=True,
-    description="claims of a response that something supports; a response without claims has none",
-)
-UNSUPPORTED_CLAIMS = MetricInfo(
-    name="unsupported_claims",
-    unit="claims per response",
-    higher_is_better=False,
-    description="claims of a response that nothing supports; a response without claims has none",
-)
-IRRELEVANT_CLAIMS = MetricInfo(
-    name="irrelevant_claims",
-    unit="claims per response",
-    higher_is_better=None,
-    description="claims of a response that could be neither true nor false of what was asked",
-)
-ANSWERED = MetricInfo(
-    name="answered",
-    unit="share of responses",
-    higher_is_better=None,
-    description="share of responses that make a claim; the others abstain",
-)
-FACTSCORE = MetricInfo(
-    name="factscore",
-    unit="share of claims",
-    higher_is_better=True,
-    description="supported among all claims of a response, lowered for few claims; not defined without a claim",
-)
-FACTUAL_ERROR_RATE = MetricInfo(
-    name="factual_error_rate",
-    unit="share of claims",
-    higher_is_better=False,
-    description="unsupported claims of all responses over their supported and unsupported claims: a ratio of sums",
-)
-# What is counted in each response, in the order of the tables.
-COUNTED = (SUPPORTED_CLAIMS, UNSUPPORTED_CLAIMS, IRRELEVANT_CLAIMS, ANSWERED, FACTSCORE)
-# What the statistics test: the counts, and the error rate that they make from them.
-FACTUALITY_METRICS = (FACTUAL_ERROR_RATE, *COUNTED)
-# FActScore's gamma: a response with fewer facts is penalised (Min et al. 2023, arXiv 2305.14251).
-FEWEST_FACTS = 10.0
+from bench.core.metrics import MetricInfo
 
 
-def fact_score(supported: int, facts: int, gamma: float) -> float | None:
-    """Return supported / facts * min(1, exp(1 - gamma / facts)), None for a response without facts.
 
-    FActScore with its length penalty (Min et al. 2023, arXiv 2305.14251, section 3.1); ``gamma`` = 0 is none.
-    """
-    return supported / facts * math.exp(min(0.0, 1 - gamma / facts)) if facts else None
 
 
 class Estimate(Frozen):

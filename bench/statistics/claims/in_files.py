@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from bench.core.errors import DataError
-from bench.results.conclusions.factuality import FEWEST_FACTS
+from bench.core.metrics import FEWEST_FACTS
 from bench.statistics.tests.clusters import cluster_codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.intervals import clustered_standard_error, wilson_interval

@@ -22,18 +22,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.config.comparison import Comparison
-from bench.core.task import MetricInfo
-from bench.results.conclusions.factuality import (
+from bench.core.metrics import (
     ANSWERED,
     FACTSCORE,
     FACTUAL_ERROR_RATE,
     IRRELEVANT_CLAIMS,
     SUPPORTED_CLAIMS,
     UNSUPPORTED_CLAIMS,
-    ErrorReduction,
-    Estimate,
-    FactualRates,
+    MetricInfo,
 )
+from bench.results.conclusions.factuality import ErrorReduction, Estimate, FactualRates
 from bench.statistics.crossing.crossing import OK, TASK_SOURCE, UNDEFINED, Crossing, RecordIndex, Request, cells, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.intervals import wilson_interval

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
-from bench.core.frozen import digest
 from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
 from bench.statistics.contrasts.stopping import sequence_of
 from bench.statistics.crossing.crossing import Crossing
@@ -19,6 +18,7 @@ from bench.statistics.tests.bootstrap import resampled_means
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
 from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects
+from bench.statistics.tests.resampling import design_seed
 
 # Values closer than this are the same: sums of draws differ by rounding only.
 ROUNDING = 1e-12
@@ -116,11 +116,6 @@ def _interval(law: Confidence, crossing: Crossing, question: Question) -> tuple[
 def _resampled_note(question: Question) -> tuple[str, ...]:
     kinds = {"bootstrap": "percentile", "bca": "bias-corrected and accelerated"}
     return (f"{kinds[question.interval]} bootstrap interval",) if question.interval in kinds else ()
-
-
-def design_seed(purpose: str, units: int, runs: int, resamples: int) -> int:
-    """Return the resampling seed of a design: the same for every contrast of that shape, in any process."""
-    return int(digest({"purpose": purpose, "units": units, "runs": runs, "resamples": resamples})[:12], 16)
 
 
 def _untested(estimate: float | None, per_run: tuple[float, ...], reason: str) -> Analysis:

@@ -11,9 +11,18 @@ import pyarrow as pa
 
 from bench.config.comparison import Comparison
 from bench.core.errors import IncompleteRecords
-from bench.core.task import DIVERGENCE_K3, LENGTH_CONTROLLED, PREFERENCES, RATING, WIN_RATE, MetricInfo
+from bench.core.metrics import (
+    DIVERGENCE_K3,
+    FACTSCORE,
+    FACTUAL_ERROR_RATE,
+    LENGTH_CONTROLLED,
+    PREFERENCES,
+    RATING,
+    UNSUPPORTED_CLAIMS,
+    WIN_RATE,
+    MetricInfo,
+)
 from bench.results.conclusions.contrast import Contrast
-from bench.results.conclusions.factuality import FACTSCORE, FACTUAL_ERROR_RATE, UNSUPPORTED_CLAIMS
 from bench.statistics.claims.in_runs import ratio_contrasts
 from bench.statistics.contrasts.analysis import Analysis, Question, analyse
 from bench.statistics.contrasts.families import corrected

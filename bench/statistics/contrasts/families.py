@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from bench.config.comparison import StatisticsSettings
 from bench.results.conclusions.contrast import Contrast, VerdictOnPair
-from bench.statistics.contrasts.analysis import design_seed
 from bench.statistics.crossing.crossing import Crossing, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.corrections import adjusted
 from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
 from bench.statistics.tests.max_t import max_t, max_t_over_runs
 from bench.statistics.tests.random_effects import IntArray, cluster_sums
+from bench.statistics.tests.resampling import design_seed
 
 
 def corrected(

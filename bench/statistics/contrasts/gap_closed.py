@@ -20,13 +20,14 @@ from scipy import optimize
 
 from bench.config.comparison import Comparison, GapClosed
 from bench.core.errors import IncompleteRecords
-from bench.core.task import WIN_RATE
+from bench.core.metrics import WIN_RATE
 from bench.results.conclusions.all import GapShare
-from bench.statistics.contrasts.analysis import ROUNDING, design_seed
+from bench.statistics.contrasts.analysis import ROUNDING
 from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, cells, codes
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import bootstrap_means
 from bench.statistics.tests.random_effects import IntArray, crossed_effects
+from bench.statistics.tests.resampling import design_seed
 
 # A search outwards for the end of an interval doubles its step at most this often.
 DOUBLINGS = 60

@@ -18,7 +18,7 @@ from scipy import special
 
 from bench.config.comparison import AlignmentTax, Comparison
 from bench.core.errors import IncompleteRecords
-from bench.core.task import MetricInfo
+from bench.core.metrics import MetricInfo
 from bench.results.conclusions.tax import Tax, TaxVerdict
 from bench.results.summary import Missing
 from bench.statistics.contrasts.analysis import ROUNDING

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError, IncompleteRecords
-from bench.core.task import WIN_RATE
+from bench.core.metrics import WIN_RATE
 from bench.results.records import RecordStatus
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray

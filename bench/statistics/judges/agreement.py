@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 
 from bench.core.errors import DataError
 from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgesTogether, Measure, Reference
-from bench.statistics.contrasts.analysis import design_seed
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.crossing.verdicts import BoolArray, Verdicts
 from bench.statistics.tests.agreement import Agreement, cohen_kappa, krippendorff_alpha
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.proportions import share
 from bench.statistics.tests.random_effects import IntArray
+from bench.statistics.tests.resampling import design_seed
 
 RESAMPLES = 2000
 # Draws of resamples from the same design are the same for every judge.

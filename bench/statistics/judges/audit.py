@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from bench.config.comparison import Comparison, Named
-from bench.core.task import WIN_RATE
+from bench.core.metrics import WIN_RATE
 from bench.evaluation.measurement import reseeded
 from bench.results.conclusions.judge_audit import (
     CONTROL,

@@ -18,15 +18,15 @@ import pyarrow as pa
 from scipy import stats
 
 from bench.config.comparison import Comparison, LengthControl
-from bench.core.task import WIN_RATE
+from bench.core.metrics import WIN_RATE
 from bench.results.conclusions.length_recovery import LengthRecovery, Recovered
-from bench.statistics.contrasts.analysis import design_seed
 from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, codes
 from bench.statistics.length.covariates import CHARACTERS, TASK, Covariates
 from bench.statistics.length.pseudo_values import Model, at_equal_length
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.prediction_powered import calibrated_predictions, prediction_powered_mean
 from bench.statistics.tests.random_effects import IntArray, crossed_effects
+from bench.statistics.tests.resampling import design_seed
 
 GOLD = "gold"
 # A ranking of fewer arms (beside the one they are held against) says little.

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bench.config.comparison import Comparison
 from bench.core.errors import DataError
-from bench.core.task import WIN_RATE
+from bench.core.metrics import WIN_RATE
 from bench.results.conclusions.ranking import Place, Ranking
 from bench.statistics.contrasts.analysis import ROUNDING
 from bench.statistics.crossing.crossing import codes

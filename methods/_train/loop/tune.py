@@ -12,9 +12,9 @@ from bench.models.chat import fit_group_to_length, response_ids
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable, save_adapter, save_weights
+from methods._train.fine_tuning import FineTuning
 from methods._train.loop import processes as ranks
 from methods._train.loop.loop import LossSum, Training, fit
-from methods._train.stages import FineTuning
 
 POLICY_FOLDER = "policy"
 

@@ -18,9 +18,9 @@ from bench.models.load import load_trainable
 from bench.models.packing.decoder import decoder_of
 from bench.models.reward_model import read_head
 from methods._train.loop.batches import micro_batches
+from methods._train.on_policy.reward_optimisation import Critic, TrainOnReward
 from methods._train.on_policy.rollouts import TOKENS_AT_ONCE
-from methods._train.on_policy.stage import Critic, TrainOnReward
-from methods._train.stages import TrainRewardModel
+from methods._train.rewards.stage import TrainRewardModel
 
 
 class ValueModel:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from methods._train.on_policy.reward_optimisation import Critic
     from methods._train.on_policy.rollouts import Rollouts
-    from methods._train.on_policy.stage import Critic
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from methods._train.loop.batches import TRAINED_FLOPS, micro_batches
 from methods._train.loop.tune import examples_of
-from methods._train.on_policy.stage import TrainOnReward
+from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.update import Extra, Learner
 from methods._train.sft.train import sft_loss
 

@@ -21,7 +21,7 @@ from bench.models.likelihood.logprobs import Group, Want, response_outputs
 from bench.models.load import load_model
 from bench.models.rewards import Reward
 from methods._train.loop.batches import micro_batches
-from methods._train.on_policy.stage import Practice, TrainOnReward
+from methods._train.on_policy.reward_optimisation import Practice, TrainOnReward
 
 # Tokens of one forward pass without gradients, padding included; changes results by rounding only.
 TOKENS_AT_ONCE = 8192

@@ -23,8 +23,8 @@ from methods._train.loop.loop import write_log
 from methods._train.loop.tune import POLICY_FOLDER, loaded
 from methods._train.on_policy.critic import critic_of
 from methods._train.on_policy.objective import Credit, Objective
+from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.rollouts import Rollouts, Sampler
-from methods._train.on_policy.stage import TrainOnReward
 from methods._train.on_policy.update import Extra, Learner, Lesson
 
 # The number of the "update" that held-out prompts are answered in, so that their noise is their own.

@@ -20,8 +20,8 @@ from methods._train.loop.optimizer import Descent
 from methods._train.loop.recompute import recomputed_activations
 from methods._train.on_policy.critic import ValueModel, one_longer
 from methods._train.on_policy.objective import Counts, Credit, Objective, Part
+from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.rollouts import Rollouts
-from methods._train.on_policy.stage import TrainOnReward
 
 # Adds the gradient of a further loss to a step, given (update, pass, step, responses), and returns that loss.
 Extra = Callable[[int, int, int, int], float]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from bench.core.data import DataSpec
 from bench.core.datasets import Preference, read_preferences
 from bench.core.errors import DataError, StageError
-from bench.core.policy import Chat
-from bench.core.stage import StageIO
+from bench.core.policy import Chat, PolicySpec
+from bench.core.stage import Stage, StageIO
 from bench.models.hf import HFPolicy
 from bench.models.load import load_policy
 from bench.models.local import Groups, LocalPolicy, charge_reading, fitted
@@ -19,19 +21,20 @@ from methods._train.loop.batches import micro_batches
 from methods._train.loop.tune import Example, examples_of
 from methods._train.pairs.contexts import tokens_of
 from methods._train.pairs.logprobs import PairLogprobs
-from methods._train.stages import ReferenceLogprobs
 
 FILE = "logprobs.safetensors"
 # Tokens of one forward pass, padding included; chosen on a two-core machine, changes results by rounding only.
 TOKENS_AT_ONCE = 8192
 
 
-def write_reference(stage: ReferenceLogprobs, io: StageIO) -> None:
+def write_reference(
+    spec: PolicySpec, data: DataSpec, io: StageIO, *, max_length: int, responses: Literal["pairs", "mismatched"]
+) -> None:
     """Score the responses of every row, and write them to ``io.out``."""
-    rows = read_preferences(stage.data, io)
-    policy = load_policy(stage.policy, io)
-    texts = pair_texts(rows) if stage.responses == "pairs" else mismatched_texts(rows)
-    fit = [fitted(policy, chat, responses, stage.max_length) for chat, responses in texts]
+    rows = read_preferences(data, io)
+    policy = load_policy(spec, io)
+    texts = pair_texts(rows) if responses == "pairs" else mismatched_texts(rows)
+    fit = [fitted(policy, chat, answers, max_length) for chat, answers in texts]
     save_file(scored(policy, fit, io), io.out / FILE)
 
 
@@ -87,19 +90,19 @@ def _borrowed(rows: Sequence[Preference], number: int) -> str:
     raise DataError("all rows have the same prompt, so no response belongs to another one. KTO needs at least two.")
 
 
-def read_pairs(stage: ReferenceLogprobs, io: StageIO, rows: int, device: torch.device) -> PairLogprobs:
+def read_pairs(stage: Stage, io: StageIO, rows: int, device: torch.device) -> PairLogprobs:
     """Return the reference's log-probabilities of the pairs. Raises StageError when they are of other data."""
     found = _read(stage, io, rows, device)
     sums, tokens = found["logprob"], found["tokens"]
     return PairLogprobs(sums[:, 0], sums[:, 1], tokens[:, 0], tokens[:, 1])
 
 
-def read_mismatched(stage: ReferenceLogprobs, io: StageIO, rows: int, device: torch.device) -> torch.Tensor:
+def read_mismatched(stage: Stage, io: StageIO, rows: int, device: torch.device) -> torch.Tensor:
     """Return the reference's log-probabilities of the mismatched responses. Shape: (rows,)."""
     return _read(stage, io, rows, device)["logprob"][:, 0]
 
 
-def _read(stage: ReferenceLogprobs, io: StageIO, rows: int, device: torch.device) -> dict[str, torch.Tensor]:
+def _read(stage: Stage, io: StageIO, rows: int, device: torch.device) -> dict[str, torch.Tensor]:
     found = load_file(io.read(stage) / FILE)
     if len(found["logprob"]) != rows:
         raise StageError(

@@ -11,11 +11,12 @@ from bench.core.datasets import read_preferences
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import response_logprobs
+from methods._train.fine_tuning import FineTuning
 from methods._train.loop.loop import LossSum
 from methods._train.loop.tune import Example, loaded, train, training_of
 from methods._train.pairs.logprobs import PairLogprobs
+from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.pairs.score_reference import pair_examples, read_pairs
-from methods._train.stages import FineTuning, ReferenceLogprobs
 
 
 def train_on_pairs(

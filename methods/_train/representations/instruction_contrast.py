@@ -13,34 +13,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from bench.core.frozen import Frozen
-from bench.core.policy import Instructed, PolicySpec
 from bench.core.stage import StageIO
+from methods._train.representations.contrast_loss import Contrast, Instructions, Mean, Positions
 from methods._train.settings import Fraction, Optimisation
-from methods._train.stages import FineTuning
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 INSTRUCTIONS_FILE = Path(__file__).resolve().parents[2] / "_data" / "rahf_instructions.yaml"
-Positions = Literal["shifted", "unshifted"]
-Mean = Literal["response", "padded"]
-
-
-class Instructions(Frozen):
-    """What stands before the prompt of a good answer and of a bad one, and what parts it from the prompt."""
-
-    good: Annotated[str, Field(min_length=1)]
-    bad: Annotated[str, Field(min_length=1)]
-    separator: str = "\n\n"
-
-    def for_good(self, policy: PolicySpec) -> Instructed:
-        """Return a policy that is asked for good answers."""
-        return Instructed(base=policy, instruction=self.good, separator=self.separator)
-
-    def for_bad(self, policy: PolicySpec) -> Instructed:
-        """Return a policy that is asked for bad answers."""
-        return Instructed(base=policy, instruction=self.bad, separator=self.separator)
 
 
 @cache
@@ -97,37 +77,14 @@ class ContrastSettings(Optimisation):
         }
 
 
-class TrainContrast(FineTuning):
+class TrainContrast(Contrast):
     """Contrastive instruction tuning on rows of ``prompt``, ``chosen`` and ``rejected``; see ``ContrastSettings``."""
 
     KIND: ClassVar[str] = "train/contrast"
     VERSION: ClassVar[int] = 2
-
-    instructions: Instructions
-    smoothing: float
-    contrast_positions: Positions
-    contrast_mean: Mean
-    language_mean: Literal["response", "tokens"]
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
         from methods._train.representations.train_contrast import train_contrast
 
         train_contrast(self, io)
-
-
-def contrast_loss(matching: Tensor, opposite: Tensor, smoothing: float) -> Tensor:
-    """Return the contrast of each row, the shape of its inputs.
-
-    ``matching`` and ``opposite`` are the mean log-probabilities of one response under the instruction that fits it and
-    under the other. With p = exp of these and epsilon = ``smoothing`` (arXiv:2302.05206)::
-
-        L = - (1 - epsilon) log(p+ / (p+ + p-)) - epsilon log(p- / (p+ + p-))
-
-    p+ / (p+ + p-) is sigmoid(matching - opposite), and is computed as such (the released codes add 1e-8 to the share
-    before the logarithm instead). The minimum is where the share is 1 - epsilon.
-    """
-    from torch.nn.functional import logsigmoid
-
-    difference = matching - opposite
-    return -(1 - smoothing) * logsigmoid(difference) - smoothing * logsigmoid(-difference)

@@ -28,12 +28,12 @@ from bench.models.likelihood.logprobs import Group, states_at_responses
 from bench.models.load import load_model
 from bench.models.packing.decoder import decoder_of
 from bench.models.packing.layers import depth
+from methods._train.fine_tuning import FineTuning
 from methods._train.loop import processes as ranks
 from methods._train.loop.batches import micro_batches
 from methods._train.loop.loop import LossSum, Training
 from methods._train.loop.tune import loaded, train
 from methods._train.pairs.contexts import Contexts, contexts, tokens_of
-from methods._train.stages import FineTuning
 
 # The rows that diagnostics are measured on, and the tokens of one forward pass there, padding included.
 MEASURED_ROWS = 256

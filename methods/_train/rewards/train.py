@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from bench.core.data import DataSpec
 from bench.core.datasets import Preference, read_demonstrations, read_preferences
 from bench.core.errors import StageError
 from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.models.reward_model import RewardModel, new_head, rewards_of, save_head
+from methods._train.fine_tuning import FineTuning
 from methods._train.loop import processes as ranks
 from methods._train.loop.loop import LossSum
 from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
 from methods._train.pairs.score_reference import pair_examples
 from methods._train.rewards.held_out import Labels, held_out_prompts, measured
-from methods._train.stages import TrainRewardModel
 
 
 def preference_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Tensor) -> Tensor:
@@ -46,13 +48,22 @@ class PairLabels:
     margin: Tensor
 
 
-def train_reward_model(stage: TrainRewardModel, io: StageIO) -> None:
+@dataclass(frozen=True)
+class RewardModelFit:
+    """What is done beside training; see ``methods._train.rewards.stage.TrainRewardModel``, whose fields these are."""
+
+    held_out: float
+    references: DataSpec | None
+    spread: Literal["natural", "unit"]
+
+
+def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> None:
     """Train ``stage.init`` with a head on the pairs, normalise it, measure it, and write all of it."""
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
     head = new_head(policy, stage.seed)
     examples = pair_examples(policy, rows, stage.max_length)
-    kept = held_out_prompts([row.prompt for row in rows], stage.held_out, stage.seed)
+    kept = held_out_prompts([row.prompt for row in rows], fit.held_out, stage.seed)
     labels = PairLabels(
         torch.tensor([row.probability for row in rows], device=policy.device),
         torch.tensor([row.margin for row in rows], device=policy.device),
@@ -73,7 +84,7 @@ def train_reward_model(stage: TrainRewardModel, io: StageIO) -> None:
     found: dict[str, object] = {
         "trained_pairs": len(trained),
         "held_out": held_out(model, rows, measuring, io) if measuring else None,
-        **normalise(stage, io, model, examples),
+        **normalise(fit, io, model, examples),
     }
     save_head(head, io.out)
     (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -98,23 +109,21 @@ def pair_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Ten
     )
 
 
-def normalise(
-    stage: TrainRewardModel, io: StageIO, model: RewardModel, pairs: Sequence[Example]
-) -> dict[str, float | int]:
+def normalise(fit: RewardModelFit, io: StageIO, model: RewardModel, pairs: Sequence[Example]) -> dict[str, float | int]:
     """Change the head so that reference responses have a mean reward of 0, and the spread that the stage asks for.
 
     Returns ``references`` (how many), ``shift`` (their mean reward before) and ``scale`` (what the rewards were divided
     by). Raises StageError when all responses have one reward and the spread cannot become 1.
     """
     references = [example.group for example in pairs]
-    if stage.references is not None:
-        rows = read_demonstrations(stage.references, io)
-        known = examples_of(model.policy, [(row.prompt, [row.response]) for row in rows], stage.max_length)
+    if fit.references is not None:
+        rows = read_demonstrations(fit.references, io)
+        known = examples_of(model.policy, [(row.prompt, [row.response]) for row in rows], model.max_length)
         references = [example.group for example in known]
     found = np.array(model.scores(references, io))
     shift, scale = float(found.mean()), 1.0
-    if stage.spread == "unit":
-        own = found if stage.references is None else np.array(model.scores([one.group for one in pairs], io))
+    if fit.spread == "unit":
+        own = found if fit.references is None else np.array(model.scores([one.group for one in pairs], io))
         scale = float(own.std())
         if scale == 0:
             raise StageError(

@@ -8,12 +8,12 @@ from bench.core.datasets import read_demonstrations
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import response_logprobs
+from methods._train.fine_tuning import FineTuning
 from methods._train.loop.loop import LossSum
 from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
-from methods._train.stages import TrainSFT
 
 
-def train_sft(stage: TrainSFT, io: StageIO) -> None:
+def train_sft(stage: FineTuning, io: StageIO) -> None:
     """Train ``stage.init`` on the demonstrations, and write the policy."""
     rows = read_demonstrations(stage.data, io)
     policy = loaded(stage, io)

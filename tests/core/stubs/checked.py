@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from bench.core.claim import Claim, Finding
 from bench.core.policy import Decoding
-from bench.core.task import Prompt, Task
+from bench.core.task import Claim, Finding, Prompt, Task
 
 
 class Checkable(Task):

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from bench.core.checker import Extractor
-from bench.core.claim import Claim
 from bench.core.judge import Response
 from bench.core.stage import StageIO
-from bench.core.task import Task
+from bench.core.task import Claim, Task
 
 
 class Whole(Extractor):

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
-from bench.core.task import MetricInfo, Prompt, Task, user
+from bench.core.task import Prompt, Task, user
 
 
 class Questions(Task):

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from bench.core.checker import Asked, Verifier
-from bench.core.claim import Finding
 from bench.core.stage import StageIO
-from bench.core.task import Task
+from bench.core.task import Finding, Task
 
 
 class Reader(Verifier):

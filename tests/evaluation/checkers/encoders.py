@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel, PreTrainedTokenizerFast
 
-from bench.core.folders import digest_of_folder
+from bench.core.files import digest_of_folder
 
 SPECIAL = ("<pad>", "<unk>", "<cls>", "<sep>")
 WORDS = [*SPECIAL, "paris", "rome", "is", "the", "capital", "of", "france", "italy", "big", "a", "city", "lies", "sea"]

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from bench.core.checker import Asked, Passage
-from bench.core.claim import NOT_SUPPORTED, SUPPORTED
 from bench.core.errors import StageError
 from bench.core.frozen import digest_of_file
-from bench.core.task import Prompt, user
+from bench.core.task import NOT_SUPPORTED, SUPPORTED, Prompt, user
 from bench.evaluation.checkers.verifiers.api import ApiVerifier
 from tests.evaluation.api.asking_process import io_for
 from tests.evaluation.api.servers import Reply, Stub, completion, serving

@@ -16,13 +16,12 @@ from transformers import BertForSequenceClassification, BertModel
 from bench.config.comparison import Factuality
 from bench.core import plugins as discover
 from bench.core.checker import Asked, Knowledge, PagesFile, Passage, WorldPages
-from bench.core.claim import Claim, Finding
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import Open, decode, digest, digest_of_file, encode
 from bench.core.judge import Response
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
-from bench.core.task import Prompt, Task, user
+from bench.core.task import Claim, Finding, Prompt, Task, user
 from bench.evaluation.checkers.extractors.atomic import AtomicFacts, facts_in
 from bench.evaluation.checkers.extractors.sentences import Sentences
 from bench.evaluation.checkers.extractors.task import TaskClaims

@@ -24,8 +24,8 @@ from bench.core.task import user
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_policy
 from methods._train.on_policy.critic import ValueModel, one_longer
+from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.rollouts import logprobs_at, noise_seed
-from methods._train.on_policy.stage import TrainOnReward
 from methods._train.on_policy.train import explained_variance, train_on_reward
 from methods.grpo import GRPO
 from methods.ppo import PPO

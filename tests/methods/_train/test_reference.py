@@ -11,9 +11,9 @@ from bench.core.datasets import read_preferences
 from bench.core.method import Lora
 from bench.models.likelihood.logprobs import response_logprobs
 from bench.models.load import load_policy, load_trainable
+from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.pairs.score_reference import FILE, pair_examples
 from methods._train.pairs.train import pair_logprobs
-from methods._train.stages import ReferenceLogprobs
 from tests.methods.tiny import PREFERENCES, Bench, data, pretrained
 
 

@@ -21,9 +21,9 @@ from bench.models.likelihood.logprobs import Group
 from bench.models.reward_model import load_reward_model, new_head
 from methods import _shared as shared
 from methods._train.rewards.held_out import Labels, held_out_prompts, measured
+from methods._train.rewards.stage import TrainRewardModel
 from methods._train.rewards.train import preference_loss
 from methods._train.settings import Optimisation, RewardModelSettings
-from methods._train.stages import TrainRewardModel
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
 
 QUICK = RewardModelSettings(lr=5e-3, epochs=6, batch_size=4, held_out=0.25)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bench.config.comparison import Comparison, Factuality
+from bench.core.metrics import COUNTED, FACTUAL_ERROR_RATE, fact_score
 from bench.evaluation.checkers.extractors.task import TaskClaims
 from bench.evaluation.checkers.verifiers.exact import Exact
-from bench.results.conclusions.factuality import COUNTED, FACTUAL_ERROR_RATE, fact_score
 from bench.scoring.factscore import LabelledResponses, labelled_responses
 from bench.scoring.files import read_file
 from bench.statistics.claims import in_files as rates

@@ -11,7 +11,7 @@ from scipy import stats
 from bench.config.comparison import AlignmentTax, Comparison
 from bench.core.benchmark import LmEvalTask
 from bench.core.errors import IncompleteRecords
-from bench.core.task import MetricInfo
+from bench.core.metrics import MetricInfo
 from bench.results.conclusions.tax import Tax
 from bench.results.summary import Missing
 from bench.statistics.contrasts.tax import _tested, alignment_tax

@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 from pydantic import PositiveInt, model_validator
 
 from bench.core.checker import Extractor
-from bench.core.claim import Claim
 from bench.core.judge import Response
 from bench.core.policy import Decoding, PolicySpec
 from bench.core.stage import Resources, StageIO
-from bench.core.task import Task, user
+from bench.core.task import Claim, Task, user
 from bench.evaluation.checkers.claim_prompts import filled, shipped_digest, template_text
 from bench.evaluation.checkers.sentence_split import abstains, sentence_spans
 from bench.evaluation.generate import row_seed

@@ -8,10 +8,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import NonNegativeInt, model_validator
 
 from bench.core.checker import Asked, Verifier
-from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Finding
 from bench.core.errors import StageError
 from bench.core.stage import StageIO
-from bench.core.task import Task, user
+from bench.core.task import NOT_SUPPORTED, SUPPORTED, Finding, Task, user
 from bench.evaluation.api.ask import ask
 from bench.evaluation.api.parsing import Chosen, chosen_of
 from bench.evaluation.api.questions import Question

@@ -9,10 +9,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from bench.core.checker import Asked, Passage, Verifier
-from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Finding
 from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, StageIO
-from bench.core.task import Task, user
+from bench.core.task import NOT_SUPPORTED, SUPPORTED, Finding, Task, user
 from bench.evaluation.checkers.claim_prompts import filled, shipped_digest, template_text
 
 PROMPT = "true_or_false"

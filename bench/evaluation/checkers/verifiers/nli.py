@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import PositiveInt
 
 from bench.core.checker import Asked, Verifier
-from bench.core.claim import NOT_SUPPORTED, SUPPORTED, Finding
 from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
 from bench.core.stage import Resources, StageIO
-from bench.core.task import Task
+from bench.core.task import NOT_SUPPORTED, SUPPORTED, Finding, Task
 
 ENTAILS = "entail"
 

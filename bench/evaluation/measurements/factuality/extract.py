@@ -11,8 +11,7 @@ from bench.core.checker import Extractor
 from bench.core.errors import StageError
 from bench.core.judge import Response
 from bench.core.stage import Resources, Stage, StageIO
-from bench.evaluation.generate import Generate
-from bench.evaluation.measurements.win_rate import read_rows
+from bench.evaluation.generate import Generate, read_rows
 from bench.results.claims import EXTRACTED_SCHEMA
 
 CLAIMS = "claims.parquet"

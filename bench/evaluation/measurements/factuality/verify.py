@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.core.checker import Asked, Passage, Verifier, one_finding_each
-from bench.core.claim import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
 from bench.core.errors import StageError
 from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
+from bench.evaluation.generate import read_rows
 from bench.evaluation.measurements.factuality.extract import CLAIMS, ExtractClaims
 from bench.evaluation.measurements.factuality.retrieve import NEAREST, RetrievePassages
-from bench.evaluation.measurements.win_rate import read_rows
 from bench.results.claims import CHECKED_SCHEMA
 
 COUNTS = "counts.parquet"

@@ -11,8 +11,8 @@ from bench.core.frozen import Frozen
 from bench.core.method import Given
 from bench.core.reward import ModelReward, RewardSpec
 from bench.core.stage import Resources
+from methods._train.fine_tuning import FineTuning
 from methods._train.settings import Fraction, Optimisation, RewardModelSettings
-from methods._train.stages import FineTuning
 
 Critic = Literal["shared", "separate"]
 Share = Annotated[float, Field(ge=0, le=1)]

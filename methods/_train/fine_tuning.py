@@ -1,0 +1,32 @@
+"""The fields that every fine-tuning stage has."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from bench.core.data import DataSpec
+from bench.core.method import Budget, Lora
+from bench.core.policy import PolicySpec
+from bench.core.stage import Resources, Stage
+from methods._train.settings import Optimisation
+
+
+class FineTuning(Stage):
+    """A stage that changes ``init`` by training: the fields all of them have.
+
+    It writes ``policy/`` (a LoRA adapter over ``init``, or whole weights when ``lora`` is None) and ``log.jsonl``, so
+    its result is ``Tuned(base=init, by=stage)``. Prompt and response take ``max_length`` tokens at most; see
+    ``bench.models.chat.fit_group_to_length`` for what gives way.
+    """
+
+    RESOURCES: ClassVar[Resources] = Resources(accelerator=True, distributed=True)
+
+    init: PolicySpec
+    data: DataSpec
+    lora: Lora | None
+    optimisation: Optimisation
+    budget: Budget | None
+    max_length: PositiveInt
+    seed: NonNegativeInt
