@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.core.task import Support
 from bench.core.errors import DataError
 from bench.core.files import replacing
+from bench.core.task import Support
 
 # What one response says: the rows of the stage ``extract_claims``.
 EXTRACTED_SCHEMA = pa.schema(

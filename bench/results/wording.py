@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from bench.results.conclusions.contrast import Contrast
 from bench.core.metrics import PREFERENCES
+from bench.results.conclusions.contrast import Contrast
 
 MINUS = "\u2212"
 NONE = "\u2013"

@@ -8,12 +8,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
-from bench.results.conclusions.contrast import Contrast, SpeaksAbout
 from bench.core.errors import DataError
-from bench.results.conclusions.factuality import ErrorReduction, FactualRates
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.results.conclusions.contrast import Contrast, SpeaksAbout
+from bench.results.conclusions.factuality import ErrorReduction, FactualRates
+from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
 from bench.results.conclusions.length_recovery import LengthRecovery
 from bench.results.conclusions.ranking import Ranking
 from bench.results.conclusions.tax import Tax

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from bench.results.conclusions.contrast import SpeaksAbout
 from bench.core.frozen import Frozen
-from bench.core.metrics import MetricInfo
-
-
-
+from bench.results.conclusions.contrast import SpeaksAbout
 
 
 class Estimate(Frozen):

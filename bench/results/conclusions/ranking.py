@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.results.conclusions.contrast import SpeaksAbout
 from bench.core.frozen import Frozen
+from bench.results.conclusions.contrast import SpeaksAbout
 
 TieModel = Literal["davidson", "half wins"]
 
