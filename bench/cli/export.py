@@ -10,7 +10,6 @@ from rich.console import Console
 
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError
-from bench.core.results import CONTRASTS, RECORDS
 from bench.export.model import PolicyChoice, export_policy
 from bench.export.scalars import default_folder, tracked_runs
 from bench.export.tables import FORMATS, SUFFIXES, TableFormat
@@ -18,15 +17,15 @@ from bench.export.trackers import TrackerName, track
 from bench.gate.finished_run import stored
 from bench.pipeline.plan import make_plan
 from bench.pipeline.run import store_of
-from bench.results.conclusions.contrast import read_contrasts
-from bench.results.records import read_records
+from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.records import RECORDS
 
 
 def export_table(path: Path, overrides: Sequence[str], form: TableFormat, to: Path | None) -> None:
     """Write the contrasts as a table to a file, into a folder under the comparison's name, or to standard output."""
     comparison = load_comparison(path, overrides=overrides)
     folder, summary = stored(comparison)
-    text = FORMATS[form](read_contrasts(folder / CONTRASTS), summary)
+    text = FORMATS[form](CONCLUSIONS.read(folder).contrasts, summary)
     if to is None:
         sys.stdout.write(text)
         return
@@ -42,7 +41,7 @@ def export_model(path: Path, overrides: Sequence[str], wanted: PolicyChoice, to:
     if to is None:
         raise BenchError(f"a policy needs a folder to go to: bench export {path} {wanted.arm} --to FOLDER")
     folder, summary = stored(comparison)
-    contrasts = read_contrasts(folder / CONTRASTS)
+    contrasts = CONCLUSIONS.read(folder).contrasts
     written = export_policy(make_plan(comparison), store_of(comparison), summary, contrasts, wanted, to)
     Console(highlight=False).print(f"wrote {written}", markup=False, soft_wrap=True)
 
@@ -51,7 +50,7 @@ def track_run(path: Path, overrides: Sequence[str], tracker: TrackerName, to: Pa
     """Hand the scalars of the last run to a tracker, and say where they are."""
     comparison = load_comparison(path, overrides=overrides)
     folder, summary = stored(comparison)
-    runs = tracked_runs(summary, read_contrasts(folder / CONTRASTS), read_records(folder / RECORDS))
+    runs = tracked_runs(summary, CONCLUSIONS.read(folder).contrasts, RECORDS.read(folder))
     place = to or default_folder(Path(comparison.path), tracker)
     track(tracker, runs, place)
     Console(highlight=False).print(f"tracked: {len(runs)} runs in {place}", markup=False, soft_wrap=True)

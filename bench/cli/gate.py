@@ -44,7 +44,7 @@ def check_gate(path: Path, overrides: Sequence[str], baseline: Path | None, outp
 def make_first_baseline(path: Path, overrides: Sequence[str], reason: str, file: Path | None) -> None:
     """Write the baseline of the last run; raises BenchError where there is one already."""
     comparison = load_comparison(path, overrides=overrides)
-    refuse_replacing(file or Path(comparison.path).parent / BASELINE_FILE)
+    refuse_replacing(file or BASELINE_FILE.path(Path(comparison.path).parent))
     replace_baseline(path, overrides, reason, file)
 
 

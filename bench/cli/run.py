@@ -16,7 +16,6 @@ from bench.config.comparison import Comparison
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError
 from bench.core.metrics import WIN_RATE
-from bench.core.results import RECORDS
 from bench.engine.events import Engine, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, slots_of_this_machine
@@ -32,7 +31,7 @@ from bench.report.page.markdown import write_report
 from bench.report.terminal.show import Wanted, show
 from bench.report.terminal.summary import summary_table
 from bench.results.conclusions.contrast import Contrast
-from bench.results.records import read_records
+from bench.results.records import RECORDS
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def run_comparison(
         runs_on.close()
     if tracker is not None:
         folder = Path(comparison.path).parent
-        runs = tracked_runs(result.summary, result.contrasts, read_records(folder / RECORDS))
+        runs = tracked_runs(result.summary, result.contrasts, RECORDS.read(folder))
         track(tracker, runs, default_folder(Path(comparison.path), tracker))
     if as_json:
         sys.stdout.write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
@@ -140,7 +139,7 @@ def write_report_again(path: Path, overrides: Sequence[str]) -> None:
     """Write contrasts, report and plots from the stored records."""
     comparison = load_comparison(path, overrides=overrides)
     folder, summary = stored(comparison)
-    conclude(comparison, summary, read_records(folder / RECORDS), folder)
+    conclude(comparison, summary, RECORDS.read(folder), folder)
     report = write_report(folder, comparison)
     Console(highlight=False).print(f"report: {report}", markup=False, soft_wrap=True)
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
-from bench.core.results import RECORDS
 from bench.gate.against_baseline import make_baseline
 from bench.gate.finished_run import whole
-from bench.results.baseline import BASELINE_FILE, Baseline, read_baseline, write_baseline
-from bench.results.lock import LOCK, read_lock
-from bench.results.records import read_records
+from bench.results.baseline import BASELINE_FILE, Baseline
+from bench.results.lock import LOCK
+from bench.results.records import RECORDS
 
 
 def keep_baseline(comparison: Comparison, reason: str, file: Path | None) -> tuple[Path, Baseline]:
@@ -22,11 +21,11 @@ def keep_baseline(comparison: Comparison, reason: str, file: Path | None) -> tup
     if not reason.strip():
         raise BenchError('a baseline needs a reason that a reviewer can judge: --reason "DPO with the new template"')
     folder, summary = whole(comparison, "A baseline")
-    lock = read_lock(folder / LOCK)
-    records = read_records(folder / RECORDS)
-    target = file or folder / BASELINE_FILE
+    lock = LOCK.read(folder)
+    records = RECORDS.read(folder)
+    target = file or BASELINE_FILE.path(folder)
     baseline = make_baseline(comparison, summary, lock, records, " ".join(reason.split()))
-    write_baseline(baseline, target)
+    BASELINE_FILE.write_to(target, baseline)
     return target, baseline
 
 
@@ -35,7 +34,7 @@ def refuse_replacing(target: Path) -> None:
     if not target.exists():
         return
     try:
-        told = f'made because: "{read_baseline(target).reason}"'
+        told = f'made because: "{BASELINE_FILE.read_from(target).reason}"'
     except DataError:
         told = "one that this version cannot read"
     raise BenchError(f"{target}: there is a baseline already, {told}. Add --replace to put the last run in its place.")

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from bench.config.comparison import BASELINE, Comparison
 from bench.core.errors import BenchError, DataError
-from bench.core.results import CONTRASTS, RECORDS
 from bench.gate.against_baseline import evidence_against, refuse_what_differs, what_changed
 from bench.gate.criteria import CriterionResult
 from bench.gate.decide import Evidence, decide, evidence_between
 from bench.gate.declared import files_of, gate_digest
 from bench.gate.finished_run import whole
-from bench.results.baseline import BASELINE_FILE, read_baseline
-from bench.results.conclusions.contrast import Contrast, read_contrasts
-from bench.results.lock import LOCK, read_lock
-from bench.results.records import read_records
+from bench.results.baseline import BASELINE_FILE
+from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.conclusions.contrast import Contrast
+from bench.results.lock import LOCK
+from bench.results.records import RECORDS
 from bench.results.summary import RunSummary
 
 MOST_CHANGES = 12  # how many changed settings a summary spells out
@@ -50,7 +50,7 @@ def check_comparison(comparison: Comparison, baseline: Path | None = None) -> Ch
             f"for example {{metric: win_rate, method: dpo, versus: {BASELINE}, not_worse_by: 0.1}}"
         )
     folder, summary = whole(comparison, "A gate")
-    contrasts = read_contrasts(folder / CONTRASTS)
+    contrasts = CONCLUSIONS.read(folder).contrasts
     refuse_lost_prompts(comparison, contrasts, folder)
     found = evidence_between(comparison, contrasts)
     notes = declared(comparison, folder)
@@ -65,16 +65,16 @@ def check_comparison(comparison: Comparison, baseline: Path | None = None) -> Ch
 def baseline_file(comparison: Comparison) -> Path:
     """Return the baseline that the comparison names, or the one beside it."""
     named = comparison.gate_settings.baseline
-    return Path(comparison.path).parent / BASELINE_FILE if named is None else Path(named)
+    return BASELINE_FILE.path(Path(comparison.path).parent) if named is None else Path(named)
 
 
 def against_file(
     comparison: Comparison, summary: RunSummary, folder: Path, file: Path
 ) -> tuple[list[Evidence], list[str]]:
     """Return what the criteria against a baseline are judged by, and notes on what it is and what has changed."""
-    earlier, lock = read_baseline(file), read_lock(folder / LOCK)
+    earlier, lock = BASELINE_FILE.read_from(file), LOCK.read(folder)
     refuse_what_differs(earlier, lock, str(file))
-    found = evidence_against(comparison, summary, read_records(folder / RECORDS), earlier)
+    found = evidence_against(comparison, summary, RECORDS.read(folder), earlier)
     seeds = f"seeds {', '.join(map(str, earlier.seeds))} then and {', '.join(map(str, lock.seeds))} now"
     notes = [f"baseline {file.name}: {earlier.reason} ({earlier.code or 'unknown revision'}; {seeds})"]
     changes = what_changed(earlier, summary, lock)
@@ -104,9 +104,9 @@ def refuse_lost_prompts(comparison: Comparison, contrasts: Sequence[Contrast], f
 
 def declared(comparison: Comparison, folder: Path) -> list[str]:
     """Return notes where the criteria, or else the file or a plug-in, are not those of when the run began."""
-    if not (folder / LOCK).is_file():
+    if not LOCK.path(folder).is_file():
         return []
-    lock = read_lock(folder / LOCK)
+    lock = LOCK.read(folder)
     if lock.gate != gate_digest(comparison):
         return ["the criteria were changed after the run: they were not declared before the data were seen"]
     changed = [name for name, digest in files_of(comparison).items() if lock.files.get(name) != digest]

@@ -6,19 +6,18 @@ from pathlib import Path
 
 from bench.config.comparison import Comparison
 from bench.core.errors import DataError
-from bench.core.results import SUMMARY
-from bench.results.summary import RunSummary, read_summary
+from bench.results.summary import SUMMARY, RunSummary
 
 
 def stored(comparison: Comparison) -> tuple[Path, RunSummary]:
     """Return the folder of a comparison that has been run, and its summary; raises DataError when it has not."""
     folder = Path(comparison.path).parent
-    summary = read_summary(folder / SUMMARY)
+    summary = SUMMARY.read(folder)
     arms = tuple(arm.name for arm in comparison.arms)
     if set(summary.arms) != set(arms) or summary.seeds != comparison.given.seeds:
         raise DataError(
-            f"{folder / SUMMARY}: the last run had methods {', '.join(summary.arms)} and seeds {list(summary.seeds)}, "
-            f"the comparison file has {', '.join(arms)} and {list(comparison.given.seeds)}. "
+            f"{SUMMARY.path(folder)}: the last run had methods {', '.join(summary.arms)} and seeds "
+            f"{list(summary.seeds)}, the comparison file has {', '.join(arms)} and {list(comparison.given.seeds)}. "
             f"Run `bench run {folder}` again."
         )
     return folder, summary

@@ -22,7 +22,7 @@ from bench.pipeline.planning.cells import AskedAgain, Benchmarked, Controlled, D
 from bench.pipeline.planning.choices import Weighed
 from bench.pipeline.planning.facts import Checked
 from bench.results.labels import LABELS_SCHEMA
-from bench.results.records import SCHEMA, concat
+from bench.results.records import RECORDS, SCHEMA
 
 # Columns of a divergence's rows, and the metrics they are.
 ESTIMATES = {"value": DIVERGENCE.name, "k3": DIVERGENCE_K3.name}
@@ -41,7 +41,7 @@ def collect_records(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:
     ]
     tables += [benchmark_rows(cell, store) for cell in plan.benchmarked if outcome.finished(cell.stage.key)]
     tables += [score_rows(cell, store) for cell in plan.weighed if outcome.finished(cell.stage.key)]
-    return concat(tables)
+    return RECORDS.concat(tables)
 
 
 def score_rows(cell: Scored | Weighed, store: Store) -> pa.Table:

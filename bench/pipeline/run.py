@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from bench.config.comparison import Comparison
 from bench.core.metrics import MetricInfo
-from bench.core.results import AUDIT, CLAIMS, CONTRASTS, LABELS, RECORDS, SUMMARY
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
 from bench.engine.store import Store
@@ -23,16 +22,15 @@ from bench.pipeline.missing import without_judges, without_missing
 from bench.pipeline.plan import Plan
 from bench.pipeline.summarise import summarise
 from bench.report.page.markdown import write_report
-from bench.results.annotations import ANNOTATIONS, read_annotations, write_annotations
-from bench.results.claims import write_claims
-from bench.results.conclusions.all import Conclusions, write_conclusions
+from bench.results.annotations import ANNOTATIONS
+from bench.results.claims import CLAIMS
+from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.conclusions.contrast import Contrast, primary_of
-from bench.results.conclusions.judge_audit import read_audit
-from bench.results.labels import read_labels, write_labels
-from bench.results.lock import LOCK, write_lock
-from bench.results.records import concat, write_records
-from bench.results.responses import RESPONSES, VERDICTS, write_responses, write_verdicts
-from bench.results.summary import RunSummary, write_summary
+from bench.results.labels import LABELS
+from bench.results.lock import LOCK
+from bench.results.records import AUDIT, RECORDS
+from bench.results.responses import RESPONSES, VERDICTS
+from bench.results.summary import SUMMARY, RunSummary
 from bench.statistics.claims.in_runs import error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gap_shares
@@ -64,21 +62,21 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     comparison = plan.comparison
     outcome = run_stages(plan.stages, store, engine, watcher)
     folder = Path(comparison.path).parent
-    records = concat([collect_records(plan, outcome, store), *claim_counts(plan, outcome, store)])
-    write_records(records, folder / RECORDS)
+    records = RECORDS.concat([collect_records(plan, outcome, store), *claim_counts(plan, outcome, store)])
+    RECORDS.write(records, folder)
     if comparison.evaluation.judges:
-        write_records(collect_audit(plan, outcome, store), folder / AUDIT)
-    write_responses(collect_responses(plan, outcome, store), folder / RESPONSES)
-    write_verdicts(collect_verdicts(plan, outcome, store), folder / VERDICTS)
+        AUDIT.write(collect_audit(plan, outcome, store), folder)
+    RESPONSES.write(collect_responses(plan, outcome, store), folder)
+    VERDICTS.write(collect_verdicts(plan, outcome, store), folder)
     if comparison.evaluation.labelling is not None:
-        write_labels(collect_labels(plan, outcome, store), folder / LABELS)
+        LABELS.write(collect_labels(plan, outcome, store), folder)
     if has_people(plan):
-        write_annotations(collect_annotations(plan, outcome, store), folder / ANNOTATIONS)
+        ANNOTATIONS.write(collect_annotations(plan, outcome, store), folder)
     if comparison.evaluation.factuality is not None:
-        write_claims(collect_claims(plan, outcome, store), folder / CLAIMS)
+        CLAIMS.write(collect_claims(plan, outcome, store), folder)
     summary = summarise(plan, outcome, store)
-    write_summary(summary, folder / SUMMARY)
-    write_lock(lock_of(plan, summary), folder / LOCK)
+    SUMMARY.write(summary, folder)
+    LOCK.write(lock_of(plan, summary), folder)
     contrasts = conclude(comparison, summary, records, folder)
     report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)
@@ -94,15 +92,15 @@ def conclude(
     whole, records = without_missing(comparison, summary.missing), without_judges(records, summary.missing)
     metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
     contrasts = tuple(compute_contrasts(records, whole, metrics, summary.own_rewards))
-    labels = read_labels(folder / LABELS) if comparison.evaluation.labelling is not None else None
-    judges, together = judge_audits(records, read_audit(folder / AUDIT), comparison)
+    labels = LABELS.read(folder) if comparison.evaluation.labelling is not None else None
+    judges, together = judge_audits(records, AUDIT.read(folder), comparison)
     conclusions = Conclusions(
         contrasts=contrasts,
         gap_closed=gap_shares(records, whole, summary.own_rewards),
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
         judges=judges,
         judges_together=together,
-        annotators_together=annotators_together(read_annotations(folder / ANNOTATIONS), comparison.statistics.level),
+        annotators_together=annotators_together(ANNOTATIONS.read(folder), comparison.statistics.level),
         factual_rates=factual_rates(records, comparison),
         error_reductions=error_reductions(records, whole),
         variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
@@ -110,7 +108,7 @@ def conclude(
         tax=alignment_tax(records, comparison, metrics, summary.missing),
         length_recovery=length_recoveries(records, whole),
     )
-    write_conclusions(conclusions, folder / CONTRASTS)
+    CONCLUSIONS.write(conclusions, folder)
     return contrasts
 
 

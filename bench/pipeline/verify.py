@@ -16,18 +16,17 @@ from typing import Any
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.frozen import Frozen
-from bench.core.results import CONTRASTS, RECORDS, SUMMARY
 from bench.gate.decide import check
 from bench.gate.finished_run import stored
 from bench.pipeline.lock import lock_of
 from bench.pipeline.plan import make_plan
 from bench.pipeline.run import conclude
 from bench.report.page.markdown import PLOTS, write_report
-from bench.results.conclusions.contrast import read_contrasts
+from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.identity import changed_settings, differences
-from bench.results.lock import LOCK, Lock, read_lock
-from bench.results.records import read_records
-from bench.results.summary import RunSummary
+from bench.results.lock import LOCK, Lock
+from bench.results.records import RECORDS
+from bench.results.summary import SUMMARY, RunSummary
 
 # Two machines' arithmetic may differ in the last digits; this is far below any digit that is printed.
 RELATIVE = 1e-9
@@ -73,7 +72,7 @@ def verify(comparison: Comparison) -> Verified:
             made = []
             differ.append(f"the stored rows give no conclusions: {error}")
     try:
-        differ_now, changed = against_lock(read_lock(folder / LOCK), lock_of(make_plan(comparison), summary))
+        differ_now, changed = against_lock(LOCK.read(folder), lock_of(make_plan(comparison), summary))
     except DataError as error:
         differ_now, changed = [str(error)], []
     return Verified(files=tuple(made), differences=(*differ, *differ_now), notes=(*notes, *changed))
@@ -82,16 +81,16 @@ def verify(comparison: Comparison) -> Verified:
 def compute_again(comparison: Comparison, summary: RunSummary, folder: Path, again: Path) -> None:
     """Write conclusions, report and pictures into ``again``, from copies of the rows in ``folder``."""
     again.mkdir(parents=True)
-    for file in (*sorted(folder.glob("*.parquet")), folder / SUMMARY):
+    for file in (*sorted(folder.glob("*.parquet")), SUMMARY.path(folder)):
         shutil.copyfile(file, again / file.name)
-    conclude(comparison, summary, read_records(again / RECORDS), again)
+    conclude(comparison, summary, RECORDS.read(again), again)
     write_report(again, comparison)
 
 
 def made_files(folder: Path, again: Path) -> list[str]:
     """Return the files that were computed again, by relative name."""
     found = (path.relative_to(again) for path in sorted(again.rglob("*")) if path.is_file())
-    return [str(name) for name in found if name.suffix != ".parquet" and name.name != SUMMARY]
+    return [str(name) for name in found if name.suffix != ".parquet" and name.name != SUMMARY.name]
 
 
 def stale_pictures(folder: Path, again: Path) -> list[str]:
@@ -157,21 +156,21 @@ def short(value: Any) -> str:
 
 def lost_prompts(comparison: Comparison, folder: Path) -> Iterator[str]:
     """Yield the tasks of which the rows lack prompts."""
-    records = read_records(folder / RECORDS)
+    records = RECORDS.read(folder)
     names = list(zip(records["task"].to_pylist(), records["prompt"].to_pylist(), strict=True))
     present = set(names)
     for task in comparison.evaluation.tasks:
         lost = [prompt.id for prompt in task.prompts() if (task.NAME, prompt.id) not in present]
         if lost:
-            yield f"{RECORDS}: {len(lost)} prompts of task {task.NAME} have no row, the first: {lost[0]}"
+            yield f"{RECORDS.name}: {len(lost)} prompts of task {task.NAME} have no row, the first: {lost[0]}"
 
 
 def gate_differences(comparison: Comparison, summary: RunSummary, folder: Path, again: Path) -> Iterator[str]:
     """Yield the criteria between methods whose verdict from the stored conclusions differs from that made again."""
     if summary.missing or not comparison.gate:
         return
-    before = check(comparison, read_contrasts(folder / CONTRASTS))
-    after = check(comparison, read_contrasts(again / CONTRASTS))
+    before = check(comparison, CONCLUSIONS.read(folder).contrasts)
+    after = check(comparison, CONCLUSIONS.read(again).contrasts)
     verdicts = {(item.name): item.verdict for item in before}
     for item in after:
         if verdicts.get(item.name) != item.verdict:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.config.comparison import Comparison
-from bench.core.results import CLAIMS, CONTRASTS, RECORDS, SUMMARY
-from bench.results.claims import CLAIMS_SCHEMA, read_claims
-from bench.results.conclusions.all import Agreement, GapShare, read_conclusions
+from bench.results.claims import CLAIMS, CLAIMS_SCHEMA
+from bench.results.conclusions.all import CONCLUSIONS, Agreement, GapShare
 from bench.results.conclusions.contrast import Contrast, primary_of
 from bench.results.conclusions.factuality import ErrorReduction, FactualRates
 from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
@@ -18,9 +17,9 @@ from bench.results.conclusions.length_recovery import LengthRecovery
 from bench.results.conclusions.ranking import Ranking
 from bench.results.conclusions.tax import Tax
 from bench.results.conclusions.variance import Decomposition
-from bench.results.records import read_records
-from bench.results.responses import read_responses, read_verdicts
-from bench.results.summary import RunSummary, read_summary
+from bench.results.records import RECORDS
+from bench.results.responses import RESPONSES, VERDICTS
+from bench.results.summary import SUMMARY, RunSummary
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,12 @@ class Inputs:
 
 def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
     """Return what a run left in a folder; raises DataError, naming the file, where something is missing."""
-    found = read_conclusions(folder / CONTRASTS)
+    found = CONCLUSIONS.read(folder)
     return Inputs(
         comparison=comparison,
-        summary=read_summary(folder / SUMMARY),
+        summary=SUMMARY.read(folder),
         contrasts=found.contrasts,
-        records=read_records(folder / RECORDS),
+        records=RECORDS.read(folder),
         gap_closed=found.gap_closed,
         labellers=found.labellers,
         judges=found.judges,
@@ -79,8 +78,8 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         variance=found.variance,
         rankings=found.rankings,
         tax=found.tax,
-        responses=read_responses(folder),
-        verdicts=read_verdicts(folder),
-        claims=read_claims(folder / CLAIMS),
+        responses=RESPONSES.find(folder),
+        verdicts=VERDICTS.find(folder),
+        claims=CLAIMS.read(folder),
         length_recovery=found.length_recovery,
     )

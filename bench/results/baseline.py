@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from bench.core.errors import DataError
-from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.results.documents import JsonFile
 from bench.results.identity import RunIdentity
 
-BASELINE_FILE = "baseline.json"
 BASELINE_VERSION = 1
 VERSION_KEY = "alignment_bench_baseline"
 # A value keeps this many significant digits: a file that is read in diffs, an error far below any seed's.
@@ -59,12 +54,6 @@ class Baseline(Frozen):
     tasks: dict[str, TaskValues]
 
 
-def write_baseline(baseline: Baseline, path: Path) -> None:
-    """Write the file: sorted, a line per column and per prompt, so that a change of one prompt is one line's diff."""
-    with replacing(path) as partial:
-        partial.write_text(baseline_text(baseline), encoding="utf-8")
-
-
 def baseline_text(baseline: Baseline) -> str:
     """Return the file's text; equal baselines give equal bytes."""
     body = baseline.model_dump(mode="json")
@@ -75,33 +64,6 @@ def baseline_text(baseline: Baseline) -> str:
         lines += [f"  {json.dumps(name)}: {{", '   "columns": [', *_listed(_columns(task)), "   ],"]
         lines += ['   "prompts": {', *_listed(_rows(task)), "   }", "  }," if place + 1 < len(tasks) else "  }"]
     return "\n".join([*lines, " }", "}"]) + "\n"
-
-
-def read_baseline(path: Path) -> Baseline:
-    """Return the baseline in a file.
-
-    Raises DataError where there is none, for one of another version, and for bytes that are not a baseline.
-    """
-    again = 'Make it again: bench baseline PATH --reason "..."'
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no baseline there. {again.replace('it again', 'one')}") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a baseline ({error}). {again}") from error
-    version = body.get(VERSION_KEY) if isinstance(body, dict) else None
-    if version is None:
-        raise DataError(f"{path}: not a baseline file (it lacks `{VERSION_KEY}`). {again}")
-    if version != BASELINE_VERSION:
-        raise DataError(
-            f"{path}: a baseline of version {version}, and this program reads version {BASELINE_VERSION}. {again}"
-        )
-    try:
-        return Baseline.model_validate({name: item for name, item in body.items() if name != VERSION_KEY})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: not a whole baseline ({where}: {first['msg']}). {again}") from error
 
 
 def rounded(value: float | None) -> float | None:
@@ -133,3 +95,18 @@ def _short(value: Any) -> Any:
     if isinstance(value, list):
         return [_short(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _fields(body: Any) -> Any:
+    """Return the fields of a baseline of this version; raises ValueError for anything else."""
+    version = body.get(VERSION_KEY) if isinstance(body, dict) else None
+    if version is None:
+        raise ValueError(f"it lacks `{VERSION_KEY}`")
+    if version != BASELINE_VERSION:
+        raise ValueError(f"it has version {version}, and this program reads version {BASELINE_VERSION}")
+    return {name: item for name, item in body.items() if name != VERSION_KEY}
+
+
+BASELINE_FILE = JsonFile(
+    "baseline.json", Baseline, "baseline", 'Make one: bench baseline PATH --reason "..."', baseline_text, _fields
+)

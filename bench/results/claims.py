@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from bench.core.errors import DataError
-from bench.core.files import replacing
 from bench.core.task import Support
+from bench.results.tables import TableFile
 
 # What one response says: the rows of the stage ``extract_claims``.
 EXTRACTED_SCHEMA = pa.schema(
@@ -46,24 +44,11 @@ make the claim, ``response[start:end]``; null for a claim in other words than th
 label rests on, in words; may be empty. A response without claims has no row."""
 
 
-def write_claims(table: pa.Table, path: Path) -> None:
-    """Write a table of CLAIMS_SCHEMA as Parquet, in canonical order."""
-    keys = [(name, "ascending") for name in ("task", "prompt", "method", "run", "draw", "index")]
-    with replacing(path) as partial:
-        pq.write_table(table.cast(CLAIMS_SCHEMA).sort_by(keys), partial, compression="zstd", write_statistics=False)
-
-
-def read_claims(path: Path) -> pa.Table:
-    """Return the table in a claims file, an empty one where there is no file.
-
-    Raises DataError for other columns and for labels that are not known.
-    """
-    if not path.is_file():
-        return CLAIMS_SCHEMA.empty_table()
-    table = pq.read_table(path)
-    if table.schema.names != CLAIMS_SCHEMA.names:
-        raise DataError(f"{path}: columns {table.schema.names}, wanted {CLAIMS_SCHEMA.names}")
+def check(table: pa.Table, where: str) -> None:
+    """Raise DataError for labels that are not known."""
     unknown = set(pc.unique(table["label"]).to_pylist()) - set(get_args(Support))
     if unknown:
-        raise DataError(f"{path}: unknown label {sorted(unknown)}, wanted one of {', '.join(get_args(Support))}")
-    return table.cast(CLAIMS_SCHEMA)
+        raise DataError(f"{where}: unknown label {sorted(unknown)}, wanted one of {', '.join(get_args(Support))}")
+
+
+CLAIMS = TableFile("claims.parquet", CLAIMS_SCHEMA, ("task", "prompt", "method", "run", "draw", "index"), check)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from bench.core.errors import DataError
-from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.results.documents import RUN_AGAIN, JsonFile, as_json
 from bench.results.identity import RunIdentity
 
-LOCK = "lock.json"
 LOCK_VERSION = 1
 
 
@@ -40,20 +34,4 @@ class Lock(Frozen):
     stages: dict[str, str]
 
 
-def write_lock(lock: Lock, path: Path) -> None:
-    """Write the lock as sorted JSON."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(lock.model_dump(mode="json"), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def read_lock(path: Path) -> Lock:
-    """Return the lock in a file; raises DataError when there is none, or none of this version."""
-    again = f"Run `bench run {path.parent}` again: finished stages are kept."
-    if not path.is_file():
-        raise DataError(f"{path}: no lock there, so nobody knows what the run rested on. {again}")
-    try:
-        return Lock.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: not a lock of this version ({where}: {first['msg']}). {again}") from error
+LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import NonNegativeInt
 
 from bench.core.errors import DataError
-from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.results.tables import TableFile
 
 RecordStatus = Literal["ok", "unparsed", "refused", "error", "undefined", "missing"]
 Order = Literal["first", "second"]
@@ -37,7 +35,6 @@ SCHEMA = pa.schema(
     ],
     metadata={b"alignment_bench_records": str(RECORDS_SCHEMA_VERSION).encode()},
 )
-SORT_KEYS = [(name, "ascending") for name in SCHEMA.names if name not in ("value", "status")]
 
 
 class Record(Frozen):
@@ -66,31 +63,11 @@ class Record(Frozen):
 def table_of(records: Iterable[Record]) -> pa.Table:
     """Return the records as a table of SCHEMA in canonical order, so that equal records give equal bytes."""
     rows = [record.model_dump() for record in records]
-    return pa.Table.from_pylist(rows, schema=SCHEMA).sort_by(SORT_KEYS)
+    return pa.Table.from_pylist(rows, schema=SCHEMA).sort_by([(name, "ascending") for name in KEYS])
 
 
-def write_records(table: pa.Table, path: Path) -> None:
-    """Write a table of SCHEMA as Parquet, in canonical order."""
-    with replacing(path) as partial:
-        pq.write_table(table.cast(SCHEMA).sort_by(SORT_KEYS), partial, compression="zstd", write_statistics=False)
-
-
-def read_records(path: Path) -> pa.Table:
-    """Return the table in a records file.
-
-    Raises DataError for a file that is missing, has other columns, or breaks the rule that a value is null exactly
-    when its status is not ``ok``.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no records there. Run `bench run {path.parent}` first.")
-    table = pq.read_table(path)
-    if table.schema.names != SCHEMA.names:
-        raise DataError(f"{path}: columns {table.schema.names}, wanted {SCHEMA.names}")
-    return checked(table.cast(SCHEMA), str(path))
-
-
-def checked(table: pa.Table, where: str) -> pa.Table:
-    """Return the table; raises DataError where value and status disagree or a status is unknown."""
+def check(table: pa.Table, where: str) -> None:
+    """Raise DataError where value and status disagree or a status is unknown."""
     unknown = set(pc.unique(table["status"]).to_pylist()) - set(get_args(RecordStatus))
     if unknown:
         raise DataError(f"{where}: unknown status {sorted(unknown)}")
@@ -98,9 +75,12 @@ def checked(table: pa.Table, where: str) -> pa.Table:
     wrong = pc.sum(pc.equal(ok, pc.is_null(table["value"]))).as_py() or 0
     if wrong:
         raise DataError(f"{where}: {wrong} rows whose value and status disagree (null exactly when not ok)")
-    return table
 
 
-def concat(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return all rows of the tables; an empty sequence gives an empty table."""
-    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+KEYS = tuple(name for name in SCHEMA.names if name not in ("value", "status"))
+RECORDS = TableFile("records.parquet", SCHEMA, KEYS, check, required=True)
+# Verdicts that were had only to know the judges: of the control judges (metric CONTROL, the control as source), and of
+# judges asked once more with other noise (metric RETEST). They are no records, because whoever reads records takes a
+# verdict in them for one that counts.
+AUDIT = TableFile("audit.parquet", SCHEMA, KEYS, check)
+CONTROL, RETEST = "control", "retest"

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from bench.core.errors import DataError
-from bench.core.files import replacing
 from bench.core.frozen import Frozen
 from bench.core.reward import REWARD_MODEL_KIND
+from bench.results.documents import RUN_AGAIN, JsonFile
 
 
 class StageFacts(Frozen):
@@ -179,22 +175,8 @@ class RunSummary(Frozen):
         return total
 
 
-def write_summary(summary: RunSummary, path: Path) -> None:
-    """Write the summary as JSON."""
-    with replacing(path) as partial:
-        partial.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+def _text(summary: RunSummary) -> str:
+    return summary.model_dump_json(indent=1) + "\n"
 
 
-def read_summary(path: Path) -> RunSummary:
-    """Return the summary in a file; raises DataError when there is none."""
-    if not path.is_file():
-        raise DataError(f"{path}: no run summary there. Run `bench run {path.parent}` first.")
-    try:
-        return RunSummary.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"{path}: not a run summary of this version ({where}: {first['msg']}). Run `bench run {path.parent}` "
-            "again: finished stages are kept."
-        ) from error
+SUMMARY = JsonFile("run.json", RunSummary, "run summary", RUN_AGAIN, _text)

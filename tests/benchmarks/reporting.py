@@ -32,16 +32,9 @@ from bench.core.policy import Pretrained
 from bench.pipeline.run import AUDIT, conclude
 from bench.report.page.markdown import write_report
 from bench.results.conclusions.judge_audit import CONTROL
-from bench.results.records import SCHEMA, write_records
-from bench.results.responses import (
-    RESPONSES,
-    RESPONSES_SCHEMA,
-    VERDICTS,
-    VERDICTS_SCHEMA,
-    write_responses,
-    write_verdicts,
-)
-from bench.results.summary import ArmFacts, ArmRun, RunSummary, StageFacts, write_summary
+from bench.results.records import RECORDS, SCHEMA
+from bench.results.responses import RESPONSES, RESPONSES_SCHEMA, VERDICTS, VERDICTS_SCHEMA
+from bench.results.summary import SUMMARY, ArmFacts, ArmRun, RunSummary, StageFacts
 from tests.report.synthetic import TASK, Gold, Questions, Treatment
 
 METHODS, SEEDS, PROMPTS = 20, 5, 805
@@ -197,11 +190,11 @@ def measured(folder: Path, methods: int = METHODS, seeds: int = SEEDS, prompts: 
     """
     asked, facts = comparison(methods, seeds), summary(methods, seeds)
     table = rows(methods, seeds, prompts)
-    write_records(table, folder / "records.parquet")
-    write_records(controls(methods, seeds, prompts), folder / AUDIT)
-    write_responses(responses(methods, seeds, prompts), folder / RESPONSES)
-    write_verdicts(told(table), folder / VERDICTS)
-    write_summary(facts, folder / "run.json")
+    RECORDS.write(table, folder)
+    AUDIT.write(controls(methods, seeds, prompts), folder)
+    RESPONSES.write(responses(methods, seeds, prompts), folder)
+    VERDICTS.write(told(table), folder)
+    SUMMARY.write(facts, folder)
     spent, began = time.process_time(), time.perf_counter()
     conclude(asked, facts, table, folder)
     middle = time.perf_counter()

@@ -14,7 +14,7 @@ from bench.config.load import load_comparison
 from bench.engine.store import Store
 from bench.pipeline.forecast import forecast
 from bench.pipeline.plan import make_plan
-from bench.results.conclusions.all import read_conclusions
+from bench.results.conclusions.all import CONCLUSIONS
 from tests.cli.test_cli import bench
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
@@ -65,7 +65,7 @@ def test_verdicts_of_controls_are_no_records_and_no_contrasts(ran: Path) -> None
 
 
 def test_the_audit_says_what_is_known_of_these_judges(ran: Path) -> None:
-    found = read_conclusions(ran / "contrasts.json")
+    found = CONCLUSIONS.read(ran)
     assert len(found.judges) == 3 * (1 + PAIRS)
     whole = {audit.judge: audit for audit in found.judges if audit.a is None}
     assert set(whole) == {"lexicon", "random", "longer_wins"}
@@ -100,7 +100,7 @@ def test_an_older_run_without_an_audit_file_still_reports(ran: Path) -> None:
     kept = (ran / "audit.parquet").read_bytes()
     (ran / "audit.parquet").unlink()
     assert bench("report", ran).returncode == 0
-    found = read_conclusions(ran / "contrasts.json")
+    found = CONCLUSIONS.read(ran)
     assert found.judges
     assert all(audit.controls == () for audit in found.judges)
     assert {audit.retest for audit in found.judges} == {"no noise", "not asked"}

@@ -15,8 +15,8 @@ from bench.config.load import load_comparison
 from bench.engine.store import Store
 from bench.pipeline.forecast import forecast, forecast_lines
 from bench.pipeline.plan import make_plan
-from bench.results.claims import read_claims
-from bench.results.conclusions.all import read_conclusions
+from bench.results.claims import CLAIMS
+from bench.results.conclusions.all import CONCLUSIONS
 from tests.cli.test_cli import bench
 from tests.evaluation.checkers.encoders import classifier
 from tests.sketched import sketched
@@ -60,7 +60,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_records_count_what_the_claims_file_holds(ran: Path) -> None:
-    claims = read_claims(ran / "claims.parquet").to_pylist()
+    claims = CLAIMS.read(ran).to_pylist()
     assert {row["label"] for row in claims} == {"supported", "not_supported"}
     assert all(row["evidence"].startswith("entailed with") for row in claims)
     table = pq.read_table(ran / "records.parquet")
@@ -79,7 +79,7 @@ def test_choices_have_records_and_contrasts(ran: Path) -> None:
     assert len(weighed) == 3 * 2 * 5 * 2  # prompts x runs x arms x metrics
     assert {row["task"] for row in weighed} == {"truthfulqa"}
     assert all(0 <= row["value"] <= 1 for row in weighed)
-    found = read_conclusions(ran / "contrasts.json").contrasts
+    found = CONCLUSIONS.read(ran).contrasts
     assert len([item for item in found if item.metric == "mc2" and item.higher_is_better]) == 5
     folder = ran.parent.parent
     text = (ran / "comparison.yaml").read_text().replace("multiple_choice: likelihood, ", "")
@@ -93,7 +93,7 @@ def test_choices_have_records_and_contrasts(ran: Path) -> None:
 def test_every_number_of_the_section_is_a_number_of_contrasts_json(ran: Path) -> None:
     report = (ran / "report.md").read_text()
     section = report.split("## Factual errors\n", 1)[1].split("\n## ", 1)[0]
-    found = read_conclusions(ran / "contrasts.json")
+    found = CONCLUSIONS.read(ran)
     assert [item.arm for item in found.factual_rates] == ["base", "sft", "dpo", "dpo_again", "dpo_lora"]
     for item in found.factual_rates:
         lines = [line for line in section.split("\n") if line.startswith(f"| {item.arm} | prompts |")]
@@ -120,7 +120,7 @@ def test_the_gate_and_show_know_claims(ran: Path) -> None:
     done = bench("check", ran, "--json")
     assert done.returncode in (0, 3)
     assert "factual_error_rate" in done.stdout
-    claims = read_claims(ran / "claims.parquet").to_pylist()
+    claims = CLAIMS.read(ran).to_pylist()
     shown = bench("show", ran, claims[0]["prompt"], "--run", str(claims[0]["run"]))
     assert shown.returncode == 0, shown.stderr
     assert "supported" in shown.stdout

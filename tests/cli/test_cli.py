@@ -20,8 +20,8 @@ import pytest
 
 from bench.cli.app import main
 from bench.cli.catalogue import OPTIONAL
-from bench.results.records import read_records
-from bench.results.responses import read_responses, read_verdicts
+from bench.results.records import RECORDS
+from bench.results.responses import RESPONSES, VERDICTS
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
@@ -190,10 +190,10 @@ def test_show_finds_a_prompt_by_id_and_by_text(ran: Path) -> None:
 
 
 def test_what_was_written_stands_beside_the_records(ran: Path) -> None:
-    responses, verdicts = read_responses(ran), read_verdicts(ran)
+    responses, verdicts = RESPONSES.find(ran), VERDICTS.find(ran)
     assert responses is not None and verdicts is not None
     assert responses.num_rows == 24 * 5 * 2
-    records = read_records(ran / "records.parquet").to_pylist()
+    records = RECORDS.read(ran).to_pylist()
     judged = {
         (row["prompt"], row["method"], row["versus"], row["run"], row["order"]): row["value"]
         for row in records

@@ -17,7 +17,7 @@ from bench.engine.store import Store
 from bench.evaluation.measurement import reseeded
 from bench.pipeline.forecast import forecast, forecast_lines
 from bench.pipeline.plan import make_plan
-from bench.results.summary import read_summary
+from bench.results.summary import SUMMARY
 from tests.cli.test_cli import ROOT, bench
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
@@ -70,7 +70,7 @@ def test_contrasts_and_conclusions_are_written(ran: Path) -> None:
 
 
 def test_the_summary_holds_every_training_stage_once_and_small(ran: Path) -> None:
-    summary = read_summary(ran / "run.json")
+    summary = SUMMARY.read(ran)
     logged = {key: facts for key, facts in summary.stages.items() if facts.log}
     assert {facts.kind for facts in logged.values()} == {"train/sft", "train/dpo"}
     assert all(len(column) <= 100 for facts in logged.values() for column in facts.log.values())

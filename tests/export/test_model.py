@@ -25,8 +25,9 @@ from bench.models.export import chat_template
 from bench.models.load import load_model
 from bench.pipeline.plan import Plan, make_plan
 from bench.pipeline.run import compare, store_of
-from bench.results.conclusions.contrast import Contrast, read_contrasts
-from bench.results.summary import RunSummary, read_summary
+from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import SUMMARY, RunSummary
 from bench.results.wording import estimate, interval
 from tests.sketched import sketched
 from tests.whole import write_whole
@@ -86,7 +87,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
         result = compare(plan, store, InlineEngine(store), PlainWatcher(console, plan.labels(), 1))
     # The tiny model cannot hold hir's instructions; the refusal to export it needs no weights.
     assert [cell.arm for cell in result.summary.missing] == ["hir", "hir"]
-    return Run(plan, store, read_summary(folder / "run.json"), read_contrasts(folder / "contrasts.json"))
+    return Run(plan, store, SUMMARY.read(folder), CONCLUSIONS.read(folder).contrasts)
 
 
 def logits(model: torch.nn.Module, ids: list[int]) -> torch.Tensor:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.export.tables import LATEX, as_csv, as_json, as_latex, escaped
-from bench.results.conclusions.contrast import Contrast, read_contrasts
-from bench.results.summary import RunSummary, read_summary
+from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import SUMMARY, RunSummary
 from bench.results.wording import estimate, interval
 from tests.report.synthetic import SEEDS, build
 
@@ -21,7 +22,7 @@ HOSTILE = {"sft": "a_b & c%", "dpo": "{$x^2$} #1 \\input{secret}", "dpo_again": 
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Contrast, ...], RunSummary]:
     folder = tmp_path_factory.mktemp("run")
     build(folder)
-    return read_contrasts(folder / "contrasts.json"), read_summary(folder / "run.json")
+    return CONCLUSIONS.read(folder).contrasts, SUMMARY.read(folder)
 
 
 def test_csv_holds_every_number_in_full(made: tuple[tuple[Contrast, ...], RunSummary]) -> None:
@@ -77,7 +78,7 @@ def test_latex_has_the_digits_of_the_report(made: tuple[tuple[Contrast, ...], Ru
 
 def test_no_name_can_leave_its_cell(tmp_path: Path) -> None:
     build(tmp_path, HOSTILE)
-    text = as_latex(read_contrasts(tmp_path / "contrasts.json"), read_summary(tmp_path / "run.json"))
+    text = as_latex(CONCLUSIONS.read(tmp_path).contrasts, SUMMARY.read(tmp_path))
     for row in latex_rows(text):
         assert len(row) == 6
     for line in text.split("\n")[1:]:

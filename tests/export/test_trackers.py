@@ -14,9 +14,10 @@ import pytest
 from bench.core.errors import BenchError
 from bench.export.scalars import TrackedRun, tracked_runs
 from bench.export.trackers import require, track
-from bench.results.conclusions.contrast import Contrast, read_contrasts
-from bench.results.records import read_records
-from bench.results.summary import RunSummary, read_summary
+from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.conclusions.contrast import Contrast
+from bench.results.records import RECORDS
+from bench.results.summary import SUMMARY, RunSummary
 from tests.report.synthetic import ARMS, SEEDS, TASK, build
 
 
@@ -29,8 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(folder: Path) -> tuple[RunSummary, tuple[Contrast, ...], list[TrackedRun]]:
-    summary, contrasts = read_summary(folder / "run.json"), read_contrasts(folder / "contrasts.json")
-    return summary, contrasts, tracked_runs(summary, contrasts, read_records(folder / "records.parquet"))
+    summary, contrasts = SUMMARY.read(folder), CONCLUSIONS.read(folder).contrasts
+    return summary, contrasts, tracked_runs(summary, contrasts, RECORDS.read(folder))
 
 
 def test_every_arm_and_seed_is_a_run_with_its_curves_costs_and_results(
@@ -50,7 +51,7 @@ def test_every_arm_and_seed_is_a_run_with_its_curves_costs_and_results(
     assert run.final["cost/flops"] == summary.cost_of("dpo", 1)["flops"]
     win = next(item for item in contrasts if (item.a, item.b, item.metric) == ("dpo", "sft", "win_rate"))
     assert run.final[f"{TASK}/win_rate/gold/vs sft"] == win.per_run[1]
-    records = read_records(folder / "records.parquet")
+    records = RECORDS.read(folder)
     own = records.filter(pc.and_(pc.equal(records["method"], "dpo"), pc.equal(records["run"], 1)))
     own = own.filter(pc.equal(own["metric"], "response_tokens"))
     assert run.final[f"{TASK}/response_tokens"] == pytest.approx(pc.mean(own["value"]).as_py())

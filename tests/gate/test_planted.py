@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from bench.results.baseline import read_baseline
-from bench.results.lock import read_lock
-from bench.results.records import read_records, write_records
+from bench.results.baseline import BASELINE_FILE
+from bench.results.lock import LOCK
+from bench.results.records import RECORDS
 from tests.cli.test_cli import ROOT, Done, bench
 from tests.gate.signed_comparison import write_signed
 from tests.sketched import sketched
@@ -105,12 +105,12 @@ def test_other_decoding_is_refused(folder: Path) -> None:
 
 
 def test_a_fifth_of_the_prompts_missing_is_refused(folder: Path) -> None:
-    records = read_records(folder / "records.parquet")
+    records = RECORDS.read(folder)
     lost = sorted(set(records["prompt"].to_pylist()))[:5]
     gone = pc.is_in(records["prompt"], value_set=pc.unique(records["prompt"]).filter(
         pc.is_in(pc.unique(records["prompt"]), value_set=pc.cast(lost, "string"))
     ))  # fmt: skip
-    write_records(records.filter(pc.invert(gone)), folder / "records.parquet")
+    RECORDS.write(records.filter(pc.invert(gone)), folder)
     done = check(folder)
     assert done.returncode == 2
     assert "5 of the baseline's 24 prompts have no win_rate of dpo now" in done.stderr
@@ -129,7 +129,7 @@ def test_an_older_baseline_is_refused(folder: Path) -> None:
     replace(folder / "baseline.json", '"alignment_bench_baseline": 1', '"alignment_bench_baseline": 0')
     done = check(folder)
     assert done.returncode == 2
-    assert "a baseline of version 0, and this program reads version 1" in done.stderr
+    assert "it has version 0, and this program reads version 1" in done.stderr
 
 
 def test_a_baseline_of_an_older_task_is_refused(folder: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_baseline_of_an_older_task_is_refused(folder: Path) -> None:
 
 
 def test_a_damaged_or_foreign_file_is_no_baseline(folder: Path) -> None:
-    for text, told in (("{", "cannot be read as a baseline"), ("[]", "not a baseline file"), ("{}", "lacks")):
+    for text, told in (("{", "not a baseline that this version reads"), ("[]", "not a baseline"), ("{}", "lacks")):
         (folder / "baseline.json").write_text(text, encoding="utf-8")
         done = check(folder)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False)
@@ -162,7 +162,7 @@ def test_a_baseline_is_small_sorted_and_the_same_again(folder: Path, finished: P
     rows = [line for line in first.decode().split("\n") if '"cluster"' in line]
     assert len(rows) == 24
     assert rows == sorted(rows)
-    values = read_baseline(file).tasks["prompts"]
+    values = BASELINE_FILE.read_from(file).tasks["prompts"]
     assert len(values.prompts) == 24
     assert {column.versus for column in values.columns if column.metric == "win_rate"} == {"sft"}
 
@@ -228,7 +228,7 @@ def test_the_lock_is_the_same_for_the_same_run(folder: Path) -> None:
     before = (folder / "lock.json").read_bytes()
     assert run(folder).returncode == 0
     assert (folder / "lock.json").read_bytes() == before
-    lock = read_lock(folder / "lock.json")
+    lock = LOCK.read(folder)
     assert set(lock.files) == {"comparison.yaml", "signed.py"}
     assert set(lock.data) == {"demonstrations", "preferences"}
     assert list(lock.models) == ["model"]

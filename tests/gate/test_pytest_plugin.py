@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.results.summary import SUMMARY
 from tests.report.synthetic import build
 from tests.report.synthetic import comparison as synthetic
 
@@ -37,18 +38,12 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     """A test suite beside a finished run; the comparison is a value here, because a file would need real models."""
     folder = pytester.mkdir("run")
     build(folder)
+    SUMMARY.write(SUMMARY.read(folder).model_copy(update={"missing": ()}), folder)
     found = synthetic().model_copy(update={"path": str(folder / "comparison.yaml")})
     monkeypatch.setattr("bench.gate.assertions.load_comparison", lambda path: found)
     monkeypatch.setattr("bench.gate.check.refuse_lost_prompts", lambda *_: None)
-    monkeypatch.setattr("bench.gate.finished_run.read_summary", lambda path: summary_without_gaps(path))
     pytester.makepyfile(SUITE)
     return pytester
-
-
-def summary_without_gaps(path: Path) -> object:
-    from bench.results.summary import read_summary
-
-    return read_summary(path).model_copy(update={"missing": ()})
 
 
 def test_criteria_are_asserted_in_somebody_elses_suite(suite: pytest.Pytester) -> None:

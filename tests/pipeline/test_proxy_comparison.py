@@ -13,9 +13,9 @@ from bench.engine.inline import InlineEngine
 from bench.engine.store import Store
 from bench.pipeline.plan import make_plan
 from bench.pipeline.run import compare
-from bench.results.conclusions.all import read_conclusions
+from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
-from bench.results.records import read_records
+from bench.results.records import RECORDS
 from tests.engine.test_scheduler import Notes
 from tests.methods.tiny import DEMONSTRATIONS, pretrained
 
@@ -66,7 +66,7 @@ def test_it_runs_to_the_report(place: Path) -> None:
         engine.close()
     assert result.outcome.failed == {}
     assert not result.summary.missing
-    records = read_records(place / "records.parquet").to_pylist()
+    records = RECORDS.read(place).to_pylist()
     scored = [row for row in records if row["task"] == "tiny_choice"]
     assert {row["method"] for row in scored} == {"base", "sft", "proxy_tuning", "proxy_half"}
     assert {row["metric"] for row in scored} == {"acc", "acc_norm"}
@@ -76,7 +76,7 @@ def test_it_runs_to_the_report(place: Path) -> None:
     assert all(item.higher_is_better for item in found)
     assert {one.arm for one in result.summary.shifts} == {"proxy_tuning", "proxy_half"}
     # Benchmarks and an arm called sft: what the others cost on them is asked by itself.
-    tax = read_conclusions(place / "contrasts.json").tax
+    tax = CONCLUSIONS.read(place).tax
     assert {(item.arm, item.versus, item.metric) for item in tax} == {
         (arm, "sft", metric) for arm in ("base", "proxy_tuning", "proxy_half") for metric in ("acc", "acc_norm")
     }

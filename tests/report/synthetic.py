@@ -16,10 +16,10 @@ from bench.core.method import Budget, Given, Lora, Method
 from bench.core.policy import Decoding, PolicySpec, Pretrained
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task
-from bench.results.conclusions.all import Conclusions, write_conclusions
+from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.conclusions.contrast import Contrast
-from bench.results.records import Record, table_of, write_records
-from bench.results.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts, write_summary
+from bench.results.records import AUDIT, RECORDS, Record, table_of
+from bench.results.summary import SUMMARY, ArmFacts, ArmRun, Missing, RunSummary, StageFacts
 from bench.statistics.judges.audit import judge_audits
 from tests.report.synthetic_words import write_words
 
@@ -244,12 +244,12 @@ def build(folder: Path, rename: Mapping[str, str] | None = None, question: str |
     found = [contrast(rows, pair, "win_rate") for pair in pairs]
     metrics = ("factual_error_rate", "response_tokens")
     found += [contrast(rows, pair, metric) for metric in metrics for pair in (pairs[0], pairs[3])]
-    write_records(table_of(rows), folder / "records.parquet")
-    write_records(table_of(controls(rows)), folder / "audit.parquet")
+    RECORDS.write(table_of(rows), folder)
+    AUDIT.write(table_of(controls(rows)), folder)
     own = comparison([names.get(arm, arm) for arm in ARMS])
     judges, together = judge_audits(table_of([*rows, *characters(rows)]), table_of(controls(rows)), own)
     told = Conclusions(contrasts=tuple(found), judges=judges, judges_together=together)
-    write_conclusions(told, folder / "contrasts.json")
+    CONCLUSIONS.write(told, folder)
     write_words(folder, rows, ARMS, names)
-    write_summary(summary(names, asked), folder / "run.json")
+    SUMMARY.write(summary(names, asked), folder)
     return comparison([names.get(arm, arm) for arm in ARMS], () if names else gate_lines())

@@ -13,10 +13,10 @@ from bench.config.comparison import Arm, Common, Comparison, Evaluation, GapClos
 from bench.core.data import Data
 from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
 from bench.core.policy import Pretrained
-from bench.results.conclusions.all import Conclusions, write_conclusions
-from bench.results.labels import LABELS_SCHEMA, write_labels
-from bench.results.records import Record, table_of, write_records
-from bench.results.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, StageFacts, write_summary
+from bench.results.conclusions.all import CONCLUSIONS, Conclusions
+from bench.results.labels import LABELS, LABELS_SCHEMA
+from bench.results.records import RECORDS, Record, table_of
+from bench.results.summary import SUMMARY, ArmFacts, ArmRun, LabellerFacts, RunSummary, StageFacts
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gap_shares
 from bench.statistics.judges.labellers import agreements
@@ -207,13 +207,13 @@ def build(folder: Path) -> Comparison:
     """Write a finished run into the folder, concluded by the real statistics, and return its comparison."""
     whole, facts, table = comparison(), summary(), table_of(records())
     metrics = {metric.name: metric for metric in (WIN_RATE, RATING, DIVERGENCE)}
-    write_records(table, folder / "records.parquet")
-    write_summary(facts, folder / "run.json")
-    write_labels(labels(), folder / "labels.parquet")
+    RECORDS.write(table, folder)
+    SUMMARY.write(facts, folder)
+    LABELS.write(labels(), folder)
     found = Conclusions(
         contrasts=tuple(compute_contrasts(table, whole, metrics, facts.own_rewards)),
         gap_closed=gap_shares(table, whole, facts.own_rewards),
         labellers=agreements(labels(), 0.95),
     )
-    write_conclusions(found, folder / "contrasts.json")
+    CONCLUSIONS.write(found, folder)
     return whole

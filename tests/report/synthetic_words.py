@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from bench.core.policy import Message
-from bench.results.claims import CLAIMS_SCHEMA, write_claims
+from bench.results.claims import CLAIMS, CLAIMS_SCHEMA
 from bench.results.records import Record
-from bench.results.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text, write_responses, write_verdicts
+from bench.results.responses import RESPONSES, RESPONSES_SCHEMA, VERDICTS, VERDICTS_SCHEMA, chat_text
 
 HIT = "window.hit=1"
 # One per arm, all answers to prompt q000: each would set window.hit where a page took it for markup.
@@ -43,9 +43,9 @@ def write_words(folder: Path, rows: Sequence[Record], arms: Sequence[str], renam
         for row in rows
         if row.versus is not None
     ]
-    write_responses(pa.Table.from_pylist(responses, schema=RESPONSES_SCHEMA), folder / "responses.parquet")
-    write_verdicts(pa.Table.from_pylist(verdicts, schema=VERDICTS_SCHEMA), folder / "verdicts.parquet")
-    write_claims(pa.Table.from_pylist(claims, schema=CLAIMS_SCHEMA), folder / "claims.parquet")
+    RESPONSES.write(pa.Table.from_pylist(responses, schema=RESPONSES_SCHEMA), folder)
+    VERDICTS.write(pa.Table.from_pylist(verdicts, schema=VERDICTS_SCHEMA), folder)
+    CLAIMS.write(pa.Table.from_pylist(claims, schema=CLAIMS_SCHEMA), folder)
 
 
 def question(number: int) -> str:

@@ -14,8 +14,9 @@ from bench.report.figures.forest import forest
 from bench.report.figures.matrix import win_rate_matrix
 from bench.report.figures.reward_models import reward_models
 from bench.report.figures.seeds import seed_spread
-from bench.results.conclusions.contrast import Contrast, read_contrasts
-from bench.results.summary import ArmFacts, ArmRun, RunSummary, StageFacts, read_summary
+from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.conclusions.contrast import Contrast
+from bench.results.summary import SUMMARY, ArmFacts, ArmRun, RunSummary, StageFacts
 from bench.results.wording import estimate
 from tests.report.synthetic import ARMS, SEEDS, build
 
@@ -24,14 +25,14 @@ from tests.report.synthetic import ARMS, SEEDS, build
 def wins(tmp_path_factory: pytest.TempPathFactory) -> list[Contrast]:
     folder = tmp_path_factory.mktemp("plots")
     build(folder)
-    return [item for item in read_contrasts(folder / "contrasts.json") if item.metric == "win_rate"]
+    return [item for item in CONCLUSIONS.read(folder).contrasts if item.metric == "win_rate"]
 
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> RunSummary:
     folder = tmp_path_factory.mktemp("facts")
     build(folder)
-    return read_summary(folder / "run.json")
+    return SUMMARY.read(folder)
 
 
 def texts(figure: Any) -> list[str]:

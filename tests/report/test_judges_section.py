@@ -11,9 +11,9 @@ from bench.report.figures.judge_audit import judge_audit
 from bench.report.inputs import Inputs, read_inputs
 from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
 from bench.report.sections.judges import judging_section
-from bench.results.conclusions.all import read_conclusions
+from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.judge_audit import Explained, JudgeAudit, Measure
-from bench.results.records import read_records
+from bench.results.records import RECORDS
 from tests.report.synthetic import PROMPTS, build
 
 NONE = Measure(n=0)
@@ -61,10 +61,8 @@ def test_every_number_is_one_of_the_audit(inputs: Inputs) -> None:
 
 def test_the_audit_counts_what_the_records_hold(inputs: Inputs, tmp_path: Path) -> None:
     build(tmp_path)
-    table = read_records(tmp_path / "records.parquet")
-    audit = next(
-        one for one in read_conclusions(tmp_path / "contrasts.json").judges if (one.a, one.b) == ("dpo", "sft")
-    )
+    table = RECORDS.read(tmp_path)
+    audit = next(one for one in CONCLUSIONS.read(tmp_path).judges if (one.a, one.b) == ("dpo", "sft"))
     assert audit.asked == 2 * PROMPTS * 3
     assert audit.unparsed.estimate == pytest.approx(1 / audit.asked)
     pairs: dict[tuple[str, int], list[float]] = {}

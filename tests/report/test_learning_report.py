@@ -11,9 +11,9 @@ import pytest
 from bench.report.figures.frontier import points_of
 from bench.report.figures.over_optimisation import gains_over
 from bench.report.page.markdown import write_report
-from bench.results.conclusions.all import Conclusions, read_conclusions
-from bench.results.records import read_records
-from bench.results.summary import RunSummary, read_summary
+from bench.results.conclusions.all import CONCLUSIONS, Conclusions
+from bench.results.records import RECORDS
+from bench.results.summary import SUMMARY, RunSummary
 from tests.report.synthetic_learning import ARMS, BOUND, LEARNT, SEEDS, build
 from tests.report.test_report import parsed, rows_of, same
 
@@ -36,12 +36,12 @@ def report(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def concluded(folder: Path) -> Conclusions:
-    return read_conclusions(folder / "contrasts.json")
+    return CONCLUSIONS.read(folder)
 
 
 @pytest.fixture(scope="module")
 def facts(folder: Path) -> RunSummary:
-    return read_summary(folder / "run.json")
+    return SUMMARY.read(folder)
 
 
 def shares(text: str, values: list[float | None]) -> bool:
@@ -55,7 +55,7 @@ def test_every_picture_is_there_and_the_same_again(folder: Path, tmp_path: Path)
 
 
 def test_ratings_and_divergences_are_means_of_the_records(folder: Path, report: str) -> None:
-    records = read_records(folder / "records.parquet")
+    records = RECORDS.read(folder)
     rows = {row["arm"]: row for row in rows_of(report, "Ratings and divergence")}
     assert list(rows) == list(ARMS)
 
@@ -81,7 +81,7 @@ def test_ratings_and_divergences_are_means_of_the_records(folder: Path, report: 
 
 
 def test_the_curve_of_the_proxy_rises_while_the_truth_falls(folder: Path, facts: RunSummary, report: str) -> None:
-    gains = gains_over(read_records(folder / "records.parquet"), facts, "sft")
+    gains = gains_over(RECORDS.read(folder), facts, "sft")
     gold, proxy = (
         {arm: sum(gain for _, gain in gains[arm, judge]) / len(SEEDS) for arm in LEARNT}
         for judge in ("gold", "reward_model")
@@ -96,7 +96,7 @@ def test_the_curve_of_the_proxy_rises_while_the_truth_falls(folder: Path, facts:
 
 
 def test_dominance_is_counted_from_the_points(folder: Path, report: str) -> None:
-    points = points_of(read_records(folder / "records.parquet"), list(ARMS))
+    points = points_of(RECORDS.read(folder), list(ARMS))
     ours = [point for point in points if point.arm in ("ppo_strict", "ppo", "ppo_loose")]
     theirs = [point for point in points if point.arm in ("dpo", "dpo_loose")]
     beaten = [

@@ -14,7 +14,7 @@ from bench.gate.decide import check
 from bench.gate.outputs import as_junit
 from bench.gate.sentences import as_markdown
 from bench.report.page.markdown import write_report
-from bench.results.conclusions.contrast import read_contrasts
+from bench.results.conclusions.all import CONCLUSIONS
 from tests.report.printed import INTERVAL, agrees, known, page_as_markdown, tables, triples, with_intervals
 from tests.report.synthetic import build
 from tests.sketched import sketched
@@ -99,7 +99,7 @@ def test_a_changed_number_is_found(synthetic: Path, tmp_path: Path) -> None:
 
 def test_junit_and_the_summary_print_the_numbers_of_the_contrasts(synthetic: Path) -> None:
     comparison = build(synthetic)
-    contrasts = read_contrasts(synthetic / "contrasts.json")
+    contrasts = CONCLUSIONS.read(synthetic).contrasts
     results = check(comparison, contrasts)
     junit, summary = as_junit(results), as_markdown(results)
     pattern = re.compile(r"(?:advantage|difference) (\S+), one-sided 95% bounds \[(\S+), (\S+)\], p ([=<] \d\.\d+)")

@@ -5,9 +5,9 @@ from bench.core.task import user
 from bench.report.page.html import visible
 from bench.report.samples.prompts import PromptView, Tables, prompt_views
 from bench.report.samples.sample import as_data, stratified
-from bench.results.claims import CLAIMS_SCHEMA, read_claims
-from bench.results.records import Record, read_records, table_of
-from bench.results.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text, read_responses, read_verdicts
+from bench.results.claims import CLAIMS, CLAIMS_SCHEMA
+from bench.results.records import RECORDS, Record, table_of
+from bench.results.responses import RESPONSES, RESPONSES_SCHEMA, VERDICTS, VERDICTS_SCHEMA, chat_text
 from tests.report.synthetic import ARMS, PROMPTS, SEEDS, TASK, build
 
 
@@ -15,10 +15,10 @@ from tests.report.synthetic import ARMS, PROMPTS, SEEDS, TASK, build
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     folder = tmp_path_factory.mktemp("run")
     build(folder)
-    responses, verdicts = read_responses(folder), read_verdicts(folder)
+    responses, verdicts = RESPONSES.find(folder), VERDICTS.find(folder)
     assert responses is not None
     assert verdicts is not None
-    return Tables(responses, read_records(folder / "records.parquet"), verdicts, read_claims(folder / "claims.parquet"))
+    return Tables(responses, RECORDS.read(folder), verdicts, CLAIMS.read(folder))
 
 
 def test_a_prompt_has_every_response_score_verdict_and_claim(tables: Tables) -> None:

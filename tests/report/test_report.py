@@ -18,11 +18,12 @@ from bench.report.page.markdown import write_report
 from bench.report.samples.prompts import Tables
 from bench.report.samples.sample import take_samples
 from bench.report.sections.response_counts import audit_arms
-from bench.results.claims import read_claims
-from bench.results.conclusions.contrast import Contrast, read_contrasts
-from bench.results.records import read_records
-from bench.results.responses import read_responses, read_verdicts
-from bench.results.summary import read_summary
+from bench.results.claims import CLAIMS
+from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.conclusions.contrast import Contrast
+from bench.results.records import RECORDS
+from bench.results.responses import RESPONSES, VERDICTS
+from bench.results.summary import SUMMARY
 from bench.results.wording import estimate, interval, p_value
 from tests.report.synthetic import ARMS, PROMPTS, SEEDS, build, comparison
 from tests.sketched import sketched
@@ -75,7 +76,7 @@ def same(text: str, values: list[float | None]) -> bool:
 
 def test_every_number_of_the_tables_is_a_number_of_contrasts_json(folder: Path) -> None:
     report = (folder / "report.md").read_text()
-    contrasts = read_contrasts(folder / "contrasts.json")
+    contrasts = CONCLUSIONS.read(folder).contrasts
     main = rows_of(report, "Win rate")
     wins = [item for item in contrasts if item.metric == "win_rate"]
     assert len(main) == len(wins) == 4
@@ -109,7 +110,7 @@ def check_row(row: dict[str, str], item: Contrast, estimate: str, seeds: str) ->
 
 
 def test_costs_are_those_of_the_summary(folder: Path) -> None:
-    summary = read_summary(folder / "run.json")
+    summary = SUMMARY.read(folder)
     for row in rows_of((folder / "report.md").read_text(), "Cost")[: len(ARMS)]:
         flops = sum(summary.cost_of(row["arm"], seed)["flops"] for seed in SEEDS) / len(SEEDS)
         assert row["training FLOPs"].endswith(" T")
@@ -118,7 +119,7 @@ def test_costs_are_those_of_the_summary(folder: Path) -> None:
 
 def test_every_contrast_has_its_sentence(folder: Path) -> None:
     report = (folder / "report.md").read_text()
-    contrasts = read_contrasts(folder / "contrasts.json")
+    contrasts = CONCLUSIONS.read(folder).contrasts
     wins = [item for item in contrasts if item.metric == "win_rate"]
     told = sentences.told_once(wins, contrasts)
     assert told.once
@@ -135,8 +136,10 @@ def test_controls_on_further_metrics_are_counted(folder: Path) -> None:
 
 
 def test_sentences_say_what_the_numbers_say(folder: Path) -> None:
-    win = read_contrasts(folder / "contrasts.json")[0].model_copy(
-        update={"estimate": 0.71, "low": 0.66, "high": 0.76, "p_adjusted": 0.0004, "n_missing": 0}
+    win = (
+        CONCLUSIONS.read(folder)
+        .contrasts[0]
+        .model_copy(update={"estimate": 0.71, "low": 0.66, "high": 0.76, "p_adjusted": 0.0004, "n_missing": 0})
     )
     said = sentences.verdict(win)
     assert said.headline == "dpo beats sft on win rate (gold judge, questions)"
@@ -223,11 +226,11 @@ def test_the_policy_admits_only_the_pages_own_script_and_style(folder: Path) -> 
 def test_the_page_says_the_numbers_that_the_markdown_says(folder: Path) -> None:
     html = unescape((folder / "report.html").read_text())
     report = (folder / "report.md").read_text()
-    for item in read_contrasts(folder / "contrasts.json"):
+    for item in CONCLUSIONS.read(folder).contrasts:
         cells = [interval(item), estimate(item), p_value(item.p_adjusted, item.level)]
         assert f"| {' | '.join(cells)} |" in report
         assert re.search(r"</td>".join(rf"<td class=\"r \">{re.escape(cell)}" for cell in cells), html)
-    wins = [item for item in read_contrasts(folder / "contrasts.json") if item.metric == "win_rate"]
+    wins = [item for item in CONCLUSIONS.read(folder).contrasts if item.metric == "win_rate"]
     told = sentences.told_once(wins, ())
     for item in wins:
         said = sentences.control(item, told) if item.is_control else sentences.verdict(item, told)
@@ -265,11 +268,11 @@ def test_a_run_without_responses_has_a_page_that_says_how_to_get_them(tmp_path: 
 
 
 def test_samples_that_do_not_fit_are_a_sample_of_every_kind(folder: Path) -> None:
-    responses, verdicts = read_responses(folder), read_verdicts(folder)
+    responses, verdicts = RESPONSES.find(folder), VERDICTS.find(folder)
     assert responses is not None
     assert verdicts is not None
-    claims = read_claims(folder / "claims.parquet")
-    tables = Tables(responses, read_records(folder / "records.parquet"), verdicts, claims)
+    claims = CLAIMS.read(folder)
+    tables = Tables(responses, RECORDS.read(folder), verdicts, claims)
     whole, part = take_samples(tables), take_samples(tables, most=6000)
     assert (whole.shown, whole.of) == (PROMPTS, PROMPTS)
     assert 0 < part.shown < PROMPTS
@@ -296,7 +299,7 @@ def test_links_to_pictures_are_relative_and_lead_somewhere(folder: Path) -> None
 
 
 def test_responses_are_counted(folder: Path) -> None:
-    base = audit_arms(read_records(folder / "records.parquet"), ARMS)[0]
+    base = audit_arms(RECORDS.read(folder), ARMS)[0]
     assert (base.arm, base.responses, base.unscored) == ("base", PROMPTS * 3, {"undefined": 3})
 
 

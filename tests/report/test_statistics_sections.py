@@ -8,11 +8,11 @@ import pytest
 
 from bench.report.page.markdown import write_report
 from bench.report.sections.spending import SPENT
-from bench.results.conclusions.all import Conclusions, read_conclusions, write_conclusions
+from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.conclusions.contrast import primary_of
 from bench.results.conclusions.tax import Tax, TaxVerdict
-from bench.results.records import read_records
-from bench.results.summary import read_summary, write_summary
+from bench.results.records import RECORDS
+from bench.results.summary import SUMMARY
 from bench.results.wording import NONE
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.power.decomposition import decompositions
@@ -49,19 +49,19 @@ def concluded(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Conclusion
     comparison = build(folder)
     settings = comparison.statistics.model_copy(update={"missing": "drop_prompts", "resamples": 200})
     lenient = comparison.model_copy(update={"statistics": settings})
-    records = read_records(folder / "records.parquet")
+    records = RECORDS.read(folder)
     found = tuple(compute_contrasts(records, lenient, {}))
-    conclusions = read_conclusions(folder / "contrasts.json").model_copy(
+    conclusions = CONCLUSIONS.read(folder).model_copy(
         update={
             "variance": decompositions(primary_of(found), 0.1),
             "rankings": rankings(records, lenient, {"gold": ("dpo",)}),
             "tax": TAX,
         }
     )
-    write_conclusions(conclusions, folder / "contrasts.json")
+    CONCLUSIONS.write(conclusions, folder)
     with sketched():
         report = write_report(folder, comparison)
-    return report.read_text(encoding="utf-8"), read_conclusions(folder / "contrasts.json")
+    return report.read_text(encoding="utf-8"), CONCLUSIONS.read(folder)
 
 
 def test_variances_are_those_of_the_conclusions(concluded: tuple[str, Conclusions]) -> None:
@@ -123,13 +123,13 @@ def test_the_tax_is_that_of_the_conclusions(concluded: tuple[str, Conclusions]) 
 
 def test_what_was_paid_is_the_sum_of_the_manifests(tmp_path: Path) -> None:
     comparison = build(tmp_path)
-    summary = read_summary(tmp_path / "run.json")
+    summary = SUMMARY.read(tmp_path)
     spent = [(120.0, 36_000.0, 0.125), (30.0, 9_000.0, 0.03125), (7.0, 800.0, 0.0)]
     stages = dict(summary.stages)
     for (key, stage), kind, costs in zip(list(stages.items())[:3], ("judge", "judge", "check"), spent, strict=True):
         cost = {**stage.cost, **dict(zip(SPENT, costs, strict=True))}
         stages[key] = stage.model_copy(update={"kind": kind, "cost": cost})
-    write_summary(summary.model_copy(update={"stages": stages}), tmp_path / "run.json")
+    SUMMARY.write(summary.model_copy(update={"stages": stages}), tmp_path)
     report = write_report(tmp_path, comparison).read_text(encoding="utf-8")
     assert rows_of(report.replace("### ", "## "), "Models behind an API") == [
         {"stages": "check", "requests": "7", "tokens": "800", "USD": NONE},

@@ -9,8 +9,8 @@ from bench.core.errors import BenchError, DataError
 from bench.report.terminal.differences import only_in
 from bench.report.terminal.show import Wanted, show
 from bench.report.terminal.summary import summary_table
-from bench.results.conclusions.contrast import read_contrasts
-from bench.results.summary import read_summary
+from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.summary import SUMMARY
 from tests.report.synthetic import ARMS, build
 
 
@@ -32,7 +32,7 @@ def shown(ran: tuple[Path, Comparison], wanted: Wanted, width: int = 160) -> str
 
 def test_the_table_at_the_end_of_a_run(ran: tuple[Path, Comparison]) -> None:
     folder, _ = ran
-    table = summary_table(read_contrasts(folder / "contrasts.json"), read_summary(folder / "run.json"))
+    table = summary_table(CONCLUSIONS.read(folder).contrasts, SUMMARY.read(folder))
     text = drawn(table, 100)
     assert text.index("win rate (gold judge, questions)") < text.index("dpo vs sft")
     line = next(line for line in text.splitlines() if "dpo vs sft" in line)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.core.errors import DataError
-from bench.results.claims import CLAIMS_SCHEMA, read_claims, write_claims
+from bench.results.claims import CLAIMS, CLAIMS_SCHEMA
 
 
 def _row(index: int, label: str = "supported") -> dict[str, object]:
@@ -29,25 +29,24 @@ def _row(index: int, label: str = "supported") -> dict[str, object]:
 
 
 def test_rows_come_back_sorted(tmp_path: Path) -> None:
-    path = tmp_path / "claims.parquet"
-    write_claims(pa.Table.from_pylist([_row(1), _row(0, "irrelevant")], schema=CLAIMS_SCHEMA), path)
-    found = read_claims(path).to_pylist()
+    CLAIMS.write(pa.Table.from_pylist([_row(1), _row(0, "irrelevant")], schema=CLAIMS_SCHEMA), tmp_path)
+    found = CLAIMS.read(tmp_path).to_pylist()
     assert [(row["index"], row["label"]) for row in found] == [(0, "irrelevant"), (1, "supported")]
 
 
 def test_no_file_is_no_claims(tmp_path: Path) -> None:
-    assert read_claims(tmp_path / "claims.parquet").num_rows == 0
+    assert CLAIMS.read(tmp_path).num_rows == 0
 
 
 def test_an_unknown_label_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "claims.parquet"
     pq.write_table(pa.Table.from_pylist([_row(0, "true")], schema=CLAIMS_SCHEMA), path)
     with pytest.raises(DataError, match="unknown label .'true'."):
-        read_claims(path)
+        CLAIMS.read(tmp_path)
 
 
 def test_other_columns_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "claims.parquet"
     pq.write_table(pa.table({"claim": ["x"]}), path)
     with pytest.raises(DataError, match="columns"):
-        read_claims(path)
+        CLAIMS.read(tmp_path)

@@ -13,12 +13,8 @@ from bench.results.responses import (
     VERDICTS_SCHEMA,
     asked,
     chat_text,
-    read_responses,
-    read_verdicts,
     turns,
     without_responses,
-    write_responses,
-    write_verdicts,
 )
 
 CHAT = (
@@ -40,12 +36,12 @@ def test_a_chat_comes_back_turn_by_turn() -> None:
 def test_equal_rows_give_equal_bytes_and_can_be_read_in_part(tmp_path: Path) -> None:
     rows = [response("b", "sft", "one"), response("a", "sft", "two"), response("a", "dpo", "three")]
     (tmp_path / "turned").mkdir()
-    write_responses(pa.Table.from_pylist(rows, schema=RESPONSES_SCHEMA), tmp_path / RESPONSES)
+    RESPONSES.write(pa.Table.from_pylist(rows, schema=RESPONSES_SCHEMA), tmp_path)
     turned = pa.Table.from_pylist(rows[::-1], schema=RESPONSES_SCHEMA)
-    write_responses(turned, tmp_path / "turned" / RESPONSES)
-    assert (tmp_path / RESPONSES).read_bytes() == (tmp_path / "turned" / RESPONSES).read_bytes()
-    whole = read_responses(tmp_path)
-    part = read_responses(tmp_path, ["a"], ["method", "text"])
+    RESPONSES.write(turned, tmp_path / "turned")
+    assert RESPONSES.path(tmp_path).read_bytes() == RESPONSES.path(tmp_path / "turned").read_bytes()
+    whole = RESPONSES.find(tmp_path)
+    part = RESPONSES.find(tmp_path, ["a"], ["method", "text"])
     assert whole is not None and part is not None
     assert whole["text"].to_pylist() == ["three", "two", "one"]
     assert part.to_pylist() == [{"method": "dpo", "text": "three"}, {"method": "sft", "text": "two"}]
@@ -54,16 +50,16 @@ def test_equal_rows_give_equal_bytes_and_can_be_read_in_part(tmp_path: Path) -> 
 def test_a_rating_has_no_other_side(tmp_path: Path) -> None:
     row = {"task": "t", "prompt": "a", "judge": "j", "method": "sft", "versus": None, "run": 0, "draw": 0}
     row |= {"order": None, "value": 3.5, "status": "ok", "text": "good"}
-    write_verdicts(pa.Table.from_pylist([row], schema=VERDICTS_SCHEMA), tmp_path / VERDICTS)
-    read = read_verdicts(tmp_path)
+    VERDICTS.write(pa.Table.from_pylist([row], schema=VERDICTS_SCHEMA), tmp_path)
+    read = VERDICTS.find(tmp_path)
     assert read is not None
     assert read.to_pylist() == [row]
 
 
 def test_a_folder_of_an_earlier_run_has_none_and_other_columns_are_an_error(tmp_path: Path) -> None:
-    assert read_responses(tmp_path) is None
-    assert read_verdicts(tmp_path) is None
+    assert RESPONSES.find(tmp_path) is None
+    assert VERDICTS.find(tmp_path) is None
     assert f"bench run {tmp_path}" in without_responses(tmp_path)
-    pq.write_table(pa.table({"prompt": ["a"]}), tmp_path / RESPONSES)
+    pq.write_table(pa.table({"prompt": ["a"]}), RESPONSES.path(tmp_path))
     with pytest.raises(DataError, match="bench run"):
-        read_responses(tmp_path)
+        RESPONSES.find(tmp_path)

@@ -11,15 +11,14 @@ from bench.evaluation.measurements.win_rate import VERDICTS
 from bench.pipeline.collect import labelled
 from bench.pipeline.plan import Plan
 from bench.pipeline.planning.cells import AskedAgain, Controlled
-from bench.results.conclusions.judge_audit import CONTROL, RETEST
-from bench.results.records import concat
+from bench.results.records import CONTROL, RECORDS, RETEST
 
 
 def collect_audit(plan: Plan, outcome: Outcome, store: Store) -> pa.Table:
     """Return the verdicts of control judges and of second calls, as far as they are finished."""
     tables = [control_rows(cell, store) for cell in plan.controlled if outcome.finished(cell.stage.key)]
     tables += [retest_rows(cell, store) for cell in plan.asked_again if outcome.finished(cell.stage.key)]
-    return concat(tables)
+    return RECORDS.concat(tables)
 
 
 def control_rows(cell: Controlled, store: Store) -> pa.Table:

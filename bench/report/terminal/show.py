@@ -11,12 +11,11 @@ from rich.console import Group, RenderableType
 
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
-from bench.core.results import CLAIMS, RECORDS
 from bench.report.samples.prompts import PromptView, Tables, prompt_views
 from bench.report.terminal.prompt import list_prompts, show_prompt
-from bench.results.claims import read_claims
-from bench.results.records import read_records
-from bench.results.responses import asked, read_responses, read_verdicts, without_responses
+from bench.results.claims import CLAIMS
+from bench.results.records import RECORDS
+from bench.results.responses import RESPONSES, VERDICTS, asked, without_responses
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _tables(folder: Path, comparison: Comparison, seed: int, methods: tuple[str,
     unknown = sorted(set(methods) - set(arms))
     if unknown:
         raise BenchError(f"there is no method {', '.join(unknown)}; the comparison has {', '.join(arms)}")
-    responses, verdicts = read_responses(folder), read_verdicts(folder)
+    responses, verdicts = RESPONSES.find(folder), VERDICTS.find(folder)
     if responses is None or verdicts is None:
         raise DataError(without_responses(folder))
     kept = pa.array(methods or arms, pa.string())
@@ -71,7 +70,7 @@ def _tables(folder: Path, comparison: Comparison, seed: int, methods: tuple[str,
         rows = table.filter(pc.and_(pc.equal(table["run"], seed), pc.is_in(table["method"], value_set=kept)))
         return rows.filter(pc.is_in(rows["versus"], value_set=kept)) if table is verdicts else rows
 
-    tables = Tables(responses, read_records(folder / RECORDS), verdicts, read_claims(folder / CLAIMS))
+    tables = Tables(responses, RECORDS.read(folder), verdicts, CLAIMS.read(folder))
     return replace(
         tables, responses=of(responses), records=of(tables.records), verdicts=of(verdicts), claims=of(tables.claims)
     )

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
-from bench.core.errors import DataError
-from bench.core.files import replacing
 from bench.core.frozen import Frozen
 from bench.results.conclusions.contrast import Contrast, SpeaksAbout
 from bench.results.conclusions.factuality import ErrorReduction, FactualRates
@@ -18,6 +13,7 @@ from bench.results.conclusions.length_recovery import LengthRecovery
 from bench.results.conclusions.ranking import Ranking
 from bench.results.conclusions.tax import Tax
 from bench.results.conclusions.variance import Decomposition
+from bench.results.documents import JsonFile
 
 
 class GapShare(Frozen):
@@ -97,23 +93,17 @@ class Conclusions(Frozen):
     length_recovery: tuple[LengthRecovery, ...] = ()
 
 
-def write_conclusions(conclusions: Conclusions, path: Path) -> None:
-    """Write the conclusions as JSON; what was not asked for is left out."""
+def _text(conclusions: Conclusions) -> str:
+    """Return the conclusions as JSON; what was not asked for is left out."""
     whole = conclusions.model_dump()
     kept = {name: value for name, value in whole.items() if value or name == "contrasts"}
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return json.dumps(kept, indent=1, allow_nan=False) + "\n"
 
 
-def read_conclusions(path: Path) -> Conclusions:
-    """Return the conclusions in a file; raises DataError when there is none, or none of this version."""
-    if not path.is_file():
-        raise DataError(f"{path}: no contrasts there. Run `bench run {path.parent}` first.")
-    try:
-        return Conclusions.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"{path}: not what this version writes ({where}: {first['msg']}). Run `bench report {path.parent}` again."
-        ) from error
+CONCLUSIONS = JsonFile(
+    "contrasts.json",
+    Conclusions,
+    "file of contrasts",
+    "Run `bench run {folder}`, or `bench report {folder}` where its rows are there.",
+    _text,
+)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
-from bench.core.errors import DataError
 from bench.core.frozen import Frozen
 from bench.core.metrics import WIN_RATE
 
@@ -63,10 +60,3 @@ def primary_of(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
     if win_rates or not contrasts:
         return win_rates
     return tuple(item for item in contrasts if item.metric == contrasts[0].metric)
-
-
-def read_contrasts(path: Path) -> tuple[Contrast, ...]:
-    """Return the contrasts in a file; raises DataError when there is none."""
-    if not path.is_file():
-        raise DataError(f"{path}: no contrasts there. Run `bench run {path.parent}` first.")
-    return tuple(Contrast.model_validate(item) for item in json.loads(path.read_text(encoding="utf-8"))["contrasts"])

@@ -7,15 +7,9 @@ whoever reads records takes a verdict in them for one that counts.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
-
 from bench.core.frozen import Frozen
-from bench.results.records import SCHEMA, read_records
-
-CONTROL, RETEST = "control", "retest"
 
 # What became of the second call: the judge draws no noise, nobody asked it again, or it answered.
 Retest = Literal["no noise", "not asked", "asked"]
@@ -118,8 +112,3 @@ class AnnotatorsTogether(Frozen):
     annotators: int
     level: float
     alpha: Measure
-
-
-def read_audit(path: Path) -> pa.Table:
-    """Return the verdicts in an audit file, none where there is no file; raises DataError for other columns."""
-    return read_records(path) if path.is_file() else SCHEMA.empty_table()

@@ -32,16 +32,8 @@ from scipy import stats
 from bench.config.comparison import Comparison, Named
 from bench.core.metrics import WIN_RATE
 from bench.evaluation.measurement import reseeded
-from bench.results.conclusions.judge_audit import (
-    CONTROL,
-    RETEST,
-    Explained,
-    JudgeAudit,
-    JudgesTogether,
-    Measure,
-    Reference,
-    Retest,
-)
+from bench.results.conclusions.judge_audit import Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
+from bench.results.records import CONTROL, RETEST
 from bench.statistics.crossing.verdicts import Design, Pair, Verdicts, design_of, verdicts_of
 from bench.statistics.judges.agreement import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.judges.controls import split

@@ -18,8 +18,8 @@ from bench.evaluation.judges._annotators import Answers, PersonsAnswer, question
 from bench.evaluation.judges.human import EQUAL, NOBODY, Human
 from bench.human.exchange import export_questions, import_answers, write_csv, write_page
 from bench.human.questions import PeoplesQuestion
-from bench.results.records import read_records
-from bench.results.summary import read_summary
+from bench.results.records import RECORDS
+from bench.results.summary import SUMMARY
 from tests.evaluation.judges.scripted import io_in, pair
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
@@ -147,10 +147,10 @@ def test_a_comparison_runs_without_answers_and_takes_them_in(
     assert run(folder, "run", "--engine", "inline") == 0
     assert "missing: verdicts of human: nobody has answered yet" in capsys.readouterr().out
     assert "bench human export" in (folder / "report.md").read_text(encoding="utf-8")
-    records = read_records(folder / "records.parquet")
+    records = RECORDS.read(folder)
     assert "human" not in records["source"].to_pylist()
     assert "lexicon" in {one["judge"] for one in json.loads((folder / "contrasts.json").read_text())["contrasts"]}
-    assert {cell.judge for cell in read_summary(folder / "run.json").missing} == {"human"}
+    assert {cell.judge for cell in SUMMARY.read(folder).missing} == {"human"}
     assert run(folder, "report") == 0
 
     told = export_questions(folder, [], tmp_path / "q.csv", None, None, 0)
@@ -185,10 +185,10 @@ def test_a_comparison_runs_without_answers_and_takes_them_in(
 
     assert run(folder, "run", "--engine", "inline") == 0
     assert "missing" not in capsys.readouterr().out
-    records = read_records(folder / "records.parquet")
+    records = RECORDS.read(folder)
     verdicts = [row for row in records.to_pylist() if row["source"] == "human"]
     assert {row["status"] for row in verdicts} == {"ok"}
-    assert not read_summary(folder / "run.json").missing
+    assert not SUMMARY.read(folder).missing
     people = pq.read_table(folder / "annotations.parquet").to_pylist()
     assert {row["annotator"] for row in people} == {"ana", "ben"}
     check_means(people, verdicts)

@@ -1,0 +1,80 @@
+"""A JSON document that a run leaves beside its comparison file: its name, its model, how it is written and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from bench.core.errors import DataError
+from bench.core.files import replacing
+from bench.core.frozen import Frozen
+
+M = TypeVar("M", bound=Frozen)
+RUN_AGAIN = "Run `bench run {folder}` again: finished stages are kept."
+
+
+def as_it_is(body: Any) -> Any:
+    """Return the body of a document: all of it is fields."""
+    return body
+
+
+@dataclass(frozen=True)
+class JsonFile(Generic[M]):
+    """A JSON file of a run.
+
+    ``what`` it is, in words. ``again``: the command that makes it, with ``{folder}`` in the place of the results
+    folder. ``text``: the file's text; equal values give equal bytes. ``fields``: from the parsed text to the model's
+    fields; raises ValueError, with the reason, for a file of another kind or version.
+    """
+
+    name: str
+    model: type[M]
+    what: str
+    again: str
+    text: Callable[[M], str]
+    fields: Callable[[Any], Any] = as_it_is
+
+    def path(self, folder: Path) -> Path:
+        """Return where the file lies in a results folder."""
+        return folder / self.name
+
+    def write(self, value: M, folder: Path) -> None:
+        """Write the value into a results folder."""
+        self.write_to(self.path(folder), value)
+
+    def write_to(self, path: Path, value: M) -> None:
+        """Write the value to a file of any name."""
+        with replacing(path) as partial:
+            partial.write_text(self.text(value), encoding="utf-8")
+
+    def read(self, folder: Path) -> M:
+        """Return the value of a results folder; see ``read_from``."""
+        return self.read_from(self.path(folder))
+
+    def read_from(self, path: Path) -> M:
+        """Return the value in a file.
+
+        Raises DataError, with the command that makes the file, where there is none and for one that this version does
+        not read.
+        """
+        again = self.again.format(folder=path.parent)
+        try:
+            return self.model.model_validate(self.fields(json.loads(path.read_text(encoding="utf-8"))))
+        except FileNotFoundError:
+            raise DataError(f"{path}: no {self.what} there. {again}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        raise DataError(f"{path}: not a {self.what} that this version reads ({reason}). {again}")
+
+
+def as_json(value: Frozen) -> str:
+    """Return a value as JSON with sorted names."""
+    return json.dumps(value.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
