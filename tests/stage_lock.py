@@ -29,19 +29,22 @@ REVIEWS = 40
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as the lock sees it: the names of the modules that it rests on, itself among them."""
+    """A stage as the lock sees it: the definitions that it rests on, itself among them, as (module, name)."""
 
-    module: str
     version: int
-    modules: frozenset[str]
+    definitions: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Definition:
-    """The digest of a definition's text, and those of what it imports, by the name it calls it."""
+    """The digest of a definition's text, and those of what it imports, by the name it calls it.
+
+    ``needs``: the definitions that it names, as (module, name), and whole modules, as (module, "").
+    """
 
     own: str
     uses: dict[str, str]
+    needs: frozenset[tuple[str, str]]
 
     def __str__(self) -> str:
         """How it is recorded: by its own text, and by that together with what its imports stand for."""
@@ -77,6 +80,11 @@ def is_import(node: ast.stmt) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom)
 
 
+def is_text(node: ast.stmt) -> bool:
+    """Tell documentation: a statement that is nothing but a string."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
 def module_name(path: Path, root: Path) -> str:
     parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -99,8 +107,8 @@ def digest(*texts: str) -> str:
 
 def named(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
     """Yield the statements of a module without its imports and docstring, each under the name that it defines."""
-    for index, node in enumerate(tree.body[1:] if ast.get_docstring(tree, clean=False) else tree.body):
-        if not is_import(node):
+    for index, node in enumerate(tree.body):
+        if not is_import(node) and not is_text(node):
             targets = getattr(node, "targets", [getattr(node, "target", None)])
             names = [target.id for target in targets if isinstance(target, ast.Name)]
             yield getattr(node, "name", " ".join(names) or f"statement {index}"), node
@@ -120,13 +128,20 @@ def definitions_in(trees: dict[str, ast.Module]) -> dict[str, dict[str, Definiti
         whole = where if name is None else f"{where}.{name}"
         return digest(*own[whole].values()) if whole in own else own.get(where, {}).get(name or "", "")
 
+    def needed(where: str, name: str | None) -> tuple[str, str]:
+        whole = where if name is None else f"{where}.{name}"
+        return (whole, "") if whole in own else (where, name or "")
+
     found: dict[str, dict[str, Definition]] = {}
     for module, tree in trees.items():
         found[module] = {}
         for name, node in named(tree):
-            used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} & imported[module].keys()
+            names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+            used = names & imported[module].keys()
             uses = {local: stands_for(*imported[module][local]) for local in used}
-            found[module][name] = Definition(own[module][name], uses)
+            beside = {(module, other) for other in own[module] if names & set(other.split())}
+            needs = beside | {needed(*imported[module][local]) for local in used}
+            found[module][name] = Definition(own[module][name], uses, frozenset(needs))
     return found
 
 
@@ -139,37 +154,50 @@ def class_constant(node: ast.ClassDef, name: str) -> object:
     return None
 
 
-def survey(root: Path = ROOT) -> Survey:
-    """Return every definition that a stage rests on, and every stage (and plug-in with a NAME) by kind and class."""
-    trees = {
-        module_name(path, root): ast.parse(path.read_text())
-        for name in PACKAGES
-        for path in (root / name).rglob("*.py")
-    }
-    imports = {
-        module: {part for _, where, name in imports_of(tree) for part in (where, f"{where}.{name}")} & trees.keys()
+def survey(root: Path | None = None) -> Survey:
+    """Return every definition that a stage rests on, and every stage (and plug-in with a NAME) by kind and class.
+
+    A measurement has a NAME too, but is no part of what a stage computes.
+    """
+    root = ROOT if root is None else root
+    files = [path for name in PACKAGES for path in (root / name).rglob("*.py")]
+    trees = {module_name(path, root): ast.parse(path.read_text()) for path in files}
+    kinds = {
+        (module, node.name): kind
         for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and "Measurement" not in [base.id for base in node.bases if isinstance(base, ast.Name)]
+        and isinstance(kind := class_constant(node, "KIND") or class_constant(node, "NAME"), str)
     }
+    definitions = definitions_in(trees)
     stages: dict[str, Stage] = {}
-    for module, tree in trees.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                kind = class_constant(node, "KIND") or class_constant(node, "NAME")
-                if isinstance(kind, str):
-                    version = getattr(importlib.import_module(module), node.name).VERSION
-                    assert f"{kind} {node.name}" not in stages, f"two classes are {kind} {node.name}"
-                    stages[f"{kind} {node.name}"] = Stage(module, version, frozenset(reach(module, imports)))
-    used = {module for stage in stages.values() for module in stage.modules}
-    return Survey({module: all_ for module, all_ in definitions_in(trees).items() if module in used and all_}, stages)
+    for (module, cls), kind in kinds.items():
+        version = getattr(importlib.import_module(module), cls).VERSION
+        assert f"{kind} {cls}" not in stages, f"two classes are {kind} {cls}"
+        stages[f"{kind} {cls}"] = Stage(version, frozenset(reach((module, cls), definitions)))
+    used = {place for stage in stages.values() for place in stage.definitions}
+    kept = {
+        module: {name: one for name, one in names.items() if (module, name) in used}
+        for module, names in definitions.items()
+    }
+    return Survey({module: names for module, names in kept.items() if names}, stages)
 
 
-def reach(start: str, imports: dict[str, set[str]]) -> set[str]:
-    found, pending = set(), [start]
+def reach(start: tuple[str, str], definitions: dict[str, dict[str, Definition]]) -> set[tuple[str, str]]:
+    """Return what a definition names, and so on; a module that does something when imported brings that along."""
+    found: set[tuple[str, str]] = set()
+    pending = [start]
     while pending:
-        name = pending.pop()
-        if name not in found:
-            found.add(name)
-            pending += imports[name]
+        module, name = pending.pop()
+        if (module, name) in found or module not in definitions:
+            continue
+        if name not in definitions[module]:
+            pending += [(module, other) for other in definitions[module]] if name == "" else []
+            continue
+        found.add((module, name))
+        pending += definitions[module][name].needs
+        pending += [(module, other) for other in definitions[module] if other.startswith("statement ")]
     return found
 
 
@@ -207,14 +235,15 @@ def moved(now: Survey, before: dict[str, dict[str, str]]) -> list[str]:
     return lines
 
 
-def differences(root: Path = ROOT, lock: Path = LOCK) -> list[str]:
+def differences(root: Path | None = None, lock: Path = LOCK) -> list[str]:
     """Return what has changed since the lock was recorded, one line each; what has only moved is no change."""
     now, before = survey(root), locked(lock)
     versions = json.loads(lock.read_text())["versions"] if lock.is_file() else {}
     changed = changes(now, before)
     lines = []
     for name, stage in sorted(now.stages.items()):
-        touched = sorted(f"{module}.{one}" for module in changed.keys() & stage.modules for one in changed[module])
+        rests_on = {(module, one) for module, names in changed.items() for one in names} & stage.definitions
+        touched = sorted(f"{module}.{one}" for module, one in rests_on)
         if stage.version != versions.get(name):
             lines.append(f"{name} has VERSION {stage.version}, recorded was {versions.get(name)}")
         elif touched:

@@ -199,3 +199,11 @@ def _check_digest(data: Data, path: Path) -> None:
             f"{data.path}: its bytes have changed since the comparison was planned (sha256 {found[:12]}..., "
             f"wanted {data.digest[:12]}...). Plan again to use the new content, or restore the old file."
         )
+
+
+def rows_known(data: DataSpec) -> int | None:
+    """Return how many rows a data set has at most, None where a stage has yet to make them."""
+    if isinstance(data, Made):
+        return data.limit
+    rows = sum(1 for _ in read_rows(Path(data.path), data.path))
+    return rows if data.limit is None else min(rows, data.limit)

@@ -1,17 +1,219 @@
-"""What measurements share: the judges of one seed, judges with other noise, and judges within a value."""
+"""What is measured of arms: cells to plan, and the one contract that every measurement fulfils.
+
+A measurement is one file in ``bench/evaluation/measurements``; its name is the file's name. It says which stages it
+needs (``cells``), what their payloads hold (``rows``), and what is measured (``metrics``). Whoever plans, names stages,
+collects rows, looks for what is missing or forecasts a cost goes over the cells and knows no measurement by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
+import pyarrow as pa
 from pydantic import ValidationError
 
-from bench.config.comparison import Named
-from bench.core.frozen import children
+from bench.config.comparison import Comparison, Evaluation, Named
+from bench.core.benchmark import LmEvalTask
+from bench.core.frozen import Open, children
 from bench.core.judge import Judge
+from bench.core.metrics import MetricInfo
+from bench.core.plugins import Kind
+from bench.core.plugins import _listing as listing
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage
+from bench.core.task import Task
+from bench.evaluation.api.questions import Question
+from bench.evaluation.generate import Generate
+from bench.results.records import TASK_SOURCE
+from bench.results.responses import chat_text
+from bench.results.tables import TableFile
+
+S = TypeVar("S", bound=Stage)
+# Gives the payload folder of a finished stage.
+Payload: TypeAlias = Callable[[Stage], Path]
+# Tables, each with the file that it belongs to.
+Rows: TypeAlias = Iterator[tuple[TableFile, pa.Table]]
+# Gives the rows of a generation, or stand-ins for those that are not written yet.
+Written: TypeAlias = Callable[[Generate], Sequence[Mapping[str, Any]]]
+# Columns that are facts of the prompt.
+PROMPT_FACTS: dict[str, Callable[[Any], str]] = {
+    "cluster": lambda prompt: prompt.cluster,
+    "kind": lambda prompt: prompt.kind,
+    "chat": lambda prompt: chat_text(prompt.chat),
+}
+
+
+@dataclass(frozen=True)
+class Cell(Generic[S]):
+    """One stage, and what its rows are about.
+
+    ``arm`` and ``task`` are None where a judge is measured and no arm; ``seed`` is the training seed, None where
+    nothing depends on it. ``versus``: the arm that the arm is compared with. ``judge``: the judge as tables name it.
+    ``call``: 1 for the same judge asked once more with other noise, else 0.
+    """
+
+    measurement: Measurement
+    stage: S
+    arm: str | None
+    seed: int | None
+    task: Task | LmEvalTask | None
+    versus: str | None = None
+    judge: Named | None = None
+    call: int = 0
+
+    @property
+    def task_name(self) -> str | None:
+        """The task's name."""
+        return self.task.NAME if isinstance(self.task, Task) else self.task.name if self.task is not None else None
+
+    @property
+    def judge_label(self) -> str | None:
+        """The judge as tables name it."""
+        return None if self.judge is None else self.judge.label
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that the cell is about."""
+        return tuple(arm for arm in (self.arm, self.versus) if arm is not None)
+
+    def label(self) -> str:
+        """Return what the cell is about, in short."""
+        about = " by ".join(part for part in (" vs ".join(self.arms), self.judge_label) if part)
+        further = ("second call" if self.call else None, None if self.seed is None else f"seed {self.seed}")
+        return ", ".join(part for part in (about, *further) if part)
+
+    def columns(self) -> dict[str, str | int | None]:
+        """Return what the cell is about, by the names of columns."""
+        judge = self.judge_label
+        about = {"task": self.task_name, "method": self.arm, "versus": self.versus, "run": self.seed}
+        return about | {"judge": judge, "source": TASK_SOURCE if judge is None else judge, "call": self.call}
+
+
+@dataclass(frozen=True)
+class Design:
+    """What all measurements plan over: the comparison, and its policies by arm and training seed."""
+
+    comparison: Comparison
+    policies: Mapping[tuple[str, int], PolicySpec]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What the comparison asks for."""
+        return self.comparison.evaluation
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The training seeds."""
+        return self.comparison.given.seeds
+
+    @cached_property
+    def answers(self) -> dict[tuple[str, str, int], Generate]:
+        """The responses of every task, arm and seed, as the stages that write them."""
+        return {
+            (task.NAME, arm, seed): Generate(policy=policy, task=task, draws=self.evaluation.draws, seed=seed)
+            for task in self.evaluation.tasks
+            for (arm, seed), policy in self.policies.items()
+        }
+
+    def each(self) -> Iterator[tuple[Task, str, int, PolicySpec]]:
+        """Yield every task with every arm at every seed, and its policy."""
+        for task in self.evaluation.tasks:
+            for (arm, seed), policy in self.policies.items():
+                yield task, arm, seed, policy
+
+    def pairs(self) -> Iterator[tuple[Task, str, str]]:
+        """Yield every task with every pair of arms that is compared."""
+        for task in self.evaluation.tasks:
+            for a, b in self.evaluation.contrasts:
+                yield task, a, b
+
+    def bound(self, judges: tuple[Named, ...], seed: int) -> tuple[Named, ...]:
+        """Return the judges of one seed: those that take something from an arm have that arm's at this seed."""
+        return tuple(
+            Named(label=named.label, judge=named.judge.bound(lambda arm: self.policies[arm, seed])) for named in judges
+        )
+
+
+class Measurement(Open, ABC):
+    """Something that is measured of arms, or of what measures them.
+
+    ``ORDER``: where it stands in plans and lists; those of this program begin at 1, others come behind them.
+    ``LEAVES_OUT``: what nothing is concluded about where a cell's own stage has failed: its ``arm``, the ``judge``, or
+    ``nothing``, where all conclusions stand without it. ``TABLES``: the files that its cells give rows of.
+    """
+
+    NAME: ClassVar[str]
+    ORDER: ClassVar[int] = 1000
+    LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "arm"
+    TABLES: ClassVar[tuple[TableFile, ...]] = ()
+
+    @abstractmethod
+    def cells(self, design: Design) -> Iterator[Cell[Any]]:
+        """Yield the cells that a comparison asks for, none where it does not."""
+
+    def rows(self, cell: Cell[Any], payload: Payload, design: Design) -> Rows:
+        """Yield the rows of a finished cell, each table with the file it belongs to.
+
+        Columns that ``filled`` knows may be left out.
+        """
+        yield from ()
+
+    def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
+        """Return what is measured in a comparison that asks for it; ``payloads``: those of its finished cells."""
+        return ()
+
+    def tables(self, cell: Cell[Any]) -> tuple[TableFile, ...]:
+        """Return the files that a cell gives rows of."""
+        return self.TABLES
+
+    def judge_calls(self, cell: Cell[Any]) -> int | None:
+        """Return how often a cell asks its judge; None where that is not known before it runs."""
+        return 0
+
+    def questions(self, cell: Cell[Any], judge: Any, written: Written) -> Iterable[Question]:
+        """Return what a cell asks the judge ``api``, as far as that is known before it runs."""
+        return ()
+
+
+MEASUREMENT = Kind(
+    "measurement", Measurement, "bench.evaluation.measurements", "alignment_bench.measurements", named=True, alone=True
+)
+
+
+def measurements() -> tuple[Measurement, ...]:
+    """Return every measurement that is there, in order."""
+    found: list[Any] = [entry.cls() for entry in listing(MEASUREMENT).values()]
+    return tuple(sorted(found, key=lambda one: (one.ORDER, one.NAME)))
+
+
+def filled(table: TableFile, cell: Cell[Any], rows: pa.Table) -> pa.Table:
+    """Return rows in the schema of a file: their own columns, then facts of prompts, then what the cell is about.
+
+    A column that is none of these is null.
+    """
+    about = cell.columns()
+    prompts = {prompt.id: prompt for prompt in cell.task.prompts()} if isinstance(cell.task, Task) else {}
+    names = rows["prompt"].to_pylist() if "prompt" in rows.schema.names else []
+    columns = {}
+    for field in table.schema:
+        if field.name in rows.schema.names:
+            columns[field.name] = rows[field.name]
+        elif field.name in PROMPT_FACTS:
+            facts = {name: PROMPT_FACTS[field.name](prompts[name]) for name in dict.fromkeys(names)}
+            columns[field.name] = pa.array([facts[name] for name in names], field.type)
+        else:
+            columns[field.name] = pa.array([about.get(field.name)] * rows.num_rows, field.type)
+    return pa.table(columns).cast(table.schema)
+
+
+def as_metric(rows: pa.Table, name: str) -> pa.Table:
+    """Return rows as values of one metric."""
+    return rows.append_column("metric", pa.array([name] * rows.num_rows, pa.string()))
 
 
 def reseeded(judge: Judge) -> Judge | None:
@@ -23,11 +225,6 @@ def reseeded(judge: Judge) -> Judge | None:
         return judge.model_copy(update={"seed": seed + 1})
     except ValidationError:
         return None
-
-
-def bound(judges: tuple[Named, ...], policies: dict[tuple[str, int], PolicySpec], run: int) -> tuple[Named, ...]:
-    """Return the judges of one run: those that take something from an arm have that arm's at this run."""
-    return tuple(Named(label=named.label, judge=named.judge.bound(lambda arm: policies[arm, run])) for named in judges)
 
 
 def judges_in(value: Any) -> Iterator[Judge]:

@@ -29,7 +29,8 @@ def whole(comparison: Comparison, what: str) -> tuple[Path, RunSummary]:
     if summary.missing:
         cell = summary.missing[0]
         raise DataError(
-            f"{folder}: the last run is incomplete ({len(summary.missing)} cells missing, the first: {cell.arm}, run "
-            f"{cell.run}, {cell.task}: {cell.reason}). {what} needs all of them. Run `bench run {folder}` again."
+            f"{folder}: the last run is incomplete ({len(summary.missing)} cells missing, the first: "
+            f"{cell.measurement} of {cell.about()}: {cell.reason}). {what} needs all of them. "
+            f"Run `bench run {folder}` again."
         )
     return folder, summary

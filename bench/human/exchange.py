@@ -71,7 +71,7 @@ def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], 
     """
     plan = make_plan(load_comparison(path, overrides=overrides))
     cells = human_cells(plan, judge)
-    human = cells[0].judge.judge
+    human = cells[0].stage.judge
     if not isinstance(human, Human) or human.path is None:
         raise BenchError("this human judge has no file. Name one by `path:` in the comparison file.")
     target = Path(human.path)

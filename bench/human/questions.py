@@ -13,9 +13,9 @@ from bench.evaluation.generate import stored_rows
 from bench.evaluation.judges._annotators import question_id, turned
 from bench.evaluation.judges._prompt_file import transcript
 from bench.evaluation.judges.human import Human
-from bench.evaluation.measurements.win_rate import Showing, presented
+from bench.evaluation.measurement import Cell
+from bench.evaluation.measurements.win_rate import JudgePairs, Showing, presented
 from bench.pipeline.plan import Plan
-from bench.pipeline.planning.cells import Judged
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,14 @@ class PeoplesQuestion:
     second: str
 
 
-def human_cells(plan: Plan, label: str | None = None) -> list[Judged]:
+def human_cells(plan: Plan, label: str | None = None) -> list[Cell[JudgePairs]]:
     """Return the cells that a human judge is to judge; ``label``: the judge of that name.
 
     Raises BenchError where the comparison has none, or has several and none is named.
     """
-    cells = [cell for cell in (*plan.judged, *plan.waiting) if isinstance(cell.judge.judge, Human)]
-    labels = list(dict.fromkeys(cell.judge.label for cell in cells))
+    judged = [cell for cell in (*plan.cells, *plan.waiting) if isinstance(cell.stage, JudgePairs)]
+    cells = [cell for cell in judged if isinstance(cell.stage.judge, Human)]
+    labels = list(dict.fromkeys(str(cell.judge_label) for cell in cells))
     if not labels:
         raise BenchError(
             f"{plan.comparison.path}: no person judges here. Add `human` to evaluate.win_rate.judges, and run it."
@@ -43,10 +44,10 @@ def human_cells(plan: Plan, label: str | None = None) -> list[Judged]:
         raise BenchError(f"several judges are people: {', '.join(labels)}. Say which by --judge NAME.")
     if label is not None and label not in labels:
         raise BenchError(f"no human judge is named {label!r}. There is {', '.join(labels)}.")
-    return [cell for cell in cells if cell.judge.label == (label or labels[0])]
+    return [cell for cell in cells if cell.judge_label == (labels[0] if label is None else label)]
 
 
-def questions_for_people(cells: list[Judged], store: Store, seed: int) -> list[PeoplesQuestion]:
+def questions_for_people(cells: list[Cell[JudgePairs]], store: Store, seed: int) -> list[PeoplesQuestion]:
     """Return every pair once, in an order and with sides that ``seed`` draws; pairs of equal responses are left out.
 
     Which side a response stands on depends on the seed and on the texts alone. Raises BenchError when responses have
@@ -66,21 +67,21 @@ def questions_for_people(cells: list[Judged], store: Store, seed: int) -> list[P
     return [found[which][1] for which in ordered]
 
 
-def pairs_of(cell: Judged, store: Store) -> Iterator[Pair]:
+def pairs_of(cell: Cell[JudgePairs], store: Store) -> Iterator[Pair]:
     """Yield the pairs of a cell, each in one order."""
     for one in shown_in(cell, store):
         if one.order == "first":
             yield one.pair
 
 
-def shown_in(cell: Judged, store: Store) -> list[Showing]:
+def shown_in(cell: Cell[JudgePairs], store: Store) -> list[Showing]:
     """Return what the judge of a cell sees. Raises BenchError when a response has not been generated."""
     stage = cell.stage
     for answers in (stage.a, stage.b):
         if not (store.place(answers) / MANIFEST).is_file():
             raise BenchError(
-                f"the responses of {cell.a} and {cell.b} (seed {cell.run}, task {cell.task.NAME}) are not there yet. "
-                "Run the comparison first: it runs everything but the human judge."
+                f"the responses of {' and '.join(cell.arms)} (seed {cell.seed}, task {cell.task_name}) are not there "
+                "yet. Run the comparison first: it runs everything but the human judge."
             )
     ours, theirs = (stored_rows(store.payload(answers)) for answers in (stage.a, stage.b))
     return presented(stage.a.task, ours, theirs, stage.orders)

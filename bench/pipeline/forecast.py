@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from statistics import median
+from typing import Any
 
-from bench.core.data import Data, DataSpec, Made
+from bench.core.data import Data, Made
+from bench.core.datasets import rows_known
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
-from bench.core.rows import read_rows
 from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.generate import Generate
-from bench.evaluation.measurements.factuality.verify import CheckClaims
-from bench.evaluation.measurements.judge_controls import AskAgain
-from bench.evaluation.measurements.label_agreement import LabelPairs
-from bench.evaluation.measurements.ratings import RateResponses
-from bench.evaluation.measurements.win_rate import JudgePairs
+from bench.evaluation.measurement import Cell
 from bench.pipeline.paid_calls import PaidCalls, paid_calls
-from bench.pipeline.plan import Plan
+from bench.pipeline.plan import Plan, waits_for
 from bench.statistics.power.detectable import planned_smallest_detectable
 
 
@@ -41,10 +37,9 @@ class StagesOfKind(Frozen):
 class Forecast(Frozen):
     """What a run would do.
 
-    ``unknown_labels``: stages that label rows of unknown number. ``unknown_claims``: stages that ask a model about
-    claims of responses that are not written yet, or not read. ``smallest_detectable_win_rate`` is that of the task
-    with the fewest prompts. ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked
-    yet, and why.
+    ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
+    ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``paid``: what models behind an API
+    are to be asked. ``waits``: judges that cannot be asked yet, and why.
     """
 
     name: str
@@ -55,8 +50,7 @@ class Forecast(Frozen):
     stages: tuple[StagesOfKind, ...]
     most_generated_tokens: int
     judgements: int
-    unknown_labels: int
-    unknown_claims: int
+    unknown_calls: int
     paid: tuple[PaidCalls, ...] = ()
     waits: tuple[str, ...] = ()
     smallest_detectable_win_rate: float | None
@@ -81,6 +75,8 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         for kind, count in total.items()
     )
     prompts = {task.NAME: len(task.prompts()) for task in comparison.evaluation.tasks}
+    cells = {cell.stage.key: cell for cell in plan.cells}
+    calls = [judge_calls(stage, cells.get(stage.key)) for stage in waiting]
     return Forecast(
         name=comparison.name,
         arms=tuple(arm.name for arm in comparison.arms),
@@ -89,13 +85,10 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         prompts=prompts,
         stages=stages,
         most_generated_tokens=sum(most_tokens(stage) for stage in waiting),
-        judgements=sum(judgements(stage) for stage in waiting),
-        paid=paid_calls(waiting, store),
-        waits=tuple(dict.fromkeys(f"{cell.judge.label}: {cell.judge.judge.waits_for()}" for cell in plan.waiting)),
-        unknown_claims=sum(isinstance(stage, CheckClaims) and stage.verifier.READS == "passages" for stage in waiting),
-        unknown_labels=sum(
-            (labelled := labelled_rows(stage)) is not None and rows_known(labelled) is None for stage in waiting
-        ),
+        judgements=sum(count or 0 for count in calls),
+        unknown_calls=calls.count(None),
+        paid=paid_calls(waiting, cells, store),
+        waits=tuple(dict.fromkeys(f"{cell.judge_label}: {waits_for(cell)}" for cell in plan.waiting)),
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -138,37 +131,19 @@ def most_tokens(stage: Stage) -> int:
     return len(stage.task.prompts()) * stage.draws * stage.task.decoding().max_new_tokens
 
 
-def judgements(stage: Stage) -> int:
-    """Return how many judge calls a stage makes; 0 for labels of rows that another stage has yet to make."""
-    match stage:
-        case JudgePairs():
-            return len(stage.a.task.prompts()) * stage.a.draws * (2 if stage.orders == "both" else 1)
-        case AskAgain():
-            return min(stage.prompts, len(stage.a.task.prompts())) * (2 if stage.orders == "both" else 1)
-        case RateResponses():
-            return len(stage.responses.task.prompts()) * stage.responses.draws
-    labelled = labelled_rows(stage)
-    return 0 if labelled is None else 2 * (rows_known(labelled) or 0)
+def judge_calls(stage: Stage, cell: Cell[Any] | None) -> int | None:
+    """Return how often a stage asks a judge; None where that is not known before it runs.
 
-
-def labelled_rows(stage: Stage) -> Data | Made | None:
-    """Return the pairs that a stage has a judge label in both orders, None for a stage that labels none.
-
-    A method's own labelling is told by its fields, a judge and the pairs, because methods are not known here.
+    A method's own labelling, which is no cell, is told by its fields, a judge and the pairs that it labels in both
+    orders, because methods are not known here.
     """
-    if isinstance(stage, LabelPairs):
-        return stage.data
+    if cell is not None:
+        return cell.measurement.judge_calls(cell)
     pairs = getattr(stage, "pairs", None)
-    asks = isinstance(getattr(stage, "judge", None), Judge)
-    return pairs if asks and isinstance(pairs, Data | Made) else None
-
-
-def rows_known(data: DataSpec) -> int | None:
-    """Return how many rows a data set has at most, None where a stage has yet to make them."""
-    if isinstance(data, Made):
-        return data.limit
-    rows = sum(1 for _ in read_rows(Path(data.path), data.path))
-    return rows if data.limit is None else min(rows, data.limit)
+    if not isinstance(getattr(stage, "judge", None), Judge) or not isinstance(pairs, Data | Made):
+        return 0
+    rows = rows_known(pairs)
+    return None if rows is None else 2 * rows
 
 
 def forecast_lines(found: Forecast) -> list[str]:
@@ -187,12 +162,10 @@ def forecast_lines(found: Forecast) -> list[str]:
             cost = f"about {kind.seconds:.0f} s of one worker, {kind.flops:.2g} FLOPs"
         lines.append(f"  {kind.kind:<24} {kind.finished:>3} of {kind.total:<3} finished; to do: {cost}")
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
-    if found.unknown_labels:
-        lines.append(f"beside these, {found.unknown_labels} stages that label every row of a data set not made yet")
+    if found.unknown_calls:
+        lines.append(f"beside these, {found.unknown_calls} stages that ask about rows or claims which are not made yet")
     lines += [paid.line() for paid in found.paid]
     lines += [f"not asked yet: {judge}" for judge in found.waits]
-    if found.unknown_claims:
-        lines.append(f"beside these, {found.unknown_claims} stages that check every claim of responses to come")
     effect = found.smallest_detectable_win_rate
     assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:

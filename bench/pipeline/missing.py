@@ -3,53 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.config.comparison import Comparison
 from bench.core.metrics import WIN_RATE
+from bench.core.stage import stages_in
 from bench.engine.scheduler import Outcome
-from bench.pipeline.plan import Plan
-from bench.pipeline.planning.cells import Diverged, Judged, Rated
-from bench.pipeline.planning.choices import Weighed
-from bench.pipeline.planning.facts import Checked
+from bench.evaluation.generate import Generate
+from bench.evaluation.measurement import Cell
+from bench.pipeline.plan import Plan, closure, waits_for
 from bench.results.summary import Missing
 
 
 def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:
-    """Return the cells whose scores or verdicts are not there, with the reason that a person can act on."""
-    cells: dict[tuple[str, int, str], str] = {}
-    of_judges: list[Missing] = []
-    for scored in plan.scored:
-        why = outcome.why_missing(scored.stage.key)
-        if why is not None:
-            cells.setdefault((scored.arm, scored.run, scored.task.NAME), why)
-    for judged in plan.judged:
-        why, key = outcome.why_missing(judged.stage.key), judged.stage.key
-        if why is not None and key in outcome.failed:
-            of_judges.append(_of_judge(judged, why))
-        elif why is not None and (judged.b, judged.run, judged.task.NAME) not in cells:
-            cells.setdefault((judged.a, judged.run, judged.task.NAME), why)
-    others: list[Rated | Diverged | Checked | Weighed] = [*plan.rated, *plan.diverged, *plan.checked, *plan.weighed]
-    for cell in others:
+    """Return the cells whose rows are not there, with the reason that a person can act on.
+
+    Where an arm could not be trained, or did not answer, that is told once for each task and seed, and not for every
+    cell that needs its responses.
+    """
+    found: dict[object, Missing] = {}
+    for cell in plan.cells:
         why = outcome.why_missing(cell.stage.key)
         if why is not None:
-            cells.setdefault((cell.arm, cell.run, cell.task.NAME), why)
-    for benchmark in plan.benchmarked:
-        why = outcome.why_missing(benchmark.stage.key)
-        if why is not None:
-            cells.setdefault((benchmark.arm, benchmark.run, benchmark.task.name), why)
-    found = [Missing(arm=arm, run=run, task=task, reason=why) for (arm, run, task), why in cells.items()]
-    for judged in plan.waiting:
-        why = judged.judge.judge.waits_for()
-        if why is not None:
-            of_judges.append(_of_judge(judged, why))
-    return (*found, *of_judges)
+            arm = arm_at_fault(cell, plan, outcome)
+            one = missing(cell, why) if arm is None else arm_missing(cell, arm, why)
+            about = (one.arm, one.versus, one.run, one.task, one.judge)
+            found.setdefault(about if one.leaves_out == "arm" else (cell.measurement.NAME, cell.call, *about), one)
+    waiting = [missing(cell, why) for cell in plan.waiting if (why := waits_for(cell)) is not None]
+    return (*found.values(), *waiting)
 
 
-def _of_judge(cell: Judged, why: str) -> Missing:
-    return Missing(arm=cell.a, run=cell.run, task=cell.task.NAME, reason=why, judge=cell.judge.label)
+def missing(cell: Cell[Any], why: str) -> Missing:
+    """Return a cell whose own stage has not been computed."""
+    return Missing(
+        measurement=cell.measurement.NAME,
+        arm=cell.arm,
+        run=cell.seed,
+        task=cell.task_name,
+        reason=why,
+        judge=None if cell.judge is None or cell.measurement.LEAVES_OUT == "arm" else cell.judge.label,
+        versus=None if cell.measurement.LEAVES_OUT == "arm" else cell.versus,
+        leaves_out=cell.measurement.LEAVES_OUT,
+    )
+
+
+def arm_missing(cell: Cell[Any], arm: str, why: str) -> Missing:
+    """Return a cell that lacks the responses, or the policy, of one of its arms."""
+    return Missing(
+        measurement=cell.measurement.NAME, arm=arm, run=cell.seed, task=cell.task_name, reason=why, leaves_out="arm"
+    )
+
+
+def arm_at_fault(cell: Cell[Any], plan: Plan, outcome: Outcome) -> str | None:
+    """Return the arm of a cell whose policy or responses could not be had; None where something else has failed."""
+    cause = outcome.blocked.get(cell.stage.key, cell.stage.key)
+    for arm in cell.arms:
+        policy = plan.policies[arm, cell.seed] if cell.seed is not None else None
+        answers = [
+            stage for stage in closure([cell.stage]).values() if isinstance(stage, Generate) and stage.policy == policy
+        ]
+        if cause in closure([*answers, *stages_in(policy)]):
+            return arm
+    return None
 
 
 def without_missing(comparison: Comparison, missing: tuple[Missing, ...]) -> Comparison:
@@ -57,7 +75,7 @@ def without_missing(comparison: Comparison, missing: tuple[Missing, ...]) -> Com
 
     A judge that lacks verdicts is left out (``without_judges``), and what others say of its cells stays.
     """
-    broken = {cell.arm for cell in missing if cell.judge is None}
+    broken = {cell.arm for cell in missing if cell.leaves_out == "arm"}
     lacking = judges_lacking(missing)
     evaluation = comparison.evaluation
     kept = tuple(pair for pair in evaluation.contrasts if not broken & set(pair))
@@ -70,7 +88,7 @@ def without_missing(comparison: Comparison, missing: tuple[Missing, ...]) -> Com
 
 def judges_lacking(missing: Sequence[Missing]) -> set[str]:
     """Return the judges that lack verdicts on some cell: they failed there, or wait for something."""
-    return {cell.judge for cell in missing if cell.judge is not None}
+    return {cell.judge for cell in missing if cell.judge is not None and cell.leaves_out == "judge"}
 
 
 def without_judges(records: pa.Table, missing: Sequence[Missing]) -> pa.Table:

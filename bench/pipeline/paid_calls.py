@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.core.frozen import Frozen, children
-from bench.core.judge import Response
 from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.api.answer_store import FILE, AnswerStore
@@ -16,9 +15,7 @@ from bench.evaluation.api.settings import ApiSettings
 from bench.evaluation.api.spending import cost_of
 from bench.evaluation.generate import Generate, stored_rows
 from bench.evaluation.judges.api import Api
-from bench.evaluation.measurements.judge_controls import AskAgain, sample_of
-from bench.evaluation.measurements.ratings import RateResponses
-from bench.evaluation.measurements.win_rate import JudgePairs, presented
+from bench.evaluation.measurement import Cell
 from bench.results.wording import counted
 
 # English text, roughly; only for an expectation, never for a limit.
@@ -47,40 +44,28 @@ class PaidCalls(Frozen):
         return f"{self.model}: {self.calls:,} judge calls, {self.answered:,} answered already, {rest}{cost}{more}"
 
 
-def paid_calls(waiting: Iterable[Stage], store: Store) -> tuple[PaidCalls, ...]:
+def paid_calls(waiting: Iterable[Stage], cells: Mapping[str, Cell[Any]], store: Store) -> tuple[PaidCalls, ...]:
     """Return the calls that waiting stages need, by model, in the order in which the plan names them.
 
     A re-asked answer (``ask_again``) is not foreseen. Texts that are yet to be written are taken to be as long as they
     can be.
     """
+
+    def written(responses: Generate) -> list[dict[str, Any]]:
+        return _rows(responses, store)
+
     asked: dict[str, list[tuple[ApiSettings, list[Question]]]] = {}
     uncounted: dict[str, int] = {}
     for stage in waiting:
         for asker in (part for part in children(stage) if isinstance(part, ApiSettings)):
-            found = list(questions_of(stage, asker, store)) if isinstance(asker, Api) else []
+            cell = cells.get(stage.key)
+            found: list[Question] = []
+            if cell is not None and isinstance(asker, Api):
+                for question in cell.measurement.questions(cell, asker, written):
+                    found += asker.samples_of(question)
             asked.setdefault(asker.model, []).append((asker, found))
             uncounted[asker.model] = uncounted.get(asker.model, 0) + (not found)
     return tuple(_of_model(model, parts, uncounted[model], store.answers) for model, parts in asked.items())
-
-
-def questions_of(stage: Stage, judge: Api, store: Store) -> Iterator[Question]:
-    """Yield the questions of a stage that judges or rates responses, none for any other stage.
-
-    Of responses that are not there yet, stand-ins: their number is right, and their length is the longest possible.
-    """
-    questions: list[Question] = []
-    if isinstance(stage, JudgePairs | AskAgain):
-        ours, theirs = (_rows(answers, store) for answers in (stage.a, stage.b))
-        shown = presented(stage.a.task, ours, theirs, stage.orders)
-        if isinstance(stage, AskAgain):
-            shown = sample_of(stage.a.task, shown, stage.prompts)
-        questions = judge.questions_on([one.pair for one in shown])
-    elif isinstance(stage, RateResponses):
-        prompts = {prompt.id: prompt for prompt in stage.responses.task.prompts()}
-        rows = _rows(stage.responses, store)
-        questions = judge.questions_about([Response(prompt=prompts[row["prompt"]], text=row["text"]) for row in rows])
-    for question in questions:
-        yield from judge.samples_of(question)
 
 
 def _rows(answers: Generate, store: Store) -> list[dict[str, Any]]:

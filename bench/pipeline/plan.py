@@ -4,96 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from bench.config.comparison import Comparison
 from bench.core.frozen import children, digest
 from bench.core.policy import PolicySpec
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
-from bench.evaluation.generate import Generate
-from bench.evaluation.measurement import bound, judges_in
+from bench.evaluation.measurement import Cell, Design, judges_in, measurements
 from bench.evaluation.measurements.divergence import divergence_bound
-from bench.evaluation.measurements.ratings import RateResponses
-from bench.evaluation.measurements.scores import ScoreResponses
-from bench.pipeline.planning.asked import benchmarks, divergences, labellers, shifts
-from bench.pipeline.planning.audited import controls, second_calls
-from bench.pipeline.planning.cells import (
-    AskedAgain,
-    Benchmarked,
-    Cell,
-    Controlled,
-    Diverged,
-    Judged,
-    Labelled,
-    Rated,
-    Scored,
-    Shifted,
-)
-from bench.pipeline.planning.choices import Weighed, choice_stages, choices_weighed
-from bench.pipeline.planning.facts import Checked, claim_stages, claims_checked
-from bench.pipeline.planning.judged import judgings
 from bench.pipeline.planning.policies import policy_of
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All stages of a comparison by key, in an order in which inputs come first, and what each cell rests on.
+    """All stages of a comparison by key, in an order in which inputs come first, and the cells that rest on them.
 
     ``waiting`` are cells whose judge cannot be asked yet (``Judge.waits_for``); their stages are not among ``stages``.
     """
 
-    comparison: Comparison
-    policies: dict[tuple[str, int], PolicySpec]
-    scored: tuple[Scored, ...]
-    judged: tuple[Judged, ...]
-    rated: tuple[Rated, ...]
-    diverged: tuple[Diverged, ...]
-    labelled: tuple[Labelled, ...]
-    benchmarked: tuple[Benchmarked, ...]
-    shifted: tuple[Shifted, ...]
-    controlled: tuple[Controlled, ...]
-    asked_again: tuple[AskedAgain, ...]
-    checked: tuple[Checked, ...]
-    weighed: tuple[Weighed, ...]
+    design: Design
+    cells: tuple[Cell[Any], ...]
+    waiting: tuple[Cell[Any], ...]
     stages: dict[str, Stage]
-    waiting: tuple[Judged, ...] = ()
+
+    @property
+    def comparison(self) -> Comparison:
+        """The comparison that is planned."""
+        return self.design.comparison
+
+    @property
+    def policies(self) -> dict[tuple[str, int], PolicySpec]:
+        """The policies by arm and training seed."""
+        return dict(self.design.policies)
+
+    def of(self, name: str) -> tuple[Cell[Any], ...]:
+        """Return the cells of the measurement of that name, those that wait left out."""
+        return tuple(cell for cell in self.cells if name == cell.measurement.NAME)
 
     def labels(self) -> dict[str, str]:
         """Return a name for every stage that a person can place: its kind, and the arm and seed it is for.
 
-        A stage that several cells rest on is named after the first arm, and how many more there are.
+        A stage that several arms or cells rest on is named after the first, and how many more there are; one that only
+        leads to a cell's own stage after the first cell that it leads to.
         """
         users: dict[str, list[str]] = {key: [] for key in self.stages}
-        for (arm, run), policy in self.policies.items():
+        for (arm, seed), policy in self.policies.items():
             for key in closure(stages_in(policy)):
-                users[key].append(f"{arm}, seed {run}")
-        for stage, user in self._asked():
-            users[stage.key].append(user)
-        return {key: f"{self.stages[key].KIND} ({in_short(names or ['a judge'])})" for key, names in users.items()}
-
-    def _asked(self) -> Iterator[tuple[Stage, str]]:
-        """Yield every evaluation stage with the cell it is for."""
-        for scored in self.scored:
-            for stage in (scored.stage, scored.stage.responses):
-                yield stage, f"{scored.arm}, seed {scored.run}"
-        pairs: list[Judged | Controlled | AskedAgain] = [*self.judged, *self.controlled, *self.asked_again]
-        for judged in pairs:
-            yield judged.stage, f"{judged.a} vs {judged.b}, seed {judged.run}"
-        for rated in self.rated:
-            yield rated.stage, f"{rated.arm} by {rated.judge.label}, seed {rated.run}"
-        for diverged in self.diverged:
-            for part in (diverged.stage, diverged.stage.responses):
-                yield part, f"{diverged.arm}, seed {diverged.run}"
-        for benchmarked in self.benchmarked:
-            yield benchmarked.stage, f"{benchmarked.arm} on {benchmarked.task.name}, seed {benchmarked.run}"
-        for shifted in self.shifted:
-            yield shifted.stage, f"{shifted.arm}, seed {shifted.run}"
-        yield from claim_stages(self.checked)
-        yield from choice_stages(self.weighed)
-        for labelled in self.labelled:
-            yield labelled.stage, labelled.judge.label
-            if labelled.again is not None:
-                yield labelled.again, f"{labelled.judge.label}, second call"
+                users[key].append(f"{arm}, seed {seed}")
+        for cell in self.cells:
+            users[cell.stage.key].append(cell.label())
+        for cell in self.cells:
+            for key in closure(cell.stage.inputs()):
+                users[key] = users[key] or [cell.label()]
+        return {key: f"{self.stages[key].KIND} ({in_short(names)})" for key, names in users.items()}
 
     def own_rewards(self) -> dict[str, tuple[str, ...]]:
         """Return for every judge the arms that learnt from it, judges of which there are none left out.
@@ -102,9 +66,9 @@ class Plan:
         labeller, or to choose among responses. That judge's view of that arm says how well the arm learnt to please it.
         """
         found: dict[str, list[str]] = {}
-        cells: list[Judged | Rated] = [*self.judged, *self.rated]
+        judging = ((cell.seed, cell.judge) for cell in self.cells if cell.arms and cell.judge is not None)
         # Two judges may share a name where one compares and the other rates.
-        asked = {(cell.judge.label, cell.run, digest(cell.judge.judge)): cell.judge.judge for cell in cells}
+        asked = {(named.label, seed, digest(named.judge)): named.judge for seed, named in judging}
         rests_on = {which: closure(stages_in(judge)).keys() for which, judge in asked.items()}
         for (arm, run), policy in self.policies.items():
             stages = closure(stages_in(policy))
@@ -145,58 +109,19 @@ def make_plan(comparison: Comparison) -> Plan:
     Raises BenchError, naming the arm, for a method that cannot be planned with what it is given.
     """
     policies = {
-        (arm.name, run): policy_of(comparison, arm, run) for arm in comparison.arms for run in comparison.given.seeds
+        (arm.name, seed): policy_of(comparison, arm, seed) for arm in comparison.arms for seed in comparison.given.seeds
     }
-    evaluation = comparison.evaluation
-    answers = {
-        (task.NAME, arm, run): Generate(policy=policy, task=task, draws=evaluation.draws, seed=run)
-        for task in evaluation.tasks
-        for (arm, run), policy in policies.items()
-    }
-    scored = [
-        Scored(arm, run, task, ScoreResponses(responses=answers[task.NAME, arm, run]))
-        for task in evaluation.tasks
-        for arm, run in policies
-    ]
-    verdicts = tuple(judgings(comparison, policies, answers))
-    waiting = tuple(cell for cell in verdicts if cell.judge.judge.waits_for() is not None)
-    judged = [cell for cell in verdicts if cell.judge.judge.waits_for() is None]
-    rated = [
-        Rated(arm, run, task, judge, RateResponses(responses=answers[task.NAME, arm, run], judge=judge.judge))
-        for task in evaluation.tasks
-        for arm, run in policies
-        for judge in bound(evaluation.ratings, policies, run)
-    ]
-    diverged = tuple(divergences(comparison, policies))
-    labelled = tuple(labellers(comparison, policies))
-    benchmarked = tuple(benchmarks(comparison, policies))
-    shifted = tuple(shifts(policies, answers, evaluation.tasks))
-    controlled = tuple(controls(comparison, answers))
-    asked_again = tuple(second_calls(comparison, policies, answers))
-    checked = tuple(claims_checked(comparison, answers))
-    weighed = tuple(choices_weighed(comparison, policies))
-    cells: list[Cell | Checked | Weighed] = [
-        *scored, *judged, *rated, *diverged, *labelled, *benchmarked, *shifted, *checked, *weighed
-    ]  # fmt: skip
-    targets: list[Stage] = [cell.stage for cell in [*cells, *controlled, *asked_again]]
-    targets += [cell.again for cell in labelled if cell.again is not None]
-    return Plan(
-        comparison=comparison,
-        policies=policies,
-        scored=tuple(scored),
-        judged=tuple(judged),
-        rated=tuple(rated),
-        diverged=diverged,
-        labelled=labelled,
-        benchmarked=benchmarked,
-        shifted=shifted,
-        controlled=controlled,
-        asked_again=asked_again,
-        checked=checked,
-        weighed=weighed,
-        stages=closure(targets),
-        waiting=waiting,
-    )
+    design = Design(comparison, policies)
+    cells = [cell for measurement in measurements() for cell in measurement.cells(design)]
+    # What is asked a second time comes behind all that is asked once.
+    ready = sorted((cell for cell in cells if waits_for(cell) is None), key=lambda cell: cell.call)
+    waiting = tuple(cell for cell in cells if waits_for(cell) is not None)
+    return Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready))
+
+
+def waits_for(cell: Cell[Any]) -> str | None:
+    """Return what the judge of a cell waits for; None where it can be asked, and where there is no judge."""
+    return None if cell.judge is None else cell.judge.judge.waits_for()
 
 
 def closure(stages: Iterable[Stage]) -> dict[str, Stage]:

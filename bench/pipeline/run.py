@@ -12,24 +12,18 @@ from bench.core.metrics import MetricInfo
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
 from bench.engine.store import Store
-from bench.pipeline.collect import collect_labels, collect_records
-from bench.pipeline.collecting.annotations import collect_annotations, has_people
-from bench.pipeline.collecting.audited import collect_audit
-from bench.pipeline.collecting.claims import claim_counts, collect_claims
-from bench.pipeline.collecting.responses import collect_responses, collect_verdicts
+from bench.pipeline.collect import collect
 from bench.pipeline.lock import lock_of
 from bench.pipeline.missing import without_judges, without_missing
 from bench.pipeline.plan import Plan
 from bench.pipeline.summarise import summarise
 from bench.report.page.markdown import write_report
 from bench.results.annotations import ANNOTATIONS
-from bench.results.claims import CLAIMS
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.conclusions.contrast import Contrast, primary_of
 from bench.results.labels import LABELS
 from bench.results.lock import LOCK
 from bench.results.records import AUDIT, RECORDS
-from bench.results.responses import RESPONSES, VERDICTS
 from bench.results.summary import SUMMARY, RunSummary
 from bench.statistics.claims.in_runs import error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts
@@ -62,22 +56,13 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     comparison = plan.comparison
     outcome = run_stages(plan.stages, store, engine, watcher)
     folder = Path(comparison.path).parent
-    records = RECORDS.concat([collect_records(plan, outcome, store), *claim_counts(plan, outcome, store)])
-    RECORDS.write(records, folder)
-    if comparison.evaluation.judges:
-        AUDIT.write(collect_audit(plan, outcome, store), folder)
-    RESPONSES.write(collect_responses(plan, outcome, store), folder)
-    VERDICTS.write(collect_verdicts(plan, outcome, store), folder)
-    if comparison.evaluation.labelling is not None:
-        LABELS.write(collect_labels(plan, outcome, store), folder)
-    if has_people(plan):
-        ANNOTATIONS.write(collect_annotations(plan, outcome, store), folder)
-    if comparison.evaluation.factuality is not None:
-        CLAIMS.write(collect_claims(plan, outcome, store), folder)
+    tables = collect(plan, outcome, store)
+    for table, rows in tables.items():
+        table.write(rows, folder)
     summary = summarise(plan, outcome, store)
     SUMMARY.write(summary, folder)
     LOCK.write(lock_of(plan, summary), folder)
-    contrasts = conclude(comparison, summary, records, folder)
+    contrasts = conclude(comparison, summary, tables[RECORDS], folder)
     report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)
 

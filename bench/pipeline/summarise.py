@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from bench.config.comparison import Arm
 from bench.core.data import Data, Made
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
-from bench.core.metrics import (
-    DIVERGENCE,
-    DIVERGENCE_K3,
-    FACTUALITY_METRICS,
-    LENGTH_CONTROLLED,
-    MC1,
-    MC2,
-    RATING,
-    WIN_RATE,
-    MetricInfo,
-)
+from bench.core.metrics import MetricInfo
+from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE
 from bench.engine.provenance import versions
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store, read_manifest
-from bench.evaluation.measurements.lm_eval import read_metrics
-from bench.evaluation.measurements.scores import metrics_of
-from bench.evaluation.measurements.token_shift import shift_facts
-from bench.pipeline.collecting.told import told_by
+from bench.evaluation.measurement import Cell, measurements
+from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelPairs
+from bench.evaluation.measurements.responses import Responses
+from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
 from bench.pipeline.describe import data_in_words, described, policy_in_words
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
-from bench.pipeline.planning.cells import Labelled
 from bench.results.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
+
+T = TypeVar("T")
+LOG_ROWS = 100
 
 
 def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
@@ -41,14 +37,14 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
     for key, stage in plan.stages.items():
         if outcome.finished(key):
             manifest = read_manifest(store.place(stage))
-            told = told_by(store.place(stage)) if key in trained else {}
+            reported = reported_by(store.place(stage)) if key in trained else {}
             data = getattr(stage, "data", None)
             stages[key] = StageFacts(
                 kind=manifest.kind,
                 cost=dict(manifest.cost),
                 provenance=dict(manifest.provenance),
                 data=data_in_words(data) if key in trained and isinstance(data, Data | Made) else "",
-                **told,
+                **reported,
             )
     return RunSummary(
         name=comparison.name,
@@ -67,34 +63,18 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         missing=missing_cells(plan, outcome),
         own_rewards=plan.own_rewards(),
         divergence_bounds=plan.bounds() if comparison.evaluation.divergence else {},
-        labellers=tuple(labeller_facts(cell, outcome, store) for cell in plan.labelled),
+        labellers=labeller_facts(plan, outcome, store),
         shifts=token_shifts(plan, outcome, store),
     )
 
 
 def metrics_by_name(plan: Plan, outcome: Outcome, store: Store) -> dict[str, MetricInfo]:
-    """Return every metric of the comparison by name: the tasks' own, then what judges and policies are asked.
-
-    What lm-eval measures is known once a stage of it is finished.
-    """
-    comparison = plan.comparison
-    found = {metric.name: metric for task in comparison.evaluation.tasks for metric in metrics_of(task)}
-    if comparison.evaluation.judges:
-        found[WIN_RATE.name] = WIN_RATE
-        if comparison.evaluation.length_control.model != "none":
-            found[LENGTH_CONTROLLED.name] = LENGTH_CONTROLLED
-    if comparison.evaluation.ratings:
-        found[RATING.name] = RATING
-    if comparison.evaluation.divergence:
-        found |= {metric.name: metric for metric in (DIVERGENCE, DIVERGENCE_K3)}
-    if plan.weighed:
-        found |= {metric.name: metric for metric in (MC1, MC2)}
-    if comparison.evaluation.factuality:
-        found |= {metric.name: metric for metric in FACTUALITY_METRICS}
-    for cell in plan.benchmarked:
-        if outcome.finished(cell.stage.key):
-            for metric in read_metrics(store.place(cell.stage)):
-                found.setdefault(metric.name, metric)
+    """Return every metric of the comparison by name, in the order of the measurements."""
+    found: dict[str, MetricInfo] = {}
+    for measurement in measurements():
+        cells = [cell for cell in plan.of(measurement.NAME) if outcome.finished(cell.stage.key)]
+        for metric in measurement.metrics(plan.design, [store.place(cell.stage) for cell in cells]):
+            found.setdefault(metric.name, metric)
     return found
 
 
@@ -103,7 +83,7 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
     runs = {}
     for run in plan.comparison.given.seeds:
         keys = tuple(stage.key for stage in plan.stages_of_arm(arm.name, run) if outcome.finished(stage.key))
-        answers = [cell.stage.responses.key for cell in plan.scored if (cell.arm, cell.run) == (arm.name, run)]
+        answers = [cell.stage.key for cell in plan.of(Responses.NAME) if (cell.arm, cell.seed) == (arm.name, run)]
         runs[str(run)] = ArmRun(stages=keys, answers=tuple(key for key in answers if outcome.finished(key)))
     about = (type(arm.method).__doc__ or "").strip().partition("\n")[0]
     return ArmFacts(
@@ -116,34 +96,73 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
     )
 
 
-def labeller_facts(cell: Labelled, outcome: Outcome, store: Store) -> LabellerFacts:
-    """Return what a labeller is: its settings without the policy, and its size by the cost of its calls."""
+def labeller_facts(plan: Plan, outcome: Outcome, store: Store) -> tuple[LabellerFacts, ...]:
+    """Return what every labeller is: its settings without the policy, and its size by the cost of its calls."""
+    calls: dict[tuple[str | None, int | None], list[Cell[LabelPairs]]] = {}
+    for cell in plan.of(LabelAgreement.NAME):
+        calls.setdefault((cell.judge_label, cell.seed), []).append(cell)
+    return tuple(labeller_of(cells, outcome, store) for cells in calls.values())
+
+
+def labeller_of(cells: Sequence[Cell[LabelPairs]], outcome: Outcome, store: Store) -> LabellerFacts:
+    """Return the facts of one labeller; ``cells``: its first call, and the second where it draws noise."""
+    first = cells[0]
     settings = {
         name: Path(str(value)).name if name == "path" else value
-        for name, value in encode(cell.judge.judge).items()
+        for name, value in encode(first.stage.judge).items()
         if isinstance(value, str | int | float) and name not in ("is", "digest")
     }
-    missing = outcome.why_missing(cell.stage.key) or (outcome.why_missing(cell.again.key) if cell.again else None)
     parameters = None
-    if outcome.finished(cell.stage.key):
-        cost = read_manifest(store.place(cell.stage)).cost
+    if outcome.finished(first.stage.key):
+        cost = read_manifest(store.place(first.stage)).cost
         tokens = cost["read_tokens"] + cost["generated_tokens"]
         parameters = cost["flops"] / (READ_FLOPS * tokens) if tokens else None
+    missing = (outcome.why_missing(cell.stage.key) for cell in cells)
     return LabellerFacts(
-        judge=cell.judge.label,
-        run=cell.run,
+        judge=str(first.judge_label),
+        run=first.seed,
         settings=settings,
         parameters=parameters,
-        samples=cell.again is not None,
-        missing=missing,
+        samples=len(cells) > 1,
+        missing=next((why for why in missing if why is not None), None),
     )
 
 
 def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts, ...]:
     """Return what steering changed in the answers of every proxied arm to every task, over its finished runs."""
     found: dict[tuple[str, str], list[Path]] = {}
-    for cell in plan.shifted:
+    for cell in plan.of(TokenShifts.NAME):
         if outcome.finished(cell.stage.key):
-            found.setdefault((cell.arm, cell.task.NAME), []).append(store.place(cell.stage))
+            found.setdefault((str(cell.arm), str(cell.task_name)), []).append(store.place(cell.stage))
     facts = (shift_facts(arm, task, folders) for (arm, task), folders in found.items())
     return tuple(one for one in facts if one is not None)
+
+
+def reported_by(folder: Path) -> dict[str, Any]:
+    """Return the log of a stage by column, thinned, and its diagnostics, as far as it wrote any; short numbers."""
+    log, diagnostics = folder / LOG_FILE, folder / DIAGNOSTICS_FILE
+    found: dict[str, Any] = {}
+    if log.is_file():
+        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n") if line]
+        kept = thinned(rows, LOG_ROWS)
+        names = dict.fromkeys(name for row in kept for name, value in row.items() if isinstance(value, int | float))
+        found["log"] = {name: tuple(short(row.get(name)) for row in kept) for name in names}
+    if diagnostics.is_file():
+        found["diagnostics"] = short(json.loads(diagnostics.read_text(encoding="utf-8")))
+    return found
+
+
+def thinned(rows: Sequence[T], most: int) -> list[T]:
+    """Return at most that many rows, evenly chosen, the first and the last among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
+
+
+def short(value: Any) -> Any:
+    """Return a JSON value whose numbers have at most six significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {name: short(item) for name, item in value.items()}
+    return [short(item) for item in value] if isinstance(value, list) else value

@@ -16,6 +16,8 @@ from bench.results.tables import TableFile
 RecordStatus = Literal["ok", "unparsed", "refused", "error", "undefined", "missing"]
 Order = Literal["first", "second"]
 RECORDS_SCHEMA_VERSION = 1
+# The source of a value that no judge gave.
+TASK_SOURCE = "task"
 
 SCHEMA = pa.schema(
     [

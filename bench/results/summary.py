@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from bench.core.frozen import Frozen
 from bench.core.reward import REWARD_MODEL_KIND
@@ -52,13 +54,34 @@ class ArmFacts(Frozen):
 
 
 class Missing(Frozen):
-    """A cell of the crossing that has no rows, and why. ``judge``: only the verdicts of this judge are lacking."""
+    """A cell that has no rows, and why: of which measurement, and about which arms, seed, task and judge.
 
-    arm: str
-    run: int
-    task: str
+    ``leaves_out``: what nothing is concluded about: the ``arm``, the ``judge``, or ``nothing``, where all conclusions
+    stand. A file of a version before this field has the names of judges only where a judge is left out.
+    """
+
+    measurement: str = "scores"
+    arm: str | None
+    run: int | None
+    task: str | None
     reason: str
     judge: str | None = None
+    versus: str | None = None
+    leaves_out: Literal["arm", "judge", "nothing"] = "arm"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and "leaves_out" not in fields and fields.get("judge") is not None:
+            return {**fields, "leaves_out": "judge"}
+        return fields
+
+    def about(self) -> str:
+        """Return what the cell is about, in words."""
+        arms = " vs ".join(arm for arm in (self.arm, self.versus) if arm is not None)
+        judge = None if self.judge is None else f"judge {self.judge}"
+        seed, task = f"seed {self.run}" if self.run is not None else None, f"task {self.task}" if self.task else None
+        return ", ".join(part for part in (arms, seed, task, judge) if part)
 
 
 class LabellerFacts(Frozen):
@@ -132,8 +155,14 @@ class RunSummary(Frozen):
         """Return what is missing, line by line; cells that wait for the same judge are one line."""
         found: dict[str, int] = {}
         for cell in self.missing:
-            what = f"{cell.arm}, seed {cell.run}, task {cell.task}: {cell.reason}"
-            line = what if cell.judge is None else f"verdicts of {cell.judge}: {cell.reason}"
+            match cell.leaves_out:
+                case "arm":
+                    what = cell.about()
+                case "judge":
+                    what = f"verdicts of {cell.judge}"
+                case "nothing":
+                    what = f"{cell.measurement} ({cell.about()})"
+            line = f"{what}: {cell.reason}"
             found[line] = found.get(line, 0) + 1
         return [line if count == 1 else f"{line} ({count} cells)" for line, count in found.items()]
 

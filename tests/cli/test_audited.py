@@ -41,12 +41,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_controls_are_planned_for_every_pair_and_noise_for_judges_that_draw_it(ran: Path) -> None:
     plan = make_plan(load_comparison(ran))
-    assert len(plan.controlled) == RUNS * PAIRS
-    assert [(cell.judge.label, cell.run) for cell in plan.asked_again] == [("random", 0)] * PAIRS
+    assert len(plan.of("judge_controls")) == RUNS * PAIRS
+    assert [(cell.judge_label, cell.seed) for cell in plan.of("judge_retest")] == [("random", 0)] * PAIRS
     found = forecast(plan, Store(ran / "empty"))
     assert found.judgements == 3 * PAIRS * RUNS * PROMPTS * 2 + PAIRS * RETEST * 2
     none = make_plan(load_comparison(ran, overrides=["evaluate.win_rate.retest=0"]))
-    assert none.asked_again == ()
+    assert none.of("judge_retest") == ()
     assert plan.labels().keys() == plan.stages.keys()
 
 

@@ -135,8 +135,10 @@ def test_the_report_comes_again_the_same(ran: Path) -> None:
 
 def test_a_forecast_says_what_is_not_known_yet(ran: Path, tmp_path: Path) -> None:
     found = forecast(make_plan(load_comparison(ran)), Store(tmp_path / "empty"))
-    assert found.unknown_claims == 5 * 2
-    assert any("10 stages that check every claim of responses to come" in line for line in forecast_lines(found))
+    assert found.unknown_calls == 5 * 2
+    assert any(
+        "10 stages that ask about rows or claims which are not made yet" in line for line in forecast_lines(found)
+    )
 
 
 def test_a_failing_verifier_is_told_and_loses_its_cells(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_plan_counts_what_judges_are_asked(ran: Path, tmp_path: Path) -> Non
     found = forecast(make_plan(load_comparison(ran)), Store(tmp_path / "empty"))
     pairs, rated, labelled = 24 * 2 * 2 * 5, 24 * 2 * 5 * 2, 12
     assert found.judgements == pairs + rated + labelled
-    assert found.unknown_labels == 0
+    assert found.unknown_calls == 0
     assert {kind.kind: kind.total for kind in found.stages}["divergence"] == 10
     assert any(line.strip().startswith("rate") for line in forecast_lines(found))
 
@@ -122,9 +122,9 @@ def test_every_stage_has_a_label(ran: Path) -> None:
 
 def test_a_judge_without_a_seed_is_asked_once(ran: Path) -> None:
     plan = make_plan(load_comparison(ran))
-    (labelled,) = plan.labelled
-    assert labelled.again is None
-    assert reseeded(labelled.judge.judge) is None
+    (labelled,) = plan.of("label_agreement")
+    assert labelled.call == 0
+    assert reseeded(labelled.stage.judge) is None
 
 
 def test_a_failing_divergence_is_told_and_loses_only_its_arm(tmp_path: Path) -> None:

@@ -36,19 +36,19 @@ def test_pages_are_read_and_planned(place: Path) -> None:
     assert isinstance(found.knowledge.source, PagesFile)
     assert (found.tasks, found.gamma, found.knowledge.passages, found.knowledge.words) == (("questions",), 4.0, 2, 9)
     plan = make_plan(comparison)
-    assert len(plan.checked) == 3 * 2
-    assert {cell.stage.key for cell in plan.checked} <= plan.stages.keys()
+    assert len(plan.of("factuality")) == 3 * 2
+    assert {cell.stage.key for cell in plan.of("factuality")} <= plan.stages.keys()
     kinds = [stage.KIND for stage in plan.stages.values()]
     # One index for all; claims and passages once per generation (the arms of this file share their policies).
     assert kinds.count("index_passages") == 1
     assert (
         kinds.count("retrieve_passages")
         == kinds.count("extract_claims")
-        == len({cell.stage.key for cell in plan.checked})
+        == len({cell.stage.key for cell in plan.of("factuality")})
     )
     named = plan.labels()
     assert all(key in named for key in plan.stages)
-    assert "seed" in named[plan.checked[0].stage.claims.key]
+    assert "seed" in named[plan.of("factuality")[0].stage.claims.key]
 
 
 def test_a_task_that_knows_needs_no_pages(place: Path) -> None:
@@ -58,8 +58,8 @@ def test_a_task_that_knows_needs_no_pages(place: Path) -> None:
     assert found.knowledge is None
     assert found.gamma == 10
     plan = make_plan(comparison)
-    assert {cell.task.NAME for cell in plan.checked} == {"checkable"}
-    assert all(cell.stage.passages is None for cell in plan.checked)
+    assert {cell.task.NAME for cell in plan.of("factuality")} == {"checkable"}
+    assert all(cell.stage.passages is None for cell in plan.of("factuality"))
 
 
 def test_a_world_may_be_pages(place: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_world_may_be_pages(place: Path) -> None:
 def test_without_it_nothing_is_checked(place: Path) -> None:
     (place / "comparison.yaml").write_text(RIGHT, encoding="utf-8")
     plan = make_plan(load_comparison(place))
-    assert plan.checked == ()
+    assert plan.of("factuality") == ()
     assert not any(isinstance(stage, CheckClaims) for stage in plan.stages.values())
 
 

@@ -30,9 +30,9 @@ def test_it_is_read_and_planned(place: Path) -> None:
     assert task.folder is not None and task.digest == digest_of_folder(Path(task.folder))
     assert len(comparison.evaluation.tasks) == 2
     plan = make_plan(comparison)
-    assert len(plan.benchmarked) == 3 * 2
-    assert {cell.stage.key for cell in plan.benchmarked} <= plan.stages.keys()
-    assert {cell.stage.seed for cell in plan.benchmarked} == {0, 1}
+    assert len(plan.of("lm_eval")) == 3 * 2
+    assert {cell.stage.key for cell in plan.of("lm_eval")} <= plan.stages.keys()
+    assert {cell.stage.seed for cell in plan.of("lm_eval")} == {0, 1}
     assert all(key in plan.labels() for key in plan.stages)
 
 

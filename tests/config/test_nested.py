@@ -19,7 +19,6 @@ from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.policy import Built, Pretrained
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, reward_models
 from bench.evaluation.judges.reward_model import RewardModelJudge
-from bench.evaluation.measurement import bound
 from bench.pipeline.plan import make_plan
 from tests.config.conftest import RIGHT, write_rows
 from tests.config.test_wrong import check, refusal
@@ -176,7 +175,7 @@ def test_a_judges_display_name_changes_no_key(nested: Path) -> None:
     plain, other = load(nested, NESTED), load(nested, renamed)
     assert [named.label for named in other.evaluation.judges] == ["one", "stub_strict"]
     assert make_plan(plain).stages.keys() == make_plan(other).stages.keys()
-    assert {judged.judge.label for judged in make_plan(other).judged} == {"one", "stub_strict"}
+    assert {cell.judge_label for cell in make_plan(other).of("win_rate")} == {"one", "stub_strict"}
 
 
 def test_a_nested_field_is_part_of_the_identity_and_survives_json(nested: Path) -> None:
@@ -204,7 +203,7 @@ def test_a_reward_model_beside_another_judge(nested: Path) -> None:
     plan = make_plan(found)
     models = []
     for run in found.given.seeds:
-        last = bound(found.evaluation.judges, plan.policies, run)[1]
+        last = plan.design.bound(found.evaluation.judges, run)[1]
         assert last.label == "reward_model"
         assert isinstance(last.judge, RewardModelJudge)
         assert (last.judge.by,) == reward_models(plan.policies["best", run])

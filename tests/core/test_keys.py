@@ -37,7 +37,8 @@ from bench.evaluation.judges.likelihood import Likelihood
 from bench.evaluation.judges.reward_model import RewardModelJudge
 from bench.evaluation.measurements.divergence import Divergence
 from bench.evaluation.measurements.factuality.measurement import checked
-from bench.evaluation.measurements.judge_controls import AskAgain, CompareByControls
+from bench.evaluation.measurements.judge_controls import CompareByControls
+from bench.evaluation.measurements.judge_retest import AskAgain
 from bench.evaluation.measurements.label_agreement import LabelPairs
 from bench.evaluation.measurements.lm_eval import LmEval
 from bench.evaluation.measurements.multiple_choice import WeighChoices

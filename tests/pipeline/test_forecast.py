@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core.data import Made
+from bench.core.datasets import rows_known
 from bench.core.policy import Decoding
-from bench.pipeline.forecast import judgements, labelled_rows, rows_known
+from bench.pipeline.forecast import judge_calls
 from methods._train.feedback.label_pairs import LabelPreferences, SamplePairs
 from tests.fakes import Number
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, data, pretrained
@@ -16,9 +17,8 @@ from tests.report.synthetic import Gold
 def test_a_method_that_labels_preferences_asks_twice_per_pair(tmp_path: Path) -> None:
     pairs = data(tmp_path / "pairs.jsonl", PREFERENCES)
     stage = LabelPreferences(pairs=pairs, judge=Gold())
-    assert labelled_rows(stage) == pairs
-    assert judgements(stage) == 2 * len(PREFERENCES)
-    assert judgements(LabelPreferences(pairs=pairs.model_copy(update={"limit": 3}), judge=Gold())) == 6
+    assert judge_calls(stage, None) == 2 * len(PREFERENCES)
+    assert judge_calls(LabelPreferences(pairs=pairs.model_copy(update={"limit": 3}), judge=Gold()), None) == 6
 
 
 def test_pairs_that_are_not_made_yet_are_counted_as_unknown(tmp_path: Path) -> None:
@@ -27,9 +27,8 @@ def test_pairs_that_are_not_made_yet_are_counted_as_unknown(tmp_path: Path) -> N
     made = Made(by=SamplePairs(policy=base, prompts=prompts, decoding=Decoding(), seed=0))
     stage = LabelPreferences(pairs=made, judge=Gold())
     assert rows_known(made) is None
-    assert judgements(stage) == 0
-    assert labelled_rows(stage) == made
+    assert judge_calls(stage, None) is None
 
 
 def test_a_stage_without_a_judge_labels_nothing() -> None:
-    assert labelled_rows(Number(value=1, journal="none")) is None
+    assert judge_calls(Number(value=1, journal="none"), None) == 0

@@ -46,13 +46,15 @@ def test_a_teacher_is_found_under_a_name_that_another_judge_has_too(tmp_path: Pa
     sections = SECTIONS.replace(", name: other", "")
     text = COMPARISON.replace("  dpo_lora:", ARMS).replace("gate:\n", sections)
     plan = make_plan(load_comparison(write_whole(tmp_path, text)))
-    assert {cell.judge.label for cell in plan.rated} == {"reward_model", "lexicon"}
+    assert {cell.judge.label for cell in plan.of("ratings")} == {"reward_model", "lexicon"}
     assert plan.own_rewards()["lexicon"] == ("liked", "mixed")
 
 
 def test_the_reward_model_is_that_of_the_same_run(plan: Plan) -> None:
     judges = {
-        (cell.run, cell.judge.judge.model_dump_json()) for cell in plan.rated if cell.judge.label == "reward_model"
+        (cell.seed, cell.judge.judge.model_dump_json())
+        for cell in plan.of("ratings")
+        if cell.judge.label == "reward_model"
     }
     assert len(judges) == 2
 

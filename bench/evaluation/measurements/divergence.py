@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, MetricInfo
 from bench.core.policy import BestOf, Decoding, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt, Task
 from bench.evaluation.generate import Generate, read_rows
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, as_metric
+from bench.results.records import RECORDS
+from bench.results.tables import TableFile
 
 DIVERGENCES = "divergences.parquet"
 DIVERGENCES_SCHEMA = pa.schema(
@@ -110,3 +115,35 @@ def without_likelihood(spec: PolicySpec) -> str | None:
 def divergence_bound(spec: PolicySpec) -> float | None:
     """Return what the KL divergence of the best of n samples from one cannot exceed; None for any other policy."""
     return spec.most_divergence() if isinstance(spec, BestOf) else None
+
+
+class DivergenceFrom(Measurement):
+    """How far every arm's policy has moved from the one that ``divergence`` names."""
+
+    NAME: ClassVar[str] = "divergence"
+    ORDER: ClassVar[int] = 4
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS,)
+
+    def cells(self, design: Design) -> Iterator[Cell[Divergence]]:
+        """Yield the divergence of every arm on every task at every seed; none where the comparison asks for none.
+
+        The samples are the answers that are scored, where those are samples at temperature 1; else further ones.
+        """
+        reference = design.evaluation.divergence
+        if reference is None:
+            return
+        for task, arm, seed, policy in design.each():
+            responses = Generate(policy=policy, task=sampled(task), draws=design.evaluation.draws, seed=seed)
+            stage = Divergence(responses=responses, reference=design.policies[reference, seed])
+            yield Cell(self, stage, arm, seed, task)
+
+    def rows(self, cell: Cell[Divergence], payload: Payload, design: Design) -> Rows:
+        """Yield one row per response and estimate."""
+        rows = pq.read_table(payload(cell.stage) / DIVERGENCES)
+        for column, metric in (("value", DIVERGENCE), ("k3", DIVERGENCE_K3)):
+            estimate = rows.select(["prompt", "draw", column, "status"])
+            yield RECORDS, as_metric(estimate.rename_columns(["prompt", "draw", "value", "status"]), metric.name)
+
+    def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
+        """Return both estimates, where a divergence is asked for."""
+        return (DIVERGENCE, DIVERGENCE_K3) if design.evaluation.divergence else ()

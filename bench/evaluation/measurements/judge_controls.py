@@ -1,23 +1,24 @@
-"""What is asked beside a judge to know how far to trust it: the control judges, and the judge itself once more."""
+"""Control judges: what judges that read two texts and nothing else say of every pair that is judged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import PositiveInt
 
 from bench.core.judge import Judge
-from bench.core.stage import Resources, Stage, StageIO
-from bench.core.task import Task
-from bench.evaluation.generate import Generate, row_seed
+from bench.core.stage import Stage, StageIO
+from bench.evaluation.generate import Generate
 from bench.evaluation.judges.first_wins import FirstWins
 from bench.evaluation.judges.longer_wins import LongerWins
 from bench.evaluation.judges.random import Random
 from bench.evaluation.judges.word_overlap import WordOverlap
-from bench.evaluation.measurements.win_rate import VERDICTS, VERDICTS_SCHEMA, Orders, Showing, showings, verdict_rows
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, as_metric
+from bench.evaluation.measurements.win_rate import PAYLOAD, VERDICTS_SCHEMA, Orders, showings, verdict_rows
+from bench.results.records import AUDIT, CONTROL
+from bench.results.tables import TableFile
 
 CONTROLS: tuple[Judge, ...] = (LongerWins(), FirstWins(), WordOverlap(), Random())
 CONTROL_VERDICTS_SCHEMA = pa.schema([pa.field("judge", pa.string(), nullable=False), *VERDICTS_SCHEMA])
@@ -45,38 +46,27 @@ class CompareByControls(Stage):
             for judge in self.controls
             for row in verdict_rows(judge, self.a.task, shown, io)
         ]
-        pq.write_table(pa.Table.from_pylist(rows, schema=CONTROL_VERDICTS_SCHEMA), io.out / VERDICTS)
+        pq.write_table(pa.Table.from_pylist(rows, schema=CONTROL_VERDICTS_SCHEMA), io.out / PAYLOAD)
 
 
-class AskAgain(Stage):
-    """Verdicts of a judge with other noise on ``prompts`` prompts of ``a`` against ``b``, the first draw of each.
+class JudgeControls(Measurement):
+    """The control judges on every pair that is judged, so that it can be said what they explain of a win rate."""
 
-    The prompts are those with the smallest digests, so that they do not depend on the order of the task, and a larger
-    sample holds a smaller one.
-    """
+    NAME: ClassVar[str] = "judge_controls"
+    ORDER: ClassVar[int] = 11
+    LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "nothing"
+    TABLES: ClassVar[tuple[TableFile, ...]] = (AUDIT,)
 
-    KIND: ClassVar[str] = "retest"
-    VERSION: ClassVar[int] = 1
+    def cells(self, design: Design) -> Iterator[Cell[CompareByControls]]:
+        """Yield every pair of arms at every seed on every task; none where there is no judge."""
+        for task, a, b in design.pairs() if design.evaluation.judges else ():
+            for seed in design.seeds:
+                ours, theirs = design.answers[task.NAME, a, seed], design.answers[task.NAME, b, seed]
+                stage = CompareByControls(a=ours, b=theirs, orders=design.evaluation.orders)
+                yield Cell(self, stage, a, seed, task, versus=b)
 
-    a: Generate
-    b: Generate
-    judge: Judge
-    orders: Orders
-    prompts: PositiveInt
-
-    def resources(self) -> Resources:
-        """Return what the judge needs."""
-        return self.judge.RESOURCES
-
-    def run(self, io: StageIO) -> None:
-        """Write ``verdicts.parquet``: one row per sampled prompt and order."""
-        shown = sample_of(self.a.task, showings(io, (self.a, self.b), self.orders), self.prompts)
-        rows = verdict_rows(self.judge, self.a.task, shown, io)
-        pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / VERDICTS)
-
-
-def sample_of(task: Task, shown: Sequence[Showing], prompts: int) -> list[Showing]:
-    """Return the showings of the first draw to that many prompts of a task."""
-    names = sorted((prompt.id for prompt in task.prompts()), key=lambda name: row_seed(0, name, 0))
-    sampled = set(names[:prompts])
-    return [one for one in shown if one.prompt in sampled and one.draw == 0]
+    def rows(self, cell: Cell[CompareByControls], payload: Payload, design: Design) -> Rows:
+        """Yield one row per control and presentation."""
+        rows = pq.read_table(payload(cell.stage) / PAYLOAD)
+        named = rows.rename_columns(["source" if name == "judge" else name for name in rows.schema.names])
+        yield AUDIT, as_metric(named, CONTROL)

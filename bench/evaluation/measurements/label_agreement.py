@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.core.data import DataSpec
-from bench.core.datasets import read_preferences, read_utilities
+from bench.core.datasets import read_preferences, read_utilities, rows_known
 from bench.core.judge import Judge, Pair, one_for_each
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
-from bench.results.labels import CALL_SCHEMA
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, reseeded
+from bench.results.labels import CALL_SCHEMA, LABELS
+from bench.results.tables import TableFile
 
-LABELS = "labels.parquet"
+PAYLOAD = "labels.parquet"
 
 
 class LabelPairs(Stage):
@@ -55,4 +58,36 @@ class LabelPairs(Stage):
             same = {"row": number, "label": row.probability, "gold": gold}
             rows.append({**same, "order": "first", "value": first.value, "status": first.status})
             rows.append({**same, "order": "second", "value": turned, "status": second.status})
-        pq.write_table(pa.Table.from_pylist(rows, schema=CALL_SCHEMA), io.out / LABELS)
+        pq.write_table(pa.Table.from_pylist(rows, schema=CALL_SCHEMA), io.out / PAYLOAD)
+
+
+class LabelAgreement(Measurement):
+    """How judges label the preference data that ``labelling`` names, and again with other noise where they draw any."""
+
+    NAME: ClassVar[str] = "label_agreement"
+    ORDER: ClassVar[int] = 6
+    LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "nothing"
+    TABLES: ClassVar[tuple[TableFile, ...]] = (LABELS,)
+
+    def cells(self, design: Design) -> Iterator[Cell[LabelPairs]]:
+        """Yield every labeller; one that takes a model from an arm stands once per seed."""
+        labelling = design.evaluation.labelling
+        if labelling is None:
+            return
+        for named in labelling.judges:
+            from_arm = type(named.judge).bound is not Judge.bound
+            for seed in design.seeds if from_arm else design.seeds[:1]:
+                (judge,) = design.bound((named,), seed)
+                for call, asked in enumerate((judge.judge, reseeded(judge.judge))):
+                    if asked is not None:
+                        stage = LabelPairs(data=labelling.data, judge=asked)
+                        yield Cell(self, stage, None, seed if from_arm else None, None, judge=judge, call=call)
+
+    def rows(self, cell: Cell[LabelPairs], payload: Payload, design: Design) -> Rows:
+        """Yield two rows per pair of responses."""
+        yield LABELS, pq.read_table(payload(cell.stage) / PAYLOAD)
+
+    def judge_calls(self, cell: Cell[LabelPairs]) -> int | None:
+        """Return two calls per row of the data; None where a stage has yet to make them."""
+        rows = rows_known(cell.stage.data)
+        return None if rows is None else 2 * rows

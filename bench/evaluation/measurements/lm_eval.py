@@ -6,7 +6,7 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -22,6 +22,9 @@ from bench.core.errors import StageError
 from bench.core.metrics import MetricInfo
 from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
+from bench.results.records import RECORDS
+from bench.results.tables import TableFile
 
 # The filter of a task that names none; metrics of other filters are named after theirs.
 NO_FILTER = "none"
@@ -73,7 +76,7 @@ def evaluate(stage: LmEval, io: StageIO) -> None:
     import lm_eval  # noqa: PLC0415
     from lm_eval.tasks import TaskManager  # noqa: PLC0415
 
-    from bench.evaluation.measurements.lm_eval_model import PolicyLM  # noqa: PLC0415
+    from bench.evaluation.measurements._lm_eval_model import PolicyLM  # noqa: PLC0415
     from bench.models.load import load_policy  # noqa: PLC0415
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -167,3 +170,26 @@ def higher_is_better(told: Mapping[str, Mapping[str, bool | None]], metric: str)
     name = metric.partition("@")[0]
     found = {one[name] for one in told.values() if name in one}
     return found.pop() if len(found) == 1 else None
+
+
+class Benchmarks(Measurement):
+    """Tasks of lm-eval: a value per document and metric."""
+
+    NAME: ClassVar[str] = "lm_eval"
+    ORDER: ClassVar[int] = 7
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS,)
+
+    def cells(self, design: Design) -> Iterator[Cell[LmEval]]:
+        """Yield every arm at every seed on every task of lm-eval."""
+        for task in design.evaluation.benchmarks:
+            for (arm, seed), policy in design.policies.items():
+                yield Cell(self, LmEval(policy=policy, task=task, seed=seed), arm, seed, task)
+
+    def rows(self, cell: Cell[LmEval], payload: Payload, design: Design) -> Rows:
+        """Yield one row per document and metric, each document a cluster of its own."""
+        rows = pq.read_table(payload(cell.stage) / DOCUMENTS)
+        yield RECORDS, rows.append_column("cluster", rows["prompt"])
+
+    def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
+        """Return what lm-eval measured, which is known once a cell is finished."""
+        return (metric for payload in payloads for metric in read_metrics(payload))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.core.metrics import MC1, MC2
+from bench.core.metrics import MC1, MC2, MetricInfo
 from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
-from bench.core.task import Choice, Task
+from bench.core.task import Choice, Task, offers_choices
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
 from bench.evaluation.measurements.divergence import without_likelihood
 from bench.evaluation.measurements.scores import SCORES, SCORES_SCHEMA
+from bench.results.records import RECORDS
+from bench.results.tables import TableFile
 
 
 class WeighChoices(Stage):
@@ -71,3 +75,25 @@ def weighed(choices: Sequence[Choice], logprobs: Sequence[float]) -> tuple[float
     most = max([*right, *wrong])
     mass = [sum(math.exp(one - most) for one in part) for part in (right, wrong)]
     return first, mass[0] / sum(mass)
+
+
+class MultipleChoice(Measurement):
+    """How probable a policy finds the right ones among the answers that a task offers."""
+
+    NAME: ClassVar[str] = "multiple_choice"
+    ORDER: ClassVar[int] = 10
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS,)
+
+    def cells(self, design: Design) -> Iterator[Cell[WeighChoices]]:
+        """Yield every arm at every seed on every task that offers choices."""
+        for task, arm, seed, policy in design.each():
+            if offers_choices(task):
+                yield Cell(self, WeighChoices(policy=policy, task=task), arm, seed, task)
+
+    def rows(self, cell: Cell[WeighChoices], payload: Payload, design: Design) -> Rows:
+        """Yield two rows per prompt."""
+        yield RECORDS, pq.read_table(payload(cell.stage) / SCORES)
+
+    def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
+        """Return MC1 and MC2, where a task offers choices."""
+        return (MC1, MC2) if any(map(offers_choices, design.evaluation.tasks)) else ()

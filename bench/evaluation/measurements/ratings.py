@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.core.judge import Judge, Response, one_for_each
+from bench.core.metrics import RATING, MetricInfo
 from bench.core.stage import Resources, Stage, StageIO
+from bench.core.task import Task
+from bench.evaluation.api.questions import Question
 from bench.evaluation.generate import Generate, read_rows
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
+from bench.results.records import RECORDS
+from bench.results.responses import VERDICTS
+from bench.results.tables import TableFile
 
 RATINGS = "ratings.parquet"
 RATINGS_SCHEMA = pa.schema(
@@ -41,10 +50,8 @@ class RateResponses(Stage):
 
         Raises StageError for a judge that does not return one verdict per response.
         """
-        task = self.responses.task
-        prompts = {prompt.id: prompt for prompt in task.prompts()}
-        answers = read_rows(io, self.responses)
-        asked = [Response(prompt=prompts[row["prompt"]], text=row["text"]) for row in answers]
+        task, answers = self.responses.task, read_rows(io, self.responses)
+        asked = responses_in(task, answers)
         verdicts = one_for_each(self.judge, self.judge.rate(task, asked, io), len(asked))
         io.meter.judgements += len(verdicts)
         rows = [
@@ -58,3 +65,43 @@ class RateResponses(Stage):
             for row, verdict in zip(answers, verdicts, strict=True)
         ]
         pq.write_table(pa.Table.from_pylist(rows, schema=RATINGS_SCHEMA), io.out / RATINGS)
+
+
+def responses_in(task: Task, rows: Sequence[Mapping[str, Any]]) -> list[Response]:
+    """Return the rows of a generation as a judge reads them."""
+    prompts = {prompt.id: prompt for prompt in task.prompts()}
+    return [Response(prompt=prompts[row["prompt"]], text=row["text"]) for row in rows]
+
+
+class Ratings(Measurement):
+    """How good a judge finds every response, on its own scale."""
+
+    NAME: ClassVar[str] = "ratings"
+    ORDER: ClassVar[int] = 3
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS)
+
+    def cells(self, design: Design) -> Iterator[Cell[RateResponses]]:
+        """Yield the ratings of every arm on every task at every seed, by every judge that rates."""
+        for task, arm, seed, _ in design.each():
+            for judge in design.bound(design.evaluation.ratings, seed):
+                stage = RateResponses(responses=design.answers[task.NAME, arm, seed], judge=judge.judge)
+                yield Cell(self, stage, arm, seed, task, judge=judge)
+
+    def rows(self, cell: Cell[RateResponses], payload: Payload, design: Design) -> Rows:
+        """Yield one row per response, as a record and with the judge's words."""
+        rows = pq.read_table(payload(cell.stage) / RATINGS)
+        yield RECORDS, as_metric(rows, RATING.name)
+        yield VERDICTS, rows
+
+    def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
+        """Return the rating, where a judge rates."""
+        return (RATING,) if design.evaluation.ratings else ()
+
+    def judge_calls(self, cell: Cell[RateResponses]) -> int:
+        """Return one call per response."""
+        return len(cell.stage.responses.task.prompts()) * cell.stage.responses.draws
+
+    def questions(self, cell: Cell[RateResponses], judge: Any, written: Written) -> Iterable[Question]:
+        """Return a question per response."""
+        responses = cell.stage.responses
+        return list(judge.questions_about(responses_in(responses.task, written(responses))))

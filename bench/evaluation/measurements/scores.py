@@ -1,7 +1,9 @@
-"""Scoring: the task's own metrics and the hygiene metrics of every response, one row each."""
+"""Scores: the task's own metrics and the hygiene metrics of every response, one row each."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -12,6 +14,9 @@ from bench.core.metrics import HYGIENE, MetricInfo
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Task
 from bench.evaluation.generate import COMPLETIONS, Generate
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
+from bench.results.records import RECORDS
+from bench.results.tables import TableFile
 
 SCORES = "scores.parquet"
 SCORES_SCHEMA = pa.schema(
@@ -59,6 +64,27 @@ class ScoreResponses(Stage):
                     {"prompt": row["prompt"], "draw": row["draw"], "metric": metric, "value": value, "status": status}
                 )
         pq.write_table(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA), io.out / SCORES)
+
+
+class Scores(Measurement):
+    """What a task measures of every response, its length, and whether it ended."""
+
+    NAME: ClassVar[str] = "scores"
+    ORDER: ClassVar[int] = 1
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS,)
+
+    def cells(self, design: Design) -> Iterator[Cell[ScoreResponses]]:
+        """Yield the scores of every arm on every task at every seed."""
+        for task, arm, seed, _ in design.each():
+            yield Cell(self, ScoreResponses(responses=design.answers[task.NAME, arm, seed]), arm, seed, task)
+
+    def rows(self, cell: Cell[ScoreResponses], payload: Payload, design: Design) -> Rows:
+        """Yield one row per response and metric."""
+        yield RECORDS, pq.read_table(payload(cell.stage) / SCORES)
+
+    def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
+        """Return what has rows for each task."""
+        return (metric for task in design.evaluation.tasks for metric in metrics_of(task))
 
 
 def metrics_of(task: Task) -> tuple[MetricInfo, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +14,7 @@ from bench.core.errors import StageError
 from bench.core.policy import Proxy, root
 from bench.core.stage import Resources, Stage, StageIO
 from bench.evaluation.generate import Generate, read_rows
+from bench.evaluation.measurement import Cell, Design, Measurement
 from bench.results.summary import ShiftFacts, TokenFacts
 
 TOKENS = "tokens.parquet"
@@ -116,3 +117,17 @@ def _fact(one: dict[str, Any], positions: int) -> TokenFacts:
         per_thousand=1000 * one["expected"] / positions,
         logprob_change=one["logprob"] / one["written"] if one["written"] else None,
     )
+
+
+class TokenShifts(Measurement):
+    """Which tokens steering makes likelier in the responses of every proxied arm; told in ``run.json``."""
+
+    NAME: ClassVar[str] = "token_shift"
+    ORDER: ClassVar[int] = 8
+    LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "nothing"
+
+    def cells(self, design: Design) -> Iterator[Cell[TokenShift]]:
+        """Yield every proxied arm on every task at every seed."""
+        for task, arm, seed, policy in design.each():
+            if isinstance(root(policy), Proxy):
+                yield Cell(self, TokenShift(responses=design.answers[task.NAME, arm, seed]), arm, seed, task)

@@ -1,9 +1,10 @@
-"""Judging: one judge compares two policies' answers, prompt by prompt, in both presentation orders."""
+"""Win rates: one judge compares two policies' answers, prompt by prompt, in both presentation orders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -11,12 +12,21 @@ import pyarrow.parquet as pq
 
 from bench.core.errors import StageError
 from bench.core.judge import Judge, Pair, one_for_each
+from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE, MetricInfo
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
-from bench.evaluation.generate import Generate, read_rows
+from bench.evaluation.api.questions import Question
+from bench.evaluation.generate import Generate, read_rows, stored_rows
+from bench.evaluation.judges._annotators import Answers
+from bench.evaluation.judges.human import Human
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
+from bench.results.annotations import ANNOTATIONS, ANNOTATIONS_SCHEMA
+from bench.results.records import RECORDS
+from bench.results.responses import VERDICTS
+from bench.results.tables import TableFile
 
 Orders = Literal["both", "first"]
-VERDICTS = "verdicts.parquet"
+PAYLOAD = "verdicts.parquet"
 VERDICTS_SCHEMA = pa.schema(
     [
         pa.field("prompt", pa.string(), nullable=False),
@@ -52,7 +62,7 @@ class JudgePairs(Stage):
         """Write ``verdicts.parquet``: one row per prompt, draw and order."""
         shown = showings(io, (self.a, self.b), self.orders)
         rows = verdict_rows(self.judge, self.a.task, shown, io)
-        pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / VERDICTS)
+        pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / PAYLOAD)
 
 
 @dataclass(frozen=True)
@@ -110,3 +120,74 @@ def verdict_rows(judge: Judge, task: Task, shown: Sequence[Showing], io: StageIO
             }
         )
     return rows
+
+
+class WinRate(Measurement):
+    """Which of two arms' responses a judge prefers."""
+
+    NAME: ClassVar[str] = "win_rate"
+    ORDER: ClassVar[int] = 2
+    LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "judge"
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS)
+
+    def cells(self, design: Design) -> Iterator[Cell[JudgePairs]]:
+        """Yield the verdicts of every judge on every pair, those of judges that cannot be asked yet among them."""
+        for task, a, b in design.pairs():
+            for seed in design.seeds:
+                ours, theirs = design.answers[task.NAME, a, seed], design.answers[task.NAME, b, seed]
+                for judge in design.bound(design.evaluation.judges, seed):
+                    stage = JudgePairs(a=ours, b=theirs, judge=judge.judge, orders=design.evaluation.orders)
+                    yield Cell(self, stage, a, seed, task, versus=b, judge=judge)
+
+    def rows(self, cell: Cell[JudgePairs], payload: Payload, design: Design) -> Rows:
+        """Yield one row per verdict, as a record and with the judge's words; and what every annotator answered."""
+        rows = pq.read_table(payload(cell.stage) / PAYLOAD)
+        yield RECORDS, as_metric(rows, WIN_RATE.name)
+        yield VERDICTS, rows
+        if isinstance(cell.stage.judge, Human):
+            yield ANNOTATIONS, answers_of(cell.stage, cell.stage.judge, payload)
+
+    def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
+        """Return the win rate, and the one at equal length where it is asked for."""
+        if not design.evaluation.judges:
+            return ()
+        return (WIN_RATE,) if design.evaluation.length_control.model == "none" else (WIN_RATE, LENGTH_CONTROLLED)
+
+    def tables(self, cell: Cell[JudgePairs]) -> tuple[TableFile, ...]:
+        """Return the files of records and verdicts; where people judge, that of their answers too."""
+        return (*self.TABLES, ANNOTATIONS) if isinstance(cell.stage.judge, Human) else self.TABLES
+
+    def judge_calls(self, cell: Cell[JudgePairs]) -> int:
+        """Return one call per response and presentation order."""
+        return len(cell.stage.a.task.prompts()) * cell.stage.a.draws * presentations_of(cell.stage.orders)
+
+    def questions(self, cell: Cell[JudgePairs], judge: Any, written: Written) -> Iterable[Question]:
+        """Return a question per presentation."""
+        stage = cell.stage
+        shown = presented(stage.a.task, written(stage.a), written(stage.b), stage.orders)
+        return list(judge.questions_on([one.pair for one in shown]))
+
+
+def presentations_of(orders: Orders) -> int:
+    """Return how often a pair is shown."""
+    return 2 if orders == "both" else 1
+
+
+def answers_of(stage: JudgePairs, human: Human, payload: Payload) -> pa.Table:
+    """Return what every annotator answered about each pair, the method's response standing first."""
+    answers = Answers(human.answers())
+    ours, theirs = (stored_rows(payload(responses)) for responses in (stage.a, stage.b))
+    rows = [
+        {
+            "prompt": shown.prompt,
+            "cluster": shown.pair.prompt.cluster,
+            "draw": shown.draw,
+            "annotator": one.annotator,
+            "value": one.preference,
+            "answer": one.answer,
+        }
+        for shown in presented(stage.a.task, ours, theirs, "first")
+        for one in answers.on(shown.pair)
+    ]
+    named = ("prompt", "cluster", "draw", "annotator", "value", "answer")
+    return pa.Table.from_pylist(rows, schema=pa.schema([ANNOTATIONS_SCHEMA.field(name) for name in named]))

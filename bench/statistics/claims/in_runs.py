@@ -32,7 +32,8 @@ from bench.core.metrics import (
     MetricInfo,
 )
 from bench.results.conclusions.factuality import ErrorReduction, Estimate, FactualRates
-from bench.statistics.crossing.crossing import OK, TASK_SOURCE, UNDEFINED, Crossing, RecordIndex, Request, cells, codes
+from bench.results.records import TASK_SOURCE
+from bench.statistics.crossing.crossing import OK, UNDEFINED, Crossing, RecordIndex, Request, cells, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.intervals import wilson_interval
 from bench.statistics.tests.random_effects import IntArray, crossed_effects

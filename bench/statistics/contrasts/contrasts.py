@@ -23,10 +23,11 @@ from bench.core.metrics import (
     MetricInfo,
 )
 from bench.results.conclusions.contrast import Contrast
+from bench.results.records import TASK_SOURCE
 from bench.statistics.claims.in_runs import ratio_contrasts
 from bench.statistics.contrasts.analysis import Analysis, Question, analyse
 from bench.statistics.contrasts.families import corrected
-from bench.statistics.crossing.crossing import MOST_JUDGE_FAILED, TASK_SOURCE, Crossing, RecordIndex, Request, cells
+from bench.statistics.crossing.crossing import MOST_JUDGE_FAILED, Crossing, RecordIndex, Request, cells
 from bench.statistics.length.covariates import CHARACTERS, Covariates
 from bench.statistics.length.difference import difference_numbers, through_common
 from bench.statistics.length.pseudo_values import at_equal_length

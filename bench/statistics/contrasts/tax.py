@@ -49,7 +49,7 @@ def _lines(
     comparison: Comparison,
     asked: AlignmentTax,
     metrics: Mapping[str, MetricInfo],
-    absent: set[tuple[str, str]],
+    absent: set[tuple[str | None, str | None]],
 ) -> Iterator[Tax]:
     runs = tuple(dict.fromkeys(comparison.given.seeds))
     for task in dict.fromkeys(benchmark.name for benchmark in comparison.evaluation.benchmarks):

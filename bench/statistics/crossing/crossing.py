@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import DataError, IncompleteRecords
 from bench.core.metrics import WIN_RATE
-from bench.results.records import RecordStatus
+from bench.results.records import TASK_SOURCE, RecordStatus
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.random_effects import IntArray
@@ -25,8 +25,6 @@ OK, UNDEFINED = STATES["ok"], STATES["undefined"]
 JUDGE_FAILED = tuple(STATES[status] for status in ("unparsed", "refused", "error"))
 MOST_JUDGE_FAILED = 0.05
 WORDS = ("absent", *STATES)
-# The source of values that no judge gave.
-TASK_SOURCE = "task"
 # How many missing cells an error spells out.
 SHOWN = 8
 

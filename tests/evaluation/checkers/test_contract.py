@@ -33,7 +33,7 @@ from bench.evaluation.checkers.verifiers.exact import Exact
 from bench.evaluation.checkers.verifiers.likelihood import TrueOrFalse
 from bench.evaluation.checkers.verifiers.nli import Inference, entailment_place
 from bench.evaluation.generate import Generate
-from bench.evaluation.measurements.factuality.extract import CLAIMS, ExtractClaims
+from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractClaims
 from bench.evaluation.measurements.factuality.measurement import checked
 from bench.evaluation.measurements.factuality.retrieve import NEAREST, PASSAGES, IndexPassages, cut, pages_in
 from bench.evaluation.measurements.factuality.verify import COUNTS, CheckClaims
@@ -337,7 +337,7 @@ def test_the_whole_way_with_passages(tmp_path: Path, install: Callable[[HFPolicy
     stage = checked(answers, factuality)
     payload = bench.payload(stage)
     assert stage.passages is not None
-    claims = pq.read_table(payload / CLAIMS).to_pylist()
+    claims = pq.read_table(payload / PAYLOAD).to_pylist()
     assert {row["label"] for row in claims} <= {"supported"}
     assert pq.read_table(bench.payload(stage.passages) / NEAREST).schema.names[:3] == ["prompt", "draw", "index"]
     counts = pq.read_table(payload / COUNTS).to_pylist()

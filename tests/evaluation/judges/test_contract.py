@@ -16,7 +16,7 @@ from bench.core.policy import Decoding
 from bench.core.stage import Stage
 from bench.core.task import Prompt, Task
 from bench.evaluation.generate import Generate
-from bench.evaluation.measurements.judge_controls import AskAgain
+from bench.evaluation.measurements.judge_retest import AskAgain
 from bench.evaluation.measurements.label_agreement import LabelPairs
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.win_rate import JudgePairs

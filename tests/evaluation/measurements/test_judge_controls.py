@@ -23,8 +23,10 @@ from bench.evaluation.judges.first_wins import FirstWins
 from bench.evaluation.judges.longer_wins import LongerWins
 from bench.evaluation.judges.random import Random
 from bench.evaluation.judges.word_overlap import WordOverlap, overlap, words
-from bench.evaluation.measurements.judge_controls import CONTROLS, AskAgain, CompareByControls
-from bench.evaluation.measurements.win_rate import VERDICTS, JudgePairs
+from bench.evaluation.measurement import Cell
+from bench.evaluation.measurements.judge_controls import CONTROLS, CompareByControls
+from bench.evaluation.measurements.judge_retest import AskAgain, JudgeRetest
+from bench.evaluation.measurements.win_rate import PAYLOAD, JudgePairs
 from bench.pipeline.paid_calls import paid_calls
 from tests.evaluation.judges.scripted import io_in, pair, response
 
@@ -125,7 +127,7 @@ def io_with(folder: Path, texts: dict[str, str]) -> StageIO:
 def test_the_controls_are_asked_together_and_turned_as_any_judge_is(tmp_path: Path) -> None:
     io = io_with(tmp_path, {"a": "say it aloud", "b": "no"})
     CompareByControls(a=answers("a"), b=answers("b"), orders="both").run(io)
-    rows = pq.read_table(tmp_path / VERDICTS).to_pylist()
+    rows = pq.read_table(tmp_path / PAYLOAD).to_pylist()
     assert len(rows) == len(CONTROLS) * 6 * 2 * 2 == io.meter.judgements
     found: dict[str, dict[str, set[float]]] = {}
     for row in rows:
@@ -135,7 +137,7 @@ def test_the_controls_are_asked_together_and_turned_as_any_judge_is(tmp_path: Pa
     assert found["random"] == {"first": {0.0, 1.0}, "second": {0.0, 1.0}}
     for judge in CONTROLS:
         JudgePairs(a=answers("a"), b=answers("b"), orders="both", judge=judge).run(io)
-        own = [{"judge": judge.NAME, **row} for row in pq.read_table(tmp_path / VERDICTS).to_pylist()]
+        own = [{"judge": judge.NAME, **row} for row in pq.read_table(tmp_path / PAYLOAD).to_pylist()]
         assert own == [row for row in rows if row["judge"] == judge.NAME]
 
 
@@ -144,7 +146,7 @@ def test_a_judge_is_asked_again_on_a_sample_that_grows(tmp_path: Path) -> None:
     sampled = []
     for count in (2, 4, 50):
         AskAgain(a=answers("a"), b=answers("b"), orders="both", judge=Moody(seed=1), prompts=count).run(io)
-        rows = pq.read_table(tmp_path / VERDICTS).to_pylist()
+        rows = pq.read_table(tmp_path / PAYLOAD).to_pylist()
         assert {row["draw"] for row in rows} == {0}
         assert {(row["order"], row["value"]) for row in rows} == {("first", 0.0), ("second", 0.0)}
         sampled.append({row["prompt"] for row in rows})
@@ -165,6 +167,7 @@ def test_answers_to_different_tasks_are_refused(tmp_path: Path) -> None:
 def test_a_second_call_of_a_paid_judge_is_foreseen(tmp_path: Path) -> None:
     judge = Api.model_validate({"model": "m", "base_url": "http://127.0.0.1/v1", "prompt": "brief"})
     stage = AskAgain(a=answers("a"), b=answers("b"), orders="both", judge=judge, prompts=4)
-    (told,) = paid_calls([stage], Store(tmp_path))
+    cell = Cell(JudgeRetest(), stage, "a", 0, stage.a.task, versus="b", call=1)
+    (told,) = paid_calls([stage], {stage.key: cell}, Store(tmp_path))
     # The four prompts ask the same thing, and what will be answered to them is not known: one question in each order.
     assert (told.calls, told.answered, told.uncounted) == (2, 0, 0)

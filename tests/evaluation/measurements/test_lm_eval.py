@@ -19,8 +19,8 @@ from bench.core.benchmark import LmEvalTask
 from bench.core.errors import StageError
 from bench.core.policy import Decoding, Instructed, PolicySpec, Pretrained, Proxy
 from bench.core.stage import StageIO
+from bench.evaluation.measurements._lm_eval_model import PolicyLM, decoding_of, until_first
 from bench.evaluation.measurements.lm_eval import DOCUMENTS, LmEval, read_metrics
-from bench.evaluation.measurements.lm_eval_model import PolicyLM, decoding_of, until_first
 from bench.models.load import load_model, load_policy
 from tests.methods.tiny import Bench, pretrained
 

@@ -26,7 +26,7 @@ from bench.evaluation.measurements.divergence import (
     sampled,
     without_likelihood,
 )
-from bench.evaluation.measurements.label_agreement import LABELS, LabelPairs
+from bench.evaluation.measurements.label_agreement import PAYLOAD, LabelPairs
 from bench.evaluation.measurements.ratings import RATINGS, RateResponses
 from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.models.hf import HFPolicy
@@ -236,7 +236,7 @@ def test_labels_are_turned_back_and_carry_what_is_known(bench: Bench, tmp_path: 
         {"prompt": "ask", "chosen": "a long one", "rejected": "no", "chosen_gold": 2.0, "rejected_gold": 0.5},
         {"prompt": "ask", "chosen": "no", "rejected": "a long one", "probability": 0.7},
     ]
-    found = read(bench, LabelPairs(data=data(tmp_path / "rows.jsonl", rows), judge=Length()), LABELS)
+    found = read(bench, LabelPairs(data=data(tmp_path / "rows.jsonl", rows), judge=Length()), PAYLOAD)
     assert [(row["row"], row["order"], row["value"], row["label"], row["gold"]) for row in found] == [
         (0, "first", 0.75, 1.0, 1.5),
         (0, "second", 0.5, 1.0, 1.5),

@@ -14,7 +14,7 @@ from bench.core.stage import Resources, Stage, StageIO
 from bench.evaluation.generate import Generate, read_rows
 from bench.results.claims import EXTRACTED_SCHEMA
 
-CLAIMS = "claims.parquet"
+PAYLOAD = "claims.parquet"
 
 
 class ExtractClaims(Stage):
@@ -55,4 +55,4 @@ class ExtractClaims(Stage):
                         "or None for both."
                     )
                 rows.append({"prompt": row["prompt"], "draw": row["draw"], "index": index, **claim.model_dump()})
-        pq.write_table(pa.Table.from_pylist(rows, schema=EXTRACTED_SCHEMA), io.out / CLAIMS)
+        pq.write_table(pa.Table.from_pylist(rows, schema=EXTRACTED_SCHEMA), io.out / PAYLOAD)

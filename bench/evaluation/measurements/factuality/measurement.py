@@ -2,11 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from bench.config.comparison import Factuality
+from bench.core.metrics import (
+    ANSWERED,
+    FACTSCORE,
+    FACTUALITY_METRICS,
+    IRRELEVANT_CLAIMS,
+    SUPPORTED_CLAIMS,
+    UNSUPPORTED_CLAIMS,
+    MetricInfo,
+    fact_score,
+)
+from bench.core.task import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
 from bench.evaluation.generate import Generate
-from bench.evaluation.measurements.factuality.extract import ExtractClaims
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
+from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractClaims
 from bench.evaluation.measurements.factuality.retrieve import IndexPassages, RetrievePassages
-from bench.evaluation.measurements.factuality.verify import CheckClaims
+from bench.evaluation.measurements.factuality.verify import COUNTS, CheckClaims
+from bench.evaluation.measurements.scores import SCORES_SCHEMA
+from bench.results.claims import CLAIMS
+from bench.results.records import RECORDS
+from bench.results.tables import TableFile
+
+LABELS = {SUPPORTED: SUPPORTED_CLAIMS, NOT_SUPPORTED: UNSUPPORTED_CLAIMS, IRRELEVANT: IRRELEVANT_CLAIMS}
+
+
+class FactualErrors(Measurement):
+    """Whether the claims of responses are supported, and how many there are."""
+
+    NAME: ClassVar[str] = "factuality"
+    ORDER: ClassVar[int] = 9
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, CLAIMS)
+
+    def cells(self, design: Design) -> Iterator[Cell[CheckClaims]]:
+        """Yield the claims of every arm at every seed on the tasks that ``factuality`` names."""
+        factuality = design.evaluation.factuality
+        for task, arm, seed, _ in design.each():
+            if factuality is not None and task.NAME in factuality.tasks:
+                yield Cell(self, checked(design.answers[task.NAME, arm, seed], factuality), arm, seed, task)
+
+    def rows(self, cell: Cell[CheckClaims], payload: Payload, design: Design) -> Rows:
+        """Yield every claim with what was found about it, and what is counted of every response."""
+        folder = payload(cell.stage)
+        yield CLAIMS, pq.read_table(folder / PAYLOAD)
+        if design.evaluation.factuality is not None:
+            gamma = design.evaluation.factuality.gamma
+            yield RECORDS, counted(pq.read_table(folder / COUNTS).to_pylist(), gamma)
+
+    def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
+        """Return what is counted of claims, where they are checked."""
+        return FACTUALITY_METRICS if design.evaluation.factuality is not None else ()
+
+    def judge_calls(self, cell: Cell[CheckClaims]) -> int | None:
+        """Return none for a verifier that asks the task; how many claims there will be is not known for another."""
+        return None if cell.stage.passages is not None else 0
+
+
+def counted(rows: Sequence[dict[str, Any]], gamma: float) -> pa.Table:
+    """Return the values of every response: claims by label, whether there are any, and FActScore."""
+    found: list[dict[str, Any]] = []
+    for counts in rows:
+        facts = sum(counts[label] for label in LABELS)
+        values: dict[str, float | None] = {metric.name: float(counts[label]) for label, metric in LABELS.items()}
+        values[ANSWERED.name] = float(facts > 0)
+        values[FACTSCORE.name] = fact_score(counts[SUPPORTED], facts, gamma)
+        for metric, value in values.items():
+            status = "undefined" if value is None else "ok"
+            same = {"prompt": counts["prompt"], "draw": counts["draw"]}
+            found.append({**same, "metric": metric, "value": value, "status": status})
+    return pa.Table.from_pylist(found, schema=SCORES_SCHEMA)
 
 
 def checked(responses: Generate, factuality: Factuality) -> CheckClaims:

@@ -18,7 +18,7 @@ from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 from bench.core.rows import kind_of, read_rows
 from bench.core.stage import Resources, Stage, StageIO
-from bench.evaluation.measurements.factuality.extract import CLAIMS, ExtractClaims
+from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractClaims
 
 PASSAGES, NEAREST = "passages.parquet", "nearest.parquet"
 PASSAGES_SCHEMA = pa.schema(
@@ -81,7 +81,7 @@ class RetrievePassages(Stage):
     def run(self, io: StageIO) -> None:
         """Write ``nearest.parquet``: one row per claim and passage, the nearest at rank 0."""
         chats = {prompt.id: prompt.text for prompt in self.claims.responses.task.prompts()}
-        claims = pq.read_table(io.read(self.claims) / CLAIMS).to_pylist()
+        claims = pq.read_table(io.read(self.claims) / PAYLOAD).to_pylist()
         place = io.read(self.index)
         passages = pq.read_table(place / PASSAGES).to_pylist()
         questions = [f"{chats[row['prompt']]} {row['text']}" for row in claims]

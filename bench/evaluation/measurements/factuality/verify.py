@@ -13,7 +13,7 @@ from bench.core.errors import StageError
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
 from bench.evaluation.generate import read_rows
-from bench.evaluation.measurements.factuality.extract import CLAIMS, ExtractClaims
+from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractClaims
 from bench.evaluation.measurements.factuality.retrieve import NEAREST, RetrievePassages
 from bench.results.claims import CHECKED_SCHEMA
 
@@ -53,7 +53,7 @@ class CheckClaims(Stage):
             raise StageError(f"{self.label()}: verifier {self.verifier.NAME} reads the {self.verifier.READS}")
         task = self.claims.responses.task
         prompts = {prompt.id: prompt for prompt in task.prompts()}
-        rows = pq.read_table(io.read(self.claims) / CLAIMS).to_pylist()
+        rows = pq.read_table(io.read(self.claims) / PAYLOAD).to_pylist()
         nearest = self._nearest(io)
         asked = [
             Asked(
@@ -66,7 +66,7 @@ class CheckClaims(Stage):
         findings = one_finding_each(self.verifier, self.verifier.verify(task, asked, io), len(asked))
         io.meter.judgements += len(findings)
         checked = [{**row, **finding.model_dump()} for row, finding in zip(rows, findings, strict=True)]
-        pq.write_table(pa.Table.from_pylist(checked, schema=CHECKED_SCHEMA), io.out / CLAIMS)
+        pq.write_table(pa.Table.from_pylist(checked, schema=CHECKED_SCHEMA), io.out / PAYLOAD)
         labels = Counter((row["prompt"], row["draw"], row["label"]) for row in checked)
         counts = [
             {

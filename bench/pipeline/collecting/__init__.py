@@ -1,1 +1,0 @@
-"""From finished stages to rows."""
