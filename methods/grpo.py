@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned_on_reward
 from methods._train.on_policy.kl import token_kl
 from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward, check_needs
+from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,22 +110,6 @@ class GRPO(RewardOptimisation, Method):
     scale: Literal["deviation", "plain"] = "deviation"
     mean: Literal["responses", "tokens"] = "responses"
 
-    def needs(self) -> frozenset[str]:
-        """Return what the reward needs."""
-        return shared.reward_needs(self.reward)
-
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""
-        check_needs(given, self.needs())
-        start = shared.sft(given, self.start)
-        stage = TrainGRPO(
-            **shared.fine_tuning(given, start, shared.prompts(given), self),
-            reward=shared.opened_reward(given, self.reward, self.reward_model, self.start),
-            practice=self.practice(),
-            beta=self.beta,
-            clip=self.clip,
-            kl_estimator=self.kl_estimator,
-            scale=self.scale,
-            mean=self.mean,
-        )
-        return Tuned(base=start, by=stage)
+        return fine_tuned_on_reward(TrainGRPO, self, given)

@@ -29,12 +29,12 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bench.core.data import DataSpec
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned_on_reward
 from methods._train.on_policy.kl import adapted, token_kl
 from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.reward_optimisation import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
+from methods._train.on_policy.reward_optimisation import Critic, RewardOptimisation, Share, TrainOnReward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -207,20 +207,9 @@ class PPO(RewardOptimisation, Method):
 
     def needs(self) -> frozenset[str]:
         """Return what the reward needs, and demonstrations where their loss is mixed in."""
-        return shared.reward_needs(self.reward) | (frozenset({"demonstrations"}) if self.ptx else frozenset())
+        return super().needs() | (frozenset({"demonstrations"}) if self.ptx else frozenset())
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""
-        check_needs(given, self.needs())
-        start = shared.sft(given, self.start)
-        own = {name: getattr(self, name) for name in set(TrainPPO.model_fields) & set(type(self).model_fields)}
-        stage = TrainPPO(
-            **{
-                **own,
-                **shared.fine_tuning(given, start, shared.prompts(given), self),
-                "reward": shared.opened_reward(given, self.reward, self.reward_model, self.start),
-                "practice": self.practice(),
-                "demonstrations": given.demonstrations if self.ptx else None,
-            }
-        )
-        return Tuned(base=start, by=stage)
+        demonstrations = given.demonstrations if self.ptx else None
+        return fine_tuned_on_reward(TrainPPO, self, given, demonstrations=demonstrations)

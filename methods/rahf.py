@@ -32,9 +32,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from bench.core.data import DataSpec
 from bench.core.method import Given, Lora, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned, preferences, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast
 from methods._train.representations.sides import side_of
@@ -152,33 +152,30 @@ class RAHF(PreferenceOptimisation, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the base of the edit, with an adapter that moves its hidden states."""
-        start, data = shared.sft(given, self.start), shared.preferences(given)
+        start, data = supervised_start(given, self.start), preferences(given)
         init, good, bad = self._scit(given, start, data) if self.variant == "scit" else self._dual(given, start, data)
-        fields = shared.fine_tuning(given, init, data, self)
-        stage = TrainActivity(
-            **{**fields, "lora": given.lora or self.adapter},
+        return fine_tuned(
+            TrainActivity,
+            self,
+            given,
+            init,
+            data,
+            lora=given.lora or self.adapter,
             good=good,
             bad=bad,
-            alpha=self.alpha,
             layers=LAYERS[self.variant] if self.layers is None else self.layers,
             response_tokens=TOKENS[self.variant] if self.response_tokens is None else self.response_tokens,
-            responses=self.responses,
-            distance=self.distance,
-            activity_mean=self.activity_mean,
         )
-        return Tuned(base=init, by=stage)
 
     def _scit(self, given: Given, start: PolicySpec, data: DataSpec) -> tuple[PolicySpec, PolicySpec, PolicySpec]:
         """Return base, good and bad: one model under no, the good and the bad instruction."""
-        fields = shared.fine_tuning(given, start, data, self.contrast)
-        model = Tuned(base=start, by=TrainContrast(**fields, **self.contrast.of_the_stage()))
         texts = self.contrast.texts()
+        model = fine_tuned(TrainContrast, self.contrast, given, start, data, instructions=texts)
         return model, texts.for_good(model), texts.for_bad(model)
 
     def _dual(self, given: Given, start: PolicySpec, data: DataSpec) -> tuple[PolicySpec, PolicySpec, PolicySpec]:
         """Return base, good and bad: the start, or the good model, and a model of each side of the pairs."""
         good, bad = (
-            Tuned(base=start, by=TrainSFT(**shared.fine_tuning(given, start, side_of(data, side), self.contrast)))
-            for side in ("chosen", "rejected")
+            fine_tuned(TrainSFT, self.contrast, given, start, side_of(data, side)) for side in ("chosen", "rejected")
         )
         return start if self.base == "sft" else good, good, bad

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned_on_reward
 from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward, check_needs
+from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,19 +92,6 @@ class RLOO(RewardOptimisation, Method):
     beta: NonNegativeFloat = 0.05
     clip: PositiveFloat = 0.2
 
-    def needs(self) -> frozenset[str]:
-        """Return what the reward needs."""
-        return shared.reward_needs(self.reward)
-
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""
-        check_needs(given, self.needs())
-        start = shared.sft(given, self.start)
-        stage = TrainRLOO(
-            **shared.fine_tuning(given, start, shared.prompts(given), self),
-            reward=shared.opened_reward(given, self.reward, self.reward_model, self.start),
-            practice=self.practice(),
-            beta=self.beta,
-            clip=self.clip,
-        )
-        return Tuned(base=start, by=stage)
+        return fine_tuned_on_reward(TrainRLOO, self, given)

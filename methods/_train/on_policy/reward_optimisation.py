@@ -6,16 +6,21 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from bench.core.errors import BenchError
 from bench.core.frozen import Frozen
-from bench.core.method import Given
-from bench.core.reward import ModelReward, RewardSpec
+from bench.core.reward import MixedReward, ModelReward, Part, RewardSpec
 from bench.core.stage import Resources
 from methods._train.fine_tuning import FineTuning
 from methods._train.settings import Fraction, Optimisation, RewardModelSettings
 
 Critic = Literal["shared", "separate"]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def reward_needs(reward: RewardSpec) -> frozenset[str]:
+    """Return the fields of Given that a reward needs: the preferences where a reward model is learnt from them."""
+    parts = reward.parts if isinstance(reward, MixedReward) else (Part(reward=reward),)
+    learnt = any(isinstance(part.reward, ModelReward) and part.reward.by is None for part in parts)
+    return frozenset({"preferences"}) if learnt else frozenset()
 
 
 class Practice(Frozen):
@@ -71,6 +76,10 @@ class RewardOptimisation(Optimisation, Practice):
     reward_model: RewardModelSettings = RewardModelSettings()
     start: Optimisation = Optimisation()
 
+    def needs(self) -> frozenset[str]:
+        """Return the fields of Given that must be there: what the reward needs."""
+        return reward_needs(self.reward)
+
 
 class TrainOnReward(FineTuning):
     """Training on the reward of own responses: the fields all such stages have.
@@ -84,10 +93,3 @@ class TrainOnReward(FineTuning):
 
     reward: RewardSpec
     practice: Practice
-
-
-def check_needs(given: Given, needs: frozenset[str]) -> None:
-    """Raise BenchError naming the first field of ``needs`` that is not given."""
-    for need in sorted(needs):
-        if getattr(given, need) is None:
-            raise BenchError(f"this method needs given.{need}: add it to the comparison file")
