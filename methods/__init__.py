@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from methods._train.loop.loop import Training as Training
     from methods._train.loop.loop import fit as fit
     from methods._train.on_policy.kl import token_kl as token_kl
+    from methods._train.on_policy.objective import Advantages as Advantages
+    from methods._train.on_policy.objective import MicroBatch as MicroBatch
     from methods._train.on_policy.objective import Objective as Objective
     from methods._train.on_policy.reward_optimisation import RewardOptimisation as RewardOptimisation
     from methods._train.on_policy.reward_optimisation import TrainOnReward as TrainOnReward
@@ -49,7 +51,7 @@ _NAMES = {
     "methods._train.fine_tuning": "FineTuning",
     "methods._train.loop.loop": "LossSum Training fit",
     "methods._train.on_policy.kl": "token_kl",
-    "methods._train.on_policy.objective": "Objective",
+    "methods._train.on_policy.objective": "Advantages MicroBatch Objective",
     "methods._train.on_policy.reward_optimisation": "RewardOptimisation TrainOnReward reward_needs",
     "methods._train.on_policy.rollouts": "Rollouts",
     "methods._train.on_policy.train": "train_on_reward",

@@ -60,8 +60,8 @@ class TrainDPO(FineTuning):
 class DPO(PreferenceOptimisation, Method):
     """Direct preference optimisation (arXiv:2305.18290): a classification loss on pairs, no reward model.
 
-    ``beta``: how dear a nat of distance from the reference is (0.1 in the paper, 0.5 there for TL;DR). ``start``: the
-    settings of the supervised fine-tuning before it.
+    ``beta``: the KL penalty coefficient (0.1 in the paper, 0.5 there for TL;DR). ``start``: the settings of the
+    supervised fine-tuning before it.
     """
 
     NEEDS: ClassVar[frozenset[str]] = frozenset({"preferences"})

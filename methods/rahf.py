@@ -54,7 +54,7 @@ LAYERS = {
 TOKENS = {"scit": 512, "dual": 64}
 
 
-def activity_loss(states: Tensor, base: Tensor, difference: Tensor, alpha: float, distance: Distance) -> Tensor:
+def activations_loss(states: Tensor, base: Tensor, difference: Tensor, alpha: float, distance: Distance) -> Tensor:
     """Return how far the policy's states are from their targets, per token. Shape: all three inputs' but the last.
 
     ``states``, ``base`` and ``difference`` have shape (tokens, width); the target is base + alpha * difference.
@@ -88,19 +88,19 @@ class TrainActivity(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy and the diagnostics."""
-        from methods._train.representations.train_activations import Aim, train_activity
+        from methods._train.representations.train_activations import Aim, train_activations
 
         aim = Aim(self.good, self.bad, self.layers, self.response_tokens, self.responses, self.activity_mean)
-        train_activity(
+        train_activations(
             self,
             io,
             aim,
-            lambda states, base, difference: activity_loss(states, base, difference, self.alpha, self.distance),
+            lambda states, base, difference: activations_loss(states, base, difference, self.alpha, self.distance),
         )
 
 
 class RAHF(PreferenceOptimisation, Method):
-    """Representation alignment from human feedback (arXiv:2312.15997): a LoRA that writes good-minus-bad activity.
+    """Representation alignment from human feedback (arXiv:2312.15997): a LoRA that writes good-minus-bad activations.
 
     ``variant``: ``scit``, one model with two instructions, or ``dual``, a good and a bad model. ``alpha``: how far to
     go along the difference of the hidden states (5 in the paper; 0 changes nothing). ``layers``: where, as fractions of

@@ -24,16 +24,16 @@ def reward_needs(reward: RewardSpec) -> frozenset[str]:
 
 
 class Practice(Frozen):
-    """How a policy practises: what it answers, how often, and which of its states is kept.
+    """On-policy training: what a policy answers, how often, and which of its states is kept.
 
     ``updates``: how often responses are drawn and learnt from; a budget ends training earlier.
     ``prompts_per_update`` prompts are answered each time, ``samples`` times each, at ``temperature`` and without top-k
     or top-p (log-probabilities would not describe the sampler), by at most ``max_new_tokens`` tokens.
     ``missing_end_penalty``: a response that does not end scores minus this, whatever its reward (the "EOS trick" of
     arXiv:2403.17031); None lets it keep its reward.
-    ``held_out``: so many prompts, the last of the data, are not practised on. After every ``select_every`` updates they
-    are answered, always with the same noise, and the weights of the highest mean of score - coefficient * KL are kept;
-    0 keeps the last weights. AlpacaFarm (arXiv:2305.14387) selects too: the last checkpoint is seldom the best.
+    ``held_out``: so many prompts, the last of the data, are not trained on. After every ``select_every`` updates they
+    are answered, always with the same noise, and the weights of the highest mean of score - kl_coefficient * KL are
+    kept; 0 keeps the last weights. AlpacaFarm (arXiv:2305.14387) selects too: the last checkpoint is seldom the best.
     """
 
     updates: PositiveInt = 80
@@ -86,7 +86,7 @@ class TrainOnReward(FineTuning):
 
     ``data`` has prompts (rows with a column ``prompt``); other columns are left alone. It runs in one process. Beside
     the policy and ``log.jsonl`` (a row per update) it writes ``diagnostics.json``: updates taken, the update whose
-    weights were kept, and what the held-out prompts said.
+    weights were kept, and what the held-out prompts gave.
     """
 
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
