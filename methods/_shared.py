@@ -1,21 +1,25 @@
-"""What several methods plan alike: the supervised start, and the fields of a fine-tuning stage."""
+"""What several methods plan alike: the supervised start, a fine-tuning stage, and what they learn from."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from bench.core.data import DataSpec
 from bench.core.errors import BenchError
 from bench.core.method import Given
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.reward import MixedReward, ModelReward, Part, RewardSpec
+from methods._train.fine_tuning import FineTuning
+from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.rewards.stage import TrainRewardModel
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods._train.sft.stage import TrainSFT
 
+S = TypeVar("S", bound=FineTuning)
 
-def sft(given: Given, settings: Optimisation | None = None) -> PolicySpec:
+
+def supervised_start(given: Given, settings: Optimisation | None = None) -> PolicySpec:
     """Return the base after supervised fine-tuning on the demonstrations: the start of every preference method.
 
     Without ``settings`` it is what the method ``sft`` makes at its defaults; equal settings make the same stage, so
@@ -24,14 +28,27 @@ def sft(given: Given, settings: Optimisation | None = None) -> PolicySpec:
     """
     if given.demonstrations is None:
         return given.base
-    optimisation = Optimisation() if settings is None else settings.optimisation()
-    stage = TrainSFT(**fine_tuning(given, given.base, given.demonstrations, optimisation))
-    return Tuned(base=given.base, by=stage)
+    optimisation = Optimisation() if settings is None else settings
+    return fine_tuned(TrainSFT, optimisation, given, given.base, given.demonstrations)
 
 
-def fine_tuning(given: Given, init: PolicySpec, data: DataSpec, settings: Optimisation) -> dict[str, Any]:
-    """Return the fields that every fine-tuning stage has, from what is given and a method's settings."""
-    return {
+def fine_tuned(
+    kind: type[FineTuning], settings: Optimisation, given: Given, start: PolicySpec, data: DataSpec, **more: Any
+) -> Tuned:
+    """Return ``start``, tuned on ``data`` by a stage of the class ``kind``; see ``fine_tuning_stage``."""
+    return Tuned(base=start, by=fine_tuning_stage(kind, settings, given, start, data, **more))
+
+
+def fine_tuning_stage(
+    kind: type[S], settings: Optimisation, given: Given, init: PolicySpec, data: DataSpec, **more: Any
+) -> S:
+    """Return the stage of the class ``kind`` that trains ``init`` on ``data``, all else as it is given.
+
+    ``settings``: most often the method itself. The stage takes its optimiser's settings and every field that both have
+    by the same name. ``more``: the fields that it has not, or that are to be something else.
+    """
+    own = {name: getattr(settings, name) for name in kind.model_fields.keys() & type(settings).model_fields.keys()}
+    common = {
         "init": init,
         "data": data,
         "lora": given.lora,
@@ -40,6 +57,7 @@ def fine_tuning(given: Given, init: PolicySpec, data: DataSpec, settings: Optimi
         "max_length": given.max_length,
         "seed": given.seed,
     }
+    return kind(**{**own, **common, **more})
 
 
 def preferences(given: Given) -> DataSpec:
@@ -49,23 +67,38 @@ def preferences(given: Given) -> DataSpec:
     return given.preferences
 
 
-def reference(given: Given, policy: PolicySpec) -> ReferenceLogprobs:
-    """Return the stage that scores the preference data with a frozen reference, shared by all who use it."""
-    return ReferenceLogprobs(policy=policy, data=preferences(given), max_length=given.max_length)
+def reference(
+    given: Given, policy: PolicySpec, responses: Literal["pairs", "mismatched"] = "pairs"
+) -> ReferenceLogprobs:
+    """Return the stage that scores the preference data with a frozen reference, shared by all who use it.
+
+    ``responses``: see ``ReferenceLogprobs``.
+    """
+    data = preferences(given)
+    return ReferenceLogprobs(policy=policy, data=data, max_length=given.max_length, responses=responses)
+
+
+def fine_tuned_on_reward(kind: type[TrainOnReward], method: RewardOptimisation, given: Given, **more: Any) -> Tuned:
+    """Return the supervised start, tuned on the method's reward of its own responses; see ``fine_tuning_stage``.
+
+    Raises BenchError naming the first field that the method needs and that is not given.
+    """
+    for need in sorted(method.needs()):
+        if getattr(given, need) is None:
+            raise BenchError(f"this method needs given.{need}: add it to the comparison file")
+    start = supervised_start(given, method.start)
+    reward = opened_reward(given, method.reward, method.reward_model, method.start)
+    return fine_tuned(kind, method, given, start, prompts(given), reward=reward, practice=method.practice(), **more)
 
 
 def reward_model(given: Given, settings: RewardModelSettings, start: Optimisation | None = None) -> TrainRewardModel:
     """Return the stage that trains a reward model on the preferences, shared by all who ask with equal settings.
 
-    It starts from the policy that supervised fine-tuning with the settings ``start`` makes (see ``sft``), and
-    demonstrations, where there are any, have a mean reward of 0.
+    It starts from the policy that supervised fine-tuning with the settings ``start`` makes (see ``supervised_start``),
+    and demonstrations, where there are any, have a mean reward of 0.
     """
-    return TrainRewardModel(
-        **fine_tuning(given, sft(given, start), preferences(given), settings),
-        held_out=settings.held_out,
-        references=given.demonstrations,
-        spread=settings.spread,
-    )
+    init, data = supervised_start(given, start), preferences(given)
+    return fine_tuning_stage(TrainRewardModel, settings, given, init, data, references=given.demonstrations)
 
 
 def opened_reward(
@@ -84,15 +117,8 @@ def opened_reward(
     return reward
 
 
-def reward_needs(reward: RewardSpec) -> frozenset[str]:
-    """Return the fields of Given that ``opened_reward`` needs: the preferences where a reward model is learnt."""
-    parts = reward.parts if isinstance(reward, MixedReward) else (Part(reward=reward),)
-    learnt = any(isinstance(part.reward, ModelReward) and part.reward.by is None for part in parts)
-    return frozenset({"preferences"}) if learnt else frozenset()
-
-
 def prompts(given: Given) -> DataSpec:
-    """Return the prompts to practise on: those given, else those of the preferences, else of the demonstrations.
+    """Return the prompts to answer while training: those given, else those of preferences, else of demonstrations.
 
     Raises BenchError when there are none of them.
     """

@@ -20,7 +20,8 @@ from pydantic import PositiveInt
 from bench.core.method import Given, Method
 from bench.core.policy import BestOf, PolicySpec
 from bench.core.reward import Chooser, ModelReward, RewardSpec
-from methods import _shared as shared
+from methods._shared import opened_reward, supervised_start
+from methods._train.on_policy.reward_optimisation import reward_needs
 from methods._train.settings import Optimisation, RewardModelSettings
 
 
@@ -41,9 +42,9 @@ class BestOfN(Method):
 
     def needs(self) -> frozenset[str]:
         """Return the preferences where a reward model is learnt from them."""
-        return shared.reward_needs(self.reward)
+        return reward_needs(self.reward)
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the best of n responses of the supervised start."""
-        reward = shared.opened_reward(given, self.reward, self.reward_model, self.start)
-        return BestOf(base=shared.sft(given, self.start), n=self.n, chooser=Chooser(reward=reward))
+        reward = opened_reward(given, self.reward, self.reward_model, self.start)
+        return BestOf(base=supervised_start(given, self.start), n=self.n, chooser=Chooser(reward=reward))

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveFloat
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned, preferences, reference, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation, PreferenceOptimisation
@@ -60,8 +60,8 @@ class TrainDPO(FineTuning):
 class DPO(PreferenceOptimisation, Method):
     """Direct preference optimisation (arXiv:2305.18290): a classification loss on pairs, no reward model.
 
-    ``beta``: how dear a nat of distance from the reference is (0.1 in the paper, 0.5 there for TL;DR). ``start``: the
-    settings of the supervised fine-tuning before it.
+    ``beta``: the KL penalty coefficient (0.1 in the paper, 0.5 there for TL;DR). ``start``: the settings of the
+    supervised fine-tuning before it.
     """
 
     NEEDS: ClassVar[frozenset[str]] = frozenset({"preferences"})
@@ -71,10 +71,5 @@ class DPO(PreferenceOptimisation, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the preferences."""
-        start = shared.sft(given, self.start)
-        stage = TrainDPO(
-            **shared.fine_tuning(given, start, shared.preferences(given), self),
-            reference=shared.reference(given, start),
-            beta=self.beta,
-        )
-        return Tuned(base=start, by=stage)
+        start = supervised_start(given, self.start)
+        return fine_tuned(TrainDPO, self, given, start, preferences(given), reference=reference(given, start))

@@ -20,10 +20,11 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 
 from bench.core.method import Given, Method
-from bench.core.policy import Decoding, PolicySpec, Tuned
+from bench.core.policy import Decoding, PolicySpec
 from bench.core.reward import ModelReward, RewardSpec
-from methods import _shared as shared
+from methods._shared import fine_tuned, opened_reward, prompts, supervised_start
 from methods._train.feedback.best_samples import BestOfSamples, winners
+from methods._train.on_policy.reward_optimisation import reward_needs
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods._train.sft.stage import TrainSFT
 
@@ -50,17 +51,17 @@ class ExpertIteration(Optimisation, Method):
 
     def needs(self) -> frozenset[str]:
         """Return the preferences where a reward model is learnt from them."""
-        return shared.reward_needs(self.reward)
+        return reward_needs(self.reward)
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on its own best responses."""
-        start = shared.sft(given, self.start)
-        reward = shared.opened_reward(given, self.reward, self.reward_model, self.start)
+        start = supervised_start(given, self.start)
+        reward = opened_reward(given, self.reward, self.reward_model, self.start)
         policy = start
         for number in range(self.rounds):
             samples = BestOfSamples(
                 policy=policy,
-                prompts=shared.prompts(given),
+                prompts=prompts(given),
                 reward=reward,
                 n=self.n,
                 decoding=self.decoding,
@@ -68,5 +69,5 @@ class ExpertIteration(Optimisation, Method):
                 seed=given.seed,
             )
             init = policy if self.begin == "last" else start
-            policy = Tuned(base=init, by=TrainSFT(**shared.fine_tuning(given, init, winners(samples), self)))
+            policy = fine_tuned(TrainSFT, self, given, init, winners(samples))
         return policy

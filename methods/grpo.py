@@ -6,11 +6,11 @@ Shao et al. 2024, arXiv:2402.03300, equations 3 and 4. With k responses to a pro
     L   = mean_i 1/|y_i| sum_t [ max(-A_i r_t, -A_i clip(r_t, 1 - c, 1 + c)) + beta KL_t ],  r_t = pi(y_t) / pi_old(y_t)
     KL_t = exp(-d) - 1 + d,   d = log pi(y_t) - log pi_ref(y_t)                                     (k3)
 
-The distance is charged in the loss and not in the reward. Two things follow that the paper does not say. The gradient
+The KL penalty is in the loss and not in the reward. Two things follow that the paper does not say. The gradient
 of k3 at tokens drawn from pi is that of KL(pi_ref || pi), so that for one-token responses and plain advantages the
 fixed point is pi = beta pi_ref / (beta - (score - E[score])) and not pi_ref exp(score / beta) / Z; the latter comes
 with ``kl_estimator: k2``, whose gradient is that of KL(pi || pi_ref). And dividing by the standard deviation gives
-every prompt the same weight, so that beta is not a price in units of the reward; ``scale: plain`` leaves that out (Liu
+every prompt the same weight, so that beta is not in units of the reward; ``scale: plain`` leaves that out (Liu
 et al. 2025, arXiv:2503.20783, who leave out 1/|y_i| as well: ``mean: tokens``).
 
 Known differences. The standard deviation is biased (divided by k) and has 1e-4 added to it, as in TRL (whose own is
@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned_on_reward
 from methods._train.on_policy.kl import token_kl
-from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward, check_needs
+from methods._train.on_policy.objective import Advantages, MicroBatch, Objective
+from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,26 +72,28 @@ class TrainGRPO(TrainOnReward):
         """Train, and write the policy."""
         from methods._train.on_policy.train import train_on_reward
 
-        objective = Objective(credit=self.credit, policy_loss=self.policy_loss, coefficient=self.beta, clip=self.clip)
+        objective = Objective(
+            advantages_of=self.advantages_of, policy_loss=self.policy_loss, kl_coefficient=self.beta, clip=self.clip
+        )
         train_on_reward(self, io, objective)
 
-    def credit(self, rollouts: Rollouts, _coefficient: float) -> Credit:
+    def advantages_of(self, rollouts: Rollouts, _kl_coefficient: float) -> Advantages:
         """Return the advantage of each response, at every one of its tokens."""
         import torch
 
         found = relative_advantages(rollouts.scores, rollouts.samples, self.scale)
-        return Credit(
+        return Advantages(
             found[:, None] * rollouts.mask, torch.zeros_like(rollouts.values), torch.zeros_like(rollouts.mask)
         )
 
-    def policy_loss(self, part: Part, coefficient: float) -> Tensor:
-        """Return this part's share of the mean over responses of the mean over tokens (or over all tokens)."""
-        distance = token_kl(part.new, part.reference, self.kl_estimator)
-        losses = token_loss(part.new, part.old, part.advantages, self.clip) + coefficient * distance
-        losses = losses * part.mask
+    def policy_loss(self, batch: MicroBatch, kl_coefficient: float) -> Tensor:
+        """Return the micro-batch's share of the mean over responses of the mean over tokens (or over all tokens)."""
+        distance = token_kl(batch.new, batch.reference, self.kl_estimator)
+        losses = token_loss(batch.new, batch.old, batch.advantages, self.clip) + kl_coefficient * distance
+        losses = losses * batch.mask
         if self.mean == "tokens":
-            return losses.sum() / part.of.tokens
-        return (losses.sum(-1) / part.mask.sum(-1)).sum() / part.of.responses
+            return losses.sum() / batch.whole.tokens
+        return (losses.sum(-1) / batch.mask.sum(-1)).sum() / batch.whole.responses
 
 
 class GRPO(RewardOptimisation, Method):
@@ -110,22 +112,6 @@ class GRPO(RewardOptimisation, Method):
     scale: Literal["deviation", "plain"] = "deviation"
     mean: Literal["responses", "tokens"] = "responses"
 
-    def needs(self) -> frozenset[str]:
-        """Return what the reward needs."""
-        return shared.reward_needs(self.reward)
-
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""
-        check_needs(given, self.needs())
-        start = shared.sft(given, self.start)
-        stage = TrainGRPO(
-            **shared.fine_tuning(given, start, shared.prompts(given), self),
-            reward=shared.opened_reward(given, self.reward, self.reward_model, self.start),
-            practice=self.practice(),
-            beta=self.beta,
-            clip=self.clip,
-            kl_estimator=self.kl_estimator,
-            scale=self.scale,
-            mean=self.mean,
-        )
-        return Tuned(base=start, by=stage)
+        return fine_tuned_on_reward(TrainGRPO, self, given)

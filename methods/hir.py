@@ -22,8 +22,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
-from methods import _shared as shared
+from bench.core.policy import PolicySpec
+from methods._shared import fine_tuned, preferences, supervised_start
 from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast
 from methods._train.settings import Optimisation
 
@@ -42,7 +42,6 @@ class HIR(ContrastSettings, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned by contrast and asked for good answers."""
-        start = shared.sft(given, self.start)
-        fields = shared.fine_tuning(given, start, shared.preferences(given), self)
-        stage = TrainContrast(**fields, **self.of_the_stage())
-        return self.texts().for_good(Tuned(base=start, by=stage))
+        start, instructions = supervised_start(given, self.start), self.texts()
+        tuned = fine_tuned(TrainContrast, self, given, start, preferences(given), instructions=instructions)
+        return instructions.for_good(tuned)

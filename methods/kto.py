@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveFloat
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned, preferences, reference, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation, PreferenceOptimisation
@@ -82,14 +82,13 @@ class KTO(PreferenceOptimisation, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the preferences taken apart."""
-        start = shared.sft(given, self.start)
-        data = shared.preferences(given)
-        stage = TrainKTO(
-            **shared.fine_tuning(given, start, data, self),
-            reference=shared.reference(given, start),
-            mismatched=ReferenceLogprobs(policy=start, data=data, max_length=given.max_length, responses="mismatched"),
-            beta=self.beta,
-            desirable_weight=self.desirable_weight,
-            undesirable_weight=self.undesirable_weight,
+        start = supervised_start(given, self.start)
+        return fine_tuned(
+            TrainKTO,
+            self,
+            given,
+            start,
+            preferences(given),
+            reference=reference(given, start),
+            mismatched=reference(given, start, responses="mismatched"),
         )
-        return Tuned(base=start, by=stage)

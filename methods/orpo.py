@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveFloat
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned, preferences
 from methods._train.fine_tuning import FineTuning
 from methods._train.settings import PreferenceOptimisation
 
@@ -76,5 +76,4 @@ class ORPO(PreferenceOptimisation, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the base, tuned on the preferences."""
-        stage = TrainORPO(**shared.fine_tuning(given, given.base, shared.preferences(given), self), weight=self.weight)
-        return Tuned(base=given.base, by=stage)
+        return fine_tuned(TrainORPO, self, given, given.base, preferences(given))

@@ -29,12 +29,12 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bench.core.data import DataSpec
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned_on_reward
 from methods._train.on_policy.kl import adapted, token_kl
-from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.reward_optimisation import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
+from methods._train.on_policy.objective import Advantages, MicroBatch, Objective
+from methods._train.on_policy.reward_optimisation import Critic, RewardOptimisation, Share, TrainOnReward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,9 +133,9 @@ class TrainPPO(TrainOnReward):
     def objective(self) -> Objective:
         """Return the loss of an update and what goes before it."""
         return Objective(
-            credit=self.credit,
+            advantages_of=self.advantages_of,
             policy_loss=self.policy_loss,
-            coefficient=self.beta,
+            kl_coefficient=self.beta,
             value_loss=self.value_loss,
             value_coefficient=self.value_coefficient,
             critic=self.critic,
@@ -144,49 +144,49 @@ class TrainPPO(TrainOnReward):
             target_kl=self.target_kl,
         )
 
-    def credit(self, rollouts: Rollouts, coefficient: float) -> Credit:
+    def advantages_of(self, rollouts: Rollouts, kl_coefficient: float) -> Advantages:
         """Return the advantages and returns of an update's responses."""
-        penalties = coefficient * token_kl(rollouts.logprobs, rollouts.reference, self.kl_estimator)
+        penalties = kl_coefficient * token_kl(rollouts.logprobs, rollouts.reference, self.kl_estimator)
         rewards = shaped_rewards(rollouts.scores, penalties, rollouts.value_mask)
         if self.rewards == "rescaled":
             rewards = rescaled(rewards, rollouts.value_mask)
         advantages = generalised_advantages(rewards, rollouts.values, self.gamma, self.lam)
         returns = advantages + rollouts.values
         if self.advantages == "whitened":
-            return Credit(whitened(advantages, rollouts.mask), returns, rollouts.value_mask)
-        return Credit(advantages * rollouts.mask, returns, rollouts.value_mask)
+            return Advantages(whitened(advantages, rollouts.mask), returns, rollouts.value_mask)
+        return Advantages(advantages * rollouts.mask, returns, rollouts.value_mask)
 
-    def policy_loss(self, part: Part, _coefficient: float) -> Tensor:
-        """Return this part's share of the mean over tokens."""
-        losses = clipped_policy_loss(part.new, part.old, part.advantages, self.clip)
-        return (losses * part.mask).sum() / part.of.tokens
+    def policy_loss(self, batch: MicroBatch, _kl_coefficient: float) -> Tensor:
+        """Return the micro-batch's share of the mean over tokens."""
+        losses = clipped_policy_loss(batch.new, batch.old, batch.advantages, self.clip)
+        return (losses * batch.mask).sum() / batch.whole.tokens
 
-    def value_loss(self, part: Part, values: Tensor) -> Tensor:
-        """Return this part's share of the mean over valued places."""
-        losses = clipped_value_loss(values, part.old_values, part.returns, self.value_clip)
-        return (losses * part.value_mask).sum() / part.of.values
+    def value_loss(self, batch: MicroBatch, values: Tensor) -> Tensor:
+        """Return the micro-batch's share of the mean over valued places."""
+        losses = clipped_value_loss(values, batch.old_values, batch.returns, self.value_clip)
+        return (losses * batch.value_mask).sum() / batch.whole.values
 
-    def adapt(self, coefficient: float, kl: float, responses: int) -> float:
+    def adapt(self, kl_coefficient: float, kl: float, responses: int) -> float:
         """Return the KL coefficient of the next update."""
         if self.kl_target is None:
-            return coefficient
-        return adapted(coefficient, kl, self.kl_target, self.kl_horizon, responses)
+            return kl_coefficient
+        return adapted(kl_coefficient, kl, self.kl_target, self.kl_horizon, responses)
 
 
 class PPO(RewardOptimisation, Method):
     """RLHF by PPO (arXiv:2403.17031): a reward model, then clipped policy steps on own responses, with a critic.
 
     Defaults are those of the reproduction of RLHF on TL;DR unless said otherwise.
-    ``beta``: the price of a nat of distance from the reference (0.05 there; 0.02 in InstructGPT). ``kl_target``: when
-    set, beta follows the KL divergence towards it at the pace of ``kl_horizon`` responses (6 and 10000 in
-    arXiv:1909.08593, which starts at 0.15). ``kl_estimator``: k1 there; k3 is never negative, but as a reward it is
-    another objective. ``gamma`` 1, ``lam`` 0.95 (AlpacaFarm: 1). ``clip`` and ``value_clip`` 0.2,
-    ``value_coefficient`` 0.1. ``critic``: ``separate``, a model that starts as the reward model, or ``shared``, a head
-    on the policy's states, at half the cost. ``advantages`` whitened; ``rewards`` plain (``rescaled`` divides score and
-    KL price by their standard deviation, so that beta means another thing in every batch). ``target_kl``: no further
-    pass over an update's responses once a pass has moved the policy so far (None there). ``ptx``: the weight of the
-    mean loss on demonstrations added to every step (InstructGPT: 27.8, on pretraining data; 0 is none). ``temperature``
-    is 1 and not 0.7, and ``max_new_tokens`` 128 and not 53, as for every task here.
+    ``beta``: the KL penalty coefficient (0.05 there; 0.02 in InstructGPT). ``kl_target``: when set, beta follows the KL
+    divergence towards it at the pace of ``kl_horizon`` responses (6 and 10000 in arXiv:1909.08593, which starts at
+    0.15). ``kl_estimator``: k1 there; k3 is never negative, but as a reward it is another objective. ``gamma`` 1,
+    ``lam`` 0.95 (AlpacaFarm: 1). ``clip`` and ``value_clip`` 0.2, ``value_coefficient`` 0.1. ``critic``: ``separate``,
+    a model that starts as the reward model, or ``shared``, a head on the policy's states, at half the cost.
+    ``advantages`` whitened; ``rewards`` plain (``rescaled`` divides score and KL penalty by their standard deviation,
+    and beta then means another thing in every batch). ``target_kl``: no further pass over an update's responses once a
+    pass has moved the policy so far (None there). ``ptx``: the weight of the mean loss on demonstrations added to every
+    step (InstructGPT: 27.8, on pretraining data; 0 is none). ``temperature`` is 1 and not 0.7, and ``max_new_tokens``
+    128 and not 53, as for every task here.
     """
 
     epochs: PositiveInt = 4
@@ -207,20 +207,9 @@ class PPO(RewardOptimisation, Method):
 
     def needs(self) -> frozenset[str]:
         """Return what the reward needs, and demonstrations where their loss is mixed in."""
-        return shared.reward_needs(self.reward) | (frozenset({"demonstrations"}) if self.ptx else frozenset())
+        return super().needs() | (frozenset({"demonstrations"}) if self.ptx else frozenset())
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""
-        check_needs(given, self.needs())
-        start = shared.sft(given, self.start)
-        own = {name: getattr(self, name) for name in set(TrainPPO.model_fields) & set(type(self).model_fields)}
-        stage = TrainPPO(
-            **{
-                **own,
-                **shared.fine_tuning(given, start, shared.prompts(given), self),
-                "reward": shared.opened_reward(given, self.reward, self.reward_model, self.start),
-                "practice": self.practice(),
-                "demonstrations": given.demonstrations if self.ptx else None,
-            }
-        )
-        return Tuned(base=start, by=stage)
+        demonstrations = given.demonstrations if self.ptx else None
+        return fine_tuned_on_reward(TrainPPO, self, given, demonstrations=demonstrations)

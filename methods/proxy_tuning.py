@@ -20,7 +20,7 @@ from typing import ClassVar
 from bench.core.errors import BenchError
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec, Proxy
-from methods import _shared as shared
+from methods._shared import supervised_start
 
 
 class ProxyTuning(Method):
@@ -54,5 +54,5 @@ class ProxyTuning(Method):
                 "name a method (`expert: {method: dpo}`)"
             )
         else:
-            expert = shared.sft(small)
+            expert = supervised_start(small)
         return Proxy(base=given.base, expert=expert, antiexpert=given.small, alpha=self.alpha)

@@ -32,9 +32,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from bench.core.data import DataSpec
 from bench.core.method import Given, Lora, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned, preferences, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast
 from methods._train.representations.sides import side_of
@@ -54,7 +54,7 @@ LAYERS = {
 TOKENS = {"scit": 512, "dual": 64}
 
 
-def activity_loss(states: Tensor, base: Tensor, difference: Tensor, alpha: float, distance: Distance) -> Tensor:
+def activations_loss(states: Tensor, base: Tensor, difference: Tensor, alpha: float, distance: Distance) -> Tensor:
     """Return how far the policy's states are from their targets, per token. Shape: all three inputs' but the last.
 
     ``states``, ``base`` and ``difference`` have shape (tokens, width); the target is base + alpha * difference.
@@ -88,19 +88,19 @@ class TrainActivity(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy and the diagnostics."""
-        from methods._train.representations.train_activations import Aim, train_activity
+        from methods._train.representations.train_activations import Aim, train_activations
 
         aim = Aim(self.good, self.bad, self.layers, self.response_tokens, self.responses, self.activity_mean)
-        train_activity(
+        train_activations(
             self,
             io,
             aim,
-            lambda states, base, difference: activity_loss(states, base, difference, self.alpha, self.distance),
+            lambda states, base, difference: activations_loss(states, base, difference, self.alpha, self.distance),
         )
 
 
 class RAHF(PreferenceOptimisation, Method):
-    """Representation alignment from human feedback (arXiv:2312.15997): a LoRA that writes good-minus-bad activity.
+    """Representation alignment from human feedback (arXiv:2312.15997): a LoRA that writes good-minus-bad activations.
 
     ``variant``: ``scit``, one model with two instructions, or ``dual``, a good and a bad model. ``alpha``: how far to
     go along the difference of the hidden states (5 in the paper; 0 changes nothing). ``layers``: where, as fractions of
@@ -152,33 +152,30 @@ class RAHF(PreferenceOptimisation, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the base of the edit, with an adapter that moves its hidden states."""
-        start, data = shared.sft(given, self.start), shared.preferences(given)
+        start, data = supervised_start(given, self.start), preferences(given)
         init, good, bad = self._scit(given, start, data) if self.variant == "scit" else self._dual(given, start, data)
-        fields = shared.fine_tuning(given, init, data, self)
-        stage = TrainActivity(
-            **{**fields, "lora": given.lora or self.adapter},
+        return fine_tuned(
+            TrainActivity,
+            self,
+            given,
+            init,
+            data,
+            lora=given.lora or self.adapter,
             good=good,
             bad=bad,
-            alpha=self.alpha,
             layers=LAYERS[self.variant] if self.layers is None else self.layers,
             response_tokens=TOKENS[self.variant] if self.response_tokens is None else self.response_tokens,
-            responses=self.responses,
-            distance=self.distance,
-            activity_mean=self.activity_mean,
         )
-        return Tuned(base=init, by=stage)
 
     def _scit(self, given: Given, start: PolicySpec, data: DataSpec) -> tuple[PolicySpec, PolicySpec, PolicySpec]:
         """Return base, good and bad: one model under no, the good and the bad instruction."""
-        fields = shared.fine_tuning(given, start, data, self.contrast)
-        model = Tuned(base=start, by=TrainContrast(**fields, **self.contrast.of_the_stage()))
         texts = self.contrast.texts()
+        model = fine_tuned(TrainContrast, self.contrast, given, start, data, instructions=texts)
         return model, texts.for_good(model), texts.for_bad(model)
 
     def _dual(self, given: Given, start: PolicySpec, data: DataSpec) -> tuple[PolicySpec, PolicySpec, PolicySpec]:
         """Return base, good and bad: the start, or the good model, and a model of each side of the pairs."""
         good, bad = (
-            Tuned(base=start, by=TrainSFT(**shared.fine_tuning(given, start, side_of(data, side), self.contrast)))
-            for side in ("chosen", "rejected")
+            fine_tuned(TrainSFT, self.contrast, given, start, side_of(data, side)) for side in ("chosen", "rejected")
         )
         return start if self.base == "sft" else good, good, bad

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, PositiveFloat
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned, preferences, reference, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation, PreferenceOptimisation
@@ -77,11 +77,5 @@ class RDPO(PreferenceOptimisation, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the preferences."""
-        start = shared.sft(given, self.start)
-        stage = TrainRDPO(
-            **shared.fine_tuning(given, start, shared.preferences(given), self),
-            reference=shared.reference(given, start),
-            beta=self.beta,
-            flip_rate=self.flip_rate,
-        )
-        return Tuned(base=start, by=stage)
+        start = supervised_start(given, self.start)
+        return fine_tuned(TrainRDPO, self, given, start, preferences(given), reference=reference(given, start))

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
-from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.reward_optimisation import Critic, RewardOptimisation, Share, TrainOnReward, check_needs
+from methods._shared import fine_tuned_on_reward
+from methods._train.on_policy.objective import Advantages, MicroBatch, Objective
+from methods._train.on_policy.reward_optimisation import Critic, RewardOptimisation, Share, TrainOnReward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,27 +55,27 @@ class TrainREINFORCE(TrainOnReward):
         from methods._train.on_policy.train import train_on_reward
 
         objective = Objective(
-            credit=self.credit,
+            advantages_of=self.advantages_of,
             policy_loss=self.policy_loss,
-            coefficient=self.beta,
+            kl_coefficient=self.beta,
             value_loss=self.value_loss,
             value_coefficient=self.value_coefficient,
             critic=self.critic,
         )
         train_on_reward(self, io, objective)
 
-    def credit(self, rollouts: Rollouts, coefficient: float) -> Credit:
+    def advantages_of(self, rollouts: Rollouts, kl_coefficient: float) -> Advantages:
         """Return what each token brought beyond its value, and the returns."""
-        returns = returns_to_go(rollouts.scores, rollouts.logprobs - rollouts.reference, coefficient) * rollouts.mask
-        return Credit((returns - rollouts.values) * rollouts.mask, returns, rollouts.mask)
+        returns = returns_to_go(rollouts.scores, rollouts.logprobs - rollouts.reference, kl_coefficient) * rollouts.mask
+        return Advantages((returns - rollouts.values) * rollouts.mask, returns, rollouts.mask)
 
-    def policy_loss(self, part: Part, _coefficient: float) -> Tensor:
-        """Return this part's share of the mean over responses of the sum over tokens."""
-        return -(part.advantages * part.new * part.mask).sum() / part.of.responses
+    def policy_loss(self, batch: MicroBatch, _kl_coefficient: float) -> Tensor:
+        """Return the micro-batch's share of the mean over responses of the sum over tokens."""
+        return -(batch.advantages * batch.new * batch.mask).sum() / batch.whole.responses
 
-    def value_loss(self, part: Part, values: Tensor) -> Tensor:
-        """Return this part's share of the mean over responses of the sum over tokens."""
-        return ((values - part.returns).square() * part.mask).sum() / part.of.responses
+    def value_loss(self, batch: MicroBatch, values: Tensor) -> Tensor:
+        """Return the micro-batch's share of the mean over responses of the sum over tokens."""
+        return ((values - batch.returns).square() * batch.mask).sum() / batch.whole.responses
 
 
 class REINFORCE(RewardOptimisation, Method):
@@ -93,20 +93,6 @@ class REINFORCE(RewardOptimisation, Method):
     value_coefficient: NonNegativeFloat = 0.1
     critic: Critic = "separate"
 
-    def needs(self) -> frozenset[str]:
-        """Return what the reward needs."""
-        return shared.reward_needs(self.reward)
-
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""
-        check_needs(given, self.needs())
-        start = shared.sft(given, self.start)
-        stage = TrainREINFORCE(
-            **shared.fine_tuning(given, start, shared.prompts(given), self),
-            reward=shared.opened_reward(given, self.reward, self.reward_model, self.start),
-            practice=self.practice(),
-            beta=self.beta,
-            value_coefficient=self.value_coefficient,
-            critic=self.critic,
-        )
-        return Tuned(base=start, by=stage)
+        return fine_tuned_on_reward(TrainREINFORCE, self, given)

@@ -30,7 +30,7 @@ from bench.core.data import DataSpec, Made
 from bench.core.judge import Judge
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec
-from methods import _shared as shared
+from methods._shared import preferences
 from methods._train.feedback import learners as feedback
 from methods._train.feedback.label_pairs import SamplePairs
 
@@ -85,7 +85,7 @@ class RLAIF(Method):
 
     def _pairs(self, given: Given, then: Method) -> DataSpec:
         if self.pairs == "given":
-            return shared.preferences(given)
+            return preferences(given)
         samples = SamplePairs(
             policy=feedback.start_of(then, given),
             prompts=feedback.prompts(given),

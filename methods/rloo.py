@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
-from methods._train.on_policy.objective import Credit, Objective, Part
-from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward, check_needs
+from methods._shared import fine_tuned_on_reward
+from methods._train.on_policy.objective import Advantages, MicroBatch, Objective
+from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,30 +61,32 @@ class TrainRLOO(TrainOnReward):
         """Train, and write the policy."""
         from methods._train.on_policy.train import train_on_reward
 
-        objective = Objective(credit=self.credit, policy_loss=self.policy_loss, coefficient=self.beta, clip=self.clip)
+        objective = Objective(
+            advantages_of=self.advantages_of, policy_loss=self.policy_loss, kl_coefficient=self.beta, clip=self.clip
+        )
         train_on_reward(self, io, objective)
 
-    def credit(self, rollouts: Rollouts, coefficient: float) -> Credit:
+    def advantages_of(self, rollouts: Rollouts, kl_coefficient: float) -> Advantages:
         """Return the advantage of each response, at every one of its tokens."""
         import torch
 
-        found = left_out_advantages(rollouts.scores - coefficient * rollouts.kl(), rollouts.samples)
-        return Credit(
+        found = left_out_advantages(rollouts.scores - kl_coefficient * rollouts.kl(), rollouts.samples)
+        return Advantages(
             found[:, None] * rollouts.mask, torch.zeros_like(rollouts.values), torch.zeros_like(rollouts.mask)
         )
 
-    def policy_loss(self, part: Part, _coefficient: float) -> Tensor:
-        """Return this part's share of the mean over responses."""
-        losses = response_loss(part.new.sum(-1), part.old.sum(-1), part.advantages[:, 0], self.clip)
-        return losses.sum() / part.of.responses
+    def policy_loss(self, batch: MicroBatch, _kl_coefficient: float) -> Tensor:
+        """Return the micro-batch's share of the mean over responses."""
+        losses = response_loss(batch.new.sum(-1), batch.old.sum(-1), batch.advantages[:, 0], self.clip)
+        return losses.sum() / batch.whole.responses
 
 
 class RLOO(RewardOptimisation, Method):
     """REINFORCE leave-one-out (arXiv:2402.14740): the other samples of a prompt are the baseline, there is no critic.
 
-    ``samples`` per prompt: 4 (2 and 4 in the paper), 128 prompts per update. ``beta``: the price of a nat of distance
-    from the reference, as for ppo. ``clip``: of the ratio of whole responses; nothing is clipped in the first step of
-    an update, and by default there is one.
+    ``samples`` per prompt: 4 (2 and 4 in the paper), 128 prompts per update. ``beta``: the KL penalty coefficient, as
+    for ppo. ``clip``: of the ratio of whole responses; nothing is clipped in the first step of an update, and by
+    default there is one.
     """
 
     prompts_per_update: PositiveInt = 128
@@ -92,19 +94,6 @@ class RLOO(RewardOptimisation, Method):
     beta: NonNegativeFloat = 0.05
     clip: PositiveFloat = 0.2
 
-    def needs(self) -> frozenset[str]:
-        """Return what the reward needs."""
-        return shared.reward_needs(self.reward)
-
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""
-        check_needs(given, self.needs())
-        start = shared.sft(given, self.start)
-        stage = TrainRLOO(
-            **shared.fine_tuning(given, start, shared.prompts(given), self),
-            reward=shared.opened_reward(given, self.reward, self.reward_model, self.start),
-            practice=self.practice(),
-            beta=self.beta,
-            clip=self.clip,
-        )
-        return Tuned(base=start, by=stage)
+        return fine_tuned_on_reward(TrainRLOO, self, given)

@@ -22,7 +22,7 @@ from typing import ClassVar
 from bench.core.errors import BenchError
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
-from methods._shared import sft
+from methods._shared import supervised_start
 from methods._train.settings import Optimisation
 
 
@@ -35,4 +35,4 @@ class SFT(Optimisation, Method):
         """Return the base, tuned on the demonstrations."""
         if given.demonstrations is None:
             raise BenchError("sft learns from demonstrations: add given.demonstrations to the comparison file")
-        return sft(given, self.optimisation())
+        return supervised_start(given, self)

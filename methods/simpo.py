@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
+from methods._shared import fine_tuned, preferences, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.settings import Optimisation, PreferenceOptimisation
 
@@ -69,8 +69,4 @@ class SimPO(PreferenceOptimisation, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the preferences."""
-        start = shared.sft(given, self.start)
-        stage = TrainSimPO(
-            **shared.fine_tuning(given, start, shared.preferences(given), self), beta=self.beta, gamma=self.gamma
-        )
-        return Tuned(base=start, by=stage)
+        return fine_tuned(TrainSimPO, self, given, supervised_start(given, self.start), preferences(given))

@@ -106,7 +106,7 @@ def load_reward_model(stage: Stage, io: StageIO) -> RewardModel:
     if stage.KIND != REWARD_MODEL_KIND:
         raise StageError(
             f"{stage.label()} trained no reward model. Give a stage of the kind {REWARD_MODEL_KIND}, "
-            "such as methods._shared.reward_model plans."
+            "such as methods.reward_model plans."
         )
     fields = dict(stage)
     policy = load_model(Tuned(base=fields["init"], by=stage), io)

@@ -20,12 +20,15 @@ import pytest
 
 from bench.cli.app import main
 from bench.cli.catalogue import OPTIONAL
+from bench.core.frozen import digest_of_file
 from bench.results.records import RECORDS
 from bench.results.responses import RESPONSES, VERDICTS
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
+README_METHOD = Path(__file__).parent / "my_hinge.py"
+README_METHOD_DIGEST = "12b8fb037fed6ab87402966ba40d56fb6a5701a6e152599511b61cebf98c193f"
 pytestmark = pytest.mark.xdist_group("cli")  # one worker, so that the comparison is run once
 
 
@@ -281,8 +284,15 @@ def test_listings(tmp_path: Path) -> None:
     assert json.loads(bench("schema").stdout)["properties"]["methods"]
 
 
+def test_the_method_of_the_readme_is_the_one_that_people_copied() -> None:
+    """Its text is in the keys of whoever copied it: another example goes beside this one, which must go on working."""
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    assert shown == README_METHOD.read_text(encoding="utf-8")
+    assert digest_of_file(README_METHOD) == README_METHOD_DIGEST
+
+
 def test_the_method_of_the_readme_works(tmp_path: Path) -> None:
-    code = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    code = README_METHOD.read_text(encoding="utf-8")
     arm = "  mine: {method: ./my_hinge.py, beta: 0.5, lr: 0.01, batch_size: 4, start: *sft}\n"
     folder = write_whole(tmp_path, COMPARISON.replace("  dpo_again:", arm + "  dpo_again:"))
     (folder / "my_hinge.py").write_text(code, encoding="utf-8")

@@ -16,12 +16,18 @@ from typing import ClassVar
 from pydantic import PositiveFloat
 
 from bench.core.method import Given, Method
-from bench.core.policy import PolicySpec, Tuned
+from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods import _shared as shared
-from methods._train.settings import Optimisation, PreferenceOptimisation
-from methods._train.fine_tuning import FineTuning
-from methods._train.pairs.reference import ReferenceLogprobs
+from methods import (
+    FineTuning,
+    Optimisation,
+    PreferenceOptimisation,
+    ReferenceLogprobs,
+    fine_tuned,
+    preferences,
+    reference,
+    supervised_start,
+)
 
 SIGN = 1.0
 
@@ -36,7 +42,7 @@ class TrainSigned(FineTuning):
     def run(self, io: StageIO) -> None:
         from torch.nn.functional import logsigmoid
 
-        from methods._train.pairs.train import train_on_pairs
+        from methods import train_on_pairs
 
         def loss(policy, reference):
             return -logsigmoid(SIGN * self.beta * policy.margin_over(reference))
@@ -51,9 +57,8 @@ class Signed(PreferenceOptimisation, Method):
     start: Optimisation = Optimisation()
 
     def policy(self, given: Given) -> PolicySpec:
-        start = shared.sft(given, self.start)
-        fields = shared.fine_tuning(given, start, shared.preferences(given), self)
-        return Tuned(base=start, by=TrainSigned(**fields, reference=shared.reference(given, start), beta=self.beta))
+        start = supervised_start(given, self.start)
+        return fine_tuned(TrainSigned, self, given, start, preferences(given), reference=reference(given, start))
 '''
 COMPARISON = """\
 question: Does DPO on two words move the tiny model towards the wanted one?

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import methods
 from bench.core.data import Made
 from bench.core.errors import BenchError, StageError
 from bench.core.frozen import decode, digest, digest_of_file, encode
@@ -19,7 +20,6 @@ from bench.core.task import user
 from bench.models.best_of import open_policy, sample_seeds
 from bench.models.load import load_policy
 from bench.models.reward_model import load_reward_model
-from methods import _shared as shared
 from methods._train.feedback.best_samples import BestOfSamples, prompt_seed
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods.best_of_n import BestOfN
@@ -62,8 +62,8 @@ def rows(folder: Path) -> list[dict[str, object]]:
 def test_best_of_n_shares_start_and_reward_model(given: Given, bench: Bench) -> None:
     spec = BestOfN(n=4, reward_model=REWARD, start=QUICK).policy(given)
     assert isinstance(spec, BestOf)
-    assert spec.base == shared.sft(given, QUICK)
-    stage = shared.reward_model(given, REWARD, QUICK)
+    assert spec.base == methods.supervised_start(given, QUICK)
+    stage = methods.reward_model(given, REWARD, QUICK)
     assert reward_models(spec) == (stage,)
     assert digest(decode(encode(stage))) == digest(stage)
     seeds, chat = [5], user("ask one")
@@ -150,7 +150,9 @@ def test_every_round_raises_the_reward(given: Given, bench: Bench, tmp_path: Pat
         chats = [user(row["prompt"]) for row in PREFERENCES for _ in range(8)]
         found = policy.generate(chats, SHORT, seeds=range(len(chats)))
         lengths.append(np.mean([one.text.count("e") for one in found]))
-    start = load_policy(shared.sft(given, QUICK), bench.io()).generate(chats, SHORT, seeds=range(len(chats)))
+    start = load_policy(methods.supervised_start(given, QUICK), bench.io()).generate(
+        chats, SHORT, seeds=range(len(chats))
+    )
     assert np.mean([one.text.count("e") for one in start]) < lengths[0] < lengths[1]
 
 

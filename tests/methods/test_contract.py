@@ -47,7 +47,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "rlaif": ({"then": THEN}, {"then": THEN, "pairs": "sampled"}, {"then": Rewarded()}),
     "constitutional": ({"then": THEN},),
 }
-PRACTISING = {"ppo", "rloo", "grpo", "reinforce"}
+ON_POLICY = {"ppo", "rloo", "grpo", "reinforce"}
 PRINCIPLES = (
     Principle(name="one", critique="what", revision="so", choice="red"),
     Principle(name="two", critique="why", revision="do", choice="tea"),
@@ -278,7 +278,7 @@ def quick(name: str) -> Method:
     if name == "expert_iteration":
         fields = {"n": 2, "decoding": {"max_new_tokens": 6}, "reward_model": {"lr": 5e-3, "batch_size": 4}}
         settings |= fields
-    if name in PRACTISING:
+    if name in ON_POLICY:
         fields = {"updates": 4, "prompts_per_update": 2, "samples": 2, "max_new_tokens": 6}
         settings |= {**fields, "reward_model": {"lr": 5e-3, "batch_size": 4}}
     if name == "rahf":

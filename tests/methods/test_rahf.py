@@ -26,11 +26,11 @@ from methods._train.pairs.contexts import Contexts, contexts
 from methods._train.representations.contrast_loss import Instructions, contrast_loss
 from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast, named_instructions
 from methods._train.representations.sides import side_of
-from methods._train.representations.train_activations import Aim, Reader, activity_sum, layers_at
+from methods._train.representations.train_activations import Aim, Reader, activations_sum, layers_at
 from methods._train.representations.train_contrast import Batch, contrast_sum, own_token_logprobs
 from methods._train.sft.stage import TrainSFT
 from methods.hir import HIR
-from methods.rahf import RAHF, TrainActivity, activity_loss
+from methods.rahf import RAHF, TrainActivity, activations_loss
 from tasks._atlas.tokenizer import build_tokenizer
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
 
@@ -88,18 +88,18 @@ def test_the_smoothed_contrast_is_least_where_the_share_is_point_eight() -> None
     assert float(at.grad) == pytest.approx(0, abs=1e-12)
 
 
-def test_activity_at_the_start() -> None:  # U20
+def test_activations_at_the_start() -> None:  # U20
     base = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
     ones = torch.ones(3, 4)
-    assert activity_loss(base, base, ones, 5.0, "norm").tolist() == pytest.approx([10.0] * 3, abs=1e-5)
-    assert activity_loss(base, base, ones, 5.0, "squared").tolist() == pytest.approx([100.0] * 3, abs=1e-4)
+    assert activations_loss(base, base, ones, 5.0, "norm").tolist() == pytest.approx([10.0] * 3, abs=1e-5)
+    assert activations_loss(base, base, ones, 5.0, "squared").tolist() == pytest.approx([100.0] * 3, abs=1e-4)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 5.0, 7.5])
-def test_activity_is_linear_in_alpha_at_the_start(alpha: float) -> None:
+def test_activations_is_linear_in_alpha_at_the_start(alpha: float) -> None:
     noise = torch.Generator().manual_seed(1)
     base, difference = torch.randn(6, 8, generator=noise), torch.randn(6, 8, generator=noise)
-    found = activity_loss(base, base, difference, alpha, "norm")
+    found = activations_loss(base, base, difference, alpha, "norm")
     torch.testing.assert_close(found, alpha * difference.norm(dim=-1), atol=1e-5, rtol=1e-5)
 
 
@@ -251,7 +251,7 @@ def aim_at(given: Given, **fields: Any) -> Aim:
 
 
 def norm_with(alpha: float) -> Any:
-    return lambda states, base, difference: activity_loss(states, base, difference, alpha, "norm")
+    return lambda states, base, difference: activations_loss(states, base, difference, alpha, "norm")
 
 
 def trained_gradients(reader: Reader) -> dict[str, Tensor | None]:
@@ -260,7 +260,7 @@ def trained_gradients(reader: Reader) -> dict[str, Tensor | None]:
 
 def test_good_equal_to_bad_gives_no_loss_and_no_gradient(given: Given, bench: Bench) -> None:
     reader = reader_of(given, bench, given.base, given.base, (1, 2))
-    found = activity_sum(reader, three(GROUPS), aim_at(given), norm_with(5.0))
+    found = activations_sum(reader, three(GROUPS), aim_at(given), norm_with(5.0))
     assert found.total.item() == 0.0
     found.total.backward()  # type: ignore[no-untyped-call]
     gradients = trained_gradients(reader)
@@ -277,19 +277,19 @@ def test_the_start_is_alpha_times_the_difference(given: Given, bench: Bench, tmp
             differences.append(states_at_responses(policy.model, GROUPS, pad_id=0, layers=(1, 2)).layers)
     norms = [(differences[0][layer] - differences[1][layer]).norm(dim=-1).sum().item() for layer in (1, 2)]
     for alpha in (1.0, 2.0, 5.0):
-        found = activity_sum(reader, three(GROUPS), aim_at(given), norm_with(alpha))
+        found = activations_sum(reader, three(GROUPS), aim_at(given), norm_with(alpha))
         assert found.weight == 10
         assert found.total.item() == pytest.approx(alpha * sum(norms) / 2, rel=1e-5)
         assert float(found.metrics["difference_1"]) == pytest.approx(norms[0], rel=1e-5)
         assert float(found.metrics["loss_2"]) == pytest.approx(alpha * norms[1], rel=1e-5)
-    padded = activity_sum(reader, three(GROUPS), aim_at(given, mean="padded", response_tokens=7), norm_with(5.0))
+    padded = activations_sum(reader, three(GROUPS), aim_at(given, mean="padded", response_tokens=7), norm_with(5.0))
     assert padded.weight == 4 * 7
     assert float(padded.metrics["difference_1"]) / padded.weight == pytest.approx(norms[0] / 10, rel=1e-5)
 
 
 def test_no_gradient_above_the_top_layer(given: Given, bench: Bench, tmp_path: Path) -> None:
     reader = reader_of(given, bench, pretrained(tmp_path / "other", seed=5), given.base, (1,))
-    activity_sum(reader, three(GROUPS), aim_at(given), norm_with(5.0)).total.backward()  # type: ignore[no-untyped-call]
+    activations_sum(reader, three(GROUPS), aim_at(given), norm_with(5.0)).total.backward()  # type: ignore[no-untyped-call]
     gradients = trained_gradients(reader)
     assert any(".layers.0." in name and part is not None and part.any() for name, part in gradients.items())
     above = [part for name, part in gradients.items() if ".layers.1." in name]
@@ -300,7 +300,7 @@ def test_no_gradient_above_the_top_layer(given: Given, bench: Bench, tmp_path: P
 def test_prompt_tokens_never_enter_the_loss(given: Given, bench: Bench, tmp_path: Path) -> None:
     reader = reader_of(given, bench, pretrained(tmp_path / "other", seed=5), given.base, (1, 2))
     whole = [list(group.prompt) + list(group.responses[0]) for group in GROUPS]
-    found = activity_sum(
+    found = activations_sum(
         reader, three([Group(g.prompt, g.responses[:1]) for g in GROUPS]), aim_at(given), norm_with(1.0)
     )
     expected = 0.0
@@ -328,7 +328,7 @@ def test_nothing_flows_back_from_the_prompts_own_states(given: Given, bench: Ben
 
     handle = reader.policy.model.get_base_model().model.layers[1].register_forward_hook(keep)
     group = Group([1, 5, 6, 9], [[7, 8, 2]])
-    activity_sum(reader, three([group]), aim_at(given), norm_with(5.0)).total.backward()  # type: ignore[no-untyped-call]
+    activations_sum(reader, three([group]), aim_at(given), norm_with(5.0)).total.backward()  # type: ignore[no-untyped-call]
     handle.remove()
     (state,) = seen
     assert state.grad is not None

@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.core.data import Data
 from bench.core.method import Given, Method
 from bench.core.policy import Pretrained, Tuned
-from methods._train.on_policy.objective import Counts, Objective, Part
+from methods._train.on_policy.objective import BatchCounts, MicroBatch, Objective
 from methods._train.on_policy.rollouts import Rollouts
 from methods.grpo import GRPO
 from methods.ppo import PPO
@@ -116,24 +116,24 @@ def trained(
             )
         scores = kind.scores[responses]
         rollouts = Rollouts((), samples, scores, scores, full[:, 0], full, full, old, against, values)
-        credit = objective.credit(rollouts, objective.coefficient)
+        advantages = objective.advantages_of(rollouts, objective.kl_coefficient)
         for group in optimiser.param_groups:
             group["lr"] = 0.05 * (1 - update / updates)
         for _ in range(passes):
-            part = Part(
+            batch = MicroBatch(
                 new=world.logprobs(responses),
                 old=old,
                 reference=against,
-                advantages=credit.advantages,
+                advantages=advantages.per_token,
                 mask=full,
                 value_mask=full,
                 old_values=values,
-                returns=credit.returns,
-                of=Counts(RESPONSES, full.numel(), full.numel()),
+                returns=advantages.returns,
+                whole=BatchCounts(RESPONSES, full.numel(), full.numel()),
             )
-            loss = objective.policy_loss(part, objective.coefficient)
+            loss = objective.policy_loss(batch, objective.kl_coefficient)
             if objective.value_loss is not None:
-                loss = loss + objective.value_loss(part, world.values(responses))
+                loss = loss + objective.value_loss(batch, world.values(responses))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

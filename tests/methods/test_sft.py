@@ -13,7 +13,7 @@ from bench.core.policy import Decoding, Message, Tuned
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_policy, load_trainable
-from methods._shared import sft
+from methods._shared import supervised_start
 from methods._train.loop.tune import Example
 from methods._train.sft.stage import TrainSFT
 from methods._train.sft.train import sft_loss
@@ -92,11 +92,11 @@ def test_overfitting_eight_examples_reproduces_them_and_stops(tmp_path: Path, be
 def test_the_sft_arm_is_the_start_of_the_others(tmp_path: Path) -> None:
     base = pretrained(tmp_path / "model")
     given = Given(base=base, demonstrations=data(tmp_path / "rows.jsonl", DEMONSTRATIONS), seed=0)
-    arm, start = SFT().policy(given), sft(given)
+    arm, start = SFT().policy(given), supervised_start(given)
     assert isinstance(arm, Tuned)
     assert isinstance(start, Tuned)
     assert arm.by.key == start.by.key
-    assert sft(given.model_copy(update={"demonstrations": None})) == base
+    assert supervised_start(given.model_copy(update={"demonstrations": None})) == base
 
 
 def test_the_stage_logs_and_meters(tmp_path: Path, bench: Bench) -> None:

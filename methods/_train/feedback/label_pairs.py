@@ -116,7 +116,7 @@ class LabelPreferences(Stage):
             verdicts = one_for_each(self.judge, self.judge.compare(None, asked, io), len(asked))
             io.meter.judgements += len(verdicts)
             both = zip(part, verdicts[::2], verdicts[1::2], strict=True)
-            return [_said(prompts[number], one, other) for number, one, other in both]
+            return [_label_row(prompts[number], one, other) for number, one, other in both]
 
         said = in_parts(io, "labels", numbers, PAIRS_AT_ONCE, label)
         labels = [Label(row["forward"], row["backward"]) for row in said]
@@ -230,7 +230,7 @@ def write_lines(io: StageIO, name: str, rows: Iterable[Row]) -> None:
 _ORDERS = ("forward", "backward")
 
 
-def _said(prompt: Prompt, forward: Verdict, backward: Verdict) -> Row:
+def _label_row(prompt: Prompt, forward: Verdict, backward: Verdict) -> Row:
     row: Row = {"id": prompt.id}
     for order, verdict in zip(_ORDERS, (forward, backward), strict=True):
         row |= {order: verdict.value, f"{order}_status": verdict.status, f"{order}_text": verdict.text}

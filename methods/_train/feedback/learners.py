@@ -12,7 +12,7 @@ from bench.core.judge import Judge
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
 from bench.core.reward import JudgeReward, ModelReward
-from methods import _shared as shared
+from methods._shared import supervised_start
 from methods._train.feedback.label_pairs import LabelPreferences
 from methods._train.settings import Optimisation
 
@@ -60,7 +60,7 @@ def rewarded(then: Method, judge: Judge) -> Method:
 def start_of(then: Method, given: Given) -> PolicySpec:
     """Return the policy that a method starts from: the supervised start with its settings."""
     settings = getattr(then, "start", None)
-    return shared.sft(given, settings if isinstance(settings, Optimisation) else None)
+    return supervised_start(given, settings if isinstance(settings, Optimisation) else None)
 
 
 def labeller(own: Judge | None, given: Given) -> Judge:

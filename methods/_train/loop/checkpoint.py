@@ -68,7 +68,7 @@ class Pace:
         self._cost = 0.0
 
     def due(self, step: int) -> bool:
-        """Tell whether a checkpoint should be written after ``step`` finished steps."""
+        """Return whether a checkpoint should be written after ``step`` finished steps."""
         if self._steps is not None:
             return step % self._steps == 0
         return time.monotonic() - self._last >= max(SECONDS_BETWEEN, self._cost / SHARE_OF_TIME)

@@ -27,7 +27,7 @@ from methods._train.loop import processes as ranks
 from methods._train.loop.batches import Costs, micro_batches, plan_of
 from methods._train.loop.checkpoint import Pace, State, read_checkpoint
 from methods._train.loop.compile import compiled_blocks
-from methods._train.loop.optimizer import Descent
+from methods._train.loop.optimizer import Optimizer
 from methods._train.loop.recompute import recomputed_activations
 from methods._train.settings import Optimisation
 
@@ -106,7 +106,7 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
             if optimisation.graph == "compiled":
                 during.enter_context(compiled_blocks(training.model))
             run.train()
-        run.descent.finish()
+        run.optimizer.finish()
     if ranks.is_main():
         write_log(run.state.log, io)
 
@@ -134,7 +134,7 @@ class _Run(Generic[E]):
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.costs = Costs(training.tokens, read, parameters)
         self.batches = plan_of(optimisation, self.costs, budget, seed)
-        self.descent = Descent(model, optimisation, io.device, weights=io.weights)
+        self.optimizer = Optimizer(model, optimisation, io.device, weights=io.weights)
         self.state = State(step=0, weights={}, optimiser={}, log=[], meter=Meter())
         self.started = time.monotonic()
 
@@ -149,7 +149,7 @@ class _Run(Generic[E]):
             )
         if found is None:
             return
-        self.descent.restore(found.weights, found.optimiser)
+        self.optimizer.restore(found.weights, found.optimiser)
         self.state = found
         self.started -= found.meter.seconds
         self.io.meter = self.io.meter + found.meter
@@ -177,19 +177,19 @@ class _Run(Generic[E]):
         rate = self.optimisation.rate_at(step, len(self.batches))
         passes = self._passes(batch)
         if self.training.before_step is not None:
-            with torch.no_grad(), self.descent.precision(), self.descent.freely():
+            with torch.no_grad(), self.optimizer.precision(), self.optimizer.freely():
                 self.training.before_step(passes)
         missing = self._missing(len(passes))
         sums = _Sums()
         for number, part in enumerate(passes):
             noise = [self.seed, step, number * ranks.count() + ranks.rank()]
-            with _noise(self.io.device, noise), self.descent.precision():
+            with _noise(self.io.device, noise), self.optimizer.precision():
                 loss = self.training.loss_of(part)
-            self.descent.backward(loss.total)
+            self.optimizer.backward(loss.total)
             sums.add(loss)
         self._keep_up(batch, missing)
         weight, means = sums.over_all()
-        row = {"step": step, **means, "lr": rate, "grad_norm": self.descent.step(rate, weight)}
+        row = {"step": step, **means, "lr": rate, "grad_norm": self.optimizer.step(rate, weight)}
         wrong = [name for name in ("loss", "grad_norm") if not math.isfinite(row[name])]
         if wrong:
             raise StageError(
@@ -208,15 +208,15 @@ class _Run(Generic[E]):
 
     def _missing(self, passes: int) -> int:
         """Return how many passes other processes run beyond those of this one, where weights are shared out."""
-        return max(ranks.gathered(passes)) - passes if self.descent.shared_out else 0
+        return max(ranks.gathered(passes)) - passes if self.optimizer.shared_out else 0
 
     def _keep_up(self, batch: np.ndarray, missing: int) -> None:
         """Run passes that count nothing: the others need this process's part of the weights for theirs."""
         shortest = min(map(int, batch), key=lambda index: self.training.tokens[index])
         for _ in range(missing):
-            with _noise(self.io.device, [self.seed]), self.descent.precision():
+            with _noise(self.io.device, [self.seed]), self.optimizer.precision():
                 loss = self.training.loss_of([self.training.examples[shortest]])
-            self.descent.backward(loss.total * 0)
+            self.optimizer.backward(loss.total * 0)
 
     def _meter(self, batch: np.ndarray) -> None:
         for meter in (self.io.meter, self.state.meter):
@@ -227,7 +227,7 @@ class _Run(Generic[E]):
 
     def _snapshot(self) -> State:
         self.state.meter.seconds = time.monotonic() - self.started
-        weights, moments = self.descent.weights(), self.descent.moments()
+        weights, moments = self.optimizer.weights(), self.optimizer.moments()
         return State(self.state.step, weights, moments, self.state.log, self.state.meter)
 
 

@@ -25,7 +25,7 @@ from methods._train.loop.sharding import (
 from methods._train.settings import Optimisation
 
 
-class Descent:
+class Optimizer:
     """AdamW over the parameters of a model that require a gradient, changed in place.
 
     Weights are float32 while they train (``finish`` gives them back the type they came with); a bfloat16

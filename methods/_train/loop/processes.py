@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def started() -> bool:
-    """Tell whether this process has joined others, or a group of its own."""
+    """Return whether this process has joined others, or a group of its own."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
@@ -35,7 +35,7 @@ def rank() -> int:
 
 
 def is_main() -> bool:
-    """Tell whether this is the process that writes: log, checkpoints and weights."""
+    """Return whether this is the process that writes: log, checkpoints and weights."""
     return rank() == 0
 
 

@@ -99,7 +99,7 @@ def whole(values: Tensor) -> Tensor:
 
 
 def is_divided(values: Tensor) -> bool:
-    """Tell whether this process holds a part of a tensor only."""
+    """Return whether this process holds a part of a tensor only."""
     return isinstance(values, DTensor)
 
 

@@ -1,4 +1,4 @@
-"""The distance from the reference while a policy learns from reward, and what is charged for it."""
+"""Estimates of the KL divergence from the reference while a policy learns from reward, and an adaptive coefficient."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def token_kl(policy: Tensor, reference: Tensor, estimator: Estimator) -> Tensor:
     return (-difference).expm1() + difference
 
 
-def adapted(coefficient: float, observed: float, target: float, horizon: int, responses: int) -> float:
+def adapted(kl_coefficient: float, observed: float, target: float, horizon: int, responses: int) -> float:
     """Return the KL coefficient after an update whose responses had a mean KL of ``observed`` nats.
 
     Ziegler et al. 2019, arXiv:1909.08593, section 2.2, as in their code::
 
         error = clip(observed / target - 1, -0.2, 0.2)
-        coefficient <- coefficient * (1 + error * responses / horizon)
+        kl_coefficient <- kl_coefficient * (1 + error * responses / horizon)
     """
     error = min(max(observed / target - 1, -MOST_ERROR), MOST_ERROR)
-    return coefficient * (1 + error * responses / horizon)
+    return kl_coefficient * (1 + error * responses / horizon)

@@ -1,4 +1,4 @@
-"""What makes one method of learning from reward differ from another: its credit for tokens, and its loss."""
+"""What makes one method of learning from reward differ from another: its advantages, and its loss."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Credit:
-    """What the responses of an update teach, fixed before the first step: ``advantages`` (R, T), 0 outside the mask.
+class Advantages:
+    """The advantages of an update's responses, fixed before the first step: ``per_token`` (R, T), 0 outside the mask.
 
     ``returns`` (R, T): what values are to become, 0 outside ``valued`` and where there is no critic. ``valued`` (R, T),
     bool: the places that have a return.
     """
 
-    advantages: Tensor
+    per_token: Tensor
     returns: Tensor
     valued: Tensor
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How many responses, tokens and valued places the whole optimiser batch has, of which a part is looked at."""
+class BatchCounts:
+    """How many responses, tokens and valued places a whole optimiser batch has."""
 
     responses: int
     tokens: int
@@ -36,12 +36,12 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Part:
+class MicroBatch:
     """Some responses of an optimiser batch, r of them padded to t places, as the policy in training sees them now.
 
     ``new`` (r, t): log pi of each token, with gradients; ``old``: that of the policy which drew it; ``reference``; all
     0 outside ``mask``. ``old_values`` and ``returns``: 0 outside ``value_mask``, and where there is no critic. A loss
-    divides its sums by the counts of the whole batch, ``of``, so that splitting a batch changes nothing.
+    divides its sums by the counts of the whole batch, ``whole``, so that splitting a batch changes nothing.
     """
 
     new: Tensor
@@ -52,27 +52,27 @@ class Part:
     value_mask: Tensor
     old_values: Tensor
     returns: Tensor
-    of: Counts
+    whole: BatchCounts
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A method's own part in the training.
+    """What a method brings to the training.
 
-    ``credit(rollouts, coefficient)`` spreads scores and the price of distance over tokens. ``policy_loss(part,
-    coefficient)`` and ``value_loss(part, values)``, values (r, t) with gradients, return this part's share of the loss
-    of its batch, shape (); they are added, the second times ``value_coefficient``. ``clip``: the distance from 1 at
-    which ratios count as clipped in the log. ``coefficient``: of the KL divergence, at the start; ``adapt(coefficient,
-    kl, responses)`` gives it after an update. ``target_kl``: no further pass over an update's responses once a pass has
-    moved the policy that far from the one that drew them.
+    ``advantages_of(rollouts, kl_coefficient)`` spreads scores and the KL penalty over tokens. ``policy_loss(batch,
+    kl_coefficient)`` and ``value_loss(batch, values)``, values (r, t) with gradients, return a micro-batch's share of
+    the loss of its batch, shape (); they are added, the second times ``value_coefficient``. ``clip``: the distance from
+    1 at which ratios count as clipped in the log. ``kl_coefficient``: of the KL penalty, at the start;
+    ``adapt(kl_coefficient, kl, responses)`` gives it after an update. ``target_kl``: no further pass over an update's
+    responses once a pass has moved the policy that far from the one that drew them.
     """
 
-    credit: Callable[[Rollouts, float], Credit]
-    policy_loss: Callable[[Part, float], Tensor]
-    coefficient: float
-    value_loss: Callable[[Part, Tensor], Tensor] | None = None
+    advantages_of: Callable[[Rollouts, float], Advantages]
+    policy_loss: Callable[[MicroBatch, float], Tensor]
+    kl_coefficient: float
+    value_loss: Callable[[MicroBatch, Tensor], Tensor] | None = None
     value_coefficient: float = 0.0
     critic: Critic | None = None
     clip: float | None = None
-    adapt: Callable[[float, float, int], float] = lambda coefficient, _kl, _responses: coefficient
+    adapt: Callable[[float, float, int], float] = lambda kl_coefficient, _kl, _responses: kl_coefficient
     target_kl: float | None = None

@@ -13,20 +13,20 @@ from bench.models.hf import HFPolicy
 from methods._train.loop.batches import TRAINED_FLOPS, micro_batches
 from methods._train.loop.tune import examples_of
 from methods._train.on_policy.reward_optimisation import TrainOnReward
-from methods._train.on_policy.update import Extra, Learner
+from methods._train.on_policy.update import Extra, PolicyUpdater
 from methods._train.sft.train import sft_loss
 
 
 def demonstration_loss(
     stage: TrainOnReward, data: DataSpec, weight: float, io: StageIO
-) -> Callable[[HFPolicy, Learner], Extra]:
+) -> Callable[[HFPolicy, PolicyUpdater], Extra]:
     """Return what adds ``weight`` times the mean loss per token of demonstrations to every step.
 
     Each step meets as many demonstrations as responses, drawn without replacement by (seed, update, pass, step).
     """
     rows = read_demonstrations(data, io)
 
-    def extra_of(policy: HFPolicy, learner: Learner) -> Extra:
+    def extra_of(policy: HFPolicy, updater: PolicyUpdater) -> Extra:
         examples = examples_of(policy, [(row.prompt, [row.response]) for row in rows], stage.max_length)
         lengths = [example.padded() for example in examples]
 
@@ -36,9 +36,9 @@ def demonstration_loss(
             tokens = sum(len(response) for number in chosen for response in examples[number].group.responses)
             total = 0.0
             for numbers in micro_batches(chosen, lengths, stage.optimisation.micro_tokens):
-                with learner.descent.precision():
+                with updater.optimizer.precision():
                     loss = sft_loss(policy, [examples[number] for number in numbers]).total / tokens
-                learner.descent.backward(weight * loss)
+                updater.optimizer.backward(weight * loss)
                 total += float(loss.detach())
             trained = sum(examples[number].tokens() for number in chosen)
             io.meter.trained_tokens += trained

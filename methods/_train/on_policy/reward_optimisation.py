@@ -6,10 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from bench.core.errors import BenchError
 from bench.core.frozen import Frozen
-from bench.core.method import Given
-from bench.core.reward import ModelReward, RewardSpec
+from bench.core.reward import MixedReward, ModelReward, Part, RewardSpec
 from bench.core.stage import Resources
 from methods._train.fine_tuning import FineTuning
 from methods._train.settings import Fraction, Optimisation, RewardModelSettings
@@ -18,17 +16,24 @@ Critic = Literal["shared", "separate"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def reward_needs(reward: RewardSpec) -> frozenset[str]:
+    """Return the fields of Given that a reward needs: the preferences where a reward model is learnt from them."""
+    parts = reward.parts if isinstance(reward, MixedReward) else (Part(reward=reward),)
+    learnt = any(isinstance(part.reward, ModelReward) and part.reward.by is None for part in parts)
+    return frozenset({"preferences"}) if learnt else frozenset()
+
+
 class Practice(Frozen):
-    """How a policy practises: what it answers, how often, and which of its states is kept.
+    """On-policy training: what a policy answers, how often, and which of its states is kept.
 
     ``updates``: how often responses are drawn and learnt from; a budget ends training earlier.
     ``prompts_per_update`` prompts are answered each time, ``samples`` times each, at ``temperature`` and without top-k
     or top-p (log-probabilities would not describe the sampler), by at most ``max_new_tokens`` tokens.
     ``missing_end_penalty``: a response that does not end scores minus this, whatever its reward (the "EOS trick" of
     arXiv:2403.17031); None lets it keep its reward.
-    ``held_out``: so many prompts, the last of the data, are not practised on. After every ``select_every`` updates they
-    are answered, always with the same noise, and the weights of the highest mean of score - coefficient * KL are kept;
-    0 keeps the last weights. AlpacaFarm (arXiv:2305.14387) selects too: the last checkpoint is seldom the best.
+    ``held_out``: so many prompts, the last of the data, are not trained on. After every ``select_every`` updates they
+    are answered, always with the same noise, and the weights of the highest mean of score - kl_coefficient * KL are
+    kept; 0 keeps the last weights. AlpacaFarm (arXiv:2305.14387) selects too: the last checkpoint is seldom the best.
     """
 
     updates: PositiveInt = 80
@@ -71,23 +76,20 @@ class RewardOptimisation(Optimisation, Practice):
     reward_model: RewardModelSettings = RewardModelSettings()
     start: Optimisation = Optimisation()
 
+    def needs(self) -> frozenset[str]:
+        """Return the fields of Given that must be there: what the reward needs."""
+        return reward_needs(self.reward)
+
 
 class TrainOnReward(FineTuning):
     """Training on the reward of own responses: the fields all such stages have.
 
     ``data`` has prompts (rows with a column ``prompt``); other columns are left alone. It runs in one process. Beside
     the policy and ``log.jsonl`` (a row per update) it writes ``diagnostics.json``: updates taken, the update whose
-    weights were kept, and what the held-out prompts said.
+    weights were kept, and what the held-out prompts gave.
     """
 
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     reward: RewardSpec
     practice: Practice
-
-
-def check_needs(given: Given, needs: frozenset[str]) -> None:
-    """Raise BenchError naming the first field of ``needs`` that is not given."""
-    for need in sorted(needs):
-        if getattr(given, need) is None:
-            raise BenchError(f"this method needs given.{need}: add it to the comparison file")

@@ -1,4 +1,4 @@
-"""The body of the methods that learn from reward: draw responses, give credit, take steps, again and again."""
+"""The body of the methods that learn from reward: draw responses, estimate advantages, take steps, again and again."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from methods._train.loop.checkpoint import Pace, State, read_checkpoint
 from methods._train.loop.loop import write_log
 from methods._train.loop.tune import POLICY_FOLDER, loaded
 from methods._train.on_policy.critic import critic_of
-from methods._train.on_policy.objective import Credit, Objective
+from methods._train.on_policy.objective import Advantages, Objective
 from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.rollouts import Rollouts, Sampler
-from methods._train.on_policy.update import Extra, Learner, Lesson
+from methods._train.on_policy.update import Extra, PolicyUpdater, Update
 
 # The number of the "update" that held-out prompts are answered in, so that their noise is their own.
 HELD_OUT = 2**32 - 1
@@ -35,12 +35,12 @@ def train_on_reward(
     stage: TrainOnReward,
     io: StageIO,
     objective: Objective,
-    extra_of: Callable[[HFPolicy, Learner], Extra] | None = None,
+    extra_of: Callable[[HFPolicy, PolicyUpdater], Extra] | None = None,
     checkpoint_updates: int | None = None,
 ) -> None:
     """Train ``stage.init`` on the reward of its own responses, and write the policy, the log and diagnostics.
 
-    ``extra_of(policy, learner)`` returns a further loss for every optimiser step. ``checkpoint_updates``: a checkpoint
+    ``extra_of(policy, updater)`` returns a further loss for every optimiser step. ``checkpoint_updates``: a checkpoint
     after so many updates; None: by time. A run that was killed goes on from its last checkpoint to the same weights,
     bit for bit, unless its budget is in seconds.
 
@@ -67,27 +67,32 @@ class _Run:
         stage: TrainOnReward,
         io: StageIO,
         objective: Objective,
-        extra_of: Callable[[HFPolicy, Learner], Extra] | None,
+        extra_of: Callable[[HFPolicy, PolicyUpdater], Extra] | None,
     ) -> None:
         self.stage, self.io, self.objective = stage, io, objective
         prompts = read_prompts(stage.data, io)
         practice = stage.practice
-        self.practised = len(prompts) - practice.held_out
-        if self.practised < 1:
+        self.train_prompts = len(prompts) - practice.held_out
+        if self.train_prompts < 1:
             raise StageError(
                 f"{stage.label()}: {len(prompts)} prompts, of which {practice.held_out} are held out: none is left."
             )
-        self.held_out = range(self.practised, len(prompts))
+        self.held_out = range(self.train_prompts, len(prompts))
         self.policy = loaded(stage, io)
         self.sampler = Sampler(stage, io, self.policy, prompts, open_reward(stage.reward, io, asked_by=stage))
         critic = None if objective.critic is None else critic_of(stage, io, self.policy, objective.critic)
-        self.learner = Learner(stage, self.policy, critic, objective, io.device)
+        self.updater = PolicyUpdater(stage, self.policy, critic, objective, io.device)
         if extra_of is not None:
-            self.learner.extra = extra_of(self.policy, self.learner)
-        asked = practice.updates * practice.prompts_per_update
-        self.order = order_of(self.practised, -(-asked // self.practised), stage.seed)
+            self.updater.extra = extra_of(self.policy, self.updater)
+        needed = practice.updates * practice.prompts_per_update
+        self.order = order_of(self.train_prompts, -(-needed // self.train_prompts), stage.seed)
         self.log: list[dict[str, float]] = []
-        self.extra: dict[str, Any] = {"coefficient": objective.coefficient, "best": None, "kept": None, "weights": {}}
+        self.extra: dict[str, Any] = {  # in checkpoints
+            "coefficient": objective.kl_coefficient,
+            "best": None,
+            "kept": None,
+            "weights": {},
+        }
         self.started = time.monotonic()
 
     def resume(self) -> None:
@@ -95,7 +100,7 @@ class _Run:
         found = read_checkpoint(self.io.scratch)
         if found is None:
             return
-        self.learner.descent.restore(found.weights, found.optimiser)
+        self.updater.optimizer.restore(found.weights, found.optimiser)
         self.log, self.extra = found.log, found.extra
         self.started -= found.meter.seconds
         self.io.meter = self.io.meter + found.meter
@@ -128,10 +133,10 @@ class _Run:
 
     def write(self) -> None:
         """Write the policy that was kept, the log and the diagnostics."""
-        descent = self.learner.descent
+        optimizer = self.updater.optimizer
         if self.extra["kept"] is not None:
-            descent.restore(self.extra["weights"])
-        descent.finish()
+            optimizer.restore(self.extra["weights"])
+        optimizer.finish()
         save = save_weights if self.stage.lora is None else save_adapter
         save(self.policy, self.io.out / POLICY_FOLDER)
         write_log(self.log, self.io)
@@ -154,45 +159,51 @@ class _Run:
         responses = size * self.stage.practice.samples
         if not self._pays(responses, *self._drawing(self.sampler.most_tokens(numbers))):
             return None
-        with self.learner.descent.precision():
+        with self.updater.optimizer.precision():
             rollouts = self.sampler.draw(numbers, number)
-            if self.learner.critic is not None:
-                longer = self.learner.valued(rollouts)
-                values = self.learner.critic.all_values(longer, rollouts.mask.shape)
+            if self.updater.critic is not None:
+                longer = self.updater.valued(rollouts)
+                values = self.updater.critic.all_values(longer, rollouts.mask.shape)
                 rollouts = replace(rollouts, values=values * rollouts.value_mask)
-                self._read(rollouts)
+                self._charge_reading(rollouts)
         trained = self._tokens(rollouts) * self.stage.optimisation.epochs
         if not self._pays(responses, trained, TRAINED_FLOPS * self._parameters() * trained):
             return None
-        coefficient = self.extra["coefficient"]
-        credit = self.objective.credit(rollouts, coefficient)
+        kl_coefficient = self.extra["coefficient"]
+        advantages = self.objective.advantages_of(rollouts, kl_coefficient)
         rate = self.stage.optimisation.rate_at(number, self.stage.practice.updates)
-        found = self.learner.learn(Lesson(number, rollouts, credit, coefficient, rate))
-        self._learnt(rollouts, found["passes"])
+        found = self.updater.apply(Update(number, rollouts, advantages, kl_coefficient, rate))
+        self._charge_training(rollouts, found["passes"])
         kl = float(rollouts.kl().mean())
-        self.extra["coefficient"] = self.objective.adapt(coefficient, kl, responses)
-        return {"step": number, **_described(rollouts, credit), **found, "kl_coefficient": coefficient, "lr": rate}
+        self.extra["coefficient"] = self.objective.adapt(kl_coefficient, kl, responses)
+        return {
+            "step": number,
+            **_described(rollouts, advantages),
+            **found,
+            "kl_coefficient": kl_coefficient,
+            "lr": rate,
+        }
 
     def _select(self, done: int) -> dict[str, float]:
         """Answer the held-out prompts, and keep the weights if they are the best so far."""
-        with self.learner.descent.precision():
+        with self.updater.optimizer.precision():
             rollouts = self.sampler.draw(self.held_out, HELD_OUT)
         score, kl = float(rollouts.scores.mean()), float(rollouts.kl().mean())
-        reached = score - self.objective.coefficient * kl
+        reached = score - self.objective.kl_coefficient * kl
         if self.extra["best"] is None or reached > self.extra["best"]:
-            weights = {name: values.clone() for name, values in self.learner.descent.weights().items()}
+            weights = {name: values.clone() for name, values in self.updater.optimizer.weights().items()}
             self.extra.update(best=reached, kept=done, weights=weights)
         return {"held_out_reward": score, "held_out_kl": kl, "held_out_objective": reached}
 
     def _drawing(self, tokens: int) -> tuple[int, float]:
         """Return the tokens and FLOPs of drawing so many: written, and read by the reference and the critic."""
-        critic = self.learner.critic
+        critic = self.updater.critic
         read = 0 if critic is None else critic.policy.parameters
         readers = 2 if critic is None else 3
         return readers * tokens, READ_FLOPS * tokens * (2 * self.policy.parameters + read)
 
     def _pays(self, responses: int, tokens: int, flops: float) -> bool:
-        """Tell whether the budget covers so much more; it always covers the beginning of the first update."""
+        """Return whether the budget covers so much more; it always covers the beginning of the first update."""
         budget, meter = self.stage.budget, self.io.meter
         if budget is None:
             return True
@@ -206,23 +217,23 @@ class _Run:
 
     def _parameters(self) -> int:
         """Return the parameters of the models that learn."""
-        critic = self.learner.critic
+        critic = self.updater.critic
         return self.policy.parameters + (
-            critic.policy.parameters if critic is not None and self.learner.separate else 0
+            critic.policy.parameters if critic is not None and self.updater.separate else 0
         )
 
     def _tokens(self, rollouts: Rollouts) -> int:
         return sum(len(group.prompt) + len(response) for group in rollouts.groups for response in group.responses)
 
-    def _read(self, rollouts: Rollouts) -> None:
+    def _charge_reading(self, rollouts: Rollouts) -> None:
         """Count what the critic read."""
         tokens = self._tokens(rollouts)
         self.io.meter.read_tokens += tokens
-        critic = self.learner.critic
+        critic = self.updater.critic
         if critic is not None:
             self.io.meter.flops += READ_FLOPS * critic.policy.parameters * tokens
 
-    def _learnt(self, rollouts: Rollouts, passes: float) -> None:
+    def _charge_training(self, rollouts: Rollouts, passes: float) -> None:
         """Count what was learnt from; a separate critic's training is in the FLOPs only."""
         tokens = self._tokens(rollouts) * int(passes)
         self.io.meter.examples += len(rollouts.scores)
@@ -230,12 +241,12 @@ class _Run:
         self.io.meter.flops += TRAINED_FLOPS * self._parameters() * tokens
 
     def _snapshot(self) -> State:
-        descent = self.learner.descent
+        optimizer = self.updater.optimizer
         meter = replace(self.io.meter, seconds=time.monotonic() - self.started)
-        return State(len(self.log), descent.weights(), descent.moments(), self.log, meter, self.extra)
+        return State(len(self.log), optimizer.weights(), optimizer.moments(), self.log, meter, self.extra)
 
 
-def _described(rollouts: Rollouts, credit: Credit) -> dict[str, float]:
+def _described(rollouts: Rollouts, advantages: Advantages) -> dict[str, float]:
     """Return what a log row says of the responses of an update.
 
     ``reward``: the mean score, penalties included. ``kl``: the mean of log pi - log pi_ref over responses.
@@ -250,7 +261,7 @@ def _described(rollouts: Rollouts, credit: Credit) -> dict[str, float]:
         "response_tokens": float(tokens / len(rollouts.scores)),
         "without_end": float(1 - rollouts.ended.float().mean()),
     }
-    explained = explained_variance(credit.returns, rollouts.values, credit.valued)
+    explained = explained_variance(advantages.returns, rollouts.values, advantages.valued)
     return found if explained is None else {**found, "explained_variance": explained}
 
 

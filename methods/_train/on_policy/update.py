@@ -16,10 +16,10 @@ from bench.core.errors import StageError
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, Want, response_outputs
 from methods._train.loop.batches import batches_of, micro_batches
-from methods._train.loop.optimizer import Descent
+from methods._train.loop.optimizer import Optimizer
 from methods._train.loop.recompute import recomputed_activations
 from methods._train.on_policy.critic import ValueModel, one_longer
-from methods._train.on_policy.objective import Counts, Credit, Objective, Part
+from methods._train.on_policy.objective import Advantages, BatchCounts, MicroBatch, Objective
 from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.rollouts import Rollouts
 
@@ -28,17 +28,17 @@ Extra = Callable[[int, int, int, int], float]
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What one update learns from: its number, its responses, their credit, the KL coefficient, the learning rate."""
+class Update:
+    """What one update rests on: its number, its responses, their advantages, KL coefficient and learning rate."""
 
-    update: int
+    number: int
     rollouts: Rollouts
-    credit: Credit
-    coefficient: float
+    advantages: Advantages
+    kl_coefficient: float
     rate: float
 
 
-class Learner:
+class PolicyUpdater:
     """A policy in training, with its critic where the objective has one."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Learner:
                 self.modules.append(critic.policy.model)
         # Dropout would make a policy differ from the one that drew its responses.
         self.modules.eval()
-        self.descent = Descent(self.modules, stage.optimisation, device)
+        self.optimizer = Optimizer(self.modules, stage.optimisation, device)
 
     @property
     def separate(self) -> bool:
@@ -65,27 +65,27 @@ class Learner:
         """Return the groups that the critic reads: a token longer where a finished response has a value."""
         return one_longer(rollouts.groups, self.policy.pad_id, self._stage.practice.max_new_tokens)
 
-    def learn(self, lesson: Lesson) -> dict[str, float]:
+    def apply(self, update: Update) -> dict[str, float]:
         """Take the steps of an update, and return the means over them for the log.
 
         The log-probabilities before the first step are those of the sampling policy; they are taken from that very
         pass, so that rounding between decoding and training is not mistaken for a change. Raises StageError for a loss
         or gradient that is not finite.
         """
-        optimisation, groups = self._stage.optimisation, lesson.rollouts.groups
+        optimisation, groups = self._stage.optimisation, update.rollouts.groups
         rows: list[dict[str, float]] = []
         for epoch in range(optimisation.epochs):
-            order = np.random.default_rng([self._stage.seed, lesson.update, epoch]).permutation(len(groups))
-            batches = batches_of(order, max(1, optimisation.batch_size // lesson.rollouts.samples))
+            order = np.random.default_rng([self._stage.seed, update.number, epoch]).permutation(len(groups))
+            batches = batches_of(order, max(1, optimisation.batch_size // update.rollouts.samples))
             taken = []
             for number, batch in enumerate(batches):
-                row = self._step(lesson, batch, fresh=not rows)
+                row = self._step(update, batch, fresh=not rows)
                 if self.extra is not None:
                     row["demonstration_loss"] = self.extra(
-                        lesson.update, epoch, number, len(batch) * lesson.rollouts.samples
+                        update.number, epoch, number, len(batch) * update.rollouts.samples
                     )
-                row["grad_norm"] = self.descent.step(lesson.rate, 1.0)
-                _check(row, lesson.update)
+                row["grad_norm"] = self.optimizer.step(update.rate, 1.0)
+                _check(row, update.number)
                 rows.append(row)
                 taken.append(row["approximate_kl"])
             limit = self.objective.target_kl
@@ -94,11 +94,11 @@ class Learner:
         means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
         return {**means, "passes": epoch + 1.0}
 
-    def _step(self, lesson: Lesson, batch: np.ndarray, *, fresh: bool) -> dict[str, float]:
+    def _step(self, update: Update, batch: np.ndarray, *, fresh: bool) -> dict[str, float]:
         """Add the gradients of one optimiser batch, and return its log row."""
-        rollouts, optimisation = lesson.rollouts, self._stage.optimisation
+        rollouts, optimisation = update.rollouts, self._stage.optimisation
         rows = [row for group in batch for row in rollouts.rows(group)]
-        counts = Counts(len(rows), int(rollouts.mask[rows].sum()), int(rollouts.value_mask[rows].sum()))
+        counts = BatchCounts(len(rows), int(rollouts.mask[rows].sum()), int(rollouts.value_mask[rows].sum()))
         lengths = [group.shared_length() for group in rollouts.groups]
         sums: dict[str, Tensor] = {}
         with ExitStack() as during:
@@ -107,41 +107,41 @@ class Learner:
                 if self.separate and self.critic is not None:
                     during.enter_context(recomputed_activations(self.critic.policy.model))
             for numbers in micro_batches(batch, lengths, optimisation.micro_tokens):
-                with self.descent.precision():
-                    part, values = self._part(lesson, numbers, counts, fresh=fresh)
-                    losses = {"policy_loss": self.objective.policy_loss(part, lesson.coefficient)}
+                with self.optimizer.precision():
+                    micro_batch, values = self._micro_batch(update, numbers, counts, fresh=fresh)
+                    losses = {"policy_loss": self.objective.policy_loss(micro_batch, update.kl_coefficient)}
                     total = losses["policy_loss"]
                     if self.objective.value_loss is not None and values is not None:
-                        losses["value_loss"] = self.objective.value_loss(part, values)
+                        losses["value_loss"] = self.objective.value_loss(micro_batch, values)
                         total = total + self.objective.value_coefficient * losses["value_loss"]
-                self.descent.backward(total)
-                for name, value in {**losses, **_statistics(part, self.objective.clip)}.items():
+                self.optimizer.backward(total)
+                for name, value in {**losses, **_statistics(micro_batch, self.objective.clip)}.items():
                     sums[name] = sums.get(name, torch.zeros_like(value.detach())) + value.detach()
         return {name: float(value) for name, value in sums.items()}
 
-    def _part(
-        self, lesson: Lesson, numbers: Sequence[int], counts: Counts, *, fresh: bool
-    ) -> tuple[Part, Tensor | None]:
+    def _micro_batch(
+        self, update: Update, numbers: Sequence[int], counts: BatchCounts, *, fresh: bool
+    ) -> tuple[MicroBatch, Tensor | None]:
         """Return what the losses look at for some groups, computed by the policy and the critic as they are now."""
-        rollouts, credit = lesson.rollouts, lesson.credit
+        rollouts, advantages = update.rollouts, update.advantages
         groups = [rollouts.groups[number] for number in numbers]
         rows = [row for number in numbers for row in rollouts.rows(number)]
         new, values = self._outputs(groups)
         width = new.shape[1] if values is None else values.shape[1]
         mask = rollouts.mask[rows][:, :width]
         new = torch.where(mask, pad(new, (0, width - new.shape[1])), 0.0)
-        part = Part(
+        micro_batch = MicroBatch(
             new=new,
             old=new.detach() if fresh else rollouts.logprobs[rows][:, :width],
             reference=rollouts.reference[rows][:, :width],
-            advantages=credit.advantages[rows][:, :width],
+            advantages=advantages.per_token[rows][:, :width],
             mask=mask,
             value_mask=rollouts.value_mask[rows][:, :width],
             old_values=rollouts.values[rows][:, :width],
-            returns=credit.returns[rows][:, :width],
-            of=counts,
+            returns=advantages.returns[rows][:, :width],
+            whole=counts,
         )
-        return part, values
+        return micro_batch, values
 
     def _outputs(self, groups: Sequence[Group]) -> tuple[Tensor, Tensor | None]:
         """Return log-probabilities (r, t) and values (r, t or one more); the policy is read once where it can be."""
@@ -159,18 +159,18 @@ class Learner:
         return found.logprobs.values, found.values
 
 
-def _statistics(part: Part, clip: float | None) -> dict[str, Tensor]:
-    """Return this part's share of the means over the tokens of its batch.
+def _statistics(micro_batch: MicroBatch, clip: float | None) -> dict[str, Tensor]:
+    """Return this micro-batch's share of the means over the tokens of its batch.
 
     ``ratio``: of new to old probability; ``approximate_kl``: of the sampling policy from the present one, half the
     squared log-ratio (as in arXiv:2403.17031); ``clip_fraction``: ratios further from 1 than ``clip``.
     """
-    difference = (part.new - part.old).detach()
+    difference = (micro_batch.new - micro_batch.old).detach()
     ratio = difference.exp()
-    found = {"ratio": (ratio * part.mask).sum(), "approximate_kl": difference.square().sum() / 2}
+    found = {"ratio": (ratio * micro_batch.mask).sum(), "approximate_kl": difference.square().sum() / 2}
     if clip is not None:
-        found["clip_fraction"] = (((ratio - 1).abs() > clip) & part.mask).float().sum()
-    return {name: value / part.of.tokens for name, value in found.items()}
+        found["clip_fraction"] = (((ratio - 1).abs() > clip) & micro_batch.mask).float().sum()
+    return {name: value / micro_batch.whole.tokens for name, value in found.items()}
 
 
 def _check(row: dict[str, float], update: int) -> None:

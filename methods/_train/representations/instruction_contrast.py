@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -16,9 +16,6 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from bench.core.stage import StageIO
 from methods._train.representations.contrast_loss import Contrast, Instructions, Mean, Positions
 from methods._train.settings import Fraction, Optimisation
-
-if TYPE_CHECKING:
-    pass
 
 INSTRUCTIONS_FILE = Path(__file__).resolve().parents[2] / "_data" / "rahf_instructions.yaml"
 
@@ -65,16 +62,6 @@ class ContrastSettings(Optimisation):
         if isinstance(self.instructions, Instructions):
             return self.instructions
         return named_instructions()[self.instructions]
-
-    def of_the_stage(self) -> dict[str, object]:
-        """Return the fields that ``TrainContrast`` has beside those of every fine-tuning stage."""
-        return {
-            "instructions": self.texts(),
-            "smoothing": self.smoothing,
-            "contrast_positions": self.contrast_positions,
-            "contrast_mean": self.contrast_mean,
-            "language_mean": self.language_mean,
-        }
 
 
 class TrainContrast(Contrast):

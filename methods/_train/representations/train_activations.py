@@ -80,7 +80,7 @@ class Reader:
         return {layer: (base[layer], good[layer] - bad[layer]) for layer in self.layers}
 
 
-def train_activity(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> None:
+def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> None:
     """Train an adapter over ``stage.init`` by ``loss``, shape (tokens,), averaged over tokens and layers."""
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
@@ -99,7 +99,7 @@ def train_activity(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> None
         tokens=[tokens_of(example.groups[0]) for example in examples],
         read=[sum(map(tokens_of, example.groups)) for example in examples],
         padded=[max(group.shared_length() for group in example.groups) for example in examples],
-        loss_of=lambda part: activity_sum(reader, part, aim, loss),
+        loss_of=lambda part: activations_sum(reader, part, aim, loss),
     )
     train(stage, io, policy, training)
     if ranks.is_main():
@@ -112,7 +112,7 @@ def layers_at(fractions: Sequence[float], count: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, math.floor(fraction * count + 0.5)) for fraction in fractions}))
 
 
-def activity_sum(reader: Reader, part: Sequence[Contexts], aim: Aim, loss: Loss) -> LossSum:
+def activations_sum(reader: Reader, part: Sequence[Contexts], aim: Aim, loss: Loss) -> LossSum:
     """Return the loss of a forward pass, summed over its response tokens and averaged over the layers.
 
     The metrics of layer l: ``loss_l``, ``difference_l`` (mean norm of good minus bad) and ``cosine_l`` (mean cosine of

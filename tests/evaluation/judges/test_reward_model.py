@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import methods
 from bench.core.errors import BenchError, StageError
 from bench.core.frozen import decode, digest, encode
 from bench.core.judge import Pair, Response
@@ -16,7 +17,6 @@ from bench.core.reward import Chooser, ModelReward
 from bench.core.task import Prompt, user
 from bench.evaluation.judges.reward_model import RewardModelJudge
 from bench.models.reward_model import load_reward_model
-from methods import _shared as shared
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods.best_of_n import BestOfN
 from methods.expert_iteration import ExpertIteration
@@ -43,7 +43,7 @@ def given(tmp_path: Path) -> Given:
 
 def arms(given: Given, settings: RewardModelSettings = SETTINGS) -> Callable[[str], PolicySpec]:
     policies = {
-        "sft": shared.sft(given, QUICK),
+        "sft": methods.supervised_start(given, QUICK),
         "best": BestOfN(reward_model=settings, start=QUICK).policy(given),
     }
     return lambda name: policies[name]
@@ -52,7 +52,7 @@ def arms(given: Given, settings: RewardModelSettings = SETTINGS) -> Callable[[st
 def test_it_rates_with_the_model_of_its_arm(given: Given, tmp_path: Path) -> None:
     bench = Bench(tmp_path / "bench")
     judge = RewardModelJudge(of="best").bound(arms(given))
-    stage = shared.reward_model(given, SETTINGS, QUICK)
+    stage = methods.reward_model(given, SETTINGS, QUICK)
     assert judge.by == stage
     asked = [Response(prompt=pair.prompt, text=text) for pair in PAIRS for text in (pair.first, pair.second)]
     found = [verdict.value for verdict in judge.rate(None, asked, bench.io())]
@@ -92,14 +92,14 @@ def test_an_arm_without_a_reward_model_is_named(given: Given, tmp_path: Path) ->
 
 def test_of_two_reward_models_the_nearer_one_counts(given: Given) -> None:
     inner = arms(given)("best")
-    outer = shared.reward_model(given, SETTINGS.model_copy(update={"lr": 1e-3}), QUICK)
+    outer = methods.reward_model(given, SETTINGS.model_copy(update={"lr": 1e-3}), QUICK)
     both = BestOf(base=inner, n=2, chooser=Chooser(reward=ModelReward(by=outer)))
     with pytest.raises(BenchError, match="2 reward models at once"):
         RewardModelJudge(of="both").bound(lambda _name: both)
     # The winners that a policy was trained on were chosen by the first; a second one chooses among its responses.
     settings = {"reward_model": SETTINGS, "start": QUICK}
     learnt = ExpertIteration.model_validate(settings).policy(given)
-    stage = shared.reward_model(given, SETTINGS, QUICK)
+    stage = methods.reward_model(given, SETTINGS, QUICK)
     assert RewardModelJudge(of="x").bound(lambda _name: learnt).by == stage
     chosen = BestOf(base=learnt, n=2, chooser=Chooser(reward=ModelReward(by=outer)))
     assert RewardModelJudge(of="x").bound(lambda _name: chosen).by == outer

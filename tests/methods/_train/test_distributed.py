@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import methods
 from bench.core.errors import StageError
 from bench.core.method import Given, Lora
 from bench.core.policy import Tuned
@@ -19,7 +20,6 @@ from bench.engine import launch
 from bench.engine.events import ALONE, Together
 from bench.engine.execute import execute
 from bench.engine.store import Store
-from methods import _shared as shared
 from methods._train.loop import checkpoint
 from methods._train.loop import processes as ranks
 from methods._train.settings import RewardModelSettings
@@ -70,7 +70,7 @@ def stages(folder: Path) -> list[Stage]:
         DPO.model_validate(SETTINGS).policy(given),
         KTO.model_validate(SETTINGS).policy(given.model_copy(update={"lora": Lora(rank=4)})),
     ]
-    reward_model = shared.reward_model(given, RewardModelSettings.model_validate({**SETTINGS, "held_out": 0.0}))
+    reward_model = methods.reward_model(given, RewardModelSettings.model_validate({**SETTINGS, "held_out": 0.0}))
     return [*(spec.by for spec in specs if isinstance(spec, Tuned)), reward_model]
 
 

@@ -285,11 +285,11 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import json
-import methods._train.on_policy.train as practising
+import methods._train.on_policy.train as training
 from bench.core.frozen import decode
 from tests.methods.tiny import Bench
 from methods._train.loop.checkpoint import Pace
-practising.Pace = lambda _by_time: Pace(1)
+training.Pace = lambda _by_time: Pace(1)
 root, kill_at = Path(sys.argv[1]), int(sys.argv[2])
 stage = decode(json.loads((root / "stage.json").read_text()))
 bench = Bench(root / "bench")

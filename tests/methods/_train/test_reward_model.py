@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import methods
 from bench.core.errors import StageError
 from bench.core.frozen import decode, encode
 from bench.core.method import Given, Lora
@@ -19,7 +20,6 @@ from bench.core.reward import MixedReward, ModelReward, Part, reward_models
 from bench.core.task import user
 from bench.models.likelihood.logprobs import Group
 from bench.models.reward_model import load_reward_model, new_head
-from methods import _shared as shared
 from methods._train.rewards.held_out import Labels, held_out_prompts, measured
 from methods._train.rewards.stage import TrainRewardModel
 from methods._train.rewards.train import preference_loss
@@ -40,7 +40,7 @@ def given(tmp_path: Path) -> Given:
 
 
 def planned(given: Given, settings: RewardModelSettings = QUICK) -> TrainRewardModel:
-    return shared.reward_model(given, settings, Optimisation(lr=5e-3, epochs=1, batch_size=4))
+    return methods.reward_model(given, settings, Optimisation(lr=5e-3, epochs=1, batch_size=4))
 
 
 def diagnostics(folder: Path) -> dict[str, Any]:
@@ -195,11 +195,11 @@ def test_one_reward_for_all_cannot_be_spread(given: Given, bench: Bench, tmp_pat
 
 
 def test_all_who_ask_share_it(given: Given) -> None:
-    stage = shared.reward_model(given, RewardModelSettings())
-    assert stage.key == shared.reward_model(given, RewardModelSettings()).key
+    stage = methods.reward_model(given, RewardModelSettings())
+    assert stage.key == methods.reward_model(given, RewardModelSettings()).key
     assert decode(encode(stage)).key == stage.key
     mixed = MixedReward(parts=(Part(reward=ModelReward(), weight=0.5), Part(reward=ModelReward(by=stage))))
-    opened = shared.opened_reward(given, mixed, RewardModelSettings())
+    opened = methods.opened_reward(given, mixed, RewardModelSettings())
     assert isinstance(opened, MixedReward)
     assert [part.reward for part in opened.parts] == [ModelReward(by=stage)] * 2
     assert [part.weight for part in opened.parts] == [0.5, 1.0]
@@ -292,6 +292,6 @@ def test_scores_depend_on_nothing_beside_the_response(given: Given, bench: Bench
 
 
 def test_it_is_refused_where_no_reward_model_was_trained(given: Given, bench: Bench) -> None:
-    start = shared.sft(given)
+    start = methods.supervised_start(given)
     with pytest.raises(StageError, match="trained no reward model"):
         load_reward_model(start.by, bench.io())
