@@ -18,8 +18,13 @@ from tests.whole import COMPARISON, write_whole
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bench", "methods", "tasks")
 METHODS = COMPARISON[COMPARISON.index("methods:") : COMPARISON.index("evaluate:")]
-SMALL = COMPARISON[: COMPARISON.index("gate:")].replace("seeds: [0, 1]", "seeds: [0]").replace("versus: sft", "versus: base")
-ONE_METHOD = SMALL.replace(METHODS, "methods:\n  base: {}\n  sft: {lr: 0.01, epochs: 1, batch_size: 4}\n")
+# One stage that trains.
+SMALL = (
+    COMPARISON[: COMPARISON.index("gate:")]
+    .replace(METHODS, "methods:\n  base: {}\n  sft: {lr: 0.01, epochs: 1, batch_size: 4}\n")
+    .replace("seeds: [0, 1]", "seeds: [0]")
+    .replace("versus: sft", "versus: base")
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +71,7 @@ def bench(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_folders_of_the_user_shadow_nothing(bench: Path, tmp_path: Path) -> None:
     """The command itself, its worker processes, and the processes that train together."""
-    folder = write_whole(tmp_path, ONE_METHOD)
+    folder = write_whole(tmp_path, SMALL)
     for package in PACKAGES:
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("raise RuntimeError('this is the folder of the user')\n")
