@@ -63,12 +63,6 @@ class Record(Frozen):
     status: RecordStatus = "ok"
 
 
-def table_of(records: Iterable[Record]) -> pa.Table:
-    """Return the records as a table of SCHEMA in canonical order, so that equal records give equal bytes."""
-    rows = [record.model_dump() for record in records]
-    return pa.Table.from_pylist(rows, schema=SCHEMA).sort_by(SORT_KEYS)
-
-
 def write_records(table: pa.Table, path: Path) -> None:
     """Write a table of SCHEMA as Parquet, in canonical order."""
     with replacing(path) as partial:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 from scipy import stats
 
 from bench.config.comparison import Arm, Common, Comparison, Criterion, Evaluation, Named
@@ -18,7 +19,7 @@ from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task
 from bench.results.conclusions.all import Conclusions, write_conclusions
 from bench.results.conclusions.contrast import Contrast
-from bench.results.records import Record, table_of, write_records
+from bench.results.records import SCHEMA, SORT_KEYS, Record, write_records
 from bench.results.summary import ArmFacts, ArmRun, Missing, RunSummary, StageFacts, write_summary
 from bench.statistics.judges.audit import judge_audits
 from tests.report.synthetic_words import write_words
@@ -82,6 +83,12 @@ def gate_lines() -> tuple[Criterion, ...]:
         Criterion(metric="win_rate", method="dpo", versus="dpo_again", equivalent_within=0.2),
         Criterion(metric="win_rate", method="base", versus="sft", superior_by=0.0),
     )
+
+
+def table_of(records: Iterable[Record]) -> pa.Table:
+    """Return the records as a table of SCHEMA in canonical order, so that equal records give equal bytes."""
+    rows = [record.model_dump() for record in records]
+    return pa.Table.from_pylist(rows, schema=SCHEMA).sort_by(SORT_KEYS)
 
 
 def records(rename: Mapping[str, str]) -> list[Record]:

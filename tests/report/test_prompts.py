@@ -6,9 +6,9 @@ from bench.report.page.html import visible
 from bench.report.samples.prompts import PromptView, Tables, prompt_views
 from bench.report.samples.sample import as_data, stratified
 from bench.results.claims import CLAIMS_SCHEMA, read_claims
-from bench.results.records import Record, read_records, table_of
+from bench.results.records import Record, read_records
 from bench.results.responses import RESPONSES_SCHEMA, VERDICTS_SCHEMA, chat_text, read_responses, read_verdicts
-from tests.report.synthetic import ARMS, PROMPTS, SEEDS, TASK, build
+from tests.report.synthetic import ARMS, PROMPTS, SEEDS, TASK, build, table_of
 
 
 @pytest.fixture(scope="module")
