@@ -8,7 +8,6 @@ themselves when their standard input closes, so a killed parent leaves none behi
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from bench.core.frozen import encode
 from bench.core.meter import Meter
 from bench.core.stage import Progress, Stage, StageIO
 from bench.engine.events import Together
-from bench.engine.processes import read_event
+from bench.engine.processes import read_event, with_these_packages
 
 REQUEST = "request.json"
 METER = "meter.json"
@@ -69,14 +68,12 @@ def command(folder: Path, processes: int) -> list[str]:
 
 def _launch(arguments: list[str], on_progress: Callable[[Progress], None]) -> int:
     """Return the exit code of the launcher, after passing on all progress."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
     with subprocess.Popen(
         arguments,
         stdin=subprocess.PIPE,  # never written to: its end tells the processes that this one is gone
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env=with_these_packages(),
     ) as launcher:
         if launcher.stdout is None:
             raise RuntimeError("the launcher was started without a pipe")

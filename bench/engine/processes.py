@@ -128,18 +128,27 @@ def read_event(line: dict[str, object]) -> Event:
 
 def environment(slot: Slot) -> dict[str, str]:
     """Return the environment of a worker: one thread on a CPU slot, only its own devices on an accelerator slot."""
-    env = dict(os.environ)
+    env = with_these_packages()
     env["TOKENIZERS_PARALLELISM"] = "false"
     env["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     env["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS is deterministic only with a fixed workspace
-    root = str(Path(__file__).resolve().parents[2])
-    env["PYTHONPATH"] = os.pathsep.join(part for part in (root, env.get("PYTHONPATH")) if part)
     if not slot.accelerators:
         env.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
         env["CUDA_VISIBLE_DEVICES"] = ""
     else:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, slot.accelerators))
     return env
+
+
+def with_these_packages() -> dict[str, str]:
+    """Return the environment of a Python process that imports this very bench, with the methods and tasks beside it.
+
+    Wherever they lie, a checkout that is not installed too, they come first; the working directory, which ``python -m``
+    would look into before all else, is not looked into: a folder ``methods`` of the user's own may lie there.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
+    return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
 def slots_of_this_machine(workers: int | None, together: Together = ALONE) -> tuple[Slot, ...]:

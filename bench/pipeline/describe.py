@@ -17,13 +17,22 @@ def described(value: Any) -> Any:
         body = {name: described(getattr(value, name)) for name in type(value).model_fields}
         for name in value.LOCATIONS & body.keys():
             body[name] = Path(body[name]).name if isinstance(body[name], str) else body[name]
-        module, _, name = address(type(value)).rpartition(":")
-        return {"is": f"{Path(module).name}:{name}", **body} if isinstance(value, Open) else body
+        return {"is": class_in_words(type(value)), **body} if isinstance(value, Open) else body
     if isinstance(value, Mapping):
         return {name: described(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
         return [described(item) for item in value]
     return encode(value)
+
+
+def class_in_words(cls: type[Open]) -> str:
+    """Return what readers know a class by, wherever our modules lie: its NAME, or the KIND of a stage.
+
+    A method has neither; its file in the package ``methods`` is its name. A file beside the comparison is told by name.
+    """
+    module, _, name = address(cls).rpartition(":")
+    place = f"{Path(module).name}:{name}"
+    return place if module.startswith("file:") else str(getattr(cls, "NAME", getattr(cls, "KIND", place)))
 
 
 def policy_in_words(value: PolicySpec) -> str:

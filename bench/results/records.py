@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, get_args
 
 import pyarrow as pa
@@ -60,12 +59,6 @@ class Record(Frozen):
     order: Order | None = None
     value: float | None
     status: RecordStatus = "ok"
-
-
-def table_of(records: Iterable[Record]) -> pa.Table:
-    """Return the records as a table of SCHEMA in canonical order, so that equal records give equal bytes."""
-    rows = [record.model_dump() for record in records]
-    return pa.Table.from_pylist(rows, schema=SCHEMA).sort_by([(name, "ascending") for name in KEYS])
 
 
 def check(table: pa.Table, where: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 from scipy import stats
 
 from bench.config.comparison import Arm, Common, Comparison, Criterion, Evaluation, Named
@@ -18,7 +19,7 @@ from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.conclusions.contrast import Contrast
-from bench.results.records import AUDIT, RECORDS, Record, table_of
+from bench.results.records import AUDIT, RECORDS, Record
 from bench.results.summary import SUMMARY, ArmFacts, ArmRun, Missing, RunSummary, StageFacts
 from bench.statistics.judges.audit import judge_audits
 from tests.report.synthetic_words import write_words
@@ -82,6 +83,12 @@ def gate_lines() -> tuple[Criterion, ...]:
         Criterion(metric="win_rate", method="dpo", versus="dpo_again", equivalent_within=0.2),
         Criterion(metric="win_rate", method="base", versus="sft", superior_by=0.0),
     )
+
+
+def table_of(records: Iterable[Record]) -> pa.Table:
+    """Return the records as a table of SCHEMA in canonical order, so that equal records give equal bytes."""
+    rows = [record.model_dump() for record in records]
+    return RECORDS.in_order(pa.Table.from_pylist(rows, schema=RECORDS.schema))
 
 
 def records(rename: Mapping[str, str]) -> list[Record]:

@@ -15,12 +15,12 @@ from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
 from bench.core.policy import Pretrained
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.labels import LABELS, LABELS_SCHEMA
-from bench.results.records import RECORDS, Record, table_of
+from bench.results.records import RECORDS, Record
 from bench.results.summary import SUMMARY, ArmFacts, ArmRun, LabellerFacts, RunSummary, StageFacts
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gap_shares
 from bench.statistics.judges.labellers import agreements
-from tests.report.synthetic import TASK, Gold, Questions, Treatment
+from tests.report.synthetic import TASK, Gold, Questions, Treatment, table_of
 
 SEEDS = (0, 1, 2)
 PROMPTS = 40

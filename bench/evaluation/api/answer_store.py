@@ -201,14 +201,6 @@ class AnswerStore:
             ) from error
 
 
-def stored_answers(folder: Path, questions: Sequence[Question]) -> dict[str, Answer]:
-    """Return the answers to questions that a folder holds, by key; nothing is made where there is no store."""
-    if not (folder / FILE).is_file():
-        return {}
-    with AnswerStore(folder) as store:
-        return store.answers(questions)
-
-
 def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
     for start in range(0, len(keys), _PARAMETERS_AT_ONCE):
         yield list(keys[start : start + _PARAMETERS_AT_ONCE])

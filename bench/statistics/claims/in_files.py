@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from bench.core.errors import DataError
 from bench.core.metrics import FEWEST_FACTS
 from bench.statistics.tests.clusters import cluster_codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
-from bench.statistics.tests.intervals import clustered_standard_error, wilson_interval
+from bench.statistics.tests.intervals import clustered_standard_error
 from bench.statistics.tests.random_effects import IntArray
 
 
@@ -141,21 +140,6 @@ def factscore(supported: ArrayLike, facts: ArrayLike, fewest: float = FEWEST_FAC
     scores = share * np.where(all_of > fewest, 1.0, np.exp(1 - fewest / at_least_one))
     error = float(scores.std(ddof=1)) / len(scores) ** 0.5 if len(scores) > 1 else None
     return FactScore(float(scores.mean()), error, float(share.mean()), float(all_of.mean()), scores)
-
-
-def effective_wilson(ratio: Ratio, level: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval of a rate with the effective number of claims E (1 - E) / SE^2 (Korn and Graubard 1998).
-
-    Stays inside [0, 1]; for rates near 0 or 1. With a rate of 0 or 1, or without a standard error, every response
-    counts as one trial.
-    """
-    share = ratio.estimate
-    trials: float = ratio.n
-    if ratio.standard_error:
-        df = max(int(ratio.clusters.max()), 1)
-        widened = (special.ndtri((1 + level) / 2) / special.stdtrit(df, (1 + level) / 2)) ** 2
-        trials = min(share * (1 - share) / ratio.standard_error**2 * float(widened), ratio.total)
-    return wilson_interval(share * trials, trials, level)
 
 
 def _paired(a: Ratio, b: Ratio, estimate: float, influence: FloatArray) -> Confidence:

@@ -5,8 +5,8 @@ For prompt i with preference y_i for the method over the baseline (Dubois et al.
     P(y_i) = sigma( w_length * tanh((baseline length_i - length_i) / s) + w_difficulty * difficulty_i + w_bias )
     win rate at equal length = mean over prompts of sigma( w_difficulty * difficulty_i + w_bias )
 
-with s the standard deviation of the length differences. ``bench.statistics.length_published`` is the published fit (L1
-penalty, cross-validated), ``bench.statistics.length.ratio`` another regression for the same question.
+with s the standard deviation of the length differences. The fit as published (L1 penalty, cross-validated) stands
+beside the tests; ``bench.statistics.length.ratio`` is another regression for the same question.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intervals for means and proportions, for independent, clustered and crossed values."""
+"""Intervals for means and proportions, for clustered and crossed values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,6 @@ from bench.statistics.tests.random_effects import IntArray, cluster_sums
 
 # Resampling works in blocks of at most this many numbers (16 MB), kept for the next contrast of the same shape.
 BLOCK = 2_000_000
-
-
-def t_interval(values: FloatArray, level: float) -> tuple[float, float]:
-    """Return the t interval of a mean of independent values; needs two values."""
-    centre, error = float(values.mean()), float(values.std(ddof=1)) / len(values) ** 0.5
-    width = float(special.stdtrit(len(values) - 1, (1 + level) / 2)) * error
-    return centre - width, centre + width
 
 
 def wilson_interval(successes: float, trials: float, level: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Logistic regression with soft targets: unpenalised Newton for inference, L1 for parity with published fits."""
+"""Logistic regression with soft targets: unpenalised, by Newton's method, for inference."""
 
 from __future__ import annotations
 
@@ -52,36 +52,6 @@ def fit_logistic(features: FloatArray, target: FloatArray, weights: FloatArray |
     return LogisticFit(coefficients, hessian, penalised=True)
 
 
-def fit_l1(
-    features: FloatArray,
-    target: FloatArray,
-    weights: FloatArray,
-    inverse_penalty: float,
-    start: FloatArray | None = None,
-) -> FloatArray:
-    """Return argmin of |b|_1 + C * sum of weights * log-loss, by proximal Newton steps; liblinear's L1 objective."""
-    coefficients = np.zeros(features.shape[1]) if start is None else start.copy()
-    scaled = weights * inverse_penalty
-    value = _loss(features, target, scaled, coefficients) + float(np.abs(coefficients).sum())
-    for _ in range(STEPS):
-        gradient, hessian = _derivatives(features, target, scaled, coefficients)
-        hessian[np.diag_indices_from(hessian)] += TOLERANCE
-        step = _lasso(gradient, hessian, coefficients) - coefficients
-        size = 1.0
-        for _ in range(HALVINGS):
-            tried = coefficients + size * step
-            found = _loss(features, target, scaled, tried) + float(np.abs(tried).sum())
-            if found <= value:
-                break
-            size /= 2
-        else:
-            return coefficients
-        coefficients, value = tried, found
-        if float(np.abs(size * step).max()) < TOLERANCE**0.5:
-            return coefficients
-    return coefficients
-
-
 def _newton(
     features: FloatArray, target: FloatArray, weights: FloatArray, ridge: float
 ) -> tuple[FloatArray | None, FloatArray]:
@@ -130,19 +100,3 @@ def _derivatives(
     chance = special.expit(features @ coefficients)
     gradient = (weights * (chance - target)) @ features
     return gradient, (features * (weights * chance * (1 - chance))[:, None]).T @ features
-
-
-def _lasso(gradient: FloatArray, hessian: FloatArray, centre: FloatArray) -> FloatArray:
-    """Return argmin of |b|_1 + gradient . (b - centre) + (b - centre) H (b - centre) / 2, by coordinate descent."""
-    found = centre.copy()
-    for _ in range(STEPS):
-        largest = 0.0
-        for place in range(len(found)):
-            curvature = hessian[place, place]
-            pull = curvature * found[place] - gradient[place] - float(hessian[place] @ (found - centre))
-            value = np.sign(pull) * max(abs(pull) - 1.0, 0.0) / curvature
-            largest = max(largest, abs(value - found[place]))
-            found[place] = value
-        if largest < TOLERANCE:
-            break
-    return found

@@ -83,14 +83,3 @@ def clustered_mcnemar(a: FloatArray, b: FloatArray, clusters: IntArray) -> float
     spread = float(((sums - sizes * apart) ** 2 + sums**2).sum()) / 2
     shrunk = (len(sums) - 1) / len(sums)
     return 1.0 if spread == 0 else float(special.chdtrc(1, shrunk * float(sums.sum()) ** 2 / spread))
-
-
-def durkalski_mcnemar(a: FloatArray, b: FloatArray, clusters: IntArray) -> float:
-    """Return the p-value of the same null with every cluster counted alike, whatever its size.
-
-    (sum of (b_k - c_k)/n_k)^2 / sum of ((b_k - c_k)/n_k)^2, chi-square with one degree of freedom (Durkalski, Palesch,
-    Lipsitz and Rust 2003, Stat. Med. 22:2417).
-    """
-    means = cluster_sums(a - b, clusters) / np.bincount(clusters)
-    spread = float((means**2).sum())
-    return 1.0 if spread == 0 else float(special.chdtrc(1, float(means.sum()) ** 2 / spread))

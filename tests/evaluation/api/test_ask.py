@@ -9,6 +9,7 @@ import os
 import signal
 import sqlite3
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 
 from bench.core.errors import StageError
 from bench.core.task import user
-from bench.evaluation.api.answer_store import FILE, AnswerStore, stored_answers
+from bench.evaluation.api.answer_store import FILE, AnswerStore
 from bench.evaluation.api.ask import ask
 from bench.evaluation.api.client import HIDDEN, Access, Connection
 from bench.evaluation.api.questions import Answer, Decoding, Question, UnreadableReply, read_reply
@@ -116,6 +117,14 @@ def test_costs_and_limits() -> None:
     assert str(limit) == "1 usd or 3 calls"
     with pytest.raises(ValueError, match="at least one of"):
         SpendingLimit()
+
+
+def stored_answers(folder: Path, questions: Sequence[Question]) -> dict[str, Answer]:
+    """Return the answers to questions that a folder holds, by key; nothing is made where there is no store."""
+    if not (folder / FILE).is_file():
+        return {}
+    with AnswerStore(folder) as store:
+        return store.answers(questions)
 
 
 def test_the_store_keeps_an_answer_and_its_cost(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from bench.statistics.length.ratio import length_ratio_win_rate
 from bench.statistics.length.regression import length_controlled_win_rate, paired_difference
-from bench.statistics.length_published import PublishedWeights, from_weights, published_win_rate
 from tests.statistics.alpaca import AlpacaEval, read
+from tests.statistics.length.published import PublishedWeights, from_weights, published_win_rate
 
 pytestmark = pytest.mark.data
 # The repository's coefficients of this model are older than its leaderboard value.

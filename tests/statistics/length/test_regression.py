@@ -8,7 +8,8 @@ from bench.core.errors import DataError
 from bench.statistics.length.difficulty import difficulty_by_prompt, estimated_difficulty
 from bench.statistics.length.ratio import length_ratio_win_rate
 from bench.statistics.length.regression import length_controlled_win_rate, paired_difference
-from bench.statistics.tests.logistic import fit_l1, fit_logistic
+from bench.statistics.tests.logistic import fit_logistic
+from tests.statistics.length.published import fit_l1
 
 
 def sample(generator: np.random.Generator, n: int = 300, quality: float = 0.3) -> dict[str, np.ndarray]:

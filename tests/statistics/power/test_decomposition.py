@@ -10,9 +10,10 @@ from bench.results.conclusions.variance import Decomposition
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.decomposition import decompositions, within_cells
-from bench.statistics.power.detectable import Spread, miller_prompts_needed, planned_smallest_detectable
+from bench.statistics.power.detectable import Spread, planned_smallest_detectable
 from bench.statistics.power.pilot import prompts_needed, runs_needed
 from tests.statistics.build import METRICS, comparison, rows, table, verdicts
+from tests.statistics.power.miller import miller_prompts_needed
 
 SD = {"seeds": 0.03, "prompts": 0.12, "prompts x seeds": 0.08, "draws": 0.10, "judge": 0.14}
 BIAS = 0.05

