@@ -32,7 +32,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
     by_name = {picture.name: picture for picture in pictures}
     between = any(not criterion.against_baseline for criterion in inputs.comparison.gate)
     checkable = between and not inputs.summary.missing
-    results = check(inputs.comparison, inputs.contrasts) if checkable else []
+    results = check(inputs.comparison, inputs.conclusions.contrasts) if checkable else []
     blocks = [
         *opening(inputs),
         *answer(inputs),

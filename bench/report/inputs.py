@@ -10,14 +10,8 @@ import pyarrow as pa
 from bench.config.comparison import Comparison
 from bench.core.results import CLAIMS, CONTRASTS, RECORDS, SUMMARY
 from bench.results.claims import CLAIMS_SCHEMA, read_claims
-from bench.results.conclusions.all import Agreement, GapShare, read_conclusions
+from bench.results.conclusions.all import Conclusions, read_conclusions
 from bench.results.conclusions.contrast import Contrast, primary_of
-from bench.results.conclusions.factuality import ErrorReduction, FactualRates
-from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
-from bench.results.conclusions.length_recovery import LengthRecovery
-from bench.results.conclusions.ranking import Ranking
-from bench.results.conclusions.tax import Tax
-from bench.results.conclusions.variance import Decomposition
 from bench.results.records import read_records
 from bench.results.responses import read_responses, read_verdicts
 from bench.results.summary import RunSummary, read_summary
@@ -32,55 +26,32 @@ class Inputs:
 
     comparison: Comparison
     summary: RunSummary
-    contrasts: tuple[Contrast, ...]
+    conclusions: Conclusions
     records: pa.Table
-    gap_closed: tuple[GapShare, ...] = ()
-    labellers: tuple[Agreement, ...] = ()
-    judges: tuple[JudgeAudit, ...] = ()
-    judges_together: tuple[JudgesTogether, ...] = ()
-    annotators_together: tuple[AnnotatorsTogether, ...] = ()
-    factual_rates: tuple[FactualRates, ...] = ()
-    error_reductions: tuple[ErrorReduction, ...] = ()
-    variance: tuple[Decomposition, ...] = ()
-    rankings: tuple[Ranking, ...] = ()
-    tax: tuple[Tax, ...] = ()
     responses: pa.Table | None = None
     verdicts: pa.Table | None = None
     claims: pa.Table = field(default_factory=CLAIMS_SCHEMA.empty_table)
-    length_recovery: tuple[LengthRecovery, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
         """The contrasts the report leads with: the win rates, or those of the first metric where there are none."""
-        return primary_of(self.contrasts)
+        return primary_of(self.conclusions.contrasts)
 
     @property
     def further(self) -> tuple[Contrast, ...]:
         """All other contrasts."""
         lead = self.primary
-        return tuple(item for item in self.contrasts if item not in lead)
+        return tuple(item for item in self.conclusions.contrasts if item not in lead)
 
 
 def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
     """Return what a run left in a folder; raises DataError, naming the file, where something is missing."""
-    found = read_conclusions(folder / CONTRASTS)
     return Inputs(
         comparison=comparison,
         summary=read_summary(folder / SUMMARY),
-        contrasts=found.contrasts,
+        conclusions=read_conclusions(folder / CONTRASTS),
         records=read_records(folder / RECORDS),
-        gap_closed=found.gap_closed,
-        labellers=found.labellers,
-        judges=found.judges,
-        judges_together=found.judges_together,
-        annotators_together=found.annotators_together,
-        factual_rates=found.factual_rates,
-        error_reductions=found.error_reductions,
-        variance=found.variance,
-        rankings=found.rankings,
-        tax=found.tax,
         responses=read_responses(folder),
         verdicts=read_verdicts(folder),
         claims=read_claims(folder / CLAIMS),
-        length_recovery=found.length_recovery,
     )

@@ -15,8 +15,8 @@ from bench.results.wording import counted, metric_words, percent
 def opening(inputs: Inputs) -> list[Block]:
     """Return the question and what was compared at a glance."""
     summary, evaluation = inputs.summary, inputs.comparison.evaluation
-    prompts = {item.task: item.n_prompts for item in inputs.contrasts}
-    judges = sorted({item.judge for item in inputs.contrasts if item.judge})
+    prompts = {item.task: item.n_prompts for item in inputs.conclusions.contrasts}
+    judges = sorted({item.judge for item in inputs.conclusions.contrasts if item.judge})
     orders = "both orders" if evaluation.orders == "both" else "one order"
     facts = (
         ("methods", ", ".join(summary.arms)),
@@ -65,7 +65,7 @@ def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], told: Told) ->
 
 def _controls(inputs: Inputs, told: Told, scale: tuple[float, float] | None) -> list[Block]:
     """Return the controls on the primary metric and every false alarm one by one, all others as a count."""
-    if not any(item.is_control for item in inputs.contrasts):
+    if not any(item.is_control for item in inputs.conclusions.contrasts):
         return [
             Text(
                 "There is none: no arm repeats another with training randomness of its own, "

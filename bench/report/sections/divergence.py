@@ -129,11 +129,11 @@ def _beaten(
 
 def gap_section(inputs: Inputs) -> list[Block]:
     """Return the shares of gaps that were asked for; nothing without any."""
-    if not inputs.gap_closed:
+    if not inputs.conclusions.gap_closed:
         return []
     columns = ("arm", "gap", "metric", "share closed", "Fieller interval", "bootstrap interval", "gain", "size of gap")
     rows = []
-    for item in inputs.gap_closed:
+    for item in inputs.conclusions.gap_closed:
         own = f"; {OWN} of {listed(list(item.own_reward))}" if item.own_reward else ""
         by = f"{item.judge} judge, {item.task}{own}" if item.judge else item.task
         closed = item.status == "ok"
@@ -153,13 +153,13 @@ def gap_section(inputs: Inputs) -> list[Block]:
         "The share of a gap is the arm's gain over where the gap starts, divided by the gap; both are means over the "
         "same prompts and training seeds."
     ]
-    undefined = sum(item.status == "undefined" for item in inputs.gap_closed)
+    undefined = sum(item.status == "undefined" for item in inputs.conclusions.gap_closed)
     if undefined:
         told.append(
             f"{counted(undefined, 'share')} {'is' if undefined == 1 else 'are'} undefined: the interval of the gap "
             "contains 0, so there may be no gap of which a share could be closed, and Fieller's interval is unbounded."
         )
-    if any(item.n_runs == 1 for item in inputs.gap_closed):
+    if any(item.n_runs == 1 for item in inputs.conclusions.gap_closed):
         told.append("With one training seed a share speaks about these trained models only.")
     table = Table(columns, "lllrrrrr", tuple(rows))
     return [Heading(2, "Share of the gap closed"), table, Text(" ".join(told))]

@@ -27,19 +27,19 @@ from bench.results.wording import (
 
 def factuality_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the rates of every arm, the reductions of every pair, and the picture; nothing where none were asked."""
-    factuality = inputs.comparison.evaluation.factuality
-    if factuality is None or not inputs.factual_rates:
+    rates = inputs.conclusions.factual_rates
+    if inputs.comparison.evaluation.factuality is None or not rates:
         return []
     columns = (
         "arm", "task", "error rate", "correct per response", "wrong per response", "answered", "claims",
         "FActScore",
     )  # fmt: skip
-    rows = tuple(_rates(item) for item in inputs.factual_rates)
+    rows = tuple(_rates(item) for item in rates)
     blocks: list[Block] = [Heading(2, "Factual errors"), Table(columns, "ll" + "r" * 6, rows), Text(_note(inputs))]
-    beside = tuple(_irrelevant(item) for item in inputs.factual_rates if item.error_rate_with_irrelevant is not None)
+    beside = tuple(_irrelevant(item) for item in rates if item.error_rate_with_irrelevant is not None)
     told = "With irrelevant claims counted as errors"
     blocks += [Folded(f"{told}, the error rate of {counted(len(beside), 'arm')}", (Bullets(beside),))] if beside else []
-    blocks.append(_beside(inputs.factual_rates))
+    blocks.append(_beside(rates))
     blocks += [Figure(pictures["factuality"])] if "factuality" in pictures else []
     return [*blocks, *_reductions(inputs)]
 
@@ -73,7 +73,7 @@ def _beside(rates: Sequence[FactualRates]) -> Folded:
 
 
 def _note(inputs: Inputs) -> str:
-    first = inputs.factual_rates[0]
+    first = inputs.conclusions.factual_rates[0]
     factuality = inputs.comparison.evaluation.factuality
     by = "" if factuality is None else (
         f" Claims come from the extractor {factuality.extractor.NAME} and are checked by the verifier "
@@ -96,24 +96,22 @@ def _irrelevant(item: FactualRates) -> str:
 
 def _reductions(inputs: Inputs) -> list[Block]:
     """Return the table of pairs: the difference and its test, and the relative reduction."""
-    if not inputs.error_reductions:
+    found = inputs.conclusions.error_reductions
+    if not found:
         return []
-    contrasts = {
-        (item.a, item.b, item.task): item for item in inputs.contrasts if item.metric == FACTUAL_ERROR_RATE.name
-    }
+    rates = [item for item in inputs.conclusions.contrasts if item.metric == FACTUAL_ERROR_RATE.name]
+    contrasts = {(item.a, item.b, item.task): item for item in rates}
     columns = (
         "method", "versus", "task", "difference of error rates", "adjusted p", "verdict", "relative reduction",
         "difference where both answer", "prompts both answer",
     )  # fmt: skip
-    rows = tuple(_reduction(item, contrasts.get((item.a, item.b, item.task))) for item in inputs.error_reductions)
+    rows = tuple(_reduction(item, contrasts.get((item.a, item.b, item.task))) for item in found)
     note = (
         "The relative reduction is 1 minus the ratio of the error rates, its interval from the law of the logarithm of "
         "that ratio. Where both answer: only prompts to which both methods make a claim in every seed and draw, so "
         "that silence on hard prompts cannot help."
     )
-    told = tuple(
-        f"{item.a} versus {item.b} on {item.task}: {item.note}." for item in inputs.error_reductions if item.note
-    )
+    told = tuple(f"{item.a} versus {item.b} on {item.task}: {item.note}." for item in found if item.note)
     table = Table(columns, "lllrrlrrr", rows)
     return [Heading(3, "Between methods"), table, Text(note), *([Bullets(told)] if told else [])]
 

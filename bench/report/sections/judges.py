@@ -38,7 +38,7 @@ WHY_NOT: dict[ExplainedStatus, str] = {
 
 def judging_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return what the audit found of every judge: leanings first, then every number; nothing without a judge."""
-    audits = inputs.judges
+    audits = inputs.conclusions.judges
     if not audits:
         return []
     whole = overall(audits)
@@ -128,7 +128,7 @@ def _both_win_rates(inputs: Inputs) -> list[Block]:
     """Return every win rate averaged over the orders, and with a flip counted as a tie."""
     shown = [
         item
-        for item in inputs.contrasts
+        for item in inputs.conclusions.contrasts
         if item.metric == WIN_RATE.name and item.also.get("conservative_win_rate") is not None
     ]
     if not shown:
@@ -250,7 +250,7 @@ def _agreements(inputs: Inputs) -> list[Block]:
             share(one.agreement),
             measure(one.kappa),
         )
-        for audit in inputs.judges
+        for audit in inputs.conclusions.judges
         for one in audit.references
     )
     blocks: list[Block] = []
@@ -262,14 +262,14 @@ def _agreements(inputs: Inputs) -> list[Block]:
             f"All judges of {one.task} ({listed(list(one.judges))}): Krippendorff's alpha {measure(one.alpha)} over "
             f"{counted(one.alpha.n, 'pair')} of responses (ordinal: loss, tie, win)."
         )
-        for one in inputs.judges_together
+        for one in inputs.conclusions.judges_together
     ]
     blocks += [
         Text(
             f"The {counted(one.annotators, 'person', 'people')} behind {one.judge} on {one.task}: Krippendorff's alpha "
             f"{measure(one.alpha)} over {counted(one.alpha.n, 'pair')} of responses that two or more have answered."
         )
-        for one in inputs.annotators_together
+        for one in inputs.conclusions.annotators_together
     ]
     return [Heading(3, "Agreement of judges"), *blocks] if blocks else []
 

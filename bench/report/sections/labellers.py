@@ -23,7 +23,7 @@ def labellers_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[B
         "flips with the order", "flips to the first", "p of one half", "same on a second call", "confidence",
     )  # fmt: skip
     rows = []
-    for item in inputs.labellers:
+    for item in inputs.conclusions.labellers:
         known = facts[item.judge, item.run]
         name = labeller_name(item.judge, item.run)
         size = amount(known.parameters) if known.parameters else NONE

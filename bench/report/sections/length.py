@@ -28,21 +28,22 @@ from bench.statistics.length.difference import DIFFERENCE
 
 def length_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the win rates at equal length with what they rest on, and the trial against gold; nothing without."""
-    controlled = [item for item in inputs.contrasts if item.metric == LENGTH_CONTROLLED.name]
-    if not controlled and not inputs.length_recovery:
+    contrasts, trials = inputs.conclusions.contrasts, inputs.conclusions.length_recovery
+    controlled = [item for item in contrasts if item.metric == LENGTH_CONTROLLED.name]
+    if not controlled and not trials:
         return []
     blocks: list[Block] = [Heading(2, "Win rates at equal length")]
     if controlled:
         blocks += _controlled(inputs, controlled)
     blocks += [Figure(pictures[name]) for name in ("length_control", "length_effect") if name in pictures]
-    for trial in inputs.length_recovery:
+    for trial in trials:
         blocks += _trial(trial)
     return blocks
 
 
 def _controlled(inputs: Inputs, controlled: list[Contrast]) -> list[Block]:
     model = inputs.comparison.evaluation.length_control.model
-    plain = {_pair(item): item for item in inputs.contrasts if item.metric == WIN_RATE.name}
+    plain = {_pair(item): item for item in inputs.conclusions.contrasts if item.metric == WIN_RATE.name}
     alike = len({item.note for item in controlled}) == 1
     columns = ("method", "versus", "task", "judge", "interval", "at equal length", "verdict", "plain win rate",
                "longer / shorter", *(() if alike else ("rests on",)))  # fmt: skip

@@ -104,11 +104,12 @@ def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:
 def _evaluation(inputs: Inputs) -> list[str]:
     """Return tasks, judges, tests, corrections and families."""
     evaluation, statistics = inputs.comparison.evaluation, inputs.comparison.statistics
-    judges = listed(sorted({item.judge for item in inputs.contrasts if item.judge}))
-    tests = sorted({item.test for item in inputs.contrasts} - NOT_TESTED)
+    contrasts = inputs.conclusions.contrasts
+    judges = listed(sorted({item.judge for item in contrasts if item.judge}))
+    tests = sorted({item.test for item in contrasts} - NOT_TESTED)
     # A metric that is undefined for some responses is tested on fewer prompts than the task has.
-    tasks = dict.fromkeys(item.task for item in inputs.contrasts)
-    prompts = {task: max(item.n_prompts for item in inputs.contrasts if item.task == task) for task in tasks}
+    tasks = dict.fromkeys(item.task for item in contrasts)
+    prompts = {task: max(item.n_prompts for item in contrasts if item.task == task) for task in tasks}
     lines = [f"Task {task}: {counted(count, 'prompt')}" for task, count in prompts.items()]
     lines.append(f"Draws per prompt and seed: {evaluation.draws}")
     if judges:
@@ -126,7 +127,7 @@ def _evaluation(inputs: Inputs) -> list[str]:
 
 def families_in_words(inputs: Inputs) -> str:
     """Return how many families of tests there are, by their size, and how many controls stand outside of them."""
-    tested = [item for item in inputs.contrasts if item.p is not None]
+    tested = [item for item in inputs.conclusions.contrasts if item.p is not None]
     sizes = Counter(Counter(item.family for item in tested if not item.is_control).values())
     told = [
         f"{counted(count, 'family', 'families')} of {counted(size, 'test')}{' each' if count > 1 else ''}"

@@ -14,17 +14,18 @@ from bench.results.wording import NONE, counted, decimals_for, listed, number, p
 
 def ranking_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the groups, the table and the picture of every ranking; nothing without one."""
-    if not inputs.rankings:
+    found = inputs.conclusions.rankings
+    if not found:
         return []
     columns = (
         "judge", "task", "method", "ranks of these models", "ranks of the procedure", "strength", "interval",
     )  # fmt: skip
-    rows = tuple(_row(item, entry) for item in inputs.rankings for entry in item.places)
+    rows = tuple(_row(item, entry) for item in found for entry in item.places)
     return [
         Heading(2, "All methods on one scale"),
-        Bullets(tuple(line for item in inputs.rankings for line in groups(item))),
+        Bullets(tuple(line for item in found for line in groups(item))),
         Table(columns, "lllllrr", rows),
-        Text(_note(inputs.rankings)),
+        Text(_note(found)),
         *([Figure(pictures["ranking"])] if "ranking" in pictures else []),
     ]
 

@@ -68,7 +68,7 @@ def main_table(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
         f"Intervals are at the {level} level. The cost is that of the method in the first column, per training seed, "
         "with the stages it shares with other arms counted in full."
     )
-    if any(item.own_reward for item in inputs.contrasts):
+    if any(item.own_reward for item in inputs.conclusions.contrasts):
         note += f" {sentences.OWN_REWARD}"
     align = ("llll" if where else "ll") + "rrrl" + "r" * (1 + len(costs))
     table = Table(columns, align, rows)
@@ -185,7 +185,7 @@ def missing_section(inputs: Inputs) -> list[Block]:
     cells = inputs.summary.lacking()
     values = [
         f"{item.a} against {item.b} on {sentences.measured(item)}: {counted(item.n_missing, 'value')} missing"
-        for item in inputs.contrasts
+        for item in inputs.conclusions.contrasts
         if item.n_missing
     ]
     if not cells:

@@ -13,7 +13,7 @@ from bench.results.wording import NONE, decimals_for, listed, number, p_value, p
 
 def tax_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the tax of every arm on every benchmark with its picture; nothing where it was not asked for."""
-    found = inputs.tax
+    found = inputs.conclusions.tax
     if not found:
         return []
     first = found[0]

@@ -16,7 +16,7 @@ NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}
 
 def variance_section(inputs: Inputs) -> list[Block]:
     """Return the variance of the primary contrasts by source, and the designs; nothing where none has variances."""
-    found = inputs.variance
+    found = inputs.conclusions.variance
     if not found:
         return []
     sources = [part.source for part in found[0].parts]
