@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
+from bench.report.facts.win_rates import cell_of
 from bench.report.page.blocks import Tone, Verdict, Whisker
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
@@ -17,6 +18,7 @@ from bench.results.wording import (
     listed,
     metric_words,
     p_clause,
+    p_value,
     percent,
     smallest_detectable,
     verdict_words,
@@ -112,14 +114,23 @@ def _at_equal_length(contrast: Contrast, beside: Sequence[Contrast]) -> list[Con
     """Return the length-controlled win rate of the same pair by the same judge, as far as there is an estimate."""
     if contrast.metric != WIN_RATE.name:
         return []
-    place = (contrast.a, contrast.b, contrast.task, contrast.judge)
     return [
         item
         for item in beside
-        if item.metric == LENGTH_CONTROLLED.name
-        and item.estimate is not None
-        and (item.a, item.b, item.task, item.judge) == place
+        if item.metric == LENGTH_CONTROLLED.name and item.estimate is not None and cell_of(item) == cell_of(contrast)
     ]
+
+
+def p_cell(contrast: Contrast) -> str:
+    """Return the adjusted p-value, or one that is not adjusted, marked as such."""
+    if contrast.p_adjusted is None and contrast.p is not None:
+        return f"{p_value(contrast.p, contrast.level)} (not adjusted)"
+    return p_value(contrast.p_adjusted, contrast.level)
+
+
+def verdict_cell(contrast: Contrast) -> str:
+    """Return the verdict in words, marked for an A/A control."""
+    return f"{verdict_words(contrast)} (A/A control)" if contrast.is_control else verdict_words(contrast)
 
 
 def whisker(contrast: Contrast) -> Whisker | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from bench.results.conclusions.contrast import Contrast
 from bench.core.metrics import PREFERENCES
+from bench.results.conclusions.contrast import Contrast
 
 MINUS = "\u2212"
 NONE = "\u2013"
@@ -172,6 +172,15 @@ def value_text(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(value_text(item) for item in value) or "none"
     return str(value)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return the text, cut in its middle by an ellipsis when it is longer than ``most`` characters, on one line."""
+    flat = " ".join(text.split())
+    if len(flat) <= most:
+        return flat
+    tail = (most - 1) // 2
+    return f"{flat[: most - 1 - tail]}\u2026{flat[len(flat) - tail :]}"
 
 
 def metric_words(metric: str) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from bench.report.facts.reward_models import reward_models
 from bench.report.figures import style
 from bench.report.figures.costs import on_the_front, quality_against_cost
 from bench.report.figures.curves import earlier_curves
 from bench.report.figures.forest import forest
 from bench.report.figures.matrix import win_rate_matrix
-from bench.report.figures.reward_models import reward_models
 from bench.report.figures.seeds import seed_spread
 from bench.results.conclusions.contrast import Contrast, read_contrasts
 from bench.results.summary import ArmFacts, ArmRun, RunSummary, StageFacts, read_summary

@@ -17,7 +17,7 @@ from bench.report.page.inline_svg import inline_svg
 from bench.report.page.markdown import write_report
 from bench.report.samples.prompts import Tables
 from bench.report.samples.sample import take_samples
-from bench.report.sections.response_counts import audit_arms
+from bench.report.sections.response_counts import count_responses
 from bench.results.claims import read_claims
 from bench.results.conclusions.contrast import Contrast, read_contrasts
 from bench.results.records import read_records
@@ -296,7 +296,7 @@ def test_links_to_pictures_are_relative_and_lead_somewhere(folder: Path) -> None
 
 
 def test_responses_are_counted(folder: Path) -> None:
-    base = audit_arms(read_records(folder / "records.parquet"), ARMS)[0]
+    base = count_responses(read_records(folder / "records.parquet"), ARMS)[0]
     assert (base.arm, base.responses, base.unscored) == ("base", PROMPTS * 3, {"undefined": 3})
 
 

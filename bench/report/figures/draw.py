@@ -21,11 +21,11 @@ from bench.report.figures.over_optimisation import over_optimisation
 from bench.report.figures.ranking import ranking
 from bench.report.figures.reward_models import reward_model_checks
 from bench.report.figures.seeds import seed_spread
-from bench.report.figures.style import Picture
 from bench.report.figures.tax import tax
 from bench.report.figures.tokens import token_shifts
 from bench.report.figures.updates import update_curves
 from bench.report.inputs import Inputs
+from bench.report.page.blocks import Picture
 
 
 def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:

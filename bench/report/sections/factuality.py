@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.core.metrics import FACTUAL_ERROR_RATE
-from bench.report.figures.style import Picture
+from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Folded, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Folded, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.factuality import ErrorReduction, Estimate, FactualRates
 from bench.results.wording import (
@@ -21,11 +21,10 @@ from bench.results.wording import (
     p_value,
     percent,
     signed,
-    verdict_words,
 )
 
 
-def factuality_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def factuality_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the rates of every arm, the reductions of every pair, and the picture; nothing where none were asked."""
     rates = inputs.conclusions.factual_rates
     if inputs.comparison.evaluation.factuality is None or not rates:
@@ -40,8 +39,7 @@ def factuality_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[
     told = "With irrelevant claims counted as errors"
     blocks += [Folded(f"{told}, the error rate of {counted(len(beside), 'arm')}", (Bullets(beside),))] if beside else []
     blocks.append(_beside(rates))
-    blocks += [Figure(pictures["factuality"])] if "factuality" in pictures else []
-    return [*blocks, *_reductions(inputs)]
+    return [*blocks, *drawn(pictures, "factuality"), *_reductions(inputs)]
 
 
 def _rates(item: FactualRates) -> tuple[str, ...]:
@@ -117,11 +115,11 @@ def _reductions(inputs: Inputs) -> list[Block]:
 
 
 def _reduction(item: ErrorReduction, contrast: Contrast | None) -> tuple[str, ...]:
-    difference = p = said = NONE
+    difference = p = verdict = NONE
     if contrast is not None:
         difference = f"{estimate(contrast)} {interval(contrast)}"
         p = p_value(decisive_p(contrast), contrast.level)
-        said = f"{verdict_words(contrast)} (A/A control)" if item.is_control else verdict_words(contrast)
+        verdict = sentences.verdict_cell(contrast)
     relative = NONE
     if item.reduction is not None:
         bounds = NONE if item.low is None else f"[{percent(item.low)}, {percent(item.high)}]"
@@ -133,7 +131,7 @@ def _reduction(item: ErrorReduction, contrast: Contrast | None) -> tuple[str, ..
         if item.both_answered.low is not None:
             low, high = (signed(bound, decimals) for bound in (item.both_answered.low, item.both_answered.high))
             both += f" [{low}, {high}]"
-    return item.a, item.b, item.task, difference, p, said, relative, both, f"{item.n_both_answered:,}"
+    return item.a, item.b, item.task, difference, p, verdict, relative, both, f"{item.n_both_answered:,}"
 
 
 def share(found: Estimate | None) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from bench.core.metrics import WIN_RATE
 from bench.report import sentences
-from bench.report.figures.judge_audit import whose
-from bench.report.figures.style import Picture
+from bench.report.facts.names import pair_of
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.judge_audit import Explained, ExplainedStatus, JudgeAudit, Measure
 from bench.results.wording import (
@@ -36,7 +35,7 @@ WHY_NOT: dict[ExplainedStatus, str] = {
 }
 
 
-def judging_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def judges_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return what the audit found of every judge: leanings first, then every number; nothing without a judge."""
     audits = inputs.conclusions.judges
     if not audits:
@@ -58,7 +57,7 @@ def judging_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Blo
         *_lengths(audits),
         *_agreements(inputs),
         *_controls(audits),
-        *([Figure(pictures["judge_audit"])] if "judge_audit" in pictures else []),
+        *drawn(pictures, "judge_audit"),
     ]
 
 
@@ -177,7 +176,7 @@ def _positions(audits: Sequence[JudgeAudit]) -> list[Block]:
     )  # fmt: skip
     rows = tuple(
         (
-            audit.judge, audit.task, whose(audit), f"{audit.asked:,}", rare(audit.unparsed), rare(audit.refused),
+            audit.judge, audit.task, pair_of(audit), f"{audit.asked:,}", rare(audit.unparsed), rare(audit.refused),
             rare(audit.error), percent(audit.ties.estimate), share(audit.consistent), share(audit.flips),
             _to_first(audit), measure(audit.first_shown), _second_call(audit),
         )
@@ -221,7 +220,7 @@ def _lengths(audits: Sequence[JudgeAudit]) -> list[Block]:
     """Return how the judges depend on the length of the responses."""
     rows = tuple(
         (
-            audit.judge, audit.task, whose(audit), f"{audit.longer_wins.n:,}", measure(audit.longer_wins),
+            audit.judge, audit.task, pair_of(audit), f"{audit.longer_wins.n:,}", measure(audit.longer_wins),
             measure(audit.length_slope, signed) if audit.length_status == "ok" else audit.length_status,
         )
         for audit in audits
@@ -244,7 +243,7 @@ def _agreements(inputs: Inputs) -> list[Block]:
         (
             audit.judge,
             audit.task,
-            whose(audit),
+            pair_of(audit),
             one.judge,
             f"{one.agreement.n:,}",
             share(one.agreement),
@@ -287,7 +286,7 @@ def _controls(audits: Sequence[JudgeAudit]) -> list[Block]:
     for audit in shown:
         found = {one.control: one for one in audit.controls}
         cells = [_explained(found[name]) if name in found else "itself" for name in names]
-        rows.append((audit.judge, audit.task, whose(audit), measure(audit.controls[0].excess, signed), *cells))
+        rows.append((audit.judge, audit.task, pair_of(audit), measure(audit.controls[0].excess, signed), *cells))
     columns = ("judge", "task", "pair", "win rate \u2212 0.5", *names)
     note = (
         "Control judges read two texts and nothing else: longer_wins counts characters, first_wins takes the one shown "

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bench.report.figures.ranking import OWN, between
-from bench.report.figures.style import Picture
+from bench.report.facts.names import OWN, ranks
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.ranking import Place, Ranking
 from bench.results.wording import NONE, counted, decimals_for, listed, number, percent, signed
 
 
-def ranking_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def ranking_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the groups, the table and the picture of every ranking; nothing without one."""
     found = inputs.conclusions.rankings
     if not found:
@@ -26,7 +23,7 @@ def ranking_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Blo
         Bullets(tuple(line for item in found for line in groups(item))),
         Table(columns, "lllllrr", rows),
         Text(_note(found)),
-        *([Figure(pictures["ranking"])] if "ranking" in pictures else []),
+        *drawn(pictures, "ranking"),
     ]
 
 
@@ -49,8 +46,8 @@ def _alike(who: str, found: tuple[tuple[str, ...], ...]) -> str:
 
 def _row(item: Ranking, entry: Place) -> tuple[str, ...]:
     name = f"{entry.name} ({OWN})" if entry.own_reward else entry.name
-    known = (item.judge, item.task, name, between(entry.models_low, entry.models_high))
-    procedure = between(entry.rank_low, entry.rank_high) if item.n_runs > 1 else NONE
+    known = (item.judge, item.task, name, ranks(entry.models_low, entry.models_high))
+    procedure = ranks(entry.rank_low, entry.rank_high) if item.n_runs > 1 else NONE
     if entry.name == item.anchor:
         return *known, procedure, "0 (anchor)", ""
     decimals = decimals_for((entry.high - entry.low) / 2)

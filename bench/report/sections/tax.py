@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.tax import Tax
 from bench.results.wording import NONE, decimals_for, listed, number, p_value, percent, signed
 
 
-def tax_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def tax_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the tax of every arm on every benchmark with its picture; nothing where it was not asked for."""
     found = inputs.conclusions.tax
     if not found:
@@ -35,7 +32,7 @@ def tax_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
         Bullets(tuple(_summary(arm, [item for item in found if item.arm == arm]) for arm in _arms(found))),
         Table(columns, "lllrrrrrl", tuple(_row(item) for item in found)),
         Text(note),
-        *([Figure(pictures["tax"])] if "tax" in pictures else []),
+        *drawn(pictures, "tax"),
     ]
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bench.report.figures.style import Picture
-from bench.report.figures.tokens import readable
+from bench.report.facts.names import readable
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.summary import TokenFacts
 from bench.results.wording import NONE, counted, number, percent
 
 ROWS_EACH_WAY = 5
 
 
-def tokens_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def tokens_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the tokens that changed most for every proxied arm and task; nothing without such an arm."""
     shifts = inputs.summary.shifts
     if not shifts:
@@ -38,7 +35,7 @@ def tokens_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Bloc
     return [
         Heading(2, "Tokens that proxy-tuning changed"),
         Text(told),
-        *(Figure(pictures[name]) for name in ("token_shifts",) if name in pictures),
+        *drawn(pictures, "token_shifts"),
         Table(columns, "lllrrr", tuple(rows)),
         Text(note),
     ]

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.figures.costs import mean_cost
+from bench.report.facts.costs import mean_cost
 from bench.report.sentences import measured
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary

@@ -13,7 +13,8 @@ from bench.evaluation.generate import COMPLETIONS, Generate
 from bench.evaluation.measurements.token_shift import TOKENS, TokenShift, shift_facts
 from bench.models.likelihood.token_shift import unsteered
 from bench.models.load import load_policy
-from bench.report.figures.tokens import readable, token_shifts
+from bench.report.facts.names import readable
+from bench.report.figures.tokens import token_shifts
 from bench.results.summary import ShiftFacts
 from tests.methods.tiny import Bench, pretrained
 from tests.models.asks import Asks
