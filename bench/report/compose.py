@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.gate.decide import check
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Picture
-from bench.report.page.same_columns import told_once
+from bench.report.page.same_columns import without_common_columns
 from bench.report.sections.answer import answer, opening
 from bench.report.sections.cost import cost_section
 from bench.report.sections.divergence import divergence_section
@@ -61,4 +61,4 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *missing_section(inputs),
         *methods_section(inputs),
     ]
-    return told_once(blocks, inputs)
+    return without_common_columns(blocks, inputs)

@@ -17,7 +17,7 @@ CORRECTIONS = {
 
 
 def lora_text(lora: Mapping[str, Any] | None) -> str:
-    """Return an adapter in words."""
+    """Return an adapter as text."""
     if lora is None:
         return "none (all weights)"
     parts = [f"{name} {value_text(value)}" for name, value in lora.items() if value not in ((), [], 0, 0.0, None)]

@@ -100,7 +100,7 @@ def _caption(
     shown: Sequence[tuple[Point, float]], summary: RunSummary, reference: str, judges: Sequence[str]
 ) -> str:  # fmt: skip
     """Return what the picture shows: for each judge the arm with the highest mean rating, and where it stands."""
-    told = []
+    highest = []
     for judge in judges:
         best: tuple[float, str, float] | None = None
         for arm in summary.arms:
@@ -109,10 +109,10 @@ def _caption(
                 best = (mean([y for _, y in at]), arm, mean([x for x, _ in at]))
         if best is not None:
             own = f" ({OWN})" if best[1] in summary.own_rewards.get(judge, ()) else ""
-            told.append(f"{judge} rates {best[1]} highest{own}: {number(best[0], 3)} at {number(best[2], 2)}")
+            highest.append(f"{judge} rates {best[1]} highest{own}: {number(best[0], 3)} at {number(best[2], 2)}")
     hollow = "; hollow marks are arms that learnt from the judge" if summary.own_rewards else ""
     seeds = counted(len(summary.seeds), "training seed")
     return (
         f"Mean rating over the square root of the KL divergence from {reference}, small marks single seeds, large "
-        f"marks the means of {seeds}, lines joining arms of one method{hollow}. {listed(told)}."
+        f"marks the means of {seeds}, lines joining arms of one method{hollow}. {listed(highest)}."
     )

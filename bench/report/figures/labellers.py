@@ -47,8 +47,8 @@ def labeller_sizes(
             axes.margins(x=0.12)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
         style.save(figure, folder, name)
-    told = listed([f"{labeller_name(item.judge, item.run)} {percent(item.labels.share)}" for item, _ in shown])
-    caption = f"Agreement with the labels of the data: {told}; bars are Wilson's intervals, dashed is chance."
+    agreements = listed([f"{labeller_name(item.judge, item.run)} {percent(item.labels.share)}" for item, _ in shown])
+    caption = f"Agreement with the labels of the data: {agreements}; bars are Wilson's intervals, dashed is chance."
     return Picture(name, "Agreement over the size of the labeller", caption)
 
 

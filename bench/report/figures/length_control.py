@@ -32,8 +32,8 @@ def length_control(
     panels: dict[tuple[str, str], list[Contrast]] = {}
     for item in contrasts:
         known = (item.judge or "", item.task)
-        asked = item.metric == LENGTH_CONTROLLED.name and known not in judged_by_gold
-        if asked and item.estimate is not None and not item.is_control:
+        controlled = item.metric == LENGTH_CONTROLLED.name and known not in judged_by_gold
+        if controlled and item.estimate is not None and not item.is_control:
             panels.setdefault(known, []).append(item)
     if not panels:
         return None

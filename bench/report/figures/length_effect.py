@@ -46,9 +46,9 @@ def length_effect(records: pa.Table, contrasts: Sequence[Contrast], folder: Path
     of the pairs, and the line is the fit of the model ``glm`` where that was asked for.
     """
     judge = _most_moved(contrasts)
-    asked = [item for item in contrasts if item.metric == LENGTH_CONTROLLED.name and not item.is_control]
-    asked = [item for item in asked if (item.judge, item.task) == judge][:MOST_PANELS]
-    panels = [panel for item in asked if (panel := _panel(records, item)) is not None]
+    controlled = [item for item in contrasts if item.metric == LENGTH_CONTROLLED.name and not item.is_control]
+    controlled = [item for item in controlled if (item.judge, item.task) == judge][:MOST_PANELS]
+    panels = [panel for item in controlled if (panel := _panel(records, item)) is not None]
     if not panels:
         return None
     width = min(COLUMNS, len(panels))

@@ -77,8 +77,8 @@ def _row(axes: Any, values: Values, edges: Values, place: tuple[int, int]) -> No
     median, mean = float(np.median(values)), float(values.mean())
     axes.plot([median, median], [height, height + OVERLAP], color=style.INK, linewidth=1.6)
     axes.plot([mean], [height], marker="D", markersize=5.5, color=style.INK, clip_on=False, zorder=4)
-    told = f"median {number(median, 0 if median.is_integer() else 1)}\nmean {number(mean, 1)}"
-    axes.annotate(told, (1.015, height + 0.4), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    label = f"median {number(median, 0 if median.is_integer() else 1)}\nmean {number(mean, 1)}"
+    axes.annotate(label, (1.015, height + 0.4), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
 def _caption(found: Mapping[str, Values]) -> str:

@@ -36,24 +36,24 @@ def over_optimisation(
     ]
     if not lines:
         return None
-    told: list[str] = []
+    parts: list[str] = []
     with style.styled():
         figure = style.new_figure(max(1.4, min(2, len(lines))) * 4.6, -(-len(lines) // 2) * 3.6)
         panels = list(figure.subplots(-(-len(lines) // 2), min(2, len(lines)), squeeze=False).flat)
         for axes, (arms, judges) in zip(panels, lines, strict=False):
-            told += _panel(axes, gains, summary, (arms, judges))
+            parts += _panel(axes, gains, summary, (arms, judges))
             axes.set_xlabel(f"square root of the KL from {shortened(reference, 16)} in nats")
         for axes in panels[len(lines) :]:
             axes.set_axis_off()
         style.save(figure, folder, name)
     caption = f"Gain over {reference} in standard deviations of its ratings, bars the range over training seeds"
-    return Picture(name, "Over-optimisation", f"{caption}: {'; '.join(told)}.")
+    return Picture(name, "Over-optimisation", f"{caption}: {'; '.join(parts)}.")
 
 
 def _panel(axes: Any, gains: Gains, summary: RunSummary, line: tuple[Sequence[str], Sequence[str]]) -> list[str]:
     """Draw the arms of one method as a curve per judge, and return what it shows, a sentence part per judge."""
     arms, judges = line
-    told = []
+    parts = []
     for place, judge in enumerate(judges):
         curve = sorted((*_ends(gains[arm, judge]), arm) for arm in arms)
         own = bool(set(arms) & set(summary.own_rewards.get(judge, ())))
@@ -62,13 +62,13 @@ def _panel(axes: Any, gains: Gains, summary: RunSummary, line: tuple[Sequence[st
         best = f"by {judge}{f' ({OWN})' if own else ''} the largest gain is {_short(top[1])} at {number(top[0], 2)}"
         further = "which moved furthest" if top is last else f"and {last[4]}, which moved furthest,"
         tail = "" if top is last else f" gains {_short(last[1])} at {number(last[0], 2)}"
-        told.append(f"{best} ({top[4]}), {further}{tail}")
+        parts.append(f"{best} ({top[4]}), {further}{tail}")
     axes.set_title(shortened(summary.arms[arms[0]].method, 24))
     axes.set_ylabel("gain in standard deviations")
     axes.axhline(0.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     axes.grid(color=style.GRID, linewidth=0.6)
     axes.legend(loc="best")
-    return told
+    return parts
 
 
 def own_and_others(summary: RunSummary, arms: Sequence[str], judges: set[str]) -> list[str]:

@@ -72,14 +72,14 @@ def _label(entry: Place) -> str:
 
 def _caption(found: Sequence[Ranking]) -> str:
     """Return what the picture shows, in one sentence made from the rankings."""
-    told = []
+    leaders = []
     for item in found:
         first = listed([entry.name for entry in item.places if entry.models_low == 1])
-        told.append(f"by the {item.judge} judge on {item.task} rank 1 may be held by {first}")
+        leaders.append(f"by the {item.judge} judge on {item.task} rank 1 may be held by {first}")
     levels = listed([percent(level) for level in sorted({item.level for item in found})])
     seeds = listed([counted(runs, "training seed") for runs in sorted({item.n_runs for item in found})])
     return (
-        f"Strengths of all methods: {'; '.join(told)}. Bars are {levels} intervals over {seeds}, each by itself. On "
+        f"Strengths of all methods: {'; '.join(leaders)}. Bars are {levels} intervals over {seeds}, each by itself. On "
         "the right the ranks that each may hold, for all together: of these trained models, in brackets of the "
         "training procedure; two of these models that no upright line joins are told apart."
     )

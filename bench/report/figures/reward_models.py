@@ -40,9 +40,11 @@ def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture
         if len(models) > 1:
             figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         style.save(figure, folder, name)
-    told = listed([f"{model.title} {percent(model.mean_accuracy())}" for model in models])
+    accuracies = listed([f"{model.title} {percent(model.mean_accuracy())}" for model in models])
     marks = "marks are single seeds, lines and bars their means; dashed are perfect calibration and chance"
-    return Picture(name, "Reward models on held-out pairs", f"Share of held-out pairs ranked right: {told}; {marks}.")
+    return Picture(
+        name, "Reward models on held-out pairs", f"Share of held-out pairs ranked right: {accuracies}; {marks}."
+    )
 
 
 def _calibration(axes: Any, model: RewardModel, place: int) -> None:

@@ -62,20 +62,20 @@ def _row(inputs: Inputs, points: Sequence[Point], judges: Sequence[str]) -> tupl
 
 def _note(inputs: Inputs, judges: Sequence[str]) -> str:
     """Return how to read the table, and why a divergence is not there."""
-    told = ["Means over training seeds and responses."]
+    note = ["Means over training seeds and responses."]
     if inputs.comparison.evaluation.divergence is not None:
-        told.append(
+        note.append(
             "The divergence is that of whole responses, in nats, estimated on each policy's own samples at temperature "
             "1: k1 is the mean log-ratio, k3 has the same expectation and less variance while policies are close."
         )
     without = _undefined(inputs)
     if without:
-        told.append(f"It is undefined for {listed(without)}, whose policies have no likelihood of what they write.")
+        note.append(f"It is undefined for {listed(without)}, whose policies have no likelihood of what they write.")
     if any(arm in inputs.summary.divergence_bounds for arm in without):
-        told.append("For the best of n samples it is at most log n - (n - 1)/n.")
+        note.append("For the best of n samples it is at most log n - (n - 1)/n.")
     if any(judge in inputs.summary.own_rewards for judge in judges):
-        told.append(f"Cells marked {OWN!r} are those of arms that learnt from the judge.")
-    return " ".join(told)
+        note.append(f"Cells marked {OWN!r} are those of arms that learnt from the judge.")
+    return " ".join(note)
 
 
 def _undefined(inputs: Inputs) -> list[str]:
@@ -88,7 +88,7 @@ def _dominance(inputs: Inputs, points: Sequence[Point], judges: Sequence[str]) -
     """Return, for pairs of methods, the share of points of one that a point of the other is no worse than.
 
     No worse: rated at least as high, at no larger divergence (the frontier experiment of arXiv 2305.18290, section
-    6.1). Only judges that neither method learnt from are asked.
+    6.1). Only judges that neither method learnt from count.
     """
     summary = inputs.summary
     rows: list[tuple[str, ...]] = []
@@ -100,9 +100,9 @@ def _dominance(inputs: Inputs, points: Sequence[Point], judges: Sequence[str]) -
     several = [method for method in methods if len({point.arm for point, _ in at[method]}) > 1]
     for judge in judges:
         own = {summary.arms[arm].method for arm in summary.own_rewards.get(judge, ())}
-        asked = [method for method in several if method not in own]
-        for method in asked:
-            for other in asked:
+        untaught = [method for method in several if method not in own]
+        for method in untaught:
+            for other in untaught:
                 if method != other:
                     rows.append((judge, method, other, *_beaten(at[other], at[method], judge)))
     if not rows:

@@ -36,8 +36,9 @@ def factuality_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     rows = tuple(_rates(item) for item in rates)
     blocks: list[Block] = [Heading(2, "Factual errors"), Table(columns, "ll" + "r" * 6, rows), Text(_note(inputs))]
     beside = tuple(_irrelevant(item) for item in rates if item.error_rate_with_irrelevant is not None)
-    told = "With irrelevant claims counted as errors"
-    blocks += [Folded(f"{told}, the error rate of {counted(len(beside), 'arm')}", (Bullets(beside),))] if beside else []
+    if beside:
+        title = f"With irrelevant claims counted as errors, the error rate of {counted(len(beside), 'arm')}"
+        blocks.append(Folded(title, (Bullets(beside),)))
     blocks.append(_beside(rates))
     return [*blocks, *drawn(pictures, "factuality"), *_reductions(inputs)]
 
@@ -109,9 +110,9 @@ def _reductions(inputs: Inputs) -> list[Block]:
         "that ratio. Where both answer: only prompts to which both methods make a claim in every seed and draw, so "
         "that silence on hard prompts cannot help."
     )
-    told = tuple(f"{item.a} versus {item.b} on {item.task}: {item.note}." for item in found if item.note)
+    notes = tuple(f"{item.a} versus {item.b} on {item.task}: {item.note}." for item in found if item.note)
     table = Table(columns, "lllrrlrrr", rows)
-    return [Heading(3, "Between methods"), table, Text(note), *([Bullets(told)] if told else [])]
+    return [Heading(3, "Between methods"), table, Text(note), *([Bullets(notes)] if notes else [])]
 
 
 def _reduction(item: ErrorReduction, contrast: Contrast | None) -> tuple[str, ...]:

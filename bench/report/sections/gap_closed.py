@@ -30,17 +30,17 @@ def gap_closed_section(inputs: Inputs) -> list[Block]:
                 f"{number(item.gap, 3)} [{number(item.gap_low, 3)}, {number(item.gap_high, 3)}]",
             )
         )
-    told = [
+    note = [
         "The share of a gap is the arm's gain over where the gap starts, divided by the gap; both are means over the "
         "same prompts and training seeds."
     ]
     undefined = sum(item.status == "undefined" for item in inputs.conclusions.gap_closed)
     if undefined:
-        told.append(
+        note.append(
             f"{counted(undefined, 'share')} {'is' if undefined == 1 else 'are'} undefined: the interval of the gap "
             "contains 0, so there may be no gap of which a share could be closed, and Fieller's interval is unbounded."
         )
     if any(item.n_runs == 1 for item in inputs.conclusions.gap_closed):
-        told.append("With one training seed a share speaks about these trained models only.")
+        note.append("With one training seed a share speaks about these trained models only.")
     table = Table(columns, "lllrrrrr", tuple(rows))
-    return [Heading(2, "Share of the gap closed"), table, Text(" ".join(told))]
+    return [Heading(2, "Share of the gap closed"), table, Text(" ".join(note))]

@@ -18,11 +18,11 @@ def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Blo
     A run that lacks cells is not held against its gate: what is left could pass by what is missing.
     """
     if inputs.comparison.gate and inputs.summary.missing:
-        told = f"Not checked: {counted(len(inputs.summary.missing), 'cell')} of the run are missing (see below)."
-        return [Heading(2, "Gate"), Text(told)]
+        note = f"Not checked: {counted(len(inputs.summary.missing), 'cell')} of the run are missing (see below)."
+        return [Heading(2, "Gate"), Text(note)]
     later = [criterion for criterion in inputs.comparison.gate if criterion.against_baseline]
-    told = f"{counted(len(later), 'criterion', 'criteria')} against an earlier run are checked by bench check."
-    further = [Text(told)] if later else []
+    note = f"{counted(len(later), 'criterion', 'criteria')} against an earlier run are checked by bench check."
+    further = [Text(note)] if later else []
     if not results:
         return [Heading(2, "Gate"), *further] if later else []
     tones: dict[str, Tone] = {"pass": "control", "regression": "alarm", "undecided": "undecided"}

@@ -26,7 +26,7 @@ from bench.results.wording import (
 
 Write = Callable[[float | None, int], str]
 MOST_DECIMALS = 3
-# A control that explains at least this share of a win is told first.
+# A control that explains at least this share of a win is reported first.
 MUCH = 0.5
 WHY_NOT: dict[ExplainedStatus, str] = {
     "ok": "",
@@ -40,17 +40,16 @@ def judges_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     audits = inputs.conclusions.judges
     if not audits:
         return []
-    whole = overall(audits)
     orders = "in both presentation orders" if inputs.comparison.evaluation.orders == "both" else "in one order only"
-    asked = sum(audit.asked for audit in whole)
-    told = (
+    verdicts = sum(audit.asked for audit in overall(audits))
+    lead = (
         f"Judged by {listed(sorted({audit.judge for audit in audits}))}, blind to the methods' names, {orders}; a "
-        f"verdict on two orders is their mean. {counted(asked, 'verdict')} asked for. Intervals are at the "
+        f"verdict on two orders is their mean. {counted(verdicts, 'verdict')} asked for. Intervals are at the "
         f"{percent(audits[0].level)} level, clustered by prompt and crossed with the training seeds."
     )
     return [
         Heading(2, "How it was judged"),
-        Text(told),
+        Text(lead),
         Bullets(tuple(_leanings(audits))),
         *_both_win_rates(inputs),
         *_positions(audits),
@@ -73,10 +72,11 @@ def _leanings(audits: Sequence[JudgeAudit]) -> list[str]:
     """Return a sentence for every leaning that the intervals show, and for every judge that shows none."""
     lines = []
     for audit in overall(audits):
+        same = [one for one in audits if (one.judge, one.task) == (audit.judge, audit.task)]
         own = [
             *_position_leaning(audit),
             *_length_leaning(audit),
-            *(line for one in audits if (one.judge, one.task) == (audit.judge, audit.task) for line in _much(one)),
+            *(line for one in same for line in _strong_controls(one)),
         ]
         where = f"{audit.judge} on {audit.task}"
         lines += [f"{where} {line}" for line in own] or [f"{where} shows no leaning to a position or a length."]
@@ -104,7 +104,7 @@ def _length_leaning(audit: JudgeAudit) -> list[str]:
     return [f"prefers the {which} of two responses: the longer one wins in {share(audit.longer_wins)}{slope}."]
 
 
-def _much(audit: JudgeAudit) -> list[str]:
+def _strong_controls(audit: JudgeAudit) -> list[str]:
     """Return which controls explain much of a win; a loss is the other arm's win."""
     lines = []
     for one in audit.controls:
@@ -134,8 +134,8 @@ def _both_win_rates(inputs: Inputs) -> list[Block]:
         return []
     heading = Heading(3, "Averaged and conservative win rates")
     if all(item.also.get("order_consistency") == 1 for item in shown):
-        told = "Both orders agree on every pair, so that the conservative win rates are the averaged ones."
-        return [heading, Text(told)]
+        note = "Both orders agree on every pair, so that the conservative win rates are the averaged ones."
+        return [heading, Text(note)]
     rows = tuple(
         (
             item.a, item.b, item.task, sentences.judge(item), estimate(item), interval(item),
@@ -194,7 +194,7 @@ def _positions(audits: Sequence[JudgeAudit]) -> list[Block]:
 
 
 def _never_wavers(audit: JudgeAudit) -> bool:
-    """Tell whether there is nothing to say of single pairs: no flip, and no verdict that could not be used."""
+    """Return whether there is nothing to say of single pairs: no flip, and no verdict that could not be used."""
     bad = (audit.unparsed, audit.refused, audit.error, audit.flips)
     return audit.retest != "asked" and audit.flips.n > 0 and all(one.estimate == 0 for one in bad)
 
@@ -279,13 +279,13 @@ def _controls(audits: Sequence[JudgeAudit]) -> list[Block]:
     if not shown:
         return []
     all_names = list(dict.fromkeys(one.control for audit in shown for one in audit.controls))
-    told = {one.control for audit in shown for one in audit.controls if one.status == "ok"}
-    names = [name for name in all_names if name in told]
-    silent = [name for name in all_names if name not in told]
+    varying = {one.control for audit in shown for one in audit.controls if one.status == "ok"}
+    names = [name for name in all_names if name in varying]
+    silent = [name for name in all_names if name not in varying]
     rows = []
     for audit in shown:
         found = {one.control: one for one in audit.controls}
-        cells = [_explained(found[name]) if name in found else "itself" for name in names]
+        cells = [_control_cell(found[name]) if name in found else "itself" for name in names]
         rows.append((audit.judge, audit.task, pair_of(audit), measure(audit.controls[0].excess, signed), *cells))
     columns = ("judge", "task", "pair", "win rate \u2212 0.5", *names)
     note = (
@@ -303,7 +303,8 @@ def _controls(audits: Sequence[JudgeAudit]) -> list[Block]:
     return [Heading(3, "What simple rules explain"), Table(columns, "lllr" + "r" * len(names), tuple(rows)), Text(note)]
 
 
-def _explained(one: Explained) -> str:
+def _control_cell(one: Explained) -> str:
+    """Return how much of a win rate's excess one control explains, and how often both name the same winner."""
     same = f"same verdict {percent(one.agreement.estimate, 0)}"
     if one.status != "ok":
         return f"{WHY_NOT[one.status]}; {same}"

@@ -109,7 +109,7 @@ def _trial(trial: LengthRecovery) -> list[Block]:
     )
     return [
         Heading(3, f"How much bias is left: {trial.judge} judge, {trial.task}"),
-        Bullets(_told(trial)),
+        Bullets(_findings(trial)),
         Table(columns, "lr" + "r" * (len(trial.arms) + 4), rows),
         Text(note),
     ]
@@ -128,7 +128,7 @@ def _row(item: Recovered) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _told(trial: LengthRecovery) -> tuple[str, ...]:
+def _findings(trial: LengthRecovery) -> tuple[str, ...]:
     """Return in words what the plain win rate errs by, what the best estimate without labels does, and with labels."""
     raw, *others = (item for item in trial.estimates if item.labels is None)
     worst = max(range(len(trial.arms)), key=lambda place: abs(raw.values[place] - trial.truth[place]))

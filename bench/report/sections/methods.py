@@ -67,9 +67,9 @@ def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:
         rows = tuple((name, *(value or NONE for value in values[name])) for name in differing)
         blocks.append(Table(("differs between arms", *settings), "l" + "r" * len(settings), rows))
     if shared:
-        told = ", ".join(f"{name} {next(value for value in values[name] if value)}" for name in shared)
+        text = ", ".join(f"{name} {next(value for value in values[name] if value)}" for name in shared)
         summary = f"{counted(len(shared), 'setting')} with one value in every arm that has it"
-        blocks.append(Folded(summary, (Text(f"{told}."),)))
+        blocks.append(Folded(summary, (Text(f"{text}."),)))
     if not names:
         blocks.append(Text("No arm has any."))
     return blocks
@@ -90,7 +90,7 @@ def _evaluation(inputs: Inputs) -> list[str]:
         lines.append(f"Judges: {judges}; orders: {evaluation.orders}")
     if tests:
         lines.append(f"Test: {listed(tests)}; level {percent(statistics.level)}")
-    if families := families_in_words(inputs):
+    if families := families_of(inputs):
         lines.append(f"Correction for several tests: {CORRECTIONS[statistics.correction]} correction within {families}")
     lines.append(
         "The training procedure is what a verdict speaks about when there are several training seeds; with one seed it "
@@ -99,24 +99,24 @@ def _evaluation(inputs: Inputs) -> list[str]:
     return lines
 
 
-def families_in_words(inputs: Inputs) -> str:
+def families_of(inputs: Inputs) -> str:
     """Return how many families of tests there are, by their size, and how many controls stand outside of them."""
     tested = [item for item in inputs.conclusions.contrasts if item.p is not None]
     sizes = Counter(Counter(item.family for item in tested if not item.is_control).values())
-    told = [
+    families = [
         f"{counted(count, 'family', 'families')} of {counted(size, 'test')}{' each' if count > 1 else ''}"
         for size, count in sorted(sizes.items(), reverse=True)
     ]
-    if not told:
+    if not families:
         return ""
     controls = sum(item.is_control for item in tested)
     outside = f"; {counted(controls, 'test')} of A/A controls are outside of them" if controls else ""
-    return f"{listed(told)} (a family is one metric as one judge sees it, all pairs and tasks){outside}"
+    return f"{listed(families)} (a family is one metric as one judge sees it, all pairs and tasks){outside}"
 
 
 def _reference(citation: Citation) -> str:
     """Return a publication and what rests on it."""
-    return f"{citation.entry.in_words()} [{citation.entry.key}]; used by {listed(list(citation.used_by))}"
+    return f"{citation.entry.as_text()} [{citation.entry.key}]; used by {listed(list(citation.used_by))}"
 
 
 def _surroundings(inputs: Inputs) -> list[str]:

@@ -22,9 +22,9 @@ def missing_section(inputs: Inputs) -> list[Block]:
     if cells:
         blocks.append(Bullets(tuple(cells)))
     if values:
-        told = (
+        summary = (
             f"{counted(len(values), 'contrast')} {'lacks' if len(values) == 1 else 'lack'} single values: those that a "
             "judge did not give, or that are not defined for a response"
         )
-        blocks.append(Folded(told, (Bullets(tuple(values)),)))
+        blocks.append(Folded(summary, (Bullets(tuple(values)),)))
     return blocks

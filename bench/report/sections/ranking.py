@@ -58,7 +58,7 @@ def _row(item: Ranking, entry: Place) -> tuple[str, ...]:
 def _note(found: tuple[Ranking, ...]) -> str:
     """Return how strengths and groups were made, and what to beware of."""
     levels = listed(sorted({percent(item.level) for item in found}))
-    told = [
+    note = [
         "A strength is the log of the odds of a win over the anchor against a loss, from every pair that the judge "
         f"saw. Its {levels} interval is for that method alone; ranks, and who is told apart, hold for all methods "
         "together. Those of these models come from the prompts alone, those of the procedure from prompts and seeds."
@@ -66,21 +66,21 @@ def _note(found: tuple[Ranking, ...]) -> str:
     with_ties = [item for item in found if item.tie_strength is not None]
     if with_ties:
         strengths = listed([number(item.tie_strength, 2) for item in with_ties])
-        told.append(f"Ties have a parameter of their own (Davidson's nu = {strengths}; equal methods tie in "
+        note.append(f"Ties have a parameter of their own (Davidson's nu = {strengths}; equal methods tie in "
                     "nu / (2 + nu) of verdicts).")  # fmt: skip
     if len(with_ties) < len(found):
-        told.append("Where a judge gives shares of a preference, or never ties, a tie counts as half a win.")
+        note.append("Where a judge gives shares of a preference, or never ties, a tie counts as half a win.")
     for item in found:
         if item.n_missing:
-            told.append(
+            note.append(
                 f"By the {item.judge} judge on {item.task} {counted(item.n_missing, 'prompt')} left out for want of a "
                 "verdict."
             )
         if item.unconnected:
             sets = " | ".join(", ".join(group) for group in item.unconnected)
-            told.append(
+            note.append(
                 f"By the {item.judge} judge on {item.task} one side won everything between {sets}: strengths between "
                 "these sets have no finite value, rest on a small penalty, and are not told apart here."
             )
     speaks = sorted({item.speaks_about for item in found})
-    return " ".join([*told, f"Strengths and intervals speak about {listed([*speaks])}."])
+    return " ".join([*note, f"Strengths and intervals speak about {listed([*speaks])}."])

@@ -17,12 +17,12 @@ COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"
 def results_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the table of the primary contrasts: uncertainty first, then estimate, test, seeds and cost; their picture.
 
-    Task and judge are columns where they differ or a judge is an arm's own reward; else the sentences above said them.
+    Task and judge are columns where they differ or a judge is an arm's own reward; else they stand above.
     """
     seeds = ", ".join(str(seed) for seed in inputs.summary.seeds)
     costs = tuple(title for _, title in COST_COLUMNS)
     own = any(item.own_reward for item in inputs.primary)
-    where = own or not sentences.told_once(inputs.primary, ()).once
+    where = own or not sentences.context_of(inputs.primary, ()).shared
     first = ("method", "versus", *(("task", "judge") if where else ()), "interval", "estimate", "adjusted p", "verdict")
     columns = (*first, f"per seed ({seeds})", *costs)
     rows = tuple(

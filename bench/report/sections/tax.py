@@ -23,10 +23,10 @@ def tax_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
         "lines some are lost or kept by chance."
     )
     if any(item.note for item in found):
-        told = listed(
+        notes = listed(
             sorted({f"{item.arm} on {item.task} ({item.metric}): {item.note}" for item in found if item.note})
         )
-        note += f" {told}."
+        note += f" {notes}."
     return [
         Heading(2, "Alignment tax"),
         Bullets(tuple(_summary(arm, [item for item in found if item.arm == arm]) for arm in _arms(found))),

@@ -21,7 +21,7 @@ def tokens_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
         for one in shifts
         for token in (*one.raised[:ROWS_EACH_WAY], *reversed(one.lowered[:ROWS_EACH_WAY]))
     ]
-    told = " ".join(
+    overall = " ".join(
         f"{one.arm} on {one.task}: over {counted(one.positions, 'token')} that it wrote, their log-probability is "
         f"{number(one.logprob_change, 2)} nats higher on average than under the base alone, and the base would have "
         f"chosen another token at {percent(one.other_choice)} of them."
@@ -34,7 +34,7 @@ def tokens_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     columns = ("arm", "task", "token", "written", "change per 1,000", "change where written (nats)")
     return [
         Heading(2, "Tokens that proxy-tuning changed"),
-        Text(told),
+        Text(overall),
         *drawn(pictures, "token_shifts"),
         Table(columns, "lllrrr", tuple(rows)),
         Text(note),

@@ -52,14 +52,14 @@ def _table(title: str, contrasts: Sequence[Contrast], summary: RunSummary) -> Ta
     for name in ("FLOPs", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in contrasts:
-        said = f"{verdict_words(item)}, A/A control" if item.is_control else verdict_words(item)
-        said += ", own reward" if item.own_reward else ""
+        verdict = f"{verdict_words(item)}, A/A control" if item.is_control else verdict_words(item)
+        verdict += ", own reward" if item.own_reward else ""
         table.add_row(
             Text(clean(f"{item.a} vs {item.b}")),
             estimate(item),
             interval(item),
             p_value(decisive_p(item), item.level),
-            Text(clean(said), style=STYLES[item.verdict]),
+            Text(clean(verdict), style=STYLES[item.verdict]),
             *_cost(summary, item.a),
         )
     return table
