@@ -1,17 +1,11 @@
-"""How pairs of arms, ranks and tokens are written, in tables and in pictures alike."""
+"""How own rewards, ranks and tokens are written, in tables and in pictures alike."""
 
 from __future__ import annotations
 
-from bench.results.conclusions.judge_audit import JudgeAudit
 from bench.results.wording import shortened
 
 # What marks an arm beside a judge that it learnt from.
 OWN = "own reward"
-
-
-def pair_of(audit: JudgeAudit) -> str:
-    """Return the pair of arms that an audit is about."""
-    return "all pairs" if audit.a is None else f"{audit.a} vs {audit.b}"
 
 
 def ranks(low: int, high: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.facts.names import pair_of
+from bench.report.facts.judge_audits import pair_of
 from bench.report.figures import style
 from bench.report.page.blocks import Picture
 from bench.results.conclusions.judge_audit import JudgeAudit, Measure

@@ -28,8 +28,8 @@ QUANTITIES: tuple[Quantity, ...] = (
 )
 
 
-def learners(summary: RunSummary) -> list[Column]:
-    """Return the arms whose last stage learnt by reinforcement, with what it logged."""
+def on_policy_arms(summary: RunSummary) -> list[Column]:
+    """Return the arms whose last stage was on-policy training, with what it logged."""
     found = []
     for place, (arm, facts) in enumerate(summary.arms.items()):
         logs = {run: summary.last_log(arm, run) for run in facts.runs}
@@ -39,8 +39,8 @@ def learners(summary: RunSummary) -> list[Column]:
 
 
 def update_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
-    """Return the picture of all quantities that were logged per update; None when no arm learnt by reinforcement."""
-    arms = learners(summary)
+    """Return the picture of all quantities that were logged per update; None when no arm trained on-policy."""
+    arms = on_policy_arms(summary)
     shown = [quantity for quantity in QUANTITIES if any(curves_of(arm.logs, quantity) for arm in arms)]
     if not shown:
         return None

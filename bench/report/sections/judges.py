@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from bench.core.metrics import WIN_RATE
 from bench.report import sentences
-from bench.report.facts.names import pair_of
+from bench.report.facts.judge_audits import measure, measure_parts, overall, pair_of, rare, share
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.report.sections.judge_leanings import leanings
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.judge_audit import Explained, ExplainedStatus, JudgeAudit, Measure
 from bench.results.wording import (
     NONE,
     counted,
-    decimals_for,
     estimate,
     interval,
     listed,
-    number,
     p_clause,
     percent,
     signed,
 )
 
-Write = Callable[[float | None, int], str]
-MOST_DECIMALS = 3
-# A control that explains at least this share of a win is reported first.
-MUCH = 0.5
 WHY_NOT: dict[ExplainedStatus, str] = {
     "ok": "",
     "constant control": "always the same side",
@@ -50,7 +45,7 @@ def judges_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     return [
         Heading(2, "How it was judged"),
         Text(lead),
-        Bullets(tuple(_leanings(audits))),
+        Bullets(tuple(leanings(audits))),
         *_both_win_rates(inputs),
         *_positions(audits),
         *_lengths(audits),
@@ -58,69 +53,6 @@ def judges_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
         *_controls(audits),
         *drawn(pictures, "judge_audit"),
     ]
-
-
-def overall(audits: Sequence[JudgeAudit]) -> list[JudgeAudit]:
-    """Return one audit per judge and task: over all pairs, or of the only pair."""
-    found: dict[tuple[str, str], JudgeAudit] = {}
-    for audit in audits:
-        found.setdefault((audit.judge, audit.task), audit)
-    return list(found.values())
-
-
-def _leanings(audits: Sequence[JudgeAudit]) -> list[str]:
-    """Return a sentence for every leaning that the intervals show, and for every judge that shows none."""
-    lines = []
-    for audit in overall(audits):
-        same = [one for one in audits if (one.judge, one.task) == (audit.judge, audit.task)]
-        own = [
-            *_position_leaning(audit),
-            *_length_leaning(audit),
-            *(line for one in same for line in _strong_controls(one)),
-        ]
-        where = f"{audit.judge} on {audit.task}"
-        lines += [f"{where} {line}" for line in own] or [f"{where} shows no leaning to a position or a length."]
-    return lines
-
-
-def _position_leaning(audit: JudgeAudit) -> list[str]:
-    side = _side(audit.first_shown)
-    if not side:
-        return []
-    shown = "first" if side > 0 else "second"
-    return [
-        f"leans to the response shown {shown}: preference for the first {measure(audit.first_shown)}; {_flips(audit)}."
-    ]
-
-
-def _length_leaning(audit: JudgeAudit) -> list[str]:
-    """Return a sentence where the preference goes with length: within pairs of methods, where a slope is there."""
-    sloped = audit.length_status == "ok"
-    side = _side(audit.length_slope, 0.0) if sloped else _side(audit.longer_wins)
-    if not side:
-        return []
-    which = "longer" if side > 0 else "shorter"
-    slope = f", slope {measure(audit.length_slope, signed)}" if sloped else ""
-    return [f"prefers the {which} of two responses: the longer one wins in {share(audit.longer_wins)}{slope}."]
-
-
-def _strong_controls(audit: JudgeAudit) -> list[str]:
-    """Return which controls explain much of a win; a loss is the other arm's win."""
-    lines = []
-    for one in audit.controls:
-        part = one.share
-        if part.estimate is not None and part.estimate >= MUCH and part.low is not None and part.low > 0:
-            won = (one.excess.estimate or 0.0) > 0
-            winner, loser = (audit.a, audit.b) if won else (audit.b, audit.a)
-            lines.append(f"prefers {winner} to {loser}, and {one.control} explains {share(part)} of it.")
-    return lines
-
-
-def _side(found: Measure, null: float = 0.5) -> int:
-    """Return 1 or -1 where the interval is above or below the value of no leaning, else 0."""
-    if found.low is None or found.high is None:
-        return 0
-    return 1 if found.low > null else -1 if found.high < null else 0
 
 
 def _both_win_rates(inputs: Inputs) -> list[Block]:
@@ -206,14 +138,6 @@ def _to_first(audit: JudgeAudit) -> str:
 
 def _second_call(audit: JudgeAudit) -> str:
     return share(audit.retested) if audit.retest == "asked" else audit.retest
-
-
-def _flips(audit: JudgeAudit) -> str:
-    found = audit.flips_to_first
-    if not found.n:
-        return "no pair flips with the order"
-    p = p_clause(audit.position_p, audit.level)
-    return f"{percent(found.estimate)} of {counted(found.n, 'flip')} go to the first, {p}"
 
 
 def _lengths(audits: Sequence[JudgeAudit]) -> list[Block]:
@@ -312,29 +236,3 @@ def _control_cell(one: Explained) -> str:
     if one.share.estimate is not None:
         parts.append(percent(round(one.share.estimate, 2) or 0.0, 0))
     return "; ".join([*parts, same])
-
-
-def measure(found: Measure, write: Write = number) -> str:
-    """Return ``0.52 [0.49, 0.55]`` with the decimals that the interval deserves; ``write=signed`` for differences."""
-    value, bounds = measure_parts(found, write)
-    return value if bounds == NONE else f"{value} {bounds}"
-
-
-def measure_parts(found: Measure, write: Write = number) -> tuple[str, str]:
-    """Return an estimate and its interval as two texts, dashes where there is none."""
-    if found.low is None or found.high is None:
-        return write(found.estimate, 3), NONE
-    decimals = min(decimals_for((found.high - found.low) / 2), MOST_DECIMALS)
-    return write(found.estimate, decimals), f"[{write(found.low, decimals)}, {write(found.high, decimals)}]"
-
-
-def share(found: Measure) -> str:
-    """Return ``52.1% [48%, 56%]``, or a dash."""
-    if found.estimate is None:
-        return NONE
-    return f"{percent(found.estimate)} [{percent(found.low)}, {percent(found.high)}]"
-
-
-def rare(found: Measure) -> str:
-    """Return the share of something that should not happen: ``0`` for none."""
-    return "0" if found.estimate == 0 else share(found)
