@@ -1,7 +1,7 @@
 """Reports in tests that do not look at pictures: figures are built as ever, but an empty drawing is written for each.
 
-Rendering is half the time of a whole tiny comparison. Real pictures: tests/report/test_figures.py, test_report.py and
-test_browser.py, tests/cli/test_cli.py and tests/gate/test_planted.py.
+Rendering is half the time of a whole tiny comparison. Real pictures: tests/report/figures, tests/report/test_report.py,
+tests/report/page/test_browser.py, tests/cli/test_cli.py and tests/gate/test_planted.py.
 """
 
 from __future__ import annotations

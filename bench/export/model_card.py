@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from bench.config.comparison import Comparison
 from bench.core.policy import Built, Pretrained, Tuned, root
 from bench.report import sentences
+from bench.report.facts.methods import flat, lora_text, statistics_of
 from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
 from bench.report.page.markdown import render_markdown
 from bench.report.references import as_bibtex, of_method
-from bench.report.sections.methods import flat, lora_text, statistics_of
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 from bench.results.wording import (

@@ -53,7 +53,7 @@ class Entry:
     fields: Mapping[str, str]
     bibtex: str
 
-    def in_words(self) -> str:
+    def as_text(self) -> str:
         """Return the publication as a line of text: authors, year, title, where."""
         names = [name.partition(",")[0] for name in re.split(r" and ", self.fields["author"])]
         who = names[0] if len(names) == 1 else f"{names[0]} and {names[1]}" if len(names) == 2 else f"{names[0]} et al."

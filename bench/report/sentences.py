@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
+from bench.report.facts.win_rates import cell_of
 from bench.report.page.blocks import Tone, Verdict, Whisker
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
@@ -17,6 +18,7 @@ from bench.results.wording import (
     listed,
     metric_words,
     p_clause,
+    p_value,
     percent,
     smallest_detectable,
     verdict_words,
@@ -30,24 +32,24 @@ OWN_REWARD = (
 
 
 @dataclass(frozen=True)
-class Told:
+class Context:
     """What the reader knows when a sentence begins.
 
-    ``once``: what is the same in every sentence was said above them, so none repeats where it was measured and what it
+    ``shared``: what all sentences have in common stands above them, so none repeats where it was measured and what it
     speaks about. ``beside``: contrasts whose estimates belong in the sentence of the same pair.
     """
 
-    once: bool = False
+    shared: bool = False
     beside: tuple[Contrast, ...] = ()
 
 
-NOTHING_TOLD = Told()
+NO_CONTEXT = Context()
 
 
-def told_once(contrasts: Sequence[Contrast], beside: Sequence[Contrast]) -> Told:
-    """Return what can be said once above the sentences on these contrasts: that all measure the same, if they do."""
+def context_of(contrasts: Sequence[Contrast], beside: Sequence[Contrast]) -> Context:
+    """Return what is known before the sentences on these contrasts: that all measure the same, if they do."""
     same = {(item.metric, item.judge, item.task, item.speaks_about) for item in contrasts}
-    return Told(len(same) == 1, tuple(beside))
+    return Context(len(same) == 1, tuple(beside))
 
 
 def measured(contrast: Contrast) -> str:
@@ -65,9 +67,9 @@ def judge(contrast: Contrast) -> str:
     return f"{contrast.judge} (own reward of {listed(list(contrast.own_reward))})"
 
 
-def headline(contrast: Contrast, told: Told = NOTHING_TOLD) -> str:
+def headline(contrast: Contrast, context: Context = NO_CONTEXT) -> str:
     """Return the conclusion without its numbers: who beats whom on what, or that it is undecided."""
-    on = f"on {_short(contrast) if told.once else measured(contrast)}"
+    on = f"on {_short(contrast) if context.shared else measured(contrast)}"
     if contrast.verdict == "undecided":
         return f"{contrast.a} against {contrast.b} {on} is undecided"
     if contrast.higher_is_better is None:
@@ -77,12 +79,12 @@ def headline(contrast: Contrast, told: Told = NOTHING_TOLD) -> str:
 
 
 def _short(contrast: Contrast) -> str:
-    """Return what was measured where the reader knows by whom and on which task; an own reward is always told."""
+    """Return what was measured where the reader knows by whom and on which task; an own reward is always named."""
     words = metric_words(contrast.metric)
     return f"{words} (own reward of {listed(list(contrast.own_reward))})" if contrast.own_reward else words
 
 
-def p_words(contrast: Contrast) -> str:
+def p_text(contrast: Contrast) -> str:
     """Return ``adjusted p < 0.001``, ``p = 0.43`` where nothing was adjusted, or that there was no test."""
     p = decisive_p(contrast)
     if p is None:
@@ -90,16 +92,17 @@ def p_words(contrast: Contrast) -> str:
     return f"{'p' if contrast.p_adjusted is None else 'adjusted p'}{p_clause(p, contrast.level)[1:]}"
 
 
-def numbers(contrast: Contrast, told: Told = NOTHING_TOLD) -> str:
+def numbers(contrast: Contrast, context: Context = NO_CONTEXT) -> str:
     """Return the estimate, its interval, the p-value, how many seeds, what it speaks about, and any note."""
     parts = [f"{estimate(contrast)} {interval(contrast)}"] if contrast.estimate is not None else []
-    parts += [p_words(contrast), f"over {counted(contrast.n_runs, 'training seed')}"]
-    tail = [f"length-controlled {estimate(item)} {interval(item)}" for item in _at_equal_length(contrast, told.beside)]
+    parts += [p_text(contrast), f"over {counted(contrast.n_runs, 'training seed')}"]
+    equal = _at_equal_length(contrast, context.beside)
+    tail = [f"length-controlled {estimate(item)} {interval(item)}" for item in equal]
     if contrast.verdict == "undecided" and smallest_detectable(contrast) != NONE:
         tail.append(
             f"the smallest difference it could detect is {smallest_detectable(contrast)} ({percent(POWER)} power)"
         )
-    if not told.once:
+    if not context.shared:
         tail.append(f"speaks about {contrast.speaks_about}")
     if contrast.n_missing:
         tail.append(f"{counted(contrast.n_missing, 'value')} missing")
@@ -112,14 +115,23 @@ def _at_equal_length(contrast: Contrast, beside: Sequence[Contrast]) -> list[Con
     """Return the length-controlled win rate of the same pair by the same judge, as far as there is an estimate."""
     if contrast.metric != WIN_RATE.name:
         return []
-    place = (contrast.a, contrast.b, contrast.task, contrast.judge)
     return [
         item
         for item in beside
-        if item.metric == LENGTH_CONTROLLED.name
-        and item.estimate is not None
-        and (item.a, item.b, item.task, item.judge) == place
+        if item.metric == LENGTH_CONTROLLED.name and item.estimate is not None and cell_of(item) == cell_of(contrast)
     ]
+
+
+def p_cell(contrast: Contrast) -> str:
+    """Return the adjusted p-value, or one that is not adjusted, marked as such."""
+    if contrast.p_adjusted is None and contrast.p is not None:
+        return f"{p_value(contrast.p, contrast.level)} (not adjusted)"
+    return p_value(contrast.p_adjusted, contrast.level)
+
+
+def verdict_cell(contrast: Contrast) -> str:
+    """Return the verdict in words, marked for an A/A control."""
+    return f"{verdict_words(contrast)} (A/A control)" if contrast.is_control else verdict_words(contrast)
 
 
 def whisker(contrast: Contrast) -> Whisker | None:
@@ -137,20 +149,20 @@ def scale_of(contrasts: Sequence[Contrast]) -> tuple[float, float] | None:
     return min(min(one.low, one.null) for one in drawn), max(max(one.high, one.null) for one in drawn)
 
 
-def verdict(contrast: Contrast, told: Told = NOTHING_TOLD) -> Verdict:
+def verdict(contrast: Contrast, context: Context = NO_CONTEXT) -> Verdict:
     """Return the verdict on a pair of treatments."""
     tones: dict[str, Tone] = {"undecided": "undecided", "a better": "decided", "b better": "reversed"}
-    return Verdict(headline(contrast, told), numbers(contrast, told), tones[contrast.verdict], whisker(contrast))
+    return Verdict(headline(contrast, context), numbers(contrast, context), tones[contrast.verdict], whisker(contrast))
 
 
-def control(contrast: Contrast, told: Told = NOTHING_TOLD) -> Verdict:
+def control(contrast: Contrast, context: Context = NO_CONTEXT) -> Verdict:
     """Return the verdict on an A/A control, where the truth is known to be no difference."""
     same = f"{contrast.a} against {contrast.b}, the same treatment trained twice"
-    on = _short(contrast) if told.once else measured(contrast)
+    on = _short(contrast) if context.shared else measured(contrast)
     if contrast.verdict == "undecided":
         quiet = f"{same}: no difference on {on}, as it should be"
-        return Verdict(quiet, numbers(contrast, told), "control", whisker(contrast))
+        return Verdict(quiet, numbers(contrast, context), "control", whisker(contrast))
     alarm = f"{same}: {verdict_words(contrast)} on {on}, a false alarm"
     rate = percent(1 - contrast.level)
-    chance = f"{numbers(contrast, told)}; chance alone does this to {rate} of such controls"
+    chance = f"{numbers(contrast, context)}; chance alone does this to {rate} of such controls"
     return Verdict(alarm, chance, "alarm", whisker(contrast))

@@ -174,6 +174,15 @@ def value_text(value: object) -> str:
     return str(value)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return the text, cut in its middle by an ellipsis when it is longer than ``most`` characters, on one line."""
+    flat = " ".join(text.split())
+    if len(flat) <= most:
+        return flat
+    tail = (most - 1) // 2
+    return f"{flat[: most - 1 - tail]}\u2026{flat[len(flat) - tail :]}"
+
+
 def metric_words(metric: str) -> str:
     """Return a metric's name as words: ``win rate``."""
     return SPELT.get(metric) or metric.replace("_", " ")

@@ -8,8 +8,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from bench.report.figures.frontier import points_of
-from bench.report.figures.over_optimisation import gains_over
+from bench.report.facts.frontier import gains_over, points_of
 from bench.report.page.markdown import write_report
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.records import RECORDS

@@ -44,7 +44,7 @@ def test_entries_are_whole_and_keys_differ() -> None:
         assert {"title", "author", "year"} <= entry.fields.keys(), key
         assert ("eprint" in entry.fields) or ("journal" in entry.fields), key
         assert entry.bibtex.count("{") == entry.bibtex.count("}"), key
-        assert entry.fields["year"] in entry.in_words()
+        assert entry.fields["year"] in entry.as_text()
 
 
 def test_a_comparison_cites_its_methods_and_its_statistics(tmp_path: Path) -> None:
@@ -61,12 +61,12 @@ def test_an_unknown_paper_is_cited_by_its_address() -> None:
     entry = cited("2999.12345")
     assert entry.key == "arxiv299912345"
     assert "eprint = {2999.12345}" in entry.bibtex
-    assert "arXiv:2999.12345" in entry.in_words()
+    assert "arXiv:2999.12345" in entry.as_text()
 
 
 def test_accents_and_braces_become_plain_text() -> None:
     assert plain(r"{\"U}st{\"u}n and Gall{\'e}: {DPO} 1--2") == "Üstün and Gallé: DPO 1–2"
-    assert bibliography()["dubois2024lengthcontrolled"].in_words().startswith("Dubois et al. (2024): Length-Controlled")
+    assert bibliography()["dubois2024lengthcontrolled"].as_text().startswith("Dubois et al. (2024): Length-Controlled")
 
 
 def test_bibtex_of_several_entries_parses_again() -> None:

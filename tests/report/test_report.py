@@ -17,7 +17,7 @@ from bench.report.page.inline_svg import inline_svg
 from bench.report.page.markdown import write_report
 from bench.report.samples.prompts import Tables
 from bench.report.samples.sample import take_samples
-from bench.report.sections.response_counts import audit_arms
+from bench.report.sections.response_counts import count_responses
 from bench.results.claims import CLAIMS
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
@@ -121,10 +121,10 @@ def test_every_contrast_has_its_sentence(folder: Path) -> None:
     report = (folder / "report.md").read_text()
     contrasts = CONCLUSIONS.read(folder).contrasts
     wins = [item for item in contrasts if item.metric == "win_rate"]
-    told = sentences.told_once(wins, contrasts)
-    assert told.once
+    context = sentences.context_of(wins, contrasts)
+    assert context.shared
     for item in wins:
-        said = sentences.control(item, told) if item.is_control else sentences.verdict(item, told)
+        said = sentences.control(item, context) if item.is_control else sentences.verdict(item, context)
         assert f"- **{said.headline}**: {said.numbers}" in report
     undecided = sum(item.verdict == "undecided" for item in wins if not item.is_control)
     assert f"{3 - undecided} of 3 declared contrasts decided, {undecided} not." in report
@@ -159,7 +159,7 @@ def test_sentences_say_what_the_numbers_say(folder: Path) -> None:
     equal = win.model_copy(
         update={"metric": "length_controlled_win_rate", "estimate": 0.68, "low": 0.62, "high": 0.74, "p": None}
     )
-    said = sentences.verdict(win, sentences.told_once([win], [equal]))
+    said = sentences.verdict(win, sentences.context_of([win], [equal]))
     assert said.headline == "dpo beats sft on win rate"
     assert said.numbers == (
         "0.71 [0.66, 0.76], adjusted p < 0.001, over 3 training seeds; length-controlled 0.68 [0.62, 0.74]"
@@ -213,13 +213,13 @@ def test_the_policy_admits_only_the_pages_own_script_and_style(folder: Path) -> 
     html = (folder / "report.html").read_text()
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
-    told = unescape(policy.group(1))
+    admitted = unescape(policy.group(1))
     for tag, opening in (("script", '<script type="module">'), ("style", "<style>")):
         inside = html.split(opening)[1].split(f"</{tag}>")[0]
         digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
-        assert f"{tag}-src 'sha256-{digest}'" in told
-    assert told.startswith("default-src 'none';")
-    assert "unsafe" not in told
+        assert f"{tag}-src 'sha256-{digest}'" in admitted
+    assert admitted.startswith("default-src 'none';")
+    assert "unsafe" not in admitted
     assert " style=" not in html.split("</style>")[1]
 
 
@@ -231,9 +231,9 @@ def test_the_page_says_the_numbers_that_the_markdown_says(folder: Path) -> None:
         assert f"| {' | '.join(cells)} |" in report
         assert re.search(r"</td>".join(rf"<td class=\"r \">{re.escape(cell)}" for cell in cells), html)
     wins = [item for item in CONCLUSIONS.read(folder).contrasts if item.metric == "win_rate"]
-    told = sentences.told_once(wins, ())
+    context = sentences.context_of(wins, ())
     for item in wins:
-        said = sentences.control(item, told) if item.is_control else sentences.verdict(item, told)
+        said = sentences.control(item, context) if item.is_control else sentences.verdict(item, context)
         line = f'<strong>{said.headline}</strong> <span class="numbers">{said.numbers}</span>'
         assert line in html
 
@@ -299,7 +299,7 @@ def test_links_to_pictures_are_relative_and_lead_somewhere(folder: Path) -> None
 
 
 def test_responses_are_counted(folder: Path) -> None:
-    base = audit_arms(RECORDS.read(folder), ARMS)[0]
+    base = count_responses(RECORDS.read(folder), ARMS)[0]
     assert (base.arm, base.responses, base.unscored) == ("base", PROMPTS * 3, {"undefined": 3})
 
 

@@ -8,53 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.report.facts.costs import TITLES, cost_by_kind, mean_cost
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
-from bench.results.wording import amount, estimate, listed, metric_words
+from bench.results.wording import amount, estimate, listed, metric_words, shortened
 
 ROW_INCHES = 0.42
 LOG_RATIO = 30.0
 DODGE = 0.025
-AXES = (
-    ("flops", "training FLOPs"),
-    ("trained_tokens", "trained tokens"),
-    ("generated_tokens", "generated tokens"),
-    ("read_tokens", "read tokens"),
-    ("examples", "examples"),
-    ("labels", "labels"),
-    ("judgements", "judgements"),
-    ("seconds", "seconds"),
-)
-TITLES = dict(AXES)
-
-
-def mean_cost(summary: RunSummary, arm: str, axis: str) -> float | None:
-    """Return what one arm consumed on one axis, shared stages in full, averaged over its seeds; None without runs."""
-    costs = [summary.cost_of(arm, int(run)).get(axis, 0.0) for run in summary.arms[arm].runs]
-    return sum(costs) / len(costs) if costs else None
-
-
-def seconds_per_token(summary: RunSummary, arm: str) -> float | None:
-    """Return the seconds that one generated token of an arm's answers took, loading the policy included.
-
-    Over all seeds and tasks together; None where no answer was generated.
-    """
-    keys = [key for run in summary.arms[arm].runs.values() for key in run.answers]
-    tokens = sum(summary.stages[key].cost.get("generated_tokens", 0.0) for key in keys)
-    return sum(summary.stages[key].cost.get("seconds", 0.0) for key in keys) / tokens if tokens else None
-
-
-def cost_by_kind(summary: RunSummary, arm: str, axis: str) -> dict[str, float]:
-    """Return the same by kind of stage, in the order in which the stages stand in the summary; zeros left out."""
-    facts = summary.arms[arm]
-    total: dict[str, float] = {}
-    for run in facts.runs.values():
-        for key in run.stages:
-            stage = summary.stages[key]
-            total[stage.kind] = total.get(stage.kind, 0.0) + stage.cost.get(axis, 0.0) / len(facts.runs)
-    return {kind: cost for kind, cost in total.items() if cost > 0}
 
 
 def cost_axis(summary: RunSummary) -> str:
@@ -92,14 +55,14 @@ def _stacks(axes: Any, stacks: dict[str, dict[str, float]], kinds: Sequence[str]
         widths = [stacks[arm].get(kind, 0.0) for arm in arms]
         axes.barh(
             heights, widths, left=lefts, height=0.62, color=style.colour(place),
-            edgecolor="white", linewidth=1.2, label=style.shortened(kind, 30), hatch=style.hatch(place),
+            edgecolor="white", linewidth=1.2, label=shortened(kind, 30), hatch=style.hatch(place),
         )  # fmt: skip
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     for height, total in zip(heights, lefts, strict=True):
         axes.annotate(
             amount(total), (total, height), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
         )
-    axes.set_yticks(heights, [style.shortened(arm, 26) for arm in arms])
+    axes.set_yticks(heights, [shortened(arm, 26) for arm in arms])
     axes.tick_params(axis="y", length=0, labelsize=10)
     axes.set_xlim(0, max(lefts) * 1.12)
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
@@ -123,7 +86,7 @@ def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, fol
         axes = figure.subplots()
         _points(axes, placed, costs, first)
         axes.set_xlabel(f"{TITLES[axis]} per training seed")
-        axes.set_ylabel(f"{words} against {style.shortened(first.b, 24)}")
+        axes.set_ylabel(f"{words} against {shortened(first.b, 24)}")
         axes.xaxis.set_major_formatter(lambda value, _place: amount(value))
         figure.legend(loc="outside right upper")
         style.save(figure, folder, name)
@@ -180,7 +143,7 @@ def _points(axes: Any, placed: Mapping[str, Contrast], costs: Mapping[str, float
         axes.errorbar(
             [10**spot if logarithmic else spot], [value], yerr=[[below], [above]], color=style.colour(place),
             marker=style.marker(place), markersize=8, elinewidth=1.6, capsize=4 if arm in placed else 0,
-            linestyle="none", label=style.shortened(arm, 24) + ("" if arm in placed else " (reference)"),
+            linestyle="none", label=shortened(arm, 24) + ("" if arm in placed else " (reference)"),
         )  # fmt: skip
     axes.axhline(first.null_value, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     places = dict(zip(shown, at, strict=True))

@@ -13,20 +13,16 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from bench.report.facts.curves import Logs, Quantity, band_of, curves_of, last_mean
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.summary import RunSummary
-from bench.results.wording import counted, decimals_for, listed, number
+from bench.results.wording import counted, listed, shortened
 
 ACROSS = 4
 PANEL_INCHES = (2.75, 2.15)
 LINES = ("-", "--", ":", "-.")
 TICKS = 4
-
-Quantity = tuple[str, str, str | None]
-Curve = tuple[list[float], list[float]]
-# What a stage logged, row by row, per training seed.
-Logs = Mapping[str, Sequence[Mapping[str, float]]]
 
 # The quantities worth a panel, in this order: what it is called, the logged name, and the logged name to subtract.
 QUANTITIES: tuple[Quantity, ...] = (
@@ -122,27 +118,6 @@ def _logged(column: Column, quantities: Sequence[Quantity]) -> list[Quantity]:
     return [quantity for quantity in quantities if curves_of(column.logs, quantity)]
 
 
-def curves_of(logs: Logs, quantity: Quantity) -> dict[str, Curve]:
-    """Return steps and values of one logged quantity per training seed; seeds that did not log it are left out."""
-    _, plus, minus = quantity
-    needed = {"step", plus} if minus is None else {"step", plus, minus}
-    curves: dict[str, Curve] = {}
-    for seed, log in logs.items():
-        rows = [row for row in log if needed <= row.keys()]
-        if rows:
-            values = [row[plus] - (0.0 if minus is None else row[minus]) for row in rows]
-            curves[seed] = ([row["step"] for row in rows], values)
-    return curves
-
-
-def band_of(curves: Sequence[Curve]) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Return steps, mean, lowest and highest value at the steps that every curve has."""
-    tables = [dict(zip(*curve, strict=True)) for curve in curves]
-    steps = sorted(set.intersection(*(set(table) for table in tables)))
-    at = [[table[step] for table in tables] for step in steps]
-    return steps, [sum(values) / len(values) for values in at], [min(v) for v in at], [max(v) for v in at]
-
-
 def _panel(axes: Any, column: Column, quantity: Quantity) -> None:
     """Draw one stage's curves of one quantity: thin lines for seeds, a band from lowest to highest, a thick mean."""
     tint = style.colour(column.place)
@@ -155,7 +130,7 @@ def _panel(axes: Any, column: Column, quantity: Quantity) -> None:
         axes.plot(steps, mean, color=tint, linewidth=2.0)
     elif len(curves) == 1:
         axes.lines[0].set(alpha=1.0, linewidth=2.0)
-    axes.set_title(style.shortened(column.title, 28))
+    axes.set_title(shortened(column.title, 28))
     axes.set_ylabel(quantity[0])
     axes.set_xlabel("step")
     axes.grid(color=style.GRID, linewidth=0.6)
@@ -165,12 +140,8 @@ def _panel(axes: Any, column: Column, quantity: Quantity) -> None:
 
 def _caption(first: Sequence[tuple[Column, Quantity]], seeds: int) -> str:
     """Return what the picture shows, with the last mean value of each column's first quantity."""
-    ends = []
-    for column, quantity in first:
-        _, mean, low, high = band_of(list(curves_of(column.logs, quantity).values()))
-        if mean:
-            decimals = min(4, max(2, decimals_for(high[-1] - low[-1])))
-            ends.append(f"{column.title} ends at {quantity[0]} {number(mean[-1], decimals)}")
+    found = [(column.title, last_mean(column.logs, quantity)) for column, quantity in first]
+    ends = [f"{title} ends at {value}" for title, value in found if value is not None]
     tail = f"; {listed(ends)}" if ends else ""
     over = counted(seeds, "training seed")
     return f"Thin lines are single seeds, the thick line and band the mean and range over {over}{tail}."

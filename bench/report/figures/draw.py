@@ -21,16 +21,17 @@ from bench.report.figures.over_optimisation import over_optimisation
 from bench.report.figures.ranking import ranking
 from bench.report.figures.reward_models import reward_model_checks
 from bench.report.figures.seeds import seed_spread
-from bench.report.figures.style import Picture
 from bench.report.figures.tax import tax
 from bench.report.figures.tokens import token_shifts
 from bench.report.figures.updates import update_curves
 from bench.report.inputs import Inputs
+from bench.report.page.blocks import Picture
 
 
 def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
     """Return the pictures written to the folder, in reading order; those that have nothing to show are left out."""
     summary, records, reference = inputs.summary, inputs.records, inputs.comparison.evaluation.divergence
+    found = inputs.conclusions
     treatments = [item for item in inputs.primary if not item.is_control]
     drawn = (
         forest(
@@ -38,15 +39,15 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
         ),
         win_rate_matrix(treatments, list(summary.arms), folder, "win_rate_matrix"),
         seed_spread(inputs.primary, list(summary.arms), summary.seeds, folder, "seed_spread"),
-        judge_audit(inputs.judges, folder, "judge_audit"),
-        ranking(inputs.rankings, folder, "ranking"),
-        tax(inputs.tax, folder, "tax"),
+        judge_audit(found.judges, folder, "judge_audit"),
+        ranking(found.rankings, folder, "ranking"),
+        tax(found.tax, folder, "tax"),
         quality_against_cost(treatments, summary, folder, "quality_and_cost"),
         cost_bars(summary, folder, "cost"),
         length_distributions(records, list(summary.arms), folder, "response_length"),
-        precision_and_coverage(inputs.factual_rates, folder, "factuality"),
-        length_control(inputs.contrasts, inputs.length_recovery, folder, "length_control"),
-        length_effect(records, inputs.contrasts, folder, "length_effect"),
+        precision_and_coverage(found.factual_rates, folder, "factuality"),
+        length_control(found.contrasts, found.length_recovery, folder, "length_control"),
+        length_effect(records, found.contrasts, folder, "length_effect"),
         learning_curves(summary, folder, "learning_curves"),
         earlier_curves(summary, folder, "earlier_stages"),
         update_curves(summary, folder, "updates"),
@@ -55,6 +56,6 @@ def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
         reward_model_checks(summary, folder, "reward_models"),
         representation_layers(summary, folder, "representations"),
         token_shifts(summary.shifts, folder, "token_shifts"),
-        labeller_sizes(inputs.labellers, summary, folder, "labellers"),
+        labeller_sizes(found.labellers, summary, folder, "labellers"),
     )
     return [picture for picture in drawn if picture is not None]

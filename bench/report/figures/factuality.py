@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.factuality import Estimate, FactualRates
-from bench.results.wording import listed, number, percent
+from bench.results.wording import listed, number, percent, shortened
 
 ACROSS = 2
 PANEL_INCHES = (4.4, 3.6)
@@ -33,7 +33,7 @@ def precision_and_coverage(rates: Sequence[FactualRates], folder: Path, name: st
             for item in shown:
                 if item.task == task and item.error_rate is not None:
                     _arm(axes, item, item.error_rate, arms.index(item.arm))
-            axes.set_title(style.shortened(task, 34))
+            axes.set_title(shortened(task, 34))
             axes.set_xlabel("supported claims per response")
             axes.set_ylabel("share of claims supported")
             axes.grid(color=style.GRID, linewidth=0.6)
@@ -62,13 +62,13 @@ def _arm(axes: Any, item: FactualRates, error: Estimate, place: int) -> None:
         marker=style.marker(place),
         markersize=8,
         linewidth=1.2,
-        label=style.shortened(item.arm, 24),
+        label=shortened(item.arm, 24),
         **bars,
     )
 
 
 def _caption(shown: Sequence[FactualRates]) -> str:
-    told = listed(
+    shares = listed(
         [
             f"{item.arm} on {item.task} {percent(1 - item.error_rate.value)} at {number(item.correct.value, 2)}"
             for item in shown
@@ -76,6 +76,6 @@ def _caption(shown: Sequence[FactualRates]) -> str:
         ]
     )
     return (
-        f"Share of claims that are supported, at supported claims per response: {told}; bars are intervals at the "
+        f"Share of claims that are supported, at supported claims per response: {shares}; bars are intervals at the "
         f"{percent(shown[0].level)} level, and up and to the right is better."
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.metrics import PREFERENCES
+from bench.report.facts.win_rates import cell_of
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
     counted,
@@ -19,6 +20,7 @@ from bench.results.wording import (
     number,
     p_clause,
     percent,
+    shortened,
     verdict_words,
 )
 
@@ -43,8 +45,8 @@ def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Pa
     shown.sort(key=lambda item: item.is_control)
     if not shown:
         return None
-    known = {_cell(item): item for item in beside if item.low is not None and item.high is not None}
-    second = [known.get(_cell(item)) for item in shown]
+    known = {cell_of(item): item for item in beside if item.low is not None and item.high is not None}
+    second = [known.get(cell_of(item)) for item in shown]
     twice = any(item is not None for item in second)
     with style.styled():
         longest = max(len(line) for item in shown for line in _label(item, shown).split("\n"))
@@ -66,10 +68,6 @@ def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Pa
     if twice:
         caption = f"{caption[:-1]}; {_moved(shown, second)}."
     return Picture(name, f"{metric_words(shown[0].metric).capitalize()} of every contrast", caption)
-
-
-def _cell(contrast: Contrast) -> tuple[str, str, str, str | None]:
-    return contrast.a, contrast.b, contrast.task, contrast.judge
 
 
 def _moved(shown: Sequence[Contrast], second: Sequence[Contrast | None]) -> str:
@@ -102,7 +100,7 @@ def _line(axes: Any, contrast: Contrast, height: int) -> None:
     right = ("axes fraction", "data")
     axes.annotate(f"{estimate(contrast)} {interval(contrast)}", (1.02, height + 0.17), xycoords=right, va="center")
     axes.annotate(
-        style.shortened(verdict, 2 * NAME_LENGTH), (1.02, height - 0.2), xycoords=right, va="center", fontsize=8.5,
+        shortened(verdict, 2 * NAME_LENGTH), (1.02, height - 0.2), xycoords=right, va="center", fontsize=8.5,
         color=tint,
     )  # fmt: skip
 
@@ -134,16 +132,16 @@ def _frame(axes: Any, drawn: Sequence[Contrast], shown: Sequence[Contrast]) -> N
 
 def _label(contrast: Contrast, shown: Sequence[Contrast]) -> str:
     """Return the name of a line: the pair, and below it what is needed to tell it from lines of the same pair."""
-    a, b = (style.shortened(name, NAME_LENGTH) for name in (contrast.a, contrast.b))
+    a, b = (shortened(name, NAME_LENGTH) for name in (contrast.a, contrast.b))
     below = []
     if contrast.is_control:
         below.append("A/A control")
     if len({item.judge for item in shown}) > 1 and contrast.judge is not None:
-        below.append(f"{style.shortened(contrast.judge, NAME_LENGTH)} judge")
+        below.append(f"{shortened(contrast.judge, NAME_LENGTH)} judge")
     if contrast.own_reward:
         below.append("own reward")
     if len({item.task for item in shown}) > 1:
-        below.append(style.shortened(contrast.task, NAME_LENGTH))
+        below.append(shortened(contrast.task, NAME_LENGTH))
     pair = f"{a} vs {b}"
     return f"{pair}\n{', '.join(below)}" if below else pair
 

@@ -2,81 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, RATING
+from bench.report.facts.frontier import Point, mean, placed, points_of, same_method
+from bench.report.facts.names import OWN
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.summary import RunSummary
-from bench.results.wording import counted, listed, number
+from bench.results.wording import counted, listed, number, shortened
 
 ACROSS = 2
 PANEL_INCHES = (4.3, 3.3)
-OWN = "own reward"
-
-
-@dataclass(frozen=True)
-class Point:
-    """One arm at one training seed on one task: means over its responses.
-
-    ``divergence`` and ``divergence_k3`` in nats, None where the policy has no likelihood; ``ratings`` by judge.
-    """
-
-    arm: str
-    run: int
-    task: str
-    divergence: float | None = None
-    divergence_k3: float | None = None
-    ratings: dict[str, float] = field(default_factory=dict)
-
-
-def points_of(records: pa.Table, arms: Sequence[str]) -> list[Point]:
-    """Return the points of every arm, task and seed that has a rating or a divergence, in that order."""
-    wanted = pc.is_in(records["metric"], pa.array([DIVERGENCE.name, DIVERGENCE_K3.name, RATING.name]))
-    rows = records.filter(pc.and_(wanted, pc.equal(records["status"], "ok")))
-    groups = rows.group_by(["task", "method", "run", "metric", "source"]).aggregate([("value", "mean")]).to_pylist()
-    means: dict[tuple[int, str, int], dict[tuple[str, str], float]] = {}
-    for group in groups:
-        if group["method"] in arms:
-            cell = (list(arms).index(group["method"]), group["task"], group["run"])
-            means.setdefault(cell, {})[group["metric"], group["source"]] = group["value_mean"]
-    return [
-        Point(
-            arm=arms[place],
-            run=run,
-            task=task,
-            divergence=found.get((DIVERGENCE.name, "task")),
-            divergence_k3=found.get((DIVERGENCE_K3.name, "task")),
-            ratings={source: value for (metric, source), value in sorted(found.items()) if metric == RATING.name},
-        )
-        for (place, task, run), found in sorted(means.items())
-    ]
-
-
-def root(divergence: float | None) -> float | None:
-    """Return the square root of a divergence; an estimate below 0, which only noise gives, counts as 0."""
-    return None if divergence is None else max(divergence, 0.0) ** 0.5
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean of some numbers."""
-    return sum(values) / len(values)
-
-
-def placed(points: Sequence[Point], summary: RunSummary) -> list[tuple[Point, float]]:
-    """Return the points with their place on the axis of divergence: the bound for arms of which only that is known."""
-    found = []
-    for point in points:
-        x = root(point.divergence if point.divergence is not None else summary.divergence_bounds.get(point.arm))
-        if x is not None and point.ratings:
-            found.append((point, x))
-    return found
 
 
 def frontier(
@@ -100,9 +40,9 @@ def frontier(
         panels = figure.subplots(down, across, squeeze=False).flat
         for axes, cell in zip(panels, cells, strict=False):
             _panel(axes, shown, summary, cell)
-            of = f", {style.shortened(cell[0], 20)}" if len(tasks) > 1 else ""
-            axes.set_title(f"{style.shortened(cell[1], 24)} judge{of}")
-            axes.set_xlabel(f"square root of the KL from {style.shortened(reference, 16)} in nats")
+            of = f", {shortened(cell[0], 20)}" if len(tasks) > 1 else ""
+            axes.set_title(f"{shortened(cell[1], 24)} judge{of}")
+            axes.set_xlabel(f"square root of the KL from {shortened(reference, 16)} in nats")
             axes.set_ylabel("mean rating")
         for axes in list(panels)[len(cells) :]:
             axes.set_axis_off()
@@ -138,16 +78,6 @@ def _is(point: Point, arm: str, cell: tuple[str, str]) -> bool:
     return (point.arm, point.task) == (arm, cell[0]) and cell[1] in point.ratings
 
 
-def same_method(summary: RunSummary, arms: Mapping[str, object]) -> list[list[str]]:
-    """Return the arms of every method that has several with the same teachers, replicates left out."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for arm, facts in summary.arms.items():
-        if arm in arms and facts.replicate is None:
-            teachers = [judge for judge, taught in summary.own_rewards.items() if arm in taught]
-            groups.setdefault((facts.method, *teachers), []).append(arm)
-    return [group for group in groups.values() if len(group) > 1]
-
-
 def _legend(figure: Any, arms: Sequence[str], shown: Sequence[tuple[Point, float]], summary: RunSummary) -> None:
     from matplotlib.lines import Line2D  # noqa: PLC0415 - as in the style
 
@@ -156,7 +86,7 @@ def _legend(figure: Any, arms: Sequence[str], shown: Sequence[tuple[Point, float
     handles = [
         Line2D(
             [], [], color=style.colour(place), marker=style.marker(place),
-            label=style.shortened(arm, 22) + (" (at most)" if arm in summary.divergence_bounds else ""), **look,
+            label=shortened(arm, 22) + (" (at most)" if arm in summary.divergence_bounds else ""), **look,
         )
         for place, arm in enumerate(arms)
         if arm in there
@@ -170,7 +100,7 @@ def _caption(
     shown: Sequence[tuple[Point, float]], summary: RunSummary, reference: str, judges: Sequence[str]
 ) -> str:  # fmt: skip
     """Return what the picture shows: for each judge the arm with the highest mean rating, and where it stands."""
-    told = []
+    highest = []
     for judge in judges:
         best: tuple[float, str, float] | None = None
         for arm in summary.arms:
@@ -179,10 +109,10 @@ def _caption(
                 best = (mean([y for _, y in at]), arm, mean([x for x, _ in at]))
         if best is not None:
             own = f" ({OWN})" if best[1] in summary.own_rewards.get(judge, ()) else ""
-            told.append(f"{judge} rates {best[1]} highest{own}: {number(best[0], 3)} at {number(best[2], 2)}")
+            highest.append(f"{judge} rates {best[1]} highest{own}: {number(best[0], 3)} at {number(best[2], 2)}")
     hollow = "; hollow marks are arms that learnt from the judge" if summary.own_rewards else ""
     seeds = counted(len(summary.seeds), "training seed")
     return (
         f"Mean rating over the square root of the KL divergence from {reference}, small marks single seeds, large "
-        f"marks the means of {seeds}, lines joining arms of one method{hollow}. {listed(told)}."
+        f"marks the means of {seeds}, lines joining arms of one method{hollow}. {listed(highest)}."
     )

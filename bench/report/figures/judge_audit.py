@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.report.facts.judge_audits import pair_of
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.judge_audit import JudgeAudit, Measure
-from bench.results.wording import counted, percent
+from bench.results.wording import counted, percent, shortened
 
 NAME_LENGTH = 24
 ROW_INCHES = 0.34
@@ -24,11 +25,6 @@ PANELS = (
     ("Length", "preference for the longer one", 0.5, (0.35, 0.65)),
     ("Explained by length", "win rate that goes with length", 0.0, (-0.1, 0.1)),
 )
-
-
-def whose(audit: JudgeAudit) -> str:
-    """Return the pair of arms that an audit is about."""
-    return "all pairs" if audit.a is None else f"{audit.a} vs {audit.b}"
 
 
 def judge_audit(audits: Sequence[JudgeAudit], folder: Path, name: str) -> Picture | None:
@@ -68,8 +64,8 @@ def _of(audit: JudgeAudit) -> tuple[Measure, ...]:
 
 def _label(audit: JudgeAudit, shown: Sequence[JudgeAudit]) -> str:
     tasks = len({one.task for one in shown}) > 1
-    parts = [style.shortened(audit.judge, NAME_LENGTH), *([style.shortened(audit.task, NAME_LENGTH)] if tasks else [])]
-    return ", ".join([*parts, style.shortened(whose(audit), 2 * NAME_LENGTH)])
+    parts = [shortened(audit.judge, NAME_LENGTH), *([shortened(audit.task, NAME_LENGTH)] if tasks else [])]
+    return ", ".join([*parts, shortened(pair_of(audit), 2 * NAME_LENGTH)])
 
 
 def _bounds(shown: Sequence[JudgeAudit]) -> list[float]:

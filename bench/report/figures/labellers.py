@@ -6,34 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.report.facts.labellers import labeller_name, variant
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.all import Agreement, Proportion
-from bench.results.summary import LabellerFacts, RunSummary
-from bench.results.wording import amount, listed, percent
-
-# A judge's settings that say how it asks, in the order in which they are told.
-ASKS = ("prompt", "path", "asks", "rationale", "samples")
-# How long a rationale may become is no way of asking, and is not read where there is none.
-NOT_TOLD = frozenset({"max_rationale_tokens"})
-
-
-def variant(facts: LabellerFacts, all_facts: Sequence[LabellerFacts]) -> str:
-    """Return how a labeller asks: those of its settings in which labellers that have them differ; else its name."""
-    names = dict.fromkeys((*ASKS, *(name for each in all_facts for name in each.settings)))
-    differing = [
-        name
-        for name in names
-        if name in facts.settings
-        and name not in NOT_TOLD
-        and len({str(each.settings[name]) for each in all_facts if name in each.settings}) > 1
-    ]
-    return ", ".join(f"{name} {facts.settings[name]}" for name in differing) or facts.judge
-
-
-def labeller_name(judge: str, run: int | None) -> str:
-    """Return a labeller's name, with the training seed of its model where it takes one from an arm."""
-    return judge if run is None else f"{judge}, seed {run}"
+from bench.results.summary import RunSummary
+from bench.results.wording import amount, listed, percent, shortened
 
 
 def labeller_sizes(
@@ -69,8 +47,8 @@ def labeller_sizes(
             axes.margins(x=0.12)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
         style.save(figure, folder, name)
-    told = listed([f"{labeller_name(item.judge, item.run)} {percent(item.labels.share)}" for item, _ in shown])
-    caption = f"Agreement with the labels of the data: {told}; bars are Wilson's intervals, dashed is chance."
+    agreements = listed([f"{labeller_name(item.judge, item.run)} {percent(item.labels.share)}" for item, _ in shown])
+    caption = f"Agreement with the labels of the data: {agreements}; bars are Wilson's intervals, dashed is chance."
     return Picture(name, "Agreement over the size of the labeller", caption)
 
 
@@ -82,6 +60,6 @@ def _line(axes: Any, points: Sequence[tuple[float, Proportion]], look: tuple[int
     above = [(found.high or 0.0) - share for share, (_, found) in zip(shares, points, strict=True)]
     settings: dict[str, Any] = {
         "color": style.colour(place), "marker": style.marker(place), "markersize": 7, "capsize": 3, "linewidth": 1.8,
-        "label": style.shortened(label, 30),
+        "label": shortened(label, 30),
     }  # fmt: skip
     axes.errorbar(at, shares, yerr=[below, above], **settings)

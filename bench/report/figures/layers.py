@@ -2,69 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.report.facts.layers import layers_of
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.summary import RunSummary
-from bench.results.wording import listed, number
+from bench.results.wording import listed, shortened
 
-LAYERS = "layers"
-PANELS = (
-    ("difference_norm", "norm of good minus bad"),
-    ("cosine_to_mean", "cosine with the mean direction"),
-    ("loss", "loss"),
-)
-
-
-def layer_rows(summary: RunSummary) -> dict[str, list[dict[str, float]]]:
-    """Return the mean over the seeds of every layer's numbers, by arm; arms without any are left out.
-
-    ``layer``, and of every quantity the mean, and ``low`` and ``high`` before its name for its range.
-    """
-    found: dict[str, list[dict[str, float]]] = {}
-    for arm, facts in summary.arms.items():
-        tables = [
-            summary.stages[key].diagnostics[LAYERS]
-            for run in facts.runs.values()
-            for key in run.stages
-            if isinstance(summary.stages[key].diagnostics.get(LAYERS), list)
-        ]
-        if tables:
-            layers = sorted({int(row["layer"]) for table in tables for row in table})
-            found[arm] = [_of_layer([row for t in tables for row in t if row["layer"] == layer]) for layer in layers]
-    return found
-
-
-def _of_layer(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    line = {"layer": float(rows[0]["layer"])}
-    for quantity, _ in PANELS:
-        values = [float(row[quantity]) for row in rows]
-        line[quantity] = sum(values) / len(values)
-        line[f"low {quantity}"], line[f"high {quantity}"] = min(values), max(values)
-    return line
+TITLES = {
+    "difference_norm": "norm of good minus bad",
+    "cosine_to_mean": "cosine with the mean direction",
+    "loss": "loss",
+}
 
 
 def representation_layers(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     """Return the picture of all arms' layers, one panel per quantity; None when no arm measured any."""
-    rows = layer_rows(summary)
-    if not rows:
+    found = layers_of(summary)
+    if not found:
         return None
     arms = list(summary.arms)
     with style.styled():
         figure = style.new_figure(9.4, 3.0)
-        for axes, (quantity, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-            for arm, lines in rows.items():
+        for axes, (quantity, title) in zip(figure.subplots(1, len(TITLES)), TITLES.items(), strict=True):
+            for arm, layers in found.items():
                 place = arms.index(arm)
-                at, values = [line["layer"] for line in lines], [line[quantity] for line in lines]
-                ends = [[line[f"{end} {quantity}"] for line in lines] for end in ("low", "high")]
-                errors = [
-                    [abs(value - end) for value, end in zip(values, side, strict=True)] for side in ends
-                ]  # fmt: skip
+                at, values = [layer.number for layer in layers], [layer.measured[quantity] for layer in layers]
+                errors = [[abs(one.mean - one.low) for one in values], [abs(one.mean - one.high) for one in values]]
                 axes.errorbar(
-                    at, values, yerr=errors, color=style.colour(place), marker=style.marker(place), markersize=6,
-                    capsize=3, linewidth=1.6, label=style.shortened(arm, 22),
+                    at, [one.mean for one in values], yerr=errors, color=style.colour(place),
+                    marker=style.marker(place), markersize=6, capsize=3, linewidth=1.6, label=shortened(arm, 22),
                 )  # fmt: skip
             axes.set_title(title)
             axes.set_xlabel("layer")
@@ -74,8 +42,8 @@ def representation_layers(summary: RunSummary, folder: Path, name: str) -> Pictu
             axes.grid(color=style.GRID, linewidth=0.6)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
         style.save(figure, folder, name)
-    told = [
-        f"{arm} reads {'layers' if len(lines) > 1 else 'layer'} {listed([number(line['layer'], 0) for line in lines])}"
-        for arm, lines in rows.items()
+    read = [
+        f"{arm} reads {'layers' if len(layers) > 1 else 'layer'} {listed([str(layer.number) for layer in layers])}"
+        for arm, layers in found.items()
     ]
-    return Picture(name, "Representations", f"{listed(told)}; bars are the range over training seeds.")
+    return Picture(name, "Representations", f"{listed(read)}; bars are the range over training seeds.")

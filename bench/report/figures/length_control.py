@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
+from bench.core.metrics import LENGTH_CONTROLLED
+from bench.report.facts.win_rates import Cell, cell_of, plain_win_rates, shift_of
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.length_recovery import LengthRecovery
-from bench.results.wording import estimate, listed, percent
+from bench.results.wording import estimate, listed, percent, shortened
 
 ROW_INCHES = 0.42
 PANEL_INCHES = 3.4
@@ -31,14 +32,14 @@ def length_control(
     panels: dict[tuple[str, str], list[Contrast]] = {}
     for item in contrasts:
         known = (item.judge or "", item.task)
-        asked = item.metric == LENGTH_CONTROLLED.name and known not in judged_by_gold
-        if asked and item.estimate is not None and not item.is_control:
+        controlled = item.metric == LENGTH_CONTROLLED.name and known not in judged_by_gold
+        if controlled and item.estimate is not None and not item.is_control:
             panels.setdefault(known, []).append(item)
     if not panels:
         return None
     shown = dict(list(panels.items())[:MOST_PANELS])
     rows = list(dict.fromkeys((item.a, item.b) for items in shown.values() for item in items))
-    plain = {(item.judge, item.task, item.a, item.b): item for item in contrasts if item.metric == WIN_RATE.name}
+    plain = plain_win_rates(contrasts)
     with style.styled():
         figure = style.new_figure(1.6 + PANEL_INCHES * len(shown), 1.2 + ROW_INCHES * len(rows))
         all_axes = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
@@ -46,12 +47,12 @@ def length_control(
             trial = next((one for one in trials if (one.judge, one.task) == (judge, task)), None)
             for item in items:
                 height = len(rows) - 1 - rows.index((item.a, item.b))
-                _marks(axes, height, plain.get((judge, task, item.a, item.b)), item)
-                gold = plain.get((trial.gold, task, item.a, item.b)) if trial else None
+                _marks(axes, height, plain.get(cell_of(item)), item)
+                gold = plain.get((item.a, item.b, task, trial.gold)) if trial else None
                 if gold is not None and gold.estimate is not None:
                     axes.plot([gold.estimate], [height], **_look("gold", GOLD, "D", filled=False))
             _frame(axes, f"{judge} judge" if len({task for _, task in shown}) == 1 else f"{judge}, {task}")
-        labels = [f"{style.shortened(a, 18)} vs {style.shortened(b, 12)}" for a, b in reversed(rows)]
+        labels = [f"{shortened(a, 18)} vs {shortened(b, 12)}" for a, b in reversed(rows)]
         all_axes[0].set_yticks(range(len(rows)), labels)
         all_axes[0].set_ylim(-0.6, len(rows) - 0.4)
         legends = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in all_axes]
@@ -85,29 +86,23 @@ def _frame(axes: Any, title: str) -> None:
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_title(style.shortened(title, 34))
+    axes.set_title(shortened(title, 34))
     axes.set_xlabel("preference for the first-named")
 
 
 def _caption(
     shown: dict[tuple[str, str], list[Contrast]],
-    plain: dict[tuple[str | None, str, str, str], Contrast],
+    plain: Mapping[Cell, Contrast],
     panels: int,
     diamonds: str,
 ) -> str:
     """Return what the picture shows, with the largest shift of each judge."""
-    told = []
-    for (judge, task), items in shown.items():
-        moves = [
-            (item.estimate - before.estimate, before, item)
-            for item in items
-            if (before := plain.get((judge, task, item.a, item.b))) is not None
-            and item.estimate is not None
-            and before.estimate is not None
-        ]
-        if moves:
-            _, before, item = max(moves, key=lambda one: abs(one[0]))
-            told.append(f"{judge} {item.a} vs {item.b} from {estimate(before)} to {estimate(item)}")
+    largest = []
+    for (judge, _), items in shown.items():
+        shifts = [(by, item) for item in items if (by := shift_of(plain.get(cell_of(item)), item)) is not None]
+        if shifts:
+            _, item = max(shifts, key=lambda one: abs(one[0]))
+            largest.append(f"{judge} {item.a} vs {item.b} from {estimate(plain[cell_of(item)])} to {estimate(item)}")
     hidden = "" if panels == len(shown) else f"; {panels - len(shown)} more judges are in the table"
     level = percent(next(iter(shown.values()))[0].level)
-    return f"Largest shift under each judge: {listed(told)}; lines are {level} intervals{diamonds}{hidden}."
+    return f"Largest shift under each judge: {listed(largest)}; lines are {level} intervals{diamonds}{hidden}."

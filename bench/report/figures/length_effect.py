@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
+from bench.report.facts.win_rates import cell_of, plain_win_rates, shift_of
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, number
+from bench.results.wording import counted, number, shortened
 
 COLUMNS = 4
 MOST_PANELS = 8
@@ -45,9 +46,9 @@ def length_effect(records: pa.Table, contrasts: Sequence[Contrast], folder: Path
     of the pairs, and the line is the fit of the model ``glm`` where that was asked for.
     """
     judge = _most_moved(contrasts)
-    asked = [item for item in contrasts if item.metric == LENGTH_CONTROLLED.name and not item.is_control]
-    asked = [item for item in asked if (item.judge, item.task) == judge][:MOST_PANELS]
-    panels = [panel for item in asked if (panel := _panel(records, item)) is not None]
+    controlled = [item for item in contrasts if item.metric == LENGTH_CONTROLLED.name and not item.is_control]
+    controlled = [item for item in controlled if (item.judge, item.task) == judge][:MOST_PANELS]
+    panels = [panel for item in controlled if (panel := _panel(records, item)) is not None]
     if not panels:
         return None
     width = min(COLUMNS, len(panels))
@@ -69,15 +70,13 @@ def length_effect(records: pa.Table, contrasts: Sequence[Contrast], folder: Path
 
 def _most_moved(contrasts: Sequence[Contrast]) -> tuple[str | None, str] | None:
     """Return the judge and task of the largest shift between the plain and the length-controlled win rate."""
-    plain = {(item.judge, item.task, item.a, item.b): item for item in contrasts if item.metric == WIN_RATE.name}
+    plain = plain_win_rates(contrasts)
     moves: dict[tuple[str | None, str], float] = {}
     for item in contrasts:
-        before = plain.get((item.judge, item.task, item.a, item.b))
-        if item.metric != LENGTH_CONTROLLED.name or before is None or item.is_control:
-            continue
-        if item.estimate is not None and before.estimate is not None:
+        by = shift_of(plain.get(cell_of(item)), item)
+        if item.metric == LENGTH_CONTROLLED.name and by is not None and not item.is_control:
             known = (item.judge, item.task)
-            moves[known] = max(moves.get(known, 0.0), abs(item.estimate - before.estimate))
+            moves[known] = max(moves.get(known, 0.0), abs(by))
     return max(moves, key=lambda known: moves[known]) if moves else None
 
 
@@ -126,7 +125,7 @@ def _draw(axes: Any, panel: _Panel, reach: float) -> None:
     axes.axvline(0, color=style.FAINT, linewidth=0.8)
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-0.04, 1.04)
-    axes.set_title(style.shortened(f"{contrast.a} vs {contrast.b}", 26), fontsize=9.5)
+    axes.set_title(shortened(f"{contrast.a} vs {contrast.b}", 26), fontsize=9.5)
 
 
 def _caption(panels: Sequence[_Panel]) -> str:

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.report.figures import style
-from bench.report.figures.style import Picture
-from bench.results.wording import counted, listed, number
+from bench.report.page.blocks import Picture
+from bench.results.wording import counted, listed, number, shortened
 
 METRIC = "response_tokens"
 ROW_INCHES = 0.62
@@ -46,7 +46,7 @@ def length_distributions(records: pa.Table, arms: Sequence[str], folder: Path, n
         axes = figure.subplots()
         for place, (arm, values) in enumerate(found.items()):
             _row(axes, values, edges, (len(found) - 1 - place, list(arms).index(arm)))
-        axes.set_yticks(range(len(found)), [style.shortened(arm, 26) for arm in reversed(found)])
+        axes.set_yticks(range(len(found)), [shortened(arm, 26) for arm in reversed(found)])
         axes.tick_params(axis="y", length=0, labelsize=10)
         axes.spines["left"].set_visible(False)
         axes.set_ylim(-0.12, len(found) + 0.02)
@@ -77,8 +77,8 @@ def _row(axes: Any, values: Values, edges: Values, place: tuple[int, int]) -> No
     median, mean = float(np.median(values)), float(values.mean())
     axes.plot([median, median], [height, height + OVERLAP], color=style.INK, linewidth=1.6)
     axes.plot([mean], [height], marker="D", markersize=5.5, color=style.INK, clip_on=False, zorder=4)
-    told = f"median {number(median, 0 if median.is_integer() else 1)}\nmean {number(mean, 1)}"
-    axes.annotate(told, (1.015, height + 0.4), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    label = f"median {number(median, 0 if median.is_integer() else 1)}\nmean {number(mean, 1)}"
+    axes.annotate(label, (1.015, height + 0.4), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
 def _caption(found: Mapping[str, Values]) -> str:

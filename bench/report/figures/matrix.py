@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.core.metrics import PREFERENCES
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, estimate, listed, metric_words, number
+from bench.results.wording import counted, estimate, listed, metric_words, number, shortened
 
 CELL_INCHES = 0.78
 NAME_LENGTH = 18
@@ -58,7 +58,7 @@ def _cells(axes: Any, shown: Sequence[str], cells: Mapping[tuple[str, str], Cont
                 column, row, _written(item, turned) + (DECIDED if decided else ""), ha="center", va="center",
                 fontsize=9.5, fontweight="bold" if decided else "normal", color=style.INK,
             )  # fmt: skip
-    names = [style.shortened(arm, NAME_LENGTH) for arm in shown]
+    names = [shortened(arm, NAME_LENGTH) for arm in shown]
     axes.set_yticks(range(len(shown)), names)
     axes.set_xticks(range(len(shown)), names, rotation=40, ha="left", rotation_mode="anchor")
     axes.xaxis.tick_top()

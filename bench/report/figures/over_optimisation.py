@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from bench.core.metrics import RATING
+from bench.report.facts.frontier import Gains, gains_over, mean, same_method
+from bench.report.facts.names import OWN
 from bench.report.figures import style
-from bench.report.figures.frontier import OWN, mean, placed, points_of, same_method
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.summary import RunSummary
-from bench.results.wording import decimals_for, number
-
-# (square root of the divergence, gain) of every seed and task, by arm and judge.
-Gains = dict[tuple[str, str], list[tuple[float, float]]]
+from bench.results.wording import decimals_for, number, shortened
 
 
 def over_optimisation(
@@ -40,24 +36,24 @@ def over_optimisation(
     ]
     if not lines:
         return None
-    told: list[str] = []
+    parts: list[str] = []
     with style.styled():
         figure = style.new_figure(max(1.4, min(2, len(lines))) * 4.6, -(-len(lines) // 2) * 3.6)
         panels = list(figure.subplots(-(-len(lines) // 2), min(2, len(lines)), squeeze=False).flat)
         for axes, (arms, judges) in zip(panels, lines, strict=False):
-            told += _panel(axes, gains, summary, (arms, judges))
-            axes.set_xlabel(f"square root of the KL from {style.shortened(reference, 16)} in nats")
+            parts += _panel(axes, gains, summary, (arms, judges))
+            axes.set_xlabel(f"square root of the KL from {shortened(reference, 16)} in nats")
         for axes in panels[len(lines) :]:
             axes.set_axis_off()
         style.save(figure, folder, name)
     caption = f"Gain over {reference} in standard deviations of its ratings, bars the range over training seeds"
-    return Picture(name, "Over-optimisation", f"{caption}: {'; '.join(told)}.")
+    return Picture(name, "Over-optimisation", f"{caption}: {'; '.join(parts)}.")
 
 
 def _panel(axes: Any, gains: Gains, summary: RunSummary, line: tuple[Sequence[str], Sequence[str]]) -> list[str]:
     """Draw the arms of one method as a curve per judge, and return what it shows, a sentence part per judge."""
     arms, judges = line
-    told = []
+    parts = []
     for place, judge in enumerate(judges):
         curve = sorted((*_ends(gains[arm, judge]), arm) for arm in arms)
         own = bool(set(arms) & set(summary.own_rewards.get(judge, ())))
@@ -66,31 +62,13 @@ def _panel(axes: Any, gains: Gains, summary: RunSummary, line: tuple[Sequence[st
         best = f"by {judge}{f' ({OWN})' if own else ''} the largest gain is {_short(top[1])} at {number(top[0], 2)}"
         further = "which moved furthest" if top is last else f"and {last[4]}, which moved furthest,"
         tail = "" if top is last else f" gains {_short(last[1])} at {number(last[0], 2)}"
-        told.append(f"{best} ({top[4]}), {further}{tail}")
-    axes.set_title(style.shortened(summary.arms[arms[0]].method, 24))
+        parts.append(f"{best} ({top[4]}), {further}{tail}")
+    axes.set_title(shortened(summary.arms[arms[0]].method, 24))
     axes.set_ylabel("gain in standard deviations")
     axes.axhline(0.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     axes.grid(color=style.GRID, linewidth=0.6)
     axes.legend(loc="best")
-    return told
-
-
-def gains_over(records: pa.Table, summary: RunSummary, reference: str) -> Gains:
-    """Return (square root of the divergence, gain) per arm and judge, one for each seed and task.
-
-    A judge that gives all of the reference's responses one rating has no scale, and is left out.
-    """
-    mask = pc.and_(pc.equal(records["metric"], RATING.name), pc.equal(records["status"], "ok"))
-    rows = records.filter(pc.and_(mask, pc.equal(records["method"], reference)))
-    spread = rows.group_by(["task", "source"]).aggregate([("value", "stddev"), ("value", "mean")]).to_pylist()
-    scales = {(row["task"], row["source"]): (row["value_mean"], row["value_stddev"]) for row in spread}
-    found: Gains = {}
-    for point, x in placed(points_of(records, list(summary.arms)), summary):
-        for judge, rating in point.ratings.items():
-            centre, scale = scales.get((point.task, judge), (0.0, 0.0))
-            if scale:
-                found.setdefault((point.arm, judge), []).append((x, (rating - centre) / scale))
-    return found
+    return parts
 
 
 def own_and_others(summary: RunSummary, arms: Sequence[str], judges: set[str]) -> list[str]:
@@ -115,7 +93,7 @@ def _curve(axes: Any, points: Sequence[tuple[float, float, float, float]], look:
         at, gains, yerr=[below, above], color=style.colour(place), marker=style.marker(place), markersize=7,
         capsize=3, elinewidth=1.2, linewidth=1.8, linestyle="--" if own else "-",
         markerfacecolor="white" if own else style.colour(place),
-        label=f"{style.shortened(judge, 22)}{f' ({OWN})' if own else ''}",
+        label=f"{shortened(judge, 22)}{f' ({OWN})' if own else ''}",
     )  # fmt: skip
 
 

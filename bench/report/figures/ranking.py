@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.report.facts.names import OWN, ranks
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.ranking import Place, Ranking
-from bench.results.wording import counted, listed, percent
+from bench.results.wording import counted, listed, percent, shortened
 
 ROW_INCHES = 0.42
 NAME_LENGTH = 22
-OWN = "own reward"
 
 
 def ranking(found: Sequence[Ranking], folder: Path, name: str) -> Picture | None:
@@ -57,34 +57,29 @@ def _panel(axes: Any, item: Ranking) -> None:
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.06)
     axes.set_title(f"{item.judge} judge, {item.task}")
-    axes.set_xlabel(f"log odds of a win over {style.shortened(item.anchor, NAME_LENGTH)} (dashed) against a loss")
-
-
-def between(low: int, high: int) -> str:
-    """Return the ranks that a method may hold: ``1`` or ``2-4``."""
-    return str(low) if low == high else f"{low}\u2013{high}"
+    axes.set_xlabel(f"log odds of a win over {shortened(item.anchor, NAME_LENGTH)} (dashed) against a loss")
 
 
 def _ranks(item: Ranking, entry: Place) -> str:
-    models = between(entry.models_low, entry.models_high)
-    return models if item.n_runs == 1 else f"{models} ({between(entry.rank_low, entry.rank_high)})"
+    models = ranks(entry.models_low, entry.models_high)
+    return models if item.n_runs == 1 else f"{models} ({ranks(entry.rank_low, entry.rank_high)})"
 
 
 def _label(entry: Place) -> str:
-    name = style.shortened(entry.name, NAME_LENGTH)
+    name = shortened(entry.name, NAME_LENGTH)
     return f"{name} ({OWN})" if entry.own_reward else name
 
 
 def _caption(found: Sequence[Ranking]) -> str:
     """Return what the picture shows, in one sentence made from the rankings."""
-    told = []
+    leaders = []
     for item in found:
         first = listed([entry.name for entry in item.places if entry.models_low == 1])
-        told.append(f"by the {item.judge} judge on {item.task} rank 1 may be held by {first}")
+        leaders.append(f"by the {item.judge} judge on {item.task} rank 1 may be held by {first}")
     levels = listed([percent(level) for level in sorted({item.level for item in found})])
     seeds = listed([counted(runs, "training seed") for runs in sorted({item.n_runs for item in found})])
     return (
-        f"Strengths of all methods: {'; '.join(told)}. Bars are {levels} intervals over {seeds}, each by itself. On "
+        f"Strengths of all methods: {'; '.join(leaders)}. Bars are {levels} intervals over {seeds}, each by itself. On "
         "the right the ranks that each may hold, for all together: of these trained models, in brackets of the "
         "training procedure; two of these models that no upright line joins are told apart."
     )

@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.reward import REWARD_MODEL_KIND
+from bench.report.facts.reward_models import RewardModel, mean_of_known, reward_models
 from bench.report.figures import style
-from bench.report.figures.style import Picture
-from bench.results.summary import RunSummary, StageFacts
+from bench.report.page.blocks import Picture
+from bench.results.summary import RunSummary
 from bench.results.wording import listed, percent
 
-HELD_OUT = "held_out"
 BARS_APART = 0.12
-
-
-@dataclass(frozen=True)
-class RewardModel:
-    """A reward model that arms rest on: their names, and what it measured of itself, by training seed."""
-
-    arms: tuple[str, ...]
-    held_out: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def title(self) -> str:
-        """The arms it serves, in short."""
-        return listed([style.shortened(arm, 20) for arm in self.arms])
-
-    def mean_accuracy(self) -> float | None:
-        """Return its held-out accuracy, averaged over the seeds."""
-        return _mean([found["accuracy"]["value"] for found in self.held_out.values()])
-
-
-def reward_models(summary: RunSummary) -> list[RewardModel]:
-    """Return every reward model that measured itself on held-out pairs, each once with all arms that rest on it."""
-    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for arm in summary.arms:
-        for keys in summary.alike(arm, _measured):
-            found.setdefault(tuple(keys.items()), []).append(arm)
-    return [
-        RewardModel(tuple(arms), {run: summary.stages[key].diagnostics[HELD_OUT] for run, key in keys})
-        for keys, arms in found.items()
-    ]
-
-
-def _measured(stage: StageFacts) -> bool:
-    held_out = stage.diagnostics.get(HELD_OUT)
-    return stage.kind == REWARD_MODEL_KIND and isinstance(held_out, dict) and "accuracy" in held_out
 
 
 def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture | None:
@@ -77,9 +40,11 @@ def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture
         if len(models) > 1:
             figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         style.save(figure, folder, name)
-    told = listed([f"{model.title} {percent(model.mean_accuracy())}" for model in models])
+    accuracies = listed([f"{model.title} {percent(model.mean_accuracy())}" for model in models])
     marks = "marks are single seeds, lines and bars their means; dashed are perfect calibration and chance"
-    return Picture(name, "Reward models on held-out pairs", f"Share of held-out pairs ranked right: {told}; {marks}.")
+    return Picture(
+        name, "Reward models on held-out pairs", f"Share of held-out pairs ranked right: {accuracies}; {marks}."
+    )
 
 
 def _calibration(axes: Any, model: RewardModel, place: int) -> None:
@@ -91,7 +56,7 @@ def _calibration(axes: Any, model: RewardModel, place: int) -> None:
                 by_bin.setdefault(row["from"], []).append((row["confidence"], row["accuracy"]))
     for at in by_bin.values():
         axes.plot(*zip(*at, strict=True), linestyle="none", markersize=4, alpha=0.6, markeredgewidth=0, **look)
-    line = [(_mean([x for x, _ in at]), _mean([y for _, y in at])) for _, at in sorted(by_bin.items())]
+    line = [(mean_of_known([x for x, _ in at]), mean_of_known([y for _, y in at])) for _, at in sorted(by_bin.items())]
     if line:
         axes.plot(*zip(*line, strict=True), linewidth=1.8, markersize=7, label=model.title, **look)
 
@@ -106,13 +71,8 @@ def _by_length(axes: Any, model: RewardModel, place: int, beside: tuple[int, int
         values = [row["value"] for row in rows if row["value"] is not None]
         at = number - 0.5 + BARS_APART + width * (which_model + 0.5)
         if values:
-            axes.bar(at, _mean(values), width=width * 0.94, color=style.colour(place), alpha=0.45)
+            axes.bar(at, mean_of_known(values), width=width * 0.94, color=style.colour(place), alpha=0.45)
             marks = {"color": style.colour(place), "marker": style.marker(place), "linestyle": "none"}
             axes.plot([at] * len(values), values, markersize=4.5, **marks)
     axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
     axes.set_ylim(0, 1.02)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.core.metrics import PREFERENCES
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, metric_words, on_scale
+from bench.results.wording import counted, metric_words, on_scale, shortened
 
 NAME_LENGTH = 22
 ROW_INCHES = 0.42
@@ -30,7 +30,7 @@ def seed_spread(
         return None
     first = usable[0]
     shown = [item for item in usable if (item.metric, item.judge, item.task) == (first.metric, first.judge, first.task)]
-    labels = [f"{style.shortened(item.a, NAME_LENGTH)} vs {style.shortened(item.b, NAME_LENGTH)}" for item in shown]
+    labels = [f"{shortened(item.a, NAME_LENGTH)} vs {shortened(item.b, NAME_LENGTH)}" for item in shown]
     with style.styled():
         width = 6.2 + LETTER_INCHES * max(map(len, labels))
         figure = style.new_figure(width, 1.25 + ROW_INCHES * len(shown))

@@ -6,7 +6,6 @@ registered globally and drawing works without a display.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +49,6 @@ RC: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One picture on disk: ``<name>.png`` and ``<name>.svg``, a heading, and one sentence that says what it shows."""
-
-    name: str
-    title: str
-    caption: str
-
-
 def colour(position: int) -> str:
     """Return the colour of the arm at that position; after the last the palette starts again with other markers."""
     return PALETTE[position % len(PALETTE)]
@@ -72,15 +62,6 @@ def hatch(position: int) -> str | None:
 def marker(position: int) -> str:
     """Return the marker of the arm at that position."""
     return MARKERS[position % len(MARKERS)]
-
-
-def shortened(text: str, most: int) -> str:
-    """Return the text, cut in its middle by an ellipsis when it is longer than ``most`` characters, on one line."""
-    flat = " ".join(text.split())
-    if len(flat) <= most:
-        return flat
-    tail = (most - 1) // 2
-    return f"{flat[: most - 1 - tail]}\u2026{flat[len(flat) - tail :]}"
 
 
 def styled() -> Any:

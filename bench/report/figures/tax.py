@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.conclusions.tax import Tax
-from bench.results.wording import counted, decimals_for, number, percent, signed
+from bench.results.wording import counted, decimals_for, number, percent, shortened, signed
 
 ROW_INCHES = 0.4
 NAME_LENGTH = 22
@@ -53,11 +53,11 @@ def _panel(axes: Any, items: Sequence[Tax]) -> None:
     axes.set_xlim(min(low, -1.5 * margin), max(high, 0.5 * margin))
     axes.axvspan(axes.get_xlim()[0], -margin, color=style.GRID, alpha=0.6, linewidth=0, zorder=0)
     axes.axvline(0.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-    axes.set_yticks(range(len(items)), [style.shortened(item.arm, NAME_LENGTH) for item in reversed(items)])
+    axes.set_yticks(range(len(items)), [shortened(item.arm, NAME_LENGTH) for item in reversed(items)])
     axes.tick_params(axis="y", length=0, labelsize=10)
     axes.set_ylim(-0.6, len(items) - 0.4)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"advantage over {style.shortened(items[0].versus, NAME_LENGTH)} (dashed: none)")
+    axes.set_xlabel(f"advantage over {shortened(items[0].versus, NAME_LENGTH)} (dashed: none)")
 
 
 def _caption(shown: Sequence[Tax]) -> str:

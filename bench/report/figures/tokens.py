@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.report.facts.names import readable
 from bench.report.figures import style
-from bench.report.figures.style import Picture
+from bench.report.page.blocks import Picture
 from bench.results.summary import ShiftFacts, TokenFacts
-from bench.results.wording import listed, number
+from bench.results.wording import listed, number, shortened
 
 MOST_EACH_WAY = 10
 MOST_PANELS = 6
@@ -50,14 +51,8 @@ def _panel(axes: Any, one: ShiftFacts) -> None:
     axes.set_yticks(places, [readable(bar.text) for bar in bars])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
-    axes.set_title(style.shortened(f"{one.arm}, {one.task}", 44))
+    axes.set_title(shortened(f"{one.arm}, {one.task}", 44))
     axes.set_xlabel("change per 1,000 tokens")
-
-
-def readable(text: str) -> str:
-    """Return a token as a reader can tell it from others: its spaces and line ends are shown."""
-    shown = text.replace("\n", "\\n").replace("\t", "\\t").replace(" ", "\u2423")
-    return style.shortened(shown, 22) if shown else "(empty)"
 
 
 def _caption(shown: Sequence[ShiftFacts]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench.report.facts.curves import Quantity, band_of, curves_of, last_mean
 from bench.report.figures import style
-from bench.report.figures.curves import TICKS, Column, Quantity, band_of, curves_of
-from bench.report.figures.style import Picture
+from bench.report.figures.curves import TICKS, Column
+from bench.report.page.blocks import Picture
 from bench.results.summary import RunSummary
-from bench.results.wording import decimals_for, listed, number
+from bench.results.wording import listed, shortened
 
 ACROSS = 4
 PANEL_INCHES = (2.75, 2.2)
@@ -27,8 +28,8 @@ QUANTITIES: tuple[Quantity, ...] = (
 )
 
 
-def learners(summary: RunSummary) -> list[Column]:
-    """Return the arms whose last stage learnt by reinforcement, with what it logged."""
+def on_policy_arms(summary: RunSummary) -> list[Column]:
+    """Return the arms whose last stage was on-policy training, with what it logged."""
     found = []
     for place, (arm, facts) in enumerate(summary.arms.items()):
         logs = {run: summary.last_log(arm, run) for run in facts.runs}
@@ -38,8 +39,8 @@ def learners(summary: RunSummary) -> list[Column]:
 
 
 def update_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
-    """Return the picture of all quantities that were logged per update; None when no arm learnt by reinforcement."""
-    arms = learners(summary)
+    """Return the picture of all quantities that were logged per update; None when no arm trained on-policy."""
+    arms = on_policy_arms(summary)
     shown = [quantity for quantity in QUANTITIES if any(curves_of(arm.logs, quantity) for arm in arms)]
     if not shown:
         return None
@@ -59,7 +60,7 @@ def update_curves(summary: RunSummary, folder: Path, name: str) -> Picture | Non
             axes.set_axis_off()
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
         style.save(figure, folder, name)
-    ends = [said for arm in arms if (said := _end(arm))]
+    ends = [end for arm in arms if (end := _end(arm))]
     tail = f" {listed(ends)}." if ends else ""
     caption = f"Lines are means over training seeds, bands their range.{tail}"
     return Picture(name, "Reinforcement learning, update by update", caption)
@@ -74,15 +75,10 @@ def _line(axes: Any, arm: Column, quantity: Quantity) -> None:
     if len(curves) > 1:
         axes.fill_between(steps, low, high, color=tint, alpha=0.2, linewidth=0)
     mark = {"marker": style.marker(arm.place), "markevery": max(1, len(steps) // 5), "markersize": 4.5}
-    axes.plot(steps, mean, color=tint, linewidth=1.6, label=style.shortened(arm.title, 24), **mark)
+    axes.plot(steps, mean, color=tint, linewidth=1.6, label=shortened(arm.title, 24), **mark)
 
 
 def _end(arm: Column) -> str:
     """Return the reward and KL at an arm's last update, means over the seeds."""
-    told = []
-    for quantity in QUANTITIES[:2]:
-        _, mean, low, high = band_of(list(curves_of(arm.logs, quantity).values()))
-        if mean:
-            decimals = min(4, max(2, decimals_for(high[-1] - low[-1])))
-            told.append(f"{quantity[0]} {number(mean[-1], decimals)}")
-    return f"{arm.title} ends at {' and '.join(told)}" if told else ""
+    ends = [value for quantity in QUANTITIES[:2] if (value := last_mean(arm.logs, quantity)) is not None]
+    return f"{arm.title} ends at {' and '.join(ends)}" if ends else ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.report.figures.style import Picture
 from bench.report.samples.sample import Samples
 
 Tone = Literal["decided", "reversed", "undecided", "control", "alarm"]
@@ -93,6 +93,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """One picture on disk: ``<name>.png`` and ``<name>.svg``, a heading, and one sentence that says what it shows."""
+
+    name: str
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Figure:
     """A picture with its caption."""
 
@@ -125,3 +134,10 @@ class SampleBrowser:
 
 
 Block = Heading | Text | Quote | Facts | Verdicts | Bullets | Table | Figure | Folded | SampleBrowser
+# What was drawn of a comparison, by name.
+Pictures = Mapping[str, Picture]
+
+
+def drawn(pictures: Pictures, *names: str) -> list[Block]:
+    """Return the figures of those names that were drawn."""
+    return [Figure(pictures[name]) for name in names if name in pictures]

@@ -1,4 +1,4 @@
-"""What is the same in the whole report is told on its first screen, and not again in every line of every table."""
+"""What is the same in the whole report stands on its first screen, and not again in every line of every table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Folded, Table
 
 
-def told_once(blocks: Sequence[Block], inputs: Inputs) -> list[Block]:
+def without_common_columns(blocks: Sequence[Block], inputs: Inputs) -> list[Block]:
     """Return the blocks without the columns for task and judge where the comparison has only one of them.
 
     A judge's column that also says whose own reward it is stays.
     """
-    asked = inputs.comparison.evaluation
-    alike = {"task"} if len(asked.tasks) == 1 else set()
-    if len(asked.judges) == 1:
+    evaluation = inputs.comparison.evaluation
+    alike = {"task"} if len(evaluation.tasks) == 1 else set()
+    if len(evaluation.judges) == 1:
         alike.add("judge")
     return [_block(block, alike) for block in blocks]
 
@@ -28,7 +28,7 @@ def _block(block: Block, alike: Collection[str]) -> Block:
 
 
 def _table(table: Table, alike: Collection[str]) -> Table:
-    kept = [place for place, name in enumerate(table.columns) if name not in alike or _tells(table, place)]
+    kept = [place for place, name in enumerate(table.columns) if name not in alike or _informative(table, place)]
     return Table(
         tuple(table.columns[place] for place in kept),
         "".join(table.align[place] for place in kept),
@@ -36,7 +36,7 @@ def _table(table: Table, alike: Collection[str]) -> Table:
     )
 
 
-def _tells(table: Table, place: int) -> bool:
+def _informative(table: Table, place: int) -> bool:
     """Return whether a column's cells differ, or say more than a name."""
     cells = {row[place] for row in table.rows}
     return len(cells) > 1 or any("(" in cell for cell in cells)

@@ -1,4 +1,4 @@
-"""One prompt with everything recorded about it: responses, scores, verdicts with the judge's words, claims."""
+"""One prompt with everything recorded about it: responses, scores, verdicts with what the judge wrote, claims."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INCIDENTAL = frozenset({"response_tokens", "response_characters", "response_word
 class Score:
     """One value of a response: its metric, who measured it where that was not the task, None where undefined.
 
-    ``text``: what a judge said that rated the response.
+    ``text``: what a judge wrote that rated the response.
     """
 
     metric: str
@@ -59,7 +59,7 @@ class Response:
 class Ballot:
     """One judge's verdict in one order: its preference for ``method`` over ``versus``, or why there is none.
 
-    ``order``: where the response of ``method`` stood. ``text``: what the judge said.
+    ``order``: where the response of ``method`` stood. ``text``: what the judge wrote.
     """
 
     judge: str
@@ -144,8 +144,8 @@ def prompt_views(prompts: Sequence[tuple[str, str]], tables: Tables) -> list[Pro
             answers = []
             for row in rows:
                 cell = (*place, row["method"], row["run"], row["draw"])
-                said = {one["judge"]: one["text"] for one in ratings.get(cell, ())}
-                own = tuple(_score(one, said) for one in scores.get(cell, ()))
+                texts = {one["judge"]: one["text"] for one in ratings.get(cell, ())}
+                own = tuple(_score(one, texts) for one in scores.get(cell, ()))
                 answers.append(_response(row, own, claims.get(cell, ())))
             votes = tuple(_ballot(row) for row in ballots.get(place, []))
             views.append(PromptView(*place, rows[0]["kind"], tuple(turns(rows[0]["chat"])), tuple(answers), votes))
@@ -178,10 +178,10 @@ def _response(
     )
 
 
-def _score(row: Mapping[str, Any], said: Mapping[str, str]) -> Score:
-    """Return one value; ``said``: the words of judges by name, which belong to their ratings."""
+def _score(row: Mapping[str, Any], texts: Mapping[str, str]) -> Score:
+    """Return one value; ``texts``: what judges wrote by name, which belongs to their ratings."""
     judge = None if row["source"] == "task" else row["source"]
-    text = said.get(row["source"], "") if row["metric"] == RATING.name else ""
+    text = texts.get(row["source"], "") if row["metric"] == RATING.name else ""
     return Score(row["metric"], judge, row["value"], text)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.report import sentences
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Facts, Heading, Quote, Text, Verdicts
-from bench.report.sentences import Told
+from bench.report.sentences import Context
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import counted, metric_words, percent
 
@@ -15,8 +15,8 @@ from bench.results.wording import counted, metric_words, percent
 def opening(inputs: Inputs) -> list[Block]:
     """Return the question and what was compared at a glance."""
     summary, evaluation = inputs.summary, inputs.comparison.evaluation
-    prompts = {item.task: item.n_prompts for item in inputs.contrasts}
-    judges = sorted({item.judge for item in inputs.contrasts if item.judge})
+    prompts = {item.task: item.n_prompts for item in inputs.conclusions.contrasts}
+    judges = sorted({item.judge for item in inputs.conclusions.contrasts if item.judge})
     orders = "both orders" if evaluation.orders == "both" else "one order"
     facts = (
         ("methods", ", ".join(summary.arms)),
@@ -34,7 +34,7 @@ def opening(inputs: Inputs) -> list[Block]:
 def answer(inputs: Inputs) -> list[Block]:
     """Return the verdict on every primary contrast, decided or not in the same size, and on the controls."""
     treatments = [item for item in inputs.primary if not item.is_control]
-    told = sentences.told_once(inputs.primary, inputs.further)
+    context = sentences.context_of(inputs.primary, inputs.further)
     scale = sentences.scale_of(inputs.primary)
     blocks: list[Block] = [Heading(2, "Verdicts")]
     if not treatments:
@@ -42,20 +42,20 @@ def answer(inputs: Inputs) -> list[Block]:
     else:
         decided = [item for item in treatments if item.verdict != "undecided"]
         open_ones = [item for item in treatments if item.verdict == "undecided"]
-        blocks.append(Text(_lead(inputs.primary, (len(decided), len(open_ones)), told)))
+        blocks.append(Text(_lead(inputs.primary, (len(decided), len(open_ones)), context)))
         for title, items in (("Decided", decided), ("Not decided", open_ones)):
             if items:
-                verdicts = tuple(sentences.verdict(item, told) for item in items)
+                verdicts = tuple(sentences.verdict(item, context) for item in items)
                 blocks += [Heading(3, f"{title}: {len(items)}"), Verdicts(verdicts, scale)]
-    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs, told, scale)]
+    return [*blocks, Heading(3, "A/A controls"), *_controls(inputs, context, scale)]
 
 
-def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], told: Told) -> str:
+def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], context: Context) -> str:
     """Return how many contrasts are decided, and what all of them have in common."""
     decided, undecided = counts
     lead = f"{decided} of {counted(decided + undecided, 'declared contrast')} decided, {undecided} not."
     first = contrasts[0]
-    if told.once:
+    if context.shared:
         by = f" by the {first.judge} judge" if first.judge else ""
         lead += f" All are about {metric_words(first.metric)}{by} on {first.task}, and about {first.speaks_about}."
     if first.null_value == 0.5:
@@ -63,9 +63,9 @@ def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], told: Told) ->
     return f"{lead} Intervals are at the {percent(first.level)} level."
 
 
-def _controls(inputs: Inputs, told: Told, scale: tuple[float, float] | None) -> list[Block]:
+def _controls(inputs: Inputs, context: Context, scale: tuple[float, float] | None) -> list[Block]:
     """Return the controls on the primary metric and every false alarm one by one, all others as a count."""
-    if not any(item.is_control for item in inputs.contrasts):
+    if not any(item.is_control for item in inputs.conclusions.contrasts):
         return [
             Text(
                 "There is none: no arm repeats another with training randomness of its own, "
@@ -77,7 +77,7 @@ def _controls(inputs: Inputs, told: Told, scale: tuple[float, float] | None) -> 
     first = [item for item in inputs.primary if item.is_control]
     blocks: list[Block] = []
     if first:
-        blocks.append(Verdicts(tuple(sentences.control(item, told) for item in first), scale))
+        blocks.append(Verdicts(tuple(sentences.control(item, context) for item in first), scale))
     if alarms:
         blocks.append(Verdicts(tuple(sentences.control(item) for item in alarms)))
     if others:

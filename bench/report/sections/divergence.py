@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
 from bench.core.metrics import DIVERGENCE
-from bench.report.figures.frontier import OWN, Point, mean, placed, points_of, root
-from bench.report.figures.style import Picture
+from bench.report.facts.frontier import Point, mean, placed, points_of, root
+from bench.report.facts.names import OWN
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Figure, Heading, Table, Text
-from bench.results.wording import NONE, counted, listed, number, percent
+from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
+from bench.results.wording import NONE, listed, number, percent
 
 RATING_DECIMALS = 3
 NATS_DECIMALS = 3
 
 
-def moved_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def divergence_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the ratings and divergences of every arm with their pictures; nothing without either."""
     points = points_of(inputs.records, list(inputs.summary.arms))
     if not points:
@@ -36,8 +36,8 @@ def moved_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block
     align = "ll" + "r" * (len(columns) - 2)
     title = "Ratings and divergence" if judges and reference else "Ratings" if judges else "Divergence"
     blocks: list[Block] = [Heading(2, title), Table(columns, align, tuple(rows)), Text(_note(inputs, judges))]
-    blocks += [Figure(pictures[name]) for name in ("frontier", "over_optimisation") if name in pictures]
-    return [*blocks, *_dominance(inputs, points, judges)]
+    figures = drawn(pictures, "frontier", "over_optimisation")
+    return [*blocks, *figures, *_dominance(inputs, points, judges)]
 
 
 def _row(inputs: Inputs, points: Sequence[Point], judges: Sequence[str]) -> tuple[str, ...]:
@@ -62,20 +62,20 @@ def _row(inputs: Inputs, points: Sequence[Point], judges: Sequence[str]) -> tupl
 
 def _note(inputs: Inputs, judges: Sequence[str]) -> str:
     """Return how to read the table, and why a divergence is not there."""
-    told = ["Means over training seeds and responses."]
+    note = ["Means over training seeds and responses."]
     if inputs.comparison.evaluation.divergence is not None:
-        told.append(
+        note.append(
             "The divergence is that of whole responses, in nats, estimated on each policy's own samples at temperature "
             "1: k1 is the mean log-ratio, k3 has the same expectation and less variance while policies are close."
         )
     without = _undefined(inputs)
     if without:
-        told.append(f"It is undefined for {listed(without)}, whose policies have no likelihood of what they write.")
+        note.append(f"It is undefined for {listed(without)}, whose policies have no likelihood of what they write.")
     if any(arm in inputs.summary.divergence_bounds for arm in without):
-        told.append("For the best of n samples it is at most log n - (n - 1)/n.")
+        note.append("For the best of n samples it is at most log n - (n - 1)/n.")
     if any(judge in inputs.summary.own_rewards for judge in judges):
-        told.append(f"Cells marked {OWN!r} are those of arms that learnt from the judge.")
-    return " ".join(told)
+        note.append(f"Cells marked {OWN!r} are those of arms that learnt from the judge.")
+    return " ".join(note)
 
 
 def _undefined(inputs: Inputs) -> list[str]:
@@ -88,7 +88,7 @@ def _dominance(inputs: Inputs, points: Sequence[Point], judges: Sequence[str]) -
     """Return, for pairs of methods, the share of points of one that a point of the other is no worse than.
 
     No worse: rated at least as high, at no larger divergence (the frontier experiment of arXiv 2305.18290, section
-    6.1). Only judges that neither method learnt from are asked.
+    6.1). Only judges that neither method learnt from count.
     """
     summary = inputs.summary
     rows: list[tuple[str, ...]] = []
@@ -100,9 +100,9 @@ def _dominance(inputs: Inputs, points: Sequence[Point], judges: Sequence[str]) -
     several = [method for method in methods if len({point.arm for point, _ in at[method]}) > 1]
     for judge in judges:
         own = {summary.arms[arm].method for arm in summary.own_rewards.get(judge, ())}
-        asked = [method for method in several if method not in own]
-        for method in asked:
-            for other in asked:
+        untaught = [method for method in several if method not in own]
+        for method in untaught:
+            for other in untaught:
                 if method != other:
                     rows.append((judge, method, other, *_beaten(at[other], at[method], judge)))
     if not rows:
@@ -125,41 +125,3 @@ def _beaten(
         for point, x in rated
     ]  # fmt: skip
     return f"{len(rated):,}", percent(mean([float(one) for one in beaten])) if beaten else NONE
-
-
-def gap_section(inputs: Inputs) -> list[Block]:
-    """Return the shares of gaps that were asked for; nothing without any."""
-    if not inputs.gap_closed:
-        return []
-    columns = ("arm", "gap", "metric", "share closed", "Fieller interval", "bootstrap interval", "gain", "size of gap")
-    rows = []
-    for item in inputs.gap_closed:
-        own = f"; {OWN} of {listed(list(item.own_reward))}" if item.own_reward else ""
-        by = f"{item.judge} judge, {item.task}{own}" if item.judge else item.task
-        closed = item.status == "ok"
-        rows.append(
-            (
-                item.of,
-                f"{item.start} to {item.goal}",
-                f"{item.metric.replace('_', ' ')} ({by})",
-                percent(item.share) if closed else "undefined",
-                f"[{percent(item.low)}, {percent(item.high)}]" if closed else "unbounded",
-                f"[{percent(item.bootstrap_low)}, {percent(item.bootstrap_high)}]" if closed else NONE,
-                number(item.gain, 3),
-                f"{number(item.gap, 3)} [{number(item.gap_low, 3)}, {number(item.gap_high, 3)}]",
-            )
-        )
-    told = [
-        "The share of a gap is the arm's gain over where the gap starts, divided by the gap; both are means over the "
-        "same prompts and training seeds."
-    ]
-    undefined = sum(item.status == "undefined" for item in inputs.gap_closed)
-    if undefined:
-        told.append(
-            f"{counted(undefined, 'share')} {'is' if undefined == 1 else 'are'} undefined: the interval of the gap "
-            "contains 0, so there may be no gap of which a share could be closed, and Fieller's interval is unbounded."
-        )
-    if any(item.n_runs == 1 for item in inputs.gap_closed):
-        told.append("With one training seed a share speaks about these trained models only.")
-    table = Table(columns, "lllrrrrr", tuple(rows))
-    return [Heading(2, "Share of the gap closed"), table, Text(" ".join(told))]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.core.metrics import FACTUAL_ERROR_RATE
-from bench.report.figures.style import Picture
+from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Folded, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Folded, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.factuality import ErrorReduction, Estimate, FactualRates
 from bench.results.wording import (
@@ -21,27 +21,26 @@ from bench.results.wording import (
     p_value,
     percent,
     signed,
-    verdict_words,
 )
 
 
-def factuality_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def factuality_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the rates of every arm, the reductions of every pair, and the picture; nothing where none were asked."""
-    factuality = inputs.comparison.evaluation.factuality
-    if factuality is None or not inputs.factual_rates:
+    rates = inputs.conclusions.factual_rates
+    if inputs.comparison.evaluation.factuality is None or not rates:
         return []
     columns = (
         "arm", "task", "error rate", "correct per response", "wrong per response", "answered", "claims",
         "FActScore",
     )  # fmt: skip
-    rows = tuple(_rates(item) for item in inputs.factual_rates)
+    rows = tuple(_rates(item) for item in rates)
     blocks: list[Block] = [Heading(2, "Factual errors"), Table(columns, "ll" + "r" * 6, rows), Text(_note(inputs))]
-    beside = tuple(_irrelevant(item) for item in inputs.factual_rates if item.error_rate_with_irrelevant is not None)
-    told = "With irrelevant claims counted as errors"
-    blocks += [Folded(f"{told}, the error rate of {counted(len(beside), 'arm')}", (Bullets(beside),))] if beside else []
-    blocks.append(_beside(inputs.factual_rates))
-    blocks += [Figure(pictures["factuality"])] if "factuality" in pictures else []
-    return [*blocks, *_reductions(inputs)]
+    beside = tuple(_irrelevant(item) for item in rates if item.error_rate_with_irrelevant is not None)
+    if beside:
+        title = f"With irrelevant claims counted as errors, the error rate of {counted(len(beside), 'arm')}"
+        blocks.append(Folded(title, (Bullets(beside),)))
+    blocks.append(_beside(rates))
+    return [*blocks, *drawn(pictures, "factuality"), *_reductions(inputs)]
 
 
 def _rates(item: FactualRates) -> tuple[str, ...]:
@@ -73,7 +72,7 @@ def _beside(rates: Sequence[FactualRates]) -> Folded:
 
 
 def _note(inputs: Inputs) -> str:
-    first = inputs.factual_rates[0]
+    first = inputs.conclusions.factual_rates[0]
     factuality = inputs.comparison.evaluation.factuality
     by = "" if factuality is None else (
         f" Claims come from the extractor {factuality.extractor.NAME} and are checked by the verifier "
@@ -96,34 +95,32 @@ def _irrelevant(item: FactualRates) -> str:
 
 def _reductions(inputs: Inputs) -> list[Block]:
     """Return the table of pairs: the difference and its test, and the relative reduction."""
-    if not inputs.error_reductions:
+    found = inputs.conclusions.error_reductions
+    if not found:
         return []
-    contrasts = {
-        (item.a, item.b, item.task): item for item in inputs.contrasts if item.metric == FACTUAL_ERROR_RATE.name
-    }
+    rates = [item for item in inputs.conclusions.contrasts if item.metric == FACTUAL_ERROR_RATE.name]
+    contrasts = {(item.a, item.b, item.task): item for item in rates}
     columns = (
         "method", "versus", "task", "difference of error rates", "adjusted p", "verdict", "relative reduction",
         "difference where both answer", "prompts both answer",
     )  # fmt: skip
-    rows = tuple(_reduction(item, contrasts.get((item.a, item.b, item.task))) for item in inputs.error_reductions)
+    rows = tuple(_reduction(item, contrasts.get((item.a, item.b, item.task))) for item in found)
     note = (
         "The relative reduction is 1 minus the ratio of the error rates, its interval from the law of the logarithm of "
         "that ratio. Where both answer: only prompts to which both methods make a claim in every seed and draw, so "
         "that silence on hard prompts cannot help."
     )
-    told = tuple(
-        f"{item.a} versus {item.b} on {item.task}: {item.note}." for item in inputs.error_reductions if item.note
-    )
+    notes = tuple(f"{item.a} versus {item.b} on {item.task}: {item.note}." for item in found if item.note)
     table = Table(columns, "lllrrlrrr", rows)
-    return [Heading(3, "Between methods"), table, Text(note), *([Bullets(told)] if told else [])]
+    return [Heading(3, "Between methods"), table, Text(note), *([Bullets(notes)] if notes else [])]
 
 
 def _reduction(item: ErrorReduction, contrast: Contrast | None) -> tuple[str, ...]:
-    difference = p = said = NONE
+    difference = p = verdict = NONE
     if contrast is not None:
         difference = f"{estimate(contrast)} {interval(contrast)}"
         p = p_value(decisive_p(contrast), contrast.level)
-        said = f"{verdict_words(contrast)} (A/A control)" if item.is_control else verdict_words(contrast)
+        verdict = sentences.verdict_cell(contrast)
     relative = NONE
     if item.reduction is not None:
         bounds = NONE if item.low is None else f"[{percent(item.low)}, {percent(item.high)}]"
@@ -135,7 +132,7 @@ def _reduction(item: ErrorReduction, contrast: Contrast | None) -> tuple[str, ..
         if item.both_answered.low is not None:
             low, high = (signed(bound, decimals) for bound in (item.both_answered.low, item.both_answered.high))
             both += f" [{low}, {high}]"
-    return item.a, item.b, item.task, difference, p, said, relative, both, f"{item.n_both_answered:,}"
+    return item.a, item.b, item.task, difference, p, verdict, relative, both, f"{item.n_both_answered:,}"
 
 
 def share(found: Estimate | None) -> str:

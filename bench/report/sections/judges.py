@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.core.metrics import WIN_RATE
 from bench.report import sentences
-from bench.report.figures.judge_audit import whose
-from bench.report.figures.style import Picture
+from bench.report.facts.judge_audits import measure, measure_parts, overall, pair_of, rare, share
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.report.sections.judge_leanings import leanings
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.judge_audit import Explained, ExplainedStatus, JudgeAudit, Measure
 from bench.results.wording import (
     NONE,
     counted,
-    decimals_for,
     estimate,
     interval,
     listed,
-    number,
     p_clause,
     percent,
     signed,
 )
 
-Write = Callable[[float | None, int], str]
-MOST_DECIMALS = 3
-# A control that explains at least this share of a win is told first.
-MUCH = 0.5
 WHY_NOT: dict[ExplainedStatus, str] = {
     "ok": "",
     "constant control": "always the same side",
@@ -36,107 +30,44 @@ WHY_NOT: dict[ExplainedStatus, str] = {
 }
 
 
-def judging_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def judges_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return what the audit found of every judge: leanings first, then every number; nothing without a judge."""
-    audits = inputs.judges
+    audits = inputs.conclusions.judges
     if not audits:
         return []
-    whole = overall(audits)
     orders = "in both presentation orders" if inputs.comparison.evaluation.orders == "both" else "in one order only"
-    asked = sum(audit.asked for audit in whole)
-    told = (
+    verdicts = sum(audit.asked for audit in overall(audits))
+    lead = (
         f"Judged by {listed(sorted({audit.judge for audit in audits}))}, blind to the methods' names, {orders}; a "
-        f"verdict on two orders is their mean. {counted(asked, 'verdict')} asked for. Intervals are at the "
+        f"verdict on two orders is their mean. {counted(verdicts, 'verdict')} asked for. Intervals are at the "
         f"{percent(audits[0].level)} level, clustered by prompt and crossed with the training seeds."
     )
     return [
         Heading(2, "How it was judged"),
-        Text(told),
-        Bullets(tuple(_leanings(audits))),
+        Text(lead),
+        Bullets(tuple(leanings(audits))),
         *_both_win_rates(inputs),
         *_positions(audits),
         *_lengths(audits),
         *_agreements(inputs),
         *_controls(audits),
-        *([Figure(pictures["judge_audit"])] if "judge_audit" in pictures else []),
+        *drawn(pictures, "judge_audit"),
     ]
-
-
-def overall(audits: Sequence[JudgeAudit]) -> list[JudgeAudit]:
-    """Return one audit per judge and task: over all pairs, or of the only pair."""
-    found: dict[tuple[str, str], JudgeAudit] = {}
-    for audit in audits:
-        found.setdefault((audit.judge, audit.task), audit)
-    return list(found.values())
-
-
-def _leanings(audits: Sequence[JudgeAudit]) -> list[str]:
-    """Return a sentence for every leaning that the intervals show, and for every judge that shows none."""
-    lines = []
-    for audit in overall(audits):
-        own = [
-            *_position_leaning(audit),
-            *_length_leaning(audit),
-            *(line for one in audits if (one.judge, one.task) == (audit.judge, audit.task) for line in _much(one)),
-        ]
-        where = f"{audit.judge} on {audit.task}"
-        lines += [f"{where} {line}" for line in own] or [f"{where} shows no leaning to a position or a length."]
-    return lines
-
-
-def _position_leaning(audit: JudgeAudit) -> list[str]:
-    side = _side(audit.first_shown)
-    if not side:
-        return []
-    shown = "first" if side > 0 else "second"
-    return [
-        f"leans to the response shown {shown}: preference for the first {measure(audit.first_shown)}; {_flips(audit)}."
-    ]
-
-
-def _length_leaning(audit: JudgeAudit) -> list[str]:
-    """Return a sentence where the preference goes with length: within pairs of methods, where a slope is there."""
-    sloped = audit.length_status == "ok"
-    side = _side(audit.length_slope, 0.0) if sloped else _side(audit.longer_wins)
-    if not side:
-        return []
-    which = "longer" if side > 0 else "shorter"
-    slope = f", slope {measure(audit.length_slope, signed)}" if sloped else ""
-    return [f"prefers the {which} of two responses: the longer one wins in {share(audit.longer_wins)}{slope}."]
-
-
-def _much(audit: JudgeAudit) -> list[str]:
-    """Return which controls explain much of a win; a loss is the other arm's win."""
-    lines = []
-    for one in audit.controls:
-        part = one.share
-        if part.estimate is not None and part.estimate >= MUCH and part.low is not None and part.low > 0:
-            won = (one.excess.estimate or 0.0) > 0
-            winner, loser = (audit.a, audit.b) if won else (audit.b, audit.a)
-            lines.append(f"prefers {winner} to {loser}, and {one.control} explains {share(part)} of it.")
-    return lines
-
-
-def _side(found: Measure, null: float = 0.5) -> int:
-    """Return 1 or -1 where the interval is above or below the value of no leaning, else 0."""
-    if found.low is None or found.high is None:
-        return 0
-    return 1 if found.low > null else -1 if found.high < null else 0
 
 
 def _both_win_rates(inputs: Inputs) -> list[Block]:
     """Return every win rate averaged over the orders, and with a flip counted as a tie."""
     shown = [
         item
-        for item in inputs.contrasts
+        for item in inputs.conclusions.contrasts
         if item.metric == WIN_RATE.name and item.also.get("conservative_win_rate") is not None
     ]
     if not shown:
         return []
     heading = Heading(3, "Averaged and conservative win rates")
     if all(item.also.get("order_consistency") == 1 for item in shown):
-        told = "Both orders agree on every pair, so that the conservative win rates are the averaged ones."
-        return [heading, Text(told)]
+        note = "Both orders agree on every pair, so that the conservative win rates are the averaged ones."
+        return [heading, Text(note)]
     rows = tuple(
         (
             item.a, item.b, item.task, sentences.judge(item), estimate(item), interval(item),
@@ -177,7 +108,7 @@ def _positions(audits: Sequence[JudgeAudit]) -> list[Block]:
     )  # fmt: skip
     rows = tuple(
         (
-            audit.judge, audit.task, whose(audit), f"{audit.asked:,}", rare(audit.unparsed), rare(audit.refused),
+            audit.judge, audit.task, pair_of(audit), f"{audit.asked:,}", rare(audit.unparsed), rare(audit.refused),
             rare(audit.error), percent(audit.ties.estimate), share(audit.consistent), share(audit.flips),
             _to_first(audit), measure(audit.first_shown), _second_call(audit),
         )
@@ -195,7 +126,7 @@ def _positions(audits: Sequence[JudgeAudit]) -> list[Block]:
 
 
 def _never_wavers(audit: JudgeAudit) -> bool:
-    """Tell whether there is nothing to say of single pairs: no flip, and no verdict that could not be used."""
+    """Return whether there is nothing to say of single pairs: no flip, and no verdict that could not be used."""
     bad = (audit.unparsed, audit.refused, audit.error, audit.flips)
     return audit.retest != "asked" and audit.flips.n > 0 and all(one.estimate == 0 for one in bad)
 
@@ -209,19 +140,11 @@ def _second_call(audit: JudgeAudit) -> str:
     return share(audit.retested) if audit.retest == "asked" else audit.retest
 
 
-def _flips(audit: JudgeAudit) -> str:
-    found = audit.flips_to_first
-    if not found.n:
-        return "no pair flips with the order"
-    p = p_clause(audit.position_p, audit.level)
-    return f"{percent(found.estimate)} of {counted(found.n, 'flip')} go to the first, {p}"
-
-
 def _lengths(audits: Sequence[JudgeAudit]) -> list[Block]:
     """Return how the judges depend on the length of the responses."""
     rows = tuple(
         (
-            audit.judge, audit.task, whose(audit), f"{audit.longer_wins.n:,}", measure(audit.longer_wins),
+            audit.judge, audit.task, pair_of(audit), f"{audit.longer_wins.n:,}", measure(audit.longer_wins),
             measure(audit.length_slope, signed) if audit.length_status == "ok" else audit.length_status,
         )
         for audit in audits
@@ -244,13 +167,13 @@ def _agreements(inputs: Inputs) -> list[Block]:
         (
             audit.judge,
             audit.task,
-            whose(audit),
+            pair_of(audit),
             one.judge,
             f"{one.agreement.n:,}",
             share(one.agreement),
             measure(one.kappa),
         )
-        for audit in inputs.judges
+        for audit in inputs.conclusions.judges
         for one in audit.references
     )
     blocks: list[Block] = []
@@ -262,14 +185,14 @@ def _agreements(inputs: Inputs) -> list[Block]:
             f"All judges of {one.task} ({listed(list(one.judges))}): Krippendorff's alpha {measure(one.alpha)} over "
             f"{counted(one.alpha.n, 'pair')} of responses (ordinal: loss, tie, win)."
         )
-        for one in inputs.judges_together
+        for one in inputs.conclusions.judges_together
     ]
     blocks += [
         Text(
             f"The {counted(one.annotators, 'person', 'people')} behind {one.judge} on {one.task}: Krippendorff's alpha "
             f"{measure(one.alpha)} over {counted(one.alpha.n, 'pair')} of responses that two or more have answered."
         )
-        for one in inputs.annotators_together
+        for one in inputs.conclusions.annotators_together
     ]
     return [Heading(3, "Agreement of judges"), *blocks] if blocks else []
 
@@ -280,14 +203,14 @@ def _controls(audits: Sequence[JudgeAudit]) -> list[Block]:
     if not shown:
         return []
     all_names = list(dict.fromkeys(one.control for audit in shown for one in audit.controls))
-    told = {one.control for audit in shown for one in audit.controls if one.status == "ok"}
-    names = [name for name in all_names if name in told]
-    silent = [name for name in all_names if name not in told]
+    varying = {one.control for audit in shown for one in audit.controls if one.status == "ok"}
+    names = [name for name in all_names if name in varying]
+    silent = [name for name in all_names if name not in varying]
     rows = []
     for audit in shown:
         found = {one.control: one for one in audit.controls}
-        cells = [_explained(found[name]) if name in found else "itself" for name in names]
-        rows.append((audit.judge, audit.task, whose(audit), measure(audit.controls[0].excess, signed), *cells))
+        cells = [_control_cell(found[name]) if name in found else "itself" for name in names]
+        rows.append((audit.judge, audit.task, pair_of(audit), measure(audit.controls[0].excess, signed), *cells))
     columns = ("judge", "task", "pair", "win rate \u2212 0.5", *names)
     note = (
         "Control judges read two texts and nothing else: longer_wins counts characters, first_wins takes the one shown "
@@ -304,7 +227,8 @@ def _controls(audits: Sequence[JudgeAudit]) -> list[Block]:
     return [Heading(3, "What simple rules explain"), Table(columns, "lllr" + "r" * len(names), tuple(rows)), Text(note)]
 
 
-def _explained(one: Explained) -> str:
+def _control_cell(one: Explained) -> str:
+    """Return how much of a win rate's excess one control explains, and how often both name the same winner."""
     same = f"same verdict {percent(one.agreement.estimate, 0)}"
     if one.status != "ok":
         return f"{WHY_NOT[one.status]}; {same}"
@@ -312,29 +236,3 @@ def _explained(one: Explained) -> str:
     if one.share.estimate is not None:
         parts.append(percent(round(one.share.estimate, 2) or 0.0, 0))
     return "; ".join([*parts, same])
-
-
-def measure(found: Measure, write: Write = number) -> str:
-    """Return ``0.52 [0.49, 0.55]`` with the decimals that the interval deserves; ``write=signed`` for differences."""
-    value, bounds = measure_parts(found, write)
-    return value if bounds == NONE else f"{value} {bounds}"
-
-
-def measure_parts(found: Measure, write: Write = number) -> tuple[str, str]:
-    """Return an estimate and its interval as two texts, dashes where there is none."""
-    if found.low is None or found.high is None:
-        return write(found.estimate, 3), NONE
-    decimals = min(decimals_for((found.high - found.low) / 2), MOST_DECIMALS)
-    return write(found.estimate, decimals), f"[{write(found.low, decimals)}, {write(found.high, decimals)}]"
-
-
-def share(found: Measure) -> str:
-    """Return ``52.1% [48%, 56%]``, or a dash."""
-    if found.estimate is None:
-        return NONE
-    return f"{percent(found.estimate)} [{percent(found.low)}, {percent(found.high)}]"
-
-
-def rare(found: Measure) -> str:
-    """Return the share of something that should not happen: ``0`` for none."""
-    return "0" if found.estimate == 0 else share(found)

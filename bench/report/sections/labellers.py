@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bench.report.figures.labellers import labeller_name, variant
-from bench.report.figures.style import Picture
+from bench.report.facts.labellers import labeller_name, variant
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.all import Agreement, Proportion
 from bench.results.summary import LabellerFacts
 from bench.results.wording import NONE, amount, counted, p_value, percent
 
 
-def labellers_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def labellers_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return agreement, flips, retest and confidence of every labeller; nothing where none was asked about."""
     facts = {(item.judge, item.run): item for item in inputs.summary.labellers}
     if not facts:
@@ -23,7 +20,7 @@ def labellers_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[B
         "flips with the order", "flips to the first", "p of one half", "same on a second call", "confidence",
     )  # fmt: skip
     rows = []
-    for item in inputs.labellers:
+    for item in inputs.conclusions.labellers:
         known = facts[item.judge, item.run]
         name = labeller_name(item.judge, item.run)
         size = amount(known.parameters) if known.parameters else NONE
@@ -42,7 +39,7 @@ def labellers_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[B
     missing = tuple(f"{item.judge} has no labels: {item.missing}" for item in inputs.summary.labellers if item.missing)
     if missing:
         blocks.append(Bullets(missing))
-    return [*blocks, *([Figure(pictures["labellers"])] if "labellers" in pictures else [])]
+    return [*blocks, *drawn(pictures, "labellers")]
 
 
 def _numbers(item: Agreement, known: LabellerFacts) -> tuple[str, ...]:

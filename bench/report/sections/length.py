@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
+from bench.core.metrics import LENGTH_CONTROLLED
 from bench.report import sentences
-from bench.report.figures.style import Picture
+from bench.report.facts.win_rates import cell_of, plain_win_rates
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.length_recovery import LengthRecovery, Recovered
 from bench.results.wording import (
@@ -26,23 +24,24 @@ from bench.results.wording import (
 from bench.statistics.length.difference import DIFFERENCE
 
 
-def length_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def length_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the win rates at equal length with what they rest on, and the trial against gold; nothing without."""
-    controlled = [item for item in inputs.contrasts if item.metric == LENGTH_CONTROLLED.name]
-    if not controlled and not inputs.length_recovery:
+    contrasts, trials = inputs.conclusions.contrasts, inputs.conclusions.length_recovery
+    controlled = [item for item in contrasts if item.metric == LENGTH_CONTROLLED.name]
+    if not controlled and not trials:
         return []
     blocks: list[Block] = [Heading(2, "Win rates at equal length")]
     if controlled:
         blocks += _controlled(inputs, controlled)
-    blocks += [Figure(pictures[name]) for name in ("length_control", "length_effect") if name in pictures]
-    for trial in inputs.length_recovery:
+    blocks += drawn(pictures, "length_control", "length_effect")
+    for trial in trials:
         blocks += _trial(trial)
     return blocks
 
 
 def _controlled(inputs: Inputs, controlled: list[Contrast]) -> list[Block]:
     model = inputs.comparison.evaluation.length_control.model
-    plain = {_pair(item): item for item in inputs.contrasts if item.metric == WIN_RATE.name}
+    plain = plain_win_rates(inputs.conclusions.contrasts)
     alike = len({item.note for item in controlled}) == 1
     columns = ("method", "versus", "task", "judge", "interval", "at equal length", "verdict", "plain win rate",
                "longer / shorter", *(() if alike else ("rests on",)))  # fmt: skip
@@ -55,7 +54,7 @@ def _controlled(inputs: Inputs, controlled: list[Contrast]) -> list[Block]:
             interval(item),
             estimate(item),
             verdict_words(item),
-            estimate(plain[_pair(item)]) if _pair(item) in plain else NONE,
+            estimate(plain[cell_of(item)]) if cell_of(item) in plain else NONE,
             _overlap(item),
             *(() if alike else (item.note or NONE,)),
         )
@@ -110,7 +109,7 @@ def _trial(trial: LengthRecovery) -> list[Block]:
     )
     return [
         Heading(3, f"How much bias is left: {trial.judge} judge, {trial.task}"),
-        Bullets(_told(trial)),
+        Bullets(_findings(trial)),
         Table(columns, "lr" + "r" * (len(trial.arms) + 4), rows),
         Text(note),
     ]
@@ -129,7 +128,7 @@ def _row(item: Recovered) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _told(trial: LengthRecovery) -> tuple[str, ...]:
+def _findings(trial: LengthRecovery) -> tuple[str, ...]:
     """Return in words what the plain win rate errs by, what the best estimate without labels does, and with labels."""
     raw, *others = (item for item in trial.estimates if item.labels is None)
     worst = max(range(len(trial.arms)), key=lambda place: abs(raw.values[place] - trial.truth[place]))
@@ -160,10 +159,6 @@ def _reversed(item: Recovered, trial: LengthRecovery) -> str:
     count = round(item.reversed)
     pairs = f"the {counted(trial.pairs, 'pair')} that gold tells apart"
     return f"reverses none of {pairs}" if count == 0 else f"reverses {count} of {pairs}"
-
-
-def _pair(item: Contrast) -> tuple[str, str, str, str | None]:
-    return (item.a, item.b, item.task, item.judge)
 
 
 def _overlap(item: Contrast) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
-from bench.config.comparison import Comparison
+from bench.report.facts.methods import CORRECTIONS, flat, lora_text, statistics_of
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Folded, Heading, Table, Text
 from bench.report.references import Citation, citations
@@ -16,12 +15,6 @@ from bench.results.wording import NONE, amount, counted, listed, percent, value_
 HARDWARE = ("device", "processor", "cores", "threads", "platform", "python", "revision")
 # What a contrast says of its test where nothing varies, or nothing could be tested.
 NOT_TESTED = {"none", "none needed"}
-CORRECTIONS = {
-    "holm": "Holm's step-down",
-    "max_t": "step-down max-T",
-    "benjamini_hochberg": "Benjamini and Hochberg's",
-    "none": "no",
-}
 
 
 def methods_section(inputs: Inputs) -> list[Block]:
@@ -62,25 +55,6 @@ def _given(inputs: Inputs) -> list[str]:
     ]
 
 
-def lora_text(lora: Mapping[str, Any] | None) -> str:
-    """Return an adapter in words."""
-    if lora is None:
-        return "none (all weights)"
-    parts = [f"{name} {value_text(value)}" for name, value in lora.items() if value not in ((), [], 0, 0.0, None)]
-    return f"LoRA, {', '.join(parts)}"
-
-
-def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested settings as one level of dotted names with values as text."""
-    found: dict[str, str] = {}
-    for name, value in fields.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = "none" if value in ({}, []) else value_text(value)
-    return found
-
-
 def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:
     """Return the hyper-parameters: those on which arms that have them differ as a table, all others folded away."""
     settings = {name: flat(facts.fields) for name, facts in arms.items()}
@@ -93,9 +67,9 @@ def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:
         rows = tuple((name, *(value or NONE for value in values[name])) for name in differing)
         blocks.append(Table(("differs between arms", *settings), "l" + "r" * len(settings), rows))
     if shared:
-        told = ", ".join(f"{name} {next(value for value in values[name] if value)}" for name in shared)
+        text = ", ".join(f"{name} {next(value for value in values[name] if value)}" for name in shared)
         summary = f"{counted(len(shared), 'setting')} with one value in every arm that has it"
-        blocks.append(Folded(summary, (Text(f"{told}."),)))
+        blocks.append(Folded(summary, (Text(f"{text}."),)))
     if not names:
         blocks.append(Text("No arm has any."))
     return blocks
@@ -104,18 +78,19 @@ def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:
 def _evaluation(inputs: Inputs) -> list[str]:
     """Return tasks, judges, tests, corrections and families."""
     evaluation, statistics = inputs.comparison.evaluation, inputs.comparison.statistics
-    judges = listed(sorted({item.judge for item in inputs.contrasts if item.judge}))
-    tests = sorted({item.test for item in inputs.contrasts} - NOT_TESTED)
+    contrasts = inputs.conclusions.contrasts
+    judges = listed(sorted({item.judge for item in contrasts if item.judge}))
+    tests = sorted({item.test for item in contrasts} - NOT_TESTED)
     # A metric that is undefined for some responses is tested on fewer prompts than the task has.
-    tasks = dict.fromkeys(item.task for item in inputs.contrasts)
-    prompts = {task: max(item.n_prompts for item in inputs.contrasts if item.task == task) for task in tasks}
+    tasks = dict.fromkeys(item.task for item in contrasts)
+    prompts = {task: max(item.n_prompts for item in contrasts if item.task == task) for task in tasks}
     lines = [f"Task {task}: {counted(count, 'prompt')}" for task, count in prompts.items()]
     lines.append(f"Draws per prompt and seed: {evaluation.draws}")
     if judges:
         lines.append(f"Judges: {judges}; orders: {evaluation.orders}")
     if tests:
         lines.append(f"Test: {listed(tests)}; level {percent(statistics.level)}")
-    if families := families_in_words(inputs):
+    if families := families_of(inputs):
         lines.append(f"Correction for several tests: {CORRECTIONS[statistics.correction]} correction within {families}")
     lines.append(
         "The training procedure is what a verdict speaks about when there are several training seeds; with one seed it "
@@ -124,57 +99,24 @@ def _evaluation(inputs: Inputs) -> list[str]:
     return lines
 
 
-def families_in_words(inputs: Inputs) -> str:
+def families_of(inputs: Inputs) -> str:
     """Return how many families of tests there are, by their size, and how many controls stand outside of them."""
-    tested = [item for item in inputs.contrasts if item.p is not None]
+    tested = [item for item in inputs.conclusions.contrasts if item.p is not None]
     sizes = Counter(Counter(item.family for item in tested if not item.is_control).values())
-    told = [
+    families = [
         f"{counted(count, 'family', 'families')} of {counted(size, 'test')}{' each' if count > 1 else ''}"
         for size, count in sorted(sizes.items(), reverse=True)
     ]
-    if not told:
+    if not families:
         return ""
     controls = sum(item.is_control for item in tested)
     outside = f"; {counted(controls, 'test')} of A/A controls are outside of them" if controls else ""
-    return f"{listed(told)} (a family is one metric as one judge sees it, all pairs and tasks){outside}"
-
-
-def statistics_of(comparison: Comparison, seeds: int) -> str:
-    """Return how a contrast is estimated and tested over so many training seeds, in words that a paper could use."""
-    evaluation = comparison.evaluation
-    orders = " and over both presentation orders" if evaluation.judges and evaluation.orders == "both" else ""
-    paired = (
-        "Two arms are compared on the same prompts and training seeds: every pair of cells is averaged over draws"
-        f"{orders}, a win rate is tested against 0.5 and any other metric as a difference against 0."
-    )
-    if seeds > 1:
-        tested = (
-            f"The {counted(seeds, 'training seed')} and the prompts (or clusters of prompts) are crossed random "
-            "effects; p-values and intervals come from the generalised pivot of the two variances (Weerahandi 1993), "
-            "so they hold for seeds and prompts that were not drawn."
-        )
-    else:
-        tested = (
-            "The test is a paired t test over prompts (or clusters of prompts, with a clustered standard error); with "
-            "one training seed it says nothing about other seeds."
-        )
-    correction = CORRECTIONS[comparison.statistics.correction]
-    adjusted = f"p-values are adjusted within a family by {correction} procedure" if correction != "no" else ""
-    control = {
-        "none": "",
-        "glm": " Win rates at equal length follow the logistic model of length-controlled AlpacaEval.",
-        "ratio": " Win rates at equal length come from a logistic regression on the ratio of lengths.",
-        "log_ratio": " Win rates at equal length come from a logistic regression on the logarithm of that ratio.",
-        "matched": " Win rates at equal length are means over prompts on which either response may be the longer one, "
-        "by overlap weights within bins of the difference of lengths.",
-    }[evaluation.length_control.model]
-    last = f" {adjusted[0].upper()}{adjusted[1:]}; A/A controls stand outside of it." if adjusted else ""
-    return f"{paired} {tested}{last}{control}"
+    return f"{listed(families)} (a family is one metric as one judge sees it, all pairs and tasks){outside}"
 
 
 def _reference(citation: Citation) -> str:
     """Return a publication and what rests on it."""
-    return f"{citation.entry.in_words()} [{citation.entry.key}]; used by {listed(list(citation.used_by))}"
+    return f"{citation.entry.as_text()} [{citation.entry.key}]; used by {listed(list(citation.used_by))}"
 
 
 def _surroundings(inputs: Inputs) -> list[str]:

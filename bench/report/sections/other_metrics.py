@@ -16,7 +16,6 @@ from bench.results.wording import (
     listed,
     metric_words,
     number,
-    p_value,
     per_run,
     smallest_detectable,
     verdict_words,
@@ -31,7 +30,7 @@ COLUMNS = (
 LAST = ("response_words", "response_tokens", "response_characters", "ended", "divergence", "divergence_k3")
 
 
-def further_section(inputs: Inputs) -> list[Block]:
+def other_metrics_section(inputs: Inputs) -> list[Block]:
     """Return all other metrics, nothing when there is none."""
     if not inputs.further:
         return []
@@ -91,7 +90,7 @@ def _in_full(title: str, items: Sequence[Contrast]) -> Folded:
             item.b,
             interval(item),
             estimate(item),
-            _p(item),
+            sentences.p_cell(item),
             _verdict(item),
             smallest_detectable(item),
             per_run(item),
@@ -103,13 +102,6 @@ def _in_full(title: str, items: Sequence[Contrast]) -> Folded:
     decided = sum(item.verdict != "undecided" for item in items)
     summary = f"{title}: {decided} of {counted(len(items), 'contrast')} decided"
     return Folded(summary[0].upper() + summary[1:], (Table(COLUMNS, "llrrrlrrrr", rows),))
-
-
-def _p(contrast: Contrast) -> str:
-    """Return the adjusted p-value, or one that is not adjusted, marked as such."""
-    if contrast.p_adjusted is None and contrast.p is not None:
-        return f"{p_value(contrast.p, contrast.level)} (not adjusted)"
-    return p_value(contrast.p_adjusted, contrast.level)
 
 
 def _verdict(contrast: Contrast) -> str:

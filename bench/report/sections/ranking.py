@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bench.report.figures.ranking import OWN, between
-from bench.report.figures.style import Picture
+from bench.report.facts.names import OWN, ranks
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.ranking import Place, Ranking
 from bench.results.wording import NONE, counted, decimals_for, listed, number, percent, signed
 
 
-def ranking_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def ranking_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the groups, the table and the picture of every ranking; nothing without one."""
-    if not inputs.rankings:
+    found = inputs.conclusions.rankings
+    if not found:
         return []
     columns = (
         "judge", "task", "method", "ranks of these models", "ranks of the procedure", "strength", "interval",
     )  # fmt: skip
-    rows = tuple(_row(item, entry) for item in inputs.rankings for entry in item.places)
+    rows = tuple(_row(item, entry) for item in found for entry in item.places)
     return [
         Heading(2, "All methods on one scale"),
-        Bullets(tuple(line for item in inputs.rankings for line in groups(item))),
+        Bullets(tuple(line for item in found for line in groups(item))),
         Table(columns, "lllllrr", rows),
-        Text(_note(inputs.rankings)),
-        *([Figure(pictures["ranking"])] if "ranking" in pictures else []),
+        Text(_note(found)),
+        *drawn(pictures, "ranking"),
     ]
 
 
@@ -48,8 +46,8 @@ def _alike(who: str, found: tuple[tuple[str, ...], ...]) -> str:
 
 def _row(item: Ranking, entry: Place) -> tuple[str, ...]:
     name = f"{entry.name} ({OWN})" if entry.own_reward else entry.name
-    known = (item.judge, item.task, name, between(entry.models_low, entry.models_high))
-    procedure = between(entry.rank_low, entry.rank_high) if item.n_runs > 1 else NONE
+    known = (item.judge, item.task, name, ranks(entry.models_low, entry.models_high))
+    procedure = ranks(entry.rank_low, entry.rank_high) if item.n_runs > 1 else NONE
     if entry.name == item.anchor:
         return *known, procedure, "0 (anchor)", ""
     decimals = decimals_for((entry.high - entry.low) / 2)
@@ -60,7 +58,7 @@ def _row(item: Ranking, entry: Place) -> tuple[str, ...]:
 def _note(found: tuple[Ranking, ...]) -> str:
     """Return how strengths and groups were made, and what to beware of."""
     levels = listed(sorted({percent(item.level) for item in found}))
-    told = [
+    note = [
         "A strength is the log of the odds of a win over the anchor against a loss, from every pair that the judge "
         f"saw. Its {levels} interval is for that method alone; ranks, and who is told apart, hold for all methods "
         "together. Those of these models come from the prompts alone, those of the procedure from prompts and seeds."
@@ -68,21 +66,21 @@ def _note(found: tuple[Ranking, ...]) -> str:
     with_ties = [item for item in found if item.tie_strength is not None]
     if with_ties:
         strengths = listed([number(item.tie_strength, 2) for item in with_ties])
-        told.append(f"Ties have a parameter of their own (Davidson's nu = {strengths}; equal methods tie in "
+        note.append(f"Ties have a parameter of their own (Davidson's nu = {strengths}; equal methods tie in "
                     "nu / (2 + nu) of verdicts).")  # fmt: skip
     if len(with_ties) < len(found):
-        told.append("Where a judge gives shares of a preference, or never ties, a tie counts as half a win.")
+        note.append("Where a judge gives shares of a preference, or never ties, a tie counts as half a win.")
     for item in found:
         if item.n_missing:
-            told.append(
+            note.append(
                 f"By the {item.judge} judge on {item.task} {counted(item.n_missing, 'prompt')} left out for want of a "
                 "verdict."
             )
         if item.unconnected:
             sets = " | ".join(", ".join(group) for group in item.unconnected)
-            told.append(
+            note.append(
                 f"By the {item.judge} judge on {item.task} one side won everything between {sets}: strengths between "
                 "these sets have no finite value, rest on a small penalty, and are not told apart here."
             )
     speaks = sorted({item.speaks_about for item in found})
-    return " ".join([*told, f"Strengths and intervals speak about {listed([*speaks])}."])
+    return " ".join([*note, f"Strengths and intervals speak about {listed([*speaks])}."])

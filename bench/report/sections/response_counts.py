@@ -9,11 +9,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bench.report.inputs import Inputs
+from bench.report.page.blocks import Block, Heading, Pictures, Table, drawn
+from bench.results.wording import number, percent
+
 RESPONSE = ("task", "prompt", "run", "draw")
 
 
 @dataclass(frozen=True)
-class ArmHygiene:
+class ResponseCounts:
     """How one arm's responses look: how many, how long, how many ended by themselves, how many scores are not there."""
 
     arm: str
@@ -23,7 +27,26 @@ class ArmHygiene:
     unscored: dict[str, int]
 
 
-def audit_arms(records: pa.Table, arms: Sequence[str]) -> list[ArmHygiene]:
+def responses_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
+    """Return how each arm's responses look, with their lengths; nothing without any."""
+    lines = count_responses(inputs.records, list(inputs.summary.arms))
+    if not lines:
+        return []
+    rows = tuple(
+        (
+            line.arm,
+            f"{line.responses:,}",
+            number(line.mean_tokens, 1),
+            percent(line.ended),
+            ", ".join(f"{count:,} {status}" for status, count in line.unscored.items()) or "0",
+        )
+        for line in lines
+    )
+    columns = ("arm", "responses", "mean tokens", "ended by itself", "values not there")
+    return [Heading(2, "Responses"), Table(columns, "lrrrr", rows), *drawn(pictures, "response_length")]
+
+
+def count_responses(records: pa.Table, arms: Sequence[str]) -> list[ResponseCounts]:
     """Return one line per arm that has rows of its own."""
     own = records.filter(pc.is_null(records["versus"]))
     found = []
@@ -32,7 +55,7 @@ def audit_arms(records: pa.Table, arms: Sequence[str]) -> list[ArmHygiene]:
         if len(rows):
             statuses = Counter(rows["status"].to_pylist())
             found.append(
-                ArmHygiene(
+                ResponseCounts(
                     arm=arm,
                     responses=len(rows.group_by(RESPONSE).aggregate([])),
                     mean_tokens=_mean(rows, "response_tokens"),

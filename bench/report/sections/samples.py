@@ -17,11 +17,11 @@ def samples_section(inputs: Inputs) -> list[Block]:
     """Return the sample browser; for a run without stored responses, a sentence how to get it."""
     responses, verdicts = inputs.responses, inputs.verdicts
     if responses is None or verdicts is None:
-        told = (
+        note = (
             "The responses are not beside the records, because an earlier version ran this comparison. bench run "
             "writes them, without computing again what is in the store; then they can be searched here."
         )
-        return [Heading(2, TITLE), Text(told)]
+        return [Heading(2, TITLE), Text(note)]
     if not responses.num_rows:
         return []
     samples = take_samples(Tables(responses, inputs.records, verdicts, inputs.claims))
@@ -38,10 +38,10 @@ def samples_section(inputs: Inputs) -> list[Block]:
         pair=(won or pairs or [(methods[0], methods[-1])])[0],
         incidental=tuple(sorted(named(name, None) for name in INCIDENTAL)),
     )
-    told = f"All {counted(samples.of, 'prompt')} with every response, score and verdict."
+    note = f"All {counted(samples.of, 'prompt')} with every response, score and verdict."
     if samples.shown < samples.of:
-        told = (
+        note = (
             f"{samples.shown:,} of {counted(samples.of, 'prompt')}, a sample in which every task and kind has its "
             "share; bench show shows any other in the terminal."
         )
-    return [Heading(2, TITLE), Text(told), browser]
+    return [Heading(2, TITLE), Text(note), browser]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bench.report.figures.style import Picture
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.tax import Tax
 from bench.results.wording import NONE, decimals_for, listed, number, p_value, percent, signed
 
 
-def tax_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def tax_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the tax of every arm on every benchmark with its picture; nothing where it was not asked for."""
-    found = inputs.tax
+    found = inputs.conclusions.tax
     if not found:
         return []
     first = found[0]
@@ -26,16 +23,16 @@ def tax_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
         "lines some are lost or kept by chance."
     )
     if any(item.note for item in found):
-        told = listed(
+        notes = listed(
             sorted({f"{item.arm} on {item.task} ({item.metric}): {item.note}" for item in found if item.note})
         )
-        note += f" {told}."
+        note += f" {notes}."
     return [
         Heading(2, "Alignment tax"),
         Bullets(tuple(_summary(arm, [item for item in found if item.arm == arm]) for arm in _arms(found))),
         Table(columns, "lllrrrrrl", tuple(_row(item) for item in found)),
         Text(note),
-        *([Figure(pictures["tax"])] if "tax" in pictures else []),
+        *drawn(pictures, "tax"),
     ]
 
 

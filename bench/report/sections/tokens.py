@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from bench.report.figures.style import Picture
-from bench.report.figures.tokens import readable
+from bench.report.facts.names import readable
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.summary import TokenFacts
 from bench.results.wording import NONE, counted, number, percent
 
 ROWS_EACH_WAY = 5
 
 
-def tokens_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def tokens_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the tokens that changed most for every proxied arm and task; nothing without such an arm."""
     shifts = inputs.summary.shifts
     if not shifts:
@@ -24,7 +21,7 @@ def tokens_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Bloc
         for one in shifts
         for token in (*one.raised[:ROWS_EACH_WAY], *reversed(one.lowered[:ROWS_EACH_WAY]))
     ]
-    told = " ".join(
+    overall = " ".join(
         f"{one.arm} on {one.task}: over {counted(one.positions, 'token')} that it wrote, their log-probability is "
         f"{number(one.logprob_change, 2)} nats higher on average than under the base alone, and the base would have "
         f"chosen another token at {percent(one.other_choice)} of them."
@@ -37,8 +34,8 @@ def tokens_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Bloc
     columns = ("arm", "task", "token", "written", "change per 1,000", "change where written (nats)")
     return [
         Heading(2, "Tokens that proxy-tuning changed"),
-        Text(told),
-        *(Figure(pictures[name]) for name in ("token_shifts",) if name in pictures),
+        Text(overall),
+        *drawn(pictures, "token_shifts"),
         Table(columns, "lllrrr", tuple(rows)),
         Text(note),
     ]

@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report.figures.layers import layer_rows
-from bench.report.figures.reward_models import RewardModel, reward_models
-from bench.report.figures.style import Picture
+from bench.report.facts.layers import QUANTITIES, Layer, layers_of
+from bench.report.facts.reward_models import RewardModel, reward_models
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Figure, Heading, Table, Text
+from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.wording import NONE, number, percent
 
 
-def training_section(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return everything about training that was logged; nothing when no stage told anything."""
-    curves = [Figure(pictures[name]) for name in ("learning_curves", "earlier_stages") if name in pictures]
-    blocks: list[Block] = [*curves, *_updates(pictures), *_reward_models(inputs, pictures), *_layers(inputs, pictures)]
+def training_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
+    """Return everything about training that was logged; nothing when no stage logged anything."""
+    blocks = [
+        *drawn(pictures, "learning_curves", "earlier_stages"),
+        *_updates(pictures),
+        *_reward_models(inputs, pictures),
+        *_layers(inputs, pictures),
+    ]
     return [Heading(2, "Training"), *blocks] if blocks else []
 
 
-def _updates(pictures: Mapping[str, Picture]) -> list[Block]:
-    if "updates" not in pictures:
-        return []
-    return [Heading(3, "Reinforcement learning, update by update"), Figure(pictures["updates"])]
+def _updates(pictures: Pictures) -> list[Block]:
+    figures = drawn(pictures, "updates")
+    return [Heading(3, "Reinforcement learning, update by update"), *figures] if figures else []
 
 
-def _reward_models(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def _reward_models(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return every reward model at every seed: accuracy with its interval, calibration, and a leaning to length."""
     models = reward_models(inputs.summary)
     if not models:
@@ -40,8 +42,8 @@ def _reward_models(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Bloc
         "Prompts of the held-out pairs were not trained on. The calibration error is the mean over pairs of how far "
         "the accuracy of pairs of like confidence is from that confidence; losses are in nats."
     )
-    figures = [Figure(pictures[name]) for name in ("reward_models",) if name in pictures]
-    return [Heading(3, "Reward models"), Table(columns, "l" + "r" * 9, rows), Text(note), *figures]
+    table = Table(columns, "l" + "r" * 9, rows)
+    return [Heading(3, "Reward models"), table, Text(note), *drawn(pictures, "reward_models")]
 
 
 def _of_model(model: RewardModel) -> list[tuple[str, ...]]:
@@ -67,27 +69,22 @@ def _of_model(model: RewardModel) -> list[tuple[str, ...]]:
     return rows
 
 
-def _layers(inputs: Inputs, pictures: Mapping[str, Picture]) -> list[Block]:
+def _layers(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return the representations' table and picture."""
-    found = layer_rows(inputs.summary)
+    found = layers_of(inputs.summary)
     if not found:
         return []
-    rows = tuple(
-        (
-            arm,
-            number(line["layer"], 0),
-            number(line["difference_norm"], 3),
-            number(line["cosine_to_mean"], 3),
-            number(line["loss"], 4),
-        )
-        for arm, lines in found.items()
-        for line in lines
-    )
+    rows = tuple((arm, *_of_layer(layer)) for arm, layers in found.items() for layer in layers)
     note = (
         "Means over training seeds, on response tokens: the L2 norm of the difference between good and bad hidden "
         "states, its cosine with the mean difference (1 where one direction tells good from bad), and what is left of "
         "the loss."
     )
     columns = ("arm", "layer", "norm of the difference", "cosine with its mean", "loss")
-    figures = [Figure(pictures[name]) for name in ("representations",) if name in pictures]
-    return [Heading(3, "Representations"), Table(columns, "lrrrr", rows), Text(note), *figures]
+    table = Table(columns, "lrrrr", rows)
+    return [Heading(3, "Representations"), table, Text(note), *drawn(pictures, "representations")]
+
+
+def _of_layer(layer: Layer) -> tuple[str, str, str, str]:
+    norm, cosine, loss = (layer.measured[name].mean for name in QUANTITIES)
+    return str(layer.number), number(norm, 3), number(cosine, 3), number(loss, 4)

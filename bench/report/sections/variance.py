@@ -16,7 +16,7 @@ NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}
 
 def variance_section(inputs: Inputs) -> list[Block]:
     """Return the variance of the primary contrasts by source, and the designs; nothing where none has variances."""
-    found = inputs.variance
+    found = inputs.conclusions.variance
     if not found:
         return []
     sources = [part.source for part in found[0].parts]
@@ -35,14 +35,14 @@ def variance_section(inputs: Inputs) -> list[Block]:
 
 def _fewer(contrasts: Sequence[Contrast]) -> list[Block]:
     """Return after how many prompts a confidence sequence was sure, for contrasts that have one."""
-    told = [item for item in contrasts if "sequence_prompts" in item.also]
-    if not told:
+    found = [item for item in contrasts if "sequence_prompts" in item.also]
+    if not found:
         return []
     lines = []
-    for item in told:
+    for item in found:
         needed = item.also["sequence_prompts"]
         after = "not within" if needed is None else f"after {needed:.0f} of"
-        lines.append(f"{_contrast(item, told)}: {after} {item.n_prompts:,} prompts")
+        lines.append(f"{_contrast(item, found)}: {after} {item.n_prompts:,} prompts")
     note = (
         "A confidence sequence holds at every number of prompts at once, so that judging in a random order may stop "
         "where it excludes no difference. It is wider than an interval for a number fixed before, and speaks about "
@@ -77,20 +77,20 @@ def _part(item: Decomposition, part: Part) -> str:
 
 def _note(found: tuple[Decomposition, ...]) -> str:
     """Return how to read the table."""
-    told = [
+    note = [
         "Each source has the standard deviation of a single value and, in brackets, its share of the variance of the "
         "estimate. Seeds are training runs, prompts are common to both methods, and prompts \u00d7 seeds is what one "
         "seed changes on single prompts."
     ]
     if any(part.source == "judge" and part.sd is not None for item in found for part in item.parts):
-        told.append("The judge's is that of one call, from the disagreement of its two presentation orders.")
+        note.append("The judge's is that of one call, from the disagreement of its two presentation orders.")
     if any(item.n_units < item.n_prompts for item in found):
-        told.append("Prompts come in clusters, so the prompts' standard deviation is that of a cluster's mean.")
+        note.append("Prompts come in clusters, so the prompts' standard deviation is that of a cluster's mean.")
     if any(item.n_runs == 1 for item in found):
-        told.append(f"One seed shows no variance between seeds ({NONE}): nothing here is about the training procedure.")
+        note.append(f"One seed shows no variance between seeds ({NONE}): nothing here is about the training procedure.")
     else:
-        told.append("Variances are estimates truncated at 0; that of seeds rests on few degrees of freedom.")
-    return " ".join(told)
+        note.append("Variances are estimates truncated at 0; that of seeds rests on few degrees of freedom.")
+    return " ".join(note)
 
 
 def _designs(found: tuple[Decomposition, ...]) -> list[Block]:

@@ -58,9 +58,9 @@ def list_prompts(views: Sequence[PromptView]) -> RenderableType:
         prefer = dict.fromkeys(_preferred(cell, value) for cell, value in view.preferences().items() if value != 0.5)
         text = " ".join(view.chat[-1][1].split())
         table.add_row(*(Text(clean(part)) for part in (view.prompt, view.kind, text, ", ".join(prefer))))
-    told = counted(len(views), "prompt")
+    count = counted(len(views), "prompt")
     more = f", the first {LISTED} shown" if len(views) > LISTED else ""
-    return Group(Text(f"{told}{more}; show one by its id"), table)
+    return Group(Text(f"{count}{more}; show one by its id"), table)
 
 
 def _preferred(cell: tuple[str, str, str, int, int], value: float) -> str:

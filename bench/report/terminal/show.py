@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,16 +65,21 @@ def _tables(folder: Path, comparison: Comparison, seed: int, methods: tuple[str,
     responses, verdicts = RESPONSES.find(folder), VERDICTS.find(folder)
     if responses is None or verdicts is None:
         raise DataError(without_responses(folder))
-    kept = pa.array(methods or arms, pa.string())
+    kept = methods or tuple(arms)
 
     def of(table: pa.Table) -> pa.Table:
-        rows = table.filter(pc.and_(pc.equal(table["run"], seed), pc.is_in(table["method"], value_set=kept)))
-        return rows.filter(pc.is_in(rows["versus"], value_set=kept)) if table is verdicts else rows
+        rows = table.filter(pc.and_(pc.equal(table["run"], seed), _is_one_of(table["method"], kept)))
+        return rows.filter(_is_one_of(rows["versus"], kept)) if table is verdicts else rows
 
     tables = Tables(responses, RECORDS.read(folder), verdicts, CLAIMS.read(folder))
     return replace(
         tables, responses=of(responses), records=of(tables.records), verdicts=of(verdicts), claims=of(tables.claims)
     )
+
+
+def _is_one_of(column: pa.ChunkedArray, names: tuple[str, ...]) -> pa.ChunkedArray:
+    """Return where a column holds one of the names; without ``pa.array``, which loads pandas for a list."""
+    return reduce(pc.or_, (pc.equal(column, name) for name in names))
 
 
 def _found(responses: pa.Table, wanted: Wanted) -> list[tuple[str, str]]:
@@ -89,9 +95,9 @@ def _found(responses: pa.Table, wanted: Wanted) -> list[tuple[str, str]]:
 
 def _nothing(wanted: Wanted) -> str:
     """Return why there is no prompt to show."""
-    told = "no prompt" if wanted.prompt is None else f"no prompt has the id {wanted.prompt!r} or this text in it"
-    told += f", is of kind {wanted.kind}" if wanted.kind else ""
-    return told + (", on which methods disagree" if wanted.disagree else "")
+    reason = "no prompt" if wanted.prompt is None else f"no prompt has the id {wanted.prompt!r} or this text in it"
+    reason += f", is of kind {wanted.kind}" if wanted.kind else ""
+    return reason + (", on which methods disagree" if wanted.disagree else "")
 
 
 def _reference(comparison: Comparison, view: PromptView) -> str:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.figures.costs import mean_cost
+from bench.report.facts.costs import mean_cost
 from bench.report.sentences import measured
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
@@ -52,14 +52,14 @@ def _table(title: str, contrasts: Sequence[Contrast], summary: RunSummary) -> Ta
     for name in ("FLOPs", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in contrasts:
-        said = f"{verdict_words(item)}, A/A control" if item.is_control else verdict_words(item)
-        said += ", own reward" if item.own_reward else ""
+        verdict = f"{verdict_words(item)}, A/A control" if item.is_control else verdict_words(item)
+        verdict += ", own reward" if item.own_reward else ""
         table.add_row(
             Text(clean(f"{item.a} vs {item.b}")),
             estimate(item),
             interval(item),
             p_value(decisive_p(item), item.level),
-            Text(clean(said), style=STYLES[item.verdict]),
+            Text(clean(verdict), style=STYLES[item.verdict]),
             *_cost(summary, item.a),
         )
     return table

@@ -13,7 +13,7 @@ from bench.evaluation.generate import COMPLETIONS, Generate
 from bench.evaluation.measurements.token_shift import TOKENS, TokenShift, shift_facts
 from bench.models.likelihood.token_shift import unsteered
 from bench.models.load import load_policy
-from bench.report.figures.tokens import readable, token_shifts
+from bench.report.figures.tokens import token_shifts
 from bench.results.summary import ShiftFacts
 from tests.methods.tiny import Bench, pretrained
 from tests.models.asks import Asks
@@ -99,4 +99,3 @@ def test_it_is_drawn(bench: Bench, spec: Proxy, tmp_path: Path) -> None:
     for name in ("token_shifts.png", "token_shifts.svg"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert token_shifts((), tmp_path, "none") is None
-    assert readable(" a\n") == "\u2423a\\n"

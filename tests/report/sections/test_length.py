@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bench.report.figures.length_effect import length_effect
 from bench.report.inputs import Inputs
 from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
 from bench.report.sections.length import length_section
+from bench.results.conclusions.all import Conclusions
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import estimate
 from bench.statistics.contrasts.contrasts import compute_contrasts
@@ -31,7 +33,8 @@ def inputs() -> Inputs:
     comparison, records = asked(LengthControl(model="glm")), table(world(1.5))
     contrasts = compute_contrasts(records, comparison, {**METRICS, "response_characters": LENGTH})
     trials = length_recoveries(records, comparison)
-    return Inputs(comparison, summary({}, "?"), tuple(contrasts), records, length_recovery=trials)
+    conclusions = Conclusions(contrasts=tuple(contrasts), length_recovery=trials)
+    return Inputs(comparison, summary({}, "?"), conclusions, records)
 
 
 def tables(blocks: Sequence[Block]) -> list[Table]:
@@ -44,7 +47,8 @@ def words(blocks: Sequence[Block]) -> str:
 
 
 def of(inputs: Inputs, arm: str, metric: str, judge: str) -> Contrast:
-    return next(item for item in inputs.contrasts if (item.a, item.metric, item.judge) == (arm, metric, judge))
+    found = inputs.conclusions.contrasts
+    return next(item for item in found if (item.a, item.metric, item.judge) == (arm, metric, judge))
 
 
 def test_every_controlled_win_rate_has_its_row(inputs: Inputs) -> None:
@@ -62,7 +66,7 @@ def test_every_controlled_win_rate_has_its_row(inputs: Inputs) -> None:
 
 
 def test_the_table_of_what_is_left_is_the_trial(inputs: Inputs) -> None:
-    (trial,) = inputs.length_recovery
+    (trial,) = inputs.conclusions.length_recovery
     blocks = length_section(inputs, {})
     last = tables(blocks)[-1]
     assert last.columns[2:5] == trial.arms
@@ -79,7 +83,7 @@ def test_the_table_of_what_is_left_is_the_trial(inputs: Inputs) -> None:
 
 
 def test_the_words_are_those_of_the_numbers(inputs: Inputs) -> None:
-    (trial,) = inputs.length_recovery
+    (trial,) = inputs.conclusions.length_recovery
     told = words(length_section(inputs, {}))
     raw = trial.estimates[0]
     assert f"The plain win rate errs by {raw.mean_error:.3f} on average, most on d" in told
@@ -95,7 +99,7 @@ def test_differences_over_the_common_baseline_are_shown(inputs: Inputs) -> None:
     item = of(inputs, "a", "length_controlled_win_rate", "coin")
     numbers = {"difference_over_versus": 0.1, "difference_over_versus_low": 0.02, "difference_over_versus_high": 0.18}
     asked_too = item.model_copy(update={"b": "b", "also": {**item.also, **numbers, "difference_over_versus_p": 0.0151}})
-    blocks = length_section(Inputs(inputs.comparison, inputs.summary, (asked_too,), inputs.records), {})
+    blocks = length_section(replace(inputs, conclusions=Conclusions(contrasts=(asked_too,))), {})
     (row,) = tables(blocks)[1].rows
     assert row[:2] == ("a", "b")
     assert row[4].startswith("[+0.02")
@@ -104,16 +108,16 @@ def test_differences_over_the_common_baseline_are_shown(inputs: Inputs) -> None:
 
 
 def test_nothing_is_said_where_nothing_was_asked(inputs: Inputs, tmp_path: Path) -> None:
-    plain = tuple(item for item in inputs.contrasts if item.metric == "win_rate")
-    assert length_section(Inputs(inputs.comparison, inputs.summary, plain, inputs.records), {}) == []
+    plain = tuple(item for item in inputs.conclusions.contrasts if item.metric == "win_rate")
+    assert length_section(replace(inputs, conclusions=Conclusions(contrasts=plain)), {}) == []
     assert length_control(plain, (), tmp_path, "x") is None
     assert length_effect(inputs.records, plain, tmp_path, "x") is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_pictures_are_drawn_small_and_say_what_they_show(inputs: Inputs, tmp_path: Path) -> None:
-    dots = length_control(inputs.contrasts, inputs.length_recovery, tmp_path, "dots")
-    effect = length_effect(inputs.records, inputs.contrasts, tmp_path, "effect")
+    dots = length_control(inputs.conclusions.contrasts, inputs.conclusions.length_recovery, tmp_path, "dots")
+    effect = length_effect(inputs.records, inputs.conclusions.contrasts, tmp_path, "effect")
     assert dots is not None
     assert effect is not None
     plain, equal = (of(inputs, "d", name, "coin") for name in ("win_rate", "length_controlled_win_rate"))
@@ -124,8 +128,8 @@ def test_pictures_are_drawn_small_and_say_what_they_show(inputs: Inputs, tmp_pat
     assert "d is 12" in effect.caption
     assert (tmp_path / "effect.svg").stat().st_size < 300_000
     first = [(tmp_path / name).read_bytes() for name in ("dots.svg", "effect.svg", "effect.png")]
-    length_control(inputs.contrasts, inputs.length_recovery, tmp_path, "dots")
-    length_effect(inputs.records, inputs.contrasts, tmp_path, "effect")
+    length_control(inputs.conclusions.contrasts, inputs.conclusions.length_recovery, tmp_path, "dots")
+    length_effect(inputs.records, inputs.conclusions.contrasts, tmp_path, "effect")
     assert [(tmp_path / name).read_bytes() for name in ("dots.svg", "effect.svg", "effect.png")] == first
     blocks = length_section(inputs, {"length_control": dots, "length_effect": effect})
     assert [block.picture.name for block in blocks if isinstance(block, Figure)] == ["dots", "effect"]
@@ -139,7 +143,7 @@ def test_another_model_has_no_curve(tmp_path: Path) -> None:
     item = next(one for one in contrasts if one.metric == "length_controlled_win_rate")
     assert "length_coefficient" not in item.also
     matched: Any = item.also["share_matched"]
-    blocks = length_section(Inputs(comparison, summary({}, "?"), tuple(contrasts), records), {})
+    blocks = length_section(Inputs(comparison, summary({}, "?"), Conclusions(contrasts=tuple(contrasts)), records), {})
     assert f"{100 * matched:.0f}% matched" in tables(blocks)[0].rows[0]
 
 

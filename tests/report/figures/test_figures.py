@@ -12,12 +12,12 @@ from bench.report.figures.costs import on_the_front, quality_against_cost
 from bench.report.figures.curves import earlier_curves
 from bench.report.figures.forest import forest
 from bench.report.figures.matrix import win_rate_matrix
-from bench.report.figures.reward_models import reward_models
 from bench.report.figures.seeds import seed_spread
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
-from bench.results.summary import SUMMARY, ArmFacts, ArmRun, RunSummary, StageFacts
+from bench.results.summary import SUMMARY, RunSummary
 from bench.results.wording import estimate
+from tests.report.summaries import stage, with_stages
 from tests.report.synthetic import ARMS, SEEDS, build
 
 
@@ -120,30 +120,6 @@ def test_length_controlled_win_rates_stand_beside_the_raw_ones(wins: list[Contra
     assert f"changes {changed} verdict" in picture.caption
     forest(wins, [], Path("nowhere"), "forest")
     assert len(drawn[1].axes) == 1
-
-
-def stage(kind: str, data: str = "", **told: Any) -> StageFacts:
-    return StageFacts(kind=kind, cost={"flops": 1.0}, provenance={}, data=data, **told)
-
-
-def with_stages(runs: dict[str, tuple[str, ...]], stages: dict[str, StageFacts]) -> RunSummary:
-    arm = ArmFacts(
-        method="m", fields={}, lora=None, replicate=None, about="",
-        runs={run: ArmRun(stages=keys) for run, keys in runs.items()},
-    )  # fmt: skip
-    return RunSummary(
-        name="n", question="q", base="b", data={}, seeds=(0, 1), arms={"arm": arm}, stages=stages, metrics={},
-        versions={},
-    )  # fmt: skip
-
-
-def test_a_reward_model_that_one_seed_lacks_is_kept_for_the_others() -> None:
-    told = {"held_out": {"accuracy": {"value": 0.7}}}
-    summary = with_stages({"0": (), "1": ("rm",)}, {"rm": stage("train/reward_model", diagnostics=told)})
-    (model,) = reward_models(summary)
-    assert model.arms == ("arm",)
-    assert dict(model.held_out) == {"1": told["held_out"]}
-    assert model.mean_accuracy() == 0.7
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from bench.report.figures.judge_audit import judge_audit
 from bench.report.inputs import Inputs, read_inputs
 from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
-from bench.report.sections.judges import judging_section
+from bench.report.sections.judges import judges_section
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.judge_audit import Explained, JudgeAudit, Measure
 from bench.results.records import RECORDS
@@ -39,11 +39,11 @@ def tables(blocks: list[Block]) -> dict[str, list[dict[str, str]]]:
 
 
 def test_every_number_is_one_of_the_audit(inputs: Inputs) -> None:
-    shown = tables(judging_section(inputs, {}))
+    shown = tables(judges_section(inputs, {}))
     positions = shown["Positions and noise"]
     assert [row["pair"] for row in positions][:2] == ["all pairs", "dpo vs sft"]
-    assert len(positions) == len(inputs.judges) == 5
-    for row, audit in zip(positions, inputs.judges, strict=True):
+    assert len(positions) == len(inputs.conclusions.judges) == 5
+    for row, audit in zip(positions, inputs.conclusions.judges, strict=True):
         assert row["verdicts"] == f"{audit.asked:,}"
         assert audit.flips.estimate is not None
         assert row["flips"].startswith(f"{100 * audit.flips.estimate:.1f}".rstrip("0").rstrip("."))
@@ -86,8 +86,13 @@ def audit(**told: object) -> JudgeAudit:
     return plain.model_copy(update=told)
 
 
+def with_conclusions(inputs: Inputs, **found: object) -> Inputs:
+    """The same inputs with some of their conclusions replaced."""
+    return replace(inputs, conclusions=inputs.conclusions.model_copy(update=found))
+
+
 def leanings(inputs: Inputs, *audits: JudgeAudit) -> tuple[str, ...]:
-    blocks = judging_section(dataclasses.replace(inputs, judges=audits), {})
+    blocks = judges_section(with_conclusions(inputs, judges=audits), {})
     return next(block.items for block in blocks if isinstance(block, Bullets))
 
 
@@ -118,16 +123,17 @@ def test_leanings_are_told_where_an_interval_shows_them(inputs: Inputs) -> None:
 def test_what_never_wavers_is_told_in_short(inputs: Inputs) -> None:
     whole, one = audit(a=None, b=None), audit()
     steady = tuple(
-        item.model_copy(update={"also": {**item.also, "order_consistency": 1.0}}) for item in inputs.contrasts
+        item.model_copy(update={"also": {**item.also, "order_consistency": 1.0}})
+        for item in inputs.conclusions.contrasts
     )
-    blocks = judging_section(dataclasses.replace(inputs, judges=(whole, one), contrasts=steady), {})
+    blocks = judges_section(with_conclusions(inputs, judges=(whole, one), contrasts=steady), {})
     assert [row["pair"] for row in tables(blocks)["Positions and noise"]] == ["all pairs"]
     assert "Averaged and conservative win rates" not in tables(blocks)
     assert any(isinstance(block, Text) and block.text.startswith("Both orders agree on every pair") for block in blocks)
 
 
 def test_without_judges_there_is_neither_section_nor_picture(inputs: Inputs, tmp_path: Path) -> None:
-    assert judging_section(dataclasses.replace(inputs, judges=()), {}) == []
+    assert judges_section(with_conclusions(inputs, judges=()), {}) == []
     assert judge_audit((), tmp_path, "judge_audit") is None
     empty = audit(first_shown=NONE, flips=NONE, longer_wins=NONE)
     assert judge_audit((empty,), tmp_path, "judge_audit") is None

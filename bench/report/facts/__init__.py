@@ -1,0 +1,1 @@
+"""What several sections and figures show alike, computed once: pure functions, and nothing is drawn here."""
