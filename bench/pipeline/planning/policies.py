@@ -6,7 +6,7 @@ import hashlib
 
 from bench.config.comparison import Arm, Comparison
 from bench.core.errors import BenchError
-from bench.core.method import Given
+from bench.core.method import Given, Shared
 from bench.core.policy import PolicySpec
 
 
@@ -20,19 +20,8 @@ def policy_of(comparison: Comparison, arm: Arm, run: int) -> PolicySpec:
 
 def given_for(comparison: Comparison, arm: Arm, run: int) -> Given:
     """Return what one arm is given at one run."""
-    common = comparison.given
-    return Given(
-        base=common.base,
-        small=common.small,
-        demonstrations=common.demonstrations,
-        preferences=common.preferences,
-        prompts=common.prompts,
-        labeller=common.labeller,
-        lora=arm.lora,
-        budget=common.budget,
-        max_length=common.max_length,
-        seed=training_seed(run, arm.replicate),
-    )
+    shared = {name: getattr(comparison.given, name) for name in Shared.model_fields}
+    return Given(**{**shared, "lora": arm.lora, "seed": training_seed(run, arm.replicate)})
 
 
 def training_seed(run: int, replicate: str | None) -> int:
