@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.config.comparison import Common, Criterion, GateSettings, StatisticsSettings
+from bench.config.comparison import Common, Criterion, Evaluation, Factuality, GateSettings, StatisticsSettings
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.config.schema import REFERENCE, json_schema
 from bench.config.sections.evaluate import EVALUATE_KEYS
@@ -150,3 +150,28 @@ def test_every_comparison_that_ships_loads(real_data: Path, monkeypatch: pytest.
     assert files
     for file in files:
         assert load_comparison(file).arms
+
+
+def test_fields_are_described_as_their_model_does(schema: dict[str, Any]) -> None:
+    given = schema["properties"]["given"]["properties"]
+    evaluate = schema["properties"]["evaluate"]["properties"]
+    found = {
+        (Common, "labeller"): given["labeller"],
+        (Common, "lora"): given["lora"],
+        (Common, "seeds"): given["seeds"],
+        (Evaluation, "ratings"): evaluate["ratings"],
+        (Evaluation, "divergence"): evaluate["divergence"],
+        (Evaluation, "gap_closed"): evaluate["gap_closed"],
+        (Evaluation, "tax"): evaluate["tax"],
+        (Evaluation, "length_control"): evaluate["win_rate"]["properties"]["length_control"],
+        (Evaluation, "retest"): evaluate["win_rate"]["properties"]["retest"],
+        (Factuality, "knowledge"): evaluate["factuality"]["properties"]["knowledge"],
+    }
+    for (cls, name), part in found.items():
+        assert part["description"] == cls.model_fields[name].description
+
+
+def test_a_key_of_given_is_left_out_and_never_null(schema: dict[str, Any]) -> None:
+    for part in schema["properties"]["given"]["properties"].values():
+        assert {"type": "null"} not in part.get("anyOf", [])
+        assert part.get("default", "none") is not None

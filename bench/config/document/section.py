@@ -1,4 +1,4 @@
-"""A section: a document being checked, with helpers that turn wrong values into problems with a place."""
+"""Reading the sections of a comparison file: a wrong value becomes a problem with a place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WANTED = {
 
 
 class Section:
-    """The merged document and the problems found in it."""
+    """The merged document, which is read section by section, and the problems found in it."""
 
     def __init__(self, document: Document, problems: Problems) -> None:
         self.root = document.value
