@@ -19,14 +19,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.config.fields.forms import Form, Nested, nested_fields
+from bench.config.fields.forms import Form, FormField, form_fields
 from bench.config.fields.plugins import settable
 from bench.config.fields.written import written
 from bench.config.template import new_comparison
-from bench.core import plugins as discover
-from bench.core.checker import Extractor, Retriever, Verifier
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open
+from bench.core.plugins import EXTRACTOR, JUDGE, METHOD, RETRIEVER, TASK, VERIFIER, WORLD, Entry, Kind, listing
 from bench.core.task import Task
 from bench.engine.processes import accelerators, slots_of_this_machine
 from bench.engine.provenance import processor, versions
@@ -34,8 +33,11 @@ from bench.evaluation.api.ask import OFFLINE_VARIABLE
 
 What = Literal["methods", "tasks", "judges", "checkers"]
 
-# What a checker does, by the class that it derives from.
-ROLES: dict[type[Open], str] = {Extractor: "extractor", Retriever: "retriever", Verifier: "verifier"}
+# Worlds count with the tasks. Checkers are what `evaluate.factuality` is made of, each listed with its role.
+CHECKERS: tuple[Kind[Any], ...] = (EXTRACTOR, RETRIEVER, VERIFIER)
+KINDS: dict[What, tuple[Kind[Any], ...]] = {
+    "methods": (METHOD,), "tasks": (TASK, WORLD), "judges": (JUDGE,), "checkers": CHECKERS
+}  # fmt: skip
 
 # What a field that holds more than a plain value looks like in a comparison file.
 FORMS: dict[Form, str] = {
@@ -62,16 +64,9 @@ OPTIONAL = {
 }
 
 
-def entries(what: What) -> Mapping[str, discover.Entry[Any]]:
-    """Return every plug-in of a kind by name; worlds count with the tasks.
-
-    Checkers are what ``evaluate.factuality`` is made of: extractors, then retrievers, then verifiers.
-    """
-    if what == "checkers":
-        return {**discover.extractors(), **discover.retrievers(), **discover.verifiers()}
-    if what == "tasks":
-        return {**discover.tasks(), **discover.worlds()}
-    return discover.methods() if what == "methods" else discover.judges()
+def entries(what: What) -> Mapping[str, Entry[Any]]:
+    """Return every plug-in of a group by name."""
+    return {name: entry for kind in KINDS[what] for name, entry in listing(kind).items()}
 
 
 def show_listing(what: What, name: str | None, as_json: bool) -> None:
@@ -87,7 +82,7 @@ def show_listing(what: What, name: str | None, as_json: bool) -> None:
     if name is None:
         table = Table.grid(padding=(0, 2))
         for key, entry in found.items():
-            role = [name for base, name in ROLES.items() if issubclass(entry.cls, base)]
+            role = [kind.word for kind in CHECKERS if issubclass(entry.cls, kind.base)]
             table.add_row(f"[bold]{key}[/]", *role, entry.about)
         console.print(table)
         console.print(f"\nbench {what} NAME shows one in full.")
@@ -122,7 +117,7 @@ def described(cls: type[Open]) -> dict[str, Any]:
     Defaults stand as a comparison file writes them; the digest of a file that a plug-in reads is no field of one.
     """
     properties = cls.model_json_schema().get("properties", {})
-    nested = nested_fields(cls)
+    nested = form_fields(cls)
     fields = {}
     for name in settable(cls):
         info = cls.model_fields[name]
@@ -134,7 +129,7 @@ def described(cls: type[Open]) -> dict[str, Any]:
     return {"about": (cls.__doc__ or "").strip().partition("\n")[0], "fields": fields}
 
 
-def form_in_words(nested: Nested) -> str:
+def form_in_words(nested: FormField) -> str:
     """Return the forms that a field takes in a comparison file, as a reader writes them."""
     words = FORMS[nested.form]
     return f"{f'list of {words}' if nested.many else words}{' or null' if nested.nullable else ''}"

@@ -11,39 +11,38 @@ from bench.core.checker import Extractor, Knowledge, Verifier
 from bench.core.data import DataSpec
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
-from bench.core.method import Budget, Lora, Method
+from bench.core.method import Lora, Method, Shared
 from bench.core.metrics import FEWEST_FACTS
-from bench.core.policy import PolicySpec
 from bench.core.task import Task
 
 
-class Common(Frozen):
-    """What all arms share: base, a smaller model of its family, data, labeller, adapter, budget and training seeds."""
+class Common(Shared):
+    """What all arms share, ``lora`` where an arm has none of its own, and ``seeds``: one training run for each."""
 
-    base: PolicySpec
-    small: PolicySpec | None = None
-    demonstrations: DataSpec | None = None
-    preferences: DataSpec | None = None
-    prompts: DataSpec | None = None
-    labeller: Judge | None = None
-    lora: Lora | None = None
-    budget: Budget | None = None
-    max_length: PositiveInt = 512
-    seeds: tuple[int, ...]
+    seeds: Annotated[
+        tuple[NonNegativeInt, ...],
+        Field(
+            min_length=1,
+            json_schema_extra={"uniqueItems": True},
+            description="training seeds: one training run of every method for each",
+        ),
+    ]
 
 
 class Arm(Frozen):
     """One treatment under the name that the file gives it.
 
-    ``replicate`` names an independent repetition: the same settings with training randomness of its own, which makes
-    the arm an A/A control of the arm it repeats. ``lora`` is the adapter of this arm (the common one unless the file
-    says otherwise).
+    A replicate has the same settings as the arm it repeats, and training randomness of its own. ``lora`` is the
+    adapter of this arm (the common one unless the file says otherwise).
     """
 
     name: str
     method: Method
     lora: Lora | None
-    replicate: str | None = None
+    replicate: Annotated[
+        Annotated[str, Field(min_length=1)] | None,
+        Field(description="a name for an independent repetition: an A/A control"),
+    ] = None
 
 
 class Named(Frozen):
@@ -63,15 +62,17 @@ class Labelling(Frozen):
 class Factuality(Frozen):
     """How the claims of responses are found and checked, on the tasks of those names.
 
-    ``knowledge`` is what a verifier retrieves passages from, None for one that asks the task. ``gamma``: FActScore
-    counts a response with no more claims than this for less; 0 is no penalty.
+    ``knowledge`` is None for a verifier that asks the task.
     """
 
     tasks: tuple[str, ...]
     extractor: Extractor
+    knowledge: Annotated[Knowledge | None, Field(description="what a verifier retrieves passages from")] = None
     verifier: Verifier
-    knowledge: Knowledge | None = None
-    gamma: Annotated[float, Field(ge=0)] = FEWEST_FACTS
+    gamma: Annotated[
+        float,
+        Field(ge=0, description="FActScore counts a response with no more claims than this for less; 0 is no penalty"),
+    ] = FEWEST_FACTS
 
 
 class GapClosed(Frozen):
@@ -120,28 +121,36 @@ class Evaluation(Frozen):
     """How all arms are scored. ``contrasts`` are the pairs (a, b) that the statistics will test, in order.
 
     ``tasks`` are answered and their answers scored and judged; ``benchmarks`` are tasks of lm-eval, which scores by
-    itself. ``judges`` compare the responses of two arms, ``ratings`` rate every response on the judge's own scale.
-    ``length_control``: how a second win rate is estimated at equal length (docs/statistics.md). ``divergence`` names
-    the arm from whose policy every arm's KL divergence is measured. ``versus`` is the arm that win rates are against,
-    None without any. ``retest``: on how many prompts of a pair a judge that draws noise is asked again with other
-    noise; 0 is never.
+    itself. ``judges`` compare the responses of two arms. ``versus`` is the arm that win rates are against, None
+    without any; ``divergence`` is one too.
     """
 
     tasks: tuple[Task, ...]
     benchmarks: tuple[LmEvalTask, ...] = ()
     judges: tuple[Named, ...]
     orders: Literal["both", "first"] = "both"
-    retest: NonNegativeInt = 50
-    length_control: LengthControl = LengthControl()
+    retest: Annotated[
+        NonNegativeInt,
+        Field(description="on how many prompts of a pair a judge that draws noise is asked again with other noise"),
+    ] = 50
+    length_control: Annotated[
+        LengthControl, Field(description="how a second win rate is estimated at equal length")
+    ] = LengthControl()
     draws: PositiveInt = 1
     contrasts: tuple[tuple[str, str], ...]
-    ratings: tuple[Named, ...] = ()
-    divergence: str | None = None
+    ratings: Annotated[tuple[Named, ...], Field(description="judges that rate every response on their own scale")] = ()
+    divergence: Annotated[
+        str | None, Field(description="the KL divergence of every arm from the policy of this one")
+    ] = None
     labelling: Labelling | None = None
     factuality: Factuality | None = None
     versus: str | None = None
-    gap_closed: tuple[GapClosed, ...] = ()
-    tax: AlignmentTax | None = None
+    gap_closed: Annotated[
+        tuple[GapClosed, ...], Field(description="which share of the gap between two methods a third one closes")
+    ] = ()
+    tax: Annotated[
+        AlignmentTax | None, Field(description="within which margin every arm must keep the benchmarks of this one")
+    ] = None
 
 
 class StatisticsSettings(Frozen):

@@ -32,11 +32,11 @@ class Budget(Frozen):
     value: PositiveFloat
 
 
-class Given(Frozen):
-    """What the comparison fixes for every method: the same base, data, adapter, budget and seed for all.
+class Shared(Frozen):
+    """What the comparison fixes for every method: the same base, data, adapter and budget for all.
 
-    ``prompts`` are what policies that learn from reward answer while they train. ``labeller`` stands in for a human
-    labeller: any judge.
+    ``small`` is a smaller model of the base's family. ``prompts`` are what policies that learn from reward answer
+    while they train.
     """
 
     base: PolicySpec
@@ -44,10 +44,15 @@ class Given(Frozen):
     demonstrations: DataSpec | None = None
     preferences: DataSpec | None = None
     prompts: DataSpec | None = None
-    labeller: Judge | None = None
-    lora: Lora | None = None
+    labeller: Annotated[Judge | None, Field(description="stands in for a human labeller")] = None
+    lora: Annotated[Lora | None, Field(description="the adapter of every method, or none for full fine-tuning")] = None
     budget: Budget | None = None
     max_length: PositiveInt = 512
+
+
+class Given(Shared):
+    """What one method is given for one training run of the comparison."""
+
     seed: int
 
 

@@ -7,43 +7,51 @@ beside the comparison. Packages of others announce theirs as entry points in the
 comes before an entry point of the same name.
 """
 
+# Kinds are told by abstract classes, of which nobody makes an instance.
+# mypy: disable-error-code="type-abstract"
+
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
+from abc import ABCMeta
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeGuard, TypeVar, cast
 
 from bench.core.checker import Extractor, Retriever, Verifier
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.frozen import Open, load_file
+from bench.core.frozen import load_file
 from bench.core.judge import Judge
 from bench.core.method import Method
 from bench.core.task import Task, World
 
-P = TypeVar("P", bound=Open)
+P = TypeVar("P")
 LM_EVAL = "lm_eval"  # tasks/lm_eval/NAME.yaml are tasks of lm-eval
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of plug-in: the word for it, the class its plug-ins derive from, and where they are found.
+class Kind(Generic[P]):
+    """A kind of plug-in: the word for it, the class its plug-ins derive from, and the package they are found in.
 
     ``named`` kinds carry a NAME, which must equal the file name. ``alone`` tells whether every file of the package
     must hold a plug-in of this kind.
     """
 
     word: str
-    base: type[Open]
+    base: type[P]
     package: str
-    group: str
-    named: bool
-    alone: bool
+    named: bool = True
+    alone: bool = True
+
+    @property
+    def group(self) -> str:
+        """The group of entry points in which packages of others announce theirs."""
+        return f"alignment_bench.{self.package.rpartition('.')[2]}"
 
     @property
     def folder(self) -> str:
@@ -51,15 +59,13 @@ class Kind:
         return self.package.replace(".", "/")
 
 
-METHOD = Kind("method", Method, "methods", "alignment_bench.methods", named=False, alone=True)
-TASK = Kind("task", Task, "tasks", "alignment_bench.tasks", named=True, alone=False)
-WORLD = Kind("world", World, "tasks", "alignment_bench.tasks", named=True, alone=False)
-JUDGE = Kind("judge", Judge, "bench.evaluation.judges", "alignment_bench.judges", named=True, alone=True)
-
-EXTRACTOR, RETRIEVER, VERIFIER = (
-    Kind(word, base, f"bench.evaluation.checkers.{word}s", f"alignment_bench.{word}s", named=True, alone=True)
-    for word, base in (("extractor", Extractor), ("retriever", Retriever), ("verifier", Verifier))
-)
+METHOD = Kind("method", Method, "methods", named=False)
+TASK = Kind("task", Task, "tasks", alone=False)
+WORLD = Kind("world", World, "tasks", alone=False)
+JUDGE = Kind("judge", Judge, "bench.evaluation.judges")
+EXTRACTOR = Kind("extractor", Extractor, "bench.evaluation.checkers.extractors")
+RETRIEVER = Kind("retriever", Retriever, "bench.evaluation.checkers.retrievers")
+VERIFIER = Kind("verifier", Verifier, "bench.evaluation.checkers.verifiers")
 
 
 @dataclass(frozen=True)
@@ -77,87 +83,11 @@ class Entry(Generic[P]):
         return text.strip().partition("\n")[0]
 
 
-def method(name: str, folder: Path = Path()) -> type[Method]:
-    """Return the method of that name, or the one in the file ``name`` relative to ``folder``.
+def find(kind: Kind[P], name: str, folder: Path = Path()) -> type[P]:
+    """Return the plug-in of that name, or the one in the file ``name`` relative to ``folder``.
 
     Imports that one module and no other. Raises BenchError when there is none, with the near matches.
     """
-    return cast(type[Method], _find(METHOD, name, folder))
-
-
-def task(name: str, folder: Path = Path()) -> type[Task]:
-    """Return the task of that name; see ``method``."""
-    return cast(type[Task], _find(TASK, name, folder))
-
-
-def world(name: str, folder: Path = Path()) -> type[World]:
-    """Return the embedded world of that name; see ``method``."""
-    return cast(type[World], _find(WORLD, name, folder))
-
-
-def judge(name: str, folder: Path = Path()) -> type[Judge]:
-    """Return the judge of that name; see ``method``."""
-    return cast(type[Judge], _find(JUDGE, name, folder))
-
-
-def extractor(name: str, folder: Path = Path()) -> type[Extractor]:
-    """Return the extractor of that name; see ``method``."""
-    return cast(type[Extractor], _find(EXTRACTOR, name, folder))
-
-
-def retriever(name: str, folder: Path = Path()) -> type[Retriever]:
-    """Return the retriever of that name; see ``method``."""
-    return cast(type[Retriever], _find(RETRIEVER, name, folder))
-
-
-def verifier(name: str, folder: Path = Path()) -> type[Verifier]:
-    """Return the verifier of that name; see ``method``."""
-    return cast(type[Verifier], _find(VERIFIER, name, folder))
-
-
-def methods() -> dict[str, Entry[Method]]:
-    """Return every method by name, sorted. Imports them all; raises BenchError for one that cannot be used."""
-    return cast(dict[str, Entry[Method]], _listing(METHOD))
-
-
-def tasks() -> dict[str, Entry[Task]]:
-    """Return every task by name, sorted; see ``methods``."""
-    return cast(dict[str, Entry[Task]], _listing(TASK))
-
-
-def worlds() -> dict[str, Entry[World]]:
-    """Return every embedded world by name, sorted; see ``methods``."""
-    return cast(dict[str, Entry[World]], _listing(WORLD))
-
-
-def judges() -> dict[str, Entry[Judge]]:
-    """Return every judge by name, sorted; see ``methods``."""
-    return cast(dict[str, Entry[Judge]], _listing(JUDGE))
-
-
-def extractors() -> dict[str, Entry[Extractor]]:
-    """Return every extractor by name, sorted; see ``methods``."""
-    return cast(dict[str, Entry[Extractor]], _listing(EXTRACTOR))
-
-
-def retrievers() -> dict[str, Entry[Retriever]]:
-    """Return every retriever by name, sorted; see ``methods``."""
-    return cast(dict[str, Entry[Retriever]], _listing(RETRIEVER))
-
-
-def verifiers() -> dict[str, Entry[Verifier]]:
-    """Return every verifier by name, sorted; see ``methods``."""
-    return cast(dict[str, Entry[Verifier]], _listing(VERIFIER))
-
-
-def lm_eval_folder(name: str) -> Path | None:
-    """Return the folder of this program's own lm-eval tasks when one of that name is in it, else None."""
-    package = _imported(TASK.package, f"the package {TASK.package}")
-    folders = [Path(place) / LM_EVAL for place in package.__path__]
-    return next((folder for folder in folders if (folder / f"{name}.yaml").is_file()), None)
-
-
-def _find(kind: Kind, name: str, folder: Path) -> type[Open]:
     if name.endswith(".py"):
         return _only_class(kind, _loaded(folder / name), name)
     if name in _module_names(kind):
@@ -170,8 +100,9 @@ def _find(kind: Kind, name: str, folder: Path) -> type[Open]:
     )
 
 
-def _listing(kind: Kind) -> dict[str, Entry[Open]]:
-    found: dict[str, Entry[Open]] = {}
+def listing(kind: Kind[P]) -> dict[str, Entry[P]]:
+    """Return every plug-in of a kind by name, sorted. Imports them all; raises BenchError for one that is unusable."""
+    found: dict[str, Entry[P]] = {}
     for name, origin in sorted(_origins(kind).items()):
         cls = _of_kind(kind, name, origin)
         if cls is not None:
@@ -179,7 +110,14 @@ def _listing(kind: Kind) -> dict[str, Entry[Open]]:
     return found
 
 
-def _known(kind: Kind) -> set[str]:
+def lm_eval_folder(name: str) -> Path | None:
+    """Return the folder of this program's own lm-eval tasks when one of that name is in it, else None."""
+    package = _imported(TASK.package, f"the package {TASK.package}")
+    folders = [Path(place) / LM_EVAL for place in package.__path__]
+    return next((folder for folder in folders if (folder / f"{name}.yaml").is_file()), None)
+
+
+def _known(kind: Kind[P]) -> set[str]:
     """Return the names to offer after a typo; a package shared with another kind must be imported to tell them."""
     origins = _origins(kind)
     if kind.alone:
@@ -194,38 +132,38 @@ def _known(kind: Kind) -> set[str]:
     return known
 
 
-def _origins(kind: Kind) -> dict[str, str | EntryPoint]:
+def _origins(kind: Kind[P]) -> dict[str, str | EntryPoint]:
     files: Mapping[str, str | EntryPoint] = {name: f"{kind.folder}/{name}.py" for name in _module_names(kind)}
     return {**_points(kind), **files}
 
 
-def _of_kind(kind: Kind, name: str, origin: str | EntryPoint) -> type[Open] | None:
+def _of_kind(kind: Kind[P], name: str, origin: str | EntryPoint) -> type[P] | None:
     """Return the plug-in of that name, or None for a file or entry point of the kind that shares the place."""
     if isinstance(origin, EntryPoint):
         cls = _load_point(kind, origin)
-        return _from_point(kind, origin) if kind.alone or _is_a(kind, cls) else None
+        return _from_point(kind, origin) if kind.alone or _is_a(cls, kind) else None
     if not kind.alone and not _candidates(kind, _imported(f"{kind.package}.{name}", origin)):
         return None
     return _from_package(kind, name)
 
 
-def _module_names(kind: Kind) -> set[str]:
+def _module_names(kind: Kind[P]) -> set[str]:
     package = _imported(kind.package, f"the package {kind.package}")
     names = (info.name for info in pkgutil.iter_modules(package.__path__))
     return {name for name in names if not name.startswith("_")}
 
 
-def _points(kind: Kind) -> dict[str, EntryPoint]:
+def _points(kind: Kind[P]) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=kind.group)}
 
 
-def _from_package(kind: Kind, name: str) -> type[Open]:
+def _from_package(kind: Kind[P], name: str) -> type[P]:
     where = f"{kind.folder}/{name}.py"
     cls = _only_class(kind, _imported(f"{kind.package}.{name}", where), where)
     return _named(kind, name, cls, where)
 
 
-def _load_point(kind: Kind, point: EntryPoint) -> object:
+def _load_point(kind: Kind[P], point: EntryPoint) -> object:
     where = f"entry point {kind.group}:{point.name}"
     try:
         loaded: object = point.load()
@@ -234,10 +172,10 @@ def _load_point(kind: Kind, point: EntryPoint) -> object:
     return loaded
 
 
-def _from_point(kind: Kind, point: EntryPoint) -> type[Open]:
+def _from_point(kind: Kind[P], point: EntryPoint) -> type[P]:
     cls = _load_point(kind, point)
     where = f"entry point {kind.group}:{point.name} ({point.value})"
-    if not (isinstance(cls, type) and _is_a(kind, cls)):
+    if not _is_a(cls, kind):
         raise BenchError(f"{where} names no {kind.base.__name__} subclass")
     return _named(kind, point.name, _usable(kind, cls, where), where)
 
@@ -258,18 +196,18 @@ def _loaded(path: Path) -> ModuleType:
         raise BenchError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def _is_a(kind: Kind, value: object) -> bool:
+def _is_a(value: object, kind: Kind[P]) -> TypeGuard[type[P]]:
     return isinstance(value, type) and issubclass(value, kind.base)
 
 
-def _candidates(kind: Kind, module: ModuleType) -> list[type[Open]]:
+def _candidates(kind: Kind[P], module: ModuleType) -> list[type[P]]:
     """Return the classes of the kind that the module (or, for a package, a module in it) defines itself."""
-    own = [value for name, value in vars(module).items() if _is_a(kind, value) and not name.startswith("_")]
+    own = [value for name, value in vars(module).items() if _is_a(value, kind) and not name.startswith("_")]
     inside = module.__name__ + "."
     return [cls for cls in dict.fromkeys(own) if cls.__module__ == module.__name__ or cls.__module__.startswith(inside)]
 
 
-def _only_class(kind: Kind, module: ModuleType, where: str) -> type[Open]:
+def _only_class(kind: Kind[P], module: ModuleType, where: str) -> type[P]:
     classes = _candidates(kind, module)
     concrete = [cls for cls in classes if not inspect.isabstract(cls)]
     if len(concrete) > 1:
@@ -283,16 +221,16 @@ def _only_class(kind: Kind, module: ModuleType, where: str) -> type[Open]:
     return _usable(kind, concrete[0] if concrete else classes[0], where)
 
 
-def _usable(kind: Kind, cls: type[Open], where: str) -> type[Open]:
+def _usable(kind: Kind[P], cls: type[P], where: str) -> type[P]:
     if inspect.isabstract(cls):
-        lacking = ", ".join(f"{name}()" for name in sorted(cls.__abstractmethods__))
+        lacking = ", ".join(f"{name}()" for name in sorted(cast(ABCMeta, cls).__abstractmethods__))
         raise BenchError(f"{where}: {cls.__name__} does not define {lacking}, which every {kind.word} must")
     if kind.named and not isinstance(_name_of(cls), str):
         raise BenchError(f"{where}: {cls.__name__} has no NAME; write NAME: ClassVar[str] = ... in the class")
     return cls
 
 
-def _named(kind: Kind, name: str, cls: type[Open], where: str) -> type[Open]:
+def _named(kind: Kind[P], name: str, cls: type[P], where: str) -> type[P]:
     if kind.named and _name_of(cls) != name:
         raise BenchError(
             f"{where}: NAME is {_name_of(cls)!r}, but a {kind.word} is found under '{name}'; make them equal"
@@ -300,5 +238,5 @@ def _named(kind: Kind, name: str, cls: type[Open], where: str) -> type[Open]:
     return cls
 
 
-def _name_of(cls: type[Open]) -> object:
+def _name_of(cls: type[P]) -> object:
     return next((vars(parent)["NAME"] for parent in cls.__mro__ if "NAME" in vars(parent)), None)

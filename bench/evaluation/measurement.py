@@ -4,6 +4,8 @@ A measurement is one file in ``bench/evaluation/measurements``; its name is the 
 needs (``cells``), what their payloads hold (``rows``), and what is measured (``metrics``). Whoever plans, names stages,
 collects rows, looks for what is missing or forecasts a cost goes over the cells and knows no measurement by name.
 """
+# The base class of a kind of plug-in is abstract, and says so.
+# mypy: disable-error-code="type-abstract"
 
 from __future__ import annotations
 
@@ -19,11 +21,10 @@ from pydantic import ValidationError
 
 from bench.config.comparison import Comparison, Evaluation, Named
 from bench.core.benchmark import LmEvalTask
-from bench.core.frozen import Open, children
+from bench.core.frozen import children
 from bench.core.judge import Judge
 from bench.core.metrics import MetricInfo
-from bench.core.plugins import Kind
-from bench.core.plugins import _listing as listing
+from bench.core.plugins import Kind, listing
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage
 from bench.core.task import Task
@@ -139,7 +140,7 @@ class Design:
         )
 
 
-class Measurement(Open, ABC):
+class Measurement(ABC):
     """Something that is measured of arms, or of what measures them.
 
     ``ORDER``: where it stands in plans and lists; those of this program begin at 1, others come behind them.
@@ -180,14 +181,12 @@ class Measurement(Open, ABC):
         return ()
 
 
-MEASUREMENT = Kind(
-    "measurement", Measurement, "bench.evaluation.measurements", "alignment_bench.measurements", named=True, alone=True
-)
+MEASUREMENT = Kind("measurement", Measurement, "bench.evaluation.measurements")
 
 
 def measurements() -> tuple[Measurement, ...]:
     """Return every measurement that is there, in order."""
-    found: list[Any] = [entry.cls() for entry in listing(MEASUREMENT).values()]
+    found = [entry.cls() for entry in listing(MEASUREMENT).values()]
     return tuple(sorted(found, key=lambda one: (one.ORDER, one.NAME)))
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from bench.config.comparison import Common, Criterion, GateSettings, StatisticsSettings
+from bench.config.comparison import Common, Criterion, Evaluation, Factuality, GateSettings, StatisticsSettings
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.config.schema import REFERENCE, json_schema
 from bench.config.sections.evaluate import EVALUATE_KEYS
 from bench.config.template import new_comparison
-from bench.core import plugins as discover
 from bench.core.errors import BenchError
+from bench.core.plugins import EXTRACTOR, JUDGE, METHOD, RETRIEVER, TASK, VERIFIER, WORLD, listing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +58,7 @@ def test_sections_have_the_keys_that_the_loader_knows(schema: dict[str, Any]) ->
 
 
 def test_every_method_is_there_with_its_fields(schema: dict[str, Any]) -> None:
-    entries = discover.methods()
+    entries = listing(METHOD)
     assert set(schema["properties"]["methods"]["properties"]) == set(entries)
     for name, entry in entries.items():
         arm = schema["$defs"][f"method.{name}"]
@@ -71,11 +71,11 @@ def test_every_method_is_there_with_its_fields(schema: dict[str, Any]) -> None:
 
 def test_every_plug_in_of_the_evaluation_is_there_without_what_is_computed(schema: dict[str, Any]) -> None:
     found = (
-        ("task", discover.tasks()),
-        ("judge", discover.judges()),
-        ("extractor", discover.extractors()),
-        ("retriever", discover.retrievers()),
-        ("verifier", discover.verifiers()),
+        ("task", listing(TASK)),
+        ("judge", listing(JUDGE)),
+        ("extractor", listing(EXTRACTOR)),
+        ("retriever", listing(RETRIEVER)),
+        ("verifier", listing(VERIFIER)),
     )
     for word, entries in found:
         for name, entry in entries.items():
@@ -90,7 +90,7 @@ def test_every_world_is_there(schema: dict[str, Any]) -> None:
     assert schema["properties"]["given"]["properties"]["base"] == {"$ref": f"{REFERENCE}policy"}
     forms = schema["$defs"]["policy"]["anyOf"]
     named = {form["properties"]["world"]["const"] for form in forms if "const" in form["properties"].get("world", {})}
-    assert named == set(discover.worlds())
+    assert named == set(listing(WORLD))
 
 
 def test_the_template_loads(tmp_path: Path) -> None:
@@ -150,3 +150,28 @@ def test_every_comparison_that_ships_loads(real_data: Path, monkeypatch: pytest.
     assert files
     for file in files:
         assert load_comparison(file).arms
+
+
+def test_fields_are_described_as_their_model_does(schema: dict[str, Any]) -> None:
+    given = schema["properties"]["given"]["properties"]
+    evaluate = schema["properties"]["evaluate"]["properties"]
+    found = {
+        (Common, "labeller"): given["labeller"],
+        (Common, "lora"): given["lora"],
+        (Common, "seeds"): given["seeds"],
+        (Evaluation, "ratings"): evaluate["ratings"],
+        (Evaluation, "divergence"): evaluate["divergence"],
+        (Evaluation, "gap_closed"): evaluate["gap_closed"],
+        (Evaluation, "tax"): evaluate["tax"],
+        (Evaluation, "length_control"): evaluate["win_rate"]["properties"]["length_control"],
+        (Evaluation, "retest"): evaluate["win_rate"]["properties"]["retest"],
+        (Factuality, "knowledge"): evaluate["factuality"]["properties"]["knowledge"],
+    }
+    for (cls, name), part in found.items():
+        assert part["description"] == cls.model_fields[name].description
+
+
+def test_a_key_of_given_is_left_out_and_never_null(schema: dict[str, Any]) -> None:
+    for part in schema["properties"]["given"]["properties"].values():
+        assert {"type": "null"} not in part.get("anyOf", [])
+        assert part.get("default", "none") is not None

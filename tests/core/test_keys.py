@@ -16,7 +16,6 @@ import methods
 import tasks
 from bench.config.comparison import Factuality
 from bench.config.load import load_comparison
-from bench.core import plugins as discover
 from bench.core.benchmark import LmEvalTask
 from bench.core.checker import Knowledge, PagesFile
 from bench.core.data import Data
@@ -24,6 +23,7 @@ from bench.core.errors import BenchError
 from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
 from bench.core.method import Budget, Given, Lora
+from bench.core.plugins import METHOD, WORLD, listing
 from bench.core.policy import Pretrained, Proxy
 from bench.core.stage import Stage, stages_in
 from bench.evaluation.checkers.extractors.atomic import AtomicFacts
@@ -83,18 +83,18 @@ def planned_stages() -> list[Stage]:
         seed=3,
     )
     variants: list[tuple[str, dict[str, Any]]] = [
-        (name, {"then": DPO()} if name in AROUND else {}) for name in discover.methods()
+        (name, {"then": DPO()} if name in AROUND else {}) for name in listing(METHOD)
     ]
     variants += [("rahf", {"variant": "dual"}), ("rlaif", {}), ("constitutional", {}), ("rlaif", {"reward": "direct"})]
     variants += [("rlaif", {"then": DPO(), "pairs": "sampled"}), ("ppo", {"ptx": 1.0})]
-    policies = [discover.methods()[name].cls(**fields).policy(given) for name, fields in variants]
+    policies = [listing(METHOD)[name].cls(**fields).policy(given) for name, fields in variants]
     stages = closure(stage for policy in policies for stage in stages_in(policy))
     stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages
-    for entry in discover.worlds().values():
+    for entry in listing(WORLD).values():
         world = entry.cls()
         specs = [*(world.policy(size) for size in world.sizes()), *(world.data(split, 5) for split in world.splits())]
         stages |= closure(stage for spec in specs for stage in stages_in(spec))
-    learnt = RewardModelJudge(of="best_of_n").bound(lambda name: discover.methods()[name].cls().policy(given))
+    learnt = RewardModelJudge(of="best_of_n").bound(lambda name: listing(METHOD)[name].cls().policy(given))
     proxied = next(policy for policy in policies if isinstance(policy, Proxy))
     benchmark = LmEvalTask(name="x", harness="1", digest="d", folder="p")
     factuality = Factuality(

@@ -6,23 +6,26 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench.core import plugins as discover
+from bench.config.document.problems import Place
+from bench.core import plugins
 from bench.core.errors import BenchError
 from bench.core.judge import Judge
+from bench.core.plugins import EXTRACTOR, JUDGE, METHOD, RETRIEVER, TASK, VERIFIER, WORLD, Kind, find, listing
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBS = Path(__file__).parent / "stubs"
 
 
 def test_files_beside_a_comparison() -> None:
-    assert discover.method("./floor.py", STUBS).__name__ == "Floor"
-    assert discover.task("task.py", STUBS).NAME == "questions"
-    assert discover.world("world.py", STUBS).NAME == "small_world"
-    assert discover.judge("judge.py", STUBS).NAME == "stub_judge"
-    assert discover.method("floor.py", STUBS) is discover.method("../stubs/floor.py", STUBS)
+    assert find(METHOD, "./floor.py", STUBS).__name__ == "Floor"
+    assert find(TASK, "task.py", STUBS).NAME == "questions"
+    assert find(WORLD, "world.py", STUBS).NAME == "small_world"
+    assert find(JUDGE, "judge.py", STUBS).NAME == "stub_judge"
+    assert find(METHOD, "floor.py", STUBS) is find(METHOD, "../stubs/floor.py", STUBS)
 
 
 @pytest.mark.parametrize(
@@ -37,35 +40,36 @@ def test_files_beside_a_comparison() -> None:
 )
 def test_a_file_that_holds_no_method(file: str, words: str) -> None:
     with pytest.raises(BenchError, match=words):
-        discover.method(file, STUBS)
+        find(METHOD, file, STUBS)
 
 
 def test_unknown_names() -> None:
     with pytest.raises(
         BenchError, match="to add one: create bench/evaluation/judges/golden.py with one Judge subclass"
     ):
-        discover.judge("golden")
+        find(JUDGE, "golden")
     with pytest.raises(BenchError, match="Did you mean 'gold'?"):
-        discover.judge("golden")
+        find(JUDGE, "golden")
     for name in ("../sft", "_train", "shared", "", "a.b"):
         with pytest.raises(BenchError, match="unknown method"):
-            discover.method(name)
+            find(METHOD, name)
 
 
 def test_listings_name_every_file() -> None:
-    for listing, folder in ((discover.judges, "bench/evaluation/judges"), (discover.methods, "methods")):
+    kinds: list[tuple[Kind[Any], str]] = [(JUDGE, "bench/evaluation/judges"), (METHOD, "methods")]
+    for kind, folder in kinds:
         files = {file.stem for file in (ROOT / folder).glob("*.py")} - {"__init__"}
-        found = listing()
+        found = listing(kind)
         assert set(found) == {name for name in files if not name.startswith("_")}
         for entry in found.values():
             assert entry.about and entry.origin == f"{folder}/{entry.name}.py"
     files = {file.stem for file in (ROOT / "tasks").glob("*.py") if not file.stem.startswith("_")}
-    assert set(discover.tasks()) | set(discover.worlds()) == files
+    assert set(listing(TASK)) | set(listing(WORLD)) == files
 
 
 def test_only_the_wanted_module_is_imported() -> None:
     code = (
-        "import sys; from bench.core import plugins; plugins.judge('gold');"
+        "import sys; from bench.core import plugins; plugins.find(plugins.JUDGE, 'gold');"
         "print([name for name in sys.modules if name.startswith(('methods', 'tasks', 'bench.evaluation.judges.'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -85,16 +89,16 @@ class TestEntryPoints:
             EntryPoint("small_world", f"{package}.world:Small", "alignment_bench.tasks"),
             EntryPoint("questions", f"{package}.task:Questions", "alignment_bench.tasks"),
         ]
-        monkeypatch.setattr(discover, "entry_points", lambda group: [item for item in points if item.group == group])
+        monkeypatch.setattr(plugins, "entry_points", lambda group: [item for item in points if item.group == group])
 
     def test_they_are_found_by_name(self) -> None:
-        assert discover.judge("stub_judge").NAME == "stub_judge"
-        assert discover.task("questions").NAME == "questions"
-        assert discover.world("small_world").NAME == "small_world"
-        assert "small_world" in discover.worlds() and "small_world" not in discover.tasks()
+        assert find(JUDGE, "stub_judge").NAME == "stub_judge"
+        assert find(TASK, "questions").NAME == "questions"
+        assert find(WORLD, "small_world").NAME == "small_world"
+        assert "small_world" in listing(WORLD) and "small_world" not in listing(TASK)
 
     def test_our_own_file_comes_first(self) -> None:
-        assert discover.judge("gold").__module__ == "bench.evaluation.judges.gold"
+        assert find(JUDGE, "gold").__module__ == "bench.evaluation.judges.gold"
 
     @pytest.mark.parametrize(
         ("name", "words"),
@@ -102,12 +106,26 @@ class TestEntryPoints:
     )
     def test_wrong_ones_say_why(self, name: str, words: str) -> None:
         with pytest.raises(BenchError, match=words):
-            discover.judge(name)
+            find(JUDGE, name)
 
     def test_a_broken_neighbour_does_not_hide_an_unknown_name(self) -> None:
         with pytest.raises(BenchError, match="Did you mean 'questions'?"):
-            discover.task("question")
+            find(TASK, "question")
 
 
 def test_an_entry_has_a_class() -> None:
-    assert issubclass(discover.judges()["gold"].cls, Judge)
+    assert issubclass(listing(JUDGE)["gold"].cls, Judge)
+
+
+def test_every_kind_has_its_group_of_entry_points() -> None:
+    kinds: tuple[Kind[Any], ...] = (METHOD, TASK, WORLD, JUDGE, EXTRACTOR, RETRIEVER, VERIFIER)
+    groups = [kind.group.removeprefix("alignment_bench.") for kind in kinds]
+    assert groups == ["methods", "tasks", "tasks", "judges", "extractors", "retrievers", "verifiers"]
+
+
+def test_a_kind_may_be_any_class() -> None:
+    kind = Kind("place", Place, "bench.config.document", named=False, alone=False)
+    assert [entry.cls for entry in listing(kind).values()] == [Place]
+    assert find(kind, "problems") is Place
+    with pytest.raises(BenchError, match="to add one: create bench/config/document/mine.py with one Place subclass"):
+        find(kind, "mine")

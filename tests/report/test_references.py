@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.config.load import load_comparison
-from bench.core import plugins as discover
+from bench.core.plugins import METHOD, find, listing
 from bench.report.references import ARXIV, as_bibtex, bibliography, citations, cited, ids_in, plain
 from tests.report.synthetic import comparison
 from tests.whole import write_whole
@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_method_cites_a_paper_of_the_bibliography() -> None:
     known = {entry.fields.get("eprint") for entry in bibliography().values()}
-    for name, entry in discover.methods().items():
-        source = Path(discover.__file__).parents[2] / "methods" / f"{name}.py"
+    for name, entry in listing(METHOD).items():
+        source = Path(__file__).resolve().parents[2] / "methods" / f"{name}.py"
         ids = set(ARXIV.findall(source.read_text()))
         if name == "base":  # the untouched base is nobody's invention
             continue
@@ -77,4 +77,4 @@ def test_bibtex_of_several_entries_parses_again() -> None:
 
 
 def test_ids_come_from_the_file_and_the_class() -> None:
-    assert ids_in(discover.method("dpo")())[0] == "2305.18290"
+    assert ids_in(find(METHOD, "dpo")())[0] == "2305.18290"

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from bench.core import plugins as discover
 from bench.core.frozen import decode, digest, encode
+from bench.core.plugins import TASK, WORLD, find, listing
 from tasks._atlas import words
 from tasks._atlas.draws import Draws
 from tasks._atlas.grammar import Claim, claim_sentence
@@ -19,7 +19,7 @@ NAMES = {"atlas_prompts": 400, "atlas_questions": 360, "atlas_biographies": 180,
 
 
 def task_of(name: str, **fields: object) -> AtlasTask:
-    made = discover.task(name).model_validate(fields)
+    made = find(TASK, name).model_validate(fields)
     assert isinstance(made, AtlasTask)
     return made
 
@@ -94,6 +94,6 @@ def test_a_task_survives_its_json_form(name: str) -> None:
 
 
 def test_each_task_says_in_one_line_what_it_is() -> None:
-    found = discover.tasks()
+    found = listing(TASK)
     assert all(found[name].about and len(found[name].about) < 100 for name in NAMES)
-    assert "atlas" in discover.worlds()
+    assert "atlas" in listing(WORLD)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.document.positions import read_file, read_text
-from bench.config.document.problems import Findings, KeyPath, Place, dotted, shown
+from bench.config.document.problems import KeyPath, Place, Problems, dotted, shown
 
 COMPARISON_FILE = "comparison.yaml"
 _SELECTORS = ("world", "path", "repo", "method", "judge")
@@ -27,17 +27,17 @@ class Document:
     places: dict[KeyPath, Place]
 
 
-def read_layers(path: Path, overrides: Sequence[str], findings: Findings) -> Document:
+def read_layers(path: Path, overrides: Sequence[str], problems: Problems) -> Document:
     """Return the comparison in ``path`` (a file, or a folder that holds comparison.yaml), all layers merged.
 
     Raises ConfigError when a layer is missing, is no mapping, or extends itself.
     """
     file = comparison_file(path)
     if not file.is_file():
-        findings.fail(Place(file, 1), (), "no such comparison file", "`bench new NAME` writes one to start from")
-    document = _read_with_parents(file, findings, ())
+        problems.fail(Place(file, 1), (), "no such comparison file", "`bench new NAME` writes one to start from")
+    document = _read_with_parents(file, problems, ())
     for override in overrides:
-        _apply(override, document, findings)
+        _apply(override, document, problems)
     return document
 
 
@@ -47,13 +47,13 @@ def comparison_file(path: Path) -> Path:
     return path / COMPARISON_FILE if path.is_dir() else path
 
 
-def _read_with_parents(file: Path, findings: Findings, chain: tuple[Path, ...]) -> Document:
-    value, places = read_file(file, findings)
+def _read_with_parents(file: Path, problems: Problems, chain: tuple[Path, ...]) -> Document:
+    value, places = read_file(file, problems)
     chain = (*chain, file)
     if value is None:
-        findings.fail(Place(file, 1), (), "the file is empty", "`bench new NAME` writes a comparison to start from")
+        problems.fail(Place(file, 1), (), "the file is empty", "`bench new NAME` writes a comparison to start from")
     if not isinstance(value, dict):
-        findings.fail(places[()], (), "a comparison is a mapping, and this is not", "start with `question: ...`")
+        problems.fail(places[()], (), "a comparison is a mapping, and this is not", "start with `question: ...`")
     document = Document(value, places)
     if "extends" not in value:
         return document
@@ -61,14 +61,14 @@ def _read_with_parents(file: Path, findings: Findings, chain: tuple[Path, ...]) 
     parent = value.pop("extends")
     document.places = {at: where for at, where in places.items() if at[:1] != ("extends",)}
     if not isinstance(parent, str):
-        findings.fail(place, ("extends",), "must be the path of another comparison file", None)
+        problems.fail(place, ("extends",), "must be the path of another comparison file", None)
     target = comparison_file(place.folder / parent)
     if target in chain:
         circle = " -> ".join(shown(item) for item in (*chain[chain.index(target) :], target))
-        findings.fail(place, ("extends",), f"the files extend each other in a circle: {circle}", "cut the circle")
+        problems.fail(place, ("extends",), f"the files extend each other in a circle: {circle}", "cut the circle")
     if not target.is_file():
-        findings.fail(place, ("extends",), f"{shown(target)}: no such file", "the path starts from this file's folder")
-    return _merged(_read_with_parents(target, findings, chain), document)
+        problems.fail(place, ("extends",), f"{shown(target)}: no such file", "the path starts from this file's folder")
+    return _merged(_read_with_parents(target, problems, chain), document)
 
 
 def _merged(below: Document, above: Document) -> Document:
@@ -102,18 +102,18 @@ def _names_another(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return bool(chosen) and chosen != {name: old[name] for name in _SELECTORS if name in old}
 
 
-def _apply(override: str, document: Document, findings: Findings) -> None:
+def _apply(override: str, document: Document, problems: Problems) -> None:
     """Put the value of ``a.b.c=value`` in its place, keys that are not there yet added."""
     key, equals, text = override.partition("=")
     key = key.strip()
     place = Place(None, 0, key)
     if not equals or not all(key.split(".")):
         place = Place(None, 0, override)
-        return findings.add(place, (), "an override has the form KEY=VALUE", "for example --set given.seeds='[0, 1]'")
+        return problems.add(place, (), "an override has the form KEY=VALUE", "for example --set given.seeds='[0, 1]'")
     if key.partition(".")[0] == "extends":
-        return findings.add(place, (), "`extends` cannot be overridden", "write it in the file")
-    value, inner = read_text(text, place, findings)
-    target = _step_into(document, key.split(".")[:-1], place, findings)
+        return problems.add(place, (), "`extends` cannot be overridden", "write it in the file")
+    value, inner = read_text(text, place, problems)
+    target = _step_into(document, key.split(".")[:-1], place, problems)
     if target is None:
         return None
     container, path = target
@@ -121,7 +121,7 @@ def _apply(override: str, document: Document, findings: Findings) -> None:
     if isinstance(container, list):
         index = _index(container, str(last))
         if index is None:
-            return findings.add(place, (), _no_such_item(container, str(last), path))
+            return problems.add(place, (), _no_such_item(container, str(last), path))
         last = index
     here = (*path, last)
     container[last] = value
@@ -131,7 +131,7 @@ def _apply(override: str, document: Document, findings: Findings) -> None:
     return None
 
 
-def _step_into(document: Document, keys: list[str], place: Place, findings: Findings) -> tuple[Any, KeyPath] | None:
+def _step_into(document: Document, keys: list[str], place: Place, problems: Problems) -> tuple[Any, KeyPath] | None:
     """Return the container below ``keys`` and its path; keys that are missing are added as empty mappings."""
     container: Any = document.value
     path: KeyPath = ()
@@ -140,7 +140,7 @@ def _step_into(document: Document, keys: list[str], place: Place, findings: Find
         if isinstance(container, list):
             index = _index(container, key)
             if index is None:
-                findings.add(place, (), _no_such_item(container, key, path))
+                problems.add(place, (), _no_such_item(container, key, path))
                 return None
             step = index
         elif container.get(key) is None:
@@ -148,7 +148,7 @@ def _step_into(document: Document, keys: list[str], place: Place, findings: Find
             document.places.setdefault((*path, key), place)
         container, path = container[step], (*path, step)
         if not isinstance(container, dict | list):
-            findings.add(place, (), f"{dotted(path)} is a single value, so nothing stands below it")
+            problems.add(place, (), f"{dotted(path)} is a single value, so nothing stands below it")
             return None
     return container, path
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from bench.config.document.problems import Findings, KeyPath, Place
+from bench.config.document.problems import KeyPath, Place, Problems
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
@@ -39,56 +39,56 @@ for _name, _pattern, _first in (
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(_pattern), _first)
 
 
-def read_text(text: str, origin: Place, findings: Findings) -> tuple[Any, dict[KeyPath, Place]]:
+def read_text(text: str, origin: Place, problems: Problems) -> tuple[Any, dict[KeyPath, Place]]:
     """Return the value of one YAML document and the place of every key path in it.
 
     ``origin`` is the place of the text: a file's first line, or an override, whose lines do not count. Problems that
-    leave a value behind (a duplicate key, an unset variable) go to ``findings``; a text that is no YAML ends the
+    leave a value behind (a duplicate key, an unset variable) go to ``problems``; a text that is no YAML ends the
     reading by raising ConfigError.
     """
     try:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        findings.fail(origin.at_line(line), (), "not valid YAML: a control character stands there", "remove it")
+        problems.fail(origin.at_line(line), (), "not valid YAML: a control character stands there", "remove it")
     try:
         root = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1
         reason = ", ".join(part for part in (error.context, error.problem) if part)
-        findings.fail(origin.at_line(line), (), f"not valid YAML: {reason}", "check indentation, quotes and brackets")
+        problems.fail(origin.at_line(line), (), f"not valid YAML: {reason}", "check indentation, quotes and brackets")
     except RecursionError:
-        findings.fail(origin, (), "not valid YAML: nested too deeply", "flatten it")
+        problems.fail(origin, (), "not valid YAML: nested too deeply", "flatten it")
     finally:
         loader.dispose()
     if root is None:
         return None, {(): origin}
-    reading = _Reading(origin, findings)
+    reading = _Reading(origin, problems)
     return reading.value(root, ()), reading.places
 
 
-def read_file(path: Path, findings: Findings) -> tuple[Any, dict[KeyPath, Place]]:
+def read_file(path: Path, problems: Problems) -> tuple[Any, dict[KeyPath, Place]]:
     """Return ``read_text`` of a file; a file that cannot be read ends the reading by raising ConfigError."""
     origin = Place(path, 1)
     try:
         raw = path.read_bytes()
     except OSError as error:
-        findings.fail(origin, (), f"cannot be read: {error.strerror}", "check the path and its permissions")
+        problems.fail(origin, (), f"cannot be read: {error.strerror}", "check the path and its permissions")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        findings.fail(origin.at_line(line), (), "not UTF-8 text", "save the file as UTF-8")
-    return read_text(text, origin, findings)
+        problems.fail(origin.at_line(line), (), "not UTF-8 text", "save the file as UTF-8")
+    return read_text(text, origin, problems)
 
 
 class _Reading:
     """One walk over the nodes of a document."""
 
-    def __init__(self, origin: Place, findings: Findings) -> None:
+    def __init__(self, origin: Place, problems: Problems) -> None:
         self.origin = origin
-        self.findings = findings
+        self.problems = problems
         self.places: dict[KeyPath, Place] = {}
         self.open: set[int] = set()
         self.count = 0
@@ -99,11 +99,11 @@ class _Reading:
         self.places.setdefault(path, place)
         self.count += 1
         if self.count > _MAX_VALUES:
-            self.findings.fail(place, path, f"more than {_MAX_VALUES} values", "use fewer aliases of aliases")
+            self.problems.fail(place, path, f"more than {_MAX_VALUES} values", "use fewer aliases of aliases")
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, path)
         if id(node) in self.open:
-            self.findings.fail(place, path, "an alias that contains itself", "remove the alias")
+            self.problems.fail(place, path, "an alias that contains itself", "remove the alias")
         self.open.add(id(node))
         result: Any
         if isinstance(node, yaml.SequenceNode):
@@ -129,7 +129,7 @@ class _Reading:
             here = (*path, key)
             if key in lines:
                 what = f"the key '{key}' stands twice, in lines {lines[key]} and {place.line}"
-                self.findings.add(place, here, what, "remove one of the two")
+                self.problems.add(place, here, what, "remove one of the two")
                 continue
             lines[key] = place.line
             self.places[here] = place
@@ -143,9 +143,9 @@ class _Reading:
         parts = source.value if isinstance(source, yaml.SequenceNode) else [source]
         for part in parts:
             if not isinstance(part, yaml.MappingNode):
-                self.findings.add(self.place(part), path, "'<<' takes a mapping or a list of mappings")
+                self.problems.add(self.place(part), path, "'<<' takes a mapping or a list of mappings")
                 continue
-            inner = _Reading(self.origin, self.findings)
+            inner = _Reading(self.origin, self.problems)
             inner.open, inner.count = self.open, self.count
             for key, item in inner.value(part, path).items():
                 if key not in found:
@@ -159,7 +159,7 @@ class _Reading:
         if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
             return str(node.value)
         shown = node.value if isinstance(node, yaml.ScalarNode) else "this key"
-        self.findings.add(self.place(node), path, f"a key must be text, and {shown!r} is not", "put it in quotes")
+        self.problems.add(self.place(node), path, f"a key must be text, and {shown!r} is not", "put it in quotes")
         return None
 
     def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
@@ -176,7 +176,7 @@ class _Reading:
             what = f"{text[:40]!r} cannot be read as {'text' if kind == 'str' else kind}"
         except KeyError:
             what = f"the tag {node.tag.replace(_TAG, '!!')} is not allowed"
-        self.findings.unreadable(self.places[path], path, what, "write plain text, a number, true, false or null")
+        self.problems.unreadable(self.places[path], path, what, "write plain text, a number, true, false or null")
         return None
 
     def expanded(self, text: str, path: KeyPath) -> str:
@@ -189,7 +189,7 @@ class _Reading:
             if variable is None:
                 what = f"{match.group()!r} is no reference to a variable"
                 hint = "write ${NAME}, ${NAME:-default}, or $${ for a plain ${"
-                self.findings.unreadable(self.places[path], path, what, hint)
+                self.problems.unreadable(self.places[path], path, what, hint)
                 return ""
             name, default = variable.groups()
             value = os.environ.get(name)
@@ -197,7 +197,7 @@ class _Reading:
                 return value or str(default)
             if value is None:
                 what = f"the environment variable {name} is not set"
-                self.findings.unreadable(self.places[path], path, what, f"set it, or write ${{{name}:-default}}")
+                self.problems.unreadable(self.places[path], path, what, f"set it, or write ${{{name}:-default}}")
             return value or ""
 
         return _REFERENCE.sub(replacement, text)

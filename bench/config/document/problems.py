@@ -38,7 +38,7 @@ class Place:
         return f"{shown(self.file)}:{self.line} {key}".rstrip()
 
 
-class Findings:
+class Problems:
     """The problems found so far."""
 
     def __init__(self) -> None:

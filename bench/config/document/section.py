@@ -1,4 +1,4 @@
-"""A sheet: the document being checked, with helpers that turn wrong values into problems with a place."""
+"""Reading the sections of a comparison file: a wrong value becomes a problem with a place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from bench.config.document.layers import Document
-from bench.config.document.problems import Findings, KeyPath, Place
+from bench.config.document.problems import KeyPath, Place, Problems
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
 
@@ -33,18 +33,18 @@ _WANTED = {
 }
 
 
-class Sheet:
-    """The merged document and the problems found in it."""
+class Section:
+    """The merged document, which is read section by section, and the problems found in it."""
 
-    def __init__(self, document: Document, findings: Findings) -> None:
+    def __init__(self, document: Document, problems: Problems) -> None:
         self.root = document.value
         self._places = document.places
-        self._findings = findings
+        self._problems = problems
 
     @property
     def count(self) -> int:
         """How many problems have been found so far."""
-        return len(self._findings)
+        return len(self._problems)
 
     def place(self, path: KeyPath) -> Place:
         """Return where a key path stands, or the nearest mapping around it for a key that is missing."""
@@ -54,7 +54,7 @@ class Sheet:
 
     def problem(self, path: KeyPath, what: str, next_step: str | None = None) -> None:
         """Note a problem at a key path."""
-        self._findings.add(self.place(path), path, what, next_step)
+        self._problems.add(self.place(path), path, what, next_step)
 
     def refused(self, path: KeyPath, error: BenchError) -> None:
         """Note the text of an error as a problem at a key path; its further lines say what to do next."""
@@ -115,6 +115,18 @@ class Sheet:
             self._tell(path, error, None, ())
             return False
         return True
+
+    def model(self, cls: type[F], path: KeyPath, value: Any) -> F | None:
+        """Return the frozen value of a mapping that has the fields of ``cls`` for keys, None (and told) when wrong."""
+        fields = self.keys(path, value, list(cls.model_fields))
+        return None if fields is None else self.build(cls, path, fields)
+
+    def settings(
+        self, cls: type[Frozen], path: KeyPath, fields: Mapping[str, Any], names: Collection[str]
+    ) -> dict[str, Any]:
+        """Return those of the named fields of ``cls`` that a mapping has, wrong ones left out and told."""
+        there = {name: fields[name] for name in names if name in fields}
+        return {name: value for name, value in there.items() if self.field(cls, name, (*path, name), value)}
 
     def _tell(self, path: KeyPath, error: ValidationError, cls: type[BaseModel] | None, told: Collection[str]) -> None:
         """Note every problem of a validation error but those of fields told before.

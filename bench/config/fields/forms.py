@@ -22,7 +22,7 @@ _UNIONS: dict[Form, Any] = {"policy": PolicySpec, "data": DataSpec, "reward": Re
 
 
 @dataclass(frozen=True)
-class Nested:
+class FormField:
     """What a field holds. ``many``: a list of them. ``nullable``: nothing is allowed as well."""
 
     form: Form
@@ -30,10 +30,10 @@ class Nested:
     nullable: bool = False
 
 
-def nested_fields(cls: type[BaseModel]) -> dict[str, Nested]:
+def form_fields(cls: type[BaseModel]) -> dict[str, FormField]:
     """Return the fields of a class that a comparison file fills with a form of their own, by name."""
-    found = {name: _nested(info.annotation) for name, info in cls.model_fields.items()}
-    return {name: nested for name, nested in found.items() if nested is not None}
+    found = {name: _form_field(info.annotation) for name, info in cls.model_fields.items()}
+    return {name: field for name, field in found.items() if field is not None}
 
 
 def holds_stage(annotation: Any) -> bool:
@@ -42,7 +42,7 @@ def holds_stage(annotation: Any) -> bool:
     return bool(options) and all(isinstance(option, type) and issubclass(option, Stage) for option in options)
 
 
-def _nested(annotation: Any) -> Nested | None:
+def _form_field(annotation: Any) -> FormField | None:
     options = _options(annotation)
     nullable = type(None) in options
     options -= {type(None)}
@@ -50,9 +50,9 @@ def _nested(annotation: Any) -> Nested | None:
         (only,) = options
         if get_origin(only) is tuple and get_args(only)[1:] == (Ellipsis,):
             form = _form(_options(get_args(only)[0]))
-            return None if form is None else Nested(form, many=True, nullable=nullable)
+            return None if form is None else FormField(form, many=True, nullable=nullable)
     form = _form(options)
-    return None if form is None else Nested(form, nullable=nullable)
+    return None if form is None else FormField(form, nullable=nullable)
 
 
 def _form(options: frozenset[Any]) -> Form | None:

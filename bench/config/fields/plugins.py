@@ -6,24 +6,22 @@ are read here too, to any depth, each problem with its own key path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from bench.config.document.problems import KeyPath, shown
-from bench.config.document.section import UNREAD, Sheet, said
+from bench.config.document.section import UNREAD, Section, said
 from bench.config.fields.files import digest_of, kind_of
-from bench.config.fields.forms import Form, holds_stage, nested_fields
+from bench.config.fields.forms import Form, form_fields, holds_stage
 from bench.config.fields.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
-from bench.core import plugins as discover
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open, load_file
 from bench.core.judge import Judge
+from bench.core.plugins import JUDGE, METHOD, TASK, Kind, find
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, Part, RewardSpec
 
 P = TypeVar("P", bound=Open)
 PATH, DIGEST = "path", "digest"
-JUDGE, TASK = "judge", "task"
 LIKELIHOOD = "likelihood"  # the judge that a policy stands for where a judge is wanted
 MODEL = "model"
 REWARD, WEIGHT = PART_KEYS = ("reward", "weight")
@@ -45,167 +43,163 @@ def reads_file(cls: type[Open]) -> bool:
 
 
 def read_plugin(
-    sheet: Sheet,
-    path: KeyPath,
-    item: Any,
-    word: str,
-    find: Callable[[str, Path], type[P]],
-    beside: Collection[str] = (),
-) -> P | None:
+    section: Section, path: KeyPath, item: Any, kind: Kind[P], beside: Collection[str] = ()
+) -> P | None:  # fmt: skip
     """Return one plug-in; None, and the problems told, when it is wrong.
 
     ``beside`` are keys of a mapping that belong to whoever asks and not to the plug-in.
     """
+    word = kind.word
     fields = {word: item} if isinstance(item, str) else item
     if not isinstance(fields, dict) or not isinstance(fields.get(word), str):
         got = said(item) if not isinstance(item, dict) else f"a mapping without a text under '{word}'"
-        sheet.problem(path, f"must be the name of a {word} or a mapping {{{word}: NAME, ...}}, not {got}")
+        section.problem(path, f"must be the name of a {word} or a mapping {{{word}: NAME, ...}}, not {got}")
         return None
     at = path if isinstance(item, str) else (*path, word)
     try:
-        cls = find(fields[word], sheet.place(at).folder)
+        cls = find(kind, fields[word], section.place(at).folder)
     except BenchError as error:
-        sheet.refused(at, error)
+        section.refused(at, error)
         return None
     taken = [name for name in (word, *beside) if name in cls.model_fields]
     if taken:
-        sheet.problem(at, f"{cls.__name__} has a field '{taken[0]}', which the comparison file needs for itself")
+        section.problem(at, f"{cls.__name__} has a field '{taken[0]}', which the comparison file needs for itself")
         return None
-    known = sheet.keys(path, fields, [word, *beside, *settable(cls)]) or {}
-    return build_plugin(sheet, cls, path, {key: value for key, value in known.items() if key in cls.model_fields})
+    known = section.keys(path, fields, [word, *beside, *settable(cls)]) or {}
+    return build_plugin(section, cls, path, {key: value for key, value in known.items() if key in cls.model_fields})
 
 
-def build_plugin(sheet: Sheet, cls: type[P], path: KeyPath, fields: Mapping[str, Any]) -> P | None:
+def build_plugin(section: Section, cls: type[P], path: KeyPath, fields: Mapping[str, Any]) -> P | None:
     """Return a plug-in with the fields at a key path, those read first that hold plug-ins, policies, data or rewards.
 
     ``fields`` are known ones. None, and the problems told, when something in them is wrong.
     """
     computed: dict[str, Any] = {}
     if reads_file(cls):
-        file = _file_fields(sheet, path, fields, cls)
+        file = _file_fields(section, path, fields, cls)
         computed.update(dict.fromkeys((PATH, DIGEST), UNREAD) if file is None else file)
-    for name, nested in nested_fields(cls).items():
+    for name, field in form_fields(cls).items():
         value = fields.get(name)
-        if name not in fields or name in computed or (value is None and nested.nullable):
+        if name not in fields or name in computed or (value is None and field.nullable):
             continue
         here = (*path, name)
-        if not nested.many:
-            found = _read_form(sheet, here, value, nested.form)
+        if not field.many:
+            found = read_form(section, here, value, field.form)
             computed[name] = UNREAD if found is None else found
             continue
         items = [
-            _read_form(sheet, (*here, index), item, nested.form)
-            for index, item in enumerate(sheet.items(here, value, nested.form))
+            read_form(section, (*here, index), item, field.form)
+            for index, item in enumerate(section.items(here, value, field.form))
         ]
         computed[name] = UNREAD if not items or any(item is None for item in items) else tuple(items)
-    return sheet.build(cls, path, fields, computed)
+    return section.build(cls, path, fields, computed)
 
 
-def read_judge(sheet: Sheet, path: KeyPath, item: Any, beside: Collection[str] = ()) -> Judge | None:
+def read_judge(section: Section, path: KeyPath, item: Any, beside: Collection[str] = ()) -> Judge | None:
     """Return a judge that stands on its own; one that takes something from an arm is told.
 
     ``NAME``, a mapping ``{judge: NAME, ...}``, or a policy, which judges by its likelihood. ``beside``: see
     ``read_plugin``.
     """
-    judge = read_any_judge(sheet, path, item, beside)
+    judge = read_any_judge(section, path, item, beside)
     if judge is not None and type(judge).bound is not Judge.bound:
         what = f"the judge '{judge.NAME}' takes a model from an arm, and an arm cannot rest on one"
-        sheet.problem(path, what, "name another judge here; this one can stand under `evaluate:`")
+        section.problem(path, what, "name another judge here; this one can stand under `evaluate:`")
         return None
     return judge
 
 
-def read_any_judge(sheet: Sheet, path: KeyPath, item: Any, beside: Collection[str] = ()) -> Judge | None:
+def read_any_judge(section: Section, path: KeyPath, item: Any, beside: Collection[str] = ()) -> Judge | None:
     """Return a judge, one that takes something from an arm included; see ``read_judge``."""
-    if not (isinstance(item, dict) and JUDGE not in item and POLICY_FORMS.keys() & item.keys()):
-        return read_plugin(sheet, path, item, JUDGE, discover.judge, beside)
-    policy = read_policy(sheet, path, {key: value for key, value in item.items() if key not in beside})
+    if not (isinstance(item, dict) and JUDGE.word not in item and POLICY_FORMS.keys() & item.keys()):
+        return read_plugin(section, path, item, JUDGE, beside)
+    policy = read_policy(section, path, {key: value for key, value in item.items() if key not in beside})
     try:
-        cls = discover.judge(LIKELIHOOD, sheet.place(path).folder)
+        cls = find(JUDGE, LIKELIHOOD, section.place(path).folder)
     except BenchError as error:
-        sheet.refused(path, error)
+        section.refused(path, error)
         return None
-    return None if policy is None else sheet.build(cls, path, {}, {"policy": policy})
+    return None if policy is None else section.build(cls, path, {}, {"policy": policy})
 
 
-def read_reward(sheet: Sheet, path: KeyPath, value: Any) -> RewardSpec | None:
+def read_reward(section: Section, path: KeyPath, value: Any) -> RewardSpec | None:
     """Return a reward, or the weighted sum of a list of them; None, and the problems told, when it is wrong."""
     if not isinstance(value, list):
-        return _one_reward(sheet, path, value)
-    parts = [_part(sheet, (*path, index), item) for index, item in enumerate(sheet.items(path, value, "reward"))]
+        return _one_reward(section, path, value)
+    parts = [_part(section, (*path, index), item) for index, item in enumerate(section.items(path, value, "reward"))]
     right = [part for part in parts if part is not None]
     return MixedReward(parts=tuple(right)) if right and len(right) == len(parts) else None
 
 
-def _part(sheet: Sheet, path: KeyPath, item: Any) -> Part | None:
+def _part(section: Section, path: KeyPath, item: Any) -> Part | None:
     if not (isinstance(item, dict) and REWARD in item):
-        reward = _one_reward(sheet, path, item)
+        reward = _one_reward(section, path, item)
         return None if reward is None else Part(reward=reward)
-    fields = sheet.keys(path, item, PART_KEYS) or {}
-    reward = _one_reward(sheet, (*path, REWARD), item[REWARD])
+    fields = section.keys(path, item, PART_KEYS) or {}
+    reward = _one_reward(section, (*path, REWARD), item[REWARD])
     computed = {REWARD: UNREAD if reward is None else reward}
-    return sheet.build(Part, path, fields, computed)
+    return section.build(Part, path, fields, computed)
 
 
-def _one_reward(sheet: Sheet, path: KeyPath, value: Any) -> ModelReward | JudgeReward | FileReward | None:
+def _one_reward(section: Section, path: KeyPath, value: Any) -> ModelReward | JudgeReward | FileReward | None:
     if value == MODEL:
         return ModelReward()
     if isinstance(value, str) and value.endswith(".py"):
-        return _file_reward(sheet, path, value)
+        return _file_reward(section, path, value)
     if isinstance(value, dict):
-        return _judge_reward(sheet, path, value)
+        return _judge_reward(section, path, value)
     what = f"unknown reward '{value}'. {did_you_mean(value, [MODEL])}" if isinstance(value, str) else None
-    sheet.problem(path, what or f"must be a reward, not {said(value)}", _REWARD_FORMS)
+    section.problem(path, what or f"must be a reward, not {said(value)}", _REWARD_FORMS)
     return None
 
 
-def _judge_reward(sheet: Sheet, path: KeyPath, fields: dict[str, Any]) -> JudgeReward | None:
-    if JUDGE not in fields and not POLICY_FORMS.keys() & fields.keys():
+def _judge_reward(section: Section, path: KeyPath, fields: dict[str, Any]) -> JudgeReward | None:
+    if JUDGE.word not in fields and not POLICY_FORMS.keys() & fields.keys():
         got = ", ".join(map(str, fields)) or "nothing"
-        sheet.problem(path, f"a reward as a mapping needs `judge`, and this one has {got}", _REWARD_FORMS)
+        section.problem(path, f"a reward as a mapping needs `judge`, and this one has {got}", _REWARD_FORMS)
         return None
-    before = sheet.count
-    judge = read_judge(sheet, path, fields, beside=(TASK,))
-    task = read_plugin(sheet, (*path, TASK), fields[TASK], TASK, discover.task) if TASK in fields else None
-    return None if judge is None or sheet.count > before else JudgeReward(judge=judge, task=task)
+    before = section.count
+    judge = read_judge(section, path, fields, beside=(TASK.word,))
+    task = read_plugin(section, (*path, TASK.word), fields[TASK.word], TASK) if TASK.word in fields else None
+    return None if judge is None or section.count > before else JudgeReward(judge=judge, task=task)
 
 
-def _file_reward(sheet: Sheet, path: KeyPath, text: str) -> FileReward | None:
-    file = sheet.resolve(path, text)
+def _file_reward(section: Section, path: KeyPath, text: str) -> FileReward | None:
+    file = section.resolve(path, text)
     try:
         function = getattr(load_file(file), REWARD, None)
     except BenchError:
-        sheet.problem(path, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
+        section.problem(path, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
         return None
     except Exception as error:  # noqa: BLE001 - a user's file may fail in any way; the reason is told
-        sheet.problem(path, f"{shown(file)} cannot be imported: {type(error).__name__}: {error}")
+        section.problem(path, f"{shown(file)} cannot be imported: {type(error).__name__}: {error}")
         return None
     if not callable(function):
         what = f"{shown(file)} defines no function `{REWARD}`"
-        sheet.problem(path, what, "write `def reward(prompts, responses)`, which returns one number for each")
+        section.problem(path, what, "write `def reward(prompts, responses)`, which returns one number for each")
         return None
     return FileReward(path=str(file), digest=digest_of(file))
 
 
-def _read_form(sheet: Sheet, path: KeyPath, value: Any, form: Form) -> Any:
+def read_form(section: Section, path: KeyPath, value: Any, form: Form) -> Any:
     """Return what a field of that form holds, None when it is wrong, which is told."""
     match form:
         case "method":
-            return read_plugin(sheet, path, value, "method", discover.method)
+            return read_plugin(section, path, value, METHOD)
         case "task":
-            return read_plugin(sheet, path, value, TASK, discover.task)
+            return read_plugin(section, path, value, TASK)
         case "judge":
-            return read_judge(sheet, path, value)
+            return read_judge(section, path, value)
         case "policy":
-            return read_policy(sheet, path, value)
+            return read_policy(section, path, value)
         case "data":
-            return read_data(sheet, path, value, COLUMNS.get(str(path[-1]), COLUMNS[PREFERENCES]))
+            return read_data(section, path, value, COLUMNS.get(str(path[-1]), COLUMNS[PREFERENCES]))
         case "reward":
-            return read_reward(sheet, path, value)
+            return read_reward(section, path, value)
 
 
 def _file_fields(
-    sheet: Sheet, path: KeyPath, fields: Mapping[str, Any], cls: type[Open]
+    section: Section, path: KeyPath, fields: Mapping[str, Any], cls: type[Open]
 ) -> dict[str, str | None] | None:
     """Return the absolute path and the digest of the file that a plug-in reads; None when it cannot be had.
 
@@ -216,18 +210,18 @@ def _file_fields(
     if given is None and PATH not in fields:
         if not cls.model_fields[PATH].is_required():
             return {}
-        sheet.problem(here, "is missing", f"{cls.__name__} reads a file: add `path: ...`")
+        section.problem(here, "is missing", f"{cls.__name__} reads a file: add `path: ...`")
         return None
     if not isinstance(given, str):
-        sheet.problem(here, f"must be text, not {said(given)}")
+        section.problem(here, f"must be text, not {said(given)}")
         return None
-    file = sheet.resolve(here, given)
+    file = section.resolve(here, given)
     there = kind_of(file) is not None
     if not there and to_come is None:
-        sheet.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
+        section.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
         return None
     try:
         return {PATH: str(file), DIGEST: digest_of(file) if there else None}
     except BenchError as error:
-        sheet.refused(here, error)
+        section.refused(here, error)
         return None

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Sheet, said
+from bench.config.document.section import Section, said
 from bench.config.fields.files import digest_of_data, digest_of_model
-from bench.core import plugins as discover
 from bench.core.data import Data, DataSpec
 from bench.core.errors import BenchError, did_you_mean
+from bench.core.plugins import WORLD, find
 from bench.core.policy import PolicySpec, Pretrained
 from bench.core.task import World
 
@@ -39,135 +39,137 @@ COLUMNS = {
 }
 _TEMPLATE = ("template", "dtype")
 POLICY_FORMS = {"world": ("world", "size"), "path": ("path", *_TEMPLATE), "repo": ("repo", "revision", *_TEMPLATE)}
-_DATA_FORMS = {"world": ("world", "split", "limit"), "path": ("path", "columns", "limit")}
+DATA_FORMS = {"world": ("world", "split", "limit"), "path": ("path", "columns", "limit")}
 _PLACEHOLDER = "{prompt}"
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
-def read_policy(sheet: Sheet, path: KeyPath, value: Any) -> PolicySpec | None:
+def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | None:
     """Return the policy that a mapping names by ``world``, ``path`` or ``repo``, None (and told) when it is wrong."""
-    form = _form(sheet, path, value, POLICY_FORMS)
+    form = _form(section, path, value, POLICY_FORMS)
     if form == "world":
-        return _world_policy(sheet, path, value)
+        return _world_policy(section, path, value)
     if form is None:
         return None
     required = ("repo", "revision") if form == "repo" else ("path",)
-    fields = sheet.keys(path, value, POLICY_FORMS[form], required) or {}
+    fields = section.keys(path, value, POLICY_FORMS[form], required) or {}
     right = set(required) <= set(fields)
     template = fields.get("template", _PLACEHOLDER)
     if isinstance(template, str) and _PLACEHOLDER not in template:
-        sheet.problem((*path, "template"), f"the template has no {_PLACEHOLDER} in it", "add it where the prompt goes")
+        section.problem(
+            (*path, "template"), f"the template has no {_PLACEHOLDER} in it", "add it where the prompt goes"
+        )
         right = False
     if not isinstance(fields[form], str):
-        sheet.problem((*path, form), f"must be text, not {said(fields[form])}")
+        section.problem((*path, form), f"must be text, not {said(fields[form])}")
         return None
-    computed = _local_model(sheet, (*path, "path"), fields["path"]) if form == "path" else {}
+    computed = _local_model(section, (*path, "path"), fields["path"]) if form == "path" else {}
     if form == "repo" and not _REPO.fullmatch(fields["repo"]):
         what = f"'{fields['repo']}' is no repository name"
-        sheet.problem((*path, "repo"), what, "write org/name, or `path:` for a folder")
+        section.problem((*path, "repo"), what, "write org/name, or `path:` for a folder")
         right = False
-    return sheet.build(Pretrained, path, fields, computed) if right and computed is not None else None
+    return section.build(Pretrained, path, fields, computed) if right and computed is not None else None
 
 
-def _local_model(sheet: Sheet, path: KeyPath, text: str) -> dict[str, str] | None:
-    folder = sheet.resolve(path, text)
+def _local_model(section: Section, path: KeyPath, text: str) -> dict[str, str] | None:
+    folder = section.resolve(path, text)
     try:
         return {"path": str(folder), "digest": digest_of_model(folder)}
     except BenchError as error:
-        sheet.refused(path, error)
+        section.refused(path, error)
         return None
 
 
-def _world_policy(sheet: Sheet, path: KeyPath, value: dict[str, Any]) -> PolicySpec | None:
-    world = _world(sheet, path, value, reserved=("world", "size"))
+def _world_policy(section: Section, path: KeyPath, value: dict[str, Any]) -> PolicySpec | None:
+    world = _world(section, path, value, reserved=("world", "size"))
     if world is None:
         return None
-    if not _one_of(sheet, (*path, "size"), value, world.sizes()):
+    if not _one_of(section, (*path, "size"), value, world.sizes()):
         return None
     try:
         return world.policy(value["size"])
     except BenchError as error:
-        sheet.refused(path, error)
+        section.refused(path, error)
         return None
 
 
-def read_data(sheet: Sheet, path: KeyPath, value: Any, own: Columns) -> DataSpec | None:
+def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> DataSpec | None:
     """Return the data that a mapping names by ``world`` or ``path``, None (and told) when it is wrong."""
-    form = _form(sheet, path, value, _DATA_FORMS)
+    form = _form(section, path, value, DATA_FORMS)
     if form == "world":
-        return _world_data(sheet, path, value)
-    fields = None if form is None else sheet.keys(path, value, _DATA_FORMS["path"])
+        return _world_data(section, path, value)
+    fields = None if form is None else section.keys(path, value, DATA_FORMS["path"])
     if fields is None:
         return None
     columns = fields.get("columns", {})
-    right = sheet.field(Data, "columns", (*path, "columns"), columns)
-    right = right and sheet.keys((*path, "columns"), columns, own.names) == columns
+    right = section.field(Data, "columns", (*path, "columns"), columns)
+    right = right and section.keys((*path, "columns"), columns, own.names) == columns
     if not isinstance(fields["path"], str):
-        sheet.problem((*path, "path"), f"must be text, not {said(fields['path'])}")
+        section.problem((*path, "path"), f"must be text, not {said(fields['path'])}")
         return None
-    file = sheet.resolve((*path, "path"), fields["path"])
+    file = section.resolve((*path, "path"), fields["path"])
     try:
         digest = digest_of_data(file, own.needed if right else (), columns if right else {})
     except BenchError as error:
-        sheet.refused((*path, "path"), error)
+        section.refused((*path, "path"), error)
         digest = ""
-    data = sheet.build(Data, path, fields, {"path": str(file), "digest": digest})
+    data = section.build(Data, path, fields, {"path": str(file), "digest": digest})
     return data if right and digest else None
 
 
-def _world_data(sheet: Sheet, path: KeyPath, value: dict[str, Any]) -> DataSpec | None:
-    world = _world(sheet, path, value, reserved=("world", "split", "limit"))
+def _world_data(section: Section, path: KeyPath, value: dict[str, Any]) -> DataSpec | None:
+    world = _world(section, path, value, reserved=("world", "split", "limit"))
     limit = value.get("limit")
-    right = sheet.field(Data, "limit", (*path, "limit"), limit)
-    if world is None or not _one_of(sheet, (*path, "split"), value, world.splits()) or not right:
+    right = section.field(Data, "limit", (*path, "limit"), limit)
+    if world is None or not _one_of(section, (*path, "split"), value, world.splits()) or not right:
         return None
     try:
         return world.data(value["split"], limit)
     except BenchError as error:
-        sheet.refused(path, error)
+        section.refused(path, error)
         return None
 
 
-def _world(sheet: Sheet, path: KeyPath, value: dict[str, Any], *, reserved: tuple[str, ...]) -> World | None:
+def _world(section: Section, path: KeyPath, value: dict[str, Any], *, reserved: tuple[str, ...]) -> World | None:
     """Return the world a mapping names, its fields being what is not reserved."""
     here = (*path, "world")
     if not isinstance(value["world"], str):
-        sheet.problem(here, f"must be the name of a world, not {said(value['world'])}")
+        section.problem(here, f"must be the name of a world, not {said(value['world'])}")
         return None
     try:
-        cls = discover.world(value["world"], sheet.place(here).folder)
+        cls = find(WORLD, value["world"], section.place(here).folder)
     except BenchError as error:
-        sheet.refused(here, error)
+        section.refused(here, error)
         return None
-    fields = sheet.keys(path, value, [*reserved, *cls.model_fields])
+    fields = section.keys(path, value, [*reserved, *cls.model_fields])
     own = {name: item for name, item in (fields or {}).items() if name not in reserved}
-    return sheet.build(cls, path, own)
+    return section.build(cls, path, own)
 
 
-def _one_of(sheet: Sheet, path: KeyPath, value: dict[str, Any], known: tuple[str, ...]) -> bool:
+def _one_of(section: Section, path: KeyPath, value: dict[str, Any], known: tuple[str, ...]) -> bool:
     name = str(path[-1])
     if name not in value:
-        sheet.problem(path, "is missing", f"add `{name}: ...`; known: {', '.join(known)}")
+        section.problem(path, "is missing", f"add `{name}: ...`; known: {', '.join(known)}")
         return False
     chosen = value[name]
     if not isinstance(chosen, str) or chosen not in known:
         hint = did_you_mean(chosen, known) if isinstance(chosen, str) else f"known: {', '.join(known)}"
-        sheet.problem(path, f"this world has no {name} {said(chosen)}. {hint}")
+        section.problem(path, f"this world has no {name} {said(chosen)}. {hint}")
         return False
     return True
 
 
-def _form(sheet: Sheet, path: KeyPath, value: Any, forms: Mapping[str, tuple[str, ...]]) -> str | None:
+def _form(section: Section, path: KeyPath, value: Any, forms: Mapping[str, tuple[str, ...]]) -> str | None:
     """Return which form a source has: the one key of ``forms`` that it holds; none or two are a problem."""
     if not isinstance(value, dict):
         first = next(iter(forms))
-        sheet.problem(path, f"must be a mapping, not {said(value)}", f"for example {{{first}: ...}}")
+        section.problem(path, f"must be a mapping, not {said(value)}", f"for example {{{first}: ...}}")
         return None
     chosen = [name for name in forms if name in value]
     if len(chosen) == 1:
         return chosen[0]
     if not chosen:
-        sheet.keys(path, value, [key for keys in forms.values() for key in keys])
+        section.keys(path, value, [key for keys in forms.values() for key in keys])
     got = " and ".join(chosen) or "none"
-    sheet.problem(path, f"needs exactly one of {', '.join(forms)}, and has {got}")
+    section.problem(path, f"needs exactly one of {', '.join(forms)}, and has {got}")
     return None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Sheet, said
+from bench.config.document.section import Section, said
 from bench.config.fields.plugins import read_any_judge, read_plugin
 from bench.config.fields.sources import COLUMNS, PREFERENCES, read_data
 from bench.config.sections.factuality import FACTUALITY, read_factuality
@@ -18,11 +18,11 @@ from bench.config.sections.length_control import check_length_control, read_leng
 from bench.config.sections.lm_eval import is_lm_eval, read_lm_eval
 from bench.config.sections.methods import repeated_by
 from bench.config.sections.tax import default_tax, read_tax
-from bench.core import plugins as discover
 from bench.core.benchmark import LmEvalTask
 from bench.core.data import Data
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.metrics import RATING, WIN_RATE
+from bench.core.plugins import TASK
 from bench.core.task import Task
 
 LENGTH_CONTROL = "length_control"
@@ -64,45 +64,44 @@ class Scoring:
         )  # fmt: skip
 
 
-def read_evaluation(sheet: Sheet, value: Any, names: Sequence[str]) -> Scoring | None:
+def read_evaluation(section: Section, value: Any, names: Sequence[str]) -> Scoring | None:
     """Return how the arms of those names are scored; None when the section is no mapping. Problems are told."""
-    section = sheet.keys(_ROOT, value, EVALUATE_KEYS, required=("tasks",))
-    if section is None:
+    fields = section.keys(_ROOT, value, EVALUATE_KEYS, required=("tasks",))
+    if fields is None:
         return None
     settings: dict[str, Any] = {}
     tasks: dict[KeyPath, Task] = {}
-    if "tasks" in section:
-        tasks, benchmarks = _tasks(sheet, section["tasks"])
+    if "tasks" in fields:
+        tasks, benchmarks = _tasks(section, fields["tasks"])
         settings["benchmarks"] = tuple(benchmarks.values())
         names_of_tasks = {path: task.NAME for path, task in tasks.items()}
-        _told_apart(sheet, {**names_of_tasks, **{path: task.name for path, task in benchmarks.items()}}, "keep one")
-    if "draws" in section and sheet.field(Evaluation, "draws", (*_ROOT, "draws"), section["draws"]):
-        settings["draws"] = section["draws"]
+        _told_apart(section, {**names_of_tasks, **{path: task.name for path, task in benchmarks.items()}}, "keep one")
+    settings |= section.settings(Evaluation, _ROOT, fields, ("draws",))
     judges: tuple[Named, ...] = ()
     versus = None
-    if "win_rate" in section:
-        judges, versus = _win_rate(sheet, section["win_rate"], names, settings)
-        check_length_control(sheet, settings.get(LENGTH_CONTROL), versus, tuple(tasks.values()))
-    if "ratings" in section:
-        settings["ratings"] = _judges(sheet, (*_ROOT, "ratings"), section["ratings"], names, "rate")
-    if "divergence" in section:
-        settings["divergence"] = _divergence(sheet, section["divergence"], names)
-    if "labelling" in section:
-        settings["labelling"] = _labelling(sheet, section["labelling"], names)
-    if FACTUALITY in section:
-        settings[FACTUALITY] = read_factuality(sheet, (*_ROOT, FACTUALITY), section[FACTUALITY], tuple(tasks.values()))
-    _need_answers(sheet, section, answered=bool(tasks), lm_eval=bool(settings.get("benchmarks")))
-    asked = _contrasts(sheet, section["contrasts"], names) if "contrasts" in section else ()
-    if "gap_closed" in section:
-        gaps = read_gaps(sheet, (*_ROOT, "gap_closed"), section["gap_closed"], names, check_arm)
+    if "win_rate" in fields:
+        judges, versus = _win_rate(section, fields["win_rate"], names, settings)
+        check_length_control(section, settings.get(LENGTH_CONTROL), versus, tuple(tasks.values()))
+    if "ratings" in fields:
+        settings["ratings"] = _judges(section, (*_ROOT, "ratings"), fields["ratings"], names, "rate")
+    if "divergence" in fields:
+        settings["divergence"] = _divergence(section, fields["divergence"], names)
+    if "labelling" in fields:
+        settings["labelling"] = _labelling(section, fields["labelling"], names)
+    if FACTUALITY in fields:
+        settings[FACTUALITY] = read_factuality(section, (*_ROOT, FACTUALITY), fields[FACTUALITY], tuple(tasks.values()))
+    _need_answers(section, fields, answered=bool(tasks), lm_eval=bool(settings.get("benchmarks")))
+    asked = _contrasts(section, fields["contrasts"], names) if "contrasts" in fields else ()
+    if "gap_closed" in fields:
+        gaps = read_gaps(section, (*_ROOT, "gap_closed"), fields["gap_closed"], names, check_arm)
         known = {WIN_RATE.name: judges, RATING.name: settings.get("ratings", ())}
-        check_gaps(sheet, gaps, tuple(tasks.values()), known)
+        check_gaps(section, gaps, tuple(tasks.values()), known)
         settings["gap_closed"] = tuple(gaps.values())
-    if "tax" in section:
-        settings["tax"] = read_tax(sheet, (*_ROOT, "tax"), section["tax"], names, check_arm)
-        if "tasks" in section and not settings.get("benchmarks") and settings["tax"] is not None:
+    if "tax" in fields:
+        settings["tax"] = read_tax(section, (*_ROOT, "tax"), fields["tax"], names, check_arm)
+        if "tasks" in fields and not settings.get("benchmarks") and settings["tax"] is not None:
             what = "there is no alignment tax without a task of lm-eval"
-            sheet.problem((*_ROOT, "tax"), what, "add `{lm_eval: NAME}` under `tasks:`, or leave this out")
+            section.problem((*_ROOT, "tax"), what, "add `{lm_eval: NAME}` under `tasks:`, or leave this out")
     return Scoring(tuple(tasks.values()), judges, versus, asked, settings)
 
 
@@ -129,53 +128,53 @@ def contrasts_of(
     return tuple(dict.fromkeys([*once.values(), *asked, *gate]))
 
 
-def check_arm(sheet: Sheet, path: KeyPath, name: Any, names: Sequence[str]) -> bool:
+def check_arm(section: Section, path: KeyPath, name: Any, names: Sequence[str]) -> bool:
     """Tell whether a value names an arm; the problem is noted when it does not."""
     if not isinstance(name, str):
-        sheet.problem(path, f"must be the name of a method of this file, not {said(name)}")
+        section.problem(path, f"must be the name of a method of this file, not {said(name)}")
         return False
     if name not in names:
-        sheet.problem(path, f"no method '{name}' in this file. {did_you_mean(name, names)}")
+        section.problem(path, f"no method '{name}' in this file. {did_you_mean(name, names)}")
         return False
     return True
 
 
-def _told_apart(sheet: Sheet, names: Mapping[KeyPath, str], next_step: str) -> None:
+def _told_apart(section: Section, names: Mapping[KeyPath, str], next_step: str) -> None:
     seen: set[str] = set()
     for path, name in names.items():
         if name in seen:
-            sheet.problem(path, f"'{name}' stands twice", f"rows are told apart by this name: {next_step}")
+            section.problem(path, f"'{name}' stands twice", f"rows are told apart by this name: {next_step}")
         seen.add(name)
 
 
-def _tasks(sheet: Sheet, value: Any) -> tuple[dict[KeyPath, Task], dict[KeyPath, LmEvalTask]]:
+def _tasks(section: Section, value: Any) -> tuple[dict[KeyPath, Task], dict[KeyPath, LmEvalTask]]:
     """Return the tasks that are answered and those of lm-eval by key path; what is wrong with one is told."""
     path = (*_ROOT, "tasks")
     tasks: dict[KeyPath, Task] = {}
     benchmarks: dict[KeyPath, LmEvalTask] = {}
-    for index, item in enumerate(sheet.items(path, value, "task")):
+    for index, item in enumerate(section.items(path, value, "task")):
         here = (*path, index)
         if is_lm_eval(item):
-            benchmark = read_lm_eval(sheet, here, item)
+            benchmark = read_lm_eval(section, here, item)
             if benchmark is not None:
                 benchmarks[here] = benchmark
         else:
-            task = read_plugin(sheet, here, item, "task", discover.task)
+            task = read_plugin(section, here, item, TASK)
             if task is not None:
                 tasks[here] = task
     return tasks, benchmarks
 
 
-def _need_answers(sheet: Sheet, section: Mapping[str, Any], *, answered: bool, lm_eval: bool) -> None:
+def _need_answers(section: Section, fields: Mapping[str, Any], *, answered: bool, lm_eval: bool) -> None:
     """Tell what looks at answers where there is nothing but tasks of lm-eval, which keeps them to itself."""
     for name in ("win_rate", "ratings", "divergence", FACTUALITY):
-        if name in section and lm_eval and not answered:
+        if name in fields and lm_eval and not answered:
             what = f"{name} looks at answers, and a task of lm-eval leaves none"
-            sheet.problem((*_ROOT, name), what, "add a task of the bench under `tasks:`, or leave this out")
+            section.problem((*_ROOT, name), what, "add a task of the bench under `tasks:`, or leave this out")
 
 
 def _judges(
-    sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str], kind: Literal["compare", "rate"] = "compare"
+    section: Section, path: KeyPath, value: Any, names: Sequence[str], kind: Literal["compare", "rate"] = "compare"
 ) -> tuple[Named, ...]:
     """Return the judges of a list, each under its ``name`` or else its own; those that are wrong left out and told.
 
@@ -183,92 +182,90 @@ def _judges(
     """
     found: dict[KeyPath, Named] = {}
     clean: dict[KeyPath, str] = {}
-    for index, item in enumerate(sheet.items(path, value, "judge")):
-        here, before = (*path, index), sheet.count
-        judge = read_any_judge(sheet, here, item, beside=(LABEL,))
+    for index, item in enumerate(section.items(path, value, "judge")):
+        here, before = (*path, index), section.count
+        judge = read_any_judge(section, here, item, beside=(LABEL,))
         label = item.get(LABEL) if isinstance(item, dict) and LABEL in item else None
         if isinstance(item, dict) and LABEL in item and not (isinstance(label, str) and _LABEL.fullmatch(label)):
             what = f"must be a name for the judge, not {said(label)}"
-            sheet.problem((*here, LABEL), what, "use letters, digits, '_' and '-'")
+            section.problem((*here, LABEL), what, "use letters, digits, '_' and '-'")
         elif judge is not None:
             found[here] = Named(label=label or judge.NAME, judge=judge)
         if judge is not None and judge.NAME == REWARD_MODEL:
-            check_arm(sheet, (*here, OF), getattr(judge, OF, None), names)
+            check_arm(section, (*here, OF), getattr(judge, OF, None), names)
         try:
             if judge is not None:
                 judge.check(kind)
         except BenchError as error:
-            sheet.refused(here, error)
-        if here in found and sheet.count == before:
+            section.refused(here, error)
+        if here in found and section.count == before:
             clean[here] = found[here].label
-    _told_apart(sheet, clean, "keep one, or add `name: ...` to one")
+    _told_apart(section, clean, "keep one, or add `name: ...` to one")
     return tuple(found.values())
 
 
 def _win_rate(
-    sheet: Sheet, value: Any, names: Sequence[str], settings: dict[str, Any]
+    section: Section, value: Any, names: Sequence[str], settings: dict[str, Any]
 ) -> tuple[tuple[Named, ...], str | None]:
     path = (*_ROOT, "win_rate")
-    section = sheet.keys(path, value, WIN_RATE_KEYS, required=("judges", "versus"))
-    if section is None:
+    fields = section.keys(path, value, WIN_RATE_KEYS, required=("judges", "versus"))
+    if fields is None:
         return (), None
-    judges = _judges(sheet, (*path, "judges"), section["judges"], names) if "judges" in section else ()
-    whole = isinstance(section.get("judges"), list) and len(section["judges"]) == len(judges)
+    judges = _judges(section, (*path, "judges"), fields["judges"], names) if "judges" in fields else ()
+    whole = isinstance(fields.get("judges"), list) and len(fields["judges"]) == len(judges)
     if judges and whole and all(named.judge.NAME == REWARD_MODEL for named in judges):
         what = "a policy must not be judged only by the reward model it learnt from: add another judge"
-        sheet.problem((*path, "judges"), what)
-    for key in ("orders", "retest"):
-        if key in section and sheet.field(Evaluation, key, (*path, key), section[key]):
-            settings[key] = section[key]
-    if LENGTH_CONTROL in section:
-        control = read_length_control(sheet, (*path, LENGTH_CONTROL), section[LENGTH_CONTROL], names, check_arm)
+        section.problem((*path, "judges"), what)
+    settings |= section.settings(Evaluation, path, fields, ("orders", "retest"))
+    if LENGTH_CONTROL in fields:
+        control = read_length_control(section, (*path, LENGTH_CONTROL), fields[LENGTH_CONTROL], names, check_arm)
         settings |= {} if control is None else {LENGTH_CONTROL: control}
-    versus = section.get("versus")
-    right = "versus" in section and check_arm(sheet, (*path, "versus"), versus, names)
+    versus = fields.get("versus")
+    right = "versus" in fields and check_arm(section, (*path, "versus"), versus, names)
     return judges, versus if right else None
 
 
-def _divergence(sheet: Sheet, value: Any, names: Sequence[str]) -> str | None:
+def _divergence(section: Section, value: Any, names: Sequence[str]) -> str | None:
     path = (*_ROOT, "divergence")
-    section = sheet.keys(path, value, (FROM,), required=(FROM,)) or {}
-    right = FROM in section and check_arm(sheet, (*path, FROM), section[FROM], names)
-    return section[FROM] if right else None
+    fields = section.keys(path, value, (FROM,), required=(FROM,)) or {}
+    right = FROM in fields and check_arm(section, (*path, FROM), fields[FROM], names)
+    return fields[FROM] if right else None
 
 
-def _labelling(sheet: Sheet, value: Any, names: Sequence[str]) -> Labelling | None:
+def _labelling(section: Section, value: Any, names: Sequence[str]) -> Labelling | None:
     path = (*_ROOT, "labelling")
-    section = sheet.keys(path, value, LABELLING_KEYS, required=("data", "judges"))
-    if section is None:
+    fields = section.keys(path, value, LABELLING_KEYS, required=("data", "judges"))
+    if fields is None:
         return None
-    source = section.get("data")
-    data = read_data(sheet, (*path, "data"), source, COLUMNS[PREFERENCES]) if "data" in section else None
-    judges = _judges(sheet, (*path, "judges"), section["judges"], names) if "judges" in section else ()
-    if "limit" in section:
+    source = fields.get("data")
+    data = read_data(section, (*path, "data"), source, COLUMNS[PREFERENCES]) if "data" in fields else None
+    judges = _judges(section, (*path, "judges"), fields["judges"], names) if "judges" in fields else ()
+    if "limit" in fields:
         if isinstance(source, dict) and "limit" in source:
-            sheet.problem((*path, "limit"), "the data has a limit of its own", "keep one of the two")
-        elif not sheet.field(Data, "limit", (*path, "limit"), section["limit"]):
+            section.problem((*path, "limit"), "the data has a limit of its own", "keep one of the two")
+        elif not section.field(Data, "limit", (*path, "limit"), fields["limit"]):
             return None
         elif data is not None:
-            data = data.model_copy(update={"limit": section["limit"]})
+            data = data.model_copy(update={"limit": fields["limit"]})
     return Labelling(data=data, judges=judges) if data is not None and judges else None
 
 
-def _contrasts(sheet: Sheet, value: Any, names: Sequence[str]) -> tuple[Pair, ...]:
+def _contrasts(section: Section, value: Any, names: Sequence[str]) -> tuple[Pair, ...]:
     path = (*_ROOT, "contrasts")
     found: list[Pair] = []
-    for index, item in enumerate(sheet.items(path, value, "pair [a, b]")):
+    for index, item in enumerate(section.items(path, value, "pair [a, b]")):
         here = (*path, index)
         if not isinstance(item, list) or len(item) != 2:
             got = f"a list of {len(item)}" if isinstance(item, list) else said(item)
-            sheet.problem(here, f"must be a pair of methods [a, b], not {got}")
+            section.problem(here, f"must be a pair of methods [a, b], not {got}")
             continue
-        if not all([check_arm(sheet, (*here, at), name, names) for at, name in enumerate(item)]):
+        if not all([check_arm(section, (*here, at), name, names) for at, name in enumerate(item)]):
             continue
         a, b = item
         if a == b:
-            sheet.problem(here, f"'{a}' cannot be held against itself", "name two methods")
+            section.problem(here, f"'{a}' cannot be held against itself", "name two methods")
         elif (a, b) in found or (b, a) in found:
-            sheet.problem(here, f"the pair of '{a}' and '{b}' stands twice", "remove one of the two")
+            section.problem(here, f"the pair of '{a}' and '{b}' stands twice", "remove one of the two")
         else:
             found.append((a, b))
     return tuple(found)

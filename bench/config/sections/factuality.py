@@ -3,146 +3,150 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.config.comparison import Factuality
 from bench.config.document.problems import KeyPath, shown
-from bench.config.document.section import Sheet, said
+from bench.config.document.section import Section, said
 from bench.config.fields.files import digest_of, kind_of
 from bench.config.fields.plugins import read_plugin
-from bench.core import plugins as discover
-from bench.core.checker import Extractor, Knowledge, PagesFile, Retriever, Verifier, WorldPages
+from bench.core.checker import Extractor, Knowledge, PagesFile, Verifier, WorldPages
 from bench.core.errors import BenchError, did_you_mean
+from bench.core.frozen import Open
+from bench.core.plugins import EXTRACTOR, RETRIEVER, VERIFIER, WORLD, Kind
 from bench.core.task import Task, World
 
+P = TypeVar("P", bound=Open)
 FACTUALITY = "factuality"
-TASKS, EXTRACTOR, KNOWLEDGE, VERIFIER, GAMMA = KEYS = ("tasks", "extractor", "knowledge", "verifier", "gamma")
-PATH, WORLD, RETRIEVER = SOURCE_KEYS = ("path", "world", "retriever")
-KNOWLEDGE_KEYS = (*SOURCE_KEYS, "passages", "words")
+COUNTS = ("passages", "words")
+PATH = "path"
+SOURCES = (PATH, WORLD.word)
+KNOWLEDGE_KEYS = (*SOURCES, RETRIEVER.word, *COUNTS)
 DEFAULT_RETRIEVER = "bm25"
 # What a file of pages may be, by how its name ends.
 PAGES = (".jsonl", ".json", ".csv", ".parquet", ".gz", ".db", ".sqlite", ".sqlite3")
 
 
-def read_factuality(sheet: Sheet, path: KeyPath, value: Any, tasks: Sequence[Task]) -> Factuality | None:
+def read_factuality(section: Section, path: KeyPath, value: Any, tasks: Sequence[Task]) -> Factuality | None:
     """Return how claims are checked, None when something is wrong, which is told. ``tasks`` are those of the file."""
-    before = sheet.count
-    section = sheet.keys(path, value, KEYS, required=(EXTRACTOR, VERIFIER))
-    if section is None:
+    before = section.count
+    fields = section.keys(path, value, list(Factuality.model_fields), required=("extractor", "verifier"))
+    if fields is None:
         return None
     # An unknown key may be a misspelt `tasks`: what rests on all tasks of the file is then not told as well.
-    chosen = _tasks(sheet, (*path, TASKS), section.get(TASKS), tasks) if sheet.count == before else []
-    extractor = verifier = None
-    if EXTRACTOR in section:
-        extractor = read_plugin(sheet, (*path, EXTRACTOR), section[EXTRACTOR], EXTRACTOR, discover.extractor)
-    if VERIFIER in section:
-        verifier = read_plugin(sheet, (*path, VERIFIER), section[VERIFIER], VERIFIER, discover.verifier)
-    for key, plugin in ((EXTRACTOR, extractor), (VERIFIER, verifier)):
+    chosen = _tasks(section, (*path, "tasks"), fields.get("tasks"), tasks) if section.count == before else []
+    extractor = _plugin(section, path, fields, EXTRACTOR)
+    verifier = _plugin(section, path, fields, VERIFIER)
+    for key, plugin in (("extractor", extractor), ("verifier", verifier)):
         if plugin is not None:
-            _check(sheet, (*path, key), plugin, chosen)
+            _check(section, (*path, key), plugin, chosen)
     knowledge = None
-    if KNOWLEDGE in section:
-        knowledge = _knowledge(sheet, (*path, KNOWLEDGE), section[KNOWLEDGE], verifier, chosen)
+    if "knowledge" in fields:
+        knowledge = _knowledge(section, (*path, "knowledge"), fields["knowledge"], verifier, chosen)
     elif verifier is not None and verifier.READS == "passages":
         what = f"is missing: the verifier '{verifier.NAME}' reads passages"
-        sheet.problem((*path, KNOWLEDGE), what, "add `knowledge: {path: pages.jsonl}` or `knowledge: {world: NAME}`")
-    right = GAMMA not in section or sheet.field(Factuality, GAMMA, (*path, GAMMA), section[GAMMA])
-    if sheet.count > before or extractor is None or verifier is None or not right or not chosen:
+        next_step = "add `knowledge: {path: pages.jsonl}` or `knowledge: {world: NAME}`"
+        section.problem((*path, "knowledge"), what, next_step)
+    settings = section.settings(Factuality, path, fields, ("gamma",))
+    if section.count > before or extractor is None or verifier is None or not chosen:
         return None
     names = tuple(task.NAME for task in chosen)
-    settings = {GAMMA: section[GAMMA]} if GAMMA in section else {}
     return Factuality(tasks=names, extractor=extractor, verifier=verifier, knowledge=knowledge, **settings)
 
 
-def _check(sheet: Sheet, path: KeyPath, plugin: Extractor | Verifier, tasks: Sequence[Task]) -> None:
+def _plugin(section: Section, path: KeyPath, fields: Mapping[str, Any], kind: Kind[P]) -> P | None:
+    """Return the plug-in under the kind's own word, None where there is none or a wrong one, which is told."""
+    word = kind.word
+    return read_plugin(section, (*path, word), fields[word], kind) if word in fields else None
+
+
+def _check(section: Section, path: KeyPath, plugin: Extractor | Verifier, tasks: Sequence[Task]) -> None:
     """Tell every task that a plug-in cannot be asked about."""
     for task in tasks:
         try:
             plugin.check(task)
         except BenchError as error:
-            sheet.refused(path, error)
+            section.refused(path, error)
 
 
-def _tasks(sheet: Sheet, path: KeyPath, value: Any, tasks: Sequence[Task]) -> list[Task]:
+def _tasks(section: Section, path: KeyPath, value: Any, tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks of those names, all of the file for None."""
     if value is None:
         return list(tasks)
     by_name = {task.NAME: task for task in tasks}
     found: list[Task] = []
-    for index, name in enumerate(sheet.items(path, value, "task")):
+    for index, name in enumerate(section.items(path, value, "task")):
         here = (*path, index)
         if not isinstance(name, str):
-            sheet.problem(here, f"must be the name of a task of this file, not {said(name)}")
+            section.problem(here, f"must be the name of a task of this file, not {said(name)}")
         elif name not in by_name:
-            sheet.problem(here, f"no task '{name}' in this file. {did_you_mean(name, by_name)}")
+            section.problem(here, f"no task '{name}' in this file. {did_you_mean(name, by_name)}")
         elif by_name[name] in found:
-            sheet.problem(here, f"'{name}' stands twice", "remove one of the two")
+            section.problem(here, f"'{name}' stands twice", "remove one of the two")
         else:
             found.append(by_name[name])
     return found
 
 
 def _knowledge(
-    sheet: Sheet, path: KeyPath, value: Any, verifier: Verifier | None, tasks: Sequence[Task]
+    section: Section, path: KeyPath, value: Any, verifier: Verifier | None, tasks: Sequence[Task]
 ) -> Knowledge | None:
-    section = sheet.keys(path, value, KNOWLEDGE_KEYS)
-    if section is None:
+    fields = section.keys(path, value, KNOWLEDGE_KEYS)
+    if fields is None:
         return None
-    forms = [key for key in (PATH, WORLD) if key in section]
+    forms = [key for key in SOURCES if key in fields]
     if len(forms) != 1:
         got = " and ".join(forms) or "none"
-        sheet.problem(path, f"needs exactly one of {PATH} and {WORLD}, and has {got}")
+        section.problem(path, f"needs exactly one of {' and '.join(SOURCES)}, and has {got}")
         return None
-    source = _file(sheet, path, section) if forms == [PATH] else _world(sheet, path, section)
+    source = _file(section, path, fields) if forms == [PATH] else _world(section, path, fields)
     if source is None or verifier is None:
         return None
     if verifier.READS == "task":
-        _agrees(sheet, path, section, source, tasks)
+        _agrees(section, path, fields, source, tasks)
         return None
-    retriever = _retriever(sheet, path, section.get(RETRIEVER, DEFAULT_RETRIEVER))
+    retriever = _plugin(section, path, {RETRIEVER.word: DEFAULT_RETRIEVER, **fields}, RETRIEVER)
     if retriever is None:
         return None
-    counts: dict[str, Any] = {key: section[key] for key in ("passages", "words") if key in section}
-    return sheet.build(Knowledge, path, counts, {"source": source, RETRIEVER: retriever})
+    counts = {key: fields[key] for key in COUNTS if key in fields}
+    return section.build(Knowledge, path, counts, {"source": source, "retriever": retriever})
 
 
-def _file(sheet: Sheet, path: KeyPath, section: Mapping[str, Any]) -> PagesFile | None:
+def _file(section: Section, path: KeyPath, fields: Mapping[str, Any]) -> PagesFile | None:
     here = (*path, PATH)
-    if not isinstance(section[PATH], str):
-        sheet.problem(here, f"must be text, not {said(section[PATH])}")
+    if not isinstance(fields[PATH], str):
+        section.problem(here, f"must be text, not {said(fields[PATH])}")
         return None
-    file = sheet.resolve(here, section[PATH])
+    file = section.resolve(here, fields[PATH])
     if kind_of(file) != "file":
-        sheet.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
+        section.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
     elif file.suffix not in PAGES:
-        sheet.problem(here, f"the format '{file.suffix}' is not known", f"known: {', '.join(PAGES)}")
+        section.problem(here, f"the format '{file.suffix}' is not known", f"known: {', '.join(PAGES)}")
     else:
         return PagesFile(path=str(file), digest=digest_of(file))
     return None
 
 
-def _world(sheet: Sheet, path: KeyPath, section: Mapping[str, Any]) -> WorldPages | None:
-    world = read_plugin(sheet, (*path, WORLD), section[WORLD], WORLD, discover.world)
+def _world(section: Section, path: KeyPath, fields: Mapping[str, Any]) -> WorldPages | None:
+    world = _plugin(section, path, fields, WORLD)
     return None if world is None else WorldPages(world=world)
 
 
-def _retriever(sheet: Sheet, path: KeyPath, value: Any) -> Retriever | None:
-    return read_plugin(sheet, (*path, RETRIEVER), value, RETRIEVER, discover.retriever)
-
-
 def _agrees(
-    sheet: Sheet, path: KeyPath, section: Mapping[str, Any], source: PagesFile | WorldPages, tasks: Sequence[Task]
+    section: Section, path: KeyPath, fields: Mapping[str, Any], source: PagesFile | WorldPages, tasks: Sequence[Task]
 ) -> None:
     """Tell knowledge that a verifier which asks the task would not read: any but the world that the tasks are about."""
     if isinstance(source, PagesFile):
-        sheet.problem((*path, PATH), "the verifier asks the task and reads no pages", "leave `knowledge` out")
+        section.problem((*path, PATH), "the verifier asks the task and reads no pages", "leave `knowledge` out")
         return
-    for key in [key for key in KNOWLEDGE_KEYS if key in section and key != WORLD]:
-        sheet.problem((*path, key), "the verifier asks the task and retrieves nothing", "leave it out")
+    for key in [key for key in KNOWLEDGE_KEYS if key in fields and key != WORLD.word]:
+        section.problem((*path, key), "the verifier asks the task and retrieves nothing", "leave it out")
     for task in tasks:
         if task.WORLD != source.world.NAME or _differs(task, source.world):
             what = f"task {task.NAME} is not about this world"
-            sheet.problem((*path, WORLD), what, "name the tasks that are under `tasks:`, or leave `knowledge` out")
+            section.problem(
+                (*path, WORLD.word), what, "name the tasks that are under `tasks:`, or leave `knowledge` out"
+            )
 
 
 def _differs(task: Task, world: World) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.config.comparison import BASELINE, Criterion, GateSettings
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Sheet
+from bench.config.document.section import Section
 from bench.config.sections.evaluate import Scoring, check_arm
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.metrics import FACTUALITY_METRICS, HYGIENE, LENGTH_CONTROLLED, MC1, MC2, RATING, WIN_RATE
@@ -23,93 +23,94 @@ _ROOT: KeyPath = ("gate",)
 
 
 def read_gate(
-    sheet: Sheet, value: Any, names: Sequence[str], scoring: Scoring | None
+    section: Section, value: Any, names: Sequence[str], scoring: Scoring | None
 ) -> tuple[tuple[Criterion, ...], GateSettings]:
     """Return the criteria and the settings; what is wrong is told. Without ``scoring`` only the form counts."""
     if not isinstance(value, dict):
-        return _criteria(sheet, _ROOT, value, names, scoring), GateSettings()
-    section = sheet.keys(_ROOT, value, GATE_KEYS, required=(CRITERIA,)) or {}
+        return _criteria(section, _ROOT, value, names, scoring), GateSettings()
+    fields = section.keys(_ROOT, value, GATE_KEYS, required=(CRITERIA,)) or {}
     place = (*_ROOT, CRITERIA)
-    criteria = _criteria(sheet, place, section[CRITERIA], names, scoring) if CRITERIA in section else ()
-    fields = {name: item for name, item in section.items() if name != CRITERIA}
-    settings = sheet.build(GateSettings, _ROOT, fields)
+    criteria = _criteria(section, place, fields[CRITERIA], names, scoring) if CRITERIA in fields else ()
+    settings = section.build(GateSettings, _ROOT, {name: item for name, item in fields.items() if name != CRITERIA})
     if settings is not None and settings.baseline is not None:
-        file = sheet.resolve((*_ROOT, "baseline"), settings.baseline)
+        file = section.resolve((*_ROOT, "baseline"), settings.baseline)
         settings = settings.model_copy(update={"baseline": str(file)})
     return criteria, settings or GateSettings()
 
 
 def _criteria(
-    sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str], scoring: Scoring | None
+    section: Section, path: KeyPath, value: Any, names: Sequence[str], scoring: Scoring | None
 ) -> tuple[Criterion, ...]:
     """Return the criteria of the list at a key path; one that names what is not computed is told."""
     found = []
-    for index, item in enumerate(sheet.items(path, value, "criterion")):
+    for index, item in enumerate(section.items(path, value, "criterion")):
         here = (*path, index)
-        fields = sheet.keys(here, item, list(Criterion.model_fields), required=("metric", "method", "versus"))
+        fields = section.keys(here, item, list(Criterion.model_fields), required=("metric", "method", "versus"))
         if fields is None or not {"metric", "method", "versus"} <= set(fields):
             continue
-        criterion = sheet.build(Criterion, here, fields)
+        criterion = section.build(Criterion, here, fields)
         if criterion is None:
             continue
         found.append(criterion)
-        _check_margin(sheet, here, criterion)
-        _check_arms(sheet, here, criterion, names)
+        _check_margin(section, here, criterion)
+        _check_arms(section, here, criterion, names)
         if scoring is not None:
-            _check_metric(sheet, here, criterion, scoring)
+            _check_metric(section, here, criterion, scoring)
     return tuple(found)
 
 
-def _check_arms(sheet: Sheet, path: KeyPath, criterion: Criterion, names: Sequence[str]) -> None:
-    right = check_arm(sheet, (*path, "method"), criterion.method, names)
+def _check_arms(section: Section, path: KeyPath, criterion: Criterion, names: Sequence[str]) -> None:
+    right = check_arm(section, (*path, "method"), criterion.method, names)
     if criterion.against_baseline:
         if BASELINE in names:
             what = f"a method of this file is called '{BASELINE}', so `versus: {BASELINE}` would mean two things"
-            sheet.problem((*path, "versus"), what, "give the method another name")
+            section.problem((*path, "versus"), what, "give the method another name")
         return
-    right &= check_arm(sheet, (*path, "versus"), criterion.versus, names)
+    right &= check_arm(section, (*path, "versus"), criterion.versus, names)
     if right and criterion.method == criterion.versus:
         next_step = f"name two methods, or `versus: {BASELINE}` for its own earlier run"
-        sheet.problem(path, f"'{criterion.method}' cannot be held against itself", next_step)
+        section.problem(path, f"'{criterion.method}' cannot be held against itself", next_step)
 
 
-def _check_margin(sheet: Sheet, path: KeyPath, criterion: Criterion) -> None:
+def _check_margin(section: Section, path: KeyPath, criterion: Criterion) -> None:
     values = {name: value for name, value in criterion if name in MARGINS}
     given = [name for name in MARGINS if values[name] is not None]
     if len(given) != 1:
         got = " and ".join(given) or "none"
-        sheet.problem(path, f"needs exactly one of {', '.join(MARGINS)}, and has {got}")
+        section.problem(path, f"needs exactly one of {', '.join(MARGINS)}, and has {got}")
 
 
-def _check_metric(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Scoring) -> None:
+def _check_metric(section: Section, path: KeyPath, criterion: Criterion, scoring: Scoring) -> None:
     tasks = {task.NAME: task for task in scoring.tasks}
     if criterion.task is not None and criterion.task not in tasks:
         what = f"no task '{criterion.task}' in this file. {did_you_mean(criterion.task, tasks)}"
-        sheet.problem((*path, "task"), what)
+        section.problem((*path, "task"), what)
         return
-    if criterion.against_baseline and not _has_earlier_values(sheet, path, criterion, scoring):
+    if criterion.against_baseline and not _has_earlier_values(section, path, criterion, scoring):
         return
     if criterion.metric == WIN_RATE.name or (criterion.metric == LENGTH_CONTROLLED.name and scoring.length_controlled):
-        _check_judge(sheet, path, criterion, [judge.label for judge in scoring.judges], "win_rate")
+        _check_judge(section, path, criterion, [judge.label for judge in scoring.judges], "win_rate")
         return
     if criterion.metric == RATING.name:
-        _check_judge(sheet, path, criterion, [named.label for named in scoring.settings.get("ratings", ())], "ratings")
+        _check_judge(
+            section, path, criterion, [named.label for named in scoring.settings.get("ratings", ())], "ratings"
+        )
         return
     if criterion.judge is not None:
         what = f"the metric '{criterion.metric}' comes from a task, so it has no judge"
-        sheet.problem((*path, "judge"), what, f"drop `judge`, or use the metric {WIN_RATE.name}")
+        section.problem((*path, "judge"), what, f"drop `judge`, or use the metric {WIN_RATE.name}")
     directions = {metric.name: metric.higher_is_better for metric in HYGIENE}
     for name, task in tasks.items():
         if criterion.task in (None, name):
             directions.update({metric.name: metric.higher_is_better for metric in task.METRICS})
     directions.update(_of_claims(scoring, criterion.task))
-    directions.update(_of_choices(sheet, path, criterion, tasks))
+    directions.update(_of_choices(section, path, criterion, tasks))
     if criterion.metric not in directions:
         near = did_you_mean(criterion.metric, [*directions, WIN_RATE.name])
-        sheet.problem((*path, "metric"), f"no task of this file has the metric '{criterion.metric}'. {near}")
+        section.problem((*path, "metric"), f"no task of this file has the metric '{criterion.metric}'. {near}")
     elif directions[criterion.metric] is None and criterion.equivalent_within is None:
         what = f"neither more nor less '{criterion.metric}' is better"
-        sheet.problem((*path, "metric"), what, "use `equivalent_within`, the one margin without a direction")
+        section.problem((*path, "metric"), what, "use `equivalent_within`, the one margin without a direction")
 
 
 def _of_claims(scoring: Scoring, task: str | None) -> dict[str, bool | None]:
@@ -121,7 +122,7 @@ def _of_claims(scoring: Scoring, task: str | None) -> dict[str, bool | None]:
 
 
 def _of_choices(
-    sheet: Sheet, path: KeyPath, criterion: Criterion, tasks: Mapping[str, Task]
+    section: Section, path: KeyPath, criterion: Criterion, tasks: Mapping[str, Task]
 ) -> dict[str, bool | None]:  # fmt: skip
     """Return the directions of the metrics of choices where a task of the criterion offers some."""
     found = {metric.name: metric.higher_is_better for metric in (MC1, MC2)}
@@ -129,30 +130,30 @@ def _of_choices(
     try:
         return found if criterion.metric in found and any(offers_choices(task) for task in asked) else {}
     except BenchError as error:
-        sheet.refused(path, error)
+        section.refused(path, error)
         return found
 
 
-def _has_earlier_values(sheet: Sheet, path: KeyPath, criterion: Criterion, scoring: Scoring) -> bool:
+def _has_earlier_values(section: Section, path: KeyPath, criterion: Criterion, scoring: Scoring) -> bool:
     """Tell whether a baseline can hold the metric of this method; the problem is noted when it cannot."""
     if criterion.metric == LENGTH_CONTROLLED.name:
         what = f"a {criterion.metric.replace('_', ' ')} is fitted to a whole run, so a baseline has no values of it"
-        sheet.problem((*path, "metric"), what, f"use {WIN_RATE.name}")
+        section.problem((*path, "metric"), what, f"use {WIN_RATE.name}")
         return False
     if criterion.metric == WIN_RATE.name and criterion.method == scoring.versus:
         what = f"win rates are against '{criterion.method}' itself, so it has none that could have changed"
-        sheet.problem((*path, "method"), what, "name another method, or a metric of a task")
+        section.problem((*path, "method"), what, "name another method, or a metric of a task")
         return False
     return True
 
 
-def _check_judge(sheet: Sheet, path: KeyPath, criterion: Criterion, judges: Sequence[str], section: str) -> None:
+def _check_judge(section: Section, path: KeyPath, criterion: Criterion, judges: Sequence[str], key: str) -> None:
     words = criterion.metric.replace("_", " ")
     if not judges:
-        sheet.problem((*path, "metric"), f"there is no {words} without a judge", f"add `{section}:` under `evaluate:`")
+        section.problem((*path, "metric"), f"there is no {words} without a judge", f"add `{key}:` under `evaluate:`")
     elif criterion.judge is None and len(judges) > 1:
         what = f"several judges give a {words} ({', '.join(judges)}), and none is named"
-        sheet.problem((*path, "judge"), what, f"add `judge: {judges[0]}`")
+        section.problem((*path, "judge"), what, f"add `judge: {judges[0]}`")
     elif criterion.judge is not None and criterion.judge not in judges:
         what = f"no judge '{criterion.judge}' in this file. {did_you_mean(criterion.judge, judges)}"
-        sheet.problem((*path, "judge"), what)
+        section.problem((*path, "judge"), what)

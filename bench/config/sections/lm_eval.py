@@ -6,11 +6,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Sheet, said
-from bench.core import plugins as discover
+from bench.config.document.section import Section, said
 from bench.core.benchmark import LmEvalTask
 from bench.core.errors import BenchError
 from bench.core.files import digest_of_folder
+from bench.core.plugins import lm_eval_folder
 
 WORD = "lm_eval"
 FOLDER = "folder"
@@ -22,36 +22,36 @@ def is_lm_eval(item: Any) -> bool:
     return isinstance(item, dict) and WORD in item
 
 
-def read_lm_eval(sheet: Sheet, path: KeyPath, item: dict[str, Any]) -> LmEvalTask | None:
+def read_lm_eval(section: Section, path: KeyPath, item: dict[str, Any]) -> LmEvalTask | None:
     """Return a task of lm-eval, None (and told) when it is wrong.
 
     It is looked for in ``folder``, which holds YAML files in lm-eval's format and nothing else, or without one among
     this program's own (``tasks/lm_eval``), or else it is one that lm-eval comes with. Whether lm-eval knows that name
     shows when the stage runs: asking it takes longer than planning.
     """
-    fields = sheet.keys(path, item, KEYS) or {}
+    fields = section.keys(path, item, KEYS) or {}
     name = item[WORD]
     if not isinstance(name, str) or not name:
-        sheet.problem((*path, WORD), f"must be the name of a task of lm-eval, not {said(name)}")
+        section.problem((*path, WORD), f"must be the name of a task of lm-eval, not {said(name)}")
         return None
     try:
         harness = version(WORD)
     except PackageNotFoundError:
-        sheet.problem((*path, WORD), "lm-eval is not installed", "pip install lm-eval")
+        section.problem((*path, WORD), "lm-eval is not installed", "pip install lm-eval")
         return None
-    folder = discover.lm_eval_folder(name)
+    folder = lm_eval_folder(name)
     if FOLDER in fields:
         if not isinstance(fields[FOLDER], str):
-            sheet.problem((*path, FOLDER), f"must be text, not {said(fields[FOLDER])}")
+            section.problem((*path, FOLDER), f"must be text, not {said(fields[FOLDER])}")
             return None
-        folder = sheet.resolve((*path, FOLDER), fields[FOLDER])
+        folder = section.resolve((*path, FOLDER), fields[FOLDER])
     computed: dict[str, Any] = {"name": name, "harness": harness, FOLDER: None}
     if folder is not None:
         try:
             computed |= {FOLDER: str(folder), "digest": digest_of_folder(folder)}
         except BenchError as error:
-            sheet.refused((*path, FOLDER), error)
+            section.refused((*path, FOLDER), error)
             return None
-    return sheet.build(
+    return section.build(
         LmEvalTask, path, {key: value for key, value in fields.items() if key not in (WORD, FOLDER)}, computed
     )

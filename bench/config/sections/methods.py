@@ -7,19 +7,20 @@ from typing import Any
 
 from bench.config.comparison import Arm
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Sheet, said
-from bench.config.fields.forms import nested_fields
+from bench.config.document.section import Section, said
+from bench.config.fields.forms import form_fields
 from bench.config.fields.plugins import build_plugin, settable
 from bench.config.sections.given import NO_ADAPTER, read_lora
-from bench.core import plugins as discover
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.method import Given, Lora, Method
+from bench.core.plugins import METHOD, find
 
-METHOD, REPLICATE, LORA = RESERVED = ("method", "replicate", "lora")
+REPLICATE, LORA = "replicate", "lora"
+RESERVED = (METHOD.word, REPLICATE, LORA)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
-def read_arms(sheet: Sheet, value: Any, given: Any, common_lora: Lora | None) -> tuple[Arm, ...]:
+def read_methods(section: Section, value: Any, given: Any, common_lora: Lora | None) -> tuple[Arm, ...]:
     """Return the arms, those that are wrong left out and told.
 
     ``given`` is what the file writes there, so that an arm is not blamed for what is present and wrong.
@@ -27,16 +28,16 @@ def read_arms(sheet: Sheet, value: Any, given: Any, common_lora: Lora | None) ->
     path: KeyPath = ("methods",)
     if not isinstance(value, dict) or not value:
         got = "this one is empty" if value == {} else f"not {said(value)}"
-        sheet.problem(path, f"must be a mapping with at least one method; {got}", "for example `methods: {base: {}}`")
+        section.problem(path, f"must be a mapping with at least one method; {got}", "for example `methods: {base: {}}`")
         return ()
     there = {name for name, item in given.items() if item is not None} if isinstance(given, dict) else set()
     if isinstance(given, dict) and given.get("lora") == NO_ADAPTER:
         there.discard("lora")
-    before = sheet.count
-    arms = [_read_arm(sheet, (*path, name), item, there, common_lora) for name, item in value.items()]
+    before = section.count
+    arms = [_read_method(section, (*path, name), item, there, common_lora) for name, item in value.items()]
     found = tuple(arm for arm in arms if arm is not None)
-    complete = len(found) == len(arms) and sheet.count == before
-    _check_repeats(sheet, found, complete=complete)
+    complete = len(found) == len(arms) and section.count == before
+    _check_repeats(section, found, complete=complete)
     return found
 
 
@@ -46,74 +47,76 @@ def repeated_by(arm: Arm, arms: tuple[Arm, ...]) -> Arm | None:
     return next(twins, None) if arm.replicate is not None else None
 
 
-def _read_arm(sheet: Sheet, path: KeyPath, value: Any, there: set[str], common_lora: Lora | None) -> Arm | None:
+def _read_method(section: Section, path: KeyPath, value: Any, there: set[str], common_lora: Lora | None) -> Arm | None:
     name = str(path[-1])
     if not _NAME.fullmatch(name):
-        sheet.problem(path, f"'{name}' cannot name a method", "use letters, digits, '_' and '-'")
+        section.problem(path, f"'{name}' cannot name a method", "use letters, digits, '_' and '-'")
         return None
     fields = {} if value is None else value
     if not isinstance(fields, dict):
-        sheet.problem(path, f"must be a mapping of the method's fields, not {said(value)}", "write {} for the defaults")
+        section.problem(
+            path, f"must be a mapping of the method's fields, not {said(value)}", "write {} for the defaults"
+        )
         return None
-    cls = _class_of(sheet, path, fields)
+    cls = _class_of(section, path, fields)
     if cls is None:
         return None
-    known = sheet.keys(path, fields, [*RESERVED, *settable(cls)]) or {}
-    method = build_plugin(sheet, cls, path, {key: item for key, item in known.items() if key not in RESERVED})
-    lora = read_lora(sheet, (*path, LORA), known[LORA]) if LORA in known else common_lora
+    known = section.keys(path, fields, [*RESERVED, *settable(cls)]) or {}
+    method = build_plugin(section, cls, path, {key: item for key, item in known.items() if key not in RESERVED})
+    lora = read_lora(section, (*path, LORA), known[LORA]) if LORA in known else common_lora
     replicate = known.get(REPLICATE)
     if REPLICATE in known and not (isinstance(replicate, str) and replicate.strip()):
-        sheet.problem((*path, REPLICATE), f"must be a name for the repetition, not {said(replicate)}")
+        section.problem((*path, REPLICATE), f"must be a name for the repetition, not {said(replicate)}")
         return None
     there = there | ({"lora"} if lora is not None else set())
-    _check_needs(sheet, path, cls, method, there)
+    _check_needs(section, path, cls, method, there)
     return None if method is None else Arm(name=name, method=method, lora=lora, replicate=replicate)
 
 
-def _class_of(sheet: Sheet, path: KeyPath, fields: dict[str, Any]) -> type[Method] | None:
+def _class_of(section: Section, path: KeyPath, fields: dict[str, Any]) -> type[Method] | None:
     """Return the method's class: ``method``, or else the arm's own name."""
-    at = (*path, METHOD) if METHOD in fields else path
-    which = fields.get(METHOD, path[-1])
+    at = (*path, METHOD.word) if METHOD.word in fields else path
+    which = fields.get(METHOD.word, path[-1])
     if not isinstance(which, str):
-        sheet.problem(at, f"must be the name of a method, not {said(which)}")
+        section.problem(at, f"must be the name of a method, not {said(which)}")
         return None
     try:
-        cls = discover.method(which, sheet.place(at).folder)
+        cls = find(METHOD, which, section.place(at).folder)
     except BenchError as error:
-        sheet.refused(at, error)
+        section.refused(at, error)
         return None
     taken = [name for name in RESERVED if name in cls.model_fields]
     if taken:
-        sheet.problem(at, f"{cls.__name__} has a field '{taken[0]}', which the comparison file needs for itself")
+        section.problem(at, f"{cls.__name__} has a field '{taken[0]}', which the comparison file needs for itself")
         return None
     return cls
 
 
-def _check_needs(sheet: Sheet, path: KeyPath, cls: type[Method], method: Method | None, there: set[str]) -> None:
+def _check_needs(section: Section, path: KeyPath, cls: type[Method], method: Method | None, there: set[str]) -> None:
     """Tell what a method needs and nobody gives; a need of a method inside it is told where that one stands."""
     for need in sorted(cls.NEEDS if method is None else method.needs()):
         if need not in Given.model_fields:
             known = did_you_mean(need, Given.model_fields)
-            sheet.problem(path, f"{cls.__name__} needs '{need}', which no comparison gives. {known}")
+            section.problem(path, f"{cls.__name__} needs '{need}', which no comparison gives. {known}")
         elif need not in there and need not in ("base", "seed", "max_length"):
             at, which = path, str(path[-1])
             if method is not None:
                 at, which = _who_needs(path, which, method, need)
-            sheet.problem(at, f"method {which} needs given.{need}", f"add `{need}:` under `given:`")
+            section.problem(at, f"method {which} needs given.{need}", f"add `{need}:` under `given:`")
 
 
 def _who_needs(path: KeyPath, which: str, method: Method, need: str) -> tuple[KeyPath, str]:
     """Return where the innermost method with that need stands, and its name: what needs it always needs it itself."""
     if need in type(method).NEEDS:
         return path, which
-    for name in nested_fields(type(method)):
+    for name in form_fields(type(method)):
         inner = getattr(method, name)
         if isinstance(inner, Method) and need in inner.needs():
             return _who_needs((*path, name), type(inner).__module__.rpartition(".")[2], inner, need)
     return path, which
 
 
-def _check_repeats(sheet: Sheet, arms: tuple[Arm, ...], *, complete: bool) -> None:
+def _check_repeats(section: Section, arms: tuple[Arm, ...], *, complete: bool) -> None:
     """Tell arms that are the same treatment twice, and replicates that repeat nothing."""
     for index, arm in enumerate(arms):
         path = ("methods", arm.name)
@@ -121,10 +124,10 @@ def _check_repeats(sheet: Sheet, arms: tuple[Arm, ...], *, complete: bool) -> No
         twin = next((other.name for other in same if other.replicate == arm.replicate), None)
         if twin is not None:
             what = f"the arms '{twin}' and '{arm.name}' are the same treatment, so their results are the same"
-            sheet.problem(path, what, "change a field, or add `replicate: second` for an A/A control")
+            section.problem(path, what, "change a field, or add `replicate: second` for an A/A control")
         elif complete and arm.replicate is not None and repeated_by(arm, arms) is None:
             what = "this replicate repeats no other arm: none has the same method, fields and adapter"
-            sheet.problem((*path, REPLICATE), what, "add the arm that it repeats, or drop `replicate`")
+            section.problem((*path, REPLICATE), what, "add the arm that it repeats, or drop `replicate`")
 
 
 def _treatment(arm: Arm) -> tuple[Method, Lora | None]:

@@ -7,25 +7,24 @@ from typing import Any
 
 from bench.config.comparison import AlignmentTax, Arm
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Sheet
+from bench.config.document.section import Section
 
-TAX_KEYS = ("versus", "margin")
 NONE = "none"
 # The method, by the name of its file, that preference training usually starts from.
 STARTING_POINT = "sft"
-Check = Callable[[Sheet, KeyPath, Any, Sequence[str]], bool]
+Check = Callable[[Section, KeyPath, Any, Sequence[str]], bool]
 
 
 def read_tax(
-    sheet: Sheet, path: KeyPath, value: Any, names: Sequence[str], check_arm: Check
+    section: Section, path: KeyPath, value: Any, names: Sequence[str], check_arm: Check
 ) -> AlignmentTax | None:  # fmt: skip
     """Return what is asked, None for ``none`` and for what is wrong (and told)."""
     if value == NONE:
         return None
-    section = sheet.keys(path, value, TAX_KEYS, required=("versus",))
-    if section is None or "versus" not in section or not check_arm(sheet, (*path, "versus"), section["versus"], names):
+    fields = section.keys(path, value, list(AlignmentTax.model_fields), required=("versus",))
+    if fields is None or "versus" not in fields or not check_arm(section, (*path, "versus"), fields["versus"], names):
         return None
-    return sheet.build(AlignmentTax, path, section)
+    return section.build(AlignmentTax, path, fields)
 
 
 def default_tax(arms: Sequence[Arm]) -> AlignmentTax | None:

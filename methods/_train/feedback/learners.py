@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.core import plugins as discover
 from bench.core.data import DataSpec, Made
 from bench.core.errors import BenchError
 from bench.core.judge import Judge
 from bench.core.method import Given, Method
+from bench.core.plugins import METHOD, find
 from bench.core.policy import PolicySpec
 from bench.core.reward import JudgeReward, ModelReward
 from methods._shared import supervised_start
@@ -26,7 +26,7 @@ def learner(then: Method | None) -> Method:
 
     PPO is found by its name, as a comparison file finds it, because methods do not import each other.
     """
-    return discover.method(CANONICAL)() if then is None else then
+    return find(METHOD, CANONICAL)() if then is None else then
 
 
 def check_learner(then: Method | None) -> None:

@@ -14,11 +14,11 @@ import pytest
 from transformers import BertForSequenceClassification, BertModel
 
 from bench.config.comparison import Factuality
-from bench.core import plugins as discover
 from bench.core.checker import Asked, Knowledge, PagesFile, Passage, WorldPages
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import Open, decode, digest, digest_of_file, encode
 from bench.core.judge import Response
+from bench.core.plugins import EXTRACTOR, RETRIEVER, VERIFIER, listing
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
 from bench.core.task import Claim, Finding, Prompt, Task, user
@@ -105,9 +105,9 @@ def examples(folder: Path) -> dict[str, dict[str, Open]]:
 def test_every_plug_in_has_an_example_and_survives_json(tmp_path: Path) -> None:
     found = examples(tmp_path)
     listed: Mapping[str, Mapping[str, object]] = {
-        "extractor": discover.extractors(),
-        "retriever": discover.retrievers(),
-        "verifier": discover.verifiers(),
+        "extractor": listing(EXTRACTOR),
+        "retriever": listing(RETRIEVER),
+        "verifier": listing(VERIFIER),
     }
     assert {kind: set(plugins) for kind, plugins in found.items()} == {
         kind: set(names) for kind, names in listed.items()

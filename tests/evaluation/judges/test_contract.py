@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bench.core import plugins as discover
 from bench.core.data import Data
 from bench.core.frozen import decode, digest, digest_of_file, encode
 from bench.core.judge import Judge, Pair, Response
+from bench.core.plugins import JUDGE, listing
 from bench.core.policy import Decoding
 from bench.core.stage import Stage
 from bench.core.task import Prompt, Task
@@ -76,13 +76,13 @@ ANSWERS = {
 
 
 def judges(folder: Path) -> dict[str, Judge]:
-    found = discover.judges()
+    found = listing(JUDGE)
     return {name: found[name].cls.model_validate(fields) for name, fields in examples(folder).items()}
 
 
 def test_every_judge_has_an_example(tmp_path: Path) -> None:
     found = judges(tmp_path)
-    assert set(found) == set(discover.judges()) - ELSEWHERE
+    assert set(found) == set(listing(JUDGE)) - ELSEWHERE
     assert len(found) == 10
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import bench.models.kept
-from bench.core import plugins as discover
 from bench.core.errors import DataError, StageError
 from bench.core.frozen import decode, digest, digest_of_file, encode
+from bench.core.plugins import JUDGE, find
 from bench.core.policy import Instructed, Message, Pretrained
 from bench.core.task import Prompt
 from bench.evaluation.judges._prompt_file import FOLDER, read_prompt, shipped, transcript
@@ -44,7 +44,7 @@ def test_the_shipped_prompts_ask_both_kinds_of_question() -> None:
         found = read_prompt(FOLDER / f"{name}.yaml", digest_of_file(FOLDER / f"{name}.yaml"))
         assert found.compare is not None
         assert found.compare.inverted == (name == "harmless")
-    assert discover.judge("likelihood") is Likelihood
+    assert find(JUDGE, "likelihood") is Likelihood
 
 
 def test_it_prefers_what_the_policy_finds_more_probable(tmp_path: Path, install: Install) -> None:

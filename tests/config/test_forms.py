@@ -12,10 +12,10 @@ from bench.config.comparison import Comparison
 from bench.config.fields.written import written
 from bench.config.load import load_comparison
 from bench.config.schema import json_schema
-from bench.core import plugins as discover
 from bench.core.data import Data, Made
 from bench.core.errors import BenchError
 from bench.core.frozen import decode, digest, digest_of_file, encode
+from bench.core.plugins import METHOD, find
 from bench.core.policy import Built, Pretrained
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, reward_models
 from bench.evaluation.judges.reward_model import RewardModelJudge
@@ -497,7 +497,7 @@ def test_a_policy_without_a_judge_likelihood_says_so(place: Path, monkeypatch: p
 
 
 def test_listings_show_forms_and_defaults(nested: Path) -> None:
-    fields = described(discover.method("./outer.py", nested))["fields"]
+    fields = described(find(METHOD, "./outer.py", nested))["fields"]
     assert fields["then"] == {"type": "method (NAME or {method: NAME, ...})", "required": True, "default": None}
     assert fields["guide"]["type"].endswith("or null")
     assert fields["panel"]["type"].startswith("list of judge")

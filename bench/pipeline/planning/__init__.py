@@ -1,1 +1,0 @@
-"""Cells of the evaluation and the policies they are about, as values."""
