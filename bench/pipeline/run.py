@@ -112,8 +112,3 @@ def conclude(
     )
     write_conclusions(conclusions, folder / CONTRASTS)
     return contrasts
-
-
-def store_of(comparison: Comparison) -> Store:
-    """Return the store of a comparison: ``.store`` beside its folder, shared with its neighbours."""
-    return Store(Path(comparison.path).parent.parent / ".store")
