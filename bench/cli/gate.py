@@ -1,68 +1,99 @@
-"""What the commands do that check a run: the gate, the baseline, and whether all can be computed again."""
+"""``bench check``, ``baseline`` and ``verify``: hold a run against its gate, keep it, compute it again."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
-from bench.config.load import load_comparison
-from bench.gate.baseline import keep_baseline, refuse_replacing
-from bench.gate.check import check_comparison
-from bench.gate.decide import exit_code
-from bench.gate.outputs import as_json, as_junit
-from bench.gate.sentences import as_markdown
-from bench.pipeline.verify import verify
-from bench.results.baseline import BASELINE_FILE
+from bench.cli.options import JsonOption, PathArgument, SetOption, example, out
+
+commands = typer.Typer()
 
 
-@dataclass(frozen=True)
-class GateOutputs:
-    """Where a gate's results are written beside standard output, and in which form they go there."""
+@commands.command(
+    epilog=example(
+        "bench check results/quickstart",
+        "bench check results/mine --junit gate.xml --markdown gate.md",
+        "bench check results/mine --baseline baselines/mine.json",
+    )
+)
+def check(
+    path: PathArgument,
+    overrides: SetOption = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="The earlier run that `versus: baseline` means; beside the file by default.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, one test case per criterion.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write a Markdown summary.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the results against the gate in the comparison file.
 
-    junit: Path | None = None
-    markdown: Path | None = None
-    as_json: bool = False
+    Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage, or runs that cannot be compared.
+    """
+    from bench.config.load import load_comparison
+    from bench.gate import outputs
+    from bench.gate.check import check_comparison
+    from bench.gate.decide import exit_code
+    from bench.gate.sentences import as_markdown
+
+    found = check_comparison(load_comparison(path, overrides=overrides or []), baseline)
+    in_words = as_markdown(found.results, found.notes)
+    if junit is not None:
+        junit.write_text(outputs.as_junit(found.results), encoding="utf-8")
+    if markdown is not None:
+        markdown.write_text(in_words, encoding="utf-8")
+    sys.stdout.write(outputs.as_json(found.results, found.notes) if as_json else in_words)
+    raise typer.Exit(exit_code(found.results))
 
 
-def check_gate(path: Path, overrides: Sequence[str], baseline: Path | None, outputs: GateOutputs) -> int:
-    """Return the exit status of the gate: 0 pass, 1 regression, 3 undecided."""
-    found = check_comparison(load_comparison(path, overrides=overrides), baseline)
-    if outputs.junit is not None:
-        outputs.junit.write_text(as_junit(found.results), encoding="utf-8")
-    if outputs.markdown is not None:
-        outputs.markdown.write_text(as_markdown(found.results, found.notes), encoding="utf-8")
-    text = as_json(found.results, found.notes) if outputs.as_json else as_markdown(found.results, found.notes)
-    sys.stdout.write(text)
-    return exit_code(found.results)
+@commands.command(
+    epilog=example(
+        'bench baseline results/quickstart --reason "release 1.2"',
+        'bench baseline results/quickstart --replace --reason "DPO with beta 0.2, reviewed"',
+    )
+)
+def baseline(
+    path: PathArgument,
+    reason: Annotated[str, typer.Option(help="Why this run is the one to be held against; kept in the file.")],
+    overrides: SetOption = None,
+    to: Annotated[Path | None, typer.Option(help="The file; baseline.json beside the comparison by default.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the baseline that is there.")] = False,
+) -> None:
+    """Keep the last run's values per prompt in a small file that later runs are held against.
+
+    Refuses an incomplete run, and a baseline that is there already without --replace.
+    """
+    from bench.config.load import load_comparison
+    from bench.gate.baseline import keep_baseline, refuse_replacing
+    from bench.results.baseline import BASELINE_FILE
+
+    comparison = load_comparison(path, overrides=overrides or [])
+    if not replace:
+        refuse_replacing(to or BASELINE_FILE.path(Path(comparison.path).parent))
+    file, kept = keep_baseline(comparison, reason, to)
+    prompts = sum(len(task.prompts) for task in kept.tasks.values())
+    told = f"baseline: {file} ({prompts:,} prompts, seeds {', '.join(map(str, kept.seeds))}). Commit it."
+    out.print(told, markup=False, soft_wrap=True)
 
 
-def make_first_baseline(path: Path, overrides: Sequence[str], reason: str, file: Path | None) -> None:
-    """Write the baseline of the last run; raises BenchError where there is one already."""
-    comparison = load_comparison(path, overrides=overrides)
-    refuse_replacing(file or BASELINE_FILE.path(Path(comparison.path).parent))
-    replace_baseline(path, overrides, reason, file)
+@commands.command(epilog=example("bench verify results/quickstart", "bench verify results/quickstart --json"))
+def verify(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Compute statistics, pictures and gate again from the stored rows, and compare them with what lies there.
 
+    Says what differs and what changed since the run. Exit status: 0 nothing differs; 1 something does.
+    """
+    from bench.config.load import load_comparison
+    from bench.pipeline.verify import verify as computed_again
 
-def replace_baseline(path: Path, overrides: Sequence[str], reason: str, file: Path | None) -> None:
-    """Write the baseline of the last run in the place of an earlier one."""
-    target, baseline = keep_baseline(load_comparison(path, overrides=overrides), reason, file)
-    prompts = sum(len(task.prompts) for task in baseline.tasks.values())
-    told = f"baseline: {target} ({prompts:,} prompts, seeds {', '.join(map(str, baseline.seeds))}). Commit it."
-    Console(highlight=False).print(told, markup=False, soft_wrap=True)
-
-
-def verify_run(path: Path, overrides: Sequence[str], as_json: bool) -> int:
-    """Return 0 when everything can be computed again from the stored rows, 1 when something differs."""
-    found = verify(load_comparison(path, overrides=overrides))
+    found = computed_again(load_comparison(path, overrides=overrides or []))
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
     else:
-        console = Console(highlight=False)
         for line in found.lines():
-            console.print(line, markup=False, soft_wrap=True)
-    return 0 if found.same else 1
+            out.print(line, markup=False, soft_wrap=True)
+    raise typer.Exit(0 if found.same else 1)

@@ -9,11 +9,11 @@ import typer
 
 from bench.cli.options import PathArgument, SetOption, example, out
 
-human = typer.Typer(no_args_is_help=True, help="Ask people which response is better, blind to the methods.")
+commands = typer.Typer(no_args_is_help=True, help="Ask people which response is better, blind to the methods.")
 JudgeOption = Annotated[str | None, typer.Option("--judge", help="Which human judge, where there are several.")]
 
 
-@human.command("export", epilog=example("bench human export results/mine --to questions.html --at-most 200"))
+@commands.command("export", epilog=example("bench human export results/mine --to questions.html --at-most 200"))
 def human_export(
     path: PathArgument,
     to: Annotated[Path, typer.Option(help="FILE.html, a page that works without a server, or FILE.csv.")],
@@ -23,12 +23,12 @@ def human_export(
     overrides: SetOption = None,
 ) -> None:
     """Write the questions that a comparison has for people: two responses each, and no name of a method."""
-    from bench.human.exchange import export_questions  # noqa: PLC0415
+    from bench.human.exchange import export_questions
 
     out.print(export_questions(path, overrides or [], to, judge, at_most, seed), markup=False, soft_wrap=True)
 
 
-@human.command("import", epilog=example("bench human import results/mine answers.csv", "bench run results/mine"))
+@commands.command("import", epilog=example("bench human import results/mine answers.csv", "bench run results/mine"))
 def human_import(
     path: PathArgument,
     files: Annotated[list[Path], typer.Argument(help="Answers, as CSV or JSON.", show_default=False)],
@@ -36,6 +36,6 @@ def human_import(
     overrides: SetOption = None,
 ) -> None:
     """Take people's answers back; they are added to those beside the comparison, and the next run counts them."""
-    from bench.human.exchange import import_answers  # noqa: PLC0415
+    from bench.human.exchange import import_answers
 
     out.print(import_answers(path, overrides or [], files, judge), markup=False, soft_wrap=True)

@@ -1,37 +1,71 @@
-"""What the commands do that work on a comparison."""
+"""``bench run``, ``plan`` and ``report``: compute a comparison, say what that would take, write it up again."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import typer
 from rich.console import Console
 
-from bench.cli.progress import LiveWatcher, PlainWatcher
-from bench.config.comparison import Comparison
-from bench.config.load import load_comparison
+from bench.cli.options import JsonOption, PathArgument, SetOption, Tracker, example, out
 from bench.core.errors import BenchError
-from bench.core.metrics import WIN_RATE
-from bench.engine.events import Engine, Together
-from bench.engine.inline import InlineEngine
-from bench.engine.processes import ProcessEngine, slots_of_this_machine
-from bench.engine.store import Store
-from bench.evaluation.api.spending import name_this_run
-from bench.export.scalars import default_folder, tracked_runs
-from bench.export.trackers import TrackerName, require, track
-from bench.gate.finished_run import stored
-from bench.pipeline.forecast import forecast, forecast_lines, seconds_by_kind
-from bench.pipeline.plan import make_plan
-from bench.pipeline.run import Result, compare, conclude, store_of
-from bench.report.page.markdown import write_report
-from bench.report.terminal.show import Wanted, show
-from bench.report.terminal.summary import summary_table
-from bench.results.conclusions.contrast import Contrast
-from bench.results.records import RECORDS
+
+if TYPE_CHECKING:
+    from bench.config.comparison import Comparison
+    from bench.engine.events import Engine
+    from bench.engine.store import Store
+    from bench.pipeline.run import Result
+    from bench.results.conclusions.contrast import Contrast
+
+commands = typer.Typer()
+EngineKind = Literal["processes", "sharded", "inline"]
+
+
+@commands.command(
+    epilog=example("bench run results/quickstart", "bench run results/mine --set given.seeds=[0] --workers 1")
+)
+def run(  # noqa: PLR0913 - a command has as many parameters as options
+    path: PathArgument,
+    overrides: SetOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="CPU worker processes; one per core by default.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that train one stage together, each on a device of its own.")
+    ] = 1,
+    engine: Annotated[
+        EngineKind,
+        typer.Option(help="sharded divides the weights that --processes train; inline runs stages in this process."),
+    ] = "processes",
+    *,
+    track: Annotated[
+        Tracker | None, typer.Option("--track", help="Then hand the scalars to a tracker, as `bench track` does.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a comparison, or the rest of it: what is in the store is not computed again.
+
+    Writes records.parquet, responses.parquet, verdicts.parquet, contrasts.json, run.json, report.md, report.html and
+    plots/ beside the comparison file.
+    Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
+    """
+    from bench.config.load import load_comparison
+    from bench.export.trackers import require
+
+    if track is not None:
+        require(track)  # its package is looked for before anything is computed
+    comparison = load_comparison(path, overrides=overrides or [])
+    console = Console(stderr=as_json, highlight=False)
+    result = computed(comparison, EngineChoice(engine, workers, processes), console)
+    if track is not None:
+        hand_to_tracker(comparison, result, track)
+    if as_json:
+        sys.stdout.write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
+    else:
+        show_result(console, comparison, result)
+    raise typer.Exit(1 if result.outcome.failed else 0)
 
 
 @dataclass(frozen=True)
@@ -41,12 +75,16 @@ class EngineChoice:
     ``sharded``: worker processes too, and the weights that several processes train are divided over them.
     """
 
-    kind: Literal["processes", "sharded", "inline"]
+    kind: EngineKind
     workers: int | None = None
     processes: int = 1
 
     def open(self, store: Store) -> Engine:
         """Return the engine; raises BenchError for a choice that contradicts itself or the machine."""
+        from bench.engine.events import Together
+        from bench.engine.inline import InlineEngine
+        from bench.engine.processes import ProcessEngine, slots_of_this_machine
+
         if self.kind == "sharded" and self.processes == 1:
             raise BenchError("--engine sharded divides weights over several processes: say how many by --processes.")
         if self.kind != "inline":
@@ -57,40 +95,41 @@ class EngineChoice:
         return InlineEngine(store)
 
 
-def run_comparison(
-    path: Path, overrides: Sequence[str], choice: EngineChoice, as_json: bool, tracker: TrackerName | None = None
-) -> int:
-    """Return the exit status of running a comparison: 0, or 1 when something failed.
+def computed(comparison: Comparison, choice: EngineChoice, console: Console) -> Result:
+    """Return the result of a comparison; the console shows the progress meanwhile."""
+    from bench.cli.progress import LiveWatcher, PlainWatcher
+    from bench.engine.store import store_of
+    from bench.evaluation.api.spending import name_this_run
+    from bench.pipeline.forecast import seconds_by_kind
+    from bench.pipeline.plan import make_plan
+    from bench.pipeline.run import compare
 
-    ``tracker`` is told the scalars afterwards; its package is looked for before anything is computed.
-    """
-    if tracker is not None:
-        require(tracker)
-    comparison = load_comparison(path, overrides=overrides)
-    store = store_of(comparison)
-    console = Console(stderr=as_json, highlight=False)
-    plan = make_plan(comparison)
+    store, plan = store_of(comparison), make_plan(comparison)
     name_this_run()
-    runs_on = choice.open(store)
+    engine = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
     try:
-        with watcher(console, plan.labels(), len(runs_on.slots), seconds_by_kind(plan, store)) as shown:
-            result = compare(plan, store, runs_on, shown)
+        with watcher(console, plan.labels(), len(engine.slots), seconds_by_kind(plan, store)) as shown:
+            return compare(plan, store, engine, shown)
     finally:
-        runs_on.close()
-    if tracker is not None:
-        folder = Path(comparison.path).parent
-        runs = tracked_runs(result.summary, result.contrasts, RECORDS.read(folder))
-        track(tracker, runs, default_folder(Path(comparison.path), tracker))
-    if as_json:
-        sys.stdout.write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
-    else:
-        show_result(console, comparison, result)
-    return 1 if result.outcome.failed else 0
+        engine.close()
+
+
+def hand_to_tracker(comparison: Comparison, result: Result, tracker: Tracker) -> None:
+    """Hand the scalars of a result to a tracker, in the folder that is its own by default."""
+    from bench.export.scalars import default_folder, tracked_runs
+    from bench.export.trackers import track
+    from bench.results.records import RECORDS
+
+    file = Path(comparison.path)
+    runs = tracked_runs(result.summary, result.contrasts, RECORDS.read(file.parent))
+    track(tracker, runs, default_folder(file, tracker))
 
 
 def show_result(console: Console, comparison: Comparison, result: Result) -> None:
     """Print the table of contrasts, what is missing, and where the report is."""
+    from bench.report.terminal.summary import summary_table
+
     console.print()
     console.print(summary_table(headline_contrasts(comparison, result), result.summary))
     for line in result.summary.lacking():
@@ -103,6 +142,8 @@ def show_result(console: Console, comparison: Comparison, result: Result) -> Non
 
 def headline_contrasts(comparison: Comparison, result: Result) -> list[Contrast]:
     """Return the win rates, or every contrast where no judge was asked."""
+    from bench.core.metrics import WIN_RATE
+
     if not comparison.evaluation.judges:
         return list(result.contrasts)
     return [contrast for contrast in result.contrasts if contrast.metric == WIN_RATE.name]
@@ -123,30 +164,35 @@ def as_data(result: Result) -> dict[str, Any]:
     }
 
 
-def show_plan(path: Path, overrides: Sequence[str], as_json: bool) -> None:
-    """Print what a run would do."""
-    comparison = load_comparison(path, overrides=overrides)
+@commands.command(epilog=example("bench plan results/quickstart", "bench plan results/mine --json"))
+def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Show what a run would do: stages, what is in the store, the cost, the smallest effect it can detect."""
+    from bench.cli.no_pandas import use_tables_without_pandas
+    from bench.config.load import load_comparison
+    from bench.engine.store import store_of
+    from bench.pipeline.forecast import forecast, forecast_lines
+    from bench.pipeline.plan import make_plan
+
+    use_tables_without_pandas()
+    comparison = load_comparison(path, overrides=overrides or [])
     found = forecast(make_plan(comparison), store_of(comparison))
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
         return
-    console = Console(highlight=False)
     for line in forecast_lines(found):
-        console.print(line, markup=False, soft_wrap=True)
+        out.print(line, markup=False, soft_wrap=True)
 
 
-def write_report_again(path: Path, overrides: Sequence[str]) -> None:
-    """Write contrasts, report and plots from the stored records."""
-    comparison = load_comparison(path, overrides=overrides)
+@commands.command(epilog=example("bench report results/quickstart"))
+def report(path: PathArgument, overrides: SetOption = None) -> None:
+    """Write contrasts, report and plots again from the stored records. Computes no stage and loads no torch."""
+    from bench.config.load import load_comparison
+    from bench.gate.finished_run import stored
+    from bench.pipeline.run import conclude
+    from bench.report.page.markdown import write_report
+    from bench.results.records import RECORDS
+
+    comparison = load_comparison(path, overrides=overrides or [])
     folder, summary = stored(comparison)
     conclude(comparison, summary, RECORDS.read(folder), folder)
-    report = write_report(folder, comparison)
-    Console(highlight=False).print(f"report: {report}", markup=False, soft_wrap=True)
-
-
-def show_prompts(path: Path, overrides: Sequence[str], wanted: Wanted) -> None:
-    """Print one prompt with the responses of all methods and the verdicts on them, or a list of prompts."""
-    comparison = load_comparison(path, overrides=overrides)
-    folder, _ = stored(comparison)
-    console = Console(highlight=False)
-    console.print(show(folder, comparison, wanted, console.width))
+    out.print(f"report: {write_report(folder, comparison)}", markup=False, soft_wrap=True)

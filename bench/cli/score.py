@@ -1,17 +1,23 @@
-"""Scores for people: one table, and below it what was left out and what to beware of."""
+"""``bench score``: scores of outputs made elsewhere, as one table with remarks below, or as JSON."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.scoring.score import Inputs, as_data, score
-from bench.scoring.scores import Score
+from bench.cli.options import JsonOption, example
+
+if TYPE_CHECKING:
+    from bench.scoring.scores import Score
+
+commands = typer.Typer()
 
 # Of a table without lines: what stands between two columns.
 SPACES = 2
@@ -34,22 +40,61 @@ HEADINGS = {
 }
 
 
-def show_scores(inputs: Inputs) -> None:
-    """Print the scores of files as a table."""
-    found = score(inputs)
+@commands.command(
+    epilog=example(
+        "bench score --outputs mine.json --reference gpt4.json --annotations verdicts.json",
+        "bench score --annotations verdicts.json --difficulty difficulty.csv --calibration gamed.csv --json",
+        "bench score --outputs a.json --outputs b.json --reference r.json --annotations v.json --difficulty estimated",
+        "bench score --annotations battles.jsonl --reference gpt-4-0314",
+        "bench score --outputs labeled_ChatGPT.jsonl --reference labeled_InstructGPT.jsonl",
+    )
+)
+def score(
+    outputs: Annotated[
+        list[Path] | None, typer.Option(help="Answers of a method (AlpacaEval), or its labels (FActScore). Repeatable.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The answers or labels to compare with; for battles the baseline's name.")
+    ] = None,
+    annotations: Annotated[
+        list[Path] | None,
+        typer.Option(help="Verdicts: AlpacaEval annotations, MT-bench pairs, or Arena-Hard battles. Repeatable."),
+    ] = None,
+    difficulty: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|estimated", help="CSV of instruction, instruction_difficulty; or learn it from these methods."
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="CSV of tanh_std_delta_len, instruction_difficulty, preference.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score outputs and judgements made elsewhere: win rates, raw and at equal length, with standard errors.
+
+    Files may be .json, .jsonl or .csv, packed with gzip or not; what they are is told by their columns. Answers,
+    verdicts and difficulties are joined on the instruction's text. Exit status 2 for files that cannot be used.
+    """
+    from bench.scoring import score as scoring
+
+    found = scoring.score(scoring.Inputs(outputs or (), reference, annotations or (), difficulty, calibration))
+    if as_json:
+        sys.stdout.write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    else:
+        show_scores(found)
+
+
+def show_scores(scores: Sequence[Score]) -> None:
+    """Print scores as a table, and below it what was left out and what to beware of."""
     console = Console(highlight=False)
-    table = scores_table(found)
+    table = scores_table(scores)
     # A narrow window wraps the table's lines, which loses nothing; cut columns would be lost.
     narrowest = console.measure(table, options=console.options.update(width=UNLIMITED)).minimum
     console.width = max(console.width, narrowest + SPACES * len(table.columns))
     console.print(table)
-    for line in remarks(found):
+    for line in remarks(scores):
         console.print(line, markup=False, soft_wrap=True)
-
-
-def print_scores(inputs: Inputs) -> None:
-    """Print the scores of files as JSON."""
-    sys.stdout.write(json.dumps(as_data(score(inputs)), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def scores_table(scores: Sequence[Score]) -> Table:

@@ -14,13 +14,16 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from bench.core.errors import DamagedArtefact, StageError
 from bench.core.frozen import digest_of_file, encode
 from bench.core.stage import Stage
+
+if TYPE_CHECKING:
+    from bench.config.comparison import Comparison
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -146,6 +149,11 @@ class Store:
         self._verified.add(stage.key)
         shutil.rmtree(out.parent, ignore_errors=True)
         return manifest
+
+
+def store_of(comparison: Comparison) -> Store:
+    """Return the store of a comparison: ``.store`` beside its folder, shared with its neighbours."""
+    return Store(Path(comparison.path).parent.parent / ".store")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -17,6 +17,7 @@ from bench.core.errors import BenchError
 from bench.gate.criteria import Claim, CriterionResult, CriterionVerdict, Needed, answering, claim_of
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.power.detectable import POWER
+from bench.statistics.power.sample_size import design_of, detectable, prompts_needed, seeds_needed
 from bench.statistics.tests.confidence import Confidence
 from bench.statistics.tests.corrections import Correction, adjusted
 from bench.statistics.tests.margin_tests import advantage as advantage_law
@@ -231,8 +232,6 @@ def smallest_passing(one: Evidence) -> float | None:
     """
     if one.law is None:
         return None
-    from bench.statistics.power.sample_size import detectable  # noqa: PLC0415 - loads scipy.optimize
-
     reach = detectable(one.law, one.level, power_wanted(one.claim))
     return {"superior_by": one.margin + reach, "not_worse_by": reach - one.margin, "equivalent_within": reach}[
         one.claim
@@ -241,8 +240,6 @@ def smallest_passing(one: Evidence) -> float | None:
 
 def needed(one: Evidence, advantage: float) -> Needed | None:
     """Return how much data would decide at the advantage seen; None where the contrast has no parts of a variance."""
-    from bench.statistics.power.sample_size import design_of, prompts_needed, seeds_needed  # noqa: PLC0415
-
     design = design_of(one.contrast)
     if design is None:
         return None

@@ -11,11 +11,11 @@ from pathlib import Path
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
+from bench.engine.store import store_of
 from bench.evaluation.judges._annotators import CHOICES, PersonsAnswer, question_id, read_answers, turned, write_answers
 from bench.evaluation.judges.human import Human
 from bench.human.questions import PeoplesQuestion, human_cells, pairs_of, questions_for_people
 from bench.pipeline.plan import make_plan
-from bench.pipeline.run import store_of
 
 COLUMNS = ("question", "prompt", "response_1", "response_2", "answer", "annotator", "comment")
 PAGE, DATA_PLACE = "page.html", "__QUESTIONS__"

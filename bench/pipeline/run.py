@@ -95,8 +95,3 @@ def conclude(
     )
     CONCLUSIONS.write(conclusions, folder)
     return contrasts
-
-
-def store_of(comparison: Comparison) -> Store:
-    """Return the store of a comparison: ``.store`` beside its folder, shared with its neighbours."""
-    return Store(Path(comparison.path).parent.parent / ".store")

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.cli.app import main
-from bench.cli.catalogue import OPTIONAL
+from bench.cli.doctor import OPTIONAL
 from bench.core.frozen import digest_of_file
 from bench.results.records import RECORDS
 from bench.results.responses import RESPONSES, VERDICTS
@@ -145,6 +145,66 @@ def test_report_and_check_and_plan_import_no_torch_and_report_gives_the_same_byt
     )
     assert done.returncode == 0, done.stderr
     assert {name: (ran / name).read_bytes() for name in before} == before
+
+
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "lm_eval",
+    "datasets",
+    "pandas",
+    "matplotlib",
+    "scipy.stats",
+    "scipy.optimize",
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("plan", "results/quickstart"),
+        ("show", "results/quickstart", "benign-build-cart-0"),
+        ("methods",),
+        ("methods", "dpo"),
+        ("tasks",),
+        ("judges",),
+        ("checkers",),
+        ("doctor",),
+        ("schema",),
+        *((command, "--help") for command in ("check", "run", "report", "verify", "export", "score")),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_only_looks_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys; from bench.cli.app import app\n"
+        "try:\n    app(sys.argv[1:])\n"
+        f"except SystemExit as end:\n    assert not end.code\n    heavy = set({HEAVY}) & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+        "else:\n    raise AssertionError('no exit status')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_tables_are_read_without_pandas_and_data_frames_are_still_made() -> None:
+    code = (
+        "import sys, pyarrow.parquet as pq, pyarrow.compute as pc\n"
+        "from bench.cli.no_pandas import use_tables_without_pandas\n"
+        "use_tables_without_pandas()\n"
+        "table = pq.read_table(sys.argv[1])\n"
+        "table = table.filter(pc.equal(table['status'], 'ok'))\n"
+        "assert table.num_rows and 'pandas' not in sys.modules\n"
+        "assert not any('bench' in type(finder).__module__ for finder in sys.meta_path)\n"
+        "assert len(table.to_pandas()) == table.num_rows"
+    )
+    file = ROOT / "results" / "quickstart" / "records.parquet"
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_check_writes_for_machines(ran: Path, tmp_path: Path) -> None:

@@ -442,5 +442,5 @@ def test_help_has_examples() -> None:
 
 
 def test_no_torch_is_loaded() -> None:
-    code = "import sys, bench.cli, bench.cli.score; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.cli, bench.cli.score, bench.scoring.score; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from bench.report.samples.prompts import Ballot, PromptView, Response, Score
 from bench.report.samples.sample import score_text
+from bench.report.terminal.clean import clean
 from bench.report.terminal.differences import only_in
-from bench.report.terminal.summary import clean
 from bench.results.wording import NONE, counted, metric_words, number
 
 NARROWEST = 36

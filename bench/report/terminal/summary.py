@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bench.report.facts.costs import mean_cost
 from bench.report.sentences import measured
+from bench.report.terminal.clean import clean
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 from bench.results.wording import (
@@ -70,8 +71,3 @@ def _cost(summary: RunSummary, arm: str) -> tuple[str, str]:
     if arm not in summary.arms:
         return NONE, NONE
     return amount(mean_cost(summary, arm, "flops")), duration(mean_cost(summary, arm, "seconds"))
-
-
-def clean(text: str) -> str:
-    """Return the text without control characters, so that a completion cannot steer the terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from scipy import optimize
 
 from bench.config.comparison import Comparison, GapClosed
 from bench.core.errors import IncompleteRecords
@@ -28,6 +27,7 @@ from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import bootstrap_means
 from bench.statistics.tests.random_effects import IntArray, crossed_effects
 from bench.statistics.tests.resampling import design_seed
+from bench.statistics.tests.roots import root
 
 # A search outwards for the end of an interval doubles its step at most this often.
 DOUBLINGS = 60
@@ -202,6 +202,6 @@ def _end(excess: Callable[[float], float], share: float, direction: float) -> fl
     step = max(abs(share), 1.0) * 1e-3
     for _ in range(DOUBLINGS):
         if excess(share + direction * step) > 0:
-            return float(optimize.brentq(excess, share, share + direction * step, xtol=1e-12))
+            return root(excess, share, share + direction * step, tolerance=1e-12)
         step *= 2
     return direction * float("inf")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from bench.statistics.tests.confidence import Confidence
+from bench.statistics.tests.roots import root
 
 POWER = 0.8
 LEVEL = 0.95
@@ -46,7 +47,7 @@ def shift_for(critical: float, df: float, power: float) -> float:
     top = critical + 2.0
     while missing(top) > 0:
         top *= 2
-    return float(optimize.brentq(missing, 0.0, top))
+    return root(missing, 0.0, top)
 
 
 def power_of(difference: float, standard_error: float, df: float, level: float = LEVEL) -> float:
@@ -62,7 +63,7 @@ def prompts_needed(difference: float, sd: float, level: float = LEVEL, power: fl
         n = float(np.exp(log_n))
         return power - power_of(difference, sd / n**0.5, n - 1, level)
 
-    return float(np.exp(optimize.brentq(missing, np.log(2.01), np.log(1e9))))
+    return float(np.exp(root(missing, np.log(2.01), np.log(1e9))))
 
 
 def planned_smallest_detectable(

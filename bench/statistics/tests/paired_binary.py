@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.random_effects import IntArray, cluster_sums
+from bench.statistics.tests.roots import root
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def tango_interval(counts: Discordant, level: float) -> tuple[float, float]:
 
         if beyond(direction) > 0:
             return direction
-        return float(optimize.brentq(beyond, centre, direction, xtol=1e-12))
+        return root(beyond, centre, direction, tolerance=1e-12)
 
     return end(-1.0), end(1.0)
 

@@ -26,7 +26,7 @@ from bench.core.judge import Judge
 from bench.core.meter import Meter
 from bench.core.policy import Pretrained
 from bench.core.stage import Stage, StageIO
-from bench.engine.store import Store
+from bench.engine.store import Store, store_of
 from bench.evaluation.api.answer_store import FILE
 from bench.evaluation.checkers.verifiers.api import ApiVerifier
 from bench.evaluation.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate
@@ -35,7 +35,6 @@ from bench.human.exchange import write_csv
 from bench.human.questions import human_cells, questions_for_people
 from bench.pipeline.forecast import forecast
 from bench.pipeline.plan import Plan, make_plan
-from bench.pipeline.run import store_of
 from methods._train.feedback.label_pairs import LabelPreferences
 from tests.whole import write_whole
 
