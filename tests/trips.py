@@ -4,16 +4,16 @@ Counted with ``sys.setprofile``: modules of ``bench``, ``methods`` and ``tasks``
 function of theirs. What runs while a module is imported is no trip, so each trip is made once before it is counted. The
 comparison is the one of ``tests.whole``, in this process, with empty pictures.
 
-``comparison_to_number``: a comparison's path through ``bench run``. From the call of ``run_comparison`` to the call of
+``comparison_to_number``: a comparison's path through ``bench run``. From the call of ``run`` to the call of
 ``write_report``, before which contrasts.json has been written. Every stage is in the store, so nothing is trained.
 Every module that is entered counts.
 
 ``comparison_handed_on``: the same stretch; a module counts only where a function is handed the path, the Comparison
 that was read from it, or its Plan, as an argument of its own.
 
-``verdict_to_contrast``: from the payload of a judge stage to the Contrast. What is entered while ``verdict_rows`` makes
-records of a payload's rows and while ``compute_contrasts`` makes contrasts of the records; writing and reading tables
-and whatever else is concluded in between does not count.
+``verdict_to_contrast``: from the payload of a judge stage to the Contrast. What is entered while the win rate's ``rows``
+are read and ``filled``, and while ``compute_contrasts`` makes contrasts of the records; writing and reading tables and
+whatever else is concluded in between does not count.
 
 ``field_to_loss``: ``beta`` of DPO. The modules that stand between: those of the calls that are open when
 ``DPO.policy()`` makes the training stage, and when the stage's ``run`` first computes ``dpo_loss``. What is called on
@@ -30,11 +30,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, FunctionType
 
-from bench.cli.run import EngineChoice, run_comparison
+import pytest
+import typer
+
+from bench.cli.run import run
 from bench.config.comparison import Comparison
 from bench.core.method import Given
 from bench.core.policy import Tuned
-from bench.pipeline.collect import verdict_rows
+from bench.evaluation.measurement import filled
+from bench.evaluation.measurements.win_rate import WinRate
 from bench.pipeline.plan import Plan
 from bench.report.page.markdown import write_report
 from bench.statistics.contrasts.contrasts import compute_contrasts
@@ -53,14 +57,15 @@ def trips(root: Path) -> dict[str, list[str]]:
     folder = write_whole(root / "whole")
 
     def compare() -> None:
-        with sketched(), contextlib.redirect_stdout(io.StringIO()):
-            assert run_comparison(folder, [], EngineChoice("inline"), as_json=False) == 0
+        with sketched(), contextlib.redirect_stdout(io.StringIO()), pytest.raises(typer.Exit) as ended:
+            run(folder, engine="inline", workers=None)
+        assert ended.value.exit_code == 0
 
     compare()
     return {
-        "comparison_to_number": entered(compare, during=[run_comparison], before=write_report),
-        "comparison_handed_on": entered(compare, during=[run_comparison], before=write_report, handed=path_of(folder)),
-        "verdict_to_contrast": entered(compare, during=[verdict_rows, compute_contrasts]),
+        "comparison_to_number": entered(compare, during=[run], before=write_report),
+        "comparison_handed_on": entered(compare, during=[run], before=write_report, handed=path_of(folder)),
+        "verdict_to_contrast": entered(compare, during=[WinRate.rows, filled, compute_contrasts]),
         "field_to_loss": field_to_loss(root / "field"),
     }
 

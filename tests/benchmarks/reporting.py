@@ -31,8 +31,7 @@ from bench.core.metrics import WIN_RATE, MetricInfo
 from bench.core.policy import Pretrained
 from bench.pipeline.run import AUDIT, conclude
 from bench.report.page.markdown import write_report
-from bench.results.conclusions.judge_audit import CONTROL
-from bench.results.records import RECORDS, SCHEMA
+from bench.results.records import CONTROL, RECORDS, SCHEMA
 from bench.results.responses import RESPONSES, RESPONSES_SCHEMA, VERDICTS, VERDICTS_SCHEMA
 from bench.results.summary import SUMMARY, ArmFacts, ArmRun, RunSummary, StageFacts
 from tests.report.synthetic import TASK, Gold, Questions, Treatment
