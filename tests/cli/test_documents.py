@@ -1,7 +1,11 @@
-"""What README and docs show works: comparison files load, commands parse, links lead somewhere, lists are complete."""
+"""What README and docs show works: comparison files load, commands parse, links lead somewhere, lists are complete.
+
+What they and the docstrings of the three packages name of the code is there.
+"""
 
 from __future__ import annotations
 
+import ast
 import configparser
 import json
 import re
@@ -9,6 +13,7 @@ import shlex
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +25,12 @@ from bench.cli.app import app
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.core.frozen import digest_of_file
 from bench.evaluation.judges._prompt_file import read_prompt
+from tests import stage_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 DOCUMENTS = [*TEXTS, *sorted((ROOT / "docs").rglob("*.md"))]
+FENCED = r"^( *)```(\w*)\n(.*?)^\1```"
 COMMAND: Any = typer.main.get_command(app)  # of click, or of the copy of it that newer versions of typer hold
 # What a part of a comparison file is shown without.
 AROUND = """\
@@ -74,7 +81,7 @@ class Block:
 def blocks() -> Iterator[Block]:
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
-        for found in re.finditer(r"^( *)```(\w*)\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE):
+        for found in re.finditer(FENCED, text, re.DOTALL | re.MULTILINE):
             line = text[: found.start()].count("\n") + 1
             yield Block(document, line, found[2], textwrap.dedent(found[3]))
 
@@ -172,7 +179,11 @@ def test_a_command_that_is_shown_is_understood(line: str) -> None:
     assert command.make_context(name, words, parent=context.parent).params
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def as_shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=as_shown)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
         if target.startswith(("http://", "https://")):
@@ -214,3 +225,102 @@ def test_the_rooms_are_those_that_are_enforced() -> None:
     shown = re.search(r"^    cli\b.*?(?=\n\n)", text, re.DOTALL | re.MULTILINE)
     assert shown is not None
     assert " ".join(shown[0].split()).split(" -> ") == [layer.strip() for layer in layers]
+
+
+NAMED = (*stage_lock.PACKAGES, "tests")
+PACKAGE = rf"(?<![\w./-])(?:{'|'.join(NAMED)})"
+# A method that a reader is shown how to write, and what others have.
+NOT_OURS = {"methods/my_hinge.py", "README.md", "Random.random"}
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return every module by its dotted name."""
+    files = [path for package in NAMED for path in (ROOT / package).rglob("*.py")]
+    return {stage_lock.module_name(path, ROOT): ast.parse(path.read_text(encoding="utf-8")) for path in files}
+
+
+@cache
+def files() -> set[str]:
+    return {path.name for package in NAMED for path in (ROOT / package).rglob("*.py")}
+
+
+@cache
+def classes() -> dict[str, list[ast.ClassDef]]:
+    found: dict[str, list[ast.ClassDef]] = {}
+    for tree in modules().values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(node)
+    return found
+
+
+def defined(node: Any) -> set[str]:
+    """Return the names that the statements of a module or a class define."""
+    return {word for name, _ in stage_lock.named(node) for word in name.split()}
+
+
+def members(name: str) -> set[str]:
+    """Return what the classes of that name have, inherited or not."""
+    found: set[str] = set()
+    for node in classes().get(name, []):
+        found |= defined(node).union(*(members(base.id) for base in node.bases if isinstance(base, ast.Name)))
+    return found
+
+
+def is_in_a_module(dotted: str) -> bool:
+    """Tell a module, what one defines or imports, and a member of a class in one."""
+    words = dotted.split(".")
+    module = next(name for end in range(len(words), 0, -1) if (name := ".".join(words[:end])) in modules())
+    rest = words[module.count(".") + 1 :]
+    if not rest:
+        return True
+    tree = modules()[module]
+    names = defined(tree) | {local for local, _, _ in stage_lock.imports_of(tree)}
+    return rest[0] in names and set(rest[1:]) <= members(rest[0])
+
+
+def not_there(text: str) -> Iterator[str]:
+    """Yield what a text names of the code and is not there: paths, dotted names, files, members of classes."""
+    for name in re.findall(rf"{PACKAGE}/[\w/.*-]*", text):
+        if not list(ROOT.glob(name.rstrip("./").replace("NAME", "*"))):
+            yield name
+    for name in re.findall(rf"{PACKAGE}(?:\.[A-Za-z_]\w*)+", text):
+        if not is_in_a_module(name):
+            yield name
+    for name in re.findall(r"`(\w+\.py)`", text):
+        if name not in files():
+            yield name
+    for name, member in re.findall(r"`([A-Z]\w+)\.(\w+)(?:\(\))?`", text):
+        if member not in members(name):
+            yield f"{name}.{member}"
+
+
+def without_links_and_output(text: str) -> str:
+    """Return a document without its links, which are followed above, and without what a program prints."""
+    text = re.sub(FENCED, lambda found: found[0] if found[2] else "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"\[[^\]]*\]\([^)]*\)", "", text)
+
+
+def test_what_is_not_there_is_found() -> None:
+    there = "`bench/evaluation`, `methods/NAME.py`, `bench.core.judge.Judge.compare`, `methods.fit`, `Task.claims`"
+    assert list(not_there(there)) == []
+    gone = "`bench/gating`, `tasks.atlas.Nobody`, `bench.core.judge.Judge.nothing`, `shares.py`, `Descent.step()`"
+    assert list(not_there(gone)) == [name.strip("`()") for name in gone.split(", ")]
+
+
+# The changelog speaks of what was, too.
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name != "CHANGELOG.md"], ids=as_shown)
+def test_the_code_that_a_document_names_is_there(document: Path) -> None:
+    found = set(not_there(without_links_and_output(document.read_text(encoding="utf-8"))))
+    assert found - NOT_OURS == set()
+
+
+@pytest.mark.parametrize("package", stage_lock.PACKAGES)
+def test_the_code_that_docstrings_name_is_there(package: str) -> None:
+    found = set()
+    for module in modules():
+        for node in ast.walk(modules()[module]) if module.partition(".")[0] == package else ():
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                found |= {(module, name) for name in not_there(ast.get_docstring(node) or "")}
+    assert {f"{module}: {name}" for module, name in found if name not in NOT_OURS} == set()

@@ -91,7 +91,7 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
     bit, unless its budget is in seconds. Seeds decide the order of the examples and the noise of adapter dropout.
     Several processes of one launch share each optimiser batch and end with the same weights, those of one process up
     to rounding (adapter dropout has other noise there); the main process alone writes. With ``io.weights`` sharded
-    each holds a part of the weights while it trains (``methods._train.loop.loop.sharding``).
+    each holds a part of the weights while it trains (``methods._train.loop.sharding``).
 
     Raises StageError for a loss or gradient that is not finite (nothing is saved), no examples, a model of which
     nothing can be trained, a float16 model, and a budget below one example.
