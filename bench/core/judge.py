@@ -71,7 +71,7 @@ class Judge(Open, ABC):
         return None
 
     def bound(self, policy_of: Callable[[str], PolicySpec]) -> Self:
-        """Return this judge with what it takes from the comparison's own arms at one run filled in.
+        """Return this judge with what it takes from the comparison's own arms at one seed filled in.
 
         ``policy_of`` gives the policy of an arm. Most judges take nothing and return themselves.
         """

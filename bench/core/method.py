@@ -51,7 +51,7 @@ class Shared(Frozen):
 
 
 class Given(Shared):
-    """What one method is given for one training run of the comparison."""
+    """What one method is given for one training seed of the comparison."""
 
     seed: int
 

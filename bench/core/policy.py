@@ -191,7 +191,7 @@ class Completion(Frozen):
     prompt_tokens: NonNegativeInt
 
 
-class Likelihood(Frozen):
+class ResponseLikelihood(Frozen):
     """The log-probability of a response, summed over its tokens, and whether greedy decoding would write it."""
 
     logprob: float
@@ -227,6 +227,6 @@ class Policy(Protocol):
         """
         ...
 
-    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[ResponseLikelihood]:
         """Return the likelihood of each response (its end token included) given its chat."""
         ...

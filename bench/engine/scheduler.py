@@ -66,11 +66,11 @@ def run_stages(stages: Mapping[str, Stage], store: Store, engine: Engine, watche
 
     A failing stage blocks only what rests on it. Whatever ends this process, what is finished stays finished.
     """
-    run = _Run(stages, store, engine, watcher)
+    run = _Schedule(stages, store, engine, watcher)
     return run.to_the_end()
 
 
-class _Run:
+class _Schedule:
     """The state of one run."""
 
     def __init__(self, stages: Mapping[str, Stage], store: Store, engine: Engine, watcher: Watcher) -> None:

@@ -105,7 +105,7 @@ class _OfFile:
         try:
             numbers = list(found)
         except TypeError as error:
-            raise StageError(f"{where} returned {_said(found)}, wanted a list of numbers. {first}") from error
+            raise StageError(f"{where} returned {_shown(found)}, wanted a list of numbers. {first}") from error
         if len(numbers) != len(prompts):
             raise StageError(
                 f"{where} returned {len(numbers)} numbers for {len(prompts)} responses. {first} Return one number for "
@@ -132,12 +132,12 @@ def checked(found: Sequence[Any], prompts: Sequence[Prompt], where: str, advice:
         except (TypeError, ValueError):
             number = None
         if number is None or not math.isfinite(number):
-            raise StageError(f"{where} gave {_said(value)} for a response to prompt {prompt.id!r}. {advice}")
+            raise StageError(f"{where} gave {_shown(value)} for a response to prompt {prompt.id!r}. {advice}")
         numbers.append(number)
     return numbers
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core.errors import StageError
-from bench.evaluation.api.questions import Question, ServerError, UnreadableReply, error_in, read_reply
+from bench.evaluation.api.questions import ApiQuestion, ServerError, UnreadableReply, error_in, read_reply
 from bench.evaluation.api.retry import asked_for
 from bench.evaluation.api.spending import Prices, SpendingLimit
 
@@ -92,7 +92,7 @@ class Connection:
         """Close the connections."""
         await self._client.close()
 
-    async def send(self, question: Question) -> str:
+    async def send(self, question: ApiQuestion) -> str:
         """Return the body of the reply to a question, or of an error that is about this question and will come again.
 
         Raises TryAgain for a failure that may pass, StageError for one that will not.
@@ -120,7 +120,7 @@ class Connection:
         """Return a text of the server without the key, should it echo it."""
         return text if len(self._key) < _SHORTEST_SECRET or self._key == NO_KEY else text.replace(self._key, HIDDEN)
 
-    def _body_of_refusal(self, error: openai.APIStatusError, question: Question) -> str:
+    def _body_of_refusal(self, error: openai.APIStatusError, question: ApiQuestion) -> str:
         """Return the body to keep of an error that is about the question itself; raise what any other one means."""
         code = error.status_code
         told = error_in({"error": error.body}) or ServerError("", error.response.text)

@@ -20,7 +20,7 @@ AnswerStatus: TypeAlias = Literal["ok", "refused", "error"]
 
 
 @dataclass(frozen=True)
-class Decoding:
+class ApiDecoding:
     """Which model writes an answer, and how. All of it is in the key of the answer.
 
     ``version`` says what the name of the model leaves open (who serves it, a date); the server is not told of it.
@@ -39,14 +39,14 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Question:
+class ApiQuestion:
     """One question: a chat, which of several ``sample`` answers to it is meant, and which attempt at a readable one.
 
     ``name`` is what an error message calls it and is in no key.
     """
 
     chat: Chat
-    decoding: Decoding
+    decoding: ApiDecoding
     sample: int = 0
     again: int = 0
     name: str = "a question"

@@ -21,10 +21,10 @@ from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import Chat, Message
 from bench.core.stage import StageIO
 from bench.core.task import Task
+from bench.evaluation.api.api_settings import OPERATION, ApiSettings
 from bench.evaluation.api.ask import ask
 from bench.evaluation.api.parsing import Chosen, Style, chosen, possible, request
-from bench.evaluation.api.questions import Answer, Question
-from bench.evaluation.api.settings import OPERATION, ApiSettings
+from bench.evaluation.api.questions import Answer, ApiQuestion
 from bench.evaluation.judges._prompt_file import (
     DEFAULT,
     FIRST,
@@ -117,7 +117,7 @@ class Api(ApiSettings, Judge):
         values = [sign * (2 * place / steps - 1) for place in range(len(form.answers))]
         return self._verdicts(questions, form, values, io)
 
-    def questions_on(self, pairs: Sequence[Pair]) -> list[Question]:
+    def questions_on(self, pairs: Sequence[Pair]) -> list[ApiQuestion]:
         """Return what is asked about pairs: one question for each, or one for each response that is graded."""
         if self.asks == "grades":
             return self.questions_about(_alone(pairs))
@@ -135,7 +135,7 @@ class Api(ApiSettings, Judge):
             for pair in pairs
         ]
 
-    def questions_about(self, responses: Sequence[Response]) -> list[Question]:
+    def questions_about(self, responses: Sequence[Response]) -> list[ApiQuestion]:
         """Return what is asked about each response alone."""
         form = self._rate_form()
         return [
@@ -143,10 +143,10 @@ class Api(ApiSettings, Judge):
             for one in responses
         ]
 
-    def samples_of(self, question: Question) -> list[Question]:
+    def samples_of(self, question: ApiQuestion) -> list[ApiQuestion]:
         """Return the question once for each sample."""
         return [
-            Question(question.chat, question.decoding, sample=number, name=question.name)
+            ApiQuestion(question.chat, question.decoding, sample=number, name=question.name)
             for number in range(self.samples)
         ]
 
@@ -155,15 +155,15 @@ class Api(ApiSettings, Judge):
         grades = self.rate(None, _alone(pairs), io)
         return [_on_grades(first, second) for first, second in zip(grades[::2], grades[1::2], strict=True)]
 
-    def _question(self, form: Form, texts: Mapping[str, str], prompt: str) -> Question:
+    def _question(self, form: Form, texts: Mapping[str, str], prompt: str) -> ApiQuestion:
         reasoned = self.reasoning == "written"
         (turn,) = form.question(texts, reasoned=reasoned)
         how = request(form, self._style, self._possible(form))
         chat: Chat = (Message(role="user", content=f"{turn.content}{form.separator}{how}"),)
-        return Question(chat, self.decoding(), name=f"prompt {prompt}")
+        return ApiQuestion(chat, self.decoding(), name=f"prompt {prompt}")
 
     def _verdicts(
-        self, questions: Sequence[Question], form: Form, values: Sequence[float], io: StageIO
+        self, questions: Sequence[ApiQuestion], form: Form, values: Sequence[float], io: StageIO
     ) -> list[Verdict]:
         """Return the mean value of the samples of each question; ``values`` are those of the possible answers."""
         access = self.access()
@@ -173,7 +173,7 @@ class Api(ApiSettings, Judge):
         for again in range(1, self.ask_again + 1):
             unread = [place for place, one in enumerate(found) if one.status == "unparsed"]
             once_more = [
-                Question(asked[place].chat, asked[place].decoding, asked[place].sample, again, asked[place].name)
+                ApiQuestion(asked[place].chat, asked[place].decoding, asked[place].sample, again, asked[place].name)
                 for place in unread
             ]
             for place, answer in zip(unread, ask(once_more, access, io), strict=True):

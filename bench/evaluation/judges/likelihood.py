@@ -218,7 +218,7 @@ class Likelihood(Judge):
         The mean over the samples; None where no answer has any probability.
         """
         from bench.models.kept import kept_policy  # noqa: PLC0415
-        from bench.models.likelihood.answers import Question, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
+        from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
 
         policy = kept_policy(self.policy, io)
         plain = policy.tokenizer.chat_template is None
@@ -230,7 +230,7 @@ class Likelihood(Judge):
             self._check_room(policy, form, asked, chats)
             rationales = self._reasoned(policy, form, asked, chats, io)
         questions = [
-            Question(one.name, chat, form.opening(rationale, plain=plain))
+            OpenedQuestion(one.name, chat, form.opening(rationale, plain=plain))
             for one, chat, written in zip(asked, chats, rationales, strict=True)
             for rationale in written
         ]

@@ -1,4 +1,4 @@
-"""A control judge: a coin is thrown for every showing."""
+"""A control judge: a coin is thrown for every presentation."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class TokenShift(Stage):
 
 
 def shift_facts(arm: str, task: str, payloads: Sequence[Path]) -> ShiftFacts | None:
-    """Return the tokens whose probability rose and fell most over the payloads of an arm's runs.
+    """Return the tokens whose probability rose and fell most over the payloads of an arm's seeds.
 
     None for an arm that wrote nothing.
     """
@@ -120,7 +120,7 @@ def _fact(one: dict[str, Any], positions: int) -> TokenFacts:
 
 
 class TokenShifts(Measurement):
-    """Which tokens steering makes likelier in the responses of every proxied arm; told in ``run.json``."""
+    """Which tokens steering makes likelier in the responses of every proxied arm; reported in ``run.json``."""
 
     NAME: ClassVar[str] = "token_shift"
     ORDER: ClassVar[int] = 8

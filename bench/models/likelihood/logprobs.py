@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import StageError
 from bench.models.packing.decoder import Decoder, decoder_of
-from bench.models.packing.layers import depth, reading
+from bench.models.packing.hidden_states import depth, reading
 from bench.models.packing.layout import (
     Group,
     Layout,
@@ -70,7 +70,7 @@ class Want:
     ``temperature`` (above 0): the log-probabilities and the entropy are of softmax(logits / temperature), which at the
     decoder's own temperature makes them comparable with those it recorded (``bench.models.decoding.sampling.choose``).
     ``entropy``: ``exact`` sums over the vocabulary. ``head``: maps states (tokens, width) to values (tokens, 1).
-    ``layers``: whose hidden states to return, numbered as in ``bench.models.packing.layers.reading``.
+    ``layers``: whose hidden states to return, numbered as in ``bench.models.packing.hidden_states.reading``.
     """
 
     temperature: float = 1.0

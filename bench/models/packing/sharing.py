@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bench.models.packing.blocks import teach, unteach
 from bench.models.packing.decoder import Decoder
 from bench.models.packing.layout import (
     Group,
@@ -22,6 +21,7 @@ from bench.models.packing.layout import (
     predicting_states,
     trimmed,
 )
+from bench.models.packing.llama_blocks import teach, unteach
 
 log = logging.getLogger(__name__)
 SAME = 1e-4  # the largest difference between the two layouts, relative to the states' size, that counts as rounding
@@ -72,7 +72,7 @@ def _is_compiled(decoder: Decoder) -> bool:
 def trims(decoder: Decoder) -> bool:
     """Tell whether, in packed rows, the last block may leave out the positions that predict nothing.
 
-    The model's blocks are of a kind that ``bench.models.packing.blocks`` knows, and a trial gave the same states.
+    The model's blocks are of a kind that ``bench.models.packing.llama_blocks`` knows, and a trial gave the same states.
     """
     return packs(decoder) and _find(decoder).trims
 

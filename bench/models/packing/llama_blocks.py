@@ -29,7 +29,7 @@ from bench.core.errors import StageError
 from bench.models.packing.attention import Packing, Tails, within_groups
 from bench.models.packing.decoder import Decoder
 from bench.models.packing.fused import rms_norm, rotated
-from bench.models.packing.layers import blocks
+from bench.models.packing.hidden_states import blocks
 from bench.models.packing.short import LONGEST, read_pieces
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from bench.core.frozen import Frozen
 from bench.evaluation.api.client import Access
-from bench.evaluation.api.questions import Decoding
+from bench.evaluation.api.questions import ApiDecoding
 from bench.evaluation.api.spending import Prices, SpendingLimit
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -64,9 +64,9 @@ class ApiSettings(Frozen):
             raise ValueError("a spending_limit in usd needs prices: {input: ..., output: ...}, USD per million tokens")
         return self
 
-    def decoding(self) -> Decoding:
+    def decoding(self) -> ApiDecoding:
         """Return which model writes an answer, and how."""
-        return Decoding(self.model, self.version, self.max_tokens, self.temperature, self.seed)
+        return ApiDecoding(self.model, self.version, self.max_tokens, self.temperature, self.seed)
 
     def access(self) -> Access:
         """Return how the server is reached."""

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from bench.models.likelihood.logprobs import Want, response_logprobs, response_outputs
-from bench.models.packing import blocks, sharing
+from bench.models.packing import llama_blocks, sharing
 from bench.models.packing.decoder import decoder_of
-from bench.models.packing.layers import depth
+from bench.models.packing.hidden_states import depth
 from bench.models.packing.layout import lay_out_packed, lay_out_rows, predicting_states, trimmed
 from bench.models.packing.sharing import packs, trims
 from methods._train.loop.recompute import recomputed_activations
@@ -74,7 +74,7 @@ def assert_same(one: nn.Module, other: nn.Module, layers: tuple[int, ...] = ()) 
 @pytest.mark.parametrize("longest", [256, 0], ids=["products", "kernel"])
 @pytest.mark.parametrize("family", KNOWN)
 def test_taught_equals_untaught_with_gradients(family: str, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "LONGEST", longest)
+    monkeypatch.setattr(llama_blocks, "LONGEST", longest)
     model = known_model(family)
     plain = untaught(model, monkeypatch)
     assert trims(decoder_of(model))
@@ -137,7 +137,7 @@ def test_other_models_stay_as_they_were(family: str) -> None:
 def test_a_model_that_a_taught_block_computes_wrongly_gets_its_own_back(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
     wrong = lambda states, weight, eps: states * weight + eps  # noqa: E731
-    monkeypatch.setattr(blocks, "rms_norm", wrong)
+    monkeypatch.setattr(llama_blocks, "rms_norm", wrong)
     decoder = decoder_of(model)
     assert packs(decoder)
     assert not trims(decoder)
