@@ -128,7 +128,7 @@ def test_teaching_lowers_the_loss_and_repeats_to_the_byte(bench: Bench, tmp_path
 
 def test_padding_and_neighbours_change_no_expectation(bench: Bench, tokenizer: Any) -> None:
     from bench.models.load import load_policy
-    from tasks._atlas.labelling import expectation_loss, training_texts, row_of
+    from tasks._atlas.labelling import expectation_loss, row_of, training_texts
 
     model = load_policy(Built(by=TAUGHT), bench.io("read")).model
     several = list(itertools.islice(training_texts(TAUGHT, tokenizer), 3))
