@@ -89,7 +89,7 @@ class TruthfulQA(Task):
         }
 
     def choices(self, prompt: Prompt) -> Sequence[Choice]:
-        """Return the answers to weigh, the best first; none unless the comparison file asks for it."""
+        """Return the reference answers, the best first; none unless the comparison file asks for it."""
         if self.multiple_choice == "none":
             return ()
         best, correct, incorrect = (prompt.facts[name] for name in ("best", "correct", "incorrect"))

@@ -7,7 +7,7 @@ beside the comparison. Packages of others announce theirs as entry points in the
 comes before an entry point of the same name.
 """
 
-# Kinds are told by abstract classes, of which nobody makes an instance.
+# Kinds are known by abstract classes, of which nobody makes an instance.
 # mypy: disable-error-code="type-abstract"
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def lm_eval_folder(name: str) -> Path | None:
 
 
 def _known(kind: Kind[P]) -> set[str]:
-    """Return the names to offer after a typo; a package shared with another kind must be imported to tell them."""
+    """Return the names to offer after a typo; a package shared with another kind must be imported to know them."""
     origins = _origins(kind)
     if kind.alone:
         return set(origins)

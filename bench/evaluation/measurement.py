@@ -173,7 +173,7 @@ class Measurement(ABC):
         return self.TABLES
 
     def judge_calls(self, cell: Cell[Any]) -> int | None:
-        """Return how often a cell asks its judge; None where that is not known before it runs."""
+        """Return how often a cell calls its judge; None where that is not known before it runs."""
         return 0
 
     def questions(self, cell: Cell[Any], judge: Any, written: Written) -> Iterable[ApiQuestion]:

@@ -66,7 +66,7 @@ class HFPolicy:
     ) -> list[Completion]:
         """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only.
 
-        Tokens are counted on the meter of ``io``, and progress is told there, where there is one.
+        Tokens are counted on the meter of ``io``, and progress is reported there, where there is one.
         """
         return local.completions(self, [(self.prompt(chat),) for chat in chats], decoding, seeds=seeds, io=io)
 
@@ -80,10 +80,10 @@ class HFPolicy:
     ) -> list[Completion]:
         """Return one completion per prompt of ids, in order.
 
-        ``on_tokens`` is told the number of new tokens after each step. ``logprobs`` of a completion are under the
-        temperature-scaled distribution before top-k and top-p (see ``bench.models.decoding.sampling.choose``). Other
-        rows, batch size and order change a completion only where float rounding (1e-7) moves an edge across the noise.
-        Raises StageError for a prompt that is empty or too long for the model's context.
+        ``on_tokens`` is called with the number of new tokens after each step. ``logprobs`` of a completion are under
+        the temperature-scaled distribution before top-k and top-p (see ``bench.models.decoding.sampling.choose``).
+        Other rows, batch size and order change a completion only where float rounding (1e-7) moves an edge across the
+        noise. Raises StageError for a prompt that is empty or too long for the model's context.
         """
         rows = [(prompt,) for prompt in prompts]
         found = dict(local.written(self, rows, decoding, seeds, on_tokens))
@@ -120,7 +120,7 @@ def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.
 
 
 def likelihoods_of(tokens: torch.Tensor, mask: torch.Tensor) -> list[ResponseLikelihood]:
-    """Return the likelihood of each response from what ``logprob_and_greedy_of`` says of all their tokens."""
+    """Return the likelihood of each response from what ``logprob_and_greedy_of`` gives for all their tokens."""
     return [
         ResponseLikelihood(logprob=float(row[:, 0].sum()), is_greedy=bool(row[:, 1].all()), n_tokens=len(row))
         for row in tokens.split(mask.sum(-1).tolist())

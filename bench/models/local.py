@@ -1,7 +1,7 @@
 """What every policy in memory can do, whether it is one model or several that write together.
 
-A policy has ``parts``, the models that read each prompt in their own wording and all write the same tokens; a plain
-model is its own only part. A row is therefore a prompt per part.
+A policy has ``parts``, the models that read each prompt with their own template and instructions and all write the same
+tokens; a plain model is its own only part. A row is therefore a prompt per part.
 """
 
 from __future__ import annotations

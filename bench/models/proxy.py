@@ -5,9 +5,9 @@ which they differ cancel in the softmax)::
 
     s = s_base + alpha (s_expert - s_antiexpert)      that is      p ~ p_base (p_expert / p_antiexpert)^alpha
 
-Each model reads the chat in its own wording (template and instructions); the tokens of the response are shared. The sum
-is linear, so a proxy within a proxy is a longer sum, equal terms are added up, and what cancels is not computed: a
-proxy whose expert is its base costs one forward pass less.
+Each model reads the chat with its own template and instructions; the tokens of the response are shared. The sum is
+linear, so a proxy within a proxy is a longer sum, equal terms are added up, and what cancels is not computed: a proxy
+whose expert is its base costs one forward pass less.
 
 Known difference from the released code: there only the expert's logits are cut to the base's vocabulary, and
 tokenizers are not compared. Here any model may have a tail, and token ids that mean different things are an error.

@@ -29,7 +29,7 @@ UNREAD = -100
 
 @dataclass(frozen=True)
 class TrainingText:
-    """A document as tokens: what is expected behind each (UNREAD: nothing is learnt there), and how much it counts."""
+    """A document as tokens: the target behind each (UNREAD: none), and its weight in the loss."""
 
     ids: list[int]
     targets: list[int]

@@ -1,8 +1,8 @@
-"""The store of answers: everything that was ever answered, in one SQLite file that several processes share.
+"""The store of answers: every answer that was paid for, in one SQLite file that several processes share.
 
 An answer is committed and synced before anything else is done with it, so whatever ends a process loses at most the
 requests that were under way. A request is claimed before it is sent: the claim keeps other processes from asking the
-same, and holds back its most possible cost from the spending limit. Claims of a process that has died are found by the
+same, and reserves its highest possible cost from the spending limit. Claims of a process that has died are found by the
 lock that the operating system freed, and counted as spent, because nobody knows whether they were billed.
 """
 
@@ -63,7 +63,7 @@ class AnswerStore:
     def close(self) -> None:
         """Give back what this process holds; a claim that is left counts as spent."""
         with self._readable_errors(), self._transaction():
-            self._bury([self._asker])
+            self._write_off([self._asker])
         self._base.close()
         self._alive.release()
         Path(self._alive.lock_file).unlink(missing_ok=True)
@@ -88,7 +88,7 @@ class AnswerStore:
         with self._readable_errors(), self._transaction():
             if self._base.execute("SELECT 1 FROM answers WHERE key = ?", [question.key]).fetchone():
                 return "answered"
-            self._bury_the_dead()
+            self._write_off_dead_askers()
             if self._base.execute("SELECT 1 FROM claims WHERE key = ?", [question.key]).fetchone():
                 return "taken"
             held = self._sum("claims")
@@ -121,7 +121,7 @@ class AnswerStore:
             return self._sum("spending")
 
     def costs_known(self, model: str) -> list[Answer]:
-        """Return the answers of a model, for what a further one is likely to cost."""
+        """Return the answers of a model, to estimate what a further one costs."""
         with self._readable_errors():
             rows = self._base.execute(
                 "SELECT reply FROM answers WHERE json_extract(question, '$.model') = ? LIMIT 1000", [model]
@@ -156,11 +156,11 @@ class AnswerStore:
             [account, cost.calls, cost.tokens, cost.usd],
         )
 
-    def _bury_the_dead(self) -> None:
+    def _write_off_dead_askers(self) -> None:
         askers = [name for (name,) in self._base.execute("SELECT DISTINCT asker FROM claims")]
-        self._bury(name for name in askers if name != self._asker and not self._lives(name))
+        self._write_off(name for name in askers if name != self._asker and not self._lives(name))
 
-    def _bury(self, askers: Iterable[str]) -> None:
+    def _write_off(self, askers: Iterable[str]) -> None:
         """Count the claims of askers as spent, and free them."""
         for name in askers:
             rows = self._base.execute("SELECT account, calls, tokens, usd FROM claims WHERE asker = ?", [name])

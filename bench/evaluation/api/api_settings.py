@@ -1,4 +1,4 @@
-"""The settings of whatever asks a model behind an API: a judge, or another reader of texts."""
+"""The settings of whatever calls a model behind an API: a judge, a verifier."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ OPERATION = frozenset(
 
 
 class ApiSettings(Frozen):
-    """Which model is asked, and how it is reached.
+    """Which model is called, and how it is reached.
 
     In every key: ``model``, as the server names it; ``version``, what that name leaves open (who serves it, a date);
-    ``max_tokens``, ``temperature`` and ``seed`` (null: not sent), another seed asks for another answer.
-    In no key (``OPERATION``): ``base_url``; ``api_key_env``, the NAME of the environment variable with the key;
-    ``limit_as``, the server's name for max_tokens; ``concurrency``; ``timeout`` of one request in seconds; ``retries``
-    of a failed one, the first after about ``first_wait`` seconds; ``prices`` in USD per million tokens {input, output};
+    ``max_tokens``, ``temperature`` and ``seed`` (null: not sent), another seed is another sample. In no key
+    (``OPERATION``): ``base_url``; ``api_key_env``, the NAME of the environment variable with the key; ``limit_as``, the
+    server's name for max_tokens; ``concurrency``; ``timeout`` of one request in seconds; ``retries`` of a failed one,
+    the first after about ``first_wait`` seconds; ``prices`` in USD per million tokens {input, output};
     ``spending_limit`` of one run {usd, tokens, calls}.
     """
 

@@ -1,4 +1,4 @@
-"""Asking many questions at once: what is stored is not asked, what fails is tried again, what is answered is kept."""
+"""Sending many questions at once: stored answers are reused, failures retried, new answers stored."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def ask(questions: Sequence[ApiQuestion], access: Access, io: StageIO) -> list[A
     """Return the answer to each question, in order, equal questions asked once.
 
     Answers come from the store where it has them. With ``ALIGNMENT_BENCH_OFFLINE=1`` in the environment they come from
-    nowhere else. Raises StageError when an answer cannot be had: offline, beyond the spending limit, or when the server
-    will not answer; what was answered before is kept.
+    nowhere else. Raises StageError when an answer cannot be obtained: offline, beyond the spending limit, or when the
+    server will not answer; what was answered before is kept.
     """
     if not questions:
         return []
@@ -50,7 +50,7 @@ def _refuse_offline(todo: Sequence[ApiQuestion], of: int) -> None:
 
 
 class _Asking:
-    """Questions under way. The first failure that will not pass ends it, once what is under way has been answered."""
+    """Requests under way. The first permanent failure ends it, once those under way are answered."""
 
     def __init__(self, store: AnswerStore, access: Access, io: StageIO, todo: Sequence[ApiQuestion]) -> None:
         self._store, self._access, self._io = store, access, io
@@ -89,7 +89,7 @@ class _Asking:
             self._io.progress(self._done, self._total, "judgements", self._note())
 
     async def _ask(self, question: ApiQuestion) -> None:
-        """Have one question answered and stored, or return early when all are to stop."""
+        """Send one question and store its answer, or return early when all are to stop."""
         reserved, attempt = most(question, self._access.prices), 0
         while self._failure is None:
             if not await self._may_send(question, reserved):
@@ -110,7 +110,7 @@ class _Asking:
                 return
 
     async def _may_send(self, question: ApiQuestion, reserved: Cost) -> bool:
-        """Return True once the question is claimed, False when it needs no asking any more.
+        """Return True once the question is claimed, False when its answer is there already.
 
         Raises StageError at the spending limit.
         """
@@ -130,7 +130,7 @@ class _Asking:
     async def _wait(self, question: ApiQuestion, attempt: int, reason: TryAgain) -> None:
         """Wait before the next attempt, all questions together where the server asks for it.
 
-        Raises StageError when there is no attempt left, or the server asks for a time that nobody waits.
+        Raises StageError when there is no attempt left, or the server asks for too long a wait.
         """
         where = f"{self._access.base_url}: {question.name}"
         if attempt >= self._access.retries:

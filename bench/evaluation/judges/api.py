@@ -1,8 +1,8 @@
 """The API judge: a model behind any OpenAI-compatible server says which response is better, or how good one is.
 
-It reads the same prompt files as the labeller (``docs/labeller.md``) and is told how to write its answer, because
-servers need not tell log-probabilities. Every answer is stored for good (``docs/judges_paid.md``): what was paid for is
-never asked again, and what is stored can be judged from offline.
+It reads the same prompt files as the labeller (``docs/labeller.md``) and is instructed how to write its answer, because
+not every server returns log-probabilities. Every answer is stored for good (``docs/judges_paid.md``): what was paid for
+is never asked again, and what is stored can be judged from offline.
 
 A verdict is 1, 0 or 0.5 (a tie, where ``ties: allowed``), or the mean of several samples. A rating is that of RLAIF
 (arXiv:2309.00267, section 2.2.2) with all the probability on the grade that was written: 2 (s - 1) / (n - 1) - 1.
@@ -52,13 +52,12 @@ class Api(ApiSettings, Judge):
     In every key: ``model``, as the server names it; ``version``, what that name leaves open (who serves it, a date);
     ``prompt``, a shipped prompt file, or ``path``, one of your own, and its ``digest``; ``asks``: ``pairs`` at once, or
     ``grades`` of each response alone; ``reasoning``: ``none``, or ``written`` before the answer; ``ties``: whether a
-    comparison may be answered so; ``max_tokens``, ``temperature`` and ``seed`` (null: not sent), another seed asks for
-    another answer; ``samples`` of each answer, averaged over those that can be read; ``ask_again``: how often an
-    answer that cannot be read is asked for once more.
-    In no key, because they change no answer: ``base_url``; ``api_key_env``, the NAME of the environment variable with
-    the key; ``limit_as``, the server's name for max_tokens; ``concurrency``; ``timeout`` of one request in seconds;
-    ``retries`` of a failed one, the first after about ``first_wait`` seconds; ``prices`` in USD per million tokens
-    {input, output}; ``spending_limit`` of one run {usd, tokens, calls}.
+    comparison may be answered so; ``max_tokens``, ``temperature`` and ``seed`` (null: not sent), another seed is
+    another sample; ``samples`` of each answer, averaged over those that can be read; ``ask_again``: how often an answer
+    that cannot be read is asked for once more. In no key, because they change no answer: ``base_url``; ``api_key_env``,
+    the NAME of the environment variable with the key; ``limit_as``, the server's name for max_tokens; ``concurrency``;
+    ``timeout`` of one request in seconds; ``retries`` of a failed one, the first after about ``first_wait`` seconds;
+    ``prices`` in USD per million tokens {input, output}; ``spending_limit`` of one run {usd, tokens, calls}.
     """
 
     NAME: ClassVar[str] = "api"

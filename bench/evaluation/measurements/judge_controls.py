@@ -50,7 +50,7 @@ class CompareByControls(Stage):
 
 
 class JudgeControls(Measurement):
-    """The control judges on every pair that is judged, so that it can be said what they explain of a win rate."""
+    """The control judges on every pair that is judged, to see what they explain of a win rate."""
 
     NAME: ClassVar[str] = "judge_controls"
     ORDER: ClassVar[int] = 11

@@ -1,4 +1,4 @@
-"""Second calls: a judge that draws noise is asked once more, with other noise, on a sample of the prompts."""
+"""Retest: a judge that samples is called once more, with another seed, on a sample of the prompts."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Ratings(Measurement):
                 yield Cell(self, stage, arm, seed, task, judge=judge)
 
     def rows(self, cell: Cell[RateResponses], payload: Payload, design: Design) -> Rows:
-        """Yield one row per response, as a record and with the judge's words."""
+        """Yield one row per response, as a record and with the judge's text."""
         rows = pq.read_table(payload(cell.stage) / RATINGS)
         yield RECORDS, as_metric(rows, RATING.name)
         yield VERDICTS, rows

@@ -87,8 +87,8 @@ def shift_facts(arm: str, task: str, payloads: Sequence[Path]) -> ShiftFacts | N
     positions = other = 0
     logprob = 0.0
     for payload in payloads:
-        told = json.loads((payload / TOTALS).read_text(encoding="utf-8"))
-        positions, other = positions + told["positions"], other + told["other_choice"]
+        counts = json.loads((payload / TOTALS).read_text(encoding="utf-8"))
+        positions, other = positions + counts["positions"], other + counts["other_choice"]
         for row in pq.read_table(payload / TOKENS).to_pylist():
             known = totals.setdefault(
                 row["token"], {"text": row["text"], "written": 0, "logprob": 0.0, "expected": 0.0}

@@ -1,4 +1,4 @@
-"""What a model says of responses, token by token: the one function under every loss and every likelihood."""
+"""Log-probabilities of responses, token by token: the one function under every loss and every likelihood."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Want:
 
 @dataclass(frozen=True)
 class ResponseOutputs:
-    """What a model says of the response tokens; all of it is differentiable.
+    """A model's outputs at the response tokens; all of it is differentiable.
 
     ``entropy`` and ``values``, both (rows, longest response), float32 and 0 outside ``logprobs.mask``: the entropy in
     nats of the distribution each token was drawn from, and the value of the state BEFORE each token. ``layers``

@@ -103,7 +103,7 @@ def unchanged(_model: nn.Module) -> AbstractContextManager[None]:
     [
         pytest.param(unchanged, {}, id="packed"),
         pytest.param(unchanged, {(llama_blocks, "LONGEST"): 0}, id="kernel"),
-        pytest.param(unchanged, {(sharing, "teach"): lambda _decoder: False}, id="untaught"),
+        pytest.param(unchanged, {(sharing, "patch_blocks"): lambda _decoder: False}, id="unpatched"),
         pytest.param(unchanged, {(core, "packs"): lambda _decoder: False}, id="padded"),
         pytest.param(unchanged, {(core, "LOGITS_AT_ONCE"): 3 * 50}, id="chunked"),
         pytest.param(recomputed_activations, {}, id="recomputed"),

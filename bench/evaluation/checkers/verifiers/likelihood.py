@@ -1,4 +1,4 @@
-"""A policy reads the passages and the claim, and is asked whether it is true (arXiv 2305.14251, section 3.2)."""
+"""A policy reads the passages and the claim, and answers whether it is true (arXiv 2305.14251, section 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims of responses: found, held against what is known, counted."""
+"""Claims of responses: extracted, verified, counted."""
 
 from bench.evaluation.measurements.factuality.factual_errors import FactualErrors
 
