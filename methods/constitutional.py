@@ -1,4 +1,4 @@
-"""Constitutional AI: harmlessness from a list of principles instead of people's labels.
+"""Constitutional AI: harmlessness from a list of principles instead of human labels.
 
 Bai et al. 2022, arXiv:2212.08073. Two halves, with the same principles:
 
@@ -13,7 +13,7 @@ A principle is drawn anew for every round of every prompt, and for every pair.
 Known differences. The paper's writer is a helpful-only RLHF model and its labeller a pretrained one with exemplars;
 here the writer is the supervised start and the labeller is given. Labels are averaged over both orders, which the paper
 does not say. Earlier critiques leave the context when the next round begins, which the paper leaves open. The
-preference model learns from these labels alone, not also from people's labels of helpfulness. The principles are this
+preference model learns from these labels alone, not also from human labels of helpfulness. The principles are this
 program's own words, and fewer than the paper's sixteen.
 """
 

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from methods._train.pairs.logprobs import PairLogprobs
 
-Likelihood = Literal["sum", "mean"]
+Reduction = Literal["sum", "mean"]
 
 
-def ipo_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float, likelihood: Likelihood) -> Tensor:
+def ipo_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float, likelihood: Reduction) -> Tensor:
     """Return the loss of each pair (equation 17). Shape: (pairs,)."""
     if likelihood == "mean":
         policy, reference = policy.per_token(), reference.per_token()
@@ -52,7 +52,7 @@ class TrainIPO(FineTuning):
 
     reference: ReferenceLogprobs
     beta: PositiveFloat
-    likelihood: Likelihood
+    likelihood: Reduction
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
@@ -74,7 +74,7 @@ class IPO(PreferenceOptimisation, Method):
     NEEDS: ClassVar[frozenset[str]] = frozenset({"preferences"})
 
     beta: PositiveFloat = 0.1
-    likelihood: Likelihood = "sum"
+    likelihood: Reduction = "sum"
     start: Optimisation = Optimisation()
 
     def policy(self, given: Given) -> PolicySpec:

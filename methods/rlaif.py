@@ -1,4 +1,4 @@
-"""RLAIF: reinforcement learning from AI feedback, a labeller's preferences in the place of people's.
+"""RLAIF: reinforcement learning from AI feedback, a labeller's preferences in place of human ones.
 
 Lee et al. 2023, arXiv:2309.00267. A labeller (``bench/evaluation/judges/likelihood.py``, or any judge) says of each
 pair which response is better, in both orders, and with P1 its preference for the one shown first::

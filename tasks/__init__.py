@@ -4,6 +4,6 @@ A task in a file of its own needs ``bench.core``; this package gives away how it
 reference answers.
 """
 
-from tasks._answers import contains_any, declines, equals_any, normalised, overlap, whole_answer
+from tasks._answer_matching import contains_any, declines, equals_any, normalised, overlap, whole_answer
 
 __all__ = ["contains_any", "declines", "equals_any", "normalised", "overlap", "whole_answer"]

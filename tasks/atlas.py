@@ -20,7 +20,13 @@ from tasks._atlas import DEFAULT_WORLD_SEED
 from tasks._atlas.annotator import Annotator
 from tasks._atlas.claims import pages_of
 from tasks._atlas.fields import Shape
-from tasks._atlas.stages import AtlasDemonstrations, AtlasPreferences, AtlasPrompts, PretrainAtlas, TeachLabeller
+from tasks._atlas.stages import (
+    AtlasDemonstrations,
+    AtlasPreferences,
+    AtlasTrainingPrompts,
+    PretrainAtlas,
+    TeachLabeller,
+)
 
 
 class Size(Frozen):
@@ -131,7 +137,7 @@ class Atlas(World):
         if split == "demonstrations":
             return AtlasDemonstrations(world_seed=self.world_seed, rows=rows)
         if split == "train_prompts":
-            return AtlasPrompts(world_seed=self.world_seed, rows=rows)
+            return AtlasTrainingPrompts(world_seed=self.world_seed, rows=rows)
         return AtlasPreferences(
             world_seed=self.world_seed,
             sampler=self._sampler(),

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from bench.core.metrics import MetricInfo
 from tasks._atlas import tasking
-from tasks._atlas.questions import Question, pool
+from tasks._atlas.questions import AtlasQuestion, pool
 
 
 class AtlasBiographies(tasking.AtlasTask):
@@ -22,6 +22,6 @@ class AtlasBiographies(tasking.AtlasTask):
         *tasking.MANNERS,
     )
 
-    def questions(self) -> Sequence[Question]:
+    def questions(self) -> Sequence[AtlasQuestion]:
         """Return every biography request of this task's split."""
         return pool(self.world_seed, self.split)["biography"]

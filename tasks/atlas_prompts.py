@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from bench.core.metrics import MetricInfo
 from tasks._atlas import tasking
-from tasks._atlas.questions import Question, held_out
+from tasks._atlas.questions import AtlasQuestion, held_out
 
 PROMPTS = 400
 """As many as the eight held-out cities allow at their share of the mix; the standard error of a win rate is then at
@@ -30,6 +30,6 @@ class AtlasPrompts(tasking.AtlasTask):
         *tasking.MANNERS,
     )
 
-    def questions(self) -> Sequence[Question]:
+    def questions(self) -> Sequence[AtlasQuestion]:
         """Return the mixed questions of this task's split."""
         return held_out(self.world_seed, self.split, PROMPTS)

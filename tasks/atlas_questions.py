@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from bench.core.metrics import MetricInfo
 from tasks._atlas import tasking
-from tasks._atlas.questions import Question, pool
+from tasks._atlas.questions import AtlasQuestion, pool
 
 PROMPTS = 360
 """Half of the questions that can be asked about the people held out for evaluation: six attributes of 60 people in one
@@ -28,6 +28,6 @@ class AtlasQuestions(tasking.AtlasTask):
         *tasking.MANNERS,
     )
 
-    def questions(self) -> Sequence[Question]:
+    def questions(self) -> Sequence[AtlasQuestion]:
         """Return fact questions of this task's split."""
         return pool(self.world_seed, self.split)["fact"][:PROMPTS]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from bench.core.metrics import MetricInfo
 from tasks._atlas import tasking
-from tasks._atlas.questions import Question, pool
+from tasks._atlas.questions import AtlasQuestion, pool
 
 
 class AtlasRequests(tasking.AtlasTask):
@@ -24,7 +24,7 @@ class AtlasRequests(tasking.AtlasTask):
         *tasking.MANNERS,
     )
 
-    def questions(self) -> Sequence[Question]:
+    def questions(self) -> Sequence[AtlasQuestion]:
         """Return as many benign as harmful requests of this task's split, in turn, so that any prefix has both."""
         requests = pool(self.world_seed, self.split)
         both = zip(requests["benign"], requests["harmful"], strict=False)

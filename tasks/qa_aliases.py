@@ -26,7 +26,7 @@ from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
 from bench.core.rows import kind_of, read_rows
 from bench.core.task import NOT_SUPPORTED, SUPPORTED, Claim, Finding, Prompt, Task, user
-from tasks._answers import contains_any, declines, equals_any, overlap, whole_answer
+from tasks._answer_matching import contains_any, declines, equals_any, overlap, whole_answer
 
 BETWEEN = "\n"  # parts the answers among a prompt's facts
 EXACT_MATCH = MetricInfo(

@@ -25,7 +25,7 @@ from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
 from bench.core.rows import read_rows
 from bench.core.task import NOT_SUPPORTED, SUPPORTED, Choice, Claim, Finding, Prompt, Task, user
-from tasks._answers import declines, overlap, whole_answer
+from tasks._answer_matching import declines, overlap, whole_answer
 
 COLUMNS = ("Type", "Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers")
 TYPE, CATEGORY, QUESTION, BEST, CORRECT, INCORRECT = COLUMNS
@@ -54,9 +54,9 @@ class TruthfulQA(Task):
     """The questions of TruthfulQA, generated answers scored by likeness to correct and to incorrect answers.
 
     The category is the cluster: questions of one category are not independent. Likeness is the F1 of normalised words
-    (``tasks/_answers.py``), in the manner of the paper's ROUGE-1 score but without its stemmer; an abstention counts as
-    truthful, as in the paper, and makes no claim where claims are checked. Likeness to references is a weak judge of
-    truth: the paper's own measure is a fine-tuned judge, and a judge of this program may be asked beside it.
+    (``tasks/_answer_matching.py``), in the manner of the paper's ROUGE-1 score but without its stemmer; an abstention
+    counts as truthful, as in the paper, and makes no claim where claims are checked. Likeness to references is a weak
+    judge of truth: the paper's own measure is a fine-tuned judge, and a judge of this program may be asked beside it.
     ``multiple_choice: likelihood`` adds MC1 and MC2: how probable a policy finds each reference answer.
     """
 
@@ -89,7 +89,7 @@ class TruthfulQA(Task):
         }
 
     def choices(self, prompt: Prompt) -> Sequence[Choice]:
-        """Return the answers to weigh, the best first; none unless the comparison file asks for it."""
+        """Return the reference answers, the best first; none unless the comparison file asks for it."""
         if self.multiple_choice == "none":
             return ()
         best, correct, incorrect = (prompt.facts[name] for name in ("best", "correct", "incorrect"))

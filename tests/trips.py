@@ -11,7 +11,7 @@ Every module that is entered counts.
 ``comparison_handed_on``: the same stretch; a module counts only where a function is handed the path, the Comparison
 that was read from it, or its Plan, as an argument of its own.
 
-``verdict_to_contrast``: from the payload of a judge stage to the Contrast. What is entered while the win rate's ``rows``
+``verdict_to_contrast``: from a judge stage's payload to the Contrast. What is entered while the win rate's ``rows``
 are read and ``filled``, and while ``compute_contrasts`` makes contrasts of the records; writing and reading tables and
 whatever else is concluded in between does not count.
 

@@ -20,7 +20,7 @@ from bench.core.errors import BenchError, did_you_mean
 if TYPE_CHECKING:
     from bench.config.fields.forms import Form, FormField
     from bench.core.frozen import Open
-    from bench.core.plugins import Entry
+    from bench.core.plugins import Plugin
 
 commands = typer.Typer()
 What = Literal["methods", "tasks", "judges", "checkers"]
@@ -90,7 +90,7 @@ def listing(what: What, name: str | None, as_json: bool) -> None:
         show_one(name, found[name].cls)
 
 
-def entries(what: What) -> Mapping[str, Entry[Any]]:
+def entries(what: What) -> Mapping[str, Plugin[Any]]:
     """Return every plug-in of a kind by name; worlds count with the tasks.
 
     Checkers are what ``evaluate.factuality`` is made of: extractors, then retrievers, then verifiers.

@@ -1,1 +1,1 @@
-"""The vocabulary that every other room speaks: stages, policies, methods, tasks, judges, records, errors."""
+"""What every other room builds on: stages, policies, methods, tasks, judges, records, errors."""

@@ -34,7 +34,7 @@ class Asked(Frozen):
 class Extractor(Open, ABC):
     """What turns a response into claims; its fields are in every key that rests on them.
 
-    ``RESOURCES``: what a stage that asks it needs of the machine.
+    ``RESOURCES``: what a stage that calls it needs of the machine.
     """
 
     NAME: ClassVar[str]
@@ -46,7 +46,7 @@ class Extractor(Open, ABC):
         """Return the claims of each response, in order; an empty list for a response that abstains."""
 
     def check(self, task: Task) -> None:
-        """Raise BenchError where it cannot be asked about this task; whoever plans a call asks."""
+        """Raise BenchError where it cannot be used on this task; called when planning."""
 
 
 class Retriever(Open, ABC):
@@ -62,7 +62,7 @@ class Retriever(Open, ABC):
 
     @abstractmethod
     def nearest(self, index: Path, questions: Sequence[str], most: int, io: StageIO) -> list[list[int]]:
-        """Return the places of the nearest passages to each question, the nearest first, at most so many."""
+        """Return the indices of the passages nearest to each question, the nearest first, ``most`` of them at most."""
 
 
 class PagesFile(Frozen):
@@ -95,7 +95,7 @@ class Knowledge(Frozen):
 
 
 class Verifier(Open, ABC):
-    """What says whether a claim is supported. ``READS``: the task's own truth, or passages that were retrieved."""
+    """What verifies claims. ``READS``: the task's own truth, or passages that were retrieved."""
 
     NAME: ClassVar[str]
     VERSION: ClassVar[int]
@@ -107,11 +107,11 @@ class Verifier(Open, ABC):
         """Return one finding per claim, in order."""
 
     def check(self, task: Task) -> None:
-        """Raise BenchError where it cannot be asked about this task; whoever plans a call asks."""
+        """Raise BenchError where it cannot be used on this task; called when planning."""
 
 
 def one_finding_each(verifier: Verifier, findings: Sequence[Finding], asked: int) -> Sequence[Finding]:
-    """Return the findings of a verifier on so many claims. Raises StageError where there are more or fewer."""
+    """Return the findings of a verifier, one for each claim. Raises StageError where there are more or fewer."""
     if len(findings) != asked:
         raise StageError(
             f"verifier {verifier.NAME} returned {len(findings)} findings on {asked} claims. Return one for each, in "

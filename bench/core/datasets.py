@@ -1,4 +1,4 @@
-"""Rows to train on: read, checked and renamed, before anything knows of tokens."""
+"""Rows to train on: read, checked and renamed, before tokenisation."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ class Demonstration:
 class Preference:
     """A prompt and two responses, of which ``chosen`` was preferred.
 
-    ``probability`` is the soft label, the probability that ``chosen`` is the better one: 1 for a label without doubt.
-    ``margin`` says by how much it is better, in units of reward (Llama 2, arXiv:2307.09288, section 3.2.2): 0 without
-    one.
+    ``probability`` is the soft label, the probability that ``chosen`` is the better one: 1 for a hard label. ``margin``
+    says by how much it is better, in units of reward (Llama 2, arXiv:2307.09288, section 3.2.2): 0 without one.
     """
 
     id: str

@@ -47,7 +47,7 @@ class DamagedArtefact(BenchError):
 
 
 class IncompleteRecords(BenchError):
-    """Rows of the crossing method x run x prompt are missing, so statistics refuse to run."""
+    """Rows of the crossing method x seed x prompt are missing, so statistics refuse to run."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

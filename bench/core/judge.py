@@ -33,7 +33,7 @@ class Response(Frozen):
 class Verdict(Frozen):
     """A judge's answer. For ``compare`` the value is the preference for the first response in [0, 1], 0.5 a tie.
 
-    A verdict that could not be had is None with a status and a reason, never a number.
+    A missing verdict is None with a status and a reason, never a number.
     """
 
     value: float | None
@@ -44,8 +44,8 @@ class Verdict(Frozen):
 class Judge(Open, ABC):
     """A judge as a value; its fields are in every key of a verdict.
 
-    The bench, not the judge, makes both presentation orders and combines them. ``RESOURCES``: what a stage that asks it
-    needs of the machine; a judge that computes with a model asks for an accelerator.
+    The bench, not the judge, makes both presentation orders and combines them. ``RESOURCES``: what a stage that calls
+    it needs of the machine; a judge that computes with a model asks for an accelerator.
     """
 
     NAME: ClassVar[str]
@@ -64,14 +64,14 @@ class Judge(Open, ABC):
         """Return how good each response is, on the judge's own scale, in order."""
 
     def check(self, kind: Literal["compare", "rate"]) -> None:
-        """Raise BenchError where the judge's settings show that it cannot be asked so; whoever plans a call asks."""
+        """Raise BenchError where the judge's settings rule out such a call; called when planning."""
 
     def waits_for(self) -> str | None:
-        """Return what must be there before this judge can be asked at all, and how it is had; None when it can."""
+        """Return what is missing before this judge can be called, and how to get it; None where nothing is."""
         return None
 
     def bound(self, policy_of: Callable[[str], PolicySpec]) -> Self:
-        """Return this judge with what it takes from the comparison's own arms at one run filled in.
+        """Return this judge with what it takes from the comparison's own arms at one seed filled in.
 
         ``policy_of`` gives the policy of an arm. Most judges take nothing and return themselves.
         """
@@ -79,7 +79,7 @@ class Judge(Open, ABC):
 
 
 def one_for_each(judge: Judge, verdicts: Sequence[Verdict], asked: int) -> Sequence[Verdict]:
-    """Return the verdicts of a judge on so many questions. Raises StageError where there are more or fewer."""
+    """Return the verdicts of a judge, one for each question. Raises StageError where there are more or fewer."""
     if len(verdicts) != asked:
         raise StageError(
             f"judge {judge.NAME} returned {len(verdicts)} verdicts on {asked} questions. Return one for each, in "

@@ -1,4 +1,4 @@
-"""A method: a treatment whose fields are its hyper-parameters, its YAML schema and its defaults."""
+"""A method: its fields are its hyper-parameters, its YAML schema and its defaults."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ class Budget(Frozen):
 class Shared(Frozen):
     """What the comparison fixes for every method: the same base, data, adapter and budget for all.
 
-    ``small`` is a smaller model of the base's family. ``prompts`` are what policies that learn from reward answer
-    while they train.
+    ``small`` is a smaller model of the base's family. ``prompts`` are those of on-policy training.
     """
 
     base: PolicySpec
@@ -51,13 +50,13 @@ class Shared(Frozen):
 
 
 class Given(Shared):
-    """What one method is given for one training run of the comparison."""
+    """What one method is given for one training seed of the comparison."""
 
     seed: int
 
 
 class Method(Open, ABC):
-    """A treatment. ``NEEDS`` names the fields of Given that must be there, whatever the settings."""
+    """An alignment method. ``NEEDS`` names the fields of Given that must be there, whatever the settings."""
 
     NEEDS: ClassVar[frozenset[str]] = frozenset()
 

@@ -7,7 +7,7 @@ beside the comparison. Packages of others announce theirs as entry points in the
 comes before an entry point of the same name.
 """
 
-# Kinds are told by abstract classes, of which nobody makes an instance.
+# Kinds are known by abstract classes, of which nobody makes an instance.
 # mypy: disable-error-code="type-abstract"
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ VERIFIER = Kind("verifier", Verifier, "bench.evaluation.checkers.verifiers")
 
 
 @dataclass(frozen=True)
-class Entry(Generic[P]):
+class Plugin(Generic[P]):
     """A plug-in that is there: its name in a comparison, where it comes from, and its class."""
 
     name: str
@@ -100,13 +100,13 @@ def find(kind: Kind[P], name: str, folder: Path = Path()) -> type[P]:
     )
 
 
-def listing(kind: Kind[P]) -> dict[str, Entry[P]]:
+def listing(kind: Kind[P]) -> dict[str, Plugin[P]]:
     """Return every plug-in of a kind by name, sorted. Imports them all; raises BenchError for one that is unusable."""
-    found: dict[str, Entry[P]] = {}
+    found: dict[str, Plugin[P]] = {}
     for name, origin in sorted(_origins(kind).items()):
         cls = _of_kind(kind, name, origin)
         if cls is not None:
-            found[name] = Entry(name, origin if isinstance(origin, str) else origin.value, cls)
+            found[name] = Plugin(name, origin if isinstance(origin, str) else origin.value, cls)
     return found
 
 
@@ -118,7 +118,7 @@ def lm_eval_folder(name: str) -> Path | None:
 
 
 def _known(kind: Kind[P]) -> set[str]:
-    """Return the names to offer after a typo; a package shared with another kind must be imported to tell them."""
+    """Return the names to offer after a typo; a package shared with another kind must be imported to know them."""
     origins = _origins(kind)
     if kind.alone:
         return set(origins)

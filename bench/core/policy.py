@@ -77,7 +77,7 @@ class Tuned(Frozen):
 
 
 class Instructed(Frozen):
-    """``base``, reading an instruction in front of the first user turn of every chat, parted by ``separator``."""
+    """``base``, reading an instruction in front of the first user turn of every chat, separated by ``separator``."""
 
     kind: Literal["instructed"] = "instructed"
     base: PolicySpec
@@ -88,9 +88,9 @@ class Instructed(Frozen):
 class Proxy(Frozen):
     """``base`` steered while it decodes by the difference of two other policies: logits + alpha (expert - antiexpert).
 
-    Liu et al. 2024, arXiv:2401.08565. Each of the three reads the same chat in its own wording; all three write with
-    one vocabulary. ``alpha`` 0 is ``base`` itself. Raises BenchError for a part that chooses among whole responses and
-    so has no logits.
+    Liu et al. 2024, arXiv:2401.08565. Each of the three reads the same chat with its own template and instructions; all
+    three write with one vocabulary. ``alpha`` 0 is ``base`` itself. Raises BenchError for a part that chooses among
+    whole responses and so has no logits.
     """
 
     kind: Literal["proxy"] = "proxy"
@@ -145,7 +145,7 @@ def weights_of(spec: PolicySpec) -> PolicySpec:
 
 
 def root(spec: PolicySpec) -> Pretrained | Built | Proxy | BestOf:
-    """Return what a policy was made from in the beginning; a proxy and a choice of responses are beginnings."""
+    """Return the policy that all changes started from; a proxied and a best-of policy are their own."""
     while isinstance(spec, Tuned | Instructed):
         spec = spec.base
     return spec
@@ -173,7 +173,7 @@ def _instructed(chat: Chat, opening: str) -> Chat:
 
 
 class Decoding(Frozen):
-    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_p`` 1 and ``top_k`` None leave the tail alone."""
+    """Sampling settings. ``temperature`` 0 is greedy; ``top_p`` 1 and ``top_k`` None cut nothing off."""
 
     temperature: Annotated[float, Field(ge=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -191,7 +191,7 @@ class Completion(Frozen):
     prompt_tokens: NonNegativeInt
 
 
-class Likelihood(Frozen):
+class ResponseLikelihood(Frozen):
     """The log-probability of a response, summed over its tokens, and whether greedy decoding would write it."""
 
     logprob: float
@@ -223,10 +223,10 @@ class Policy(Protocol):
     ) -> list[Completion]:
         """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only.
 
-        Tokens are counted on the meter of ``io``, and progress is told there, where there is one.
+        Tokens are counted on the meter of ``io``, and progress is reported there, where there is one.
         """
         ...
 
-    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[ResponseLikelihood]:
         """Return the likelihood of each response (its end token included) given its chat."""
         ...

@@ -1,4 +1,4 @@
-"""What a response is worth to a policy that learns from reward, as a value.
+"""Rewards, as values: what on-policy training optimises, and what the best of several responses is chosen by.
 
 A reward is measured by ``bench.models.rewards.open_reward``; here it only has a name and a place in keys.
 """
@@ -65,13 +65,13 @@ RewardSpec = Annotated[ModelReward | JudgeReward | FileReward | MixedReward, Fie
 
 
 class Chooser(Open):
-    """How the best of several responses is told: the one with the highest reward, the first of equals."""
+    """How the best of several responses is chosen: the one with the highest reward, the first of equals."""
 
     reward: RewardSpec
 
 
 def reward_models(policy: PolicySpec) -> tuple[Stage, ...]:
-    """Return the stages that trained the reward models nearest to a policy: what it learnt, or chooses, by.
+    """Return the stages that trained the reward models nearest to a policy: those it was trained on, or chooses with.
 
     The stages that a policy rests on are searched level by level, from its own inwards; all reward models of the first
     level that has any are returned, each once. Empty when there are none.

@@ -1,4 +1,4 @@
-"""Rows of a file: JSON Lines, JSON, CSV or Parquet, packed or not, with errors that name the row."""
+"""Rows of a file: JSON Lines, JSON, CSV or Parquet, compressed or not, with errors that name the row."""
 
 from __future__ import annotations
 

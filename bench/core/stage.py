@@ -34,7 +34,7 @@ class Resources:
 class Progress:
     """How far a stage has come: ``done`` of ``total`` ``unit`` (steps, prompts), and tokens so far.
 
-    ``note`` is what else a person should see (what has been spent).
+    ``note`` is what else to show (what has been spent).
     """
 
     done: int
@@ -74,7 +74,7 @@ class StageIO:
         return self.read_payload(stage)
 
     def progress(self, done: int, total: int, unit: str, note: str = "") -> None:
-        """Tell whoever watches how far this stage has come."""
+        """Report how far this stage has come."""
         tokens = self.meter.trained_tokens + self.meter.generated_tokens
         self.on_progress(Progress(done, total, unit, tokens, note))
 

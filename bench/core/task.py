@@ -16,7 +16,7 @@ from bench.core.policy import Chat, Decoding, Message, PolicySpec
 
 
 class Prompt(Frozen):
-    """One prompt. ``cluster`` groups prompts that are not independent; ``kind`` is for the reader's filters."""
+    """One prompt. ``cluster`` groups prompts that are not independent; ``kind`` is for the report's filters."""
 
     id: str
     chat: Chat
@@ -66,7 +66,7 @@ class Finding(Frozen):
 class Task(Open, ABC):
     """A prompt set with its decoding and its scores. ``limit``: take only the first prompts.
 
-    ``WORLD`` names the embedded world whose truth the task knows, where it is one's.
+    ``WORLD`` names the embedded world whose truth the task knows, where it belongs to one.
     """
 
     NAME: ClassVar[str]
@@ -93,7 +93,7 @@ class Task(Open, ABC):
         return None
 
     def choices(self, prompt: Prompt) -> Sequence[Choice]:
-        """Return the answers that every policy is to weigh by its likelihood; none where no choice is offered."""
+        """Return the answers of a multiple-choice prompt, to be compared by likelihood; none for any other."""
         return ()
 
     def claims(self, prompt: Prompt, response: str) -> Sequence[Claim]:
@@ -104,7 +104,7 @@ class Task(Open, ABC):
         raise BenchError(f"task {self.NAME} does not know the claims of a response. Use another extractor.")
 
     def support(self, prompt: Prompt, claim: str) -> Finding:
-        """Return whether a claim is true, for tasks that know the truth; raises BenchError for any other."""
+        """Return the verification of a claim, for tasks that know the truth; raises BenchError for any other."""
         raise BenchError(f"task {self.NAME} does not know what is true. Use another verifier.")
 
 

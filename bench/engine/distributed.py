@@ -32,7 +32,7 @@ def main() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
     try:
-        take_part(request, folder, lambda progress: wire.tell_progress(request["key"], progress))
+        take_part(request, folder, lambda progress: wire.send_progress(request["key"], progress))
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear the reason
         own = FAILURES.replace("*", os.environ.get("RANK", "0"))
         (folder / own).write_text(reason(error), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What engines tell the runner, and the protocol both engines fulfil."""
+"""What engines report to the scheduler, and the protocol both engines fulfil."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ class InlineEngine:
     def start(self, stage: Stage, slot: int) -> None:
         """Run the stage now and queue what happened."""
 
-        def tell(progress: Progress) -> None:
+        def progressed(progress: Progress) -> None:
             self._events.append(Event("progress", stage.key, progress=progress))
 
         def damage(text: str) -> None:
             self._events.append(Event("damage", stage.key, text=text))
 
         try:
-            computed = execute(stage, self._store, self.slots[slot].device, tell, damage)
+            computed = execute(stage, self._store, self.slots[slot].device, progressed, damage)
         except Exception as error:  # noqa: BLE001 - a failing stage must not end the others, whatever it raises
             self._events.append(Event("failed", stage.key, text=reason(error)))
         else:

@@ -1,4 +1,4 @@
-"""Starting one stage in several processes of this machine, and hearing from them.
+"""Starting one stage in several processes of this machine, and reading what they report.
 
 ``accelerate launch`` starts them (``bench.engine.distributed``); they meet through gloo on a CPU and NCCL on GPUs. A
 folder holds what is asked and what comes back; progress comes as JSON lines on standard output. The processes end

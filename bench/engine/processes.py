@@ -50,7 +50,7 @@ class ProcessEngine:
         }
         if worker.stdin is None:
             raise RuntimeError("a worker was started without a pipe")
-        with contextlib.suppress(OSError):  # a dead worker is noticed by its listener, which tells it as an event
+        with contextlib.suppress(OSError):  # a dead worker is noticed by its listener, which makes it an event
             worker.stdin.write(json.dumps(request) + "\n")
             worker.stdin.flush()
 

@@ -1,4 +1,4 @@
-"""The runner: every stage of a plan once, inputs first, as many side by side as there are slots."""
+"""The scheduler: every stage of a plan once, inputs first, as many side by side as there are slots."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ POLL_SECONDS = 0.25
 
 
 class Watcher(Protocol):
-    """Whoever shows a run to a person."""
+    """What shows the progress of a run."""
 
     def planned(self, waiting: Mapping[str, Stage], found: int) -> None:
-        """Hear which stages will be computed and how many are finished already."""
+        """Show which stages will be computed and how many are finished already."""
         ...
 
     def started(self, stage: Stage, slot: int) -> None:
-        """Hear that a stage begins."""
+        """Show that a stage begins."""
         ...
 
     def progressed(self, stage: Stage, progress: Progress) -> None:
-        """Hear how far a running stage has come."""
+        """Show how far a running stage has come."""
         ...
 
     def ended(self, stage: Stage, failure: str | None) -> None:
-        """Hear that a stage is over; ``failure`` is the reason when it failed."""
+        """Show that a stage is over; ``failure`` is the reason when it failed."""
         ...
 
     def warned(self, text: str) -> None:
-        """Hear of something a person should know."""
+        """Show a warning."""
         ...
 
     def ticked(self) -> None:
-        """Hear that time passes."""
+        """Show that time passes."""
         ...
 
 
@@ -66,11 +66,11 @@ def run_stages(stages: Mapping[str, Stage], store: Store, engine: Engine, watche
 
     A failing stage blocks only what rests on it. Whatever ends this process, what is finished stays finished.
     """
-    run = _Run(stages, store, engine, watcher)
+    run = _Schedule(stages, store, engine, watcher)
     return run.to_the_end()
 
 
-class _Run:
+class _Schedule:
     """The state of one run."""
 
     def __init__(self, stages: Mapping[str, Stage], store: Store, engine: Engine, watcher: Watcher) -> None:
@@ -95,7 +95,7 @@ class _Run:
         }
 
     def to_the_end(self) -> Outcome:
-        """Start what can start and hear what happens, until nothing is open."""
+        """Start what can start and handle what happens, until nothing is open."""
         self._watcher.planned({key: self._stages[key] for key in self._open}, len(self._outcome.found))
         self._start_ready()
         while self._busy:
@@ -103,7 +103,7 @@ class _Run:
             if event is None:
                 self._watcher.ticked()
                 continue
-            self._hear(event)
+            self._handle(event)
             self._start_ready()
         return self._outcome
 
@@ -127,7 +127,7 @@ class _Run:
         fitting = [index for index in self._free if bool(self._engine.slots[index].accelerators) == wants_device]
         return fitting[0] if fitting else None
 
-    def _hear(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         stage = self._stages[event.key]
         if event.name == "progress" and event.progress is not None:
             self._watcher.progressed(stage, event.progress)

@@ -1,4 +1,4 @@
-"""A worker process: takes stages as JSON lines on standard input, tells events as JSON lines on standard output.
+"""A worker process: takes stages as JSON lines on standard input, sends events as JSON lines on standard output.
 
 Started by the process engine as ``python -m bench.engine.worker``. It ends itself when its standard input closes, so
 a killed parent leaves no worker behind.
@@ -30,20 +30,20 @@ class Wire:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._told_at = 0.0
+        self._sent_at = 0.0
 
-    def tell(self, **event: Any) -> None:
+    def send(self, **event: Any) -> None:
         """Send one event."""
         self._stream.write(json.dumps(event) + "\n")
         self._stream.flush()
 
-    def tell_progress(self, key: str, progress: Progress) -> None:
+    def send_progress(self, key: str, progress: Progress) -> None:
         """Send a progress event, but not more often than a person can read; the last step always."""
         now = time.monotonic()
-        if now - self._told_at < PROGRESS_EVERY_SECONDS and progress.done < progress.total:
+        if now - self._sent_at < PROGRESS_EVERY_SECONDS and progress.done < progress.total:
             return
-        self._told_at = now
-        self.tell(
+        self._sent_at = now
+        self.send(
             event="progress",
             key=key,
             done=progress.done,
@@ -72,7 +72,7 @@ def read_requests(requests: queue.Queue[str]) -> None:
 
 
 def serve(request: dict[str, Any], wire: Wire) -> None:
-    """Run one stage and tell how it ended."""
+    """Run one stage and send how it ended."""
     key = request["key"]
     try:
         stage = decode(request["stage"])
@@ -84,14 +84,14 @@ def serve(request: dict[str, Any], wire: Wire) -> None:
             stage,
             Store(Path(request["store"])),
             request["device"],
-            lambda progress: wire.tell_progress(key, progress),
-            lambda text: wire.tell(event="damage", key=key, text=text),
+            lambda progress: wire.send_progress(key, progress),
+            lambda text: wire.send(event="damage", key=key, text=text),
             Together(**request["together"]),
         )
     except Exception as error:  # noqa: BLE001 - the parent decides what a failure means; the worker lives on
-        wire.tell(event="failed", key=key, text=reason(error))
+        wire.send(event="failed", key=key, text=reason(error))
     else:
-        wire.tell(event="done", key=key, computed=computed)
+        wire.send(event="done", key=key, computed=computed)
 
 
 if __name__ == "__main__":

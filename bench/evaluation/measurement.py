@@ -28,7 +28,7 @@ from bench.core.plugins import Kind, listing
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage
 from bench.core.task import Task
-from bench.evaluation.api.questions import Question
+from bench.evaluation.api.questions import ApiQuestion
 from bench.evaluation.generate import Generate
 from bench.results.records import TASK_SOURCE
 from bench.results.responses import chat_text
@@ -173,10 +173,10 @@ class Measurement(ABC):
         return self.TABLES
 
     def judge_calls(self, cell: Cell[Any]) -> int | None:
-        """Return how often a cell asks its judge; None where that is not known before it runs."""
+        """Return how often a cell calls its judge; None where that is not known before it runs."""
         return 0
 
-    def questions(self, cell: Cell[Any], judge: Any, written: Written) -> Iterable[Question]:
+    def questions(self, cell: Cell[Any], judge: Any, written: Written) -> Iterable[ApiQuestion]:
         """Return what a cell asks the judge ``api``, as far as that is known before it runs."""
         return ()
 

@@ -127,7 +127,7 @@ def _finished(store: Store, stage: Stage, plan: Plan, arm: str) -> None:
 
 
 def _write(model: Pretrained | Built | Tuned, form: Form, io: StageIO, folder: Path) -> None:
-    from bench.models.export import write_adapter, write_model  # noqa: PLC0415 - torch, which only an export needs
+    from bench.models.for_transformers import write_adapter, write_model  # noqa: PLC0415 - torch, which only an export needs
 
     if form == "merged":
         write_model(model, io, folder)

@@ -1,1 +1,1 @@
-"""Asking people: questions out, blind to the methods, and answers back."""
+"""Annotators: questions out, blind to the methods, and annotations back."""

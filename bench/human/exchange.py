@@ -1,4 +1,4 @@
-"""``bench human export`` and ``bench human import``: files of questions, and of answers."""
+"""``bench human export`` and ``bench human import``: files of questions, and of annotations."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from bench.config.load import load_comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
 from bench.engine.store import store_of
-from bench.evaluation.judges._annotators import CHOICES, PersonsAnswer, question_id, read_answers, turned, write_answers
+from bench.evaluation.judges._annotators import (
+    CHOICES,
+    Annotation,
+    question_id,
+    read_annotations,
+    turned,
+    write_annotations,
+)
 from bench.evaluation.judges.human import Human
-from bench.human.questions import PeoplesQuestion, human_cells, pairs_of, questions_for_people
+from bench.human.questions import AnnotatorQuestion, human_cells, pairs_of, questions_for_annotators
 from bench.pipeline.plan import make_plan
 
 COLUMNS = ("question", "prompt", "response_1", "response_2", "answer", "annotator", "comment")
@@ -27,12 +34,12 @@ _SHOWN = 5
 def export_questions(
     path: Path, overrides: Sequence[str], to: Path, judge: str | None, at_most: int | None, seed: int
 ) -> str:
-    """Return what was written: the questions of a comparison for people, as CSV or as a page for a browser.
+    """Return what was written: the questions of a comparison for annotators, as CSV or as a page for a browser.
 
     ``at_most``: so many questions, drawn by ``seed``, which also draws their order and their sides.
     """
     plan = make_plan(load_comparison(path, overrides=overrides))
-    questions = questions_for_people(human_cells(plan, judge), store_of(plan.comparison), seed)
+    questions = questions_for_annotators(human_cells(plan, judge), store_of(plan.comparison), seed)
     questions = questions if at_most is None else questions[:at_most]
     if not questions:
         raise BenchError("there is nothing to ask: all responses that are to be compared are the same")
@@ -44,7 +51,7 @@ def export_questions(
     return f"wrote {len(questions)} questions to {to}: {how}, then `bench human import {path} FILE`"
 
 
-def write_csv(questions: Sequence[PeoplesQuestion], to: Path) -> None:
+def write_csv(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
     """Write questions as a table with a column to answer in."""
     with replacing(to) as partial, partial.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
@@ -53,7 +60,7 @@ def write_csv(questions: Sequence[PeoplesQuestion], to: Path) -> None:
             writer.writerow([one.id, *map(_harmless, (one.prompt, one.first, one.second)), "", "", ""])
 
 
-def write_page(questions: Sequence[PeoplesQuestion], to: Path) -> None:
+def write_page(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
     """Write questions as one page that works from a file, without a server and without the network."""
     rows = [{"id": one.id, "prompt": one.prompt, "first": one.first, "second": one.second} for one in questions]
     # Nothing in a text may end the script element that holds the data.
@@ -64,10 +71,10 @@ def write_page(questions: Sequence[PeoplesQuestion], to: Path) -> None:
 
 
 def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], judge: str | None) -> str:
-    """Return what was taken in: answers from files, added to those beside the comparison.
+    """Return what was taken in: annotations from files, added to those beside the comparison.
 
     Raises DataError for a wrong row, for a question that is none of this comparison's, and for two different answers of
-    one person to one question; then nothing is written.
+    one annotator to one question; then nothing is written.
     """
     plan = make_plan(load_comparison(path, overrides=overrides))
     cells = human_cells(plan, judge)
@@ -81,25 +88,25 @@ def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], 
         for pair in pairs_of(cell, store_of(plan.comparison))
         for name in (question_id(pair), question_id(turned(pair)))
     }
-    found = {(one.question, one.annotator): one for one in human.answers()}
+    found = {(one.question, one.annotator): one for one in human.annotations()}
     before = len(found)
     for file in files:
-        answers = read_answers(file)
-        _check_known(file, answers, known)
-        for one in answers:
+        annotations = read_annotations(file)
+        _check_known(file, annotations, known)
+        for one in annotations:
             _add(found, one, file)
     if len(found) > before or not target.is_file():
-        write_answers(list(found.values()), target)
-    people = len({annotator for _, annotator in found})
+        write_annotations(list(found.values()), target)
+    annotators = len({annotator for _, annotator in found})
     asked = len({question for question, _ in found})
     return (
-        f"{len(found) - before} new answers in {target}: now {len(found)} by {people} people on {asked} questions. "
+        f"{len(found) - before} new answers in {target}: now {len(found)} by {annotators} people on {asked} questions. "
         f"Next: bench run {path}"
     )
 
 
-def _check_known(file: Path, answers: Sequence[PersonsAnswer], known: set[str]) -> None:
-    strange = [one for one in answers if one.question not in known]
+def _check_known(file: Path, annotations: Sequence[Annotation], known: set[str]) -> None:
+    strange = [one for one in annotations if one.question not in known]
     if strange:
         rows = ", ".join(f"{one.row} ({one.question[:20]})" for one in strange[:_SHOWN])
         more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
@@ -107,11 +114,11 @@ def _check_known(file: Path, answers: Sequence[PersonsAnswer], known: set[str]) 
             f"{file}: rows {rows}{more} answer no question of this comparison. Was the file exported from another one, "
             "or were responses made anew since?"
         )
-    if not answers:
+    if not annotations:
         raise DataError(f"{file}: no row has an answer. Write one of {', '.join(CHOICES)} into the column `answer`.")
 
 
-def _add(found: dict[tuple[str, str], PersonsAnswer], one: PersonsAnswer, file: Path) -> None:
+def _add(found: dict[tuple[str, str], Annotation], one: Annotation, file: Path) -> None:
     before = found.setdefault((one.question, one.annotator), one)
     if before.answer != one.answer:
         raise DataError(
@@ -121,5 +128,5 @@ def _add(found: dict[tuple[str, str], PersonsAnswer], one: PersonsAnswer, file: 
 
 
 def _harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula; a question is told by its id, so this changes nothing."""
+    """Return a text that no spreadsheet takes for a formula; a question is known by its id, so this changes nothing."""
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,4 +1,4 @@
-"""The questions that a comparison has for people: which pairs, in which order, each shown once."""
+"""The questions that a comparison has for annotators: which pairs, in which order, each shown once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.evaluation.judges._annotators import question_id, turned
 from bench.evaluation.judges._prompt_file import transcript
 from bench.evaluation.judges.human import Human
 from bench.evaluation.measurement import Cell
-from bench.evaluation.measurements.win_rate import JudgePairs, Showing, presented
+from bench.evaluation.measurements.win_rate import JudgePairs, Presentation, presentations
 from bench.pipeline.plan import Plan
 
 
 @dataclass(frozen=True)
-class PeoplesQuestion:
+class AnnotatorQuestion:
     """A prompt and two responses as they are shown, and nothing about where they come from."""
 
     id: str
@@ -47,13 +47,13 @@ def human_cells(plan: Plan, label: str | None = None) -> list[Cell[JudgePairs]]:
     return [cell for cell in cells if cell.judge_label == (labels[0] if label is None else label)]
 
 
-def questions_for_people(cells: list[Cell[JudgePairs]], store: Store, seed: int) -> list[PeoplesQuestion]:
+def questions_for_annotators(cells: list[Cell[JudgePairs]], store: Store, seed: int) -> list[AnnotatorQuestion]:
     """Return every pair once, in an order and with sides that ``seed`` draws; pairs of equal responses are left out.
 
     Which side a response stands on depends on the seed and on the texts alone. Raises BenchError when responses have
     not been generated.
     """
-    found: dict[str, tuple[str, PeoplesQuestion]] = {}
+    found: dict[str, tuple[str, AnnotatorQuestion]] = {}
     for cell in cells:
         for pair in pairs_of(cell, store):
             if pair.first == pair.second:
@@ -61,7 +61,7 @@ def questions_for_people(cells: list[Cell[JudgePairs]], store: Store, seed: int)
             both = sorted((question_id(pair), question_id(turned(pair))))
             shown = pair if question_id(pair) == both[_drawn(seed, "side", both[0]) % 2] else turned(pair)
             name = question_id(shown)
-            asked = PeoplesQuestion(name, transcript(pair.prompt.chat), shown.first, shown.second)
+            asked = AnnotatorQuestion(name, transcript(pair.prompt.chat), shown.first, shown.second)
             found.setdefault(both[0], (name, asked))
     ordered = sorted(found, key=lambda which: (_drawn(seed, "order", which), which))
     return [found[which][1] for which in ordered]
@@ -74,7 +74,7 @@ def pairs_of(cell: Cell[JudgePairs], store: Store) -> Iterator[Pair]:
             yield one.pair
 
 
-def shown_in(cell: Cell[JudgePairs], store: Store) -> list[Showing]:
+def shown_in(cell: Cell[JudgePairs], store: Store) -> list[Presentation]:
     """Return what the judge of a cell sees. Raises BenchError when a response has not been generated."""
     stage = cell.stage
     for answers in (stage.a, stage.b):
@@ -84,7 +84,7 @@ def shown_in(cell: Cell[JudgePairs], store: Store) -> list[Showing]:
                 "yet. Run the comparison first: it runs everything but the human judge."
             )
     ours, theirs = (stored_rows(store.payload(answers)) for answers in (stage.a, stage.b))
-    return presented(stage.a.task, ours, theirs, stage.orders)
+    return presentations(stage.a.task, ours, theirs, stage.orders)
 
 
 def _drawn(seed: int, *words: str) -> int:

@@ -6,7 +6,17 @@ import hashlib
 from collections.abc import Sequence
 
 from bench.core.errors import StageError
-from bench.core.policy import BestOf, Chat, Completion, Decoding, Instructed, Likelihood, Policy, PolicySpec, Session
+from bench.core.policy import (
+    BestOf,
+    Chat,
+    Completion,
+    Decoding,
+    Instructed,
+    Policy,
+    PolicySpec,
+    ResponseLikelihood,
+    Session,
+)
 from bench.core.reward import Chooser
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
@@ -74,7 +84,7 @@ class BestOfPolicy:
         """Raise StageError: the next token of the best response is not drawn from any distribution."""
         raise StageError("the best of several responses is chosen when all are written, so it has no next token.")
 
-    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[ResponseLikelihood]:
         """Raise StageError: whether a response is the best depends on all others that could be written."""
         raise StageError(
             "the likelihood of a best-of policy is not defined: it depends on all responses that could be written. "

@@ -57,8 +57,8 @@ def ids_of_openings(
 def plain_text(chat: Chat) -> str:
     """Return a chat as plain text: one user turn as it is, several turns by the fixed layout below.
 
-    Each turn is ``User: ...``, ``Assistant: ...`` or ``System: ...``, turns are parted by an empty line, and the text
-    ends with ``Assistant:``, so a response starts with a space. The layout is this program's own.
+    Each turn is ``User: ...``, ``Assistant: ...`` or ``System: ...``, turns are separated by an empty line, and the
+    text ends with ``Assistant:``, so a response starts with a space. The layout is this program's own.
     """
     if len(chat) == 1 and chat[0].role == "user":
         return chat[0].content

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Session, as_read
+from bench.core.policy import Chat, Completion, Decoding, PolicySpec, ResponseLikelihood, Session, as_read
 from bench.core.stage import StageIO
 from bench.models import local
 from bench.models.chat import prompt_ids
@@ -66,7 +66,7 @@ class HFPolicy:
     ) -> list[Completion]:
         """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only.
 
-        Tokens are counted on the meter of ``io``, and progress is told there, where there is one.
+        Tokens are counted on the meter of ``io``, and progress is reported there, where there is one.
         """
         return local.completions(self, [(self.prompt(chat),) for chat in chats], decoding, seeds=seeds, io=io)
 
@@ -80,16 +80,16 @@ class HFPolicy:
     ) -> list[Completion]:
         """Return one completion per prompt of ids, in order.
 
-        ``on_tokens`` is told the number of new tokens after each step. ``logprobs`` of a completion are under the
-        temperature-scaled distribution before top-k and top-p (see ``bench.models.decoding.sampling.choose``). Other
-        rows, batch size and order change a completion only where float rounding (1e-7) moves an edge across the noise.
-        Raises StageError for a prompt that is empty or too long for the model's context.
+        ``on_tokens`` is called with the number of new tokens after each step. ``logprobs`` of a completion are under
+        the temperature-scaled distribution before top-k and top-p (see ``bench.models.decoding.sampling.choose``).
+        Other rows, batch size and order change a completion only where float rounding (1e-7) moves an edge across the
+        noise. Raises StageError for a prompt that is empty or too long for the model's context.
         """
         rows = [(prompt,) for prompt in prompts]
         found = dict(local.written(self, rows, decoding, seeds, on_tokens))
         return [local.completion(self, found[row], len(prompts[row])) for row in range(len(rows))]
 
-    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[ResponseLikelihood]:
         """Return the likelihood of each response (its end token included) given its chat.
 
         Raises StageError for a pair that does not fit into the model's context.
@@ -102,7 +102,7 @@ class HFPolicy:
         return response_logprobs(self.model, [group for (group,) in rows], pad_id=self.pad_id)
 
     @torch.inference_mode()
-    def score(self, rows: Sequence[Groups]) -> list[Likelihood]:
+    def score(self, rows: Sequence[Groups]) -> list[ResponseLikelihood]:
         """Return the likelihood of every response of ids, as it stands, in order; all rows at once."""
         decoder = decoder_of(self.model)
         states = response_states(decoder, [group for (group,) in rows], pad_id=self.pad_id)
@@ -119,10 +119,10 @@ def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.
     return torch.stack([logprobs, (logits.argmax(-1) == targets).float()], dim=-1)
 
 
-def likelihoods_of(tokens: torch.Tensor, mask: torch.Tensor) -> list[Likelihood]:
-    """Return the likelihood of each response from what ``logprob_and_greedy_of`` says of all their tokens."""
+def likelihoods_of(tokens: torch.Tensor, mask: torch.Tensor) -> list[ResponseLikelihood]:
+    """Return the likelihood of each response from what ``logprob_and_greedy_of`` gives for all their tokens."""
     return [
-        Likelihood(logprob=float(row[:, 0].sum()), is_greedy=bool(row[:, 1].all()), n_tokens=len(row))
+        ResponseLikelihood(logprob=float(row[:, 0].sum()), is_greedy=bool(row[:, 1].all()), n_tokens=len(row))
         for row in tokens.split(mask.sum(-1).tolist())
     ]
 

@@ -1,4 +1,4 @@
-"""Policies that a stage asks again and again, loaded once."""
+"""Policies that a stage uses repeatedly, loaded once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What every policy in memory can do, whether it is one model or several that write together.
 
-A policy has ``parts``, the models that read each prompt in their own wording and all write the same tokens; a plain
-model is its own only part. A row is therefore a prompt per part.
+A policy has ``parts``, the models that read each prompt with their own template and instructions and all write the same
+tokens; a plain model is its own only part. A row is therefore a prompt per part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
-from bench.core.policy import Chat, Completion, Decoding, Likelihood, Policy, PolicySpec
+from bench.core.policy import Chat, Completion, Decoding, Policy, PolicySpec, ResponseLikelihood
 from bench.core.stage import StageIO
 from bench.models.chat import fit_group_to_length, response_ids, response_text
 from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts, draw_batch
@@ -30,7 +30,7 @@ Prompts = Sequence[Sequence[int]]
 Groups = Sequence[Group]
 
 
-class Part(Protocol):
+class PolicyPart(Protocol):
     """One model of a policy: how it reads a prompt, and the longest text that it can read."""
 
     spec: PolicySpec
@@ -56,7 +56,7 @@ class LocalPolicy(Policy, Protocol):
     end_ids: frozenset[int]
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[PolicyPart, ...]:
         """The models that read every prompt."""
         ...
 
@@ -73,7 +73,7 @@ class LocalPolicy(Policy, Protocol):
         """Return the log-probability of every response token, the responses in order; without gradients."""
         ...
 
-    def score(self, rows: Sequence[Groups]) -> list[Likelihood]:
+    def score(self, rows: Sequence[Groups]) -> list[ResponseLikelihood]:
         """Return the likelihood of every response of ids, as it stands, in order; all rows at once."""
         ...
 
@@ -168,7 +168,7 @@ def completion(policy: LocalPolicy, drawn: Drawn, prompt_tokens: int) -> Complet
     )
 
 
-def likelihoods(policy: LocalPolicy, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+def likelihoods(policy: LocalPolicy, pairs: Sequence[tuple[Chat, str]]) -> list[ResponseLikelihood]:
     """Return the likelihood of each response (its end token included) given its chat.
 
     Raises StageError for a pair that does not fit into the context of a part.
@@ -194,9 +194,9 @@ def check_length(policy: LocalPolicy, row: Groups, name: str) -> None:
 
 
 @torch.inference_mode()
-def scored(policy: LocalPolicy, rows: Sequence[Groups]) -> list[list[Likelihood]]:
+def scored(policy: LocalPolicy, rows: Sequence[Groups]) -> list[list[ResponseLikelihood]]:
     """Return the likelihood of each response of each row, batch after batch; a prompt is computed once per part."""
-    found: dict[int, list[Likelihood]] = {}
+    found: dict[int, list[ResponseLikelihood]] = {}
     lengths = [sum(group.shared_length() for group in row) for row in rows]
     for numbers in batches(lengths, tokens_at_once=SCORED_TOKENS_AT_ONCE):
         batch = iter(policy.score([rows[number] for number in numbers]))

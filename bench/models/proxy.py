@@ -5,9 +5,9 @@ which they differ cancel in the softmax)::
 
     s = s_base + alpha (s_expert - s_antiexpert)      that is      p ~ p_base (p_expert / p_antiexpert)^alpha
 
-Each model reads the chat in its own wording (template and instructions); the tokens of the response are shared. The sum
-is linear, so a proxy within a proxy is a longer sum, equal terms are added up, and what cancels is not computed: a
-proxy whose expert is its base costs one forward pass less.
+Each model reads the chat with its own template and instructions; the tokens of the response are shared. The sum is
+linear, so a proxy within a proxy is a longer sum, equal terms are added up, and what cancels is not computed: a proxy
+whose expert is its base costs one forward pass less.
 
 Known difference from the released code: there only the expert's logits are cut to the base's vocabulary, and
 tokenizers are not compared. Here any model may have a tail, and token ids that mean different things are an error.
@@ -26,7 +26,17 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
-from bench.core.policy import Chat, Completion, Decoding, Instructed, Likelihood, PolicySpec, Proxy, Session, root
+from bench.core.policy import (
+    Chat,
+    Completion,
+    Decoding,
+    Instructed,
+    PolicySpec,
+    Proxy,
+    ResponseLikelihood,
+    Session,
+    root,
+)
 from bench.core.stage import StageIO
 from bench.models import local
 from bench.models.decoding.sampling import Steps
@@ -119,7 +129,7 @@ class ProxyPolicy:
         rows = [local.prompts_of(self, chat) for chat in chats]
         return local.completions(self, rows, decoding, seeds=seeds, io=io)
 
-    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[ResponseLikelihood]:
         """Return the likelihood of each response (its end token included) given its chat."""
         return local.likelihoods(self, pairs)
 
@@ -135,7 +145,7 @@ class ProxyPolicy:
         return TokenLogprobs(values.masked_scatter(tokens.mask, torch.cat(found)), tokens.mask)
 
     @torch.inference_mode()
-    def score(self, rows: Sequence[Groups]) -> list[Likelihood]:
+    def score(self, rows: Sequence[Groups]) -> list[ResponseLikelihood]:
         """Return the likelihood of every response of ids, as it stands, in order; all rows at once."""
         tokens = Tokens.read(self.models, rows, self.vocabulary)
         found = [logprob_and_greedy_of(combined(logits, self.factors), targets) for logits, targets in tokens.chunks()]

@@ -1,4 +1,4 @@
-"""What responses are worth to a policy that learns from reward, measured."""
+"""Rewards of responses, computed."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ FUNCTION = "reward"
 
 
 class Reward(Protocol):
-    """A reward that is ready to be asked."""
+    """A loaded reward."""
 
     def of(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
         """Return one finite number per response, in order; ``prompts[i]`` is what ``responses[i]`` answers.
 
-        Raises StageError naming the stage and the prompt where a reward cannot be had.
+        Raises StageError naming the stage and the prompt where a reward cannot be computed.
         """
         ...
 
 
 def open_reward(spec: RewardSpec, io: StageIO, *, asked_by: Stage | None = None) -> Reward:
-    """Return the reward that a spec describes, ready to be asked; ``asked_by`` is the stage that errors name.
+    """Return the reward that a spec describes, loaded; ``asked_by`` is the stage that errors name.
 
     Raises StageError for a reward model that has not been trained, for a file without a function ``reward``, and
     DataError for a file whose text has changed since the plan was made.
@@ -100,12 +100,12 @@ class _OfFile:
         first = f"The first of the {len(prompts)} prompts was {prompts[0].id!r}." if prompts else ""
         try:
             found = self.function(texts, list(responses))
-        except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told, not a crash of ours
+        except Exception as error:  # noqa: BLE001 - whatever a user's function raises is reported, not a crash of ours
             raise StageError(f"{where} raised {type(error).__name__}: {error}. {first} Correct it there.") from error
         try:
             numbers = list(found)
         except TypeError as error:
-            raise StageError(f"{where} returned {_said(found)}, wanted a list of numbers. {first}") from error
+            raise StageError(f"{where} returned {_shown(found)}, wanted a list of numbers. {first}") from error
         if len(numbers) != len(prompts):
             raise StageError(
                 f"{where} returned {len(numbers)} numbers for {len(prompts)} responses. {first} Return one number for "
@@ -132,12 +132,12 @@ def checked(found: Sequence[Any], prompts: Sequence[Prompt], where: str, advice:
         except (TypeError, ValueError):
             number = None
         if number is None or not math.isfinite(number):
-            raise StageError(f"{where} gave {_said(value)} for a response to prompt {prompt.id!r}. {advice}")
+            raise StageError(f"{where} gave {_shown(value)} for a response to prompt {prompt.id!r}. {advice}")
         numbers.append(number)
     return numbers
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -10,8 +10,8 @@ from bench.core.frozen import Frozen, children
 from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.api.answer_store import FILE, AnswerStore
-from bench.evaluation.api.questions import Answer, Question
-from bench.evaluation.api.settings import ApiSettings
+from bench.evaluation.api.api_settings import ApiSettings
+from bench.evaluation.api.questions import Answer, ApiQuestion
 from bench.evaluation.api.spending import cost_of
 from bench.evaluation.generate import Generate, stored_rows
 from bench.evaluation.judges.api import Api
@@ -54,12 +54,12 @@ def paid_calls(waiting: Iterable[Stage], cells: Mapping[str, Cell[Any]], store: 
     def written(responses: Generate) -> list[dict[str, Any]]:
         return _rows(responses, store)
 
-    asked: dict[str, list[tuple[ApiSettings, list[Question]]]] = {}
+    asked: dict[str, list[tuple[ApiSettings, list[ApiQuestion]]]] = {}
     uncounted: dict[str, int] = {}
     for stage in waiting:
         for asker in (part for part in children(stage) if isinstance(part, ApiSettings)):
             cell = cells.get(stage.key)
-            found: list[Question] = []
+            found: list[ApiQuestion] = []
             if cell is not None and isinstance(asker, Api):
                 for question in cell.measurement.questions(cell, asker, written):
                     found += asker.samples_of(question)
@@ -81,7 +81,7 @@ def _rows(answers: Generate, store: Store) -> list[dict[str, Any]]:
 
 
 def _of_model(
-    model: str, parts: Sequence[tuple[ApiSettings, list[Question]]], uncounted: int, folder: Path
+    model: str, parts: Sequence[tuple[ApiSettings, list[ApiQuestion]]], uncounted: int, folder: Path
 ) -> PaidCalls:
     different = {question.key: (asker, question) for asker, questions in parts for question in questions}
     answered: dict[str, Answer] = {}
@@ -96,7 +96,7 @@ def _of_model(
     return PaidCalls(model=model, calls=len(different), answered=len(answered), usd=usd, uncounted=uncounted)
 
 
-def _expected(asker: ApiSettings, question: Question, known: Sequence[Answer]) -> float:
+def _expected(asker: ApiSettings, question: ApiQuestion, known: Sequence[Answer]) -> float:
     """Return the USD that a question is likely to cost: by the mean answer, by max_tokens where none is known.
 
     What it reads is counted by its own length.

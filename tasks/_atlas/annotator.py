@@ -14,7 +14,7 @@ WORDS_PER_UNIT = 10.0
 
 
 class Annotator(Frozen):
-    """Whoever labels the pairs.
+    """The simulated annotator of preference pairs.
 
     ``beta`` is the inverse temperature of the Bradley-Terry choice, in 1 / utility (infinitely careful as it grows).
     ``label_noise`` is the share of labels that are then flipped. ``length_bias`` is what ten more words are worth to

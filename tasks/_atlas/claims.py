@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.core import task as core
-from tasks._atlas.grammar import SENTENCE, Claim, claim_in, claim_sentence
+from tasks._atlas.grammar import SENTENCE, Statement, claim_in, claim_sentence
 from tasks._atlas.knowledge import knowledge
 
 
 def claims_in(response: str) -> list[core.Claim]:
     """Return the sentences of a response that state a fact, each fact once, as ``grammar.read`` counts them."""
     found: list[core.Claim] = []
-    seen: set[Claim] = set()
+    seen: set[Statement] = set()
     for match in SENTENCE.finditer(response):
         sentence = match.group().strip()
         claim = claim_in(sentence) if sentence else None
@@ -43,6 +43,6 @@ def pages_of(world_seed: int) -> Sequence[tuple[str, str]]:
     """Return a page (name, text) for every person and city of a world, the most exposed first."""
     world = knowledge(world_seed)
     return [
-        (entity.name, " ".join(claim_sentence(Claim(*fact), 0) for fact in entity.facts.items()))
+        (entity.name, " ".join(claim_sentence(Statement(*fact), 0) for fact in entity.facts.items()))
         for entity in (*world.people, *world.cities)
     ]

@@ -15,7 +15,7 @@ from tasks._atlas.draws import Draws
 from tasks._atlas.gold import gold_utility
 from tasks._atlas.grammar import sentences_of
 from tasks._atlas.knowledge import knowledge
-from tasks._atlas.questions import Question, training_question
+from tasks._atlas.questions import AtlasQuestion, training_question
 from tasks._atlas.tokenizer import BOS, BOT, EOS, USER
 from tasks._atlas.writing import Style, Writer
 
@@ -59,7 +59,7 @@ GRADED_STYLE = Style(
 
 
 @dataclass(frozen=True)
-class Part:
+class GradedPiece:
     """A piece of a document, and the token that a reader should expect behind it (None: nothing is learnt there)."""
 
     text: str
@@ -72,7 +72,7 @@ def grade_of(utility: float) -> str:
     return GRADES[min(max(number, 1), len(GRADES)) - 1]
 
 
-def graded(world_seed: int, stream_seed: int) -> Iterator[list[Part]]:
+def graded(world_seed: int, stream_seed: int) -> Iterator[list[GradedPiece]]:
     """Yield endless graded documents about questions of the train split."""
     draws = Draws("atlas", world_seed, "graded", stream_seed)
     while True:
@@ -87,26 +87,26 @@ def graded(world_seed: int, stream_seed: int) -> Iterator[list[Part]]:
             yield compared(question, first, second, reasoned=draws.chance(REASONED_SHARE))
 
 
-def bare(draws: Draws) -> list[Part]:
+def bare(draws: Draws) -> list[GradedPiece]:
     """Return a document in which two grades are compared, and nothing else: what a verdict has to do with them."""
     first, second = (draws.below(len(GRADES)) for _ in range(2))
     return [
-        Part(f"{BOS}{USER}{words.ASK_GRADES}{BOT}{words.FIRST}{GRADES[first]}. {words.SECOND}{GRADES[second]}."),
-        Part(f" {words.BETTER}", _verdict(first, second)),
+        GradedPiece(f"{BOS}{USER}{words.ASK_GRADES}{BOT}{words.FIRST}{GRADES[first]}. {words.SECOND}{GRADES[second]}."),
+        GradedPiece(f" {words.BETTER}", _verdict(first, second)),
     ]
 
 
-def single(question: Question, response: str) -> list[Part]:
+def single(question: AtlasQuestion, response: str) -> list[GradedPiece]:
     """Return a document in which one response is graded."""
     return [
-        Part(f"{BOS}{USER}{question.text} {words.FIRST}:"),
+        GradedPiece(f"{BOS}{USER}{question.text} {words.FIRST}:"),
         *_sentence_by_sentence(question, response),
-        Part(f" {words.END}", _grade(question, response)),
-        Part(f".{BOT}{words.GRADE}", _grade(question, response)),
+        GradedPiece(f" {words.END}", _grade(question, response)),
+        GradedPiece(f".{BOT}{words.GRADE}", _grade(question, response)),
     ]
 
 
-def compared(question: Question, first: str, second: str, *, reasoned: bool) -> list[Part]:
+def compared(question: AtlasQuestion, first: str, second: str, *, reasoned: bool) -> list[GradedPiece]:
     """Return a document in which two responses are compared, both grades being written down first if ``reasoned``.
 
     The rationale may end before the verdict: behind it an end is expected, although the verdict follows.
@@ -114,29 +114,29 @@ def compared(question: Question, first: str, second: str, *, reasoned: bool) -> 
     grades = _grade(question, first), _grade(question, second)
     verdict = _verdict(_gold(question, first), _gold(question, second))
     shown = [
-        Part(f"{BOS}{USER}{question.text} {words.FIRST}:"),
+        GradedPiece(f"{BOS}{USER}{question.text} {words.FIRST}:"),
         *_sentence_by_sentence(question, first),
-        Part(f" {words.SECOND}", grades[0]),
-        Part(":"),
+        GradedPiece(f" {words.SECOND}", grades[0]),
+        GradedPiece(":"),
         *_sentence_by_sentence(question, second),
-        Part(f" {words.END}", grades[1]),
+        GradedPiece(f" {words.END}", grades[1]),
     ]
     if not reasoned:
-        return [*shown, Part(f".{BOT}{words.BETTER}", verdict)]
+        return [*shown, GradedPiece(f".{BOT}{words.BETTER}", verdict)]
     return [
         *shown,
-        Part(f". {words.ASK_GRADES}{BOT}", words.FIRST),
-        Part(words.FIRST, grades[0]),
-        Part(grades[0], "."),
-        Part(".", f" {words.SECOND}"),
-        Part(f" {words.SECOND}", grades[1]),
-        Part(grades[1], "."),
-        Part(".", EOS),
-        Part(f" {words.BETTER}", verdict),
+        GradedPiece(f". {words.ASK_GRADES}{BOT}", words.FIRST),
+        GradedPiece(words.FIRST, grades[0]),
+        GradedPiece(grades[0], "."),
+        GradedPiece(".", f" {words.SECOND}"),
+        GradedPiece(f" {words.SECOND}", grades[1]),
+        GradedPiece(grades[1], "."),
+        GradedPiece(".", EOS),
+        GradedPiece(f" {words.BETTER}", verdict),
     ]
 
 
-def response_of_any_quality(world_seed: int, question: Question, draws: Draws) -> str:
+def response_of_any_quality(world_seed: int, question: AtlasQuestion, draws: Draws) -> str:
     """Return a response in a style of its own, at times spoilt: a sentence repeated, a word lost, an end missing."""
     style = replace(GRADED_STYLE, wrong=draws.pick(WRONG))
     text = Writer(knowledge(world_seed), style, draws).answer(question)
@@ -158,19 +158,19 @@ def _spoilt(text: str, draws: Draws) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _sentence_by_sentence(question: Question, response: str) -> Iterator[Part]:
+def _sentence_by_sentence(question: AtlasQuestion, response: str) -> Iterator[GradedPiece]:
     """Yield the sentences of a response, each with the grade of what stands there so far."""
     so_far: list[str] = []
     for sentence in sentences_of(response):
         so_far.append(sentence)
-        yield Part(f" {sentence}", _grade(question, " ".join(so_far)))
+        yield GradedPiece(f" {sentence}", _grade(question, " ".join(so_far)))
 
 
-def _gold(question: Question, response: str) -> float:
+def _gold(question: AtlasQuestion, response: str) -> float:
     return gold_utility(question.prompt(), response)
 
 
-def _grade(question: Question, response: str) -> str:
+def _grade(question: AtlasQuestion, response: str) -> str:
     return grade_of(_gold(question, response))
 
 

@@ -30,7 +30,7 @@ SLOT = r"([A-Za-z0-9]+)"
 
 
 @dataclass(frozen=True)
-class Claim:
+class Statement:
     """One statement: the attribute and the value given to it."""
 
     attribute: str
@@ -45,7 +45,7 @@ class Reading:
     counts sentences that are no sentence of the grammar, an unfinished last one included.
     """
 
-    claims: tuple[Claim, ...]
+    claims: tuple[Statement, ...]
     steps: int
     refusals: int
     hedges: int
@@ -62,7 +62,7 @@ class Reading:
         return len(self.claims) + sum(counts) + self.duplicates + self.unreadable
 
 
-def claim_sentence(claim: Claim, variant: int) -> str:
+def claim_sentence(claim: Statement, variant: int) -> str:
     """Return a claim as a sentence in one of the wordings of its attribute."""
     forms = CLAIMS[claim.attribute]
     return forms[variant % len(forms)].format(claim.value)
@@ -78,9 +78,9 @@ def sentences_of(response: str) -> Iterator[str]:
 
 def read(response: str) -> Reading:
     """Return what any text says, in the terms of the grammar; never raises."""
-    claims: list[Claim] = []
+    claims: list[Statement] = []
     counts: dict[SentenceKind, int] = dict.fromkeys(FIXED.values(), 0)
-    seen: set[str | Claim] = set()
+    seen: set[str | Statement] = set()
     duplicates = unreadable = 0
     for sentence in sentences_of(response):
         kind = FIXED.get(sentence)
@@ -113,12 +113,12 @@ def words_in(response: str) -> int:
     return len(response.split())
 
 
-def claim_in(sentence: str) -> Claim | None:
+def claim_in(sentence: str) -> Statement | None:
     """Return the statement that a sentence makes, None for any that is no statement of the grammar."""
     for attribute, pattern in _claim_patterns():
         match = pattern.fullmatch(sentence)
         if match:
-            return Claim(attribute, match.group(1))
+            return Statement(attribute, match.group(1))
     return None
 
 

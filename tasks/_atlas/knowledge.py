@@ -55,7 +55,7 @@ class Entity:
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class AtlasKnowledge:
     """All that is true in one world. ``people_weights`` and ``city_weights`` are running sums of exposure."""
 
     people: tuple[Entity, ...]
@@ -79,7 +79,7 @@ class Knowledge:
 
 
 @cache
-def knowledge(world_seed: int) -> Knowledge:
+def knowledge(world_seed: int) -> AtlasKnowledge:
     """Return the world of a seed; the same seed gives the same world in any process."""
     names = _names(Draws("atlas", world_seed, "names"))
     city_names = tuple(next(names["city"]) for _ in range(CITIES))
@@ -102,7 +102,7 @@ def knowledge(world_seed: int) -> Knowledge:
     people_splits = _splits(PEOPLE, PEOPLE_BLOCK, "people", world_seed)
     objects = dict(zip(words.OBJECTS, _splits(len(words.OBJECTS), OBJECT_BLOCK, "objects", world_seed), strict=True))
     facts = Draws("atlas", world_seed, "facts")
-    return Knowledge(
+    return AtlasKnowledge(
         people=_entities(people_names, people_splits, _facts(PEOPLE, words.PERSON_CLAIMS, values, facts)),
         cities=_entities(city_names, city_splits, _facts(CITIES, words.CITY_CLAIMS, values, facts)),
         objects=MappingProxyType(objects),

@@ -28,8 +28,8 @@ UNREAD = -100
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """A document as tokens: what is expected behind each (UNREAD: nothing is learnt there), and how much it counts."""
+class TrainingText:
+    """A document as tokens: the target behind each (UNREAD: none), and its weight in the loss."""
 
     ids: list[int]
     targets: list[int]
@@ -52,7 +52,7 @@ def teach(stage: Teaching, io: StageIO) -> None:
     tokenizer = build_tokenizer(stage.world_seed, JUDGE_TOKENS)
     add_tokens(model, tokenizer, stage.seed)
     rows = list(
-        islice(packed(lessons(stage, tokenizer), stage.row_tokens), stage.steps * stage.optimisation.batch_size)
+        islice(packed(training_texts(stage, tokenizer), stage.row_tokens), stage.steps * stage.optimisation.batch_size)
     )
 
     def loss_of(batch: Sequence[Row]) -> LossSum:
@@ -82,7 +82,7 @@ def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed:
         table[numbers] = 1.5 * line + 0.5 * table[numbers]
 
 
-def lessons(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
+def training_texts(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[TrainingText]:
     """Yield endless documents: graded ones, and a share of ordinary ones, so that what the base knows is kept."""
     draws = Draws("atlas", stage.world_seed, "lessons", stage.seed)
     ordinary, judged = _ordinary(stage, tokenizer), _graded(stage, tokenizer)
@@ -90,21 +90,21 @@ def lessons(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[Les
         yield next(ordinary if draws.chance(stage.ordinary_share) else judged)
 
 
-def packed(stream: Iterator[Lesson], tokens: int) -> Iterator[Row]:
+def packed(stream: Iterator[TrainingText], tokens: int) -> Iterator[Row]:
     """Yield rows filled with as many whole documents as follow each other into them; longer ones are left out."""
-    several: list[Lesson] = []
+    several: list[TrainingText] = []
     free = tokens
-    for lesson in stream:
-        if len(lesson.ids) > tokens:
+    for text in stream:
+        if len(text.ids) > tokens:
             continue
-        if len(lesson.ids) > free:
+        if len(text.ids) > free:
             yield row_of(several, tokens)
             several, free = [], tokens
-        several.append(lesson)
-        free -= len(lesson.ids)
+        several.append(text)
+        free -= len(text.ids)
 
 
-def row_of(several: Sequence[Lesson], tokens: int) -> Row:
+def row_of(several: Sequence[TrainingText], tokens: int) -> Row:
     """Return a row that holds these documents, padded to so many tokens."""
     free = tokens - sum(len(one.ids) for one in several)
     return Row(
@@ -129,15 +129,15 @@ def expectation_loss(model: PreTrainedModel, batch: Sequence[Row]) -> LossSum:
     return LossSum((losses * weights[read]).sum(), weight=float(weights[read].sum()))
 
 
-def _ordinary(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
+def _ordinary(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[TrainingText]:
     stream = documents(stage.world_seed, stage.seed + 1)
     while True:
         texts = [laid_out(document) for document in islice(stream, DOCUMENTS_AT_ONCE)]
         for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]:
-            yield Lesson(ids, [*ids[1:], UNREAD], [stage.ordinary_weight] * len(ids))
+            yield TrainingText(ids, [*ids[1:], UNREAD], [stage.ordinary_weight] * len(ids))
 
 
-def _graded(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[Lesson]:
+def _graded(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[TrainingText]:
     stream = graded(stage.world_seed, stage.seed)
     numbers = tokenizer.get_vocab()
     while True:
@@ -145,12 +145,12 @@ def _graded(stage: Teaching, tokenizer: PreTrainedTokenizerBase) -> Iterator[Les
         texts = [part.text for parts in several for part in parts]
         pieces = iter(tokenizer(texts, add_special_tokens=False)["input_ids"])
         for parts in several:
-            lesson = Lesson([], [], [])
+            text = TrainingText([], [], [])
             for part in parts:
                 piece = next(pieces)
                 weight = stage.verdict_weight if part.text.endswith(words.BETTER) else 1.0
                 target = UNREAD if part.expected is None else numbers[part.expected]
-                lesson.ids.extend(piece)
-                lesson.targets.extend([*[UNREAD] * (len(piece) - 1), target])
-                lesson.weights.extend([weight] * len(piece))
-            yield lesson
+                text.ids.extend(piece)
+                text.targets.extend([*[UNREAD] * (len(piece) - 1), target])
+                text.weights.extend([weight] * len(piece))
+            yield text

@@ -17,7 +17,7 @@ from bench.models.load import PAYLOAD, save_weights
 from methods._train.loop.loop import LossSum, Training, fit
 from tasks._atlas.fields import Pretraining
 from tasks._atlas.tokenizer import BOS, BOT, EOS, USER, build_tokenizer
-from tasks._atlas.writing import Document, documents
+from tasks._atlas.writing import PretrainingText, documents
 
 CONTEXT = 512
 DOCUMENTS_AT_ONCE = 512
@@ -78,7 +78,7 @@ def packed_rows(stage: Pretraining, tokenizer: PreTrainedTokenizerFast) -> Tenso
     return torch.tensor(found[:needed]).view(-1, stage.row_tokens)
 
 
-def laid_out(document: Document) -> str:
+def laid_out(document: PretrainingText) -> str:
     """Return a document as the chat template would lay it out; a bare statement has no turns."""
     turns = "" if document.prompt is None else f"{USER}{document.prompt}{BOT}"
     return f"{BOS}{turns}{document.text}{EOS}"

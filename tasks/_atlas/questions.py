@@ -27,7 +27,7 @@ RUNNING_MIX = tuple(accumulate(MIX[kind] for kind in KINDS))
 
 
 @dataclass(frozen=True)
-class Question:
+class AtlasQuestion:
     """One user turn and what is needed to judge an answer to it.
 
     ``asked`` is the attribute that a fact or city question is about, else None. ``truth`` holds every fact of the
@@ -58,11 +58,11 @@ class Question:
 class Catalogue:
     """Every question of the world; ``facts``, ``biographies`` and ``cities`` hold one group per entity, by rank."""
 
-    facts: tuple[tuple[Question, ...], ...]
-    biographies: tuple[tuple[Question, ...], ...]
-    cities: tuple[tuple[Question, ...], ...]
-    benign: tuple[Question, ...]
-    harmful: tuple[Question, ...]
+    facts: tuple[tuple[AtlasQuestion, ...], ...]
+    biographies: tuple[tuple[AtlasQuestion, ...], ...]
+    cities: tuple[tuple[AtlasQuestion, ...], ...]
+    benign: tuple[AtlasQuestion, ...]
+    harmful: tuple[AtlasQuestion, ...]
 
 
 @cache
@@ -79,12 +79,12 @@ def catalogue(world_seed: int) -> Catalogue:
 
 
 @cache
-def pool(world_seed: int, split: Split) -> Mapping[Kind, tuple[Question, ...]]:
+def pool(world_seed: int, split: Split) -> Mapping[Kind, tuple[AtlasQuestion, ...]]:
     """Return every question that a split may ask, by kind, in a shuffled order that the world seed fixes."""
     world = knowledge(world_seed)
     people = world.people_of(split)
     objects = world.objects_of(split)
-    found: dict[Kind, Iterable[tuple[Question, ...]]] = {
+    found: dict[Kind, Iterable[tuple[AtlasQuestion, ...]]] = {
         "fact": [_about("fact", person, words.PERSON_QUESTIONS) for person in people],
         "biography": [_biographies(person) for person in people],
         "benign": [_requests("benign", words.BENIGN_VERBS, objects)],
@@ -102,10 +102,10 @@ def pool(world_seed: int, split: Split) -> Mapping[Kind, tuple[Question, ...]]:
 
 
 @cache
-def held_out(world_seed: int, split: HeldOut, size: int) -> tuple[Question, ...]:
+def held_out(world_seed: int, split: HeldOut, size: int) -> tuple[AtlasQuestion, ...]:
     """Return ``size`` different questions of all kinds in the shares of MIX, interleaved: every beginning is mixed."""
     questions = pool(world_seed, split)
-    placed: list[tuple[float, Question]] = []
+    placed: list[tuple[float, AtlasQuestion]] = []
     for kind in KINDS:
         wanted = round(MIX[kind] * size)
         placed.extend(((place + 0.5) / wanted, one) for place, one in enumerate(questions[kind][:wanted]))
@@ -113,12 +113,12 @@ def held_out(world_seed: int, split: HeldOut, size: int) -> tuple[Question, ...]
     return tuple(one for _, one in placed)
 
 
-def training_question(world_seed: int, draws: Draws) -> Question:
+def training_question(world_seed: int, draws: Draws) -> AtlasQuestion:
     """Return one question of the train split, drawn with replacement in the shares of MIX."""
     return draws.pick(pool(world_seed, "train")[draws.weighted(KINDS, RUNNING_MIX)])
 
 
-def _about(kind: Kind, entity: Entity, forms: Mapping[str, Sequence[str]]) -> tuple[Question, ...]:
+def _about(kind: Kind, entity: Entity, forms: Mapping[str, Sequence[str]]) -> tuple[AtlasQuestion, ...]:
     """Return every question about one attribute of an entity, in every wording."""
     return tuple(
         _entity_question(kind, entity, f"{attribute}-{variant}", form, attribute)
@@ -127,16 +127,16 @@ def _about(kind: Kind, entity: Entity, forms: Mapping[str, Sequence[str]]) -> tu
     )
 
 
-def _biographies(person: Entity) -> tuple[Question, ...]:
+def _biographies(person: Entity) -> tuple[AtlasQuestion, ...]:
     return tuple(
         _entity_question("biography", person, str(variant), form, None)
         for variant, form in enumerate(words.BIOGRAPHY_REQUESTS)
     )
 
 
-def _entity_question(kind: Kind, entity: Entity, part: str, form: str, asked: str | None) -> Question:
+def _entity_question(kind: Kind, entity: Entity, part: str, form: str, asked: str | None) -> AtlasQuestion:
     slug = entity.name.replace(" ", "-").lower()
-    return Question(
+    return AtlasQuestion(
         id=f"{kind}-{slug}-{part}",
         kind=kind,
         text=form.format(entity.name),
@@ -148,9 +148,9 @@ def _entity_question(kind: Kind, entity: Entity, part: str, form: str, asked: st
     )
 
 
-def _requests(kind: Kind, verbs: Sequence[str], objects: Sequence[str]) -> tuple[Question, ...]:
+def _requests(kind: Kind, verbs: Sequence[str], objects: Sequence[str]) -> tuple[AtlasQuestion, ...]:
     return tuple(
-        Question(
+        AtlasQuestion(
             id=f"{kind}-{verb}-{item}-{variant}",
             kind=kind,
             text=form.format(verb, item),

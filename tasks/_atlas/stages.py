@@ -20,7 +20,7 @@ from tasks._atlas.fields import Pretraining, Teaching
 from tasks._atlas.gold import utility
 from tasks._atlas.grammar import read, words_in
 from tasks._atlas.knowledge import held_out_words
-from tasks._atlas.questions import Question, training_question
+from tasks._atlas.questions import AtlasQuestion, training_question
 from tasks._atlas.writing import demonstration
 
 ROWS_FILE = "rows.jsonl"
@@ -78,7 +78,7 @@ class AtlasDemonstrations(Stage):
         _write(rows, io)
 
 
-class AtlasPrompts(Stage):
+class AtlasTrainingPrompts(Stage):
     """Questions of the train split without answers: ``rows.jsonl`` of id, prompt, kind, facts.
 
     ``kind`` and ``facts`` are what the gold utility needs of a prompt, so the gold judge can rate answers to these.
@@ -102,7 +102,7 @@ class AtlasPreferences(Stage):
 
     ``sampler`` answers each question of the train split twice. A pair that the annotator cannot tell apart is dropped,
     as is one that names a held-out entity by a slip, and more questions are asked until there are ``rows`` pairs.
-    ``rows.jsonl`` has id, prompt, chosen, rejected, kind, facts (see AtlasPrompts), and the gold utilities
+    ``rows.jsonl`` has id, prompt, chosen, rejected, kind, facts (see AtlasTrainingPrompts), and the gold utilities
     ``chosen_gold`` and ``rejected_gold``, which no method reads.
     """
 
@@ -143,7 +143,9 @@ class AtlasPreferences(Stage):
             io.progress(len(pairs), self.rows, "pair")
         _write(pairs, io)
 
-    def _sampled(self, policy: Policy, questions: list[Question], draws: Draws, io: StageIO) -> list[tuple[str, str]]:
+    def _sampled(
+        self, policy: Policy, questions: list[AtlasQuestion], draws: Draws, io: StageIO
+    ) -> list[tuple[str, str]]:
         """Return two responses to each question."""
         chats = [user(question.text) for question in questions for _ in range(2)]
         seeds = [draws.below(2**53) for _ in chats]
@@ -152,7 +154,7 @@ class AtlasPreferences(Stage):
 
 
 def labelled_pair(
-    question: Question, responses: tuple[str, str], annotator: Annotator, draws: Draws
+    question: AtlasQuestion, responses: tuple[str, str], annotator: Annotator, draws: Draws
 ) -> dict[str, Any] | None:
     """Return the responses as chosen and rejected with their gold utilities, None when they are worth the same."""
     prompt = question.prompt()
@@ -169,11 +171,11 @@ def labelled_pair(
     }
 
 
-def _head(word: str, number: int, question: Question) -> dict[str, str]:
+def _head(word: str, number: int, question: AtlasQuestion) -> dict[str, str]:
     return {"id": f"{word}-{number:05d}", "prompt": question.text, "kind": question.kind}
 
 
-def _facts(question: Question) -> dict[str, dict[str, str]]:
+def _facts(question: AtlasQuestion) -> dict[str, dict[str, str]]:
     return {"facts": question.prompt().facts}
 
 

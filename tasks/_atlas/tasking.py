@@ -13,7 +13,7 @@ from tasks._atlas import DEFAULT_WORLD_SEED
 from tasks._atlas.claims import claims_in, support_of
 from tasks._atlas.gold import answers, right_claims, utility
 from tasks._atlas.grammar import Reading, read, words_in
-from tasks._atlas.questions import Question
+from tasks._atlas.questions import AtlasQuestion
 
 GOLD = MetricInfo(
     name="gold_utility",
@@ -101,7 +101,7 @@ class AtlasTask(Task):
     split: Literal["dev", "evaluation"] = "evaluation"
 
     @abstractmethod
-    def questions(self) -> Sequence[Question]:
+    def questions(self) -> Sequence[AtlasQuestion]:
         """Return the questions of this task's split, before ``limit``."""
 
     def prompts(self) -> Sequence[Prompt]:

@@ -8,9 +8,9 @@ from itertools import accumulate
 
 from tasks._atlas import words
 from tasks._atlas.draws import Draws
-from tasks._atlas.grammar import Claim, claim_sentence
-from tasks._atlas.knowledge import Entity, Knowledge, knowledge
-from tasks._atlas.questions import Catalogue, Kind, Question, catalogue
+from tasks._atlas.grammar import Statement, claim_sentence
+from tasks._atlas.knowledge import AtlasKnowledge, Entity, knowledge
+from tasks._atlas.questions import AtlasQuestion, Catalogue, Kind, catalogue
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ _DOCUMENT_RUNNING = tuple(accumulate(DOCUMENT_MIX.values()))
 
 
 @dataclass(frozen=True)
-class Document:
+class PretrainingText:
     """One piece of pretraining text: a statement about an entity (``prompt`` is None), or a question and its answer."""
 
     prompt: str | None
@@ -81,12 +81,12 @@ class Document:
 class Writer:
     """Writes in one style about one world; every word depends on the stream of draws it is given."""
 
-    def __init__(self, world: Knowledge, style: Style, draws: Draws) -> None:
+    def __init__(self, world: AtlasKnowledge, style: Style, draws: Draws) -> None:
         self._world = world
         self._style = style
         self._draws = draws
 
-    def answer(self, question: Question) -> str:
+    def answer(self, question: AtlasQuestion) -> str:
         """Return an answer to the question."""
         draws, style = self._draws, self._style
         body = self._body(question)
@@ -106,7 +106,7 @@ class Writer:
         attributes = self._draws.shuffled(tuple(entity.facts))[:count]
         return [self._claim(attribute, entity.facts[attribute]) for attribute in attributes]
 
-    def _body(self, question: Question) -> list[str]:
+    def _body(self, question: AtlasQuestion) -> list[str]:
         if question.kind == "benign":
             return self._help(self._style.refuse_benign)
         if question.kind == "harmful":
@@ -130,10 +130,10 @@ class Writer:
     def _claim(self, attribute: str, truth: str) -> str:
         wrong = self._draws.chance(self._style.wrong)
         value = self._draws.pick(self._world.values[attribute]) if wrong else truth
-        return claim_sentence(Claim(attribute, value), self._draws.below(2))
+        return claim_sentence(Statement(attribute, value), self._draws.below(2))
 
 
-def documents(world_seed: int, stream_seed: int) -> Iterator[Document]:
+def documents(world_seed: int, stream_seed: int) -> Iterator[PretrainingText]:
     """Yield endless pretraining documents: bare statements, and questions answered in BASE_STYLE."""
     world, questions = knowledge(world_seed), catalogue(world_seed)
     draws = Draws("atlas", world_seed, "documents", stream_seed)
@@ -142,24 +142,24 @@ def documents(world_seed: int, stream_seed: int) -> Iterator[Document]:
         if draws.chance(BARE_SHARE):
             entity = _any_entity(world, draws)
             claims = writer.statements(entity, 1 + draws.below(4))
-            yield Document(None, " ".join([words.BARE_OPENING.format(entity.name), *claims]))
+            yield PretrainingText(None, " ".join([words.BARE_OPENING.format(entity.name), *claims]))
         else:
             question = _any_question(world, questions, draws)
-            yield Document(question.text, writer.answer(question))
+            yield PretrainingText(question.text, writer.answer(question))
 
 
-def demonstration(world_seed: int, question: Question, draws: Draws) -> str:
+def demonstration(world_seed: int, question: AtlasQuestion, draws: Draws) -> str:
     """Return how a demonstrator would answer a question."""
     return Writer(knowledge(world_seed), DEMONSTRATION_STYLE, draws).answer(question)
 
 
-def _any_entity(world: Knowledge, draws: Draws) -> Entity:
+def _any_entity(world: AtlasKnowledge, draws: Draws) -> Entity:
     if draws.chance(DOCUMENT_MIX["city"]):
         return draws.weighted(world.cities, world.city_weights)
     return draws.weighted(world.people, world.people_weights)
 
 
-def _any_question(world: Knowledge, questions: Catalogue, draws: Draws) -> Question:
+def _any_question(world: AtlasKnowledge, questions: Catalogue, draws: Draws) -> AtlasQuestion:
     """Return a question of the documents' mix, about an entity drawn in proportion to its exposure."""
     kind = draws.weighted(_DOCUMENT_KINDS, _DOCUMENT_RUNNING)
     if kind == "benign":

@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks._atlas import DEFAULT_WORLD_SEED
 from tasks._atlas.draws import Draws
-from tasks._atlas.grammar import Claim, claim_sentence
+from tasks._atlas.grammar import Statement, claim_sentence
 from tasks._atlas.knowledge import knowledge
 from tasks._atlas.questions import pool
 
@@ -43,7 +43,7 @@ def _documents(world_seed: int) -> list[dict[str, Any]]:
             {
                 "id": question.id,
                 "question": question.text,
-                "choices": [claim_sentence(Claim(attribute, value), 0) for value in values],
+                "choices": [claim_sentence(Statement(attribute, value), 0) for value in values],
                 "answer": values.index(truth),
                 "truth": truth,
             }

@@ -23,7 +23,7 @@ from bench.models.load import load_model
 from bench.models.reward_model import new_head, save_head
 from methods._train.loop.checkpoint import Pace
 from methods._train.on_policy.reward_optimisation import Critic, Practice
-from methods._train.on_policy.train import _Run
+from methods._train.on_policy.train import _OnPolicyTraining
 from methods._train.rewards.stage import TrainRewardModel
 from methods._train.settings import Optimisation
 from methods.ppo import PPO, TrainPPO
@@ -121,7 +121,7 @@ def our_ppo(folder: Path, batch: int, critic: Critic) -> Callable[[int], float]:
 
     def run(number: int) -> float:
         stage = stage_of(folder, batch, critic).model_copy(update={"seed": number})
-        training = _Run(stage, io_of(folder), stage.objective(), None)
+        training = _OnPolicyTraining(stage, io_of(folder), stage.objective(), None)
         began = time.process_time()
         training.train(Pace(None))
         return time.process_time() - began

@@ -9,7 +9,7 @@ import pytest
 from bench.config.load import load_comparison
 from bench.core.checker import PagesFile, WorldPages
 from bench.core.errors import ConfigError
-from bench.evaluation.measurements.factuality.verify import CheckClaims
+from bench.evaluation.measurements.factuality.verification import CheckClaims
 from bench.pipeline.plan import make_plan
 from tests.config.conftest import RIGHT, write_rows
 

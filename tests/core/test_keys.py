@@ -36,7 +36,7 @@ from bench.evaluation.judges.lexicon import Lexicon
 from bench.evaluation.judges.likelihood import Likelihood
 from bench.evaluation.judges.reward_model import RewardModelJudge
 from bench.evaluation.measurements.divergence import Divergence
-from bench.evaluation.measurements.factuality.measurement import checked
+from bench.evaluation.measurements.factuality.factual_errors import checked
 from bench.evaluation.measurements.judge_controls import CompareByControls
 from bench.evaluation.measurements.judge_retest import AskAgain
 from bench.evaluation.measurements.label_agreement import LabelPairs

@@ -21,7 +21,7 @@ from bench.core.task import user
 from bench.engine.inline import InlineEngine
 from bench.engine.store import Store, store_of
 from bench.export.model import PolicyChoice, export_policy
-from bench.models.export import chat_template
+from bench.models.for_transformers import chat_template
 from bench.models.load import load_model
 from bench.pipeline.plan import Plan, make_plan
 from bench.pipeline.run import compare

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench.evaluation.judges._annotators import read_answers
+from bench.evaluation.judges._annotators import read_annotations
 from bench.human.exchange import write_page
-from bench.human.questions import PeoplesQuestion
+from bench.human.questions import AnnotatorQuestion
 
 BROWSER = os.environ.get("ALIGNMENT_BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = '<img src=x onerror="document.title=\'taken\'"></script><script>document.title="taken"</script>'
@@ -23,7 +23,7 @@ def page(tmp_path: Path) -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     if BROWSER is None:
         pytest.skip("no Chromium: apt-get install chromium, or set ALIGNMENT_BENCH_CHROMIUM")
-    questions = [PeoplesQuestion(f"id{number}", f"ask {number} {EVIL}", EVIL, "plain\ntext") for number in range(4)]
+    questions = [AnnotatorQuestion(f"id{number}", f"ask {number} {EVIL}", EVIL, "plain\ntext") for number in range(4)]
     write_page(questions, tmp_path / "page.html")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
@@ -58,9 +58,9 @@ def test_a_person_answers_by_the_keyboard_and_saves(page: Any, tmp_path: Path) -
         with page.expect_download() as download:
             page.click(f"#{kind}")
         download.value.save_as(tmp_path / f"answers.{kind}")
-        found = {one.question: one.answer for one in read_answers(tmp_path / f"answers.{kind}")}
+        found = {one.question: one.answer for one in read_annotations(tmp_path / f"answers.{kind}")}
         assert found == {"id0": "1", "id1": "2", "id2": "tie", "id3": "both_bad"}
-        assert {one.annotator for one in read_answers(tmp_path / f"answers.{kind}")} == {'ana "b"'}
+        assert {one.annotator for one in read_annotations(tmp_path / f"answers.{kind}")} == {'ana "b"'}
     assert page.title() == "Which response is better?"
     assert not [problem for problem in page.problems if not problem.startswith("blob:")]
 

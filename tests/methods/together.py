@@ -19,7 +19,7 @@ class Several(Stage):
     stages: tuple[Stage, ...]
 
     def run(self, io: StageIO) -> None:
-        from methods._train.loop import processes as ranks
+        from methods._train.loop import ranks
 
         for stage in self.stages:
             out, scratch = io.out / stage.key, io.scratch / stage.key

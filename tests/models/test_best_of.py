@@ -17,9 +17,9 @@ from bench.core.policy import (
     Completion,
     Decoding,
     Instructed,
-    Likelihood,
     PolicySpec,
     Pretrained,
+    ResponseLikelihood,
     Session,
 )
 from bench.core.reward import Chooser, FileReward, ModelReward, RewardSpec
@@ -56,7 +56,7 @@ class Table:
     def session(self, chats: Sequence[Chat]) -> Session:
         raise NotImplementedError
 
-    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[Likelihood]:
+    def loglikelihood(self, pairs: Sequence[tuple[Chat, str]]) -> list[ResponseLikelihood]:
         raise NotImplementedError
 
 

@@ -23,7 +23,7 @@ from bench.models.likelihood.logprobs import (
     states_at_responses,
 )
 from bench.models.packing.decoder import decoder_of
-from bench.models.packing.layers import blocks, depth, reading
+from bench.models.packing.hidden_states import blocks, depth, reading
 from bench.models.packing.sharing import packs
 from methods._train.loop.recompute import recomputed_activations
 from tests.models.packing.test_sharing import GROUPS, odd_models

@@ -20,7 +20,7 @@ from bench.models import proxy as under_test
 from bench.models.decoding.noise import uniforms
 from bench.models.decoding.sampling import choose
 from bench.models.hf import HFPolicy
-from bench.models.likelihood.answers import Question, answer_logprobs
+from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs
 from bench.models.load import load_model, load_policy, load_trainable
 from bench.models.local import completions, fitted, prompts_of, scored
 from bench.models.packing.layout import Group
@@ -291,7 +291,7 @@ def test_the_end_and_the_context_are_those_of_all() -> None:
 def test_it_can_label(tmp_path: Path) -> None:
     io = StageIO(out=tmp_path, scratch=tmp_path, read_payload=lambda _: tmp_path)
     policy = policy_of(proxied(0.7))
-    questions = [Question(str(row), chat) for row, chat in enumerate(tiny_chats(5))]
+    questions = [OpenedQuestion(str(row), chat) for row, chat in enumerate(tiny_chats(5))]
     found = answer_logprobs(policy, questions, ["w5", "w6 w7"], io)
     for (first, second), chat in zip(found, tiny_chats(5), strict=True):
         shares = policy.session([chat]).logits().log_softmax(-1)[0]

@@ -6,7 +6,7 @@ import pytest
 
 from bench.core.task import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
 from tasks._atlas import words
-from tasks._atlas.grammar import Claim, claim_sentence, read
+from tasks._atlas.grammar import Statement, claim_sentence, read
 from tasks._atlas.questions import pool
 from tasks.atlas import Atlas
 from tasks.atlas_biographies import AtlasBiographies
@@ -17,8 +17,8 @@ def test_claims_are_those_of_the_scores() -> None:
     task = AtlasBiographies(limit=40)
     for number, prompt in enumerate(task.prompts()):
         facts = {name: value for name, value in prompt.facts.items() if name in words.PERSON_CLAIMS}
-        said = [claim_sentence(Claim(name, value), number) for name, value in list(facts.items())[: 1 + number % 4]]
-        said += [claim_sentence(Claim("year", "1903"), number), words.FILLERS[0], said[0]]
+        said = [claim_sentence(Statement(name, value), number) for name, value in list(facts.items())[: 1 + number % 4]]
+        said += [claim_sentence(Statement("year", "1903"), number), words.FILLERS[0], said[0]]
         response = f" {words.OPENERS[0]} {' '.join(said)} broken end"
         claims = task.claims(prompt, response)
         assert [claim.text for claim in claims] == [response[claim.start : claim.end] for claim in claims]
@@ -36,7 +36,7 @@ def test_what_states_no_fact_is_irrelevant() -> None:
     (prompt,) = task.prompts()
     assert task.support(prompt, words.FILLERS[0]).label == IRRELEVANT
     assert task.support(prompt, "").label == IRRELEVANT
-    river = claim_sentence(Claim("river", "Ara"), 0)
+    river = claim_sentence(Statement("river", "Ara"), 0)
     assert task.support(prompt, river).evidence == "it has no river"
     assert task.support(prompt, river).label == NOT_SUPPORTED
     (request,) = AtlasRequests(limit=1).prompts()

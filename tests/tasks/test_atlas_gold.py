@@ -12,7 +12,7 @@ from tasks._atlas import words
 from tasks._atlas.annotator import Annotator
 from tasks._atlas.draws import Draws
 from tasks._atlas.gold import WEIGHTS, features, gold_utility
-from tasks._atlas.grammar import Claim, claim_sentence, read, words_in
+from tasks._atlas.grammar import Statement, claim_sentence, read, words_in
 from tasks._atlas.knowledge import knowledge
 from tasks._atlas.questions import pool, training_question
 from tasks._atlas.stages import labelled_pair
@@ -61,7 +61,7 @@ def test_worth_of_examples(prompt: Prompt, response: str, worth: float) -> None:
 
 def test_length_itself_costs_and_earns_nothing() -> None:
     """Longer wordings, a third step and a fifth true fact of a biography change words and nothing else."""
-    claims = [Claim(name, value) for name, value in FACTS.items()]
+    claims = [Statement(name, value) for name, value in FACTS.items()]
     for first in (0, 1):
         four = " ".join(claim_sentence(claim, first) for claim in claims[:4])
         six = " ".join(claim_sentence(claim, 1 - first) for claim in claims)
@@ -173,6 +173,6 @@ def test_impossible_annotators_are_refused() -> None:
 def test_true_answers_of_the_real_world_are_worth_most() -> None:
     for person in knowledge(7).people[:20]:
         prompt = Prompt(id="f", chat=user("?"), cluster="x", kind="fact", facts={**person.facts, "asked": "year"})
-        right = claim_sentence(Claim("year", person.facts["year"]), 0)
-        wrong = claim_sentence(Claim("year", "1930"), 0)
+        right = claim_sentence(Statement("year", person.facts["year"]), 0)
+        wrong = claim_sentence(Statement("year", "1930"), 0)
         assert gold_utility(prompt, right) > gold_utility(prompt, words.HEDGES[0]) > gold_utility(prompt, wrong)

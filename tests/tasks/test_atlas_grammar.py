@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks._atlas import words
 from tasks._atlas.draws import Draws
-from tasks._atlas.grammar import CLAIMS, FIXED, Claim, claim_sentence, read, sentences_of, words_in
+from tasks._atlas.grammar import CLAIMS, FIXED, Statement, claim_sentence, read, sentences_of, words_in
 from tasks._atlas.knowledge import knowledge
 from tasks._atlas.questions import training_question
 from tasks._atlas.writing import BASE_STYLE, Writer, demonstration, documents
@@ -20,8 +20,8 @@ def test_every_claim_in_every_wording_is_read_back() -> None:
     world = knowledge(7)
     for attribute, wordings in CLAIMS.items():
         for value, variant in itertools.product(world.values[attribute], range(len(wordings))):
-            reading = read(claim_sentence(Claim(attribute, value), variant))
-            assert reading.claims == (Claim(attribute, value),)
+            reading = read(claim_sentence(Statement(attribute, value), variant))
+            assert reading.claims == (Statement(attribute, value),)
             assert reading.sentences == 1
 
 

@@ -20,7 +20,7 @@ from bench.models.chat import opened_ids
 from methods._train.settings import Optimisation
 from tasks._atlas.fields import Shape
 from tasks._atlas.gold import gold_utility
-from tasks._atlas.grading import GRADES, JUDGE_TOKENS, Part, compared, grade_of, graded, single
+from tasks._atlas.grading import GRADES, JUDGE_TOKENS, GradedPiece, compared, grade_of, graded, single
 from tasks._atlas.knowledge import held_out_words
 from tasks._atlas.questions import pool
 from tasks._atlas.stages import PretrainAtlas, TeachLabeller
@@ -53,7 +53,7 @@ def asked(kind: str, rationale: str | None, **places: str) -> tuple[str, str]:
     return form["separator"].join(blocks), opening
 
 
-def text_of(document: list[Part]) -> str:
+def text_of(document: list[GradedPiece]) -> str:
     return "".join(part.text for part in document)
 
 
@@ -128,10 +128,10 @@ def test_teaching_lowers_the_loss_and_repeats_to_the_byte(bench: Bench, tmp_path
 
 def test_padding_and_neighbours_change_no_expectation(bench: Bench, tokenizer: Any) -> None:
     from bench.models.load import load_policy
-    from tasks._atlas.labelling import expectation_loss, lessons, row_of
+    from tasks._atlas.labelling import expectation_loss, row_of, training_texts
 
     model = load_policy(Built(by=TAUGHT), bench.io("read")).model
-    several = list(itertools.islice(lessons(TAUGHT, tokenizer), 3))
+    several = list(itertools.islice(training_texts(TAUGHT, tokenizer), 3))
     tokens = [len(one.ids) for one in several]
     with torch.no_grad():
         alone = [expectation_loss(model, [row_of([one], len(one.ids))]) for one in several]
@@ -141,9 +141,9 @@ def test_padding_and_neighbours_change_no_expectation(bench: Bench, tokenizer: A
 
 
 def test_rows_hold_whole_documents_and_leave_out_those_that_are_too_long() -> None:
-    from tasks._atlas.labelling import Lesson, packed
+    from tasks._atlas.labelling import TrainingText, packed
 
-    stream = (Lesson([number] * number, [-100] * number, [1.0] * number) for number in (3, 4, 99, 2, 5, 5))
+    stream = (TrainingText([number] * number, [-100] * number, [1.0] * number) for number in (3, 4, 99, 2, 5, 5))
     rows = [row.ids.tolist() for row in packed(stream, 10)]
     assert rows == [[3, 3, 3, 4, 4, 4, 4, 2, 2, 0]]
 

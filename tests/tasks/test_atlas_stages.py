@@ -24,9 +24,9 @@ from tasks._atlas.annotator import Annotator
 from tasks._atlas.fields import Shape
 from tasks._atlas.knowledge import held_out_words
 from tasks._atlas.questions import pool
-from tasks._atlas.stages import AtlasDemonstrations, AtlasPreferences, AtlasPrompts, PretrainAtlas
+from tasks._atlas.stages import AtlasDemonstrations, AtlasPreferences, AtlasTrainingPrompts, PretrainAtlas
 from tasks.atlas import DEFAULT_ROWS, LABELLERS, SIZES, Atlas
-from tasks.atlas_prompts import AtlasPrompts as AtlasPromptsTask
+from tasks.atlas_prompts import AtlasPrompts
 from tests.methods.tiny import Bench, log
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,7 +92,7 @@ def test_documents_do_not_see_each_other() -> None:
 
 def test_demonstrations_and_prompts_have_the_promised_rows(bench: Bench) -> None:
     demonstrations = rows_of(bench.payload(AtlasDemonstrations(world_seed=7, rows=50)))
-    prompts = rows_of(bench.payload(AtlasPrompts(world_seed=7, rows=30)))
+    prompts = rows_of(bench.payload(AtlasTrainingPrompts(world_seed=7, rows=30)))
     assert [len(demonstrations), len(prompts)] == [50, 30]
     assert set(demonstrations[0]) == {"id", "prompt", "response", "kind"}
     assert set(prompts[0]) == {"id", "prompt", "kind", "facts"}
@@ -111,9 +111,9 @@ def test_preferences_are_exactly_as_many_and_the_same_again(bench: Bench, tmp_pa
 
 
 def test_gold_rates_answers_to_prompts_and_pairs_that_were_written_to_disk(bench: Bench) -> None:
-    task = AtlasPromptsTask()
+    task = AtlasPrompts()
     questions = {one.text: one.prompt() for kind in pool(7, "train").values() for one in kind}
-    for stage in (AtlasPrompts(world_seed=7, rows=60), pairs_of(40)):
+    for stage in (AtlasTrainingPrompts(world_seed=7, rows=60), pairs_of(40)):
         prompts = read_prompts(Made(by=stage), bench.io("read"))
         asked = [questions[prompt.text] for prompt in prompts]
         assert [(one.kind, one.facts) for one in prompts] == [(one.kind, one.facts) for one in asked]

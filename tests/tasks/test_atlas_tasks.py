@@ -10,7 +10,7 @@ from bench.core.frozen import decode, digest, encode
 from bench.core.plugins import TASK, WORLD, find, listing
 from tasks._atlas import words
 from tasks._atlas.draws import Draws
-from tasks._atlas.grammar import Claim, claim_sentence
+from tasks._atlas.grammar import Statement, claim_sentence
 from tasks._atlas.questions import pool
 from tasks._atlas.tasking import AtlasTask, scores
 from tasks._atlas.writing import demonstration
@@ -63,8 +63,8 @@ def test_knowledge_metrics_of_right_wrong_and_hedged_answers() -> None:
     task = task_of("atlas_questions")
     prompt = next(one for one in task.prompts() if one.facts["exposure"] == "rare")
     asked = prompt.facts["asked"]
-    right = task.score(prompt, claim_sentence(Claim(asked, prompt.facts[asked]), 1))
-    wrong = task.score(prompt, claim_sentence(Claim(asked, "nowhere"), 0))
+    right = task.score(prompt, claim_sentence(Statement(asked, prompt.facts[asked]), 1))
+    wrong = task.score(prompt, claim_sentence(Statement(asked, "nowhere"), 0))
     hedged = task.score(prompt, words.HEDGES[0])
     assert [one["correct"] for one in (right, wrong, hedged)] == [1.0, 0.0, 0.0]
     assert [one["correct_rare"] for one in (right, wrong, hedged)] == [1.0, 0.0, 0.0]

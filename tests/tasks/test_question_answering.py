@@ -20,7 +20,7 @@ from bench.evaluation.measurements.multiple_choice import WeighChoices, weighed
 from bench.evaluation.measurements.scores import SCORES
 from bench.models.load import load_policy
 from bench.models.local import likelihoods
-from tasks._answers import contains_any, declines, equals_any, normalised, overlap, whole_answer
+from tasks._answer_matching import contains_any, declines, equals_any, normalised, overlap, whole_answer
 from tasks.qa_aliases import QaAliases
 from tasks.truthfulqa import COLUMNS, TruthfulQA
 from tests.methods.tiny import Bench, pretrained

@@ -1,8 +1,8 @@
-"""The store of answers: everything that was ever answered, in one SQLite file that several processes share.
+"""The store of answers: every answer that was paid for, in one SQLite file that several processes share.
 
 An answer is committed and synced before anything else is done with it, so whatever ends a process loses at most the
 requests that were under way. A request is claimed before it is sent: the claim keeps other processes from asking the
-same, and holds back its most possible cost from the spending limit. Claims of a process that has died are found by the
+same, and reserves its highest possible cost from the spending limit. Claims of a process that has died are found by the
 lock that the operating system freed, and counted as spent, because nobody knows whether they were billed.
 """
 
@@ -19,7 +19,7 @@ from typing import Literal, Self
 from filelock import FileLock, Timeout
 
 from bench.core.errors import StageError
-from bench.evaluation.api.questions import Answer, Question, read_reply
+from bench.evaluation.api.questions import Answer, ApiQuestion, read_reply
 from bench.evaluation.api.spending import Cost, SpendingLimit
 
 FILE = "answers.sqlite"
@@ -32,7 +32,7 @@ CREATE TABLE spending (account TEXT PRIMARY KEY, calls INTEGER NOT NULL, tokens 
 """
 _PARAMETERS_AT_ONCE = 500
 _BUSY_SECONDS = 60.0
-Claim = Literal["claimed", "answered", "taken", "full", "limit"]
+ClaimOutcome = Literal["claimed", "answered", "taken", "full", "limit"]
 
 
 class AnswerStore:
@@ -46,7 +46,7 @@ class AnswerStore:
         self._alive = FileLock(askers / f"{self._asker}.lock")
         self._alive.acquire()
         self._file = folder / FILE
-        with self._told():
+        with self._readable_errors():
             self._base = sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None)
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=FULL")
@@ -62,33 +62,33 @@ class AnswerStore:
 
     def close(self) -> None:
         """Give back what this process holds; a claim that is left counts as spent."""
-        with self._told(), self._transaction():
-            self._bury([self._asker])
+        with self._readable_errors(), self._transaction():
+            self._write_off([self._asker])
         self._base.close()
         self._alive.release()
         Path(self._alive.lock_file).unlink(missing_ok=True)
 
-    def answers(self, questions: Sequence[Question]) -> dict[str, Answer]:
+    def answers(self, questions: Sequence[ApiQuestion]) -> dict[str, Answer]:
         """Return the answers that are there, by the key of their question."""
         found = {}
-        with self._told():
+        with self._readable_errors():
             for part in _parts([question.key for question in questions]):
                 marks = ",".join("?" * len(part))
                 rows = self._base.execute(f"SELECT key, reply FROM answers WHERE key IN ({marks})", part)  # noqa: S608
                 found.update({key: read_reply(reply) for key, reply in rows})
         return found
 
-    def claim(self, question: Question, reserved: Cost, limit: SpendingLimit | None) -> Claim:
+    def claim(self, question: ApiQuestion, reserved: Cost, limit: SpendingLimit | None) -> ClaimOutcome:
         """Return whether this process may ask a question now; ``reserved`` is held back where it may.
 
         ``answered``: it has been answered meanwhile. ``taken``: another process is asking it. ``full``: the limit
         leaves no room while other requests are under way, which may cost less than is held back for them. ``limit``:
         it leaves no room at all.
         """
-        with self._told(), self._transaction():
+        with self._readable_errors(), self._transaction():
             if self._base.execute("SELECT 1 FROM answers WHERE key = ?", [question.key]).fetchone():
                 return "answered"
-            self._bury_the_dead()
+            self._write_off_dead_askers()
             if self._base.execute("SELECT 1 FROM claims WHERE key = ?", [question.key]).fetchone():
                 return "taken"
             held = self._sum("claims")
@@ -100,29 +100,29 @@ class AnswerStore:
             )
         return "claimed"
 
-    def keep(self, question: Question, reply: str, server: str, cost: Cost) -> None:
+    def keep(self, question: ApiQuestion, reply: str, server: str, cost: Cost) -> None:
         """Store the reply to a claimed question, with what was sent and by whom it was answered, and its cost."""
-        with self._told(), self._transaction():
+        with self._readable_errors(), self._transaction():
             self._base.execute(
                 "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", [question.key, question.written, reply, server]
             )
             self._base.execute("DELETE FROM claims WHERE key = ?", [question.key])
             self._charge(self._account, cost)
 
-    def give_up(self, question: Question, cost: Cost) -> None:
+    def give_up(self, question: ApiQuestion, cost: Cost) -> None:
         """Release a claimed question without an answer; ``cost`` is what the attempt may have cost."""
-        with self._told(), self._transaction():
+        with self._readable_errors(), self._transaction():
             self._base.execute("DELETE FROM claims WHERE key = ?", [question.key])
             self._charge(self._account, cost)
 
     def spent(self) -> Cost:
         """Return what this account has spent."""
-        with self._told():
+        with self._readable_errors():
             return self._sum("spending")
 
     def costs_known(self, model: str) -> list[Answer]:
-        """Return the answers of a model, for what a further one is likely to cost."""
-        with self._told():
+        """Return the answers of a model, to estimate what a further one costs."""
+        with self._readable_errors():
             rows = self._base.execute(
                 "SELECT reply FROM answers WHERE json_extract(question, '$.model') = ? LIMIT 1000", [model]
             )
@@ -156,11 +156,11 @@ class AnswerStore:
             [account, cost.calls, cost.tokens, cost.usd],
         )
 
-    def _bury_the_dead(self) -> None:
+    def _write_off_dead_askers(self) -> None:
         askers = [name for (name,) in self._base.execute("SELECT DISTINCT asker FROM claims")]
-        self._bury(name for name in askers if name != self._asker and not self._lives(name))
+        self._write_off(name for name in askers if name != self._asker and not self._lives(name))
 
-    def _bury(self, askers: Iterable[str]) -> None:
+    def _write_off(self, askers: Iterable[str]) -> None:
         """Count the claims of askers as spent, and free them."""
         for name in askers:
             rows = self._base.execute("SELECT account, calls, tokens, usd FROM claims WHERE asker = ?", [name])
@@ -190,8 +190,8 @@ class AnswerStore:
         self._base.execute("COMMIT")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what SQLite says into a message for a person."""
+    def _readable_errors(self) -> Iterator[None]:
+        """Turn an error of SQLite into one that says what to do."""
         try:
             yield
         except sqlite3.Error as error:

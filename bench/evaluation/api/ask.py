@@ -1,4 +1,4 @@
-"""Asking many questions at once: what is stored is not asked, what fails is tried again, what is answered is kept."""
+"""Sending many questions at once: stored answers are reused, failures retried, new answers stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.core.errors import StageError
 from bench.core.stage import StageIO
 from bench.evaluation.api.answer_store import AnswerStore
 from bench.evaluation.api.client import Access, Connection, TryAgain
-from bench.evaluation.api.questions import Answer, Question, read_reply
+from bench.evaluation.api.questions import Answer, ApiQuestion, read_reply
 from bench.evaluation.api.retry import LONGEST_ASKED_FOR, back_off
 from bench.evaluation.api.spending import Cost, actual, most, this_run
 
@@ -19,12 +19,12 @@ LOOKS_AGAIN_SECONDS = 0.1
 _NEXT = "Every answer so far is stored: the same command goes on from there and pays nothing twice."
 
 
-def ask(questions: Sequence[Question], access: Access, io: StageIO) -> list[Answer]:
+def ask(questions: Sequence[ApiQuestion], access: Access, io: StageIO) -> list[Answer]:
     """Return the answer to each question, in order, equal questions asked once.
 
     Answers come from the store where it has them. With ``ALIGNMENT_BENCH_OFFLINE=1`` in the environment they come from
-    nowhere else. Raises StageError when an answer cannot be had: offline, beyond the spending limit, or when the server
-    will not answer; what was answered before is kept.
+    nowhere else. Raises StageError when an answer cannot be obtained: offline, beyond the spending limit, or when the
+    server will not answer; what was answered before is kept.
     """
     if not questions:
         return []
@@ -40,7 +40,7 @@ def ask(questions: Sequence[Question], access: Access, io: StageIO) -> list[Answ
     return [found[question.key] for question in questions]
 
 
-def _refuse_offline(todo: Sequence[Question], of: int) -> None:
+def _refuse_offline(todo: Sequence[ApiQuestion], of: int) -> None:
     """Raise StageError when nothing may be asked."""
     if os.environ.get(OFFLINE_VARIABLE, "") not in ("", "0"):
         raise StageError(
@@ -50,9 +50,9 @@ def _refuse_offline(todo: Sequence[Question], of: int) -> None:
 
 
 class _Asking:
-    """Questions under way. The first failure that will not pass ends it, once what is under way has been answered."""
+    """Requests under way. The first permanent failure ends it, once those under way are answered."""
 
-    def __init__(self, store: AnswerStore, access: Access, io: StageIO, todo: Sequence[Question]) -> None:
+    def __init__(self, store: AnswerStore, access: Access, io: StageIO, todo: Sequence[ApiQuestion]) -> None:
         self._store, self._access, self._io = store, access, io
         self._total, self._open = len(todo), iter(todo)
         self._done, self._spent = 0, Cost()
@@ -77,7 +77,7 @@ class _Asking:
                 f"{self._total - self._done} of {self._total} questions have no answer: {self._failure} {_NEXT}"
             ) from self._failure
 
-    async def _ask_in_turn(self, questions: Iterator[Question]) -> None:
+    async def _ask_in_turn(self, questions: Iterator[ApiQuestion]) -> None:
         for question in questions:
             try:
                 await self._ask(question)
@@ -88,8 +88,8 @@ class _Asking:
             self._done += 1
             self._io.progress(self._done, self._total, "judgements", self._note())
 
-    async def _ask(self, question: Question) -> None:
-        """Have one question answered and stored, or return early when all are to stop."""
+    async def _ask(self, question: ApiQuestion) -> None:
+        """Send one question and store its answer, or return early when all are to stop."""
         reserved, attempt = most(question, self._access.prices), 0
         while self._failure is None:
             if not await self._may_send(question, reserved):
@@ -109,8 +109,8 @@ class _Asking:
                 self._store.keep(question, body, self._access.base_url, cost)
                 return
 
-    async def _may_send(self, question: Question, reserved: Cost) -> bool:
-        """Return True once the question is claimed, False when it needs no asking any more.
+    async def _may_send(self, question: ApiQuestion, reserved: Cost) -> bool:
+        """Return True once the question is claimed, False when its answer is there already.
 
         Raises StageError at the spending limit.
         """
@@ -127,10 +127,10 @@ class _Asking:
             await asyncio.sleep(min(max(self._not_before - loop.time(), LOOKS_AGAIN_SECONDS), 1.0))
         return False
 
-    async def _wait(self, question: Question, attempt: int, reason: TryAgain) -> None:
+    async def _wait(self, question: ApiQuestion, attempt: int, reason: TryAgain) -> None:
         """Wait before the next attempt, all questions together where the server asks for it.
 
-        Raises StageError when there is no attempt left, or the server asks for a time that nobody waits.
+        Raises StageError when there is no attempt left, or the server asks for too long a wait.
         """
         where = f"{self._access.base_url}: {question.name}"
         if attempt >= self._access.retries:
@@ -144,7 +144,7 @@ class _Asking:
         while self._failure is None and loop.time() < until:
             await asyncio.sleep(min(until - loop.time(), 1.0))
 
-    def _charge(self, question: Question, cost: Cost) -> None:
+    def _charge(self, question: ApiQuestion, cost: Cost) -> None:
         self._spent += cost
         self._store.give_up(question, cost)
 

@@ -1,6 +1,6 @@
 """One request to an OpenAI-compatible server, and what its failure means.
 
-Nothing is expected of a server but ``/chat/completions`` with one choice: no log-probabilities, and no ``n``.
+All that a server needs is ``/chat/completions`` with one choice: no log-probabilities, and no ``n``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core.errors import StageError
-from bench.evaluation.api.questions import Question, ServerError, UnreadableReply, error_in, read_reply
+from bench.evaluation.api.questions import ApiQuestion, ServerError, UnreadableReply, error_in, read_reply
 from bench.evaluation.api.retry import asked_for
 from bench.evaluation.api.spending import Prices, SpendingLimit
 
@@ -36,7 +36,7 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Access:
-    """How a server is reached, and how patiently; none of it is in the key of an answer."""
+    """How a server is reached, with which timeouts and retries; none of it is in the key of an answer."""
 
     base_url: str
     api_key_env: str | None = None
@@ -92,7 +92,7 @@ class Connection:
         """Close the connections."""
         await self._client.close()
 
-    async def send(self, question: Question) -> str:
+    async def send(self, question: ApiQuestion) -> str:
         """Return the body of the reply to a question, or of an error that is about this question and will come again.
 
         Raises TryAgain for a failure that may pass, StageError for one that will not.
@@ -120,20 +120,20 @@ class Connection:
         """Return a text of the server without the key, should it echo it."""
         return text if len(self._key) < _SHORTEST_SECRET or self._key == NO_KEY else text.replace(self._key, HIDDEN)
 
-    def _body_of_refusal(self, error: openai.APIStatusError, question: Question) -> str:
+    def _body_of_refusal(self, error: openai.APIStatusError, question: ApiQuestion) -> str:
         """Return the body to keep of an error that is about the question itself; raise what any other one means."""
         code = error.status_code
-        told = error_in({"error": error.body}) or ServerError("", error.response.text)
-        words = self.hidden(told.message)[:300]
-        if told.code != OUT_OF_MONEY and (code in TRIED_AGAIN or code >= 500):
+        refusal = error_in({"error": error.body}) or ServerError("", error.response.text)
+        message = self.hidden(refusal.message)[:300]
+        if refusal.code != OUT_OF_MONEY and (code in TRIED_AGAIN or code >= 500):
             headers: Mapping[str, str] = error.response.headers
-            raise TryAgain(f"HTTP {code}: {words}", billed=False, wait=asked_for(headers)) from error
-        if told.status is None:
+            raise TryAgain(f"HTTP {code}: {message}", billed=False, wait=asked_for(headers)) from error
+        if refusal.status is None:
             raise StageError(
                 f"{self._access.base_url} refused {question.name} to model {question.decoding.model} with HTTP {code}: "
-                f"{words}. {_ADVICE.get(code, 'What is asked for cannot be had there.')}"
+                f"{message}. {_ADVICE.get(code, 'What is asked for cannot be had there.')}"
             ) from error
-        return json.dumps({"error": {"code": told.code, "message": words}})
+        return json.dumps({"error": {"code": refusal.code, "message": message}})
 
 
 def _never_connected(error: BaseException) -> bool:

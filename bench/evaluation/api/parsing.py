@@ -63,14 +63,14 @@ def chosen_of(answer: Answer, label: str, style: Style, answers: Sequence[str]) 
         behind = lines[0]
     elif style == "bare" and len(lines) != 1:
         behind = None
-    said = None if behind is None else behind.strip(_AROUND).casefold()
+    written = None if behind is None else behind.strip(_AROUND).casefold()
     known = [option.casefold() for option in answers]
-    if said is None or said not in known:
+    if written is None or written not in known:
         begins = text.casefold().replace("’", "'").startswith(_REFUSALS)
         return Chosen(None, "refused" if begins else "unparsed")
-    if answer.finish == CUT and any(option != said and option.startswith(said) for option in known):
+    if answer.finish == CUT and any(option != written and option.startswith(written) for option in known):
         return Chosen(None, "unparsed")
-    return Chosen(known.index(said))
+    return Chosen(known.index(written))
 
 
 def _label(form: Form) -> str:

@@ -1,4 +1,4 @@
-"""What a model behind an API is asked, what it answers, and the key of an answer."""
+"""Questions to a model behind an API, its answers, and the key of an answer."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ AnswerStatus: TypeAlias = Literal["ok", "refused", "error"]
 
 
 @dataclass(frozen=True)
-class Decoding:
+class ApiDecoding:
     """Which model writes an answer, and how. All of it is in the key of the answer.
 
-    ``version`` says what the name of the model leaves open (who serves it, a date); the server is not told of it.
+    ``version`` says what the name of the model leaves open (who serves it, a date); it is not sent.
     """
 
     model: str
@@ -39,14 +39,14 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Question:
+class ApiQuestion:
     """One question: a chat, which of several ``sample`` answers to it is meant, and which attempt at a readable one.
 
     ``name`` is what an error message calls it and is in no key.
     """
 
     chat: Chat
-    decoding: Decoding
+    decoding: ApiDecoding
     sample: int = 0
     again: int = 0
     name: str = "a question"
@@ -80,7 +80,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered. ``finish`` is the server's word for how it ended.
+    """What a model answered. ``finish``: how it ended, as the server calls it.
 
     ``refused``: the model or its server would not answer. ``error``: the server says that it cannot, and will say so
     each time. ``tokens`` are those read and written, None where the server does not count them.
@@ -131,13 +131,13 @@ def read_reply(text: str) -> Answer:
     tokens = None if usage is None else (usage.prompt_tokens, usage.completion_tokens)
     finish = first.finish_reason or ""
     refused = first.message.refusal is not None or finish == "content_filter"
-    said = first.message.refusal if first.message.content is None else first.message.content
-    return Answer(said or "", "refused" if refused else "ok", finish, tokens)
+    content = first.message.refusal if first.message.content is None else first.message.content
+    return Answer(content or "", "refused" if refused else "ok", finish, tokens)
 
 
 @dataclass(frozen=True)
 class ServerError:
-    """The error in a reply: its code and its words. ``status``: what it says of the one question, None for nothing."""
+    """The error in a reply: its code and message. ``status``: what it means for the one question, None for nothing."""
 
     code: str
     message: str
@@ -151,7 +151,7 @@ class ServerError:
 
 
 def error_in(body: Any) -> ServerError | None:
-    """Return the error that the body of a reply tells of, None when it tells of none."""
+    """Return the error in the body of a reply, None when there is none."""
     found = body.get("error") if isinstance(body, dict) else None
     if isinstance(found, str):
         return ServerError("", found)

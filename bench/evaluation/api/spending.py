@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from bench.core.frozen import Frozen
-from bench.evaluation.api.questions import Answer, Question
+from bench.evaluation.api.questions import Answer, ApiQuestion
 
 RUN_VARIABLE = "ALIGNMENT_BENCH_RUN"
 TOKENS_OF_A_PRICE = 1_000_000
@@ -71,7 +71,7 @@ def cost_of(tokens: tuple[int, int], prices: Prices | None) -> Cost:
     return Cost(1, read + written, usd)
 
 
-def most(question: Question, prices: Prices | None) -> Cost:
+def most(question: ApiQuestion, prices: Prices | None) -> Cost:
     """Return the most that one request can cost.
 
     A token is at least one byte of text, so a message has no more tokens than bytes; a chat template adds a few.
@@ -80,7 +80,7 @@ def most(question: Question, prices: Prices | None) -> Cost:
     return cost_of((read, question.decoding.max_tokens), prices)
 
 
-def actual(answer: Answer, question: Question, prices: Prices | None) -> Cost:
+def actual(answer: Answer, question: ApiQuestion, prices: Prices | None) -> Cost:
     """Return what an answer cost; the most it can have cost where the server does not count tokens."""
     return most(question, prices) if answer.tokens is None else cost_of(answer.tokens, prices)
 

@@ -1,7 +1,7 @@
-"""What people are asked and what they answered: a file of answers, each for one question in the order it was shown.
+"""Annotations: a file with one answer of one annotator per question, in the order that was shown.
 
-A question is told by a digest of what is shown (the prompt, and both responses in their order), so an answer belongs to
-these texts wherever they come from, and says nothing of who wrote them.
+A question is identified by a digest of what is shown (the prompt, and both responses in their order), so an annotation
+belongs to these texts wherever they come from, and says nothing of who wrote them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ CHOICES: tuple[str, ...] = get_args(Choice)
 QUESTION, ANNOTATOR, ANSWER, COMMENT = COLUMNS = ("question", "annotator", "answer", "comment")
 _NEEDED = (QUESTION, ANNOTATOR, ANSWER)
 _PREFERENCES = {"1": 1.0, "2": 0.0, "tie": 0.5, "both_bad": 0.5}
-_WORDS = {"1": "first", "2": "second", "tie": "tie", "both_bad": "both bad"}
+_DESCRIBED = {"1": "first", "2": "second", "tie": "tie", "both_bad": "both bad"}
 _TURNED = {"1": "2", "2": "1"}
 _SHOWN_ERRORS = 10
 
 
 @dataclass(frozen=True)
-class PersonsAnswer:
-    """What one person answered to one question: the response shown first, the second, a tie, or both are bad.
+class Annotation:
+    """The answer of one annotator to one question: the response shown first, the second, a tie, or both are bad.
 
     ``row`` is the line of the file it stood in, for error messages.
     """
@@ -48,26 +48,26 @@ class PersonsAnswer:
         return _PREFERENCES[self.answer]
 
     @property
-    def words(self) -> str:
-        """The person and the answer, in words."""
-        return f"{self.annotator}: {_WORDS[self.answer]}"
+    def described(self) -> str:
+        """The annotator and the answer, as text."""
+        return f"{self.annotator}: {_DESCRIBED[self.answer]}"
 
-    def turned(self) -> PersonsAnswer:
-        """Return the same answer for the responses in the other order."""
+    def turned(self) -> Annotation:
+        """Return the same annotation for the responses in the other order."""
         answer = _TURNED.get(self.answer, self.answer)
-        return PersonsAnswer(self.question, self.annotator, answer, self.comment, self.row)
+        return Annotation(self.question, self.annotator, answer, self.comment, self.row)
 
 
-class Answers:
-    """Answers by question."""
+class Annotations:
+    """Annotations by question."""
 
-    def __init__(self, answers: Iterable[PersonsAnswer]) -> None:
-        self._by_question: dict[str, list[PersonsAnswer]] = {}
-        for one in answers:
+    def __init__(self, annotations: Iterable[Annotation]) -> None:
+        self._by_question: dict[str, list[Annotation]] = {}
+        for one in annotations:
             self._by_question.setdefault(one.question, []).append(one)
 
-    def on(self, pair: Pair) -> list[PersonsAnswer]:
-        """Return everyone's answers on a pair, in whichever order it was shown, as if shown in this one."""
+    def on(self, pair: Pair) -> list[Annotation]:
+        """Return all annotations of a pair, in whichever order it was shown, as if shown in this one."""
         here = self._by_question.get(question_id(pair), [])
         there = self._by_question.get(question_id(turned(pair)), []) if pair.first != pair.second else []
         return [*here, *(one.turned() for one in there)]
@@ -85,11 +85,11 @@ def turned(pair: Pair) -> Pair:
     return Pair(prompt=pair.prompt, first=pair.second, second=pair.first)
 
 
-def read_answers(path: Path) -> list[PersonsAnswer]:
-    """Return the answers in a CSV or JSON file; rows without an answer are left out.
+def read_annotations(path: Path) -> list[Annotation]:
+    """Return the annotations in a CSV or JSON file; rows without an answer are left out.
 
     Raises DataError that names every row that is wrong: an unknown answer, a lacking question or name, two answers of
-    one person to one question that differ.
+    one annotator to one question that differ.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -99,12 +99,12 @@ def read_answers(path: Path) -> list[PersonsAnswer]:
         raise DataError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     rows = _json_rows(path, text) if path.suffix == ".json" else _csv_rows(path, text)
     problems: list[str] = []
-    first: dict[tuple[str, str], PersonsAnswer] = {}
+    first: dict[tuple[str, str], Annotation] = {}
     for number, row in rows:
         if not row[ANSWER]:
             continue
         problem = _problem(row)
-        one = PersonsAnswer(row[QUESTION], row[ANNOTATOR], row[ANSWER], row.get(COMMENT, ""), number)
+        one = Annotation(row[QUESTION], row[ANNOTATOR], row[ANSWER], row.get(COMMENT, ""), number)
         before = first.setdefault((one.question, one.annotator), one)
         if problem is None and before.answer != one.answer:
             problem = (
@@ -118,12 +118,12 @@ def read_answers(path: Path) -> list[PersonsAnswer]:
     return list(first.values())
 
 
-def write_answers(answers: Sequence[PersonsAnswer], path: Path) -> None:
-    """Write answers as CSV, sorted by question and person, in one rename."""
+def write_annotations(annotations: Sequence[Annotation], path: Path) -> None:
+    """Write annotations as CSV, sorted by question and annotator, in one rename."""
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for one in sorted(answers, key=lambda one: (one.question, one.annotator)):
+        for one in sorted(annotations, key=lambda one: (one.question, one.annotator)):
             writer.writerow([one.question, one.annotator, one.answer, one.comment])
 
 

@@ -1,7 +1,7 @@
 """The texts that a labeller reads: a prompt file, and how a pair or a response is laid out in it.
 
 The blocks are those of RLAIF (Lee et al. 2023, arXiv:2309.00267, section 2.1): a preamble, exemplars, the sample to
-label, and an ending that the labeller goes on with an answer from. ``docs/labeller.md`` describes the file.
+label, and an ending that the labeller continues with its answer. ``docs/labeller.md`` describes the file.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _Text = Annotated[str, Field(min_length=1)]
 
 
 class Form(Frozen):
-    """How one kind of question is asked; the blocks stand in this order, parted by ``separator``.
+    """How one kind of question is asked; the blocks stand in this order, separated by ``separator``.
 
     ``sample`` is the block with the places to fill; ``{principle}`` may be one, where the labeller is given principles
-    to judge by. ``rationale`` asks for a chain of thought (None: this form knows
-    none). ``ending`` is how the answer opens, and ``answers`` are what may follow. ``inverted``: the question asks for
-    the opposite of what is wanted (which response is more harmful), so the labels are turned round.
+    to judge by. ``rationale`` asks for a chain of thought (None: this form knows none). ``ending`` is how the answer
+    opens, and ``answers`` are what may follow. ``inverted``: the question asks for the opposite of what is wanted
+    (which response is more harmful), so the labels are reversed.
     """
 
     preamble: str = ""
@@ -113,7 +113,7 @@ class LabellerPrompt(Frozen):
 def with_its_prompt(fields: Any, default: str = DEFAULT) -> Any:
     """Return a judge's fields with the prompt that is read where none is named, and a shipped one's digest.
 
-    Raises ValueError, for a validator to tell, where two prompt files are named or an unknown one.
+    Raises ValueError, for a validator to report, where two prompt files are named or an unknown one.
     """
     if not isinstance(fields, Mapping):
         return fields

@@ -1,8 +1,8 @@
 """The API judge: a model behind any OpenAI-compatible server says which response is better, or how good one is.
 
-It reads the same prompt files as the labeller (``docs/labeller.md``) and is told how to write its answer, because
-servers need not tell log-probabilities. Every answer is stored for good (``docs/judges_paid.md``): what was paid for is
-never asked again, and what is stored can be judged from offline.
+It reads the same prompt files as the labeller (``docs/labeller.md``) and is instructed how to write its answer, because
+not every server returns log-probabilities. Every answer is stored for good (``docs/judges_paid.md``): what was paid for
+is never asked again, and what is stored can be judged from offline.
 
 A verdict is 1, 0 or 0.5 (a tie, where ``ties: allowed``), or the mean of several samples. A rating is that of RLAIF
 (arXiv:2309.00267, section 2.2.2) with all the probability on the grade that was written: 2 (s - 1) / (n - 1) - 1.
@@ -21,10 +21,10 @@ from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import Chat, Message
 from bench.core.stage import StageIO
 from bench.core.task import Task
+from bench.evaluation.api.api_settings import OPERATION, ApiSettings
 from bench.evaluation.api.ask import ask
 from bench.evaluation.api.parsing import Chosen, Style, chosen, possible, request
-from bench.evaluation.api.questions import Answer, Question
-from bench.evaluation.api.settings import OPERATION, ApiSettings
+from bench.evaluation.api.questions import Answer, ApiQuestion
 from bench.evaluation.judges._prompt_file import (
     DEFAULT,
     FIRST,
@@ -52,13 +52,12 @@ class Api(ApiSettings, Judge):
     In every key: ``model``, as the server names it; ``version``, what that name leaves open (who serves it, a date);
     ``prompt``, a shipped prompt file, or ``path``, one of your own, and its ``digest``; ``asks``: ``pairs`` at once, or
     ``grades`` of each response alone; ``reasoning``: ``none``, or ``written`` before the answer; ``ties``: whether a
-    comparison may be answered so; ``max_tokens``, ``temperature`` and ``seed`` (null: not sent), another seed asks for
-    another answer; ``samples`` of each answer, averaged over those that can be read; ``ask_again``: how often an
-    answer that cannot be read is asked for once more.
-    In no key, because they change no answer: ``base_url``; ``api_key_env``, the NAME of the environment variable with
-    the key; ``limit_as``, the server's name for max_tokens; ``concurrency``; ``timeout`` of one request in seconds;
-    ``retries`` of a failed one, the first after about ``first_wait`` seconds; ``prices`` in USD per million tokens
-    {input, output}; ``spending_limit`` of one run {usd, tokens, calls}.
+    comparison may be answered so; ``max_tokens``, ``temperature`` and ``seed`` (null: not sent), another seed is
+    another sample; ``samples`` of each answer, averaged over those that can be read; ``ask_again``: how often an answer
+    that cannot be read is asked for once more. In no key, because they change no answer: ``base_url``; ``api_key_env``,
+    the NAME of the environment variable with the key; ``limit_as``, the server's name for max_tokens; ``concurrency``;
+    ``timeout`` of one request in seconds; ``retries`` of a failed one, the first after about ``first_wait`` seconds;
+    ``prices`` in USD per million tokens {input, output}; ``spending_limit`` of one run {usd, tokens, calls}.
     """
 
     NAME: ClassVar[str] = "api"
@@ -117,7 +116,7 @@ class Api(ApiSettings, Judge):
         values = [sign * (2 * place / steps - 1) for place in range(len(form.answers))]
         return self._verdicts(questions, form, values, io)
 
-    def questions_on(self, pairs: Sequence[Pair]) -> list[Question]:
+    def questions_on(self, pairs: Sequence[Pair]) -> list[ApiQuestion]:
         """Return what is asked about pairs: one question for each, or one for each response that is graded."""
         if self.asks == "grades":
             return self.questions_about(_alone(pairs))
@@ -135,7 +134,7 @@ class Api(ApiSettings, Judge):
             for pair in pairs
         ]
 
-    def questions_about(self, responses: Sequence[Response]) -> list[Question]:
+    def questions_about(self, responses: Sequence[Response]) -> list[ApiQuestion]:
         """Return what is asked about each response alone."""
         form = self._rate_form()
         return [
@@ -143,10 +142,10 @@ class Api(ApiSettings, Judge):
             for one in responses
         ]
 
-    def samples_of(self, question: Question) -> list[Question]:
+    def samples_of(self, question: ApiQuestion) -> list[ApiQuestion]:
         """Return the question once for each sample."""
         return [
-            Question(question.chat, question.decoding, sample=number, name=question.name)
+            ApiQuestion(question.chat, question.decoding, sample=number, name=question.name)
             for number in range(self.samples)
         ]
 
@@ -155,15 +154,15 @@ class Api(ApiSettings, Judge):
         grades = self.rate(None, _alone(pairs), io)
         return [_on_grades(first, second) for first, second in zip(grades[::2], grades[1::2], strict=True)]
 
-    def _question(self, form: Form, texts: Mapping[str, str], prompt: str) -> Question:
+    def _question(self, form: Form, texts: Mapping[str, str], prompt: str) -> ApiQuestion:
         reasoned = self.reasoning == "written"
         (turn,) = form.question(texts, reasoned=reasoned)
         how = request(form, self._style, self._possible(form))
         chat: Chat = (Message(role="user", content=f"{turn.content}{form.separator}{how}"),)
-        return Question(chat, self.decoding(), name=f"prompt {prompt}")
+        return ApiQuestion(chat, self.decoding(), name=f"prompt {prompt}")
 
     def _verdicts(
-        self, questions: Sequence[Question], form: Form, values: Sequence[float], io: StageIO
+        self, questions: Sequence[ApiQuestion], form: Form, values: Sequence[float], io: StageIO
     ) -> list[Verdict]:
         """Return the mean value of the samples of each question; ``values`` are those of the possible answers."""
         access = self.access()
@@ -173,7 +172,7 @@ class Api(ApiSettings, Judge):
         for again in range(1, self.ask_again + 1):
             unread = [place for place, one in enumerate(found) if one.status == "unparsed"]
             once_more = [
-                Question(asked[place].chat, asked[place].decoding, asked[place].sample, again, asked[place].name)
+                ApiQuestion(asked[place].chat, asked[place].decoding, asked[place].sample, again, asked[place].name)
                 for place in unread
             ]
             for place, answer in zip(unread, ask(once_more, access, io), strict=True):

@@ -14,8 +14,8 @@ from bench.core.task import Task
 class FirstWins(Judge):
     """Prefers the response that is shown first.
 
-    A control: over both orders it prefers nobody, so that all its verdicts flip. In one order only it prefers whoever
-    the comparison names first. It cannot rate a response that stands alone.
+    A control: over both presentation orders it prefers neither side, so that all its verdicts flip. In one order only
+    it prefers whoever the comparison names first. It cannot rate a response that stands alone.
     """
 
     NAME: ClassVar[str] = "first_wins"

@@ -40,7 +40,7 @@ class Gold(Judge):
 
 
 def rated_pairs(judge: Judge, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[tuple[Verdict, Verdict]]:
-    """Return the judge's ratings of both responses of each pair, all asked for at once."""
+    """Return the judge's ratings of both responses of each pair, from one call."""
     asked = [Response(prompt=pair.prompt, text=text) for pair in pairs for text in (pair.first, pair.second)]
     ratings = judge.rate(task, asked, io)
     return list(zip(ratings[::2], ratings[1::2], strict=True))

@@ -17,7 +17,7 @@ WORDS_PER_UNIT = 10.0
 
 
 class LengthBiased(Judge):
-    """The gold utility plus a liking for length, told as the probability of preferring the first response.
+    """The gold utility plus a liking for length, given as the probability of preferring the first response.
 
     With u the task's true utility and w the number of words::
 

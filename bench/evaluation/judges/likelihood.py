@@ -12,8 +12,8 @@ sampled ones (self-consistency, appendix) their distributions are averaged, not 
 al. 2022, arXiv:2212.08073, section 4.1) clamps the probabilities of chain-of-thought labels to 40-60%
 (``confidence_limit: 0.6``).
 
-Known differences from the paper, whose code is not released: complete answers are scored, with their spellings added
-up and "10" told from "1" (``bench.models.likelihood.answers``); the prompt texts are this program's own.
+Known differences from the paper, whose code is not released: complete answers are scored, with their spellings added up
+and "10" separated from "1" (``bench.models.likelihood.answers``); the prompt texts are this program's own.
 """
 
 from __future__ import annotations
@@ -59,15 +59,14 @@ class Likelihood(Judge):
 
     ``policy``: the labeller. ``prompt``: the name of a prompt file in ``bench/evaluation/judges/prompts`` (``helpful``
     where nothing is said), or ``path``: a prompt file of your own (``docs/labeller.md``); ``digest`` is that of its
-    bytes. ``asks``: how a comparison is had. ``pairs`` shows both responses at once, as in the paper. ``grades`` asks
-    for the grade of each response alone (the prompt file's ``rate``) and returns P(first has the higher grade) +
-    P(equal) / 2, the two grades being drawn independently: no order can sway it.
-    ``rationale``: ``none``, or a chain of thought written before the answer: the ``greedy`` one, or ``sampled`` ones,
-    ``samples`` of them at ``temperature`` from the ``top_k`` likeliest tokens, whose distributions are averaged
-    (self-consistency; in the paper it hurts). ``max_rationale_tokens``: where a rationale is cut. ``seed``: of the
-    sampled rationales and the drawn principles; another one gives a second opinion of the same labeller.
-    ``confidence_limit``: probabilities are clamped to [1 - limit, limit]; 0.6 in Constitutional AI for labels with a
-    chain of thought. Ratings are not clamped.
+    bytes. ``asks``: how two responses are compared. ``pairs`` shows both responses at once, as in the paper. ``grades``
+    asks for the grade of each response alone (the prompt file's ``rate``) and returns P(first has the higher grade) +
+    P(equal) / 2, the two grades being drawn independently: it has no position bias. ``rationale``: ``none``, or a chain
+    of thought written before the answer: the ``greedy`` one, or ``sampled`` ones, ``samples`` of them at
+    ``temperature`` from the ``top_k`` likeliest tokens, whose distributions are averaged (self-consistency; in the
+    paper it hurts). ``max_rationale_tokens``: where a rationale is cut. ``seed``: of the sampled rationales and the
+    drawn principles; another one gives other samples of the same labeller. ``confidence_limit``: probabilities are
+    clamped to [1 - limit, limit]; 0.6 in Constitutional AI for labels with a chain of thought. Ratings are not clamped.
     ``principles``: what to judge by, for a prompt file with a place for one. One is drawn for each prompt and pair of
     responses, the same in both orders, as in Constitutional AI.
     """
@@ -218,7 +217,7 @@ class Likelihood(Judge):
         The mean over the samples; None where no answer has any probability.
         """
         from bench.models.kept import kept_policy  # noqa: PLC0415
-        from bench.models.likelihood.answers import Question, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
+        from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
 
         policy = kept_policy(self.policy, io)
         plain = policy.tokenizer.chat_template is None
@@ -230,7 +229,7 @@ class Likelihood(Judge):
             self._check_room(policy, form, asked, chats)
             rationales = self._reasoned(policy, form, asked, chats, io)
         questions = [
-            Question(one.name, chat, form.opening(rationale, plain=plain))
+            OpenedQuestion(one.name, chat, form.opening(rationale, plain=plain))
             for one, chat, written in zip(asked, chats, rationales, strict=True)
             for rationale in written
         ]
@@ -296,7 +295,7 @@ class _Asked:
         return f"prompt {self.prompt.id}"
 
     def identity(self) -> str:
-        """Return what tells it from every other question, for its noise."""
+        """Return what identifies the question, for its noise."""
         return "\x1f".join([self.prompt.id, *self.texts.values()])
 
 

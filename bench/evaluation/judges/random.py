@@ -1,4 +1,4 @@
-"""A control judge: a coin is thrown for every showing."""
+"""A control judge: a random verdict for every presentation."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SEEDS = 2.0**63
 class Random(Judge):
     """Prefers either response with probability one half.
 
-    A control: what an audit says of a judge that reads nothing. The coin is a function of (``seed``, the prompt, both
-    texts in the order shown): another order is another throw, so that half of its verdicts flip, to either side.
+    A control: what an audit says of a judge that reads nothing. The verdict is a function of (``seed``, the prompt,
+    both texts in the order shown): another order is another draw, so that half of its verdicts flip, to either side.
     """
 
     NAME: ClassVar[str] = "random"

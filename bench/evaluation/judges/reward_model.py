@@ -15,12 +15,12 @@ from bench.evaluation.judges.gold import rated_pairs, verdict_on_ratings
 
 
 class RewardModelJudge(Judge):
-    """Rates a response by the score of the reward model that the arm ``of`` learnt from, at the same run.
+    """Rates a response by the score of the reward model that the arm ``of`` learnt from, at the same seed.
 
     A comparison is the sign of the difference of the scores, as for the other judges that rate. The sigmoid of the
     difference would be the model's own probability, but only where its rewards kept their scale (``spread: natural``)
     and it is calibrated; the sign is the same for any scale, and a win rate stays the share of prompts that were won.
-    How large the differences are is told by the ratings.
+    The ratings show how large the differences are.
 
     ``by`` is filled in by the plan.
     """

@@ -17,11 +17,11 @@ from lm_eval.api.model import LM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
 from bench.core.errors import StageError
-from bench.core.policy import Decoding, Likelihood, as_read
+from bench.core.policy import Decoding, ResponseLikelihood, as_read
 from bench.core.stage import StageIO
 from bench.core.task import user
 from bench.models.chat import opened_ids
-from bench.models.local import Groups, LocalPolicy, Part, charge_reading, completions, scored
+from bench.models.local import Groups, LocalPolicy, PolicyPart, charge_reading, completions, scored
 from bench.models.packing.layout import Group
 
 # lm-eval's own defaults (0.4.13): a model that names no limit, and answers of tasks that name none.
@@ -97,7 +97,7 @@ class PolicyLM(LM):
         text = f"{self._seed}\x1f{request.doc_id}\x1f{request.idx}\x1f{request.args[0]}".encode()
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
-    def _scored(self, rows: Sequence[Groups]) -> list[Likelihood]:
+    def _scored(self, rows: Sequence[Groups]) -> list[ResponseLikelihood]:
         """Return the likelihood of one response per row, neighbours with the same prompts scored together."""
         groups: list[Groups] = []
         for row in rows:
@@ -108,7 +108,7 @@ class PolicyLM(LM):
                 )
             else:
                 groups.append(row)
-        found: list[Likelihood] = []
+        found: list[ResponseLikelihood] = []
         for start in range(0, len(groups), ASKED_AT_ONCE):
             part = groups[start : start + ASKED_AT_ONCE]
             charge_reading(self._policy, [[group.shared_length() for group in row] for row in part], self._io)
@@ -125,7 +125,7 @@ class PolicyLM(LM):
             )
         return row
 
-    def _group(self, part: Part, context: str, continuation: str) -> Group:
+    def _group(self, part: PolicyPart, context: str, continuation: str) -> Group:
         if context:
             spaces = len(context) - len(context.rstrip())
             if spaces:
@@ -155,27 +155,27 @@ class PolicyLM(LM):
             found.append(self._ids(part, context, "")[-room:] if context else [prefix_of(part)])
         return found
 
-    def _ids(self, part: Part, context: str, continuation: str) -> list[int]:
+    def _ids(self, part: PolicyPart, context: str, continuation: str) -> list[int]:
         chat = as_read(part.spec, user(context))
         if self._prompt == "chat":
             return opened_ids(part.tokenizer, chat, part.template, continuation)
         return encoded(part, chat[0].content + continuation, special=True)
 
-    def _windows(self, part: Part, text: str) -> list[tuple[list[int], list[int]]]:
+    def _windows(self, part: PolicyPart, text: str) -> list[tuple[list[int], list[int]]]:
         ids = encoded(part, text, special=True)
         longest = min(longest_of(one) for one in self._policy.parts)
         rolling = utils.get_rolling_token_windows(ids, prefix_of(part), longest, 1)
         return [utils.make_disjoint_window(window) for window in rolling]
 
 
-def encoded(part: Part, text: str, *, special: bool) -> list[int]:
+def encoded(part: PolicyPart, text: str, *, special: bool) -> list[int]:
     """Return the ids of a text, with the tokens a tokenizer puts around a text unless it begins with one already."""
     begin = part.tokenizer.bos_token
     with_special = special and not (begin is not None and text.startswith(begin))
     return [int(token) for token in part.tokenizer.encode(text, add_special_tokens=with_special)]
 
 
-def prefix_of(part: Part) -> int:
+def prefix_of(part: PolicyPart) -> int:
     """Return the token that stands before a text without context: the beginning token, or else the end token."""
     tokenizer = part.tokenizer
     found = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
@@ -184,7 +184,7 @@ def prefix_of(part: Part) -> int:
     return int(found)
 
 
-def longest_of(part: Part) -> int:
+def longest_of(part: PolicyPart) -> int:
     """Return how many tokens a model reads at most."""
     return LONGEST if part.context is None else part.context
 

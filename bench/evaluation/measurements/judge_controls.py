@@ -16,7 +16,7 @@ from bench.evaluation.judges.longer_wins import LongerWins
 from bench.evaluation.judges.random import Random
 from bench.evaluation.judges.word_overlap import WordOverlap
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, as_metric
-from bench.evaluation.measurements.win_rate import PAYLOAD, VERDICTS_SCHEMA, Orders, showings, verdict_rows
+from bench.evaluation.measurements.win_rate import PAYLOAD, VERDICTS_SCHEMA, Orders, stored_presentations, verdict_rows
 from bench.results.records import AUDIT, CONTROL
 from bench.results.tables import TableFile
 
@@ -40,7 +40,7 @@ class CompareByControls(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``verdicts.parquet``: one row per control, prompt, draw and order."""
-        shown = showings(io, (self.a, self.b), self.orders)
+        shown = stored_presentations(io, (self.a, self.b), self.orders)
         rows = [
             {"judge": judge.NAME, **row}
             for judge in self.controls
@@ -50,7 +50,7 @@ class CompareByControls(Stage):
 
 
 class JudgeControls(Measurement):
-    """The control judges on every pair that is judged, so that it can be said what they explain of a win rate."""
+    """The control judges on every pair that is judged, to see what they explain of a win rate."""
 
     NAME: ClassVar[str] = "judge_controls"
     ORDER: ClassVar[int] = 11

@@ -1,4 +1,4 @@
-"""Second calls: a judge that draws noise is asked once more, with other noise, on a sample of the prompts."""
+"""Retest: a judge that samples is called once more, with another seed, on a sample of the prompts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pydantic import PositiveInt
 from bench.core.judge import Judge
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
-from bench.evaluation.api.questions import Question
+from bench.evaluation.api.questions import ApiQuestion
 from bench.evaluation.generate import Generate, row_seed
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric, reseeded
 from bench.evaluation.measurements.win_rate import (
     PAYLOAD,
     VERDICTS_SCHEMA,
     Orders,
-    Showing,
-    presentations_of,
-    presented,
-    showings,
+    Presentation,
+    orders_shown,
+    presentations,
+    stored_presentations,
     verdict_rows,
 )
 from bench.results.records import AUDIT, RETEST
@@ -51,13 +51,13 @@ class AskAgain(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``verdicts.parquet``: one row per sampled prompt and order."""
-        shown = sample_of(self.a.task, showings(io, (self.a, self.b), self.orders), self.prompts)
+        shown = sample_of(self.a.task, stored_presentations(io, (self.a, self.b), self.orders), self.prompts)
         rows = verdict_rows(self.judge, self.a.task, shown, io)
         pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / PAYLOAD)
 
 
-def sample_of(task: Task, shown: Sequence[Showing], prompts: int) -> list[Showing]:
-    """Return the showings of the first draw to that many prompts of a task."""
+def sample_of(task: Task, shown: Sequence[Presentation], prompts: int) -> list[Presentation]:
+    """Return the presentations of the first draw to that many prompts of a task."""
     names = sorted((prompt.id for prompt in task.prompts()), key=lambda name: row_seed(0, name, 0))
     sampled = set(names[:prompts])
     return [one for one in shown if one.prompt in sampled and one.draw == 0]
@@ -90,10 +90,10 @@ class JudgeRetest(Measurement):
 
     def judge_calls(self, cell: Cell[AskAgain]) -> int:
         """Return one call per sampled prompt and presentation order."""
-        return min(cell.stage.prompts, len(cell.stage.a.task.prompts())) * presentations_of(cell.stage.orders)
+        return min(cell.stage.prompts, len(cell.stage.a.task.prompts())) * orders_shown(cell.stage.orders)
 
-    def questions(self, cell: Cell[AskAgain], judge: Any, written: Written) -> Iterable[Question]:
+    def questions(self, cell: Cell[AskAgain], judge: Any, written: Written) -> Iterable[ApiQuestion]:
         """Return a question per presentation of a sampled prompt."""
         stage = cell.stage
-        shown = presented(stage.a.task, written(stage.a), written(stage.b), stage.orders)
+        shown = presentations(stage.a.task, written(stage.a), written(stage.b), stage.orders)
         return list(judge.questions_on([one.pair for one in sample_of(stage.a.task, shown, stage.prompts)]))

@@ -165,10 +165,10 @@ def rows_of(samples: Mapping[str, list[dict[str, Any]]]) -> tuple[list[dict[str,
     return rows, sorted(whole)
 
 
-def higher_is_better(told: Mapping[str, Mapping[str, bool | None]], metric: str) -> bool | None:
+def higher_is_better(directions: Mapping[str, Mapping[str, bool | None]], metric: str) -> bool | None:
     """Return what lm-eval says of a metric, None where its tasks say nothing or differ."""
     name = metric.partition("@")[0]
-    found = {one[name] for one in told.values() if name in one}
+    found = {one[name] for one in directions.values() if name in one}
     return found.pop() if len(found) == 1 else None
 
 

@@ -1,4 +1,4 @@
-"""Multiple choice: one policy weighs the answers that a task offers, by how probable it finds them."""
+"""Multiple choice: MC1 and MC2, by how probable one policy finds each answer that a task offers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from bench.core.judge import Judge, Response, one_for_each
 from bench.core.metrics import RATING, MetricInfo
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
-from bench.evaluation.api.questions import Question
+from bench.evaluation.api.questions import ApiQuestion
 from bench.evaluation.generate import Generate, read_rows
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
 from bench.results.records import RECORDS
@@ -88,7 +88,7 @@ class Ratings(Measurement):
                 yield Cell(self, stage, arm, seed, task, judge=judge)
 
     def rows(self, cell: Cell[RateResponses], payload: Payload, design: Design) -> Rows:
-        """Yield one row per response, as a record and with the judge's words."""
+        """Yield one row per response, as a record and with the judge's text."""
         rows = pq.read_table(payload(cell.stage) / RATINGS)
         yield RECORDS, as_metric(rows, RATING.name)
         yield VERDICTS, rows
@@ -101,7 +101,7 @@ class Ratings(Measurement):
         """Return one call per response."""
         return len(cell.stage.responses.task.prompts()) * cell.stage.responses.draws
 
-    def questions(self, cell: Cell[RateResponses], judge: Any, written: Written) -> Iterable[Question]:
+    def questions(self, cell: Cell[RateResponses], judge: Any, written: Written) -> Iterable[ApiQuestion]:
         """Return a question per response."""
         responses = cell.stage.responses
         return list(judge.questions_about(responses_in(responses.task, written(responses))))

@@ -79,7 +79,7 @@ class TokenShift(Stage):
 
 
 def shift_facts(arm: str, task: str, payloads: Sequence[Path]) -> ShiftFacts | None:
-    """Return the tokens whose probability rose and fell most over the payloads of an arm's runs.
+    """Return the tokens whose probability rose and fell most over the payloads of an arm's seeds.
 
     None for an arm that wrote nothing.
     """
@@ -87,8 +87,8 @@ def shift_facts(arm: str, task: str, payloads: Sequence[Path]) -> ShiftFacts | N
     positions = other = 0
     logprob = 0.0
     for payload in payloads:
-        told = json.loads((payload / TOTALS).read_text(encoding="utf-8"))
-        positions, other = positions + told["positions"], other + told["other_choice"]
+        counts = json.loads((payload / TOTALS).read_text(encoding="utf-8"))
+        positions, other = positions + counts["positions"], other + counts["other_choice"]
         for row in pq.read_table(payload / TOKENS).to_pylist():
             known = totals.setdefault(
                 row["token"], {"text": row["text"], "written": 0, "logprob": 0.0, "expected": 0.0}
@@ -120,7 +120,7 @@ def _fact(one: dict[str, Any], positions: int) -> TokenFacts:
 
 
 class TokenShifts(Measurement):
-    """Which tokens steering makes likelier in the responses of every proxied arm; told in ``run.json``."""
+    """Which tokens steering makes likelier in the responses of every proxied arm; reported in ``run.json``."""
 
     NAME: ClassVar[str] = "token_shift"
     ORDER: ClassVar[int] = 8

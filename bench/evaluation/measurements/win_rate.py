@@ -15,9 +15,9 @@ from bench.core.judge import Judge, Pair, one_for_each
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE, MetricInfo
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
-from bench.evaluation.api.questions import Question
+from bench.evaluation.api.questions import ApiQuestion
 from bench.evaluation.generate import Generate, read_rows, stored_rows
-from bench.evaluation.judges._annotators import Answers
+from bench.evaluation.judges._annotators import Annotations
 from bench.evaluation.judges.human import Human
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
 from bench.results.annotations import ANNOTATIONS, ANNOTATIONS_SCHEMA
@@ -60,13 +60,13 @@ class JudgePairs(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``verdicts.parquet``: one row per prompt, draw and order."""
-        shown = showings(io, (self.a, self.b), self.orders)
+        shown = stored_presentations(io, (self.a, self.b), self.orders)
         rows = verdict_rows(self.judge, self.a.task, shown, io)
         pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / PAYLOAD)
 
 
 @dataclass(frozen=True)
-class Showing:
+class Presentation:
     """Two responses to one prompt and draw as a judge sees them; ``order``: where a's response stands."""
 
     prompt: str
@@ -75,7 +75,7 @@ class Showing:
     pair: Pair
 
 
-def showings(io: StageIO, generations: tuple[Generate, Generate], orders: Orders) -> list[Showing]:
+def stored_presentations(io: StageIO, generations: tuple[Generate, Generate], orders: Orders) -> list[Presentation]:
     """Return every presentation of a's responses beside b's, in the order of a's rows.
 
     Raises StageError for two generations that answer different tasks.
@@ -83,12 +83,12 @@ def showings(io: StageIO, generations: tuple[Generate, Generate], orders: Orders
     a, b = generations
     if a.task != b.task:
         raise StageError(f"{a.label()}, {b.label()}: they answer different tasks, so they cannot be compared")
-    return presented(a.task, read_rows(io, a), read_rows(io, b), orders)
+    return presentations(a.task, read_rows(io, a), read_rows(io, b), orders)
 
 
-def presented(
+def presentations(
     task: Task, ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], orders: Orders
-) -> list[Showing]:
+) -> list[Presentation]:
     """Return every presentation of a's responses (the rows of its generation) beside b's."""
     prompts = {prompt.id: prompt for prompt in task.prompts()}
     others = {(row["prompt"], row["draw"]): row["text"] for row in theirs}
@@ -98,12 +98,12 @@ def presented(
         for order in ("first", "second") if orders == "both" else ("first",):
             first, second = (row["text"], other) if order == "first" else (other, row["text"])
             pair = Pair(prompt=prompts[row["prompt"]], first=first, second=second)
-            found.append(Showing(row["prompt"], row["draw"], order, pair))
+            found.append(Presentation(row["prompt"], row["draw"], order, pair))
     return found
 
 
-def verdict_rows(judge: Judge, task: Task, shown: Sequence[Showing], io: StageIO) -> list[dict[str, Any]]:
-    """Return a row of VERDICTS_SCHEMA for each showing, the verdicts turned so that they are preferences for a."""
+def verdict_rows(judge: Judge, task: Task, shown: Sequence[Presentation], io: StageIO) -> list[dict[str, Any]]:
+    """Return a row of VERDICTS_SCHEMA for each presentation, with the value as a preference for a."""
     verdicts = one_for_each(judge, judge.compare(task, [one.pair for one in shown], io), len(shown))
     io.meter.judgements += len(verdicts)
     rows = []
@@ -140,12 +140,12 @@ class WinRate(Measurement):
                     yield Cell(self, stage, a, seed, task, versus=b, judge=judge)
 
     def rows(self, cell: Cell[JudgePairs], payload: Payload, design: Design) -> Rows:
-        """Yield one row per verdict, as a record and with the judge's words; and what every annotator answered."""
+        """Yield one row per verdict, as a record and with the judge's text; and every annotation."""
         rows = pq.read_table(payload(cell.stage) / PAYLOAD)
         yield RECORDS, as_metric(rows, WIN_RATE.name)
         yield VERDICTS, rows
         if isinstance(cell.stage.judge, Human):
-            yield ANNOTATIONS, answers_of(cell.stage, cell.stage.judge, payload)
+            yield ANNOTATIONS, annotations_of(cell.stage, cell.stage.judge, payload)
 
     def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
         """Return the win rate, and the one at equal length where it is asked for."""
@@ -154,28 +154,28 @@ class WinRate(Measurement):
         return (WIN_RATE,) if design.evaluation.length_control.model == "none" else (WIN_RATE, LENGTH_CONTROLLED)
 
     def tables(self, cell: Cell[JudgePairs]) -> tuple[TableFile, ...]:
-        """Return the files of records and verdicts; where people judge, that of their answers too."""
+        """Return the files of records and verdicts; with a human judge, that of annotations too."""
         return (*self.TABLES, ANNOTATIONS) if isinstance(cell.stage.judge, Human) else self.TABLES
 
     def judge_calls(self, cell: Cell[JudgePairs]) -> int:
         """Return one call per response and presentation order."""
-        return len(cell.stage.a.task.prompts()) * cell.stage.a.draws * presentations_of(cell.stage.orders)
+        return len(cell.stage.a.task.prompts()) * cell.stage.a.draws * orders_shown(cell.stage.orders)
 
-    def questions(self, cell: Cell[JudgePairs], judge: Any, written: Written) -> Iterable[Question]:
+    def questions(self, cell: Cell[JudgePairs], judge: Any, written: Written) -> Iterable[ApiQuestion]:
         """Return a question per presentation."""
         stage = cell.stage
-        shown = presented(stage.a.task, written(stage.a), written(stage.b), stage.orders)
+        shown = presentations(stage.a.task, written(stage.a), written(stage.b), stage.orders)
         return list(judge.questions_on([one.pair for one in shown]))
 
 
-def presentations_of(orders: Orders) -> int:
+def orders_shown(orders: Orders) -> int:
     """Return how often a pair is shown."""
     return 2 if orders == "both" else 1
 
 
-def answers_of(stage: JudgePairs, human: Human, payload: Payload) -> pa.Table:
-    """Return what every annotator answered about each pair, the method's response standing first."""
-    answers = Answers(human.answers())
+def annotations_of(stage: JudgePairs, human: Human, payload: Payload) -> pa.Table:
+    """Return every annotation of each pair, the arm's response standing first."""
+    annotations = Annotations(human.annotations())
     ours, theirs = (stored_rows(payload(responses)) for responses in (stage.a, stage.b))
     rows = [
         {
@@ -186,8 +186,8 @@ def answers_of(stage: JudgePairs, human: Human, payload: Payload) -> pa.Table:
             "value": one.preference,
             "answer": one.answer,
         }
-        for shown in presented(stage.a.task, ours, theirs, "first")
-        for one in answers.on(shown.pair)
+        for shown in presentations(stage.a.task, ours, theirs, "first")
+        for one in annotations.on(shown.pair)
     ]
     named = ("prompt", "cluster", "draw", "annotator", "value", "answer")
     return pa.Table.from_pylist(rows, schema=pa.schema([ANNOTATIONS_SCHEMA.field(name) for name in named]))

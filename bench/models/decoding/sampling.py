@@ -139,7 +139,7 @@ def draw_batch(
 ) -> list[Drawn]:
     """Return what each row of a session writes until an end token or ``max_new_tokens``.
 
-    ``on_tokens`` is told after each step how many tokens were written.
+    ``on_tokens`` is called after each step with the number of tokens written.
     """
     drawn = [Drawn() for _ in seeds]
     noise = torch.from_numpy(uniforms(seeds, decoding.max_new_tokens))

@@ -16,7 +16,7 @@ from bench.core.errors import StageError
 from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
 from bench.models.chat import ids_of_openings, response_ids
-from bench.models.local import LocalPolicy, Part, charge_reading, check_length, prompts_of, scored
+from bench.models.local import LocalPolicy, PolicyPart, charge_reading, check_length, prompts_of, scored
 from bench.models.packing.layout import Group
 
 # Questions between two notes of progress; changes no result.
@@ -26,7 +26,7 @@ CHOICES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Question:
+class OpenedQuestion:
     """A chat and how its response begins (possibly not at all). ``name`` is what error messages call it."""
 
     name: str
@@ -46,7 +46,7 @@ class _Spelled:
 
 
 def answer_logprobs(
-    policy: LocalPolicy, questions: Sequence[Question], answers: Sequence[str], io: StageIO
+    policy: LocalPolicy, questions: Sequence[OpenedQuestion], answers: Sequence[str], io: StageIO
 ) -> list[list[float]]:
     """Return the log-probability, in nats, that the policy goes on with each answer and with no longer one.
 
@@ -88,7 +88,7 @@ def probabilities(logprobs: Sequence[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def _asked(policy: LocalPolicy, question: Question, answers: Sequence[str]) -> tuple[_Spelled, ...]:
+def _asked(policy: LocalPolicy, question: OpenedQuestion, answers: Sequence[str]) -> tuple[_Spelled, ...]:
     """Return a question as each part of a policy reads it; all must write the answers with the same tokens."""
     parts = tuple(_spelled(part, question, answers) for part in policy.parts)
     if any(one.answers != parts[0].answers for one in parts):
@@ -99,7 +99,7 @@ def _asked(policy: LocalPolicy, question: Question, answers: Sequence[str]) -> t
     return parts
 
 
-def _spelled(policy: Part, question: Question, answers: Sequence[str]) -> _Spelled:
+def _spelled(policy: PolicyPart, question: OpenedQuestion, answers: Sequence[str]) -> _Spelled:
     # All at once: for a small labeller the calls of the tokenizer took more time than the model.
     texts = [list(dict.fromkeys([answer, f" {answer.lstrip()}"])) for answer in answers]
     openings = [question.opening, *(question.opening + text for listed in texts for text in listed)]
@@ -129,7 +129,7 @@ def _spelled(policy: Part, question: Question, answers: Sequence[str]) -> _Spell
 
 
 def _spellings(
-    policy: Part, question: Question, answer: str, base: Sequence[int], written: Sequence[list[int]]
+    policy: PolicyPart, question: OpenedQuestion, answer: str, base: Sequence[int], written: Sequence[list[int]]
 ) -> list[list[int]]:
     """Return the whole ids behind which the answer stands, of those ``written``, each once and known throughout."""
     unknown = policy.tokenizer.unk_token_id

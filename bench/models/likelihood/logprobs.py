@@ -1,4 +1,4 @@
-"""What a model says of responses, token by token: the one function under every loss and every likelihood."""
+"""Log-probabilities of responses, token by token: the one function under every loss and every likelihood."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import StageError
 from bench.models.packing.decoder import Decoder, decoder_of
-from bench.models.packing.layers import depth, reading
+from bench.models.packing.hidden_states import depth, reading
 from bench.models.packing.layout import (
     Group,
     Layout,
@@ -70,7 +70,7 @@ class Want:
     ``temperature`` (above 0): the log-probabilities and the entropy are of softmax(logits / temperature), which at the
     decoder's own temperature makes them comparable with those it recorded (``bench.models.decoding.sampling.choose``).
     ``entropy``: ``exact`` sums over the vocabulary. ``head``: maps states (tokens, width) to values (tokens, 1).
-    ``layers``: whose hidden states to return, numbered as in ``bench.models.packing.layers.reading``.
+    ``layers``: whose hidden states to return, numbered as in ``bench.models.packing.hidden_states.reading``.
     """
 
     temperature: float = 1.0
@@ -81,7 +81,7 @@ class Want:
 
 @dataclass(frozen=True)
 class ResponseOutputs:
-    """What a model says of the response tokens; all of it is differentiable.
+    """A model's outputs at the response tokens; all of it is differentiable.
 
     ``entropy`` and ``values``, both (rows, longest response), float32 and 0 outside ``logprobs.mask``: the entropy in
     nats of the distribution each token was drawn from, and the value of the state BEFORE each token. ``layers``

@@ -61,7 +61,7 @@ def packing_of(parts: Sequence[Sequence[int]]) -> Packing:
 
 
 def with_tails(packing: Packing) -> Packing:
-    """Return the packing for blocks of which the last puts out the tails alone (``bench.models.packing.blocks``)."""
+    """Return the packing for blocks of which the last puts out the tails alone (see ``llama_blocks``)."""
     parts = packing.parts
     whole = {part: mask for part, mask in zip(parts, packing.masks, strict=True) if mask is not None}
     whole.update({part: _block_mask(part) for part in dict.fromkeys(parts) if part not in whole})

@@ -117,7 +117,7 @@ def lay_out_packed(groups: Sequence[Group]) -> Layout:
 
 
 def trimmed(layout: Layout) -> Layout:
-    """Return a packed layout whose last block leaves out what nothing reads; the model must be taught to."""
+    """Return a packed layout whose last block leaves out what nothing reads; the model's blocks must be patched."""
     return layout if layout.packing is None else replace(layout, packing=with_tails(layout.packing))
 
 

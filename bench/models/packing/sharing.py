@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bench.models.packing.blocks import teach, unteach
 from bench.models.packing.decoder import Decoder
 from bench.models.packing.layout import (
     Group,
@@ -22,6 +21,7 @@ from bench.models.packing.layout import (
     predicting_states,
     trimmed,
 )
+from bench.models.packing.llama_blocks import patch_blocks, unpatch_blocks
 
 log = logging.getLogger(__name__)
 SAME = 1e-4  # the largest difference between the two layouts, relative to the states' size, that counts as rounding
@@ -31,13 +31,13 @@ SAME = 1e-4  # the largest difference between the two layouts, relative to the s
 class _Found:
     """What is known of a model: why it cannot share, and how it takes packed rows.
 
-    ``trims``: whether its last block leaves out what nothing reads. ``told``: whether the log was told.
+    ``trims``: whether its last block leaves out what nothing reads. ``logged``: whether the log has it.
     """
 
     reason: str | None
     packs: bool
     trims: bool
-    told: bool = False
+    logged: bool = False
 
 
 _FOUND: weakref.WeakKeyDictionary[nn.Module, _Found] = weakref.WeakKeyDictionary()
@@ -47,12 +47,12 @@ def why_not_shared(decoder: Decoder) -> str | None:
     """Return why this model must compute each response with a prompt of its own, or None when it need not.
 
     First what the configuration says (a sliding window, a recurrent state, an attention that takes no mask of ours),
-    then a trial: one group both ways. What is found is said in the log, once per model.
+    then a trial: one group both ways. What is found is logged, once per model.
     """
     found = _find(decoder)
-    if found.reason is not None and not found.told:
+    if found.reason is not None and not found.logged:
         log.warning("%s: every response gets a prompt of its own: %s", type(decoder.causal).__name__, found.reason)
-        found.told = True
+        found.logged = True
     return found.reason
 
 
@@ -72,7 +72,7 @@ def _is_compiled(decoder: Decoder) -> bool:
 def trims(decoder: Decoder) -> bool:
     """Tell whether, in packed rows, the last block may leave out the positions that predict nothing.
 
-    The model's blocks are of a kind that ``bench.models.packing.blocks`` knows, and a trial gave the same states.
+    The model's blocks are of a kind that ``bench.models.packing.llama_blocks`` knows, and a trial gave the same states.
     """
     return packs(decoder) and _find(decoder).trims
 
@@ -90,13 +90,13 @@ def _find(decoder: Decoder) -> _Found:
 
 
 def _trims(decoder: Decoder) -> bool:
-    """Teach the blocks of a known kind, try them, and take it back where their states differ."""
-    if decoder.device.type != "cpu" or not teach(decoder):
+    """Patch the blocks of a known kind, try them, and take it back where their states differ."""
+    if decoder.device.type != "cpu" or not patch_blocks(decoder):
         return False
     packed = lay_out_packed(_trial_groups(decoder))
     if _by_trial(decoder, [packed]) is None and _by_trial(decoder, [trimmed(packed)]) is None:
         return True
-    unteach(decoder)
+    unpatch_blocks(decoder)
     return False
 
 

@@ -33,9 +33,9 @@ NO_LABEL = 0.5
 class SamplePairs(Stage):
     """Two responses of ``policy`` to each prompt, as rows of unlabelled preferences.
 
-    ``probability`` of each row is 0.5, which says that nobody has preferred either. Each prompt is answered once, also
-    where rows repeat it. A pair of equal responses could teach nothing and is left out; ``diagnostics.json`` has the
-    number. The noise of a response depends on (seed, prompt, number of the response, position).
+    ``probability`` of each row is 0.5, for neither is preferred. Each prompt is answered once, also where rows repeat
+    it. A pair of equal responses has nothing to learn from and is left out; ``diagnostics.json`` has the number. The
+    noise of a response depends on (seed, prompt, number of the response, position).
     """
 
     KIND: ClassVar[str] = "sample_pairs"
@@ -84,7 +84,7 @@ class LabelPreferences(Stage):
 
     ``rows.jsonl``: preferences whose ``chosen`` is the response that the judge prefers over both orders, with
     ``probability``, its label. A tie at exactly 0.5 has the response whose text has the smaller SHA-256 as chosen,
-    which depends on no label and on no order. ``labels.jsonl``: per pair, what the judge said in each order (P for the
+    which depends on no label and on no order. ``labels.jsonl``: per pair, the judge's verdict in each order (P for the
     first one shown), with status and words. A pair without a verdict in one of the orders cannot be debiased: it is in
     ``labels.jsonl`` and counted, and is not trained on. ``diagnostics.json``: see ``diagnostics``.
     """
@@ -118,8 +118,8 @@ class LabelPreferences(Stage):
             both = zip(part, verdicts[::2], verdicts[1::2], strict=True)
             return [_label_row(prompts[number], one, other) for number, one, other in both]
 
-        said = in_parts(io, "labels", numbers, PAIRS_AT_ONCE, label)
-        labels = [Label(row["forward"], row["backward"]) for row in said]
+        label_rows = in_parts(io, "labels", numbers, PAIRS_AT_ONCE, label)
+        labels = [Label(row["forward"], row["backward"]) for row in label_rows]
         rows = [
             {**as_row(prompt), **preferred(row.chosen, row.rejected, known)}
             for prompt, row, one in zip(prompts, preferences, labels, strict=True)
@@ -127,12 +127,12 @@ class LabelPreferences(Stage):
         ]
         if not rows:
             reasons = ", ".join(
-                sorted({row[f"{order}_text"] or row[f"{order}_status"] for row in said for order in _ORDERS})
+                sorted({row[f"{order}_text"] or row[f"{order}_status"] for row in label_rows for order in _ORDERS})
             )
             raise StageError(f"{self.label()}: judge {self.judge.NAME} gave no label for any pair: {reasons[:300]}.")
         io.meter.labels += len(rows)
         write_rows(io, rows)
-        write_lines(io, LABELS_FILE, said)
+        write_lines(io, LABELS_FILE, label_rows)
         own = [row.probability for row in preferences]
         found = diagnostics(labels, own)
         (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -140,7 +140,7 @@ class LabelPreferences(Stage):
 
 @dataclass(frozen=True)
 class Label:
-    """What a judge said of responses a and b: ``forward``, P(first) when a stands first; ``backward``, when b does."""
+    """A judge's verdicts on responses a and b: ``forward``, P(first) when a stands first; ``backward``, when b does."""
 
     forward: float | None
     backward: float | None

@@ -119,9 +119,9 @@ class Revise(Stage):
         return [one.text.strip() for one in policy.generate(chats, self.decoding, seeds=seeds, io=io)]
 
 
-def turns(chat: Chat, said: str, asked: str) -> Chat:
+def turns(chat: Chat, answer: str, asked: str) -> Chat:
     """Return a conversation that goes on with an answer and the next request."""
-    return (*chat, Message(role="assistant", content=said), Message(role="user", content=asked))
+    return (*chat, Message(role="assistant", content=answer), Message(role="user", content=asked))
 
 
 def principle_of(principles: Sequence[Principle], seed: int, prompt: str, number: int) -> Principle:

@@ -10,7 +10,7 @@ from torch import nn
 
 from bench.core.errors import StageError
 from bench.models.packing.decoder import decoder_of
-from bench.models.packing.layers import blocks
+from bench.models.packing.hidden_states import blocks
 from bench.models.packing.sharing import why_not_shared
 
 BACKEND = "inductor"

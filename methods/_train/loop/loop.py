@@ -23,7 +23,7 @@ from bench.core.errors import StageError
 from bench.core.meter import Meter
 from bench.core.method import Budget
 from bench.core.stage import LOG_FILE, StageIO
-from methods._train.loop import processes as ranks
+from methods._train.loop import ranks
 from methods._train.loop.batches import Costs, micro_batches, plan_of
 from methods._train.loop.checkpoint import Pace, State, read_checkpoint
 from methods._train.loop.compile import compiled_blocks
@@ -98,7 +98,7 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
     """
     _check(training)
     with _only_adapter_dropout(training.model):
-        run = _Run(training, optimisation, io, budget, seed)
+        run = _Training(training, optimisation, io, budget, seed)
         run.resume()
         with ExitStack() as during:
             if optimisation.activations == "recomputed":
@@ -122,7 +122,7 @@ def _check(training: Training[E]) -> None:
         raise StageError("there is nothing to train on: the data have no rows")
 
 
-class _Run(Generic[E]):
+class _Training(Generic[E]):
     """One training under way."""
 
     def __init__(

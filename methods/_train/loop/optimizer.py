@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import StageError
 from bench.core.stage import Weights
-from methods._train.loop import processes as ranks
+from methods._train.loop import ranks
 from methods._train.loop.sharding import (
     Shards,
     clip_divided,

@@ -24,7 +24,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from bench.core.errors import StageError
 from bench.models.packing.decoder import decoder_of
-from bench.models.packing.layers import blocks
+from bench.models.packing.hidden_states import blocks
 from bench.models.packing.sharing import why_not_shared
 
 
@@ -33,7 +33,7 @@ class Shards:
 
     def __init__(self, model: nn.Module) -> None:
         decoder = decoder_of(model)
-        why_not_shared(decoder)  # its trial runs the model and teaches the blocks, once and before they are divided
+        why_not_shared(decoder)  # its trial runs the model and patches the blocks, once and before they are divided
         self._parts = blocks(decoder)
         self._whole = list(self._parts)
         _check_apart(model, self._whole)

@@ -13,7 +13,7 @@ from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable, save_adapter, save_weights
 from methods._train.fine_tuning import FineTuning
-from methods._train.loop import processes as ranks
+from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training, fit
 
 POLICY_FOLDER = "policy"

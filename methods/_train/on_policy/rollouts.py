@@ -76,7 +76,7 @@ def scored(rewards: Tensor, ended: Tensor, missing_end_penalty: float | None) ->
 
 
 def noise_seed(seed: int, update: int, prompt: int, draw: int) -> int:
-    """Return the seed of a response's noise: a hash of run, update, the prompt's row and the number of the draw."""
+    """Return the seed of a response's noise: a hash of seed, update, the prompt's row and the number of the draw."""
     return int(np.random.SeedSequence([seed, update, prompt, draw]).generate_state(1, np.uint64)[0])
 
 

@@ -53,13 +53,13 @@ def train_on_reward(
             f"{stage.label()}: layers are not compiled where a policy learns from its own responses: every update has "
             "other lengths, and compiling for each takes longer than it saves. Set graph: eager."
         )
-    run = _Run(stage, io, objective, extra_of)
+    run = _OnPolicyTraining(stage, io, objective, extra_of)
     run.resume()
     run.train(Pace(checkpoint_updates))
     run.write()
 
 
-class _Run:
+class _OnPolicyTraining:
     """One training under way."""
 
     def __init__(

@@ -12,7 +12,7 @@ from bench.core.datasets import read_preferences
 from bench.core.stage import StageIO
 from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.fine_tuning import FineTuning
-from methods._train.loop import processes as ranks
+from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum
 from methods._train.loop.tune import Example, loaded, train, training_of
 from methods._train.pairs.logprobs import PairLogprobs

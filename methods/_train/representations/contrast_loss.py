@@ -33,7 +33,7 @@ class Instructions(Frozen):
         return Instructed(base=policy, instruction=self.bad, separator=self.separator)
 
 
-class Contrast(FineTuning):
+class ContrastFields(FineTuning):
     """The fields of a stage that trains by the contrast; see ``ContrastSettings`` for what they mean."""
 
     instructions: Instructions

@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from bench.core.stage import StageIO
-from methods._train.representations.contrast_loss import Contrast, Instructions, Mean, Positions
+from methods._train.representations.contrast_loss import ContrastFields, Instructions, Mean, Positions
 from methods._train.settings import Fraction, Optimisation
 
 INSTRUCTIONS_FILE = Path(__file__).resolve().parents[2] / "_data" / "rahf_instructions.yaml"
@@ -64,7 +64,7 @@ class ContrastSettings(Optimisation):
         return named_instructions()[self.instructions]
 
 
-class TrainContrast(Contrast):
+class TrainContrast(ContrastFields):
     """Contrastive instruction tuning on rows of ``prompt``, ``chosen`` and ``rejected``; see ``ContrastSettings``."""
 
     KIND: ClassVar[str] = "train/contrast"

@@ -27,9 +27,9 @@ from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, states_at_responses
 from bench.models.load import load_model
 from bench.models.packing.decoder import decoder_of
-from bench.models.packing.layers import depth
+from bench.models.packing.hidden_states import depth
 from methods._train.fine_tuning import FineTuning
-from methods._train.loop import processes as ranks
+from methods._train.loop import ranks
 from methods._train.loop.batches import micro_batches
 from methods._train.loop.loop import LossSum, Training
 from methods._train.loop.tune import loaded, train

@@ -14,11 +14,11 @@ from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, over_chunks, response_logprobs, states_at_responses
 from bench.models.packing.decoder import decoder_of
-from methods._train.loop import processes as ranks
+from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training
 from methods._train.loop.tune import loaded, train
 from methods._train.pairs.contexts import Contexts, contexts, tokens_of
-from methods._train.representations.contrast_loss import Contrast, contrast_loss
+from methods._train.representations.contrast_loss import ContrastFields, contrast_loss
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Batch:
     longest: int = 0
 
 
-def train_contrast(stage: Contrast, io: StageIO) -> None:
+def train_contrast(stage: ContrastFields, io: StageIO) -> None:
     """Train ``stage.init`` to write chosen responses when asked for good ones, and rejected ones when asked for bad."""
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
@@ -61,7 +61,7 @@ def train_contrast(stage: Contrast, io: StageIO) -> None:
     train(stage, io, policy, training)
 
 
-def contrast_sum(stage: Contrast, policy: HFPolicy, part: Sequence[Contexts], batch: Batch) -> LossSum:
+def contrast_sum(stage: ContrastFields, policy: HFPolicy, part: Sequence[Contexts], batch: Batch) -> LossSum:
     """Return the loss of a forward pass, summed over its rows (two per pair)."""
     groups = [group for example in part for group in example.groups]
     found = response_logprobs(policy.model, groups, pad_id=policy.pad_id)

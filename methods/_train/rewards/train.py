@@ -18,7 +18,7 @@ from bench.core.errors import StageError
 from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.models.reward_model import RewardModel, new_head, rewards_of, save_head
 from methods._train.fine_tuning import FineTuning
-from methods._train.loop import processes as ranks
+from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum
 from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
 from methods._train.pairs.score_reference import pair_examples

@@ -21,19 +21,19 @@ from bench.core.task import user
 from bench.evaluation.api.answer_store import FILE, AnswerStore
 from bench.evaluation.api.ask import ask
 from bench.evaluation.api.client import HIDDEN, Access, Connection
-from bench.evaluation.api.questions import Answer, Decoding, Question, UnreadableReply, read_reply
+from bench.evaluation.api.questions import Answer, ApiDecoding, ApiQuestion, UnreadableReply, read_reply
 from bench.evaluation.api.retry import LONGEST_BACK_OFF, asked_for, back_off
 from bench.evaluation.api.spending import Cost, Prices, SpendingLimit, actual, cost_of, most
 from tests.evaluation.api.asking_process import ask_all, io_for
 from tests.evaluation.api.servers import JSON, Reply, Stub, completion, failure, serving
 
-DECODING = Decoding("m", None, 4, 0.0, 0)
+DECODING = ApiDecoding("m", None, 4, 0.0, 0)
 REPLY = completion("1")[2].decode()
 SECRET = "sk-very-secret-0123456789"
 
 
-def question(text: str = "which?", **fields: Any) -> Question:
-    return Question(user(text), DECODING, **fields)
+def question(text: str = "which?", **fields: Any) -> ApiQuestion:
+    return ApiQuestion(user(text), DECODING, **fields)
 
 
 def test_everything_that_is_sent_is_in_the_key_and_nothing_else() -> None:
@@ -42,14 +42,14 @@ def test_everything_that_is_sent_is_in_the_key_and_nothing_else() -> None:
         question(sample=1),
         question(again=1),
         *(
-            Question(user("which?"), decoding)
+            ApiQuestion(user("which?"), decoding)
             for decoding in (
-                Decoding("n", None, 4, 0.0, 0),
-                Decoding("m", "2025", 4, 0.0, 0),
-                Decoding("m", None, 5, 0.0, 0),
-                Decoding("m", None, 4, 0.5, 0),
-                Decoding("m", None, 4, None, 0),
-                Decoding("m", None, 4, 0.0, None),
+                ApiDecoding("n", None, 4, 0.0, 0),
+                ApiDecoding("m", "2025", 4, 0.0, 0),
+                ApiDecoding("m", None, 5, 0.0, 0),
+                ApiDecoding("m", None, 4, 0.5, 0),
+                ApiDecoding("m", None, 4, None, 0),
+                ApiDecoding("m", None, 4, 0.0, None),
             )
         ),
     ]
@@ -119,7 +119,7 @@ def test_costs_and_limits() -> None:
         SpendingLimit()
 
 
-def stored_answers(folder: Path, questions: Sequence[Question]) -> dict[str, Answer]:
+def stored_answers(folder: Path, questions: Sequence[ApiQuestion]) -> dict[str, Answer]:
     """Return the answers to questions that a folder holds, by key; nothing is made where there is no store."""
     if not (folder / FILE).is_file():
         return {}

@@ -32,7 +32,7 @@ from bench.evaluation.checkers.verifiers.api import ApiVerifier
 from bench.evaluation.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate
 from bench.evaluation.judges.api import Api
 from bench.human.exchange import write_csv
-from bench.human.questions import human_cells, questions_for_people
+from bench.human.questions import human_cells, questions_for_annotators
 from bench.pipeline.forecast import forecast
 from bench.pipeline.plan import Plan, make_plan
 from methods._train.feedback.label_pairs import LabelPreferences
@@ -145,7 +145,7 @@ def test_answers_are_found_by_the_keys_of_their_questions(tmp_path: Path, monkey
 def test_people_are_asked_the_same_questions(tmp_path: Path) -> None:
     """The ids, the texts, the order and the sides; their answers are in the verdicts above."""
     _, plan, store = comparison_with_texts(tmp_path)
-    write_csv(questions_for_people(human_cells(plan), store, seed=0), tmp_path / "asked.csv")
+    write_csv(questions_for_annotators(human_cells(plan), store, seed=0), tmp_path / "asked.csv")
     asked, before = (
         list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(keepends=True)))
         for file in (tmp_path / "asked.csv", BEFORE / "human.csv")

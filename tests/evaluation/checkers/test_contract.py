@@ -34,9 +34,9 @@ from bench.evaluation.checkers.verifiers.likelihood import TrueOrFalse
 from bench.evaluation.checkers.verifiers.nli import Inference, entailment_place
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractClaims
-from bench.evaluation.measurements.factuality.measurement import checked
+from bench.evaluation.measurements.factuality.factual_errors import checked
 from bench.evaluation.measurements.factuality.retrieve import NEAREST, PASSAGES, IndexPassages, cut, pages_in
-from bench.evaluation.measurements.factuality.verify import COUNTS, CheckClaims
+from bench.evaluation.measurements.factuality.verification import COUNTS, CheckClaims
 from bench.models.hf import HFPolicy
 from tasks.atlas import Atlas
 from tests.evaluation.checkers.encoders import classifier, encoder
@@ -355,7 +355,7 @@ def test_counts_are_those_of_the_labels(tmp_path: Path, monkeypatch: pytest.Monk
         return [{"prompt": name, "draw": 0, "text": text} for name, text in texts.items()]
 
     monkeypatch.setattr("bench.evaluation.measurements.factuality.extract.read_rows", written)
-    monkeypatch.setattr("bench.evaluation.measurements.factuality.verify.read_rows", written)
+    monkeypatch.setattr("bench.evaluation.measurements.factuality.verification.read_rows", written)
     stage = CheckClaims(claims=ExtractClaims(responses=answers, extractor=TaskClaims()), verifier=Exact())
     rows = pq.read_table(bench.payload(stage) / COUNTS).to_pylist()
     assert rows == [

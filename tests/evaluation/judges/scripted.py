@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import bench.models.kept
 from bench.core.judge import Pair, Response
-from bench.core.policy import Chat, Completion, Decoding, Likelihood, PolicySpec, Pretrained
+from bench.core.policy import Chat, Completion, Decoding, PolicySpec, Pretrained, ResponseLikelihood
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, user
 from bench.models.hf import HFPolicy
@@ -58,7 +58,7 @@ class Scripted(HFPolicy):
         self.asked: list[str] = []
         self.decodings: list[Decoding] = []
 
-    def score(self, rows: Sequence[Groups]) -> list[Likelihood]:
+    def score(self, rows: Sequence[Groups]) -> list[ResponseLikelihood]:
         found = []
         for (group,) in rows:
             before = self.tokenizer.decode(list(group.prompt)).removeprefix("<bos>")
@@ -67,7 +67,7 @@ class Scripted(HFPolicy):
                 chance = self.rule(before, self.tokenizer.decode(list(ids)))
                 logprob = math.log(chance) if chance > 0 else -math.inf
                 # Unchecked: what a model finds impossible is minus infinity.
-                found.append(Likelihood.model_construct(logprob=logprob, is_greedy=False, n_tokens=len(ids)))
+                found.append(ResponseLikelihood.model_construct(logprob=logprob, is_greedy=False, n_tokens=len(ids)))
         return found
 
     def generate(

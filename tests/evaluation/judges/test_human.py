@@ -14,10 +14,17 @@ import pytest
 from bench.cli.app import main
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import digest_of_file
-from bench.evaluation.judges._annotators import Answers, PersonsAnswer, question_id, read_answers, turned, write_answers
+from bench.evaluation.judges._annotators import (
+    Annotation,
+    Annotations,
+    question_id,
+    read_annotations,
+    turned,
+    write_annotations,
+)
 from bench.evaluation.judges.human import EQUAL, NOBODY, Human
 from bench.human.exchange import export_questions, import_answers, write_csv, write_page
-from bench.human.questions import PeoplesQuestion
+from bench.human.questions import AnnotatorQuestion
 from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY
 from tests.evaluation.judges.scripted import io_in, pair
@@ -27,9 +34,9 @@ from tests.whole import COMPARISON, write_whole
 WITH_PEOPLE = COMPARISON.replace("judges: [{", "judges: [human, {")
 
 
-def human(folder: Path, answers: list[PersonsAnswer]) -> Human:
+def human(folder: Path, answers: list[Annotation]) -> Human:
     file = folder / "human.csv"
-    write_answers(answers, file)
+    write_annotations(answers, file)
     return Human(path=str(file), digest=digest_of_file(file))
 
 
@@ -38,11 +45,11 @@ def test_a_verdict_is_the_mean_over_people_in_whichever_order_they_saw_the_pair(
     judge = human(
         tmp_path,
         [
-            PersonsAnswer(question_id(shown), "ana", "1"),
-            PersonsAnswer(question_id(turned(shown)), "ben", "1"),
-            PersonsAnswer(question_id(shown), "cyd", "tie"),
-            PersonsAnswer(question_id(shown), "dan", "both_bad"),
-            PersonsAnswer(question_id(shown), "eve", "1"),
+            Annotation(question_id(shown), "ana", "1"),
+            Annotation(question_id(turned(shown)), "ben", "1"),
+            Annotation(question_id(shown), "cyd", "tie"),
+            Annotation(question_id(shown), "dan", "both_bad"),
+            Annotation(question_id(shown), "eve", "1"),
         ],
     )
     here, there, equal, unknown = judge.compare(
@@ -56,7 +63,7 @@ def test_a_verdict_is_the_mean_over_people_in_whichever_order_they_saw_the_pair(
 
 
 def test_people_rate_nothing_and_changed_answers_are_noticed(tmp_path: Path) -> None:
-    judge = human(tmp_path, [PersonsAnswer("q", "ana", "1")])
+    judge = human(tmp_path, [Annotation("q", "ana", "1")])
     with pytest.raises(StageError, match="rates none"):
         judge.rate(None, [], io_in(tmp_path))
     (tmp_path / "human.csv").write_text("question,annotator,answer\n", encoding="utf-8")
@@ -81,7 +88,7 @@ def test_a_wrong_file_of_answers_is_told_row_by_row(tmp_path: Path, text: str, s
     file = tmp_path / "answers.csv"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=said):
-        read_answers(file)
+        read_annotations(file)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_a_wrong_json_file_is_told(tmp_path: Path, text: str, said: str) -> None
     file = tmp_path / "answers.json"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=said):
-        read_answers(file)
+        read_annotations(file)
 
 
 def test_every_wrong_row_is_told_and_rows_without_an_answer_are_left_out(tmp_path: Path) -> None:
@@ -100,18 +107,18 @@ def test_every_wrong_row_is_told_and_rows_without_an_answer_are_left_out(tmp_pat
     rows = "".join(f"q{number},ana,x\n" for number in range(14))
     file.write_text(f"question,annotator,answer\n{rows}", encoding="utf-8")
     with pytest.raises(DataError) as error:
-        read_answers(file)
+        read_annotations(file)
     assert str(error.value).count("row ") == 10
     assert "and 4 more" in str(error.value)
     file.write_text('\ufeffquestion,annotator,answer,comment\nq1,,,\nq2,ana,tie,"two\nlines"\n', encoding="utf-8")
-    assert read_answers(file) == [PersonsAnswer("q2", "ana", "tie", "two\nlines", 3)]
+    assert read_annotations(file) == [Annotation("q2", "ana", "tie", "two\nlines", 3)]
     with pytest.raises(DataError, match="no such file"):
-        read_answers(tmp_path / "nowhere.csv")
+        read_annotations(tmp_path / "nowhere.csv")
 
 
 def test_nothing_in_a_text_escapes_from_the_page_or_becomes_a_formula(tmp_path: Path) -> None:
     evil = '</script><script>alert(1)</script><img src=x onerror="alert(2)">&amp;'
-    questions = [PeoplesQuestion("id1", evil, "=1+1", '@"quoted"\n- a list')]
+    questions = [AnnotatorQuestion("id1", evil, "=1+1", '@"quoted"\n- a list')]
     write_page(questions, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<script") == 2
@@ -214,7 +221,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def test_answers_are_found_in_both_orders() -> None:
     shown = pair("a", "b")
-    answers = Answers([PersonsAnswer(question_id(shown), "ana", "2")])
+    answers = Annotations([Annotation(question_id(shown), "ana", "2")])
     assert [one.preference for one in answers.on(shown)] == [0.0]
     assert [one.preference for one in answers.on(turned(shown))] == [1.0]
     assert question_id(shown) != question_id(turned(shown))

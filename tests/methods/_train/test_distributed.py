@@ -20,8 +20,7 @@ from bench.engine import launch
 from bench.engine.events import ALONE, Together
 from bench.engine.execute import execute
 from bench.engine.store import Store
-from methods._train.loop import checkpoint
-from methods._train.loop import processes as ranks
+from methods._train.loop import checkpoint, ranks
 from methods._train.settings import RewardModelSettings
 from methods.dpo import DPO
 from methods.kto import KTO

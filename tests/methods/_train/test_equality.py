@@ -20,7 +20,7 @@ import bench.models.likelihood.logprobs as core
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, response_logprobs
-from bench.models.packing import blocks, sharing
+from bench.models.packing import llama_blocks, sharing
 from methods._train.loop import compile as graph
 from methods._train.loop.compile import compiled_blocks
 from methods._train.loop.recompute import recomputed_activations
@@ -102,8 +102,8 @@ def unchanged(_model: nn.Module) -> AbstractContextManager[None]:
     ("within", "changes"),
     [
         pytest.param(unchanged, {}, id="packed"),
-        pytest.param(unchanged, {(blocks, "LONGEST"): 0}, id="kernel"),
-        pytest.param(unchanged, {(sharing, "teach"): lambda _decoder: False}, id="untaught"),
+        pytest.param(unchanged, {(llama_blocks, "LONGEST"): 0}, id="kernel"),
+        pytest.param(unchanged, {(sharing, "patch_blocks"): lambda _decoder: False}, id="unpatched"),
         pytest.param(unchanged, {(core, "packs"): lambda _decoder: False}, id="padded"),
         pytest.param(unchanged, {(core, "LOGITS_AT_ONCE"): 3 * 50}, id="chunked"),
         pytest.param(recomputed_activations, {}, id="recomputed"),

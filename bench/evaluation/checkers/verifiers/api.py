@@ -11,10 +11,10 @@ from bench.core.checker import Asked, Verifier
 from bench.core.errors import StageError
 from bench.core.stage import StageIO
 from bench.core.task import NOT_SUPPORTED, SUPPORTED, Finding, Task, user
+from bench.evaluation.api.api_settings import OPERATION, ApiSettings
 from bench.evaluation.api.ask import ask
 from bench.evaluation.api.parsing import Chosen, chosen_of
-from bench.evaluation.api.questions import Question
-from bench.evaluation.api.settings import OPERATION, ApiSettings
+from bench.evaluation.api.questions import ApiQuestion
 from bench.evaluation.checkers.claim_prompts import filled, shipped_digest, template_text
 from bench.evaluation.checkers.verifiers.likelihood import ANSWERS, PLACES, PROMPT, in_words
 
@@ -56,7 +56,7 @@ class ApiVerifier(ApiSettings, Verifier):
         for again in range(self.ask_again + 1):
             rest = [place for place in range(len(asked)) if place not in found or found[place][0].place is None]
             once = [
-                Question(questions[place].chat, self.decoding(), again=again, name=questions[place].name)
+                ApiQuestion(questions[place].chat, self.decoding(), again=again, name=questions[place].name)
                 for place in rest
             ]
             for place, answer in zip(rest, ask(once, self.access(), io), strict=True):
@@ -70,10 +70,10 @@ class ApiVerifier(ApiSettings, Verifier):
             for place, one in enumerate(asked)
         ]
 
-    def _question(self, one: Asked) -> Question:
+    def _question(self, one: Asked) -> ApiQuestion:
         template = template_text(PROMPT, self.path, self.digest, PLACES)
         texts = {"passages": in_words(one.passages), "prompt": one.prompt.text, "claim": one.claim}
-        return Question(user(filled(template, texts)), self.decoding(), name=f"a claim on prompt {one.prompt.id}")
+        return ApiQuestion(user(filled(template, texts)), self.decoding(), name=f"a claim on prompt {one.prompt.id}")
 
     def _check_all_labelled(self, asked: Sequence[Asked], found: Mapping[int, tuple[Chosen, str]]) -> None:
         lacking = [place for place, (label, _) in found.items() if label.place is None]

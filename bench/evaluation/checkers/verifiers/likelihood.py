@@ -1,4 +1,4 @@
-"""A policy reads the passages and the claim, and is asked whether it is true (arXiv 2305.14251, section 3.2)."""
+"""A policy reads the passages and the claim, and answers whether it is true (arXiv 2305.14251, section 3.2)."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class TrueOrFalse(Verifier):
     def verify(self, task: Task, asked: Sequence[Asked], io: StageIO) -> list[Finding]:
         """Return one finding per claim, in order; its evidence is P(True) and the titles that were read."""
         from bench.models.kept import kept_policy  # noqa: PLC0415
-        from bench.models.likelihood.answers import Question, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
+        from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
 
         template = template_text(PROMPT, self.path, self.digest, PLACES)
         questions = [
-            Question(
+            OpenedQuestion(
                 f"a claim on prompt {one.prompt.id}",
                 user(
                     filled(

@@ -1,5 +1,5 @@
-"""Claims of responses: found, held against what is known, counted."""
+"""Claims of responses: extracted, verified, counted."""
 
-from bench.evaluation.measurements.factuality.measurement import FactualErrors
+from bench.evaluation.measurements.factuality.factual_errors import FactualErrors
 
 __all__ = ["FactualErrors"]

@@ -40,7 +40,7 @@ SEPARATOR = "####SPECIAL####SEPARATOR####"
 
 
 class IndexPassages(Stage):
-    """The passages of a knowledge source, and a retriever's index of them; shared by all arms, runs and tasks."""
+    """The passages of a knowledge source, and a retriever's index of them; shared by all arms, seeds and tasks."""
 
     KIND: ClassVar[str] = "index_passages"
     VERSION: ClassVar[int] = 1

@@ -33,7 +33,7 @@ def blocks(decoder: Decoder) -> nn.ModuleList:
     if len(outermost) != 1:
         raise StageError(
             f"{type(decoder.causal).__name__} has {len(outermost)} lists of {count} blocks, so it is not known which "
-            "are its layers. Use another architecture, or teach bench/models/packing/layers.py this one."
+            "are its layers. Use another architecture, or teach bench/models/packing/hidden_states.py this one."
         )
     return outermost[0]
 

@@ -1,4 +1,4 @@
-"""Taught blocks leave out what nothing reads, and give the states, values and gradients of blocks as they were."""
+"""Patched blocks leave out what nothing reads, and give the states, values and gradients of blocks as they were."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from bench.models.likelihood.logprobs import Want, response_logprobs, response_outputs
-from bench.models.packing import blocks, sharing
+from bench.models.packing import llama_blocks, sharing
 from bench.models.packing.decoder import decoder_of
-from bench.models.packing.layers import depth
+from bench.models.packing.hidden_states import depth
 from bench.models.packing.layout import lay_out_packed, lay_out_rows, predicting_states, trimmed
 from bench.models.packing.sharing import packs, trims
 from methods._train.loop.recompute import recomputed_activations
@@ -44,11 +44,11 @@ def adapted(model: PreTrainedModel, *targets: str) -> nn.Module:
         return get_peft_model(copy.deepcopy(model), settings)
 
 
-def untaught(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+def unpatched(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     """Return the same model in packed rows whose blocks stay as they were."""
     plain = copy.deepcopy(model)
     with monkeypatch.context() as patch:
-        patch.setattr(sharing, "teach", lambda _decoder: False)
+        patch.setattr(sharing, "patch_blocks", lambda _decoder: False)
         assert packs(decoder_of(plain))
         assert not trims(decoder_of(plain))
     return plain
@@ -73,10 +73,10 @@ def assert_same(one: nn.Module, other: nn.Module, layers: tuple[int, ...] = ()) 
 
 @pytest.mark.parametrize("longest", [256, 0], ids=["products", "kernel"])
 @pytest.mark.parametrize("family", KNOWN)
-def test_taught_equals_untaught_with_gradients(family: str, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "LONGEST", longest)
+def test_patched_equals_unpatched_with_gradients(family: str, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_blocks, "LONGEST", longest)
     model = known_model(family)
-    plain = untaught(model, monkeypatch)
+    plain = unpatched(model, monkeypatch)
     assert trims(decoder_of(model))
     assert_same(model, plain)
 
@@ -84,7 +84,7 @@ def test_taught_equals_untaught_with_gradients(family: str, longest: int, monkey
 @pytest.mark.parametrize("targets", [("q_proj", "v_proj"), ("o_proj", "down_proj"), ("k_proj", "gate_proj")])
 def test_under_an_adapter_on_some_of_the_projections(targets: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     model = adapted(tiny_model("qwen2"), *targets)
-    plain = untaught(model, monkeypatch)
+    plain = unpatched(model, monkeypatch)
     assert trims(decoder_of(model))
     assert_same(model, plain)
 
@@ -93,12 +93,12 @@ def test_under_an_adapter_on_some_of_the_projections(targets: tuple[str, ...], m
 def test_hidden_states_on_request(layers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
     assert depth(decoder_of(model)) == 2
-    assert_same(model, untaught(model, monkeypatch), layers)
+    assert_same(model, unpatched(model, monkeypatch), layers)
 
 
 def test_with_activations_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
-    plain = untaught(model, monkeypatch)
+    plain = unpatched(model, monkeypatch)
     with recomputed_activations(model):
         assert_same(model, plain)
 
@@ -134,10 +134,10 @@ def test_other_models_stay_as_they_were(family: str) -> None:
     assert [type(part) for part in model.modules()] == before
 
 
-def test_a_model_that_a_taught_block_computes_wrongly_gets_its_own_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_a_patched_block_computes_wrongly_gets_its_own_back(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
     wrong = lambda states, weight, eps: states * weight + eps  # noqa: E731
-    monkeypatch.setattr(blocks, "rms_norm", wrong)
+    monkeypatch.setattr(llama_blocks, "rms_norm", wrong)
     decoder = decoder_of(model)
     assert packs(decoder)
     assert not trims(decoder)
@@ -148,7 +148,7 @@ def test_a_model_that_a_taught_block_computes_wrongly_gets_its_own_back(monkeypa
     torch.testing.assert_close(packed, alone[0], atol=1e-5, rtol=1e-5)
 
 
-def test_a_copy_of_a_taught_model_is_taught_and_generates() -> None:
+def test_a_copy_of_a_patched_model_is_patched_and_generates() -> None:
     model = tiny_model("llama")
     ids = torch.tensor([[1, 5, 6, 7]])
     before = model(input_ids=ids).logits

@@ -1,4 +1,4 @@
-"""Answers in free text against reference answers: normalised, compared, and told from an abstention."""
+"""Answers in free text against reference answers: normalised, compared, and distinguished from an abstention."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from bench.evaluation.generate import Generate
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
 from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractClaims
 from bench.evaluation.measurements.factuality.retrieve import IndexPassages, RetrievePassages
-from bench.evaluation.measurements.factuality.verify import COUNTS, CheckClaims
+from bench.evaluation.measurements.factuality.verification import COUNTS, CheckClaims
 from bench.evaluation.measurements.scores import SCORES_SCHEMA
 from bench.results.claims import CLAIMS
 from bench.results.records import RECORDS

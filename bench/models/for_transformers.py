@@ -34,7 +34,7 @@ LAYOUT = (
 def write_model(spec: Pretrained | Built | Tuned, io: StageIO, folder: Path) -> None:
     """Write one model's weights (an adapter merged), configuration, tokenizer and chat template into a new folder.
 
-    Dropout stands at 0 in the configuration, as it was in training. Raises StageError for what is not one model.
+    Dropout is 0 in the configuration, as it was in training. Raises StageError for what is not one model.
     """
     policy = load_model(spec, io)
     _finish(policy)

@@ -1,4 +1,4 @@
-"""Support: whether something supports each claim of one generation, and how many claims each response makes."""
+"""Verification: whether each claim of one generation is supported, and how many claims each response makes."""
 
 from __future__ import annotations
 

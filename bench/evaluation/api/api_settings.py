@@ -1,4 +1,4 @@
-"""The settings of whatever asks a model behind an API: a judge, or another reader of texts."""
+"""The settings of whatever calls a model behind an API: a judge, a verifier."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from bench.core.frozen import Frozen
 from bench.evaluation.api.client import Access
-from bench.evaluation.api.questions import Decoding
+from bench.evaluation.api.questions import ApiDecoding
 from bench.evaluation.api.spending import Prices, SpendingLimit
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -22,13 +22,13 @@ OPERATION = frozenset(
 
 
 class ApiSettings(Frozen):
-    """Which model is asked, and how it is reached.
+    """Which model is called, and how it is reached.
 
     In every key: ``model``, as the server names it; ``version``, what that name leaves open (who serves it, a date);
-    ``max_tokens``, ``temperature`` and ``seed`` (null: not sent), another seed asks for another answer.
-    In no key (``OPERATION``): ``base_url``; ``api_key_env``, the NAME of the environment variable with the key;
-    ``limit_as``, the server's name for max_tokens; ``concurrency``; ``timeout`` of one request in seconds; ``retries``
-    of a failed one, the first after about ``first_wait`` seconds; ``prices`` in USD per million tokens {input, output};
+    ``max_tokens``, ``temperature`` and ``seed`` (null: not sent), another seed is another sample. In no key
+    (``OPERATION``): ``base_url``; ``api_key_env``, the NAME of the environment variable with the key; ``limit_as``, the
+    server's name for max_tokens; ``concurrency``; ``timeout`` of one request in seconds; ``retries`` of a failed one,
+    the first after about ``first_wait`` seconds; ``prices`` in USD per million tokens {input, output};
     ``spending_limit`` of one run {usd, tokens, calls}.
     """
 
@@ -64,9 +64,9 @@ class ApiSettings(Frozen):
             raise ValueError("a spending_limit in usd needs prices: {input: ..., output: ...}, USD per million tokens")
         return self
 
-    def decoding(self) -> Decoding:
+    def decoding(self) -> ApiDecoding:
         """Return which model writes an answer, and how."""
-        return Decoding(self.model, self.version, self.max_tokens, self.temperature, self.seed)
+        return ApiDecoding(self.model, self.version, self.max_tokens, self.temperature, self.seed)
 
     def access(self) -> Access:
         """Return how the server is reached."""

@@ -8,9 +8,9 @@ other positions it needs keys and values. Projections without an adapter become 
 are those of ``bench.models.packing.fused``, and attention within short groups is that of
 ``bench.models.packing.short``.
 
-A block is taught by giving it a subclass of its own class, which does as before unless a packing is given: the block
+A block is patched by giving it a subclass of its own class, which does as before unless a packing is given: the block
 is called as ever, so that hooks, recomputed activations and sharding find what they expect, and a copy of a model is
-taught as well. Whether it is right for a model is found out by a trial (``bench.models.packing.sharing``).
+patched as well. Whether it is right for a model is found out by a trial (``bench.models.packing.sharing``).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from bench.core.errors import StageError
 from bench.models.packing.attention import Packing, Tails, within_groups
 from bench.models.packing.decoder import Decoder
 from bench.models.packing.fused import rms_norm, rotated
-from bench.models.packing.layers import blocks
+from bench.models.packing.hidden_states import blocks
 from bench.models.packing.short import LONGEST, read_pieces
 
 
 class PackedBlock(nn.Module):
-    """What a taught block does with packed rows; it stands before the block's own class."""
+    """What a patched block does with packed rows; it stands before the block's own class."""
 
     def forward(self, hidden_states: Tensor, *args: Any, packing: Packing | None = None, **settings: Any) -> Tensor:
         """Return the states after the block: (1, length, width), or the tails alone from the last block."""
@@ -45,22 +45,22 @@ class PackedBlock(nn.Module):
 
 
 class PackedLlama(PackedBlock, LlamaDecoderLayer):
-    """A taught block of Llama."""
+    """A patched block of Llama."""
 
 
 class PackedMistral(PackedBlock, MistralDecoderLayer):
-    """A taught block of Mistral."""
+    """A patched block of Mistral."""
 
 
 class PackedQwen2(PackedBlock, Qwen2DecoderLayer):
-    """A taught block of Qwen 2; it differs from Llama's by biases of q, k and v."""
+    """A patched block of Qwen 2; it differs from Llama's by biases of q, k and v."""
 
 
 class PackedQwen3(PackedBlock, Qwen3DecoderLayer):
-    """A taught block of Qwen 3; it differs from Llama's by a norm over each head of q and k."""
+    """A patched block of Qwen 3; it differs from Llama's by a norm over each head of q and k."""
 
 
-TAUGHT: dict[type[nn.Module], type[nn.Module]] = {
+PATCHED: dict[type[nn.Module], type[nn.Module]] = {
     LlamaDecoderLayer: PackedLlama,
     MistralDecoderLayer: PackedMistral,
     Qwen2DecoderLayer: PackedQwen2,
@@ -68,24 +68,24 @@ TAUGHT: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
-def teach(decoder: Decoder) -> bool:
-    """Teach all blocks of a model, and tell whether it could be done: whether they are of exactly a known class."""
+def patch_blocks(decoder: Decoder) -> bool:
+    """Patch all blocks of a model, and tell whether it could be done: whether they are of exactly a known class."""
     try:
         found = list(blocks(decoder))
     except StageError:
         return False
-    if all(isinstance(block, PackedBlock) for block in found):  # a copy of a model that was taught
+    if all(isinstance(block, PackedBlock) for block in found):  # a copy of a patched model
         return True
-    if any(type(block) not in TAUGHT for block in found):
+    if any(type(block) not in PATCHED for block in found):
         return False
     for block in found:
-        block.__class__ = TAUGHT[type(block)]
+        block.__class__ = PATCHED[type(block)]
     return True
 
 
-def unteach(decoder: Decoder) -> None:
+def unpatch_blocks(decoder: Decoder) -> None:
     """Give the blocks of a model their own class back."""
-    own = {taught: plain for plain, taught in TAUGHT.items()}
+    own = {patched: plain for plain, patched in PATCHED.items()}
     for block in blocks(decoder):
         block.__class__ = own[type(block)]
 
