@@ -223,8 +223,8 @@ def _limits(summary: RunSummary, contrasts: Sequence[Contrast], exported: Export
             f"It learnt from {listed(rewarded)}, which also judged it: those results say how well it learnt to please "
             "that judge."
         )
-    gaps = [cell for cell in summary.missing if cell.arm == exported.arm]
-    lines += [f"Missing: seed {cell.run}, task {cell.task}: {cell.reason}" for cell in gaps]
+    gaps = [cell for cell in summary.missing if exported.arm in (cell.arm, cell.versus)]
+    lines += [f"Missing: {cell.named()}: {cell.reason}" for cell in gaps]
     lines += [
         f"{sentences.measured(item)} against {item.b}: {item.note}" for item in own if item.note and item.p is None
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.config.comparison import Comparison
 from bench.core.errors import DataError
 from bench.results.summary import SUMMARY, RunSummary
+from bench.results.wording import counted
 
 
 def stored(comparison: Comparison) -> tuple[Path, RunSummary]:
@@ -27,10 +28,9 @@ def whole(comparison: Comparison, what: str) -> tuple[Path, RunSummary]:
     """Return the same for a run without missing cells; raises DataError otherwise. ``what`` needs all of them."""
     folder, summary = stored(comparison)
     if summary.missing:
-        cell = summary.missing[0]
         raise DataError(
-            f"{folder}: the last run is incomplete ({len(summary.missing)} cells missing, the first: "
-            f"{cell.measurement} of {cell.about()}: {cell.reason}). {what} needs all of them. "
+            f"{folder}: the last run is incomplete ({counted(len(summary.missing), 'cell')} missing, the first: "
+            f"{summary.lacking()[0]}). {what} needs all of them. "
             f"Run `bench run {folder}` again."
         )
     return folder, summary

@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.config.comparison import Comparison
-from bench.core.metrics import WIN_RATE
+from bench.core.metrics import RATING, WIN_RATE
 from bench.core.stage import stages_in
 from bench.engine.scheduler import Outcome
-from bench.evaluation.generate import Generate
 from bench.evaluation.measurement import Cell
 from bench.pipeline.plan import Plan, closure, waits_for
 from bench.results.summary import Missing
@@ -24,29 +23,38 @@ def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:
     Where an arm could not be trained, or did not answer, that is told once for each task and seed, and not for every
     cell that needs its responses.
     """
-    found: dict[object, Missing] = {}
-    for cell in plan.cells:
+    place = {key: number for number, key in enumerate(plan.stages)}
+    found: list[Missing] = []
+    told: set[tuple[str, int | None, str | None]] = set()
+    # Inputs come first, so an arm without responses is told by the cell of its responses.
+    for cell in sorted(plan.cells, key=lambda cell: place[cell.stage.key]):
         why = outcome.why_missing(cell.stage.key)
-        if why is not None:
-            arm = arm_at_fault(cell, plan, outcome)
-            one = missing(cell, why) if arm is None else arm_missing(cell, arm, why)
-            about = (one.arm, one.versus, one.run, one.task, one.judge)
-            found.setdefault(about if one.leaves_out == "arm" else (cell.measurement.NAME, cell.call, *about), one)
-    waiting = [missing(cell, why) for cell in plan.waiting if (why := waits_for(cell)) is not None]
-    return (*found.values(), *waiting)
+        if why is None:
+            continue
+        arm = arm_at_fault(cell, plan, outcome)
+        if arm is None:
+            found.append(missing(cell, plan, why))
+        elif (about := (arm, cell.seed, cell.task_name)) not in told:
+            told.add(about)
+            found.append(arm_missing(cell, arm, why))
+    waiting = [missing(cell, plan, why) for cell in plan.waiting if (why := waits_for(cell)) is not None]
+    return (*found, *waiting)
 
 
-def missing(cell: Cell[Any], why: str) -> Missing:
-    """Return a cell whose own stage has not been computed."""
+def missing(cell: Cell[Any], plan: Plan, why: str) -> Missing:
+    """Return a cell whose own stage, or what that alone rests on, has not been computed."""
+    measurement = cell.measurement
+    of_judge = measurement.LEAVES_OUT == "judge"
     return Missing(
-        measurement=cell.measurement.NAME,
+        measurement=measurement.NAME,
         arm=cell.arm,
         run=cell.seed,
         task=cell.task_name,
         reason=why,
-        judge=None if cell.judge is None or cell.measurement.LEAVES_OUT == "arm" else cell.judge.label,
-        versus=None if cell.measurement.LEAVES_OUT == "arm" else cell.versus,
-        leaves_out=cell.measurement.LEAVES_OUT,
+        judge=cell.judge_label,
+        versus=cell.versus,
+        leaves_out=measurement.LEAVES_OUT,
+        metrics=tuple(metric.name for metric in measurement.metrics(plan.design, ())) if of_judge else (),
     )
 
 
@@ -59,13 +67,13 @@ def arm_missing(cell: Cell[Any], arm: str, why: str) -> Missing:
 
 def arm_at_fault(cell: Cell[Any], plan: Plan, outcome: Outcome) -> str | None:
     """Return the arm of a cell whose policy or responses could not be had; None where something else has failed."""
+    if cell.seed is None:
+        return None
     cause = outcome.blocked.get(cell.stage.key, cell.stage.key)
     for arm in cell.arms:
-        policy = plan.policies[arm, cell.seed] if cell.seed is not None else None
-        answers = [
-            stage for stage in closure([cell.stage]).values() if isinstance(stage, Generate) and stage.policy == policy
-        ]
-        if cause in closure([*answers, *stages_in(policy)]):
+        answers = plan.design.answers.get((str(cell.task_name), arm, cell.seed))
+        needed = stages_in(plan.policies[arm, cell.seed]) if answers is None else [answers]
+        if cause in closure(needed):
             return arm
     return None
 
@@ -80,19 +88,22 @@ def without_missing(comparison: Comparison, missing: tuple[Missing, ...]) -> Com
     evaluation = comparison.evaluation
     kept = tuple(pair for pair in evaluation.contrasts if not broken & set(pair))
     gaps = tuple(gap for gap in evaluation.gap_closed if not broken & {gap.of, gap.start, gap.goal, evaluation.versus})
-    gaps = tuple(gap for gap in gaps if gap.judge is None or gap.judge not in lacking)
-    judges = tuple(named for named in evaluation.judges if named.label not in lacking)
-    evaluation = evaluation.model_copy(update={"contrasts": kept, "gap_closed": gaps, "judges": judges})
+    gaps = tuple(gap for gap in gaps if (gap.judge, gap.metric) not in lacking)
+    judges = tuple(named for named in evaluation.judges if (named.label, WIN_RATE.name) not in lacking)
+    ratings = tuple(named for named in evaluation.ratings if (named.label, RATING.name) not in lacking)
+    asked = {"contrasts": kept, "gap_closed": gaps, "judges": judges, "ratings": ratings}
+    evaluation = evaluation.model_copy(update=asked)
     return comparison.model_copy(update={"evaluation": evaluation})
 
 
-def judges_lacking(missing: Sequence[Missing]) -> set[str]:
-    """Return the judges that lack verdicts on some cell: they failed there, or wait for something."""
-    return {cell.judge for cell in missing if cell.judge is not None and cell.leaves_out == "judge"}
+def judges_lacking(missing: Sequence[Missing]) -> set[tuple[str | None, str]]:
+    """Return the judges that lack values on some cell, each with the metric: they failed there, or wait."""
+    return {(cell.judge, metric) for cell in missing if cell.leaves_out == "judge" for metric in cell.metrics}
 
 
 def without_judges(records: pa.Table, missing: Sequence[Missing]) -> pa.Table:
-    """Return the records without the verdicts of judges that lack some, of which nothing can be concluded."""
-    lacking = pa.array(sorted(judges_lacking(missing)), pa.string())
-    theirs = pc.and_(pc.equal(records["metric"], WIN_RATE.name), pc.is_in(records["source"], lacking))
-    return records.filter(pc.invert(theirs))
+    """Return the records without the values of judges that lack some, of which nothing can be concluded."""
+    for judge, metric in judges_lacking(missing):
+        theirs = pc.and_(pc.equal(records["metric"], metric), pc.equal(records["source"], judge))
+        records = records.filter(pc.invert(theirs))
+    return records

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import model_validator
 
 from bench.core.frozen import Frozen
+from bench.core.metrics import WIN_RATE
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.results.documents import RUN_AGAIN, JsonFile
 
@@ -56,11 +57,12 @@ class ArmFacts(Frozen):
 class Missing(Frozen):
     """A cell that has no rows, and why: of which measurement, and about which arms, seed, task and judge.
 
-    ``leaves_out``: what nothing is concluded about: the ``arm``, the ``judge``, or ``nothing``, where all conclusions
-    stand. A file of a version before this field has the names of judges only where a judge is left out.
+    ``leaves_out``: what nothing is concluded about: the ``arm``, the ``judge`` by its ``metrics``, or ``nothing``,
+    where all conclusions stand. A file of a version before these fields does not say of which measurement a cell is,
+    and has the names of judges only where their win rates are left out.
     """
 
-    measurement: str = "scores"
+    measurement: str | None = None
     arm: str | None
     run: int | None
     task: str | None
@@ -68,20 +70,31 @@ class Missing(Frozen):
     judge: str | None = None
     versus: str | None = None
     leaves_out: Literal["arm", "judge", "nothing"] = "arm"
+    metrics: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _of_an_earlier_version(cls, fields: Any) -> Any:
         if isinstance(fields, Mapping) and "leaves_out" not in fields and fields.get("judge") is not None:
-            return {**fields, "leaves_out": "judge"}
+            return {"measurement": "win_rate", **fields, "leaves_out": "judge", "metrics": (WIN_RATE.name,)}
         return fields
 
-    def about(self) -> str:
-        """Return what the cell is about, in words."""
+    def named(self) -> str:
+        """Return the measurement, as far as it is known, and what the cell is about."""
         arms = " vs ".join(arm for arm in (self.arm, self.versus) if arm is not None)
         judge = None if self.judge is None else f"judge {self.judge}"
         seed, task = f"seed {self.run}" if self.run is not None else None, f"task {self.task}" if self.task else None
-        return ", ".join(part for part in (arms, seed, task, judge) if part)
+        about = ", ".join(part for part in (arms, seed, task, judge) if part)
+        return about if self.measurement is None else f"{self.measurement} ({about})"
+
+
+def _in_words(cells: Sequence[Missing]) -> str:
+    """Return one line about cells that are missing for one reason."""
+    first = cells[0]
+    if len(cells) == 1:
+        return f"{first.named()}: {first.reason}"
+    what = f"verdicts of {first.judge}" if first.leaves_out == "judge" else first.named()
+    return f"{what}: {first.reason} ({len(cells)} cells of {first.measurement})"
 
 
 class LabellerFacts(Frozen):
@@ -152,19 +165,12 @@ class RunSummary(Frozen):
     shifts: tuple[ShiftFacts, ...] = ()
 
     def lacking(self) -> list[str]:
-        """Return what is missing, line by line; cells that wait for the same judge are one line."""
-        found: dict[str, int] = {}
+        """Return what is missing, line by line; what a judge lacks on several cells for one reason is one line."""
+        found: dict[tuple[str | None, str | None, str], list[Missing]] = {}
         for cell in self.missing:
-            match cell.leaves_out:
-                case "arm":
-                    what = cell.about()
-                case "judge":
-                    what = f"verdicts of {cell.judge}"
-                case "nothing":
-                    what = f"{cell.measurement} ({cell.about()})"
-            line = f"{what}: {cell.reason}"
-            found[line] = found.get(line, 0) + 1
-        return [line if count == 1 else f"{line} ({count} cells)" for line, count in found.items()]
+            whose = cell.judge if cell.leaves_out == "judge" else cell.named()
+            found.setdefault((cell.measurement, whose, cell.reason), []).append(cell)
+        return [_in_words(cells) for cells in found.values()]
 
     def last_stage(self, arm: str, run: str) -> str | None:
         """Return the key of the last stage that an arm's policy rests on at one seed, None without any.

@@ -285,7 +285,7 @@ def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path
     folder = write_whole(tmp_path, text)
     done = bench_sketched("run", folder, "--engine", "inline")
     assert done.returncode == 1
-    assert "missing: dpo_lora, seed 0" in done.stdout
+    assert "missing: responses (dpo_lora, seed 0" in done.stdout
     assert "Lower lr" in done.stdout
     contrasts = json.loads((folder / "contrasts.json").read_text())["contrasts"]
     assert {("dpo", "sft"), ("base", "sft")} <= {(contrast["a"], contrast["b"]) for contrast in contrasts}
@@ -298,7 +298,7 @@ def test_a_run_in_which_almost_everything_fails_still_reports(tmp_path: Path) ->
     folder = write_whole(tmp_path, COMPARISON.replace("sft: &sft {lr: 0.01", "sft: &sft {lr: 1.0e+30"))
     done = bench_sketched("run", folder, "--set", "given.seeds=[0]", "--engine", "inline")
     assert done.returncode == 1, done.stderr
-    assert "missing: sft, seed 0" in done.stdout
+    assert "missing: responses (sft, seed 0" in done.stdout
     text = (folder / "report.md").read_text()
     assert "Not checked" in text
     assert "Lower lr" in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,6 +78,7 @@ class Ratings(Measurement):
 
     NAME: ClassVar[str] = "ratings"
     ORDER: ClassVar[int] = 3
+    LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "judge"
     TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS)
 
     def cells(self, design: Design) -> Iterator[Cell[RateResponses]]:

@@ -40,7 +40,7 @@ def alignment_tax(
     if asked is None:
         return ()
     index = RecordIndex(table)
-    absent = {(cell.arm, cell.task) for cell in missing}
+    absent = {(cell.arm, cell.task) for cell in missing if cell.leaves_out == "arm"}
     return tuple(_lines(index, comparison, asked, metrics, absent))
 
 
