@@ -9,17 +9,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import pytest
 
 import bench.evaluation.judges
+import bench.evaluation.measurements
 import methods
 import tasks
 from tests.gate import signed_comparison
 
 ROOT = Path(__file__).resolve().parents[2]
-GIVING = (methods, tasks, bench.evaluation.judges)
+GIVING = (methods, tasks, bench.evaluation.judges, bench.evaluation.measurements)
 # What plans and is planned; all else trains, and torch comes with it.
 TRAINING = {
     "LossSum",
@@ -47,7 +48,9 @@ def test_every_public_name_is_there_and_none_is_a_file(package: ModuleType) -> N
     assert len(package.__all__) == len(set(package.__all__)) > 1
     assert not files & set(package.__all__)
     for name in package.__all__:
-        assert getattr(package, name).__name__ == name
+        value = getattr(package, name)
+        if isinstance(value, type | FunctionType):
+            assert value.__name__ == name
         assert name in dir(package)
 
 
