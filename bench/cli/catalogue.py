@@ -143,7 +143,7 @@ def described(cls: type[Open]) -> dict[str, Any]:
     Defaults stand as a comparison file writes them; the digest of a file that a plug-in reads is no field of one.
     """
     from bench.config.fields.forms import form_fields
-    from bench.config.fields.plugins import settable
+    from bench.config.fields.named_plugins import settable
     from bench.config.fields.written import written
 
     properties = cls.model_json_schema().get("properties", {})

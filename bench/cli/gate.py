@@ -38,8 +38,8 @@ def check(
     from bench.config.load import load_comparison
     from bench.gate import outputs
     from bench.gate.check import check_comparison
+    from bench.gate.criteria_in_words import as_markdown
     from bench.gate.decide import exit_code
-    from bench.gate.sentences import as_markdown
 
     found = check_comparison(load_comparison(path, overrides=overrides or []), baseline)
     in_words = as_markdown(found.results, found.notes)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.comparison import Comparison, GateSettings, StatisticsSettings
-from bench.config.document.layers import comparison_file, read_layers
+from bench.config.document.merged import comparison_file, read_layers
 from bench.config.document.problems import Problems
 from bench.config.document.section import Section, said
 from bench.config.sections.evaluate import read_evaluation

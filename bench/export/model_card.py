@@ -10,7 +10,7 @@ from bench.config.comparison import Comparison
 from bench.core.policy import Built, Pretrained, Tuned, root
 from bench.report import sentences
 from bench.report.facts.methods import flat, lora_text, statistics_of
-from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.report.page.markdown import render_markdown
 from bench.report.references import as_bibtex, of_method
 from bench.results.conclusions.contrast import Contrast

@@ -13,8 +13,8 @@ from bench.config.load import load_comparison
 from bench.core.errors import BenchError, did_you_mean
 from bench.gate.check import Checked, check_comparison
 from bench.gate.criteria import CriterionResult
+from bench.gate.criteria_in_words import sentence
 from bench.gate.decide import overall
-from bench.gate.sentences import sentence
 
 
 class FinishedRun:

@@ -15,7 +15,7 @@ CriterionVerdict = Literal["pass", "regression", "undecided"]
 Claim = Literal["superior_by", "not_worse_by", "equivalent_within"]
 
 
-class Needed(Frozen):
+class DataNeeded(Frozen):
     """How much data would let an undecided criterion pass with POWER, if the advantage seen were the true one.
 
     ``prompts`` at the seeds there are, ``seeds`` at the prompts there are; None where no number of these alone is
@@ -57,7 +57,7 @@ class CriterionResult(Frozen):
     p_regression: float | None
     p_regression_adjusted: float | None
     smallest_detectable: float | None
-    needed: Needed | None = None
+    needed: DataNeeded | None = None
     n_prompts: int
     n_runs: int
     reason: str

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.config.comparison import Comparison, Criterion
 from bench.core.errors import BenchError
-from bench.gate.criteria import Claim, CriterionResult, CriterionVerdict, Needed, answering, claim_of
+from bench.gate.criteria import Claim, CriterionResult, CriterionVerdict, DataNeeded, answering, claim_of
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.power.detectable import POWER
 from bench.statistics.power.sample_size import design_of, detectable, prompts_needed, seeds_needed
@@ -238,7 +238,7 @@ def smallest_passing(one: Evidence) -> float | None:
     ]
 
 
-def needed(one: Evidence, advantage: float) -> Needed | None:
+def needed(one: Evidence, advantage: float) -> DataNeeded | None:
     """Return how much data would decide at the advantage seen; None where the contrast has no parts of a variance."""
     design = design_of(one.contrast)
     if design is None:
@@ -249,9 +249,9 @@ def needed(one: Evidence, advantage: float) -> Needed | None:
         "equivalent_within": one.margin - abs(advantage),
     }[one.claim]
     if distance <= 0:
-        return Needed(distance=distance, prompts=None, seeds=None)
+        return DataNeeded(distance=distance, prompts=None, seeds=None)
     power = power_wanted(one.claim)
-    return Needed(
+    return DataNeeded(
         distance=distance,
         prompts=prompts_needed(design, distance, one.level, power),
         seeds=seeds_needed(design, distance, one.level, power),

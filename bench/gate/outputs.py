@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from bench.gate.criteria import CriterionResult
+from bench.gate.criteria_in_words import sentence
 from bench.gate.decide import exit_code, overall
-from bench.gate.sentences import sentence
 
 
 def as_json(results: Sequence[CriterionResult], notes: Sequence[str] = ()) -> str:

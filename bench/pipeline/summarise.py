@@ -23,7 +23,7 @@ from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
 from bench.pipeline.describe import data_in_words, described, policy_in_words
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
-from bench.results.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
+from bench.results.summary import ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, ShiftFacts, StageFacts
 
 T = TypeVar("T")
 LOG_ROWS = 100
@@ -84,7 +84,7 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
     for run in plan.comparison.given.seeds:
         keys = tuple(stage.key for stage in plan.stages_of_arm(arm.name, run) if outcome.finished(stage.key))
         answers = [cell.stage.key for cell in plan.of(Responses.NAME) if (cell.arm, cell.seed) == (arm.name, run)]
-        runs[str(run)] = ArmRun(stages=keys, answers=tuple(key for key in answers if outcome.finished(key)))
+        runs[str(run)] = ArmAtSeed(stages=keys, answers=tuple(key for key in answers if outcome.finished(key)))
     about = (type(arm.method).__doc__ or "").strip().partition("\n")[0]
     return ArmFacts(
         method=type(arm.method).__module__.rpartition(".")[2],

@@ -46,7 +46,7 @@ LORA = ("hu2021lora",)
 
 
 @dataclass(frozen=True)
-class Entry:
+class BibEntry:
     """One publication: its BibTeX key, its fields, and the entry as it stands in a BibTeX file."""
 
     key: str
@@ -65,21 +65,21 @@ class Entry:
 class Citation:
     """A publication and what of the comparison rests on it."""
 
-    entry: Entry
+    entry: BibEntry
     used_by: tuple[str, ...]
 
 
 @cache
-def bibliography() -> dict[str, Entry]:
+def bibliography() -> dict[str, BibEntry]:
     """Return every entry of the BibTeX file by its key."""
     found = {}
     for text in re.split(r"\n(?=@)", BIBLIOGRAPHY.read_text(encoding="utf-8").strip()):
         key = text.partition("{")[2].partition(",")[0]
-        found[key] = Entry(key, dict(FIELD.findall(text)), text.strip())
+        found[key] = BibEntry(key, dict(FIELD.findall(text)), text.strip())
     return found
 
 
-def cited(arxiv: str) -> Entry:
+def cited(arxiv: str) -> BibEntry:
     """Return the entry of an arXiv id; one with nothing but its address where the BibTeX file has none.
 
     A method from a file beside the comparison may cite what this program has never heard of.
@@ -91,7 +91,7 @@ def cited(arxiv: str) -> Entry:
     fields = {"title": f"arXiv:{arxiv}", "author": "arXiv", "year": year, "eprint": arxiv, "archiveprefix": "arXiv"}
     key = f"arxiv{arxiv.replace('.', '')}"
     body = "\n".join(f"  {name} = {{{value}}}," for name, value in fields.items())
-    return Entry(key, fields, f"@misc{{{key},\n{body}\n}}")
+    return BibEntry(key, fields, f"@misc{{{key},\n{body}\n}}")
 
 
 def ids_in(plugin: Open) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def ids_in(plugin: Open) -> tuple[str, ...]:
 
 def citations(comparison: Comparison) -> tuple[Citation, ...]:
     """Return everything that a comparison rests on: methods first, then judges, tasks and statistics, each once."""
-    users: dict[str, tuple[Entry, list[str]]] = {}
+    users: dict[str, tuple[BibEntry, list[str]]] = {}
     for entry, user in _uses(comparison):
         names = users.setdefault(entry.key, (entry, []))[1]
         if user not in names:
@@ -111,13 +111,13 @@ def citations(comparison: Comparison) -> tuple[Citation, ...]:
     return tuple(Citation(entry, tuple(names)) for entry, names in users.values())
 
 
-def of_method(comparison: Comparison, arm: str) -> tuple[Entry, ...]:
+def of_method(comparison: Comparison, arm: str) -> tuple[BibEntry, ...]:
     """Return what one arm's method rests on, the methods within it included."""
     found = [name for part in methods_in(comparison.arm(arm).method) for name in ids_in(part)]
     return tuple(cited(name) for name in dict.fromkeys(found))
 
 
-def as_bibtex(entries: Iterable[Entry]) -> str:
+def as_bibtex(entries: Iterable[BibEntry]) -> str:
     """Return the entries as the text of a BibTeX file, in the order given."""
     return "\n\n".join(entry.bibtex for entry in entries) + "\n"
 
@@ -137,7 +137,7 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFC", re.sub(r"[{}]", "", text)).replace("--", "\u2013")
 
 
-def _uses(comparison: Comparison) -> Iterator[tuple[Entry, str]]:
+def _uses(comparison: Comparison) -> Iterator[tuple[BibEntry, str]]:
     """Yield every entry with one user of it."""
     known = bibliography()
     for arm in comparison.arms:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
 from bench.report.facts.win_rates import cell_of
-from bench.report.page.blocks import Tone, Verdict, Whisker
+from bench.report.page.content import Tone, VerdictLine, Whisker
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
     NONE,
@@ -149,20 +149,22 @@ def scale_of(contrasts: Sequence[Contrast]) -> tuple[float, float] | None:
     return min(min(one.low, one.null) for one in drawn), max(max(one.high, one.null) for one in drawn)
 
 
-def verdict(contrast: Contrast, context: Context = NO_CONTEXT) -> Verdict:
+def verdict(contrast: Contrast, context: Context = NO_CONTEXT) -> VerdictLine:
     """Return the verdict on a pair of treatments."""
     tones: dict[str, Tone] = {"undecided": "undecided", "a better": "decided", "b better": "reversed"}
-    return Verdict(headline(contrast, context), numbers(contrast, context), tones[contrast.verdict], whisker(contrast))
+    return VerdictLine(
+        headline(contrast, context), numbers(contrast, context), tones[contrast.verdict], whisker(contrast)
+    )
 
 
-def control(contrast: Contrast, context: Context = NO_CONTEXT) -> Verdict:
+def control(contrast: Contrast, context: Context = NO_CONTEXT) -> VerdictLine:
     """Return the verdict on an A/A control, where the truth is known to be no difference."""
     same = f"{contrast.a} against {contrast.b}, the same treatment trained twice"
     on = _short(contrast) if context.shared else measured(contrast)
     if contrast.verdict == "undecided":
         quiet = f"{same}: no difference on {on}, as it should be"
-        return Verdict(quiet, numbers(contrast, context), "control", whisker(contrast))
+        return VerdictLine(quiet, numbers(contrast, context), "control", whisker(contrast))
     alarm = f"{same}: {verdict_words(contrast)} on {on}, a false alarm"
     rate = percent(1 - contrast.level)
     chance = f"{numbers(contrast, context)}; chance alone does this to {rate} of such controls"
-    return Verdict(alarm, chance, "alarm", whisker(contrast))
+    return VerdictLine(alarm, chance, "alarm", whisker(contrast))

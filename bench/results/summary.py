@@ -35,7 +35,7 @@ class StageFacts(Frozen):
         ]
 
 
-class ArmRun(Frozen):
+class ArmAtSeed(Frozen):
     """One arm at one training seed: the keys of all stages its policy rests on, inputs first, and of its answers."""
 
     stages: tuple[str, ...]
@@ -50,7 +50,7 @@ class ArmFacts(Frozen):
     lora: dict[str, Any] | None
     replicate: str | None
     about: str
-    runs: dict[str, ArmRun]
+    runs: dict[str, ArmAtSeed]
 
 
 class Missing(Frozen):

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.core.rows import kind_of
-from bench.scoring.files import RowFile, shown
-from bench.scoring.scores import Score
+from bench.scoring.method_score import Score
+from bench.scoring.row_files import RowFile, shown
 from bench.statistics.claims import in_files as rates
 
 LABELS = ("S", "NS", "IR")

@@ -491,7 +491,7 @@ def test_a_wrong_inner_and_a_wrong_outer_are_both_told(nested: Path) -> None:
 
 
 def test_a_policy_without_a_judge_likelihood_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.config.fields.plugins.LIKELIHOOD", "likelihood_that_is_not_there")
+    monkeypatch.setattr("bench.config.fields.named_plugins.LIKELIHOOD", "likelihood_that_is_not_there")
     write_rows(place / "prompts.jsonl", {"prompt": "a", "truth": {}})
     assert "unknown judge 'likelihood_that_is_not_there'" in str(refusal(place, NESTED))
 

@@ -16,7 +16,7 @@ from bench.core.policy import Pretrained
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.labels import LABELS, LABELS_SCHEMA
 from bench.results.records import RECORDS, Record
-from bench.results.summary import SUMMARY, ArmFacts, ArmRun, LabellerFacts, RunSummary, StageFacts
+from bench.results.summary import SUMMARY, ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, StageFacts
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gap_shares
 from bench.statistics.judges.labellers import agreements
@@ -186,7 +186,7 @@ def summary() -> RunSummary:
             answers = f"generate-{arm}-{seed}"
             spent = {"generated_tokens": 1000.0, "seconds": 2.0 + (arm == "best_of_16") * 30.0}
             stages[answers] = StageFacts(kind="generate", cost=spent, provenance={})
-            runs[str(seed)] = ArmRun(stages=tuple(told), answers=(answers,))
+            runs[str(seed)] = ArmAtSeed(stages=tuple(told), answers=(answers,))
         arms[arm] = ArmFacts(method=method, fields={}, lora=None, replicate=None, about=f"What {arm} is.", runs=runs)
     facts = tuple(
         LabellerFacts(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from bench.config.document.layers import Document
+from bench.config.document.merged import MergedDocument
 from bench.config.document.problems import KeyPath, Place, Problems
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
@@ -36,7 +36,7 @@ _WANTED = {
 class Section:
     """The merged document, which is read section by section, and the problems found in it."""
 
-    def __init__(self, document: Document, problems: Problems) -> None:
+    def __init__(self, document: MergedDocument, problems: Problems) -> None:
         self.root = document.value
         self._places = document.places
         self._problems = problems

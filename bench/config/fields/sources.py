@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, said
-from bench.config.fields.files import digest_of_data, digest_of_model
+from bench.config.fields.named_files import digest_of_data, digest_of_model
 from bench.core.data import Data, DataSpec
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.plugins import WORLD, find

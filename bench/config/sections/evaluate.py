@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, said
-from bench.config.fields.plugins import read_any_judge, read_plugin
+from bench.config.fields.named_plugins import read_any_judge, read_plugin
 from bench.config.fields.sources import COLUMNS, PREFERENCES, read_data
 from bench.config.sections.factuality import FACTUALITY, read_factuality
 from bench.config.sections.gap_closed import check_gaps, read_gaps

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from bench.config.comparison import Factuality
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import Section, said
-from bench.config.fields.files import digest_of, kind_of
-from bench.config.fields.plugins import read_plugin
+from bench.config.fields.named_files import digest_of, kind_of
+from bench.config.fields.named_plugins import read_plugin
 from bench.core.checker import Extractor, Knowledge, PagesFile, Verifier, WorldPages
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open

@@ -9,7 +9,7 @@ from bench.config.comparison import Common
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, said
 from bench.config.fields.forms import form_fields
-from bench.config.fields.plugins import read_form
+from bench.config.fields.named_plugins import read_form
 from bench.core.method import Budget, Lora
 
 NO_ADAPTER = "none"

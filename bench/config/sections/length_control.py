@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.config.comparison import LengthControl, Table
+from bench.config.comparison import LengthControl, StatisticsTable
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, said
-from bench.config.fields.files import digest_of
 from bench.config.fields.length_tables import difficulty_of, read_calibration, read_difficulty
+from bench.config.fields.named_files import digest_of
 from bench.core.errors import BenchError
 from bench.core.task import Task
 
@@ -81,14 +81,14 @@ def _check_together(section: Section, path: KeyPath, fields: dict[str, Any]) -> 
         )
 
 
-def _table(section: Section, path: KeyPath, value: Any, read: Callable[[Path], Any]) -> Table | None:
+def _table(section: Section, path: KeyPath, value: Any, read: Callable[[Path], Any]) -> StatisticsTable | None:
     if not isinstance(value, str):
         section.problem(path, f"must be the path of a file, not {said(value)}")
         return None
     file = section.resolve(path, value)
     try:
         read(file)
-        return Table(path=str(file), digest=digest_of(file))
+        return StatisticsTable(path=str(file), digest=digest_of(file))
     except BenchError as error:
         section.refused(path, error)
         return None

@@ -9,7 +9,7 @@ from bench.config.comparison import Arm
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, said
 from bench.config.fields.forms import form_fields
-from bench.config.fields.plugins import build_plugin, settable
+from bench.config.fields.named_plugins import build_plugin, settable
 from bench.config.sections.given import NO_ADAPTER, read_lora
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.method import Given, Lora, Method

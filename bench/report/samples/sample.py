@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.samples.prompts import PromptView, Tables, prompt_views
+from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.results.wording import NONE, value_text
 
 # The page stays under 5 MB: base64 makes 2 MB of this, and the pictures of many methods need the rest.

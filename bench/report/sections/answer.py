@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Facts, Heading, Quote, Text, Verdicts
+from bench.report.page.content import Block, Facts, Heading, Quote, Text, VerdictList
 from bench.report.sentences import Context
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import counted, metric_words, percent
@@ -46,7 +46,7 @@ def answer(inputs: Inputs) -> list[Block]:
         for title, items in (("Decided", decided), ("Not decided", open_ones)):
             if items:
                 verdicts = tuple(sentences.verdict(item, context) for item in items)
-                blocks += [Heading(3, f"{title}: {len(items)}"), Verdicts(verdicts, scale)]
+                blocks += [Heading(3, f"{title}: {len(items)}"), VerdictList(verdicts, scale)]
     return [*blocks, Heading(3, "A/A controls"), *_controls(inputs, context, scale)]
 
 
@@ -77,9 +77,9 @@ def _controls(inputs: Inputs, context: Context, scale: tuple[float, float] | Non
     first = [item for item in inputs.primary if item.is_control]
     blocks: list[Block] = []
     if first:
-        blocks.append(Verdicts(tuple(sentences.control(item, context) for item in first), scale))
+        blocks.append(VerdictList(tuple(sentences.control(item, context) for item in first), scale))
     if alarms:
-        blocks.append(Verdicts(tuple(sentences.control(item) for item in alarms)))
+        blocks.append(VerdictList(tuple(sentences.control(item) for item in alarms)))
     if others:
         quiet = len(others) - len(alarms)
         blocks.append(Text(f"On further metrics {quiet} of {counted(len(others), 'control')} find no difference."))

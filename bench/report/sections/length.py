@@ -6,7 +6,7 @@ from bench.core.metrics import LENGTH_CONTROLLED
 from bench.report import sentences
 from bench.report.facts.win_rates import cell_of, plain_win_rates
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.length_recovery import LengthRecovery, Recovered
 from bench.results.wording import (

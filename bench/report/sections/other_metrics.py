@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
+from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
     NONE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.report.facts.names import OWN, ranks
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
-from bench.results.conclusions.ranking import Place, Ranking
+from bench.report.page.content import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.results.conclusions.ranking import RankedMethod, Ranking
 from bench.results.wording import NONE, counted, decimals_for, listed, number, percent, signed
 
 
@@ -44,7 +44,7 @@ def _alike(who: str, found: tuple[tuple[str, ...], ...]) -> str:
     return f"{who} are told apart but for those named together: {' | '.join(several)}."
 
 
-def _row(item: Ranking, entry: Place) -> tuple[str, ...]:
+def _row(item: Ranking, entry: RankedMethod) -> tuple[str, ...]:
     name = f"{entry.name} ({OWN})" if entry.own_reward else entry.name
     known = (item.judge, item.task, name, ranks(entry.models_low, entry.models_high))
     procedure = ranks(entry.rank_low, entry.rank_high) if item.n_runs > 1 else NONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.report import sentences
 from bench.report.facts.costs import cost_text, mean_cost
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 from bench.results.wording import NONE, estimate, interval, metric_words, per_run, percent

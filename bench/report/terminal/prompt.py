@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.samples.prompts import Ballot, PromptView, Response, Score
+from bench.report.samples.prompt_view import Ballot, PromptView, ResponseScore, ResponseView
 from bench.report.samples.sample import score_text
 from bench.report.terminal.clean import clean
 from bench.report.terminal.differences import only_in
@@ -69,7 +69,7 @@ def _preferred(cell: tuple[str, str, str, int, int], value: float) -> str:
     return f"{method} > {versus}" if value > 0.5 else f"{versus} > {method}"
 
 
-def _answer(response: Response, first: str | None) -> Panel:
+def _answer(response: ResponseView, first: str | None) -> Panel:
     """Return one answer in a frame, with its claims and scores below it."""
     text = Text(clean(response.text) or "(empty)", style="" if response.text.strip() else "dim")
     if first is not None:
@@ -94,7 +94,7 @@ def _answer(response: Response, first: str | None) -> Panel:
     return Panel(text, title=Text(clean(response.method), style="bold"), title_align="left", padding=(0, 1))
 
 
-def _score_name(score: Score) -> str:
+def _score_name(score: ResponseScore) -> str:
     """Return a score's metric as words, with the judge that gave it."""
     words = metric_words(score.metric)
     return words if score.judge is None else f"{words} by {score.judge}"

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
-from bench.report.samples.prompts import PromptView, Tables, prompt_views
+from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.report.terminal.prompt import list_prompts, show_prompt
 from bench.results.claims import CLAIMS
 from bench.results.records import RECORDS

@@ -10,7 +10,7 @@ from bench.results.conclusions.contrast import SpeaksAbout
 TieModel = Literal["davidson", "half wins"]
 
 
-class Place(Frozen):
+class RankedMethod(Frozen):
     """One method.
 
     ``strength`` is 0 for the anchor: the log of the odds of a win over the anchor against a loss. ``low`` and ``high``
@@ -51,7 +51,7 @@ class Ranking(Frozen):
     n_runs: int
     level: float
     speaks_about: SpeaksAbout
-    places: tuple[Place, ...]
+    places: tuple[RankedMethod, ...]
     groups: tuple[tuple[str, ...], ...]
     models_groups: tuple[tuple[str, ...], ...]
     unconnected: tuple[tuple[str, ...], ...] = ()

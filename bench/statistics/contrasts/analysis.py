@@ -45,7 +45,7 @@ class Analysis:
 
 
 @dataclass(frozen=True)
-class Question:
+class TestSettings:
     """What is asked of a crossing: the null value, bounds that a mean cannot leave, certainty, resamples, interval.
 
     ``interval``: that of the test (``t``), or one of the cluster bootstrap, which exists for a single run only.
@@ -58,7 +58,7 @@ class Question:
     interval: Literal["t", "bootstrap", "bca"] = "t"
 
 
-def analyse(crossing: Crossing, question: Question) -> Analysis:
+def analyse(crossing: Crossing, question: TestSettings) -> Analysis:
     """Return every number about one crossing.
 
     With two runs or more the test is that of crossed random effects and speaks about the training procedure; with one
@@ -101,7 +101,7 @@ def analyse(crossing: Crossing, question: Question) -> Analysis:
     )
 
 
-def _interval(law: Confidence, crossing: Crossing, question: Question) -> tuple[float, float]:
+def _interval(law: Confidence, crossing: Crossing, question: TestSettings) -> tuple[float, float]:
     """Return the interval that was asked for; raises ValueError for a bootstrap over several runs."""
     if question.interval == "t":
         return law.interval(question.level)
@@ -113,7 +113,7 @@ def _interval(law: Confidence, crossing: Crossing, question: Question) -> tuple[
     return float(bounds[0][0]), float(bounds[1][0])
 
 
-def _resampled_note(question: Question) -> tuple[str, ...]:
+def _resampled_note(question: TestSettings) -> tuple[str, ...]:
     kinds = {"bootstrap": "percentile", "bca": "bias-corrected and accelerated"}
     return (f"{kinds[question.interval]} bootstrap interval",) if question.interval in kinds else ()
 
@@ -122,7 +122,7 @@ def _untested(estimate: float | None, per_run: tuple[float, ...], reason: str) -
     return Analysis(estimate, None, None, None, "none", None, None, None, per_run, notes=(reason,))
 
 
-def _constant(estimate: float, per_run: tuple[float, ...], crossing: Crossing, question: Question) -> Analysis:
+def _constant(estimate: float, per_run: tuple[float, ...], crossing: Crossing, question: TestSettings) -> Analysis:
     """Return the analysis of a crossing whose cells are all equal: no variance, so no t test."""
     units = int(crossing.clusters.max()) + 1
     orders = _orders(crossing, question)
@@ -184,7 +184,7 @@ def _notes(crossing: Crossing) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _clipped(interval: tuple[float, float], question: Question) -> tuple[float, float]:
+def _clipped(interval: tuple[float, float], question: TestSettings) -> tuple[float, float]:
     if question.bounds is None:
         return interval
     floor, top = question.bounds
@@ -207,7 +207,7 @@ def _components(effects: CrossedEffects) -> dict[str, float]:
     return parts
 
 
-def _other_tests(crossing: Crossing, question: Question, effects: CrossedEffects) -> dict[str, float | None]:
+def _other_tests(crossing: Crossing, question: TestSettings, effects: CrossedEffects) -> dict[str, float | None]:
     values, null = crossing.values, question.null
     units, runs = int(crossing.clusters.max()) + 1, values.shape[1]
     by_prompt = values.mean(axis=1)
@@ -245,7 +245,7 @@ def _binary(values: FloatArray) -> bool:
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
-def _other_intervals(crossing: Crossing, question: Question) -> dict[str, float | None]:
+def _other_intervals(crossing: Crossing, question: TestSettings) -> dict[str, float | None]:
     values, clusters, level = crossing.values, crossing.clusters, question.level
     units, runs = int(clusters.max()) + 1, values.shape[1]
     seed = design_seed("bootstrap", units, runs, question.resamples)
@@ -264,7 +264,7 @@ def _other_intervals(crossing: Crossing, question: Question) -> dict[str, float 
     return found
 
 
-def _orders(crossing: Crossing, question: Question) -> dict[str, float | None]:
+def _orders(crossing: Crossing, question: TestSettings) -> dict[str, float | None]:
     if crossing.first is None or crossing.second is None:
         return {}
     agreement = order_agreement(crossing.first, crossing.second)

@@ -25,7 +25,7 @@ from bench.core.metrics import (
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import TASK_SOURCE
 from bench.statistics.claims.in_runs import ratio_contrasts
-from bench.statistics.contrasts.analysis import Analysis, Question, analyse
+from bench.statistics.contrasts.analysis import Analysis, TestSettings, analyse
 from bench.statistics.contrasts.families import corrected
 from bench.statistics.crossing.crossing import MOST_JUDGE_FAILED, Crossing, RecordIndex, Request, cells
 from bench.statistics.length.covariates import CHARACTERS, Covariates
@@ -197,7 +197,7 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
     request, settings = plan.request, comparison.statistics
     is_preference = request.metric in PREFERENCES
     null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, None)
-    found = analyse(crossing, Question(null, bounds, settings.level, settings.resamples, settings.interval))
+    found = analyse(crossing, TestSettings(null, bounds, settings.level, settings.resamples, settings.interval))
     mean_a, mean_b = _means(crossing, found)
     return Contrast(
         a=request.a,

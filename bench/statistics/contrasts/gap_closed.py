@@ -34,7 +34,7 @@ DOUBLINGS = 60
 
 
 @dataclass(frozen=True)
-class Ratio:
+class RatioOfMeans:
     """A share with its intervals; all None where the gap's own interval, ``gap_low`` to ``gap_high``, contains 0."""
 
     share: float | None
@@ -48,7 +48,7 @@ class Ratio:
 
 def ratio_of_means(
     gains: FloatArray, gaps: FloatArray, clusters: IntArray, level: float, resamples: int
-) -> Ratio:  # fmt: skip
+) -> RatioOfMeans:  # fmt: skip
     """Return mean(gains) / mean(gaps), both (prompts, runs) and paired, with its intervals at ``level``.
 
     Raises ValueError for fewer than two clusters.
@@ -59,7 +59,7 @@ def ratio_of_means(
     gap_low, gap_high = crossed_effects(gaps, by_cluster).confidence.interval(level)
     found = fieller(gains, gaps, by_cluster, level)
     if found is None:
-        return Ratio(None, None, None, gain, gap, gap_low, gap_high)
+        return RatioOfMeans(None, None, None, gain, gap, gap_low, gap_high)
     seed = design_seed("bootstrap", units, gains.shape[1], resamples)
     tops = bootstrap_means(gains, clusters, resamples, seed)
     bottoms = bootstrap_means(gaps, clusters, resamples, seed)
@@ -67,7 +67,7 @@ def ratio_of_means(
     tail = (1 - level) / 2
     low, high = np.quantile(tops[usable] / bottoms[usable], [tail, 1 - tail])
     ends = (found.low, found.high)
-    return Ratio(found.share, ends, (float(low), float(high)), gain, gap, gap_low, gap_high)
+    return RatioOfMeans(found.share, ends, (float(low), float(high)), gain, gap, gap_low, gap_high)
 
 
 @dataclass(frozen=True)

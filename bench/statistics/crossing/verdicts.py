@@ -21,7 +21,7 @@ Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Design:
+class CrossedDesign:
     """The prompts of a task, each with the code of its cluster, and the training runs."""
 
     prompts: tuple[str, ...]
@@ -43,7 +43,7 @@ class Verdicts:
     of it, "" without one. ``pair``, ``prompt`` and ``run`` are places in ``pairs`` and the design.
     """
 
-    design: Design
+    design: CrossedDesign
     pairs: tuple[Pair, ...]
     pair: IntArray
     prompt: IntArray
@@ -100,17 +100,17 @@ class Verdicts:
 ORDERS = ("first", "second")
 
 
-def design_of(records: pa.Table, task: str, runs: Sequence[int]) -> Design:
+def design_of(records: pa.Table, task: str, runs: Sequence[int]) -> CrossedDesign:
     """Return the prompts of a task that were judged, sorted; raises DataError for a prompt in two clusters."""
     rows = records.filter(pc.and_(pc.equal(records["task"], task), pc.is_valid(records["versus"])))
     pairs = sorted(set(zip(rows["prompt"].to_pylist(), rows["cluster"].to_pylist(), strict=True)))
     found = dict(pairs)
     if len(found) < len(pairs):
         raise DataError(f"records: a prompt of task {task} is in two clusters. Run the evaluation again.")
-    return Design(tuple(found), codes_of(list(found.values())), tuple(dict.fromkeys(runs)))
+    return CrossedDesign(tuple(found), codes_of(list(found.values())), tuple(dict.fromkeys(runs)))
 
 
-def verdicts_of(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> Verdicts:
+def verdicts_of(rows: pa.Table, design: CrossedDesign, pairs: Sequence[Pair]) -> Verdicts:
     """Return one judge's rows on one task as arrays; those of other pairs, prompts and runs are left out."""
     place = {pair: number for number, pair in enumerate(pairs)}
     at_prompt = {prompt: number for number, prompt in enumerate(design.prompts)}

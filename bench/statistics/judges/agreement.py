@@ -12,7 +12,7 @@ from bench.core.errors import DataError
 from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgesTogether, Measure, Reference
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.crossing.verdicts import BoolArray, Verdicts
-from bench.statistics.tests.agreement import Agreement, cohen_kappa, krippendorff_alpha
+from bench.statistics.tests.chance_agreement import Agreement, cohen_kappa, krippendorff_alpha
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.proportions import share
 from bench.statistics.tests.random_effects import IntArray

@@ -34,7 +34,7 @@ from bench.core.metrics import WIN_RATE
 from bench.evaluation.measurement import reseeded
 from bench.results.conclusions.judge_audit import Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
 from bench.results.records import CONTROL, RETEST
-from bench.statistics.crossing.verdicts import Design, Pair, Verdicts, design_of, verdicts_of
+from bench.statistics.crossing.verdicts import CrossedDesign, Pair, Verdicts, design_of, verdicts_of
 from bench.statistics.judges.agreement import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.judges.controls import split
 from bench.statistics.length.preference import LengthPreference, length_preference
@@ -59,7 +59,7 @@ class _Task:
     """All verdicts on one task: those of the judges, of the second calls and of the controls, each by name."""
 
     name: str
-    design: Design
+    design: CrossedDesign
     pairs: tuple[Pair, ...]
     judges: dict[str, Verdicts]
     again: dict[str, Verdicts]
@@ -110,7 +110,7 @@ def _rows(table: pa.Table, task: str, metric: str) -> pa.Table:
     return table.filter(pc.and_(pc.equal(table["task"], task), pc.equal(table["metric"], metric)))
 
 
-def _by_source(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> dict[str, Verdicts]:
+def _by_source(rows: pa.Table, design: CrossedDesign, pairs: Sequence[Pair]) -> dict[str, Verdicts]:
     return {
         source: verdicts_of(rows.filter(pc.equal(rows["source"], source)), design, pairs)
         for source in sorted(set(rows["source"].to_pylist()))

@@ -36,7 +36,7 @@ class Controlled:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _SeedColumns:
     """One run's columns."""
 
     preference: FloatArray
@@ -74,7 +74,9 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     for run in range(crossing.values.shape[1]):
         difficulty = None if given.difficulty is None else given.difficulty[:, run]
         calibration = None if given.calibration is None else given.calibration[run]
-        fitted.append(_FITS[model](_Rows(crossing.values[:, run], own[:, run], other[:, run], difficulty, calibration)))
+        fitted.append(
+            _FITS[model](_SeedColumns(crossing.values[:, run], own[:, run], other[:, run], difficulty, calibration))
+        )
     flags = dict.fromkeys(flag for one in fitted for flag in one.flags)
     names = dict.fromkeys(name for one in fitted for name in one.diagnostics)
     # A coefficient that a run's fit does not have (the raw win rate stands there) has no mean over runs.
@@ -89,7 +91,7 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     return Controlled(controlled, (*given.told, *(WARNINGS[flag] for flag in flags)), means)
 
 
-def _glm(rows: _Rows) -> _Fitted:
+def _glm(rows: _SeedColumns) -> _Fitted:
     found = length_controlled_win_rate(rows.preference, rows.own, rows.other, rows.difficulty, rows.calibration)
     about = found.diagnostics
     numbers = {"share_longer": about.share_longer, "share_shorter": about.share_shorter}
@@ -98,7 +100,7 @@ def _glm(rows: _Rows) -> _Fitted:
     return _Fitted(_pseudo(found.estimate, found.influence), about.flags, numbers)
 
 
-def _ratio(rows: _Rows, feature: Feature) -> _Fitted:
+def _ratio(rows: _SeedColumns, feature: Feature) -> _Fitted:
     # An empty answer counts as one character, so that every prompt of a paired comparison stays in.
     own, other = np.maximum(rows.own, 1), np.maximum(rows.other, 1)
     found = length_ratio_win_rate(rows.preference, own, other, feature)
@@ -108,12 +110,12 @@ def _ratio(rows: _Rows, feature: Feature) -> _Fitted:
     return _Fitted(_pseudo(found.estimate, found.influence), found.flags, numbers)
 
 
-def _matched(rows: _Rows) -> _Fitted:
+def _matched(rows: _SeedColumns) -> _Fitted:
     found = length_matched_win_rate(rows.preference, rows.own, rows.other)
     return _Fitted(_pseudo(found.estimate, found.influence), found.flags, {"share_matched": found.share_matched})
 
 
-_FITS: Mapping[Model, Callable[[_Rows], _Fitted]] = MappingProxyType(
+_FITS: Mapping[Model, Callable[[_SeedColumns], _Fitted]] = MappingProxyType(
     {
         "glm": _glm,
         "ratio": partial(_ratio, feature="ratio"),

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.results.conclusions.contrast import Contrast
-from bench.results.conclusions.variance import Decomposition, Design, Needed, Part, Source
+from bench.results.conclusions.variance import Decomposition, PlannedDesign, SampleSize, Source, VarianceSource
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.detectable import Spread, planned_smallest_detectable
 from bench.statistics.power.pilot import prompts_needed, runs_needed
@@ -81,7 +81,7 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
         parts=_parts(contrast, units, draws),
         designs=designs,
         needed=(
-            Needed(
+            SampleSize(
                 effect=effect,
                 n_runs=runs_needed(effect, units, spread, contrast.level) if runs > 1 else None,
                 n_prompts=None if prompts is None else round(prompts * per_unit),
@@ -90,7 +90,7 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
     )
 
 
-def _parts(contrast: Contrast, units: int, draws: int) -> tuple[Part, ...]:
+def _parts(contrast: Contrast, units: int, draws: int) -> tuple[VarianceSource, ...]:
     """Return the sources in order, with shares of their sum."""
     given, runs = contrast.components, contrast.n_runs
     cells = contrast.n_prompts * runs
@@ -112,7 +112,7 @@ def _parts(contrast: Contrast, units: int, draws: int) -> tuple[Part, ...]:
     return tuple(_listed(known))
 
 
-def _listed(known: dict[Source, tuple[float, float]]) -> Iterator[Part]:
+def _listed(known: dict[Source, tuple[float, float]]) -> Iterator[VarianceSource]:
     total = sum(of_mean for _, of_mean in known.values())
     rest: Source = "prompts x seeds" if "prompts x seeds" in known else "prompts"
     holders: dict[Source, Source | None] = {
@@ -125,23 +125,25 @@ def _listed(known: dict[Source, tuple[float, float]]) -> Iterator[Part]:
     for source, holder in holders.items():
         if source in known:
             variance, of_mean = known[source]
-            yield Part(source=source, sd=variance**0.5, of_mean=of_mean, share=of_mean / total if total > 0 else 0.0)
+            yield VarianceSource(
+                source=source, sd=variance**0.5, of_mean=of_mean, share=of_mean / total if total > 0 else 0.0
+            )
         else:
-            yield Part(source=source, sd=None, of_mean=None, share=None, within=holder)
+            yield VarianceSource(source=source, sd=None, of_mean=None, share=None, within=holder)
 
 
-def _designs(contrast: Contrast, units: int, spread: Spread) -> tuple[Design, ...]:
+def _designs(contrast: Contrast, units: int, spread: Spread) -> tuple[PlannedDesign, ...]:
     """Return the present design, and those with twice and four times the prompts, the seeds, and both."""
     runs = contrast.n_runs
     grid = [(1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (2, 2)] if runs > 1 else [(1, 1), (2, 1), (4, 1)]
-    found: list[Design] = []
+    found: list[PlannedDesign] = []
     for more_prompts, more_runs in grid:
         n, s = units * more_prompts, runs * more_runs
         variance = spread.run**2 / s + spread.prompt**2 / n + spread.residual**2 / (n * s)
         reach = planned_smallest_detectable(n, s, spread, contrast.level)
         if reach is not None:
             found.append(
-                Design(
+                PlannedDesign(
                     n_runs=s,
                     n_prompts=contrast.n_prompts * more_prompts,
                     standard_error=variance**0.5,

@@ -51,7 +51,7 @@ class Seeds:
 
 
 @dataclass(frozen=True)
-class Design:
+class VarianceParts:
     """A mean's variance by its parts, at a number of prompts and of seeds. ``sets`` is empty with one seed."""
 
     prompts: int
@@ -73,7 +73,7 @@ class Design:
         return detectable(self.law(prompts, seeds), level, power)
 
 
-def design_of(contrast: Contrast) -> Design | None:
+def design_of(contrast: Contrast) -> VarianceParts | None:
     """Return the design behind a contrast; None where it carries no parts of its variance."""
     parts = contrast.components
     if PROMPT_DF not in parts or contrast.n_prompts < 2 or not contrast.standard_error:
@@ -84,7 +84,7 @@ def design_of(contrast: Contrast) -> Design | None:
         sets.append(Seeds(parts[RUN_VARIANCE], parts.get(RUN, 0.0), df))
     if parts.get(EARLIER_DF):
         sets.append(Seeds(parts[EARLIER_VARIANCE], parts.get(EARLIER_RUN, 0.0), int(parts[EARLIER_DF])))
-    return Design(contrast.n_prompts, contrast.n_runs, parts[PROMPT_VARIANCE], parts[PROMPT_DF], tuple(sets))
+    return VarianceParts(contrast.n_prompts, contrast.n_runs, parts[PROMPT_VARIANCE], parts[PROMPT_DF], tuple(sets))
 
 
 def detectable(law: Confidence, level: float, power: float) -> float:
@@ -108,12 +108,12 @@ def detectable(law: Confidence, level: float, power: float) -> float:
     return error * shift_for(critical, min(satterthwaite_df(tuple(parts)), MANY_DEGREES), power)
 
 
-def prompts_needed(design: Design, distance: float, level: float, power: float) -> int | None:
+def prompts_needed(design: VarianceParts, distance: float, level: float, power: float) -> int | None:
     """Return the fewest prompts, seeds as they are, that find a true difference of ``distance``; None for too many."""
     return _fewest(lambda count: design.reach(count, design.seeds, level, power) <= distance, 2, MOST_PROMPTS)
 
 
-def seeds_needed(design: Design, distance: float, level: float, power: float) -> int | None:
+def seeds_needed(design: VarianceParts, distance: float, level: float, power: float) -> int | None:
     """Return the fewest seeds, prompts as they are, that find ``distance``; None for too many, and with one seed.
 
     One seed says nothing about how much seeds differ. An earlier run's seeds grow in the same proportion.

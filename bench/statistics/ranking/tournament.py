@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bench.config.comparison import Comparison
 from bench.core.errors import DataError
 from bench.core.metrics import WIN_RATE
-from bench.results.conclusions.ranking import Place, Ranking
+from bench.results.conclusions.ranking import RankedMethod, Ranking
 from bench.statistics.contrasts.analysis import ROUNDING
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.ranking.bradley_terry import Strengths, bradley_terry
@@ -189,7 +189,7 @@ def _ranking(
         law = crossed_effects(values[number], by_cluster).confidence
         low, high = law.interval(level)
         places.append(
-            Place(
+            RankedMethod(
                 name=name,
                 strength=float(np.asarray(law.estimate)),
                 standard_error=float(law.standard_error),

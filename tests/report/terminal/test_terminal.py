@@ -6,9 +6,9 @@ from rich.console import Console, RenderableType
 
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
+from bench.report.terminal.contrast_tables import summary_table
 from bench.report.terminal.differences import only_in
 from bench.report.terminal.show import Wanted, show
-from bench.report.terminal.summary import summary_table
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.summary import SUMMARY
 from tests.report.synthetic import ARMS, build

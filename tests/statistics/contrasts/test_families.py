@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.results.conclusions.contrast import Contrast
-from bench.statistics.contrasts.analysis import Question, analyse
+from bench.statistics.contrasts.analysis import TestSettings, analyse
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.families import Aligned, correlations
 from bench.statistics.crossing.crossing import Crossing
@@ -114,7 +114,7 @@ def test_intervals_cover_a_rate_near_zero(interval: Any, most: float) -> None:
     """500 samples of 60 responses at a rate of 0.1: how often the interval misses it."""
     generator, missed, tested = np.random.default_rng(3), 0, 0
     for _ in range(500):
-        found = analyse(skewed(generator, 60), Question(0.5, (0.0, 1.0), 0.95, 600, interval))
+        found = analyse(skewed(generator, 60), TestSettings(0.5, (0.0, 1.0), 0.95, 600, interval))
         if found.low is not None and found.high is not None:
             tested += 1
             missed += not found.low <= 0.1 <= found.high
@@ -124,12 +124,12 @@ def test_intervals_cover_a_rate_near_zero(interval: Any, most: float) -> None:
 
 def test_a_resampled_interval_leaves_the_test_alone_and_says_what_it_is() -> None:
     crossing = skewed(np.random.default_rng(4), 60)
-    plain = analyse(crossing, Question(0.5, (0.0, 1.0), 0.95, 600))
+    plain = analyse(crossing, TestSettings(0.5, (0.0, 1.0), 0.95, 600))
     for interval, words in (("bca", "bias-corrected and accelerated"), ("bootstrap", "percentile")):
-        found = analyse(crossing, Question(0.5, (0.0, 1.0), 0.95, 600, interval))  # type: ignore[arg-type]
+        found = analyse(crossing, TestSettings(0.5, (0.0, 1.0), 0.95, 600, interval))  # type: ignore[arg-type]
         assert (found.p, found.estimate, found.standard_error) == (plain.p, plain.estimate, plain.standard_error)
         assert (found.low, found.high) != (plain.low, plain.high)
         assert any(words in note for note in found.notes)
     several = Crossing(("p", "q"), np.arange(2), np.array([[0.0, 1.0], [1.0, 0.5]]))
     with pytest.raises(ValueError, match="other training seeds"):
-        analyse(several, Question(0.5, (0.0, 1.0), 0.95, 600, "bca"))
+        analyse(several, TestSettings(0.5, (0.0, 1.0), 0.95, 600, "bca"))

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import UNREAD, Section, said
-from bench.config.fields.files import digest_of, kind_of
 from bench.config.fields.forms import Form, form_fields, holds_stage
+from bench.config.fields.named_files import digest_of, kind_of
 from bench.config.fields.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open, load_file

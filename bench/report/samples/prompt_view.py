@@ -19,7 +19,7 @@ INCIDENTAL = frozenset({"response_tokens", "response_characters", "response_word
 
 
 @dataclass(frozen=True)
-class Score:
+class ResponseScore:
     """One value of a response: its metric, who measured it where that was not the task, None where undefined.
 
     ``text``: what a judge wrote that rated the response.
@@ -43,7 +43,7 @@ class MarkedClaim:
 
 
 @dataclass(frozen=True)
-class Response:
+class ResponseView:
     """One method's answer to the prompt at one training seed and draw."""
 
     method: str
@@ -51,7 +51,7 @@ class Response:
     draw: int
     text: str
     finish: str
-    scores: tuple[Score, ...] = ()
+    scores: tuple[ResponseScore, ...] = ()
     claims: tuple[MarkedClaim, ...] = ()
 
 
@@ -81,7 +81,7 @@ class PromptView:
     prompt: str
     kind: str
     chat: tuple[tuple[str, str], ...]
-    responses: tuple[Response, ...]
+    responses: tuple[ResponseView, ...]
     ballots: tuple[Ballot, ...]
 
     def at(self, run: int) -> PromptView:
@@ -161,10 +161,10 @@ def _grouped(rows: Iterable[Mapping[str, Any]], *keys: str) -> dict[tuple[Any, .
 
 
 def _response(
-    row: Mapping[str, Any], scores: tuple[Score, ...], claims: Iterable[Mapping[str, Any]]
-) -> Response:  # fmt: skip
+    row: Mapping[str, Any], scores: tuple[ResponseScore, ...], claims: Iterable[Mapping[str, Any]]
+) -> ResponseView:  # fmt: skip
     """Return one answer with its scores and claims."""
-    return Response(
+    return ResponseView(
         method=row["method"],
         run=row["run"],
         draw=row["draw"],
@@ -178,11 +178,11 @@ def _response(
     )
 
 
-def _score(row: Mapping[str, Any], texts: Mapping[str, str]) -> Score:
+def _score(row: Mapping[str, Any], texts: Mapping[str, str]) -> ResponseScore:
     """Return one value; ``texts``: what judges wrote by name, which belongs to their ratings."""
     judge = None if row["source"] == "task" else row["source"]
     text = texts.get(row["source"], "") if row["metric"] == RATING.name else ""
-    return Score(row["metric"], judge, row["value"], text)
+    return ResponseScore(row["metric"], judge, row["value"], text)
 
 
 def _ballot(row: Mapping[str, Any]) -> Ballot:
