@@ -89,7 +89,7 @@ def as_latex(contrasts: Sequence[Contrast], summary: RunSummary) -> str:
 def _table(items: Sequence[Contrast], summary: RunSummary) -> str:
     first = items[0]
     by = f", {first.judge} judge" if first.judge else ""
-    seeds = listed([counted(runs, "training seed") for runs in sorted({item.n_runs for item in items})])
+    seeds = listed([counted(count, "training seed") for count in sorted({item.n_runs for item in items})])
     levels = listed([percent(level) for level in sorted({item.level for item in items})])
     lower = " Lower is better." if first.higher_is_better is False else ""
     caption = (

@@ -80,11 +80,11 @@ def metrics_by_name(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Met
 
 def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
     """Return what an arm is and what its policies rest on."""
-    runs = {}
-    for run in plan.comparison.given.seeds:
-        keys = tuple(stage.key for stage in plan.stages_of_arm(arm.name, run) if outcome.finished(stage.key))
-        answers = [cell.stage.key for cell in plan.of(Responses.NAME) if (cell.arm, cell.seed) == (arm.name, run)]
-        runs[str(run)] = ArmAtSeed(stages=keys, answers=tuple(key for key in answers if outcome.finished(key)))
+    by_seed = {}
+    for seed in plan.comparison.given.seeds:
+        keys = tuple(stage.key for stage in plan.stages_of_arm(arm.name, seed) if outcome.finished(stage.key))
+        answers = [cell.stage.key for cell in plan.of(Responses.NAME) if (cell.arm, cell.seed) == (arm.name, seed)]
+        by_seed[str(seed)] = ArmAtSeed(stages=keys, answers=tuple(key for key in answers if outcome.finished(key)))
     about = (type(arm.method).__doc__ or "").strip().partition("\n")[0]
     return ArmFacts(
         method=type(arm.method).__module__.rpartition(".")[2],
@@ -92,7 +92,7 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
         lora=None if arm.lora is None else arm.lora.model_dump(),
         replicate=arm.replicate,
         about=about,
-        runs=runs,
+        runs=by_seed,
     )
 
 
@@ -129,7 +129,7 @@ def labeller_of(cells: Sequence[Cell[LabelPairs]], outcome: Outcome, store: Stor
 
 
 def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts, ...]:
-    """Return what steering changed in the answers of every proxied arm to every task, over its finished runs."""
+    """Return what steering changed in the answers of every proxied arm to every task, over its finished seeds."""
     found: dict[tuple[str, str], list[Path]] = {}
     for cell in plan.of(TokenShifts.NAME):
         if outcome.finished(cell.stage.key):

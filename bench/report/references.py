@@ -23,8 +23,8 @@ BIBLIOGRAPHY = Path(__file__).with_name("references.bib")
 ARXIV = re.compile(r"arXiv[: ]\s*(\d{4}\.\d{4,5})")
 FIELD = re.compile(r"^\s*(\w+) = \{(.*)\},?$", re.MULTILINE)
 
-SEVERAL_RUNS = ("weerahandi1993generalized", "satterthwaite1946approximate", "owen2007pigeonhole")
-ONE_RUN = ("miller2024errorbars",)
+SEVERAL_SEEDS = ("weerahandi1993generalized", "satterthwaite1946approximate", "owen2007pigeonhole")
+ONE_SEED = ("miller2024errorbars",)
 CORRECTIONS = {
     "holm": ("holm1979simple",),
     "max_t": ("romano2005exact",),
@@ -158,8 +158,8 @@ def _uses(comparison: Comparison) -> Iterator[tuple[BibEntry, str]]:
 
 def _statistics(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Yield the keys of what the statistics rest on, each with what it is used for."""
-    runs = SEVERAL_RUNS if len(comparison.given.seeds) > 1 else ONE_RUN
-    yield from ((key, "tests and intervals") for key in runs)
+    tests = SEVERAL_SEEDS if len(comparison.given.seeds) > 1 else ONE_SEED
+    yield from ((key, "tests and intervals") for key in tests)
     yield from ((key, "the correction for several tests") for key in CORRECTIONS[comparison.statistics.correction])
     controls = LENGTH_CONTROLS[comparison.evaluation.length_control.model]
     yield from ((key, "win rates at equal length") for key in controls)

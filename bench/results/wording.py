@@ -81,7 +81,7 @@ def estimate(contrast: Contrast) -> str:
     return on_scale(contrast, contrast.estimate)
 
 
-def per_run(contrast: Contrast) -> str:
+def per_seed(contrast: Contrast) -> str:
     """Return the estimates of the training seeds, in order, or a dash where there are none."""
     return ", ".join(on_scale(contrast, value) for value in contrast.per_run) or NONE
 

@@ -37,7 +37,7 @@ def reward_models(summary: RunSummary) -> list[RewardModelFacts]:
         for keys in summary.alike(arm, _measured):
             found.setdefault(tuple(keys.items()), []).append(arm)
     return [
-        RewardModelFacts(tuple(arms), {run: summary.stages[key].diagnostics[HELD_OUT] for run, key in keys})
+        RewardModelFacts(tuple(arms), {seed: summary.stages[key].diagnostics[HELD_OUT] for seed, key in keys})
         for keys, arms in found.items()
     ]
 

@@ -45,7 +45,7 @@ class PanelColumn:
 def learning_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     """Return the picture of every arm's last training stage; None when none logged a loss or a ranking."""
     columns = [
-        PanelColumn(arm, place, {run: summary.last_log(arm, run) for run in facts.runs})
+        PanelColumn(arm, place, {seed: summary.last_log(arm, seed) for seed in facts.runs})
         for place, (arm, facts) in enumerate(summary.arms.items())
     ]
     return panels(columns, QUANTITIES, (folder, name, "Learning curves"), len(summary.seeds))
@@ -53,7 +53,7 @@ def learning_curves(summary: RunSummary, folder: Path, name: str) -> Picture | N
 
 def earlier_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     """Return the picture of the training stages that other training rests on, each once; None without any."""
-    last = {summary.last_stage(arm, run) for arm, facts in summary.arms.items() for run in facts.runs}
+    last = {summary.last_stage(arm, seed) for arm, facts in summary.arms.items() for seed in facts.runs}
     seen: dict[tuple[str, ...], PanelColumn] = {}
     for place, arm in enumerate(summary.arms):
         parts = [keys for keys in summary.alike(arm, lambda stage: bool(stage.log)) if not last & set(keys.values())]

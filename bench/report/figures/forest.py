@@ -150,8 +150,8 @@ def _caption(shown: Sequence[Contrast]) -> str:
     """Return what the picture shows, in one sentence made from the contrasts."""
     treatments = [item for item in shown if not item.is_control]
     decided = sum(item.verdict != "undecided" for item in treatments)
-    runs = {item.n_runs for item in shown}
-    seeds = counted(runs.pop(), "training seed") if len(runs) == 1 else "the training seeds"
+    counts = {item.n_runs for item in shown}
+    seeds = counted(counts.pop(), "training seed") if len(counts) == 1 else "the training seeds"
     levels = sorted({item.level for item in shown})
     controls = len(shown) - len(treatments)
     tail = f", beside {counted(controls, 'A/A control')}" if controls else ""

@@ -98,7 +98,7 @@ def _panel(records: pa.Table, contrast: Contrast) -> _Panel | None:
 def _by_answer(
     rows: pa.Table, metric: str, source: str, arm: str, versus: str | None
 ) -> dict[tuple[str, int, int], float]:
-    """Return the mean value by prompt, run and draw of one arm's rows of a metric."""
+    """Return the mean value by prompt, seed and draw of one arm's rows of a metric."""
     mask = pc.and_(pc.equal(rows["metric"], metric), pc.equal(rows["source"], source))
     mask = pc.and_(mask, pc.equal(rows["method"], arm))
     against = pc.is_null(rows["versus"]) if versus is None else pc.equal(rows["versus"], versus)

@@ -77,7 +77,7 @@ def _caption(found: Sequence[Ranking]) -> str:
         first = listed([entry.name for entry in item.places if entry.models_low == 1])
         leaders.append(f"by the {item.judge} judge on {item.task} rank 1 may be held by {first}")
     levels = listed([percent(level) for level in sorted({item.level for item in found})])
-    seeds = listed([counted(runs, "training seed") for runs in sorted({item.n_runs for item in found})])
+    seeds = listed([counted(count, "training seed") for count in sorted({item.n_runs for item in found})])
     return (
         f"Strengths of all methods: {'; '.join(leaders)}. Bars are {levels} intervals over {seeds}, each by itself. On "
         "the right the ranks that each may hold, for all together: of these trained models, in brackets of the "

@@ -32,7 +32,7 @@ def on_policy_arms(summary: RunSummary) -> list[PanelColumn]:
     """Return the arms whose last stage was on-policy training, with what it logged."""
     found = []
     for place, (arm, facts) in enumerate(summary.arms.items()):
-        logs = {run: summary.last_log(arm, run) for run in facts.runs}
+        logs = {seed: summary.last_log(arm, seed) for seed in facts.runs}
         if any(rows[0].keys() >= NEEDED for rows in logs.values() if rows):
             found.append(PanelColumn(arm, place, logs))
     return found

@@ -84,7 +84,7 @@ def as_data(view: PromptView) -> dict[str, Any]:
         "answers": [
             {
                 "m": one.method,
-                "r": one.run,
+                "r": one.seed,
                 "d": one.draw,
                 "text": one.text,
                 "end": one.finish,
@@ -95,7 +95,7 @@ def as_data(view: PromptView) -> dict[str, Any]:
             for one in view.responses
         ],
         "ballots": [
-            [one.judge, one.method, one.versus, one.run, one.draw, one.order, one.value, one.status, one.text]
+            [one.judge, one.method, one.versus, one.seed, one.draw, one.order, one.value, one.status, one.text]
             for one in view.ballots
         ],
     }

@@ -16,7 +16,7 @@ from bench.results.wording import (
     listed,
     metric_words,
     number,
-    per_run,
+    per_seed,
     smallest_detectable,
     verdict_words,
 )
@@ -93,7 +93,7 @@ def _in_full(title: str, items: Sequence[Contrast]) -> Folded:
             sentences.p_cell(item),
             _verdict(item),
             smallest_detectable(item),
-            per_run(item),
+            per_seed(item),
             _mean(item, item.mean_a),
             _mean(item, item.mean_b),
         )

@@ -8,7 +8,7 @@ from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
-from bench.results.wording import NONE, estimate, interval, metric_words, per_run, percent
+from bench.results.wording import NONE, estimate, interval, metric_words, per_seed, percent
 
 FIGURES = ("forest", "win_rate_matrix", "seed_spread")
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
@@ -31,7 +31,7 @@ def results_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
             item.b,
             *((item.task, sentences.judge(item)) if where else ()),
             *_numbers(item),
-            per_run(item),
+            per_seed(item),
             *_costs(inputs.summary, item.a),
         )  # fmt: skip
         for item in inputs.primary

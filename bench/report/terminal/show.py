@@ -23,11 +23,11 @@ from bench.results.responses import RESPONSES, VERDICTS, asked, without_response
 class Wanted:
     """Which prompts: one by its id or all with a text, of one kind, only those on which methods disagree.
 
-    ``run``: the training seed, the first of the comparison by default. ``methods``: only these, all where empty.
+    ``seed``: the training seed, the first of the comparison by default. ``methods``: only these, all where empty.
     """
 
     prompt: str | None = None
-    run: int | None = None
+    seed: int | None = None
     kind: str | None = None
     disagree: bool = False
     methods: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ def show(folder: Path, comparison: Comparison, wanted: Wanted, width: int) -> Re
 
     Raises BenchError for a seed, kind, method or prompt that is not there, DataError for a run without responses.
     """
-    seed = comparison.given.seeds[0] if wanted.run is None else wanted.run
+    seed = comparison.given.seeds[0] if wanted.seed is None else wanted.seed
     tables = _tables(folder, comparison, seed, wanted.methods)
     kinds = sorted(set(tables.responses["kind"].to_pylist()))
     if wanted.kind is not None and wanted.kind not in kinds:

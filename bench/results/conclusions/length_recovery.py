@@ -9,7 +9,7 @@ class Recovered(Frozen):
     """One estimate of every arm's win rate, held against gold's.
 
     ``labels``: how many prompts' gold verdicts it reads; None for an estimate that reads none. ``values`` (arms) are
-    means over runs, or over draws of the labelled prompts; ``low`` and ``high`` their range over runs, or the middle
+    means over seeds, or over draws of the labelled prompts; ``low`` and ``high`` their range over seeds, or the middle
     90% over draws. ``mean_error`` and ``max_error`` are over arms, of absolute differences from gold; ``tau`` is
     Kendall's with gold's ranking and ``reversed`` how many of the pairs that gold tells apart stand in the wrong order,
     both with ``versus`` itself at one half. Errors, tau and reversed pairs of an estimate with labels are means over

@@ -1,11 +1,11 @@
-"""The share of a gap that a method closes: a ratio of two means over the same prompts and runs.
+"""The share of a gap that a method closes: a ratio of two means over the same prompts and seeds.
 
 Proxy-tuning reports how much of the way from the untuned to the directly tuned model it comes (Liu et al. 2024,
-arXiv 2401.08565). With, per prompt and run, n = of - start and d = goal - start, the share is mean(n) / mean(d).
+arXiv 2401.08565). With, per prompt and seed, n = of - start and d = goal - start, the share is mean(n) / mean(d).
 
 A ratio has no t interval. Fieller's (1954, J. R. Stat. Soc. B 16:175) is the set of all shares s for which "the mean
 of n - s d is 0" is not rejected; here by the test of this project's contrasts (``random_effects``), so that with one
-run it is Fieller's textbook interval, and with several it speaks about the training procedure. The set is bounded
+seed it is Fieller's textbook interval, and with several it speaks about the training procedure. The set is bounded
 exactly where the mean of d itself is told from 0.
 """
 
@@ -49,7 +49,7 @@ class RatioOfMeans:
 def ratio_of_means(
     gains: FloatArray, gaps: FloatArray, clusters: IntArray, level: float, resamples: int
 ) -> RatioOfMeans:  # fmt: skip
-    """Return mean(gains) / mean(gaps), both (prompts, runs) and paired, with its intervals at ``level``.
+    """Return mean(gains) / mean(gaps), both (prompts, seeds) and paired, with its intervals at ``level``.
 
     Raises ValueError for fewer than two clusters.
     """
@@ -80,7 +80,7 @@ class Fieller:
 
 
 def fieller(gains: FloatArray, gaps: FloatArray, clusters: IntArray | None, level: float) -> Fieller | None:
-    """Return mean(gains) / mean(gaps), both (prompts, runs) and paired: every s whose interval of n - s d contains 0.
+    """Return mean(gains) / mean(gaps), both (prompts, seeds) and paired: every s whose interval of n - s d contains 0.
 
     None where the interval of the gap itself contains 0: no ratio is then excluded. ``clusters`` as for
     ``crossed_effects``, which raises ValueError for fewer than two.
@@ -115,18 +115,18 @@ def gap_shares(
 def _shares(
     index: RecordIndex, comparison: Comparison, asked: GapClosed, own_rewards: Mapping[str, Sequence[str]]
 ) -> Iterator[GapShare]:
-    runs, settings = comparison.given.seeds, comparison.statistics
+    seeds, settings = comparison.given.seeds, comparison.statistics
     for task in comparison.evaluation.tasks:
         for source in index.sources(task.NAME, asked.metric):
             if asked.judge not in (None, source):
                 continue
             judge = None if source == "task" else source
-            kind = Request(asked.of, asked.start, task.NAME, asked.metric, source, runs)
+            kind = Request(asked.of, asked.start, task.NAME, asked.metric, source, seeds)
             gains, gaps, clusters = _paired(index, kind, asked, comparison)
             common = {
                 "of": asked.of, "start": asked.start, "goal": asked.goal, "task": task.NAME, "metric": asked.metric,
-                "judge": judge, "level": settings.level, "n_prompts": len(gains), "n_runs": len(runs),
-                "speaks_about": "the training procedure" if len(runs) > 1 else "these trained models",
+                "judge": judge, "level": settings.level, "n_prompts": len(gains), "n_runs": len(seeds),
+                "speaks_about": "the training procedure" if len(seeds) > 1 else "these trained models",
                 "own_reward": _own(asked, own_rewards.get(source, ())),
             }  # fmt: skip
             if len(gains) < 2 or int(clusters.max()) < 1:
@@ -153,7 +153,7 @@ def _own(asked: GapClosed, arms: Sequence[str]) -> tuple[str, ...]:
 def _paired(
     index: RecordIndex, kind: Request, asked: GapClosed, comparison: Comparison
 ) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Return n and d, (prompts, runs), on the prompts that are complete for all, and the prompts' clusters."""
+    """Return n and d, (prompts, seeds), on the prompts that are complete for all, and the prompts' clusters."""
     if asked.metric == WIN_RATE.name:
         reference = comparison.evaluation.versus or asked.start
         known = {arm: _against(index, kind, arm, reference, comparison) for arm in (asked.of, asked.start, asked.goal)}
@@ -162,7 +162,7 @@ def _paired(
         known = {asked.start: None, **pairs}
     there = [crossing for crossing in known.values() if crossing is not None]
     shared = sorted(set.intersection(*(set(crossing.prompts) for crossing in there)))
-    zero = np.full((len(shared), len(kind.runs)), 0.5 if asked.metric == WIN_RATE.name else 0.0)
+    zero = np.full((len(shared), len(kind.seeds)), 0.5 if asked.metric == WIN_RATE.name else 0.0)
     of, start, goal = (
         zero if (crossing := known[arm]) is None else crossing.values[_places(crossing, shared)]
         for arm in (asked.of, asked.start, asked.goal)
@@ -180,7 +180,7 @@ def _against(
 
 
 def _crossing(index: RecordIndex, kind: Request, a: str, b: str, comparison: Comparison) -> Crossing:
-    request = Request(a, b, kind.task, kind.metric, kind.source, kind.runs)
+    request = Request(a, b, kind.task, kind.metric, kind.source, kind.seeds)
     try:
         return cells(index, request, comparison.statistics.missing)
     except IncompleteRecords as error:

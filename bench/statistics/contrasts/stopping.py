@@ -2,7 +2,7 @@
 
 The prompts are taken in one random order, drawn from the design alone, and the sequence (``sequential``) is looked at
 after each. Whoever buys judgements in such an order may stop where it excludes one half: it holds at all times at once.
-It speaks about these trained models, because it knows of prompts only: runs are averaged.
+It speaks about these trained models, because it knows of prompts only: seeds are averaged.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def sequence_of(
 ) -> dict[str, float | None]:
     """Return the sequence's last bounds and the prompts at which it excluded the null; None where it never did.
 
-    ``preferences`` (prompts, runs) lie in [0, 1] and ``null`` is one half. A cluster of prompts is one look: its sum of
-    differences from the null over the size of the largest cluster, so that small clusters weigh less and the null of
+    ``preferences`` (prompts, seeds) lie in [0, 1] and ``null`` is one half. A cluster of prompts is one look: its sum
+    of differences from the null over the size of the largest cluster, so that small clusters weigh less and the null of
     looks is that of prompts.
     """
     sizes = np.bincount(clusters)

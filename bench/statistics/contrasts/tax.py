@@ -1,7 +1,7 @@
 """The alignment tax: every arm against the one that it starts from, on every benchmark, with a margin.
 
-Documents are paired by their hash and runs by their seed, and the difference goes through the test of the contrasts
-(``random_effects``). Where a metric is right or wrong and all runs gave the same answers, the bounds are Tango's score
+Documents are paired by their hash, models by their seed, and the difference goes through the test of the contrasts
+(``random_effects``). Where a metric is right or wrong and all seeds gave the same answers, the bounds are Tango's score
 bounds (``paired_binary``), which have a width even where no document tells the two apart. Each line is a test of
 non-inferiority by itself: that an arm keeps all benchmarks is an intersection of such tests and needs no correction,
 that it loses one of many is a finding among many looks.
@@ -51,7 +51,7 @@ def _lines(
     metrics: Mapping[str, MetricInfo],
     absent: set[tuple[str | None, str | None]],
 ) -> Iterator[Tax]:
-    runs = tuple(dict.fromkeys(comparison.given.seeds))
+    seeds = tuple(dict.fromkeys(comparison.given.seeds))
     for task in dict.fromkeys(benchmark.name for benchmark in comparison.evaluation.benchmarks):
         for metric in index.metrics(task):
             info = metrics.get(metric)
@@ -60,7 +60,7 @@ def _lines(
             for arm in comparison.arms:
                 if arm.name == asked.versus or absent & {(arm.name, task), (asked.versus, task)}:
                     continue
-                request = Request(arm.name, asked.versus, task, metric, "task", runs)
+                request = Request(arm.name, asked.versus, task, metric, "task", seeds)
                 try:
                     crossing = cells(index, request, comparison.statistics.missing)
                 except IncompleteRecords as error:
@@ -94,9 +94,9 @@ def _line(request: Request, crossing: Crossing, sign: float, asked: AlignmentTax
         mean_versus=None if empty or b is None else float(np.mean(b)),
         verdict=verdict,
         n_prompts=len(crossing.prompts),
-        n_runs=len(request.runs),
+        n_runs=len(request.seeds),
         n_missing=crossing.dropped + crossing.undefined,
-        speaks_about="the training procedure" if len(request.runs) > 1 else "these trained models",
+        speaks_about="the training procedure" if len(request.seeds) > 1 else "these trained models",
         note=found.note,
     )
 

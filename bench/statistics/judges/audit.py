@@ -16,7 +16,7 @@ What is measured, and with which interval:
 - all judges together: Krippendorff's alpha of the winners on an ordinal scale, clusters drawn again.
 
 Shares have the intervals of ``bench.statistics.tests.proportions``: clustered by prompt, crossed with the training
-runs.
+seeds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ NOTHING = Measure(n=0)
 NO_POSITION: dict[str, Measure | float | None] = {
     "consistent": NOTHING, "flips": NOTHING, "first_shown": NOTHING, "flips_to_first": NOTHING, "position_p": None,
 }  # fmt: skip
-# The length of every response, by arm, prompt, run and draw.
+# The length of every response, by arm, prompt, seed and draw.
 Lengths = Mapping[tuple[str, str, int, int], float]
 
 
@@ -210,8 +210,8 @@ def _lengths(task: _Task, judged: Verdicts, level: float) -> LengthPreference:
     sides = []
     for side in (0, 1):
         found = np.full(len(judged.pair), np.nan)
-        for entry, (pair, prompt, run, draw) in enumerate(judged.entries()):
-            key = (task.pairs[pair][side], task.design.prompts[prompt], task.design.runs[run], draw)
+        for entry, (pair, prompt, seed, draw) in enumerate(judged.entries()):
+            key = (task.pairs[pair][side], task.design.prompts[prompt], task.design.seeds[seed], draw)
             length = task.lengths.get(key)
             found[entry] = np.nan if length is None else length
         sides.append(found)

@@ -34,15 +34,15 @@ Pairs = dict[int, dict[str, Mapping[str, Any]]]
 
 
 def agreements(labels: pa.Table, level: float) -> tuple[LabellerAgreement, ...]:
-    """Return one line per judge and run of a table of labels, in the table's order of first appearance."""
+    """Return one line per judge and seed of a table of labels, in the table's order of first appearance."""
     found: dict[Named, None] = dict.fromkeys(zip(labels["judge"].to_pylist(), labels["run"].to_pylist(), strict=True))
     return tuple(_agreement(_of(labels, named), named, level) for named in found)
 
 
 def _of(labels: pa.Table, named: Named) -> pa.Table:
-    judge, run = named
+    judge, seed = named
     rows = labels.filter(pc.equal(labels["judge"], judge))
-    return rows.filter(pc.is_null(rows["run"]) if run is None else pc.equal(rows["run"], run))
+    return rows.filter(pc.is_null(rows["run"]) if seed is None else pc.equal(rows["run"], seed))
 
 
 def _agreement(rows: pa.Table, named: Named, level: float) -> LabellerAgreement:

@@ -17,7 +17,7 @@ DIFFERENCE = "difference_over_versus"
 def through_common(controlled: Mapping[Request, Crossing], request: Request, versus: str | None) -> Confidence | None:
     """Return the law of a's win rate over ``versus`` minus b's, both at equal length, on the scale of shares.
 
-    ``controlled`` has the pseudo-values (``length_crossing``) of each pair; they are paired by prompt and run. None
+    ``controlled`` has the pseudo-values (``length_crossing``) of each pair; they are paired by prompt and seed. None
     where a or b is ``versus``, was not judged against it, or fewer than two independent prompts are shared.
     """
     if versus is None or versus in (request.a, request.b):

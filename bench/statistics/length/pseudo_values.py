@@ -1,8 +1,8 @@
 """Length control of a comparison's own win rates: pseudo-values that go through the default test.
 
-For each run the win rate at equal length is estimated over prompts. A prompt's pseudo-value is that estimate plus the
+For each seed the win rate at equal length is estimated over prompts. A prompt's pseudo-value is that estimate plus the
 prompt's influence on it (Andersen, Klein and Rosthoj 2003, Biometrika 90:15): their mean is the estimate, and their
-spread over prompts and runs is its uncertainty, so that they are tested as plain preferences are.
+spread over prompts and seeds is its uncertainty, so that they are tested as plain preferences are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Model = Literal["glm", "ratio", "log_ratio", "matched"]
 
 @dataclass(frozen=True)
 class Controlled:
-    """The pseudo-values with what they rest on: warnings and notes, each once, and diagnostics, means over runs."""
+    """The pseudo-values with what they rest on: warnings and notes, each once, and diagnostics, means over seeds."""
 
     crossing: Crossing
     notes: tuple[str, ...]
@@ -37,7 +37,7 @@ class Controlled:
 
 @dataclass(frozen=True)
 class _SeedColumns:
-    """One run's columns."""
+    """One seed's columns."""
 
     preference: FloatArray
     own: FloatArray
@@ -57,7 +57,7 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     """Return the crossing of pseudo-values for the preference at equal length.
 
     ``crossing`` holds preferences for a over b in [0, 1]; ``lengths`` the two arms' response lengths in characters,
-    over at least the same prompts and the same runs; ``beside`` is what the model ``glm`` reads besides, over the
+    over at least the same prompts and the same seeds; ``beside`` is what the model ``glm`` reads besides, over the
     prompts of ``crossing``. The orders' own preferences are left out: they do not apply. Raises ValueError when a
     prompt has no length.
     """
@@ -71,15 +71,15 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     own, other = lengths.a_values[rows], lengths.b_values[rows]
     given = beside or Beside()
     fitted = []
-    for run in range(crossing.values.shape[1]):
-        difficulty = None if given.difficulty is None else given.difficulty[:, run]
-        calibration = None if given.calibration is None else given.calibration[run]
+    for seed in range(crossing.values.shape[1]):
+        difficulty = None if given.difficulty is None else given.difficulty[:, seed]
+        calibration = None if given.calibration is None else given.calibration[seed]
         fitted.append(
-            _FITS[model](_SeedColumns(crossing.values[:, run], own[:, run], other[:, run], difficulty, calibration))
+            _FITS[model](_SeedColumns(crossing.values[:, seed], own[:, seed], other[:, seed], difficulty, calibration))
         )
     flags = dict.fromkeys(flag for one in fitted for flag in one.flags)
     names = dict.fromkeys(name for one in fitted for name in one.diagnostics)
-    # A coefficient that a run's fit does not have (the raw win rate stands there) has no mean over runs.
+    # A coefficient that a seed's fit does not have (the raw win rate stands there) has no mean over seeds.
     means = {
         name: float(np.mean([one.diagnostics[name] for one in fitted]))
         if all(name in one.diagnostics for one in fitted)

@@ -42,7 +42,7 @@ PLAIN: tuple[tuple[str, Model], ...] = (("ratio", "ratio"), ("log ratio", "log_r
 
 @dataclass(frozen=True)
 class _Trial:
-    """Gold's and the judge's preferences (arms, prompts, runs) over ``versus``, and the lengths to match them."""
+    """Gold's and the judge's preferences (arms, prompts, seeds) over ``versus``, and the lengths to match them."""
 
     requests: tuple[Request, ...]
     gold: FloatArray
@@ -76,7 +76,9 @@ def length_recoveries(table: pa.Table, comparison: Comparison) -> tuple[LengthRe
         return ()
     index = RecordIndex(table)
     found = (
-        _recovery(index, comparison, Request("", evaluation.versus, task.NAME, WIN_RATE.name, judge, _runs(comparison)))
+        _recovery(
+            index, comparison, Request("", evaluation.versus, task.NAME, WIN_RATE.name, judge, _seeds(comparison))
+        )
         for task in evaluation.tasks
         for judge in others
         if {gold, judge} <= set(index.sources(task.NAME, WIN_RATE.name))
@@ -84,7 +86,7 @@ def length_recoveries(table: pa.Table, comparison: Comparison) -> tuple[LengthRe
     return tuple(one for one in found if one is not None)
 
 
-def _runs(comparison: Comparison) -> tuple[int, ...]:
+def _seeds(comparison: Comparison) -> tuple[int, ...]:
     return tuple(dict.fromkeys(comparison.given.seeds))
 
 
@@ -98,7 +100,7 @@ def _recovery(index: RecordIndex, comparison: Comparison, judge: Request) -> Len
         return None
     apart = _told_apart(trial)
     estimates = [_without_labels(name, values, trial, apart) for name, values in _estimates(index, comparison, trial)]
-    prompts, runs = trial.gold.shape[1:]
+    prompts, seeds = trial.gold.shape[1:]
     for budget in BUDGETS:
         if 2 * budget <= prompts:
             estimates += _with_labels(trial, budget, apart)
@@ -112,8 +114,8 @@ def _recovery(index: RecordIndex, comparison: Comparison, judge: Request) -> Len
         longer=_told(trial.longer.mean(axis=(1, 2))),
         pairs=len(apart),
         prompts=prompts,
-        runs=runs,
-        verdicts=len(trial.requests) * runs,
+        runs=seeds,
+        verdicts=len(trial.requests) * seeds,
         draws=DRAWS,
         level=trial.level,
         estimates=tuple(estimates),
@@ -173,7 +175,7 @@ def _told_apart(trial: _Trial) -> list[tuple[int, int]]:
 
 
 def _estimates(index: RecordIndex, comparison: Comparison, trial: _Trial) -> Iterator[tuple[str, FloatArray]]:
-    """Yield every estimate that reads no labels: its name, and its values (arms, runs)."""
+    """Yield every estimate that reads no labels: its name, and its values (arms, seeds)."""
     yield RAW, np.stack([crossing.values.mean(axis=0) for crossing in trial.judged])
     for name, control in _glms(comparison.evaluation.length_control):
         evaluation = comparison.evaluation.model_copy(update={"length_control": control})
@@ -202,7 +204,7 @@ def _glms(asked: LengthControl) -> Iterator[tuple[str, LengthControl]]:
 
 
 def _controlled(trial: _Trial, model: Model, reader: Covariates | None) -> FloatArray:
-    """Return the win rates at equal length, (arms, runs)."""
+    """Return the win rates at equal length, (arms, seeds)."""
     found = []
     for request, verdicts, lengths in zip(trial.requests, trial.judged, trial.lengths, strict=True):
         beside = None if reader is None else reader.of(request, verdicts.prompts)

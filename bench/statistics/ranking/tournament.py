@@ -45,7 +45,7 @@ Told = NDArray[np.bool_]
 class Battles:
     """The verdicts on the prompts that have all of theirs, one line per call of the judge.
 
-    ``cell`` is prompt * runs + run; ``clusters`` has a code per prompt. ``missing`` prompts were incomplete.
+    ``cell`` is prompt * seeds + seed; ``clusters`` has a code per prompt. ``missing`` prompts were incomplete.
     """
 
     first: tuple[str, ...]
@@ -77,19 +77,21 @@ def rankings(
 
 
 def battles_of(verdicts: pa.Table, comparison: Comparison) -> Battles:
-    """Return the verdicts of one judge on one task as battles, for the pairs and runs of the comparison.
+    """Return the verdicts of one judge on one task as battles, for the pairs and seeds of the comparison.
 
-    A prompt is complete when each pair has an ``ok`` row for every run, draw and order that any prompt has.
+    A prompt is complete when each pair has an ``ok`` row for every seed, draw and order that any prompt has.
     """
     pairs = {frozenset(pair) for pair in comparison.evaluation.contrasts}
-    runs = {run: number for number, run in enumerate(dict.fromkeys(comparison.given.seeds))}
+    seeds = {seed: number for number, seed in enumerate(dict.fromkeys(comparison.given.seeds))}
     rows = [
-        row for row in verdicts.to_pylist() if frozenset((row["method"], row["versus"])) in pairs and row["run"] in runs
+        row
+        for row in verdicts.to_pylist()
+        if frozenset((row["method"], row["versus"])) in pairs and row["run"] in seeds
     ]
     there = Counter(row["prompt"] for row in rows if row["status"] == "ok")
     calls = {(row["draw"], row["order"]) for row in rows}
     judged = {frozenset((row["method"], row["versus"])) for row in rows}
-    wanted = len(judged) * len(runs) * len(calls)
+    wanted = len(judged) * len(seeds) * len(calls)
     kept = sorted(prompt for prompt, count in there.items() if count == wanted)
     place = {prompt: number for number, prompt in enumerate(kept)}
     used = [row for row in rows if row["prompt"] in place]
@@ -102,7 +104,7 @@ def battles_of(verdicts: pa.Table, comparison: Comparison) -> Battles:
         first=tuple(row["method"] for row in used),
         second=tuple(row["versus"] for row in used),
         outcome=np.array([row["value"] for row in used], dtype=float),
-        cell=np.array([place[row["prompt"]] * len(runs) + runs[row["run"]] for row in used], dtype=np.int64),
+        cell=np.array([place[row["prompt"]] * len(seeds) + seeds[row["run"]] for row in used], dtype=np.int64),
         clusters=codes(cluster[prompt] for prompt in kept),
         missing=len({row["prompt"] for row in rows}) - len(kept),
     )
@@ -122,7 +124,7 @@ def fitted(battles: Battles, anchor: str | None) -> Strengths:
 
 
 def pseudo_values(strengths: Strengths, n_prompts: int) -> FloatArray:
-    """Return (methods, prompts, runs): per cell, the strength plus the number of cells times the cell's influence."""
+    """Return (methods, prompts, seeds): per cell, the strength plus the number of cells times the cell's influence."""
     influence = strengths.influence - strengths.influence.mean(axis=0)
     values = strengths.theta + len(influence) * influence
     return values.T.reshape(len(strengths.names), n_prompts, -1)
@@ -131,7 +133,7 @@ def pseudo_values(strengths: Strengths, n_prompts: int) -> FloatArray:
 def told_better(values: FloatArray, clusters: IntArray, comparable: Told, level: float) -> Told:
     """Return (methods, methods): whether the first is told to be better than the second, all at once at ``level``.
 
-    ``values`` (methods, prompts, runs) are pseudo-values. Pairs that are not ``comparable`` are never told apart.
+    ``values`` (methods, prompts, seeds) are pseudo-values. Pairs that are not ``comparable`` are never told apart.
     """
     count = len(values)
     ordered = [(i, j) for i in range(count) for j in range(count) if i != j]

@@ -107,7 +107,7 @@ def paired_difference(a: PredictionPowered, b: PredictionPowered) -> Confidence:
 def calibrated_predictions(labels: ArrayLike, verdicts: ArrayLike, lengths: ArrayLike) -> FloatArray:
     """Return what the labels are expected to be, given a judge's verdicts and the differences of lengths.
 
-    All three have one shape (methods, or methods and runs, by units, in any order): labels NaN where there is none and
+    All three have one shape (methods, or methods and seeds, by units, in any order): labels NaN where there is none and
     in [0, 1]; verdicts in [0, 1]; lengths the method's minus the baseline's. One fit for all:
 
         P(label) = sigma( a logit(verdict) + c length / s ),     s = root mean square of the lengths
