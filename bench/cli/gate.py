@@ -77,8 +77,8 @@ def baseline(
         refuse_replacing(to or BASELINE_FILE.path(Path(comparison.path).parent))
     file, kept = keep_baseline(comparison, reason, to)
     prompts = sum(len(task.prompts) for task in kept.tasks.values())
-    told = f"baseline: {file} ({prompts:,} prompts, seeds {', '.join(map(str, kept.seeds))}). Commit it."
-    out.print(told, markup=False, soft_wrap=True)
+    text = f"baseline: {file} ({prompts:,} prompts, seeds {', '.join(map(str, kept.seeds))}). Commit it."
+    out.print(text, markup=False, soft_wrap=True)
 
 
 @commands.command(epilog=example("bench verify results/quickstart", "bench verify results/quickstart --json"))

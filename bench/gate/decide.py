@@ -152,7 +152,7 @@ def judged(
         p_regression=loss[0],
         p_regression_adjusted=loss[1],
         smallest_detectable=smallest_passing(one),
-        needed=needed(one, estimate) if verdict == "undecided" and estimate is not None else None,
+        needed=data_needed(one, estimate) if verdict == "undecided" and estimate is not None else None,
         n_prompts=contrast.n_prompts,
         n_runs=contrast.n_runs,
         reason=contrast.note or ("" if one.bounds else "the contrast has neither a standard error nor an interval"),
@@ -238,7 +238,7 @@ def smallest_passing(one: Evidence) -> float | None:
     ]
 
 
-def needed(one: Evidence, advantage: float) -> DataNeeded | None:
+def data_needed(one: Evidence, advantage: float) -> DataNeeded | None:
     """Return how much data would decide at the advantage seen; None where the contrast has no parts of a variance."""
     design = design_of(one.contrast)
     if design is None:

@@ -70,8 +70,8 @@ class Plan:
         found: dict[str, list[str]] = {}
         judging = ((cell.seed, cell.judge) for cell in self.cells if cell.arms and cell.judge is not None)
         # Two judges may share a name where one compares and the other rates.
-        asked = {(named.label, seed, digest(named.judge)): named.judge for seed, named in judging}
-        rests_on = {which: closure(stages_in(judge)).keys() for which, judge in asked.items()}
+        judges = {(named.label, seed, digest(named.judge)): named.judge for seed, named in judging}
+        rests_on = {which: closure(stages_in(judge)).keys() for which, judge in judges.items()}
         for (arm, seed), policy in self.policies.items():
             stages = closure(stages_in(policy))
             models = {key for key, stage in stages.items() if stage.KIND == REWARD_MODEL_KIND}

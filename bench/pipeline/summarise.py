@@ -20,7 +20,7 @@ from bench.evaluation.measurement import Cell, measurements
 from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelPairs
 from bench.evaluation.measurements.responses import Responses
 from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
-from bench.pipeline.describe import data_in_words, described, policy_in_words
+from bench.pipeline.describe import describe_data, describe_policy, described
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
 from bench.results.summary import ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, ShiftFacts, StageFacts
@@ -43,15 +43,15 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
                 kind=manifest.kind,
                 cost=dict(manifest.cost),
                 provenance=dict(manifest.provenance),
-                data=data_in_words(data) if key in trained and isinstance(data, Data | Made) else "",
+                data=describe_data(data) if key in trained and isinstance(data, Data | Made) else "",
                 **reported,
             )
     return RunSummary(
         name=comparison.name,
         question=comparison.question,
-        base=policy_in_words(comparison.given.base),
+        base=describe_policy(comparison.given.base),
         data={
-            name: data_in_words(data)
+            name: describe_data(data)
             for name in ("demonstrations", "preferences", "prompts")
             if (data := getattr(comparison.given, name)) is not None
         },

@@ -47,9 +47,9 @@ class Verified(Frozen):
 
     def lines(self) -> list[str]:
         """Return the findings as a person reads them."""
-        told = [f"differs: {item}" for item in self.differences] + [f"note: {item}" for item in self.notes]
+        lines = [f"differs: {item}" for item in self.differences] + [f"note: {item}" for item in self.notes]
         end = "as they lie there" if self.same else "and something differs"
-        return [*told, f"{len(self.files)} files computed again from the stored rows, {end}."]
+        return [*lines, f"{len(self.files)} files computed again from the stored rows, {end}."]
 
 
 def verify(comparison: Comparison) -> Verified:

@@ -13,15 +13,15 @@ from bench.results.wording import (
     NONE,
     counted,
     decisive_p,
+    describe_metric,
+    describe_verdict,
     estimate,
     interval,
     listed,
-    metric_words,
     p_clause,
     p_value,
     percent,
     smallest_detectable,
-    verdict_words,
 )
 from bench.statistics.power.detectable import POWER
 
@@ -57,7 +57,7 @@ def measured(contrast: Contrast) -> str:
     own = f", own reward of {listed(list(contrast.own_reward))}" if contrast.own_reward else ""
     by = f"{contrast.judge} judge{own}, {contrast.task}" if contrast.judge else contrast.task
     direction = ", lower is better" if contrast.higher_is_better is False else ""
-    return f"{metric_words(contrast.metric)} ({by}{direction})"
+    return f"{describe_metric(contrast.metric)} ({by}{direction})"
 
 
 def judge(contrast: Contrast) -> str:
@@ -80,7 +80,7 @@ def headline(contrast: Contrast, context: Context = NO_CONTEXT) -> str:
 
 def _short(contrast: Contrast) -> str:
     """Return what was measured where the reader knows by whom and on which task; an own reward is always named."""
-    words = metric_words(contrast.metric)
+    words = describe_metric(contrast.metric)
     return f"{words} (own reward of {listed(list(contrast.own_reward))})" if contrast.own_reward else words
 
 
@@ -131,7 +131,7 @@ def p_cell(contrast: Contrast) -> str:
 
 def verdict_cell(contrast: Contrast) -> str:
     """Return the verdict in words, marked for an A/A control."""
-    return f"{verdict_words(contrast)} (A/A control)" if contrast.is_control else verdict_words(contrast)
+    return f"{describe_verdict(contrast)} (A/A control)" if contrast.is_control else describe_verdict(contrast)
 
 
 def whisker(contrast: Contrast) -> Whisker | None:
@@ -164,7 +164,7 @@ def control(contrast: Contrast, context: Context = NO_CONTEXT) -> VerdictLine:
     if contrast.verdict == "undecided":
         quiet = f"{same}: no difference on {on}, as it should be"
         return VerdictLine(quiet, numbers(contrast, context), "control", whisker(contrast))
-    alarm = f"{same}: {verdict_words(contrast)} on {on}, a false alarm"
+    alarm = f"{same}: {describe_verdict(contrast)} on {on}, a false alarm"
     rate = percent(1 - contrast.level)
     chance = f"{numbers(contrast, context)}; chance alone does this to {rate} of such controls"
     return VerdictLine(alarm, chance, "alarm", whisker(contrast))

@@ -64,7 +64,7 @@ def turns(chat: str) -> list[tuple[str, str]]:
     return [(role, content) for role, content in json.loads(chat)]
 
 
-def asked(chat: str) -> str:
+def last_turn(chat: str) -> str:
     """Return the content of the last turn of a chat written by ``chat_text``: what the response answers."""
     return turns(chat)[-1][1]
 

@@ -183,12 +183,12 @@ def shortened(text: str, most: int) -> str:
     return f"{flat[: most - 1 - tail]}\u2026{flat[len(flat) - tail :]}"
 
 
-def metric_words(metric: str) -> str:
+def describe_metric(metric: str) -> str:
     """Return a metric's name as words: ``win rate``."""
     return SPELT.get(metric) or metric.replace("_", " ")
 
 
-def verdict_words(contrast: Contrast) -> str:
+def describe_verdict(contrast: Contrast) -> str:
     """Return ``dpo better``, ``sft better`` or ``undecided``; for a metric without a better side, who is higher."""
     if contrast.verdict == "undecided":
         return "undecided"

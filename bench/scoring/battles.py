@@ -117,15 +117,15 @@ def _add_games(
         if model == other:
             raise DataError(f"{where}: {model!r} is held against itself")
         question = _question(file, number, row)
-        told = [game.get("score") if game else None for game in games]
+        given = [game.get("score") if game else None for game in games]
         pair = (question, model, other)
         if pair in seen:
-            if seen[pair] != told:
+            if seen[pair] != given:
                 raise DataError(f"{where}: a second, different judgement of {model} on question {question}")
             battles.noted[REPEATED] += 1
             continue
-        seen[pair] = told
-        for place, verdict in enumerate(told):
+        seen[pair] = given
+        for place, verdict in enumerate(given):
             found = VERDICTS.get(str(verdict))
             if found is None:
                 battles.noted[UNKNOWN] += 1

@@ -18,7 +18,7 @@ from bench.results.labels import LABELS, LABELS_SCHEMA
 from bench.results.records import RECORDS, Record
 from bench.results.summary import SUMMARY, ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, StageFacts
 from bench.statistics.contrasts.contrasts import compute_contrasts
-from bench.statistics.contrasts.gap_closed import gap_shares
+from bench.statistics.contrasts.gap_closed import gaps_closed
 from bench.statistics.judges.labellers import agreements
 from tests.report.synthetic import TASK, Gold, Questions, Treatment, table_of
 
@@ -212,7 +212,7 @@ def build(folder: Path) -> Comparison:
     LABELS.write(labels(), folder)
     found = Conclusions(
         contrasts=tuple(compute_contrasts(table, whole, metrics, facts.own_rewards)),
-        gap_closed=gap_shares(table, whole, facts.own_rewards),
+        gap_closed=gaps_closed(table, whole, facts.own_rewards),
         labellers=agreements(labels(), 0.95),
     )
     CONCLUSIONS.write(found, folder)

@@ -70,7 +70,7 @@ class Section:
     ) -> dict[str, Any] | None:
         """Return the known keys of a mapping, None when the value is no mapping; tell unknown and missing ones."""
         if not isinstance(value, dict):
-            self.problem(path, f"must be a mapping, not {said(value)}", f"known keys: {', '.join(known)}")
+            self.problem(path, f"must be a mapping, not {as_written(value)}", f"known keys: {', '.join(known)}")
             return None
         for key in value:
             if key not in known:
@@ -84,7 +84,7 @@ class Section:
         """Return a list's items; tell a value that is no list, and an empty list."""
         if isinstance(value, list) and value:
             return value
-        got = "this list is empty" if value == [] else f"not {said(value)}"
+        got = "this list is empty" if value == [] else f"not {as_written(value)}"
         self.problem(path, f"must be a list with at least one {word}; {got}", f"write [{word}, ...]")
         return []
 
@@ -100,7 +100,7 @@ class Section:
         try:
             return cls.model_validate({**_frozen(fields), **computed}, strict=True)
         except ValidationError as error:
-            self._tell(path, error, cls, {name for name, value in computed.items() if value is UNREAD})
+            self._report(path, error, cls, {name for name, value in computed.items() if value is UNREAD})
         except BenchError as error:
             self.refused(path, error)
         return None
@@ -112,7 +112,7 @@ class Section:
         try:
             TypeAdapter(kind).validate_python(_frozen(value), strict=True)
         except ValidationError as error:
-            self._tell(path, error, None, ())
+            self._report(path, error, None, ())
             return False
         return True
 
@@ -128,14 +128,16 @@ class Section:
         there = {name: fields[name] for name in names if name in fields}
         return {name: value for name, value in there.items() if self.field(cls, name, (*path, name), value)}
 
-    def _tell(self, path: KeyPath, error: ValidationError, cls: type[BaseModel] | None, told: Collection[str]) -> None:
+    def _report(
+        self, path: KeyPath, error: ValidationError, cls: type[BaseModel] | None, reported: Collection[str]
+    ) -> None:
         """Note every problem of a validation error but those of fields told before.
 
         Problems of one value's alternatives become one sentence.
         """
         by_path: dict[KeyPath, list[str]] = {}
         for detail in error.errors(include_url=False):
-            if detail["loc"][:1] and detail["loc"][0] in told:
+            if detail["loc"][:1] and detail["loc"][0] in reported:
                 continue
             at = (*path, *detail["loc"])
             # A union adds the name of its alternative, which is no key: what stands in the file ends before it.
@@ -157,15 +159,15 @@ def sentence(detail: ErrorDetails, cls: type[BaseModel] | None) -> str:
     if kind == "literal_error":
         near = did_you_mean(value, _quoted(context["expected"])) if isinstance(value, str) else ""
         hint = f". {near.partition(' (')[0]}" if near.startswith("Did") else ""
-        return f"must be {context['expected']}, not {said(value)}{hint}"
+        return f"must be {context['expected']}, not {as_written(value)}{hint}"
     if kind == "value_error":
         return str(context["error"])
     if kind in _WANTED:
-        return f"must be {_WANTED[kind]}, not {said(value)}"
-    return f"{detail['msg'].replace('Input should', 'must')}, not {said(value)}"
+        return f"must be {_WANTED[kind]}, not {as_written(value)}"
+    return f"{detail['msg'].replace('Input should', 'must')}, not {as_written(value)}"
 
 
-def said(value: Any) -> str:
+def as_written(value: Any) -> str:
     """Return a value as a reader of the file knows it, shortened."""
     if value is None:
         return "empty"

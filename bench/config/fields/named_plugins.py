@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from bench.config.document.problems import KeyPath, shown
-from bench.config.document.section import UNREAD, Section, said
+from bench.config.document.section import UNREAD, Section, as_written
 from bench.config.fields.forms import Form, form_fields, holds_stage
 from bench.config.fields.named_files import digest_of, kind_of
 from bench.config.fields.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
@@ -52,7 +52,7 @@ def read_plugin(
     word = kind.word
     fields = {word: item} if isinstance(item, str) else item
     if not isinstance(fields, dict) or not isinstance(fields.get(word), str):
-        got = said(item) if not isinstance(item, dict) else f"a mapping without a text under '{word}'"
+        got = as_written(item) if not isinstance(item, dict) else f"a mapping without a text under '{word}'"
         section.problem(path, f"must be the name of a {word} or a mapping {{{word}: NAME, ...}}, not {got}")
         return None
     at = path if isinstance(item, str) else (*path, word)
@@ -149,7 +149,7 @@ def _one_reward(section: Section, path: KeyPath, value: Any) -> ModelReward | Ju
     if isinstance(value, dict):
         return _judge_reward(section, path, value)
     what = f"unknown reward '{value}'. {did_you_mean(value, [MODEL])}" if isinstance(value, str) else None
-    section.problem(path, what or f"must be a reward, not {said(value)}", _REWARD_FORMS)
+    section.problem(path, what or f"must be a reward, not {as_written(value)}", _REWARD_FORMS)
     return None
 
 
@@ -213,7 +213,7 @@ def _file_fields(
         section.problem(here, "is missing", f"{cls.__name__} reads a file: add `path: ...`")
         return None
     if not isinstance(given, str):
-        section.problem(here, f"must be text, not {said(given)}")
+        section.problem(here, f"must be text, not {as_written(given)}")
         return None
     file = section.resolve(here, given)
     there = kind_of(file) is not None

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from bench.config.comparison import Factuality
 from bench.config.document.problems import KeyPath, shown
-from bench.config.document.section import Section, said
+from bench.config.document.section import Section, as_written
 from bench.config.fields.named_files import digest_of, kind_of
 from bench.config.fields.named_plugins import read_plugin
 from bench.core.checker import Extractor, Knowledge, PagesFile, Verifier, WorldPages
@@ -78,7 +78,7 @@ def _tasks(section: Section, path: KeyPath, value: Any, tasks: Sequence[Task]) -
     for index, name in enumerate(section.items(path, value, "task")):
         here = (*path, index)
         if not isinstance(name, str):
-            section.problem(here, f"must be the name of a task of this file, not {said(name)}")
+            section.problem(here, f"must be the name of a task of this file, not {as_written(name)}")
         elif name not in by_name:
             section.problem(here, f"no task '{name}' in this file. {did_you_mean(name, by_name)}")
         elif by_name[name] in found:
@@ -115,7 +115,7 @@ def _knowledge(
 def _file(section: Section, path: KeyPath, fields: Mapping[str, Any]) -> PagesFile | None:
     here = (*path, PATH)
     if not isinstance(fields[PATH], str):
-        section.problem(here, f"must be text, not {said(fields[PATH])}")
+        section.problem(here, f"must be text, not {as_written(fields[PATH])}")
         return None
     file = section.resolve(here, fields[PATH])
     if kind_of(file) != "file":

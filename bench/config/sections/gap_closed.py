@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.config.comparison import GapClosed, Named
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
+from bench.config.document.section import Section, as_written
 from bench.core.errors import did_you_mean
 from bench.core.metrics import DIVERGENCE, HYGIENE, RATING, WIN_RATE
 from bench.core.task import Task
@@ -35,7 +35,7 @@ def read_gaps(
         texts = {key: fields[key] for key in GAP_KEYS[3:] if key in fields}
         for key, text in texts.items():
             if not isinstance(text, str):
-                section.problem((*here, key), f"must be a name, not {said(text)}")
+                section.problem((*here, key), f"must be a name, not {as_written(text)}")
                 right = False
         if right:
             of, start, goal = arms

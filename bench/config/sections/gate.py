@@ -126,9 +126,9 @@ def _of_choices(
 ) -> dict[str, bool | None]:  # fmt: skip
     """Return the directions of the metrics of choices where a task of the criterion offers some."""
     found = {metric.name: metric.higher_is_better for metric in (MC1, MC2)}
-    asked = [task for name, task in tasks.items() if criterion.task in (None, name)]
+    scored = [task for name, task in tasks.items() if criterion.task in (None, name)]
     try:
-        return found if criterion.metric in found and any(offers_choices(task) for task in asked) else {}
+        return found if criterion.metric in found and any(offers_choices(task) for task in scored) else {}
     except BenchError as error:
         section.refused(path, error)
         return found

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.config.comparison import LengthControl, StatisticsTable
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
+from bench.config.document.section import Section, as_written
 from bench.config.fields.length_tables import difficulty_of, read_calibration, read_difficulty
 from bench.config.fields.named_files import digest_of
 from bench.core.errors import BenchError
@@ -65,7 +65,9 @@ def _check_together(section: Section, path: KeyPath, fields: dict[str, Any]) -> 
     model, difficulty = fields[MODEL], fields.get(DIFFICULTY, "none")
     for key in KEYS[1:]:
         if key in fields and model != "glm":
-            section.problem((*path, key), f"only the model glm reads this, and this one is {said(model)}", "remove it")
+            section.problem(
+                (*path, key), f"only the model glm reads this, and this one is {as_written(model)}", "remove it"
+            )
             return
     if difficulty == "by_id" and DIFFICULTY_FILE not in fields:
         what = "needs a file of difficulties"
@@ -83,7 +85,7 @@ def _check_together(section: Section, path: KeyPath, fields: dict[str, Any]) -> 
 
 def _table(section: Section, path: KeyPath, value: Any, read: Callable[[Path], Any]) -> StatisticsTable | None:
     if not isinstance(value, str):
-        section.problem(path, f"must be the path of a file, not {said(value)}")
+        section.problem(path, f"must be the path of a file, not {as_written(value)}")
         return None
     file = section.resolve(path, value)
     try:

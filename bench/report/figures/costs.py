@@ -13,7 +13,7 @@ from bench.report.figures import theme
 from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
-from bench.results.wording import amount, estimate, listed, metric_words, shortened
+from bench.results.wording import amount, describe_metric, estimate, listed, shortened
 
 ROW_INCHES = 0.42
 LOG_RATIO = 30.0
@@ -80,7 +80,7 @@ def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, fol
     if len(placed) < 2:
         return None
     first = chosen[0]
-    words = metric_words(first.metric)
+    words = describe_metric(first.metric)
     with theme.styled():
         figure = theme.new_figure(8.4, 4.2)
         axes = figure.subplots()

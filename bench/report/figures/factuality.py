@@ -68,7 +68,7 @@ def _arm(axes: Any, item: FactualRates, error: Estimate, place: int) -> None:
 
 
 def _caption(shown: Sequence[FactualRates]) -> str:
-    shares = listed(
+    proportions = listed(
         [
             f"{item.arm} on {item.task} {percent(1 - item.error_rate.value)} at {number(item.correct.value, 2)}"
             for item in shown
@@ -76,6 +76,6 @@ def _caption(shown: Sequence[FactualRates]) -> str:
         ]
     )
     return (
-        f"Share of claims that are supported, at supported claims per response: {shares}; bars are intervals at the "
-        f"{percent(shown[0].level)} level, and up and to the right is better."
+        f"Share of claims that are supported, at supported claims per response: {proportions}; bars are intervals at "
+        f"the {percent(shown[0].level)} level, and up and to the right is better."
     )

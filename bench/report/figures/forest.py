@@ -14,14 +14,14 @@ from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
     counted,
     decisive_p,
+    describe_metric,
+    describe_verdict,
     estimate,
     interval,
-    metric_words,
     number,
     p_clause,
     percent,
     shortened,
-    verdict_words,
 )
 
 NAME_LENGTH = 22
@@ -67,7 +67,7 @@ def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Pa
     caption = _caption(shown)
     if twice:
         caption = f"{caption[:-1]}; {_moved(shown, second)}."
-    return Picture(name, f"{metric_words(shown[0].metric).capitalize()} of every contrast", caption)
+    return Picture(name, f"{describe_metric(shown[0].metric).capitalize()} of every contrast", caption)
 
 
 def _moved(shown: Sequence[Contrast], second: Sequence[Contrast | None]) -> str:
@@ -76,8 +76,8 @@ def _moved(shown: Sequence[Contrast], second: Sequence[Contrast | None]) -> str:
     changed = sum(one.verdict != other.verdict for one, other in pairs)
     one, other = max(pairs, key=lambda pair: abs((pair[0].estimate or 0.0) - (pair[1].estimate or 0.0)))
     return (
-        f"on the right the {metric_words(other.metric)} changes {counted(changed, 'verdict')} and moves the estimate "
-        f"most for {one.a} vs {one.b}, from {estimate(one)} to {estimate(other)}"
+        f"on the right the {describe_metric(other.metric)} changes {counted(changed, 'verdict')} and moves the "
+        f"estimate most for {one.a} vs {one.b}, from {estimate(one)} to {estimate(other)}"
     )
 
 
@@ -96,7 +96,9 @@ def _line(axes: Any, contrast: Contrast, height: int) -> None:
         markerfacecolor="white" if contrast.verdict == "undecided" else tint, zorder=3,
     )  # fmt: skip
     p = decisive_p(contrast)
-    verdict = verdict_words(contrast) if p is None else f"{p_clause(p, contrast.level)}, {verdict_words(contrast)}"
+    verdict = (
+        describe_verdict(contrast) if p is None else f"{p_clause(p, contrast.level)}, {describe_verdict(contrast)}"
+    )
     right = ("axes fraction", "data")
     axes.annotate(f"{estimate(contrast)} {interval(contrast)}", (1.02, height + 0.17), xycoords=right, va="center")
     axes.annotate(
@@ -127,7 +129,7 @@ def _frame(axes: Any, drawn: Sequence[Contrast], shown: Sequence[Contrast]) -> N
     if 0 < controls < len(shown):
         axes.axhline(controls - 0.5, color=theme.FAINT, linewidth=0.8)
     scale = "preference for the first-named" if drawn[0].metric in PREFERENCES else "difference, first minus second"
-    axes.set_xlabel(f"{metric_words(drawn[0].metric)}: {scale} (dashed: no difference)")
+    axes.set_xlabel(f"{describe_metric(drawn[0].metric)}: {scale} (dashed: no difference)")
 
 
 def _label(contrast: Contrast, shown: Sequence[Contrast]) -> str:

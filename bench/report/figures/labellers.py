@@ -55,11 +55,11 @@ def labeller_sizes(
 def _line(axes: Any, points: Sequence[tuple[float, Proportion]], look: tuple[int, str]) -> None:
     place, label = look
     at = [x for x, _ in points]
-    shares = [found.share or 0.0 for _, found in points]
-    below = [share - (found.low or 0.0) for share, (_, found) in zip(shares, points, strict=True)]
-    above = [(found.high or 0.0) - share for share, (_, found) in zip(shares, points, strict=True)]
+    proportions = [found.share or 0.0 for _, found in points]
+    below = [share - (found.low or 0.0) for share, (_, found) in zip(proportions, points, strict=True)]
+    above = [(found.high or 0.0) - share for share, (_, found) in zip(proportions, points, strict=True)]
     settings: dict[str, Any] = {
         "color": theme.colour(place), "marker": theme.marker(place), "markersize": 7, "capsize": 3, "linewidth": 1.8,
         "label": shortened(label, 30),
     }  # fmt: skip
-    axes.errorbar(at, shares, yerr=[below, above], **settings)
+    axes.errorbar(at, proportions, yerr=[below, above], **settings)

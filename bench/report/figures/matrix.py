@@ -10,7 +10,7 @@ from bench.core.metrics import PREFERENCES
 from bench.report.figures import theme
 from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, estimate, listed, metric_words, number, shortened
+from bench.results.wording import counted, describe_metric, estimate, listed, number, shortened
 
 CELL_INCHES = 0.78
 NAME_LENGTH = 18
@@ -40,7 +40,7 @@ def win_rate_matrix(contrasts: Sequence[Contrast], arms: Sequence[str], folder: 
         axes = figure.subplots()
         _cells(axes, shown, cells)
         theme.save(figure, folder, name)
-    return Picture(name, f"{metric_words(first.metric).capitalize()} of every pair", _caption(same, first))
+    return Picture(name, f"{describe_metric(first.metric).capitalize()} of every pair", _caption(same, first))
 
 
 def _cells(axes: Any, shown: Sequence[str], cells: Mapping[tuple[str, str], Contrast]) -> None:

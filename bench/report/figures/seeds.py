@@ -10,7 +10,7 @@ from bench.core.metrics import PREFERENCES
 from bench.report.figures import theme
 from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, metric_words, on_scale, shortened
+from bench.results.wording import counted, describe_metric, on_scale, shortened
 
 NAME_LENGTH = 22
 ROW_INCHES = 0.42
@@ -44,7 +44,7 @@ def seed_spread(
         ]
         figure.legend(handles=handles, loc="outside upper left", ncols=min(8, len(seeds)))
         theme.save(figure, folder, name)
-    title = f"{metric_words(first.metric).capitalize()} of every training seed"
+    title = f"{describe_metric(first.metric).capitalize()} of every training seed"
     return Picture(name, title, _caption(shown, first))
 
 
@@ -70,7 +70,7 @@ def _frame(axes: Any, first: Contrast, labels: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     scale = "preference for the first-named" if first.metric in PREFERENCES else "difference, first minus second"
-    axes.set_xlabel(f"{metric_words(first.metric)}: {scale} (dashed: no difference)")
+    axes.set_xlabel(f"{describe_metric(first.metric)}: {scale} (dashed: no difference)")
 
 
 def _caption(shown: Sequence[Contrast], first: Contrast) -> str:

@@ -9,7 +9,7 @@ from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Facts, Heading, Quote, Text, VerdictList
 from bench.report.sentences import Context
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, metric_words, percent
+from bench.results.wording import counted, describe_metric, percent
 
 
 def opening(inputs: Inputs) -> list[Block]:
@@ -57,7 +57,7 @@ def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], context: Conte
     first = contrasts[0]
     if context.shared:
         by = f" by the {first.judge} judge" if first.judge else ""
-        lead += f" All are about {metric_words(first.metric)}{by} on {first.task}, and about {first.speaks_about}."
+        lead += f" All are about {describe_metric(first.metric)}{by} on {first.task}, and about {first.speaks_about}."
     if first.null_value == 0.5:
         lead += " A win rate of 0.5 is no difference."
     return f"{lead} Intervals are at the {percent(first.level)} level."

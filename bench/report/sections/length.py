@@ -13,13 +13,13 @@ from bench.results.wording import (
     NONE,
     counted,
     decimals_of,
+    describe_verdict,
     estimate,
     interval,
     number,
     p_value,
     percent,
     signed,
-    verdict_words,
 )
 from bench.statistics.length.difference import DIFFERENCE
 
@@ -53,7 +53,7 @@ def _controlled(inputs: Inputs, controlled: list[Contrast]) -> list[Block]:
             sentences.judge(item),
             interval(item),
             estimate(item),
-            verdict_words(item),
+            describe_verdict(item),
             estimate(plain[cell_of(item)]) if cell_of(item) in plain else NONE,
             _overlap(item),
             *(() if alike else (item.note or NONE,)),

@@ -8,7 +8,7 @@ from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
-from bench.results.wording import NONE, estimate, interval, metric_words, per_seed, percent
+from bench.results.wording import NONE, describe_metric, estimate, interval, per_seed, percent
 
 FIGURES = ("forest", "win_rate_matrix", "seed_spread")
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
@@ -38,7 +38,7 @@ def results_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     )
     if not rows:
         return []
-    words = metric_words(inputs.primary[0].metric)
+    words = describe_metric(inputs.primary[0].metric)
     level = percent(inputs.comparison.statistics.level)
     note = (
         f"Intervals are at the {level} level. The cost is that of the method in the first column, per training seed, "

@@ -14,7 +14,7 @@ from bench.report.samples.prompt_view import Ballot, PromptView, ResponseScore, 
 from bench.report.samples.sample import score_text
 from bench.report.terminal.clean import clean
 from bench.report.terminal.differences import only_in
-from bench.results.wording import NONE, counted, metric_words, number
+from bench.results.wording import NONE, counted, describe_metric, number
 
 NARROWEST = 36
 DIFFERS = "bold underline"
@@ -96,7 +96,7 @@ def _answer(response: ResponseView, first: str | None) -> Panel:
 
 def _score_name(score: ResponseScore) -> str:
     """Return a score's metric as words, with the judge that gave it."""
-    words = metric_words(score.metric)
+    words = describe_metric(score.metric)
     return words if score.judge is None else f"{words} by {score.judge}"
 
 

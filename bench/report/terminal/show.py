@@ -16,7 +16,7 @@ from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.report.terminal.prompt import list_prompts, show_prompt
 from bench.results.claims import CLAIMS
 from bench.results.records import RECORDS
-from bench.results.responses import RESPONSES, VERDICTS, asked, without_responses
+from bench.results.responses import RESPONSES, VERDICTS, last_turn, without_responses
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _found(responses: pa.Table, wanted: Wanted) -> list[tuple[str, str]]:
     if named or wanted.prompt is None:
         return named or list(prompts)
     text = wanted.prompt.lower()
-    return [place for place, row in prompts.items() if text in asked(row["chat"]).lower()]
+    return [place for place, row in prompts.items() if text in last_turn(row["chat"]).lower()]
 
 
 def _nothing(wanted: Wanted) -> str:

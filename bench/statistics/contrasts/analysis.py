@@ -94,7 +94,7 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
         also={
             **_other_tests(crossing, settings, effects),
             **_other_intervals(crossing, settings),
-            **_orders(crossing, settings),
+            **_by_position(crossing, settings),
         },
         components={**_components(effects), **within_cells(crossing)},
         notes=(*_notes(crossing), *_resampled_note(settings)),
@@ -125,18 +125,18 @@ def _untested(estimate: float | None, per_seed: tuple[float, ...], reason: str) 
 def _constant(estimate: float, per_seed: tuple[float, ...], crossing: Crossing, settings: AnalysisSettings) -> Analysis:
     """Return the analysis of a crossing whose cells are all equal: no variance, so no t test."""
     units = int(crossing.clusters.max()) + 1
-    orders = _orders(crossing, settings)
+    position = _by_position(crossing, settings)
     if abs(estimate - settings.null) <= ROUNDING:
         note = "every prompt and run gives exactly the null value"
         null = settings.null
         return Analysis(
-            null, null, null, 1.0, "none needed", 0.0, units - 1.0, None, per_seed, orders, _point(units), (note,)
+            null, null, null, 1.0, "none needed", 0.0, units - 1.0, None, per_seed, position, _point(units), (note,)
         )
     # 2^(1 - units): the exact sign-flip p-value when all units point the same way.
     p = 2.0 ** (1 - units)
     if settings.bounds is None:
         note = "every prompt and run gives the same difference: exact p, but no variance to build an interval from"
-        return Analysis(estimate, None, None, p, "exact sign flip", None, None, None, per_seed, orders, notes=(note,))
+        return Analysis(estimate, None, None, p, "exact sign flip", None, None, None, per_seed, position, notes=(note,))
     # Agresti and Coull 1998 (Am. Stat. 52:119): z^2 more prompts, half won, give a variance where the sample has none.
     low, high = intervals.wilson_interval(estimate * units, units, settings.level)
     z2 = float(special.ndtri((1 + settings.level) / 2)) ** 2
@@ -153,7 +153,7 @@ def _constant(estimate: float, per_seed: tuple[float, ...], crossing: Crossing, 
         degrees_of_freedom=units - 1.0,
         smallest_detectable=smallest_detectable(error, units - 1, settings.level),
         per_seed=per_seed,
-        also=orders,
+        also=position,
         components={SEED_VARIANCE: 0.0, PROMPT_VARIANCE: error**2, PROMPT_DF: units - 1.0},
         notes=("every prompt and run gives the same preference: exact p, Wilson interval, Agresti-Coull error",),
     )
@@ -264,7 +264,7 @@ def _other_intervals(crossing: Crossing, settings: AnalysisSettings) -> dict[str
     return found
 
 
-def _orders(crossing: Crossing, settings: AnalysisSettings) -> dict[str, float | None]:
+def _by_position(crossing: Crossing, settings: AnalysisSettings) -> dict[str, float | None]:
     if crossing.first is None or crossing.second is None:
         return {}
     agreement = order_agreement(crossing.first, crossing.second)

@@ -99,7 +99,7 @@ def fieller(gains: FloatArray, gaps: FloatArray, clusters: IntArray | None, leve
     return Fieller(share, _end(excess, share, -1.0), _end(excess, share, 1.0))
 
 
-def gap_shares(
+def gaps_closed(
     table: pa.Table, comparison: Comparison, own_rewards: Mapping[str, Sequence[str]]
 ) -> tuple[GapShare, ...]:  # fmt: skip
     """Return the shares that the comparison asks for, by question, then task and judge.
@@ -108,26 +108,28 @@ def gap_shares(
     """
     index = RecordIndex(table)
     return tuple(
-        share for asked in comparison.evaluation.gap_closed for share in _shares(index, comparison, asked, own_rewards)
+        share
+        for question in comparison.evaluation.gap_closed
+        for share in _gaps_closed(index, comparison, question, own_rewards)
     )
 
 
-def _shares(
-    index: RecordIndex, comparison: Comparison, asked: GapClosed, own_rewards: Mapping[str, Sequence[str]]
+def _gaps_closed(
+    index: RecordIndex, comparison: Comparison, question: GapClosed, own_rewards: Mapping[str, Sequence[str]]
 ) -> Iterator[GapShare]:
     seeds, settings = comparison.given.seeds, comparison.statistics
     for task in comparison.evaluation.tasks:
-        for source in index.sources(task.NAME, asked.metric):
-            if asked.judge not in (None, source):
+        for source in index.sources(task.NAME, question.metric):
+            if question.judge not in (None, source):
                 continue
             judge = None if source == "task" else source
-            kind = Request(asked.of, asked.start, task.NAME, asked.metric, source, seeds)
-            gains, gaps, clusters = _paired(index, kind, asked, comparison)
+            kind = Request(question.of, question.start, task.NAME, question.metric, source, seeds)
+            gains, gaps, clusters = _paired(index, kind, question, comparison)
             common = {
-                "of": asked.of, "start": asked.start, "goal": asked.goal, "task": task.NAME, "metric": asked.metric,
-                "judge": judge, "level": settings.level, "n_prompts": len(gains), "n_runs": len(seeds),
+                "of": question.of, "start": question.start, "goal": question.goal, "task": task.NAME,
+                "metric": question.metric, "judge": judge, "level": settings.level, "n_prompts": len(gains),
+                "n_runs": len(seeds), "own_reward": _own(question, own_rewards.get(source, ())),
                 "speaks_about": "the training procedure" if len(seeds) > 1 else "these trained models",
-                "own_reward": _own(asked, own_rewards.get(source, ())),
             }  # fmt: skip
             if len(gains) < 2 or int(clusters.max()) < 1:
                 empty = dict.fromkeys(("share", "low", "high", "bootstrap_low", "bootstrap_high"))
@@ -146,26 +148,29 @@ def _shares(
             )  # fmt: skip
 
 
-def _own(asked: GapClosed, arms: Sequence[str]) -> tuple[str, ...]:
-    return tuple(arm for arm in (asked.of, asked.start, asked.goal) if arm in arms)
+def _own(question: GapClosed, arms: Sequence[str]) -> tuple[str, ...]:
+    return tuple(arm for arm in (question.of, question.start, question.goal) if arm in arms)
 
 
 def _paired(
-    index: RecordIndex, kind: Request, asked: GapClosed, comparison: Comparison
+    index: RecordIndex, kind: Request, question: GapClosed, comparison: Comparison
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Return n and d, (prompts, seeds), on the prompts that are complete for all, and the prompts' clusters."""
-    if asked.metric == WIN_RATE.name:
-        reference = comparison.evaluation.versus or asked.start
-        known = {arm: _against(index, kind, arm, reference, comparison) for arm in (asked.of, asked.start, asked.goal)}
+    if question.metric == WIN_RATE.name:
+        reference = comparison.evaluation.versus or question.start
+        known = {
+            arm: _against(index, kind, arm, reference, comparison)
+            for arm in (question.of, question.start, question.goal)
+        }
     else:
-        pairs = {arm: _crossing(index, kind, arm, asked.start, comparison) for arm in (asked.of, asked.goal)}
-        known = {asked.start: None, **pairs}
+        pairs = {arm: _crossing(index, kind, arm, question.start, comparison) for arm in (question.of, question.goal)}
+        known = {question.start: None, **pairs}
     there = [crossing for crossing in known.values() if crossing is not None]
     shared = sorted(set.intersection(*(set(crossing.prompts) for crossing in there)))
-    zero = np.full((len(shared), len(kind.seeds)), 0.5 if asked.metric == WIN_RATE.name else 0.0)
+    zero = np.full((len(shared), len(kind.seeds)), 0.5 if question.metric == WIN_RATE.name else 0.0)
     of, start, goal = (
         zero if (crossing := known[arm]) is None else crossing.values[_places(crossing, shared)]
-        for arm in (asked.of, asked.start, asked.goal)
+        for arm in (question.of, question.start, question.goal)
     )
     first = there[0]
     clusters = codes(str(first.clusters[place]) for place in _places(first, shared))

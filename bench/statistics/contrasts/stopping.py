@@ -28,10 +28,10 @@ def sequence_of(
     looks = np.clip(0.5 + sums / sizes.max(), 0.0, 1.0)
     order = np.random.default_rng([seed, len(looks)]).permutation(len(looks))
     found = confidence_sequence(looks[order], level)
-    side, needed = found.decision(0.5)
+    side, looked_at = found.decision(0.5)
     scale = len(looks) * float(sizes.max()) / len(preferences)
     return {
         "sequence_low": max(0.0, null + scale * (float(found.low[-1]) - 0.5)),
         "sequence_high": min(1.0, null + scale * (float(found.high[-1]) - 0.5)),
-        "sequence_prompts": None if side == "undecided" else float(sizes[order][:needed].sum()),
+        "sequence_prompts": None if side == "undecided" else float(sizes[order][:looked_at].sum()),
     }

@@ -36,18 +36,18 @@ def alignment_tax(
     Cells among ``missing`` are left out. Raises IncompleteRecords where other rows are missing, unless the comparison
     says ``missing: drop_prompts``.
     """
-    asked = comparison.evaluation.tax
-    if asked is None:
+    tax = comparison.evaluation.tax
+    if tax is None:
         return ()
     index = RecordIndex(table)
     absent = {(cell.arm, cell.task) for cell in missing}
-    return tuple(_lines(index, comparison, asked, metrics, absent))
+    return tuple(_lines(index, comparison, tax, metrics, absent))
 
 
 def _lines(
     index: RecordIndex,
     comparison: Comparison,
-    asked: AlignmentTax,
+    tax: AlignmentTax,
     metrics: Mapping[str, MetricInfo],
     absent: set[tuple[str | None, str | None]],
 ) -> Iterator[Tax]:
@@ -58,9 +58,9 @@ def _lines(
             if info is None or info.higher_is_better is None:
                 continue
             for arm in comparison.arms:
-                if arm.name == asked.versus or absent & {(arm.name, task), (asked.versus, task)}:
+                if arm.name == tax.versus or absent & {(arm.name, task), (tax.versus, task)}:
                     continue
-                request = Request(arm.name, asked.versus, task, metric, "task", seeds)
+                request = Request(arm.name, tax.versus, task, metric, "task", seeds)
                 try:
                     crossing = cells(index, request, comparison.statistics.missing)
                 except IncompleteRecords as error:
@@ -69,14 +69,14 @@ def _lines(
                         "or set statistics.missing to drop_prompts."
                     ) from error
                 sign = 1.0 if info.higher_is_better else -1.0
-                yield _line(request, crossing, sign, asked, comparison.statistics.level)
+                yield _line(request, crossing, sign, tax, comparison.statistics.level)
 
 
-def _line(request: Request, crossing: Crossing, sign: float, asked: AlignmentTax, level: float) -> Tax:
-    found = _tested(crossing, sign, asked.margin, level)
+def _line(request: Request, crossing: Crossing, sign: float, tax: AlignmentTax, level: float) -> Tax:
+    found = _tested(crossing, sign, tax.margin, level)
     verdict: TaxVerdict = "undecided"
     if found.lower is not None and found.upper is not None:
-        verdict = "kept" if found.lower > -asked.margin else "lost" if found.upper < -asked.margin else "undecided"
+        verdict = "kept" if found.lower > -tax.margin else "lost" if found.upper < -tax.margin else "undecided"
     empty = not crossing.prompts
     a, b = crossing.a_values, crossing.b_values
     return Tax(
@@ -84,7 +84,7 @@ def _line(request: Request, crossing: Crossing, sign: float, asked: AlignmentTax
         versus=request.b,
         task=request.task,
         metric=request.metric,
-        margin=asked.margin,
+        margin=tax.margin,
         level=level,
         advantage=None if empty else sign * float(crossing.values.mean()),
         lower=found.lower,

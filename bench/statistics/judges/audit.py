@@ -91,8 +91,8 @@ def _task(records: pa.Table, audit: pa.Table, task: str, comparison: Comparison)
     verdicts = _rows(records, task, WIN_RATE.name)
     design = design_of(verdicts, task, comparison.given.seeds)
     judged = sorted(set(zip(verdicts["method"].to_pylist(), verdicts["versus"].to_pylist(), strict=True)))
-    asked = [pair for pair in comparison.evaluation.contrasts if pair in judged]
-    pairs = tuple(dict.fromkeys([*asked, *judged]))
+    declared = [pair for pair in comparison.evaluation.contrasts if pair in judged]
+    pairs = tuple(dict.fromkeys([*declared, *judged]))
     lengths = _rows(records, task, CHARACTERS)
     names = [lengths[name].to_pylist() for name in ("method", "prompt", "run", "draw")]
     return _Task(
@@ -133,11 +133,11 @@ def _audit(
 ) -> JudgeAudit:  # fmt: skip
     """Return the audit of one judge's verdicts, on all pairs or on one."""
     level, clusters = comparison.statistics.level, task.design.clusters
-    asked = judged.total(judged.was_asked.sum(axis=0))
+    calls = judged.total(judged.was_asked.sum(axis=0))
 
     def of_all(status: str) -> Measure:
         count = (judged.statuses == status).sum(axis=0)
-        return share(judged.total(count), asked, clusters, level)
+        return share(judged.total(count), calls, clusters, level)
 
     usable = np.isfinite(np.stack([judged.first, judged.second]))
     ties = np.stack([judged.first, judged.second]) == 0.5
@@ -149,7 +149,7 @@ def _audit(
         a=None if pair is None else pair[0],
         b=None if pair is None else pair[1],
         level=level,
-        asked=int(asked.sum()),
+        asked=int(calls.sum()),
         unparsed=of_all("unparsed"),
         refused=of_all("refused"),
         error=of_all("error"),
@@ -161,7 +161,7 @@ def _audit(
         length_status=longer.status,
         length_slope=longer.slope,
         references=tuple(_references(task, named, judged, comparison)),
-        controls=() if pair is None else tuple(_explained(task, named, judged, comparison)),
+        controls=() if pair is None else tuple(_controls(task, named, judged, comparison)),
     )
 
 
@@ -234,7 +234,7 @@ def _references(task: _Task, named: Named, judged: Verdicts, comparison: Compari
             yield against(other.label, judged, task.judges[other.label], comparison.statistics.level)
 
 
-def _explained(task: _Task, named: Named, judged: Verdicts, comparison: Comparison) -> Iterator[Explained]:
+def _controls(task: _Task, named: Named, judged: Verdicts, comparison: Comparison) -> Iterator[Explained]:
     """Yield what each control explains of the judge's win rate of one pair; a control does not explain itself."""
     level = comparison.statistics.level
     for control, verdicts in task.controls.items():

@@ -23,12 +23,12 @@ TASK, CHARACTERS = "task", "response_characters"
 class Beside:
     """The covariates of one contrast. ``difficulty`` is (prompts, seeds); ``calibration`` one table of rows per seed.
 
-    ``told`` says in words what was used, and why something was left out.
+    ``notes`` say in words what was used, and why something was left out.
     """
 
     difficulty: FloatArray | None = None
     calibration: tuple[FloatArray, ...] | None = None
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Covariates:
@@ -42,9 +42,9 @@ class Covariates:
 
     def of(self, request: Request, prompts: Sequence[str]) -> Beside:
         """Return what the control asks for, for the win rate that ``request`` names, over these prompts."""
-        difficulty, told = self._difficulty(request, prompts)
+        difficulty, note = self._difficulty(request, prompts)
         calibration, more = self._calibration(request, with_difficulty=difficulty is not None)
-        return Beside(difficulty, calibration, (told, more))
+        return Beside(difficulty, calibration, (note, more))
 
     def pair(self, request: Request) -> Crossing:
         """Return the verdicts or the lengths of a pair, incomplete prompts dropped."""

@@ -88,7 +88,7 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     }
     values = np.column_stack([one.values for one in fitted])
     controlled = dataclasses.replace(crossing, values=values, drawn=None, first=None, second=None)
-    return Controlled(controlled, (*given.told, *(WARNINGS[flag] for flag in flags)), means)
+    return Controlled(controlled, (*given.notes, *(WARNINGS[flag] for flag in flags)), means)
 
 
 def _glm(rows: _SeedColumns) -> _Fitted:

@@ -98,7 +98,7 @@ def _recovery(index: RecordIndex, comparison: Comparison, judge: Request) -> Len
     trial = _trial(index, comparison, judge)
     if trial is None:
         return None
-    apart = _told_apart(trial)
+    apart = _distinguished(trial)
     estimates = [_without_labels(name, values, trial, apart) for name, values in _estimates(index, comparison, trial)]
     prompts, seeds = trial.gold.shape[1:]
     for budget in BUDGETS:
@@ -110,8 +110,8 @@ def _recovery(index: RecordIndex, comparison: Comparison, judge: Request) -> Len
         gold=_gold(comparison),
         versus=judge.b,
         arms=tuple(request.a for request in trial.requests),
-        truth=_told(trial.truth),
-        longer=_told(trial.longer.mean(axis=(1, 2))),
+        truth=_floats(trial.truth),
+        longer=_floats(trial.longer.mean(axis=(1, 2))),
         pairs=len(apart),
         prompts=prompts,
         runs=seeds,
@@ -126,9 +126,9 @@ def _trial(index: RecordIndex, comparison: Comparison, judge: Request) -> _Trial
     """Return the arms that both judges held against ``versus``, on the prompts that are complete for all."""
     reader = Covariates(index, comparison)
     arms = [arm.name for arm in comparison.arms if arm.replicate is None and arm.name != judge.b]
-    asked = [dataclasses.replace(judge, a=arm) for arm in arms]
+    wanted = [dataclasses.replace(judge, a=arm) for arm in arms]
     gold = _gold(comparison)
-    requests = [one for one in asked if reader.judged(one) and reader.judged(dataclasses.replace(one, source=gold))]
+    requests = [one for one in wanted if reader.judged(one) and reader.judged(dataclasses.replace(one, source=gold))]
     if len(requests) < FEWEST_ARMS:
         return None
     by_gold = [reader.pair(dataclasses.replace(one, source=gold)) for one in requests]
@@ -162,7 +162,7 @@ def _only(crossing: Crossing, prompts: Sequence[str]) -> Crossing:
     )
 
 
-def _told_apart(trial: _Trial) -> list[tuple[int, int]]:
+def _distinguished(trial: _Trial) -> list[tuple[int, int]]:
     """Return the pairs (better, worse) that gold tells apart; the place behind the last arm is ``versus``."""
     values = np.concatenate([trial.gold, np.full((1, *trial.gold.shape[1:]), 0.5)])
     clusters = trial.clusters if int(trial.clusters.max()) + 1 < len(trial.clusters) else None
@@ -185,22 +185,22 @@ def _estimates(index: RecordIndex, comparison: Comparison, trial: _Trial) -> Ite
         yield name, _controlled(trial, model, None)
 
 
-def _glms(asked: LengthControl) -> Iterator[tuple[str, LengthControl]]:
+def _glms(settings: LengthControl) -> Iterator[tuple[str, LengthControl]]:
     """Yield the regression with each difficulty that there is, without and with the calibration that there is."""
     options: list[dict[str, object]] = [{"difficulty": "none"}, {"difficulty": "estimated"}]
-    if asked.difficulty_file is not None:
-        options.append({"difficulty": "by_id", "difficulty_file": asked.difficulty_file})
+    if settings.difficulty_file is not None:
+        options.append({"difficulty": "by_id", "difficulty_file": settings.difficulty_file})
     names = {"none": "no difficulty", "estimated": "difficulty estimated", "by_id": "difficulty by id"}
     for option in options:
         name = f"glm, {names[str(option['difficulty'])]}"
         yield name, LengthControl(model="glm", **option)
-        if asked.calibration_arms:
+        if settings.calibration_arms:
             yield (
                 f"{name}, calibrated",
-                LengthControl(model="glm", calibration_arms=asked.calibration_arms, **option),
+                LengthControl(model="glm", calibration_arms=settings.calibration_arms, **option),
             )
-        elif asked.calibration is not None and option["difficulty"] != "estimated":
-            yield f"{name}, calibrated", LengthControl(model="glm", calibration=asked.calibration, **option)
+        elif settings.calibration is not None and option["difficulty"] != "estimated":
+            yield f"{name}, calibrated", LengthControl(model="glm", calibration=settings.calibration, **option)
 
 
 def _controlled(trial: _Trial, model: Model, reader: Covariates | None) -> FloatArray:
@@ -216,7 +216,7 @@ def _without_labels(name: str, values: FloatArray, trial: _Trial, apart: Sequenc
     means = values.mean(axis=1)
     scores = _scores(means, trial.truth, apart)
     low, high = values.min(axis=1), values.max(axis=1)
-    return Recovered(estimator=name, values=_told(means), low=_told(low), high=_told(high), **scores)
+    return Recovered(estimator=name, values=_floats(means), low=_floats(low), high=_floats(high), **scores)
 
 
 def _with_labels(trial: _Trial, budget: int, apart: Sequence[tuple[int, int]]) -> list[Recovered]:
@@ -247,9 +247,9 @@ def _over_draws(
     return Recovered(
         estimator=name,
         labels=budget,
-        values=_told(drawn.mean(axis=0)),
-        low=_told(low),
-        high=_told(high),
+        values=_floats(drawn.mean(axis=0)),
+        low=_floats(low),
+        high=_floats(high),
         whole=float(np.mean([score["reversed"] == 0 for score in scores])),
         **{key: float(np.mean([score[key] for score in scores])) for key in scores[0]},
     )
@@ -273,5 +273,5 @@ def _tau(values: FloatArray, truth: FloatArray) -> float:
     return float(stats.kendalltau(values, truth).statistic)
 
 
-def _told(values: FloatArray) -> tuple[float, ...]:
+def _floats(values: FloatArray) -> tuple[float, ...]:
     return tuple(float(value) for value in values)

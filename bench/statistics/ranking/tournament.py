@@ -38,7 +38,7 @@ from bench.statistics.tests.random_effects import IntArray, crossed_effects
 
 # Two methods are a contrast; a ranking begins with three.
 FEWEST_METHODS = 3
-Told = NDArray[np.bool_]
+PairsOfMethods = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,10 @@ def pseudo_values(strengths: Strengths, n_prompts: int) -> FloatArray:
     return values.T.reshape(len(strengths.names), n_prompts, -1)
 
 
-def told_better(values: FloatArray, clusters: IntArray, comparable: Told, level: float) -> Told:
-    """Return (methods, methods): whether the first is told to be better than the second, all at once at ``level``.
+def significantly_better(
+    values: FloatArray, clusters: IntArray, comparable: PairsOfMethods, level: float
+) -> PairsOfMethods:
+    """Return (methods, methods): whether the first is significantly better than the second, all at once at ``level``.
 
     ``values`` (methods, prompts, seeds) are pseudo-values. Pairs that are not ``comparable`` are never told apart.
     """
@@ -151,7 +153,7 @@ def told_better(values: FloatArray, clusters: IntArray, comparable: Told, level:
     return result
 
 
-def groups_of(better: Told) -> list[tuple[int, ...]]:
+def groups_of(better: PairsOfMethods) -> list[tuple[int, ...]]:
     """Return the largest sets of methods in which no two are told apart, so that two without a common set are.
 
     These are the maximal cliques of "not told apart" (Bron and Kerbosch 1973, Commun. ACM 16:575), in order of their
@@ -183,8 +185,8 @@ def _ranking(
     values = pseudo_values(strengths, n_prompts)[order]
     group = {name: number for number, members in enumerate(strengths.groups) for name in members}
     comparable = np.array([[group[one] == group[other] for other in names] for one in names])
-    better = told_better(values, battles.clusters, comparable, level)
-    of_models = told_better(values.mean(axis=2, keepdims=True), battles.clusters, comparable, level)
+    better = significantly_better(values, battles.clusters, comparable, level)
+    of_models = significantly_better(values.mean(axis=2, keepdims=True), battles.clusters, comparable, level)
     by_cluster = battles.clusters if int(battles.clusters.max()) + 1 < n_prompts else None
     places = []
     for number, name in enumerate(names):
