@@ -1,4 +1,4 @@
-"""Policies, data and settings as a reader of another machine is told of them."""
+"""Policies, data and settings as a report describes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained,
 
 
 def described(value: Any) -> Any:
-    """Return the JSON form of a value for readers of other machines: a file is told by its name, not by its place."""
+    """Return the JSON form of a value for readers of other machines: a file by its name, not by its place."""
     if isinstance(value, Frozen):
         body = {name: described(getattr(value, name)) for name in type(value).model_fields}
         for name in value.LOCATIONS & body.keys():
@@ -28,7 +28,7 @@ def described(value: Any) -> Any:
 def describe_class(cls: type[Open]) -> str:
     """Return what readers know a class by, wherever our modules lie: its NAME, or the KIND of a stage.
 
-    A method has neither; its file in the package ``methods`` is its name. A file beside the comparison is told by name.
+    A method has neither; its file in the package ``methods`` is its name. A file beside the comparison has its name.
     """
     module, _, name = address(cls).rpartition(":")
     place = f"{Path(module).name}:{name}"

@@ -45,7 +45,7 @@ class Plan:
         return tuple(cell for cell in self.cells if name == cell.measurement.NAME)
 
     def labels(self) -> dict[str, str]:
-        """Return a name for every stage that a person can place: its kind, and the arm and seed it is for.
+        """Return a readable name for every stage: its kind, and the arm and seed it is for.
 
         A stage that several arms or cells rest on is named after the first, and how many more there are; one that only
         leads to a cell's own stage after the first cell that it leads to.
@@ -65,7 +65,7 @@ class Plan:
         """Return for every judge the arms that learnt from it, judges of which there are none left out.
 
         Such an arm rests on a reward model that the judge rests on too, or asks the judge itself: as its reward, its
-        labeller, or to choose among responses. That judge's view of that arm says how well the arm learnt to please it.
+        labeller, or to choose among responses. That judge's view of that arm says how well it learnt to please it.
         """
         found: dict[str, list[str]] = {}
         judging = ((cell.seed, cell.judge) for cell in self.cells if cell.arms and cell.judge is not None)

@@ -1,7 +1,7 @@
 """``bench verify``: all that is concluded, computed again from the stored rows and compared with what lies there.
 
 Compared are the conclusions value by value, the report and the pictures byte by byte, and the gate verdict by verdict.
-The lock is compared with this checkout: other inputs are a difference, other packages are told.
+The lock is compared with this checkout: other inputs are a difference, other packages are noted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Verified(Frozen):
         return not self.differences
 
     def lines(self) -> list[str]:
-        """Return the findings as a person reads them."""
+        """Return the findings in sentences."""
         lines = [f"differs: {item}" for item in self.differences] + [f"note: {item}" for item in self.notes]
         end = "as they lie there" if self.same else "and something differs"
         return [*lines, f"{len(self.files)} files computed again from the stored rows, {end}."]

@@ -1,4 +1,4 @@
-"""What was written and said: every response with its prompt, and every judge's verdict with its words.
+"""Texts: every response with its prompt, and every judge's verdict with its words.
 
 Two tables beside ``records.parquet``, so that a results folder can be read, passed on and exported without its store.
 """
@@ -70,7 +70,7 @@ def last_turn(chat: str) -> str:
 
 
 def without_responses(folder: Path) -> str:
-    """Return what to tell a reader of a folder that has no responses."""
+    """Return what to report of a folder that has no responses."""
     return (
         f"{RESPONSES.path(folder)} is not there: an earlier version ran this comparison. `bench run {folder}` writes "
         "it, and computes nothing that is still in the store."

@@ -14,7 +14,7 @@ from bench.results.documents import RUN_AGAIN, JsonFile
 
 
 class StageFacts(Frozen):
-    """What a finished stage cost and where it ran, from its manifest, and what a training stage told of itself.
+    """What a finished stage cost and where it ran, from its manifest, and what a training stage logged.
 
     ``log``: every logged quantity as a column, thinned to at most 100 rows; a row that lacks one has None.
     ``diagnostics``: the mapping that the stage wrote. ``data``: what it was trained on, in words.
@@ -182,7 +182,7 @@ class RunSummary(Frozen):
     def alike(self, arm: str, wanted: Callable[[StageFacts], bool]) -> list[dict[str, str]]:
         """Return the wanted stages of an arm as keys by seed, those that play one part at every seed together.
 
-        Which these are is told by their place: the first of a kind belongs to the first of that kind. A seed that
+        They are matched by their place: the first of a kind belongs to the first of that kind. A seed that
         lacks one is left out of it.
         """
         found: dict[tuple[str, int], dict[str, str]] = {}

@@ -87,7 +87,7 @@ def per_seed(contrast: Contrast) -> str:
 
 
 def smallest_detectable(contrast: Contrast) -> str:
-    """Return the smallest detectable difference from the null value, unsigned, or a dash."""
+    """Return the minimum detectable difference from the null value, unsigned, or a dash."""
     return number(contrast.smallest_detectable, decimals_of(contrast))
 
 

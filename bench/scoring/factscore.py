@@ -1,4 +1,4 @@
-"""FActScore label files: claims of each response that people marked supported, not supported or irrelevant."""
+"""FActScore label files: claims of each response that annotators labelled supported, not supported or irrelevant."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class _FittedMethod:
     joined: Preferences
     fit: LengthControlled
     difficulty: Literal["by instruction", "estimated", "none"]
-    # The same without calibration rows, where there are any: what they change is told beside the estimate.
+    # The same without calibration rows, where there are any: what they change is reported beside the estimate.
     uncalibrated: LengthControlled | None
     paired: dict[str, Any] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
 
 F = TypeVar("F", bound=Frozen)
-UNREAD = object()  # stands for a field whose problems have been told, so that nothing else is said about it
+UNREAD = object()  # stands for a field whose problems have been reported, so that nothing else is reported about it
 _WANTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -68,7 +68,7 @@ class Section:
     def keys(
         self, path: KeyPath, value: Any, known: Collection[str], required: Collection[str] = ()
     ) -> dict[str, Any] | None:
-        """Return the known keys of a mapping, None when the value is no mapping; tell unknown and missing ones."""
+        """Return the known keys of a mapping, None when the value is no mapping; report unknown and missing ones."""
         if not isinstance(value, dict):
             self.problem(path, f"must be a mapping, not {as_written(value)}", f"known keys: {', '.join(known)}")
             return None
@@ -81,7 +81,7 @@ class Section:
         return {key: item for key, item in value.items() if key in known}
 
     def items(self, path: KeyPath, value: Any, word: str) -> list[Any]:
-        """Return a list's items; tell a value that is no list, and an empty list."""
+        """Return a list's items; report a value that is no list, and an empty list."""
         if isinstance(value, list) and value:
             return value
         got = "this list is empty" if value == [] else f"not {as_written(value)}"
@@ -91,7 +91,7 @@ class Section:
     def build(
         self, cls: type[F], path: KeyPath, fields: Mapping[str, Any], computed: Mapping[str, Any] | None = None
     ) -> F | None:
-        """Return the frozen value of the fields at a key path, None (and the problems told) when they are wrong.
+        """Return the frozen value of the fields at a key path, None (and the problems reported) when they are wrong.
 
         ``computed`` are fields that the file does not give itself, or that were read before; ``UNREAD`` for one that
         could not be.
@@ -106,7 +106,7 @@ class Section:
         return None
 
     def field(self, cls: type[Frozen], name: str, path: KeyPath, value: Any) -> bool:
-        """Tell whether a value fits one field of a frozen class; the problem is noted when it does not."""
+        """Return whether a value fits one field of a frozen class; the problem is noted when it does not."""
         info = cls.model_fields[name]
         kind: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
         try:
@@ -117,21 +117,21 @@ class Section:
         return True
 
     def model(self, cls: type[F], path: KeyPath, value: Any) -> F | None:
-        """Return the frozen value of a mapping that has the fields of ``cls`` for keys, None (and told) when wrong."""
+        """Return the frozen value of a mapping that has the fields of ``cls`` for keys, None when wrong (reported)."""
         fields = self.keys(path, value, list(cls.model_fields))
         return None if fields is None else self.build(cls, path, fields)
 
     def settings(
         self, cls: type[Frozen], path: KeyPath, fields: Mapping[str, Any], names: Collection[str]
     ) -> dict[str, Any]:
-        """Return those of the named fields of ``cls`` that a mapping has, wrong ones left out and told."""
+        """Return those of the named fields of ``cls`` that a mapping has, wrong ones left out and reported."""
         there = {name: fields[name] for name in names if name in fields}
         return {name: value for name, value in there.items() if self.field(cls, name, (*path, name), value)}
 
     def _report(
         self, path: KeyPath, error: ValidationError, cls: type[BaseModel] | None, reported: Collection[str]
     ) -> None:
-        """Note every problem of a validation error but those of fields told before.
+        """Note every problem of a validation error but those of fields reported before.
 
         Problems of one value's alternatives become one sentence.
         """

@@ -38,14 +38,14 @@ def settable(cls: type[Open]) -> list[str]:
 
 
 def reads_file(cls: type[Open]) -> bool:
-    """Tell whether a plug-in reads a file, whose path is given and whose digest is computed."""
+    """Return whether a plug-in reads a file, whose path is given and whose digest is computed."""
     return {PATH, DIGEST} <= set(cls.model_fields)
 
 
 def read_plugin(
     section: Section, path: KeyPath, item: Any, kind: Kind[P], beside: Collection[str] = ()
 ) -> P | None:  # fmt: skip
-    """Return one plug-in; None, and the problems told, when it is wrong.
+    """Return one plug-in; None, and the problems reported, when it is wrong.
 
     ``beside`` are keys of a mapping that belong to whoever asks and not to the plug-in.
     """
@@ -72,7 +72,7 @@ def read_plugin(
 def build_plugin(section: Section, cls: type[P], path: KeyPath, fields: Mapping[str, Any]) -> P | None:
     """Return a plug-in with the fields at a key path, those read first that hold plug-ins, policies, data or rewards.
 
-    ``fields`` are known ones. None, and the problems told, when something in them is wrong.
+    ``fields`` are known ones. None, and the problems reported, when something in them is wrong.
     """
     computed: dict[str, Any] = {}
     if reads_file(cls):
@@ -96,7 +96,7 @@ def build_plugin(section: Section, cls: type[P], path: KeyPath, fields: Mapping[
 
 
 def read_judge(section: Section, path: KeyPath, item: Any, beside: Collection[str] = ()) -> Judge | None:
-    """Return a judge that stands on its own; one that takes something from an arm is told.
+    """Return a judge that stands on its own; one that takes something from an arm is reported.
 
     ``NAME``, a mapping ``{judge: NAME, ...}``, or a policy, which judges by its likelihood. ``beside``: see
     ``read_plugin``.
@@ -123,7 +123,7 @@ def read_any_judge(section: Section, path: KeyPath, item: Any, beside: Collectio
 
 
 def read_reward(section: Section, path: KeyPath, value: Any) -> RewardSpec | None:
-    """Return a reward, or the weighted sum of a list of them; None, and the problems told, when it is wrong."""
+    """Return a reward, or the weighted sum of a list of them; None, and the problems reported, when it is wrong."""
     if not isinstance(value, list):
         return _one_reward(section, path, value)
     parts = [_part(section, (*path, index), item) for index, item in enumerate(section.items(path, value, "reward"))]
@@ -171,7 +171,7 @@ def _file_reward(section: Section, path: KeyPath, text: str) -> FileReward | Non
     except BenchError:
         section.problem(path, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
         return None
-    except Exception as error:  # noqa: BLE001 - a user's file may fail in any way; the reason is told
+    except Exception as error:  # noqa: BLE001 - a user's file may fail in any way; the reason is reported
         section.problem(path, f"{shown(file)} cannot be imported: {type(error).__name__}: {error}")
         return None
     if not callable(function):
@@ -182,7 +182,7 @@ def _file_reward(section: Section, path: KeyPath, text: str) -> FileReward | Non
 
 
 def read_form(section: Section, path: KeyPath, value: Any, form: Form) -> Any:
-    """Return what a field of that form holds, None when it is wrong, which is told."""
+    """Return what a field of that form holds, None when it is wrong, which is reported."""
     match form:
         case "method":
             return read_plugin(section, path, value, METHOD)

@@ -45,7 +45,7 @@ _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | None:
-    """Return the policy that a mapping names by ``world``, ``path`` or ``repo``, None (and told) when it is wrong."""
+    """Return the policy that a mapping names by ``world``, ``path`` or ``repo``, None when it is wrong (reported)."""
     form = _form(section, path, value, POLICY_FORMS)
     if form == "world":
         return _world_policy(section, path, value)
@@ -94,7 +94,7 @@ def _world_policy(section: Section, path: KeyPath, value: dict[str, Any]) -> Pol
 
 
 def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> DataSpec | None:
-    """Return the data that a mapping names by ``world`` or ``path``, None (and told) when it is wrong."""
+    """Return the data that a mapping names by ``world`` or ``path``, None when it is wrong (reported)."""
     form = _form(section, path, value, DATA_FORMS)
     if form == "world":
         return _world_data(section, path, value)

@@ -65,7 +65,7 @@ class Scoring:
 
 
 def read_evaluation(section: Section, value: Any, names: Sequence[str]) -> Scoring | None:
-    """Return how the arms of those names are scored; None when the section is no mapping. Problems are told."""
+    """Return how the arms of those names are scored; None when the section is no mapping. Problems are reported."""
     fields = section.keys(_ROOT, value, EVALUATE_KEYS, required=("tasks",))
     if fields is None:
         return None
@@ -131,7 +131,7 @@ def contrasts_of(
 
 
 def check_arm(section: Section, path: KeyPath, name: Any, names: Sequence[str]) -> bool:
-    """Tell whether a value names an arm; the problem is noted when it does not."""
+    """Return whether a value names an arm; the problem is noted when it does not."""
     if not isinstance(name, str):
         section.problem(path, f"must be the name of a method of this file, not {as_written(name)}")
         return False
@@ -150,7 +150,7 @@ def _refuse_repeated(section: Section, names: Mapping[KeyPath, str], next_step: 
 
 
 def _tasks(section: Section, value: Any) -> tuple[dict[KeyPath, Task], dict[KeyPath, LmEvalTask]]:
-    """Return the tasks that are answered and those of lm-eval by key path; what is wrong with one is told."""
+    """Return the tasks that are answered and those of lm-eval by key path; what is wrong with one is reported."""
     path = (*_ROOT, "tasks")
     tasks: dict[KeyPath, Task] = {}
     benchmarks: dict[KeyPath, LmEvalTask] = {}
@@ -168,7 +168,7 @@ def _tasks(section: Section, value: Any) -> tuple[dict[KeyPath, Task], dict[KeyP
 
 
 def _need_answers(section: Section, fields: Mapping[str, Any], *, answered: bool, lm_eval: bool) -> None:
-    """Tell what looks at answers where there is nothing but tasks of lm-eval, which keeps them to itself."""
+    """Report what looks at answers where there is nothing but tasks of lm-eval, which keeps them to itself."""
     for name in ("win_rate", "ratings", "divergence", FACTUALITY):
         if name in fields and lm_eval and not answered:
             what = f"{name} looks at answers, and a task of lm-eval leaves none"
@@ -178,7 +178,7 @@ def _need_answers(section: Section, fields: Mapping[str, Any], *, answered: bool
 def _judges(
     section: Section, path: KeyPath, value: Any, names: Sequence[str], kind: Literal["compare", "rate"] = "compare"
 ) -> tuple[Named, ...]:
-    """Return the judges of a list, each under its ``name`` or else its own; those that are wrong left out and told.
+    """Return the judges of a list, each under its ``name`` or else its own; those that are wrong left out and reported.
 
     ``kind``: how they will be asked.
     """

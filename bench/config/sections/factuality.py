@@ -28,12 +28,12 @@ PAGES = (".jsonl", ".json", ".csv", ".parquet", ".gz", ".db", ".sqlite", ".sqlit
 
 
 def read_factuality(section: Section, path: KeyPath, value: Any, tasks: Sequence[Task]) -> Factuality | None:
-    """Return how claims are checked, None when something is wrong, which is told. ``tasks`` are those of the file."""
+    """Return how claims are checked, None when something is wrong (reported). ``tasks`` are those of the file."""
     before = section.count
     fields = section.keys(path, value, list(Factuality.model_fields), required=("extractor", "verifier"))
     if fields is None:
         return None
-    # An unknown key may be a misspelt `tasks`: what rests on all tasks of the file is then not told as well.
+    # An unknown key may be a misspelt `tasks`: what rests on all tasks of the file is then not reported as well.
     chosen = _tasks(section, (*path, "tasks"), fields.get("tasks"), tasks) if section.count == before else []
     extractor = _plugin(section, path, fields, EXTRACTOR)
     verifier = _plugin(section, path, fields, VERIFIER)
@@ -55,13 +55,13 @@ def read_factuality(section: Section, path: KeyPath, value: Any, tasks: Sequence
 
 
 def _plugin(section: Section, path: KeyPath, fields: Mapping[str, Any], kind: Kind[P]) -> P | None:
-    """Return the plug-in under the kind's own word, None where there is none or a wrong one, which is told."""
+    """Return the plug-in under the kind's own word, None where there is none or a wrong one, which is reported."""
     word = kind.word
     return read_plugin(section, (*path, word), fields[word], kind) if word in fields else None
 
 
 def _check(section: Section, path: KeyPath, plugin: Extractor | Verifier, tasks: Sequence[Task]) -> None:
-    """Tell every task that a plug-in cannot be asked about."""
+    """Report every task that a plug-in cannot be asked about."""
     for task in tasks:
         try:
             plugin.check(task)
@@ -135,7 +135,7 @@ def _world(section: Section, path: KeyPath, fields: Mapping[str, Any]) -> WorldP
 def _agrees(
     section: Section, path: KeyPath, fields: Mapping[str, Any], source: PagesFile | WorldPages, tasks: Sequence[Task]
 ) -> None:
-    """Tell knowledge that a verifier which asks the task would not read: any but the world that the tasks are about."""
+    """Report knowledge that a verifier which asks the task would not read: any but the world of the tasks."""
     if isinstance(source, PagesFile):
         section.problem((*path, PATH), "the verifier asks the task and reads no pages", "leave `knowledge` out")
         return
@@ -150,6 +150,6 @@ def _agrees(
 
 
 def _differs(task: Task, world: World) -> bool:
-    """Tell whether a field that both have, such as the world's seed, has different values."""
+    """Return whether a field that both have, such as the world's seed, has different values."""
     shared = type(task).model_fields.keys() & type(world).model_fields.keys()
     return any(getattr(task, name) != getattr(world, name) for name in shared)

@@ -25,7 +25,7 @@ _ROOT: KeyPath = ("gate",)
 def read_gate(
     section: Section, value: Any, names: Sequence[str], scoring: Scoring | None
 ) -> tuple[tuple[Criterion, ...], GateSettings]:
-    """Return the criteria and the settings; what is wrong is told. Without ``scoring`` only the form counts."""
+    """Return the criteria and the settings; what is wrong is reported. Without ``scoring`` only the form counts."""
     if not isinstance(value, dict):
         return _criteria(section, _ROOT, value, names, scoring), GateSettings()
     fields = section.keys(_ROOT, value, GATE_KEYS, required=(CRITERIA,)) or {}
@@ -41,7 +41,7 @@ def read_gate(
 def _criteria(
     section: Section, path: KeyPath, value: Any, names: Sequence[str], scoring: Scoring | None
 ) -> tuple[Criterion, ...]:
-    """Return the criteria of the list at a key path; one that names what is not computed is told."""
+    """Return the criteria of the list at a key path; one that names what is not computed is reported."""
     found = []
     for index, item in enumerate(section.items(path, value, "criterion")):
         here = (*path, index)
@@ -135,7 +135,7 @@ def _of_choices(
 
 
 def _has_earlier_values(section: Section, path: KeyPath, criterion: Criterion, scoring: Scoring) -> bool:
-    """Tell whether a baseline can hold the metric of this method; the problem is noted when it cannot."""
+    """Return whether a baseline can hold the metric of this method; the problem is noted when it cannot."""
     if criterion.metric == LENGTH_CONTROLLED.name:
         what = f"a {criterion.metric.replace('_', ' ')} is fitted to a whole run, so a baseline has no values of it"
         section.problem((*path, "metric"), what, f"use {WIN_RATE.name}")

@@ -41,7 +41,7 @@ def read_given(section: Section, value: Any) -> Common | None:
 
 
 def read_lora(section: Section, path: KeyPath, value: Any) -> Lora | None:
-    """Return an adapter; None for ``none`` (full fine-tuning), and for a wrong one, which is told."""
+    """Return an adapter; None for ``none`` (full fine-tuning), and for a wrong one, which is reported."""
     if value == NO_ADAPTER:
         return None
     if not isinstance(value, dict):

@@ -22,7 +22,7 @@ Check = Callable[[Section, KeyPath, Any, Sequence[str]], bool]
 def read_length_control(
     section: Section, path: KeyPath, value: Any, names: Sequence[str], check_arm: Check
 ) -> LengthControl | None:
-    """Return the length control that a name or a mapping asks for, None (and told) when it is wrong."""
+    """Return the length control that a name or a mapping asks for, None (and reported) when it is wrong."""
     if not isinstance(value, dict):
         return LengthControl(model=value) if section.field(LengthControl, MODEL, path, value) else None
     fields = section.keys(path, value, KEYS, required=(MODEL,))
@@ -46,7 +46,7 @@ def read_length_control(
 def check_length_control(
     section: Section, control: LengthControl | None, versus: str | None, tasks: Sequence[Task]
 ) -> None:  # fmt: skip
-    """Tell a calibration by the arm that all are held against, and prompts that the difficulty file does not know."""
+    """Report a calibration by the arm that all are held against, and prompts that the difficulty file does not know."""
     if control is None:
         return
     if versus in control.calibration_arms:

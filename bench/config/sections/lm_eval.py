@@ -18,12 +18,12 @@ KEYS = (WORD, FOLDER, "limit", "num_fewshot", "prompt")
 
 
 def is_lm_eval(item: Any) -> bool:
-    """Tell whether an entry of ``evaluate.tasks`` is a task of lm-eval."""
+    """Return whether an entry of ``evaluate.tasks`` is a task of lm-eval."""
     return isinstance(item, dict) and WORD in item
 
 
 def read_lm_eval(section: Section, path: KeyPath, item: dict[str, Any]) -> LmEvalTask | None:
-    """Return a task of lm-eval, None (and told) when it is wrong.
+    """Return a task of lm-eval, None (and reported) when it is wrong.
 
     It is looked for in ``folder``, which holds YAML files in lm-eval's format and nothing else, or without one among
     this program's own (``tasks/lm_eval``), or else it is one that lm-eval comes with. Whether lm-eval knows that name

@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def read_methods(section: Section, value: Any, given: Any, common_lora: Lora | None) -> tuple[Arm, ...]:
-    """Return the arms, those that are wrong left out and told.
+    """Return the arms, those that are wrong left out and reported.
 
     ``given`` is what the file writes there, so that an arm is not blamed for what is present and wrong.
     """
@@ -93,7 +93,7 @@ def _class_of(section: Section, path: KeyPath, fields: dict[str, Any]) -> type[M
 
 
 def _check_needs(section: Section, path: KeyPath, cls: type[Method], method: Method | None, there: set[str]) -> None:
-    """Tell what a method needs and nobody gives; a need of a method inside it is told where that one stands."""
+    """Report what a method needs and nobody gives; a need of a method inside it is reported where that one stands."""
     for need in sorted(cls.NEEDS if method is None else method.needs()):
         if need not in Given.model_fields:
             known = did_you_mean(need, Given.model_fields)
@@ -117,7 +117,7 @@ def _who_needs(path: KeyPath, which: str, method: Method, need: str) -> tuple[Ke
 
 
 def _check_repeats(section: Section, arms: tuple[Arm, ...], *, complete: bool) -> None:
-    """Tell arms that are the same treatment twice, and replicates that repeat nothing."""
+    """Report arms that are the same treatment twice, and replicates that repeat nothing."""
     for index, arm in enumerate(arms):
         path = ("methods", arm.name)
         same = [other for other in arms[:index] if _treatment(other) == _treatment(arm)]

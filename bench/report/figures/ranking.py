@@ -1,4 +1,4 @@
-"""Strengths of all methods with their intervals, and a line through those that are not told apart."""
+"""Strengths of all methods with their intervals, and a line through those that are not distinguished."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How factual the responses are: error rates, what is said and left unsaid, and what each pair differs by."""
+"""How factual the responses are: error rates, coverage, and what each pair differs by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All methods on one scale: who is told apart from whom, and the ranks each may hold."""
+"""All methods on one scale: who is distinguished from whom, and the ranks each may hold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ranking_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
 
 
 def groups(item: Ranking) -> tuple[str, ...]:
-    """Return the order of one ranking and who is not told apart, in words: of the models, then of the procedures."""
+    """Return the order of one ranking and who is not distinguished, in words: of the models, then of the procedures."""
     order = ", ".join(entry.name for entry in item.places)
     head = f"{item.judge} judge, {item.task}: from best to worst {order}."
     if item.n_runs == 1:

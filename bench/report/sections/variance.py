@@ -94,7 +94,7 @@ def _note(found: tuple[Decomposition, ...]) -> str:
 
 
 def _designs(found: tuple[Decomposition, ...]) -> list[Block]:
-    """Return the smallest detectable difference of each design, one line per contrast."""
+    """Return the minimum detectable difference of each design, one line per contrast."""
     shown = [item for item in found if item.designs]
     if not shown:
         return []

@@ -14,7 +14,7 @@ class VarianceSource(Frozen):
 
     ``sd`` is the standard deviation of a single value by this source, on the metric's scale (for prompts in clusters:
     of a cluster's mean; for the judge: of one call). ``of_mean`` is what it adds to the variance of the estimate, and
-    ``share`` that as a share of the sum over all sources. All three are None where the data cannot tell this source
+    ``share`` that as a share of the sum over all sources. All three are None where the data cannot separate this source
     from another; ``within`` then names the source that holds it.
     """
 

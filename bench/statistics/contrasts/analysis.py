@@ -192,7 +192,7 @@ def _clipped(interval: tuple[float, float], settings: AnalysisSettings) -> tuple
 
 
 def _components(effects: CrossedEffects) -> dict[str, float]:
-    """Return the variance components (null where one seed cannot tell) and the parts of the mean's variance."""
+    """Return the variance components (those of seeds only with several) and the parts of the mean's variance."""
     law = effects.confidence
     parts = {
         "prompt": float(effects.prompt_component),

@@ -22,7 +22,7 @@ from bench.statistics.tests.random_effects import CrossedEffects, IntArray, cros
 
 @dataclass(frozen=True)
 class EarlierEffects:
-    """The law of (mean now - mean then), and each side's variance of seed effects (None where one seed cannot tell)."""
+    """The law of (mean now - mean then), and each side's variance of seed effects (None with single seeds)."""
 
     confidence: Confidence
     seed_component: FloatArray | None

@@ -6,7 +6,7 @@ arXiv 2401.08565). With, per prompt and seed, n = of - start and d = goal - star
 A ratio has no t interval. Fieller's (1954, J. R. Stat. Soc. B 16:175) is the set of all shares s for which "the mean
 of n - s d is 0" is not rejected; here by the test of this project's contrasts (``random_effects``), so that with one
 seed it is Fieller's textbook interval, and with several it speaks about the training procedure. The set is bounded
-exactly where the mean of d itself is told from 0.
+exactly where the mean of d itself differs from 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What two presentation orders of one judge say about each other."""
+"""How the verdicts of one judge agree over the two presentation orders."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""After how many prompts a judge could have been dismissed: a confidence sequence over a win rate's prompts.
+"""After how many prompts a judge could have stopped: a confidence sequence over a win rate's prompts.
 
 The prompts are taken in one random order, drawn from the design alone, and the sequence (``sequential``) is looked at
-after each. Whoever buys judgements in such an order may stop where it excludes one half: it holds at all times at once.
+after each. Judging in such an order may stop where it excludes one half: it is valid at every prompt at once.
 It speaks about these trained models, because it knows of prompts only: seeds are averaged.
 """
 

@@ -2,7 +2,7 @@
 
 Documents are paired by their hash, models by their seed, and the difference goes through the test of the contrasts
 (``random_effects``). Where a metric is right or wrong and all seeds gave the same answers, the bounds are Tango's score
-bounds (``paired_binary``), which have a width even where no document tells the two apart. Each line is a test of
+bounds (``paired_binary``), which have a width even where no document distinguishes the two. Each line is a test of
 non-inferiority by itself: that an arm keeps all benchmarks is an intersection of such tests and needs no correction,
 that it loses one of many is a finding among many looks.
 """

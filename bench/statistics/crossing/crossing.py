@@ -128,7 +128,7 @@ class RecordIndex:
         return self._universes[wanted]
 
     def has_pair(self, request: Request) -> bool:
-        """Tell whether there are verdicts with a as the method and b as the other."""
+        """Return whether there are verdicts with a as the method and b as the other."""
         return (request.task, request.metric, request.source, request.a, request.b) in self._rows
 
     def cells(self, request: Request, arm: str, versus: str | None) -> _Cells:

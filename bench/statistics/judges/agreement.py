@@ -88,7 +88,7 @@ def together(task: str, judges: Mapping[str, Verdicts], level: float) -> JudgesT
 
 
 def annotators_together(annotations: pa.Table, level: float) -> tuple[AnnotatorsTogether, ...]:
-    """Return the same of the people behind each human judge, by judge and task; a row is one person's answer."""
+    """Return the same of the annotators behind each human judge, by judge and task; a row is one annotation."""
     found = []
     for judge, task in sorted(set(zip(annotations["judge"].to_pylist(), annotations["task"].to_pylist(), strict=True))):
         rows = annotations.filter(pc.and_(pc.equal(annotations["judge"], judge), pc.equal(annotations["task"], task)))

@@ -3,7 +3,7 @@
 What is measured, and with which interval:
 
 - unparsed, refused and error: shares of the verdicts asked for; ties: of the usable ones.
-- first_shown: the mean preference for the response shown first, where both orders were asked.
+- first_shown: the mean preference for the response shown first, where both presentation orders were judged.
 - consistent, flips: of pairs of responses with a usable verdict in both orders, the share judged alike (same winner, or
   both a tie) and the share in which the same position won twice. The flips' direction has the exact binomial test of
   one half and Clopper and Pearson's interval (1934, Biometrika 26:404); it takes flips as independent, which the
@@ -166,7 +166,7 @@ def _audit(
 
 
 def _position(judged: Verdicts, level: float) -> dict[str, Measure | float | None]:
-    """Return what the two orders say about each other, by the names of the audit."""
+    """Return how the two presentation orders agree, by the names of the audit."""
     clusters, both = judged.design.clusters, judged.both
     first, second = winner(judged.first), winner(judged.second)
     flipped = both & (first * second < 0)

@@ -58,7 +58,7 @@ class Covariates:
         return [one for name in names if self.judged(one := dataclasses.replace(request, a=name))]
 
     def judged(self, request: Request) -> bool:
-        """Tell whether a pair has a prompt with all its verdicts; a seed that failed leaves none."""
+        """Return whether a pair has a prompt with all its verdicts; a seed that failed leaves none."""
         there = self._index.has_pair(request) or self._index.has_pair(_turned(request))
         return there and bool(self.pair(request).prompts)
 

@@ -163,7 +163,7 @@ def _only(crossing: Crossing, prompts: Sequence[str]) -> Crossing:
 
 
 def _distinguished(trial: _Trial) -> list[tuple[int, int]]:
-    """Return the pairs (better, worse) that gold tells apart; the place behind the last arm is ``versus``."""
+    """Return the pairs (better, worse) that gold distinguishes; the place behind the last arm is ``versus``."""
     values = np.concatenate([trial.gold, np.full((1, *trial.gold.shape[1:]), 0.5)])
     clusters = trial.clusters if int(trial.clusters.max()) + 1 < len(trial.clusters) else None
     found = []

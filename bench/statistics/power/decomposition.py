@@ -1,16 +1,16 @@
 """The variance of a contrast by source: seeds, prompts, their interaction, draws of a response, and the judge.
 
-With r a training seed, p a prompt, k a draw and o the order in which a judge saw the two responses,
+With r a training seed, p a prompt, k a draw and o the presentation order of the two responses,
 
     d[p, r, k, o] = mean + seed[r] + prompt[p] + (prompt x seed)[p, r] + draw[p, r, k] + judge[p, r, k, o]
 
 The first three variances come from the crossed random effects of the cells (``random_effects``), whose residual holds
 the interaction and, divided by the draws, what varies within a cell. Within cells, ``within_cells`` estimates
 
-    V_judge = Var(d[first] - d[second]) / 2     over p, r, k: a constant liking for a position cancels
+    V_judge = Var(d[first] - d[second]) / 2     over p, r, k: a constant position bias cancels
     V_draw  = MS_draw - V_judge / 2             MS_draw: between draws of one cell, orders averaged
 
-each truncated at 0. With one draw V_draw cannot be told from the interaction, with one order V_judge not from the
+each truncated at 0. With one draw V_draw cannot be separated from the interaction, with one order V_judge not from the
 draws, and with one seed neither the seeds nor the interaction from the rest.
 """
 
@@ -26,13 +26,13 @@ from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.detectable import Spread, planned_smallest_detectable
 from bench.statistics.power.pilot import prompts_needed, seeds_needed
 
-# Names among a contrast's components; a variance that cannot be told from another is not there.
+# Names among a contrast's components; a variance that cannot be separated from another is not there.
 DRAW, JUDGE, UNITS, DRAWS = "draw", "judge", "units", "draws"
 ORDERS = 2
 
 
 def within_cells(crossing: Crossing) -> dict[str, float]:
-    """Return the variances of a draw and of a judge's call as far as they can be told, and the counts of both axes."""
+    """Return the variances of a draw and of a judge's call where they are separable, and the counts of both axes."""
     found = {UNITS: float(crossing.clusters.max()) + 1}
     if crossing.drawn is None:
         return found
@@ -49,8 +49,7 @@ def within_cells(crossing: Crossing) -> dict[str, float]:
 def decompositions(contrasts: Sequence[Contrast], detect: float | None) -> tuple[Decomposition, ...]:
     """Return the decomposition of every contrast that has variances, in order.
 
-    ``detect`` is the effect whose cost in seeds and prompts is asked for; None asks for half of what the contrast can
-    detect now.
+    ``detect`` is the effect whose sample sizes are wanted; None takes half of the present minimum detectable effect.
     """
     return tuple(found for contrast in contrasts if (found := _decomposed(contrast, detect)) is not None)
 

@@ -1,4 +1,4 @@
-"""How small an effect a design can detect, before and after the data."""
+"""The minimum detectable effect of a design, before and after the data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Spread:
 
 
 def smallest_detectable(standard_error: float, df: float, level: float = LEVEL, power: float = POWER) -> float:
-    """Return the true difference that the two-sided t test finds with probability ``power``.
+    """Return the minimum detectable effect: the true difference that the two-sided t test finds with ``power``.
 
     The far tail is left out (below 1e-4 of the power at 0.8). Uses the noncentral t law with ``df`` degrees of
     freedom; for more than a million the normal one.
@@ -69,7 +69,7 @@ def prompts_needed(difference: float, sd: float, level: float = LEVEL, power: fl
 def planned_smallest_detectable(
     n_prompts: int, n_seeds: int, spread: Spread | None = None, level: float = LEVEL
 ) -> float | None:
-    """Return the effect that a crossing of prompts and seeds is expected to find with 80% power.
+    """Return the minimum detectable effect of a crossing of prompts and seeds, at 80% power.
 
     The variance components are taken as known to be ``spread`` (default: a win rate) and put through the same
     confidence law as the data will be. With one seed the answer speaks about the trained models, so the spread over

@@ -178,7 +178,7 @@ def rank_intervals(
 
 
 def check_battles(first: Sequence[str], second: Sequence[str], outcome: FloatArray, weights: FloatArray) -> None:
-    """Raise DataError for battles that no strength can be told from."""
+    """Raise DataError for battles that no strength can be estimated from."""
     if not len(first) == len(second) == len(outcome) == len(weights) or len(outcome) == 0:
         raise DataError(f"battles need two names and an outcome each; got {len(first)}, {len(second)}, {len(outcome)}")
     if not (np.all(outcome >= 0) and np.all(outcome <= 1)):

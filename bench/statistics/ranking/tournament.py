@@ -5,12 +5,13 @@ Bradley and Terry's with preferences as shares of a win otherwise. Verdicts on o
 those of one training seed. So each cell of prompt and seed gets its pseudo-value, strength + (number of cells) x
 (influence of the cell), and the difference of two methods' pseudo-values goes through the test of the contrasts
 (``random_effects``): with one seed it is the sandwich error with scores summed by (cluster of) prompt, with several it
-speaks about the training procedure. Few seeds tell few methods apart; so the ranks of these trained models, from the
+speaks about the training procedure. Few seeds distinguish few methods; so the ranks of these trained models, from the
 prompts alone, stand beside those of the procedure.
 
-Which methods are told apart: Holm's correction over all one-sided hypotheses "i is no better than j", K (K - 1) of
+Which methods are distinguished: Holm's correction over all one-sided hypotheses "i is no better than j", K (K - 1) of
 them, so that with probability ``level`` no order at all is claimed wrongly. A method's ranks are then 1 + how many are
-told to be better, to K - how many are told to be worse (Mogstad, Romano, Shaikh and Wilhelm 2024, Rev. Econ. Stud. 91).
+significantly better, to K - how many are significantly worse (Mogstad, Romano, Shaikh and Wilhelm 2024, Rev. Econ.
+Stud. 91).
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def significantly_better(
 ) -> PairsOfMethods:
     """Return (methods, methods): whether the first is significantly better than the second, all at once at ``level``.
 
-    ``values`` (methods, prompts, seeds) are pseudo-values. Pairs that are not ``comparable`` are never told apart.
+    ``values`` (methods, prompts, seeds) are pseudo-values. Pairs that are not ``comparable`` are never distinguished.
     """
     count = len(values)
     ordered = [(i, j) for i in range(count) for j in range(count) if i != j]
@@ -154,9 +155,9 @@ def significantly_better(
 
 
 def groups_of(better: PairsOfMethods) -> list[tuple[int, ...]]:
-    """Return the largest sets of methods in which no two are told apart, so that two without a common set are.
+    """Return the largest sets of methods in which no two are distinguished, so that two without a common set are.
 
-    These are the maximal cliques of "not told apart" (Bron and Kerbosch 1973, Commun. ACM 16:575), in order of their
+    These are the maximal cliques of "not distinguished" (Bron and Kerbosch 1973, Commun. ACM 16:575), in order of their
     first members.
     """
     alike = ~(better | better.T)

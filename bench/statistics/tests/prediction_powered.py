@@ -1,4 +1,4 @@
-"""A mean of expensive labels (people's, gold's) that cheap predictions of all of them (a judge's) make more precise.
+"""A mean of expensive labels (annotators', gold's) that cheap predictions of all of them (a judge's) make more precise.
 
 Prediction-powered inference (Angelopoulos et al. 2023, Science 382:669, arXiv 2301.09633; with tuning, arXiv
 2311.01453): with labels y_i on a random n of N units and predictions f_i on all,
@@ -9,7 +9,7 @@ The first mean takes the judge's bias away, whatever its cause, so the estimate 
 the judge. In survey sampling it is the regression estimator (Cochran 1977, ch. 7).
 
 ``calibrated_predictions`` makes a judge's verdicts better predictions of the labels: its verdict and the difference of
-lengths, weighed as the labels say. A liking for length then no longer hurts the precision either.
+lengths, weighed as the labels say. A length bias then no longer hurts the precision either.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ IntArray = NDArray[np.int64]
 class CrossedEffects:
     """Estimates of the crossed model; arrays over the leading axes of the values.
 
-    ``seed_component`` and ``residual_component`` are None with one seed, where they cannot be told from the rest.
+    ``seed_component`` and ``residual_component`` are None with one seed, where they cannot be separated from the rest.
     Components are truncated at 0. ``residual_term`` is MS_res / (n s), the part that is subtracted in Var(mean).
     """
 
