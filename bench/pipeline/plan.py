@@ -65,7 +65,7 @@ class Plan:
         """Return for every judge the arms that learnt from it, judges of which there are none left out.
 
         Such an arm rests on a reward model that the judge rests on too, or asks the judge itself: as its reward, its
-        labeller, or to choose among responses. That judge's view of that arm says how well it learnt to please it.
+        labeller, or to choose among responses. That judge's view of that arm says how well the arm learnt to please it.
         """
         found: dict[str, list[str]] = {}
         judging = ((cell.seed, cell.judge) for cell in self.cells if cell.arms and cell.judge is not None)
