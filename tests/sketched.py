@@ -20,7 +20,7 @@ EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>\n'
 def sketched() -> Iterator[None]:
     """Within the block every picture of this process is an empty file of its name."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.report.figures.style.save", save)
+        patch.setattr("bench.report.figures.theme.save", save)
         yield
 
 

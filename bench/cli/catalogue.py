@@ -126,7 +126,7 @@ def show_one(name: str, cls: type[Open]) -> None:
     fields = described(cls)["fields"]
     table = Table("field", "type", "default", title="Fields in a comparison file", title_justify="left")
     for field, facts in fields.items():
-        default = "required" if facts["required"] else default_in_words(facts["default"])
+        default = "required" if facts["required"] else describe_default(facts["default"])
         table.add_row(field, escape(facts["type"]), escape(default))
     out.print(table if fields else "It has no fields.")
     if issubclass(cls, Task) and cls.METRICS:
@@ -143,7 +143,7 @@ def described(cls: type[Open]) -> dict[str, Any]:
     Defaults stand as a comparison file writes them; the digest of a file that a plug-in reads is no field of one.
     """
     from bench.config.fields.forms import form_fields
-    from bench.config.fields.plugins import settable
+    from bench.config.fields.named_plugins import settable
     from bench.config.fields.written import written
 
     properties = cls.model_json_schema().get("properties", {})
@@ -152,20 +152,20 @@ def described(cls: type[Open]) -> dict[str, Any]:
     for name in settable(cls):
         info = cls.model_fields[name]
         fields[name] = {
-            "type": form_in_words(nested[name]) if name in nested else type_in_words(properties[name]),
+            "type": describe_form(nested[name]) if name in nested else describe_type(properties[name]),
             "required": info.is_required(),
             "default": None if info.is_required() else written(info.get_default(call_default_factory=True)),
         }
     return {"about": (cls.__doc__ or "").strip().partition("\n")[0], "fields": fields}
 
 
-def form_in_words(nested: FormField) -> str:
+def describe_form(nested: FormField) -> str:
     """Return the forms that a field takes in a comparison file, as a reader writes them."""
     words = FORMS[nested.form]
     return f"{f'list of {words}' if nested.many else words}{' or null' if nested.nullable else ''}"
 
 
-def default_in_words(value: Any) -> str:
+def describe_default(value: Any) -> str:
     """Return a default as a comparison file writes it: a line for each setting of a group of them."""
     if isinstance(value, dict):
         return "\n".join(f"{name}: {on_one_line(item)}" for name, item in value.items())
@@ -180,12 +180,12 @@ def on_one_line(value: Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
-def type_in_words(facts: Mapping[str, Any]) -> str:
+def describe_type(facts: Mapping[str, Any]) -> str:
     """Return a JSON schema type as a reader says it."""
     if "enum" in facts:
         return " | ".join(map(str, facts["enum"]))
     if "anyOf" in facts:
-        return " or ".join(type_in_words(option) for option in facts["anyOf"])
+        return " or ".join(describe_type(option) for option in facts["anyOf"])
     if "$ref" in facts:
         return str(facts["$ref"]).rpartition("/")[2]
     bounds = {

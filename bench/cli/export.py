@@ -13,8 +13,8 @@ from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.config.comparison import Comparison
+    from bench.export.contrast_tables import TableFormat
     from bench.export.model import PolicyChoice
-    from bench.export.tables import TableFormat
 
 commands = typer.Typer()
 
@@ -61,7 +61,7 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
 
 def export_table(comparison: Comparison, form: TableFormat, to: Path | None) -> None:
     """Write the contrasts as a table to a file, into a folder under the comparison's name, or to standard output."""
-    from bench.export.tables import FORMATS, SUFFIXES
+    from bench.export.contrast_tables import FORMATS, SUFFIXES
     from bench.gate.finished_run import stored
     from bench.results.conclusions.all import CONCLUSIONS
 

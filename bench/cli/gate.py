@@ -38,8 +38,8 @@ def check(
     from bench.config.load import load_comparison
     from bench.gate import outputs
     from bench.gate.check import check_comparison
+    from bench.gate.criteria_in_words import as_markdown
     from bench.gate.decide import exit_code
-    from bench.gate.sentences import as_markdown
 
     found = check_comparison(load_comparison(path, overrides=overrides or []), baseline)
     in_words = as_markdown(found.results, found.notes)
@@ -77,8 +77,8 @@ def baseline(
         refuse_replacing(to or BASELINE_FILE.path(Path(comparison.path).parent))
     file, kept = keep_baseline(comparison, reason, to)
     prompts = sum(len(task.prompts) for task in kept.tasks.values())
-    told = f"baseline: {file} ({prompts:,} prompts, seeds {', '.join(map(str, kept.seeds))}). Commit it."
-    out.print(told, markup=False, soft_wrap=True)
+    text = f"baseline: {file} ({prompts:,} prompts, seeds {', '.join(map(str, kept.seeds))}). Commit it."
+    out.print(text, markup=False, soft_wrap=True)
 
 
 @commands.command(epilog=example("bench verify results/quickstart", "bench verify results/quickstart --json"))

@@ -161,7 +161,7 @@ class PlainWatcher:
         """Say how much is done already."""
         self._waiting = dict(waiting)
         self._total = found + len(waiting)
-        self._say(f"{self._total} stages, {found} found in the store")
+        self._print(f"{self._total} stages, {found} found in the store")
 
     def started(self, stage: Stage, slot: int) -> None:
         """Note the time."""
@@ -174,11 +174,11 @@ class PlainWatcher:
             return
         self._spoke_at[stage.key] = time.monotonic()
         seconds = max(self._clock.running_for(stage.key), 1e-6)
-        told = f"{progress.tokens / seconds:,.0f} tokens/s"
+        pace = f"{progress.tokens / seconds:,.0f} tokens/s"
         if progress.note and progress.done:
             left = seconds / progress.done * (progress.total - progress.done)
-            told = f"{progress.note}, about {duration(left)} left"
-        self._say(f"  {self._labels[stage.key]}: {progress.unit} {progress.done} of {progress.total}, {told}")
+            pace = f"{progress.note}, about {duration(left)} left"
+        self._print(f"  {self._labels[stage.key]}: {progress.unit} {progress.done} of {progress.total}, {pace}")
 
     def ended(self, stage: Stage, failure: str | None) -> None:
         """Say how a stage ended and how much is left."""
@@ -188,18 +188,18 @@ class PlainWatcher:
         place = f"[{self._total - len(self._waiting)}/{self._total}]"
         if failure is None:
             rest = "" if left is None else f", about {duration(left)} left"
-            self._say(f"{place} {self._labels[stage.key]} in {duration(took)}{rest}")
+            self._print(f"{place} {self._labels[stage.key]} in {duration(took)}{rest}")
         else:
-            self._say(f"{place} {self._labels[stage.key]} FAILED: {failure}")
+            self._print(f"{place} {self._labels[stage.key]} FAILED: {failure}")
 
     def warned(self, text: str) -> None:
         """Say a warning."""
-        self._say(f"warning: {text}")
+        self._print(f"warning: {text}")
 
     def ticked(self) -> None:
         """Nothing to refresh on a log."""
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.config.comparison import Comparison
     from bench.engine.events import Engine
     from bench.engine.store import Store
-    from bench.pipeline.run import Result
+    from bench.pipeline.compare import Result
     from bench.results.conclusions.contrast import Contrast
 
 commands = typer.Typer()
@@ -100,9 +100,9 @@ def computed(comparison: Comparison, choice: EngineChoice, console: Console) -> 
     from bench.cli.progress import LiveWatcher, PlainWatcher
     from bench.engine.store import store_of
     from bench.evaluation.api.spending import name_this_run
+    from bench.pipeline.compare import compare
     from bench.pipeline.forecast import seconds_by_kind
     from bench.pipeline.plan import make_plan
-    from bench.pipeline.run import compare
 
     store, plan = store_of(comparison), make_plan(comparison)
     name_this_run()
@@ -128,7 +128,7 @@ def hand_to_tracker(comparison: Comparison, result: Result, tracker: Tracker) ->
 
 def show_result(console: Console, comparison: Comparison, result: Result) -> None:
     """Print the table of contrasts, what is missing, and where the report is."""
-    from bench.report.terminal.summary import summary_table
+    from bench.report.terminal.contrast_tables import summary_table
 
     console.print()
     console.print(summary_table(headline_contrasts(comparison, result), result.summary))
@@ -188,7 +188,7 @@ def report(path: PathArgument, overrides: SetOption = None) -> None:
     """Write contrasts, report and plots again from the stored records. Computes no stage and loads no torch."""
     from bench.config.load import load_comparison
     from bench.gate.finished_run import stored
-    from bench.pipeline.run import conclude
+    from bench.pipeline.compare import conclude
     from bench.report.page.markdown import write_report
     from bench.results.records import RECORDS
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from bench.cli.options import JsonOption, example
 
 if TYPE_CHECKING:
-    from bench.scoring.scores import Score
+    from bench.scoring.method_score import Score
 
 commands = typer.Typer()
 
@@ -78,7 +78,7 @@ def score(
     """
     from bench.scoring import score as scoring
 
-    found = scoring.score(scoring.Inputs(outputs or (), reference, annotations or (), difficulty, calibration))
+    found = scoring.score(scoring.FilesToScore(outputs or (), reference, annotations or (), difficulty, calibration))
     if as_json:
         sys.stdout.write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     else:

@@ -92,7 +92,7 @@ class AlignmentTax(Frozen):
     margin: Annotated[float, Field(gt=0)] = 0.02
 
 
-class Table(Frozen):
+class StatisticsTable(Frozen):
     """A file that the statistics read, by the digest of its bytes."""
 
     path: str
@@ -112,8 +112,8 @@ class LengthControl(Frozen):
 
     model: Literal["none", "glm", "ratio", "log_ratio", "matched"] = "none"
     difficulty: Literal["none", "estimated", "by_id"] = "none"
-    difficulty_file: Table | None = None
-    calibration: Table | None = None
+    difficulty_file: StatisticsTable | None = None
+    calibration: StatisticsTable | None = None
     calibration_arms: tuple[str, ...] = ()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.comparison import Comparison, GateSettings, StatisticsSettings
-from bench.config.document.layers import comparison_file, read_layers
+from bench.config.document.merged import comparison_file, read_layers
 from bench.config.document.problems import Problems
-from bench.config.document.section import Section, said
+from bench.config.document.section import Section, as_written
 from bench.config.sections.evaluate import read_evaluation
 from bench.config.sections.gate import read_gate
 from bench.config.sections.given import read_given
@@ -61,4 +61,4 @@ def load_comparison(path: Path, *, overrides: Sequence[str] = ()) -> Comparison:
 def _check_question(section: Section, root: dict[str, Any]) -> None:
     question = root.get("question")
     if "question" in root and not (isinstance(question, str) and question.strip()):
-        section.problem(("question",), f"must be the question that this comparison answers, not {said(question)}")
+        section.problem(("question",), f"must be the question that this comparison answers, not {as_written(question)}")

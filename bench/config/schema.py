@@ -26,7 +26,7 @@ from bench.config.comparison import (
     StatisticsSettings,
 )
 from bench.config.fields.forms import FormField, form_fields
-from bench.config.fields.plugins import MODEL, REWARD, WEIGHT, settable
+from bench.config.fields.named_plugins import MODEL, REWARD, WEIGHT, settable
 from bench.config.fields.sources import COLUMNS, DATA_FORMS, POLICY_FORMS, PREFERENCES, Columns
 from bench.config.load import REQUIRED
 from bench.config.sections.evaluate import EVALUATE_KEYS, FROM, LABEL, LENGTH_CONTROL, WIN_RATE_KEYS

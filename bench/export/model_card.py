@@ -10,7 +10,7 @@ from bench.config.comparison import Comparison
 from bench.core.policy import Built, Pretrained, Tuned, root
 from bench.report import sentences
 from bench.report.facts.methods import flat, lora_text, statistics_of
-from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.report.page.markdown import render_markdown
 from bench.report.references import as_bibtex, of_method
 from bench.results.conclusions.contrast import Contrast
@@ -20,14 +20,14 @@ from bench.results.wording import (
     amount,
     counted,
     decisive_p,
+    describe_metric,
+    describe_verdict,
     duration,
     estimate,
     interval,
     listed,
-    metric_words,
     p_value,
     percent,
-    verdict_words,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def model_card(
             dataset_type=item.task,
             dataset_name=item.task,
             metric_type=item.metric,
-            metric_name=f"{metric_words(item.metric)} against {item.b}{f', {item.judge} judge' if item.judge else ''}",
+            metric_name=f"{describe_metric(item.metric)} against {item.b}"
+            + (f", {item.judge} judge" if item.judge else ""),
             metric_value=item.estimate,
             metric_args={
                 "versus": item.b,
@@ -189,7 +190,7 @@ def _results(summary: RunSummary, contrasts: Sequence[Contrast], arm: str) -> li
     rows = tuple(
         (
             sentences.measured(item), item.a, item.b, estimate(item), interval(item),
-            p_value(decisive_p(item), item.level), verdict_words(item), f"{item.n_prompts:,}", str(item.n_runs),
+            p_value(decisive_p(item), item.level), describe_verdict(item), f"{item.n_prompts:,}", str(item.n_runs),
         )
         for item in own
     )  # fmt: skip

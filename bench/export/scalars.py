@@ -1,4 +1,4 @@
-"""What a tracker is told: for every arm and training seed its settings, curves, costs and final numbers."""
+"""What a tracker gets: for every arm and training seed its settings, curves, costs and final numbers."""
 
 from __future__ import annotations
 

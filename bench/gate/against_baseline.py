@@ -102,9 +102,9 @@ def clusters_of(index: RecordIndex, comparison: Comparison, task: str) -> dict[s
     return dict(sorted(found.items()))
 
 
-def request_of(column: Column, task: str, runs: Sequence[int]) -> Request:
+def request_of(column: Column, task: str, seeds: Sequence[int]) -> Request:
     """Return the request for a column's rows."""
-    return Request(column.method, column.versus or column.method, task, column.metric, column.source, tuple(runs))
+    return Request(column.method, column.versus or column.method, task, column.metric, column.source, tuple(seeds))
 
 
 def matrix(index: RecordIndex, comparison: Comparison, task: str, column: Column) -> FloatArray:

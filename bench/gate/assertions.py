@@ -13,8 +13,8 @@ from bench.config.load import load_comparison
 from bench.core.errors import BenchError, did_you_mean
 from bench.gate.check import Checked, check_comparison
 from bench.gate.criteria import CriterionResult
+from bench.gate.criteria_in_words import sentence
 from bench.gate.decide import overall
-from bench.gate.sentences import sentence
 
 
 class FinishedRun:
@@ -40,7 +40,7 @@ class FinishedRun:
         """Return the results of one criterion; raises AssertionError where it found a regression."""
         found = self._checked(baseline, criterion)
         if overall(found.results) == "regression":
-            raise AssertionError(_told(found.results))
+            raise AssertionError(_not_passed(found.results))
         return found.results
 
     def _checked(self, baseline: str | Path | None, criterion: dict[str, Any]) -> Checked:
@@ -71,10 +71,10 @@ def _criterion(fields: dict[str, Any]) -> Criterion:
 
 def _passed(found: Checked) -> tuple[CriterionResult, ...]:
     if overall(found.results) != "pass":
-        raise AssertionError(_told(found.results))
+        raise AssertionError(_not_passed(found.results))
     return found.results
 
 
-def _told(results: Sequence[CriterionResult]) -> str:
+def _not_passed(results: Sequence[CriterionResult]) -> str:
     """Return every result that does not pass, a line each."""
     return "\n".join(f"{item.name}: {sentence(item)}" for item in results if item.verdict != "pass")

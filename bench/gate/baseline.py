@@ -34,7 +34,7 @@ def refuse_replacing(target: Path) -> None:
     if not target.exists():
         return
     try:
-        told = f'made because: "{BASELINE_FILE.read_from(target).reason}"'
+        text = f'made because: "{BASELINE_FILE.read_from(target).reason}"'
     except DataError:
-        told = "one that this version cannot read"
-    raise BenchError(f"{target}: there is a baseline already, {told}. Add --replace to put the last run in its place.")
+        text = "one that this version cannot read"
+    raise BenchError(f"{target}: there is a baseline already, {text}. Add --replace to put the last run in its place.")

@@ -56,9 +56,9 @@ def check_comparison(comparison: Comparison, baseline: Path | None = None) -> Ch
     notes = declared(comparison, folder)
     if against:
         file = baseline or baseline_file(comparison)
-        earlier, told = against_file(comparison, summary, folder, file)
+        earlier, changes = against_file(comparison, summary, folder, file)
         found = in_order(comparison, [*found, *earlier])
-        notes += told
+        notes += changes
     return Checked(tuple(decide(found, comparison.gate_settings.correction)), tuple(notes))
 
 

@@ -9,13 +9,13 @@ from bench.config.comparison import Criterion
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import metric_words
+from bench.results.wording import describe_metric
 
 CriterionVerdict = Literal["pass", "regression", "undecided"]
 Claim = Literal["superior_by", "not_worse_by", "equivalent_within"]
 
 
-class Needed(Frozen):
+class DataNeeded(Frozen):
     """How much data would let an undecided criterion pass with POWER, if the advantage seen were the true one.
 
     ``prompts`` at the seeds there are, ``seeds`` at the prompts there are; None where no number of these alone is
@@ -57,7 +57,7 @@ class CriterionResult(Frozen):
     p_regression: float | None
     p_regression_adjusted: float | None
     smallest_detectable: float | None
-    needed: Needed | None = None
+    needed: DataNeeded | None = None
     n_prompts: int
     n_runs: int
     reason: str
@@ -72,7 +72,7 @@ class CriterionResult(Frozen):
         }[self.claim]
         by = f"{self.judge} judge, {self.task}" if self.judge else self.task
         over = f" against {self.opponent}" if self.opponent else ""
-        return f"{self.criterion.method} {demand} on {metric_words(self.criterion.metric)}{over} ({by})"
+        return f"{self.criterion.method} {demand} on {describe_metric(self.criterion.metric)}{over} ({by})"
 
 
 def claim_of(criterion: Criterion) -> tuple[Claim, float]:

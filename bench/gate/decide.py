@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.config.comparison import Comparison, Criterion
 from bench.core.errors import BenchError
-from bench.gate.criteria import Claim, CriterionResult, CriterionVerdict, Needed, answering, claim_of
+from bench.gate.criteria import Claim, CriterionResult, CriterionVerdict, DataNeeded, answering, claim_of
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.power.detectable import POWER
 from bench.statistics.power.sample_size import design_of, detectable, prompts_needed, seeds_needed
@@ -152,7 +152,7 @@ def judged(
         p_regression=loss[0],
         p_regression_adjusted=loss[1],
         smallest_detectable=smallest_passing(one),
-        needed=needed(one, estimate) if verdict == "undecided" and estimate is not None else None,
+        needed=data_needed(one, estimate) if verdict == "undecided" and estimate is not None else None,
         n_prompts=contrast.n_prompts,
         n_runs=contrast.n_runs,
         reason=contrast.note or ("" if one.bounds else "the contrast has neither a standard error nor an interval"),
@@ -238,7 +238,7 @@ def smallest_passing(one: Evidence) -> float | None:
     ]
 
 
-def needed(one: Evidence, advantage: float) -> Needed | None:
+def data_needed(one: Evidence, advantage: float) -> DataNeeded | None:
     """Return how much data would decide at the advantage seen; None where the contrast has no parts of a variance."""
     design = design_of(one.contrast)
     if design is None:
@@ -249,9 +249,9 @@ def needed(one: Evidence, advantage: float) -> Needed | None:
         "equivalent_within": one.margin - abs(advantage),
     }[one.claim]
     if distance <= 0:
-        return Needed(distance=distance, prompts=None, seeds=None)
+        return DataNeeded(distance=distance, prompts=None, seeds=None)
     power = power_wanted(one.claim)
-    return Needed(
+    return DataNeeded(
         distance=distance,
         prompts=prompts_needed(design, distance, one.level, power),
         seeds=seeds_needed(design, distance, one.level, power),

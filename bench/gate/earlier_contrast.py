@@ -17,15 +17,15 @@ from bench.results.wording import counted
 from bench.statistics.contrasts.earlier import EarlierEffects, earlier_effects
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.power.detectable import POWER
-from bench.statistics.power.sample_size import EARLIER_RUN, RUN, detectable
+from bench.statistics.power.sample_size import EARLIER_SEED_COMPONENT, SEED_COMPONENT, detectable
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.margin_tests import (
     EARLIER_DF,
     EARLIER_VARIANCE,
     PROMPT_DF,
     PROMPT_VARIANCE,
-    RUN_DF,
-    RUN_VARIANCE,
+    SEED_DF,
+    SEED_VARIANCE,
 )
 
 NOT_THERE = "Run `bench run` again to fill the gaps, or set statistics.missing to drop_prompts."
@@ -155,13 +155,14 @@ def _components(effects: EarlierEffects) -> dict[str, float]:
     found = {
         PROMPT_VARIANCE: float(np.asarray(law.prompt_variance)),
         PROMPT_DF: law.prompt_df,
-        RUN_VARIANCE: float(np.asarray(law.run_variance)),
-        RUN_DF: float(law.run_df),
+        SEED_VARIANCE: float(np.asarray(law.seed_variance)),
+        SEED_DF: float(law.seed_df),
     }
-    if law.earlier_run_df:
-        found[EARLIER_VARIANCE] = float(np.asarray(law.earlier_run_variance))
-        found[EARLIER_DF] = float(law.earlier_run_df)
-    for name, component in ((RUN, effects.run_component), (EARLIER_RUN, effects.earlier_run_component)):
+    if law.earlier_seed_df:
+        found[EARLIER_VARIANCE] = float(np.asarray(law.earlier_seed_variance))
+        found[EARLIER_DF] = float(law.earlier_seed_df)
+    components = {SEED_COMPONENT: effects.seed_component, EARLIER_SEED_COMPONENT: effects.earlier_seed_component}
+    for name, component in components.items():
         if component is not None:
             found[name] = float(component)
     return found

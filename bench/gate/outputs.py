@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from bench.gate.criteria import CriterionResult
+from bench.gate.criteria_in_words import sentence
 from bench.gate.decide import exit_code, overall
-from bench.gate.sentences import sentence
 
 
 def as_json(results: Sequence[CriterionResult], notes: Sequence[str] = ()) -> str:
@@ -39,12 +39,12 @@ def as_junit(results: Sequence[CriterionResult]) -> str:
     for result in results:
         where = f"gate.{result.criterion.metric}"
         case = ET.SubElement(suite, "testcase", {"classname": printable(where), "name": printable(result.name)})
-        told = printable(sentence(result))
+        text = printable(sentence(result))
         if result.verdict == "pass":
-            ET.SubElement(case, "system-out").text = told
+            ET.SubElement(case, "system-out").text = text
         else:
             tag = "failure" if result.verdict == "regression" else "error"
-            ET.SubElement(case, tag, {"type": result.verdict, "message": told}).text = told
+            ET.SubElement(case, tag, {"type": result.verdict, "message": text}).text = text
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 

@@ -1,4 +1,4 @@
-"""Policies, data and settings as a reader of another machine is told of them."""
+"""Policies, data and settings as a report describes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained,
 
 
 def described(value: Any) -> Any:
-    """Return the JSON form of a value for readers of other machines: a file is told by its name, not by its place."""
+    """Return the JSON form of a value for readers of other machines: a file by its name, not by its place."""
     if isinstance(value, Frozen):
         body = {name: described(getattr(value, name)) for name in type(value).model_fields}
         for name in value.LOCATIONS & body.keys():
             body[name] = Path(body[name]).name if isinstance(body[name], str) else body[name]
-        return {"is": class_in_words(type(value)), **body} if isinstance(value, Open) else body
+        return {"is": describe_class(type(value)), **body} if isinstance(value, Open) else body
     if isinstance(value, Mapping):
         return {name: described(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
@@ -25,17 +25,17 @@ def described(value: Any) -> Any:
     return encode(value)
 
 
-def class_in_words(cls: type[Open]) -> str:
+def describe_class(cls: type[Open]) -> str:
     """Return what readers know a class by, wherever our modules lie: its NAME, or the KIND of a stage.
 
-    A method has neither; its file in the package ``methods`` is its name. A file beside the comparison is told by name.
+    A method has neither; its file in the package ``methods`` is its name. A file beside the comparison has its name.
     """
     module, _, name = address(cls).rpartition(":")
     place = f"{Path(module).name}:{name}"
     return place if module.startswith("file:") else str(getattr(cls, "NAME", getattr(cls, "KIND", place)))
 
 
-def policy_in_words(value: PolicySpec) -> str:
+def describe_policy(value: PolicySpec) -> str:
     """Return a short description of a policy for the report."""
     match value:
         case Pretrained():
@@ -43,17 +43,17 @@ def policy_in_words(value: PolicySpec) -> str:
         case Built():
             return f"{value.by.KIND} ({short_fields(value.by)})"
         case Tuned():
-            return f"{value.by.KIND} on {policy_in_words(value.base)}"
+            return f"{value.by.KIND} on {describe_policy(value.base)}"
         case Instructed():
-            return f"{policy_in_words(value.base)}, instructed: {value.instruction}"
+            return f"{describe_policy(value.base)}, instructed: {value.instruction}"
         case BestOf():
-            return f"best of {value.n} from {policy_in_words(value.base)}"
+            return f"best of {value.n} from {describe_policy(value.base)}"
         case Proxy():
-            expert, antiexpert = policy_in_words(value.expert), policy_in_words(value.antiexpert)
-            return f"{policy_in_words(value.base)} + {value.alpha:g} x ({expert} - {antiexpert})"
+            expert, antiexpert = describe_policy(value.expert), describe_policy(value.antiexpert)
+            return f"{describe_policy(value.base)} + {value.alpha:g} x ({expert} - {antiexpert})"
 
 
-def data_in_words(value: DataSpec) -> str:
+def describe_data(value: DataSpec) -> str:
     """Return a short description of a data set for the report."""
     if isinstance(value, Made):
         return f"{value.by.KIND} ({short_fields(value.by)})"

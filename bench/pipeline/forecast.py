@@ -1,4 +1,4 @@
-"""What a run would do and cost, told before it starts. No torch."""
+"""What a run would do and cost, known before it starts. No torch."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def most_tokens(stage: Stage) -> int:
 def judge_calls(stage: Stage, cell: Cell[Any] | None) -> int | None:
     """Return how often a stage asks a judge; None where that is not known before it runs.
 
-    A method's own labelling, which is no cell, is told by its fields, a judge and the pairs that it labels in both
+    A method's own labelling, which is no cell, is found by its fields, a judge and the pairs that it labels in both
     orders, because methods are not known here.
     """
     if cell is not None:

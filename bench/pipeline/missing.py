@@ -18,10 +18,10 @@ from bench.results.summary import Missing
 
 
 def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:
-    """Return the cells whose rows are not there, with the reason that a person can act on.
+    """Return the cells whose rows are not there, with the reason that a user can act on.
 
-    Where an arm could not be trained, or did not answer, that is told once for each task and seed, and not for every
-    cell that needs its responses.
+    Where an arm could not be trained, or did not answer, that is reported once for each task and seed, and not for
+    every cell that needs its responses.
     """
     place = {key: number for number, key in enumerate(plan.stages)}
     found: list[Missing] = []

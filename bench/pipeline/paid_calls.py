@@ -54,7 +54,7 @@ def paid_calls(waiting: Iterable[Stage], cells: Mapping[str, Cell[Any]], store: 
     def written(responses: Generate) -> list[dict[str, Any]]:
         return _rows(responses, store)
 
-    asked: dict[str, list[tuple[ApiSettings, list[ApiQuestion]]]] = {}
+    by_model: dict[str, list[tuple[ApiSettings, list[ApiQuestion]]]] = {}
     uncounted: dict[str, int] = {}
     for stage in waiting:
         for asker in (part for part in children(stage) if isinstance(part, ApiSettings)):
@@ -63,9 +63,9 @@ def paid_calls(waiting: Iterable[Stage], cells: Mapping[str, Cell[Any]], store: 
             if cell is not None and isinstance(asker, Api):
                 for question in cell.measurement.questions(cell, asker, written):
                     found += asker.samples_of(question)
-            asked.setdefault(asker.model, []).append((asker, found))
+            by_model.setdefault(asker.model, []).append((asker, found))
             uncounted[asker.model] = uncounted.get(asker.model, 0) + (not found)
-    return tuple(_of_model(model, parts, uncounted[model], store.answers) for model, parts in asked.items())
+    return tuple(_of_model(model, parts, uncounted[model], store.answers) for model, parts in by_model.items())
 
 
 def _rows(answers: Generate, store: Store) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ class Plan:
         return tuple(cell for cell in self.cells if name == cell.measurement.NAME)
 
     def labels(self) -> dict[str, str]:
-        """Return a name for every stage that a person can place: its kind, and the arm and seed it is for.
+        """Return a readable name for every stage: its kind, and the arm and seed it is for.
 
         A stage that several arms or cells rest on is named after the first, and how many more there are; one that only
         leads to a cell's own stage after the first cell that it leads to.
@@ -70,15 +70,15 @@ class Plan:
         found: dict[str, list[str]] = {}
         judging = ((cell.seed, cell.judge) for cell in self.cells if cell.arms and cell.judge is not None)
         # Two judges may share a name where one compares and the other rates.
-        asked = {(named.label, seed, digest(named.judge)): named.judge for seed, named in judging}
-        rests_on = {which: closure(stages_in(judge)).keys() for which, judge in asked.items()}
-        for (arm, run), policy in self.policies.items():
+        judges = {(named.label, seed, digest(named.judge)): named.judge for seed, named in judging}
+        rests_on = {which: closure(stages_in(judge)).keys() for which, judge in judges.items()}
+        for (arm, seed), policy in self.policies.items():
             stages = closure(stages_in(policy))
             models = {key for key, stage in stages.items() if stage.KIND == REWARD_MODEL_KIND}
             teachers = {digest(judge) for part in (policy, *stages.values()) for judge in judges_in(part)}
             for (label, at, name), inputs in rests_on.items():
                 same = models & inputs or name in teachers
-                if at == run and same and arm not in found.setdefault(label, []):
+                if at == seed and same and arm not in found.setdefault(label, []):
                     found[label].append(arm)
         return {label: tuple(arms) for label, arms in found.items() if arms}
 
@@ -89,15 +89,15 @@ class Plan:
         """
         reference = self.comparison.evaluation.divergence
         found: dict[str, float] = {}
-        for (arm, run), policy in self.policies.items():
+        for (arm, seed), policy in self.policies.items():
             bound = divergence_bound(policy)
-            if bound is not None and reference is not None and self.policies[reference, run] in children(policy):
+            if bound is not None and reference is not None and self.policies[reference, seed] in children(policy):
                 found[arm] = bound
         return found
 
-    def stages_of_arm(self, arm: str, run: int) -> tuple[Stage, ...]:
-        """Return every stage that one arm's policy rests on at one run, inputs first."""
-        return tuple(closure(stages_in(self.policies[arm, run])).values())
+    def stages_of_arm(self, arm: str, seed: int) -> tuple[Stage, ...]:
+        """Return every stage that one arm's policy rests on at one seed, inputs first."""
+        return tuple(closure(stages_in(self.policies[arm, seed])).values())
 
 
 def in_short(names: list[str]) -> str:
@@ -121,29 +121,29 @@ def make_plan(comparison: Comparison) -> Plan:
     return Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready))
 
 
-def policy_of(comparison: Comparison, arm: Arm, run: int) -> PolicySpec:
-    """Return the policy of one arm at one run; raises BenchError naming the arm where its method cannot make one."""
+def policy_of(comparison: Comparison, arm: Arm, seed: int) -> PolicySpec:
+    """Return the policy of one arm at one seed; raises BenchError naming the arm where its method cannot make one."""
     try:
-        return arm.method.policy(given_for(comparison, arm, run))
+        return arm.method.policy(given_for(comparison, arm, seed))
     except BenchError as error:
         raise BenchError(f"method '{arm.name}': {error}") from error
 
 
-def given_for(comparison: Comparison, arm: Arm, run: int) -> Given:
-    """Return what one arm is given at one run."""
+def given_for(comparison: Comparison, arm: Arm, seed: int) -> Given:
+    """Return what one arm is given at one seed."""
     shared = {name: getattr(comparison.given, name) for name in Shared.model_fields}
-    return Given(**{**shared, "lora": arm.lora, "seed": training_seed(run, arm.replicate)})
+    return Given(**{**shared, "lora": arm.lora, "seed": training_seed(seed, arm.replicate)})
 
 
-def training_seed(run: int, replicate: str | None) -> int:
-    """Return the seed of all training randomness of an arm: the run itself, or one of its own for a replicate.
+def training_seed(seed: int, replicate: str | None) -> int:
+    """Return the seed of all training randomness of an arm: the given one, or one of its own for a replicate.
 
     A replicate repeats the whole procedure (its SFT start too), so a contrast with the arm it repeats shows what the
     instrument calls a difference when there is none.
     """
     if replicate is None:
-        return run
-    return int.from_bytes(hashlib.sha256(f"{replicate}\x1f{run}".encode()).digest()[:4], "big")
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{replicate}\x1f{seed}".encode()).digest()[:4], "big")
 
 
 def waits_for(cell: Cell[Any]) -> str | None:

@@ -20,10 +20,10 @@ from bench.evaluation.measurement import Cell, measurements
 from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelPairs
 from bench.evaluation.measurements.responses import Responses
 from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
-from bench.pipeline.describe import data_in_words, described, policy_in_words
+from bench.pipeline.describe import describe_data, describe_policy, described
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
-from bench.results.summary import ArmFacts, ArmRun, LabellerFacts, RunSummary, ShiftFacts, StageFacts
+from bench.results.summary import ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, ShiftFacts, StageFacts
 
 T = TypeVar("T")
 LOG_ROWS = 100
@@ -43,15 +43,15 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
                 kind=manifest.kind,
                 cost=dict(manifest.cost),
                 provenance=dict(manifest.provenance),
-                data=data_in_words(data) if key in trained and isinstance(data, Data | Made) else "",
+                data=describe_data(data) if key in trained and isinstance(data, Data | Made) else "",
                 **reported,
             )
     return RunSummary(
         name=comparison.name,
         question=comparison.question,
-        base=policy_in_words(comparison.given.base),
+        base=describe_policy(comparison.given.base),
         data={
-            name: data_in_words(data)
+            name: describe_data(data)
             for name in ("demonstrations", "preferences", "prompts")
             if (data := getattr(comparison.given, name)) is not None
         },
@@ -80,11 +80,11 @@ def metrics_by_name(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Met
 
 def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
     """Return what an arm is and what its policies rest on."""
-    runs = {}
-    for run in plan.comparison.given.seeds:
-        keys = tuple(stage.key for stage in plan.stages_of_arm(arm.name, run) if outcome.finished(stage.key))
-        answers = [cell.stage.key for cell in plan.of(Responses.NAME) if (cell.arm, cell.seed) == (arm.name, run)]
-        runs[str(run)] = ArmRun(stages=keys, answers=tuple(key for key in answers if outcome.finished(key)))
+    by_seed = {}
+    for seed in plan.comparison.given.seeds:
+        keys = tuple(stage.key for stage in plan.stages_of_arm(arm.name, seed) if outcome.finished(stage.key))
+        answers = [cell.stage.key for cell in plan.of(Responses.NAME) if (cell.arm, cell.seed) == (arm.name, seed)]
+        by_seed[str(seed)] = ArmAtSeed(stages=keys, answers=tuple(key for key in answers if outcome.finished(key)))
     about = (type(arm.method).__doc__ or "").strip().partition("\n")[0]
     return ArmFacts(
         method=type(arm.method).__module__.rpartition(".")[2],
@@ -92,7 +92,7 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
         lora=None if arm.lora is None else arm.lora.model_dump(),
         replicate=arm.replicate,
         about=about,
-        runs=runs,
+        runs=by_seed,
     )
 
 
@@ -129,7 +129,7 @@ def labeller_of(cells: Sequence[Cell[LabelPairs]], outcome: Outcome, store: Stor
 
 
 def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts, ...]:
-    """Return what steering changed in the answers of every proxied arm to every task, over its finished runs."""
+    """Return what steering changed in the answers of every proxied arm to every task, over its finished seeds."""
     found: dict[tuple[str, str], list[Path]] = {}
     for cell in plan.of(TokenShifts.NAME):
         if outcome.finished(cell.stage.key):

@@ -1,7 +1,7 @@
 """``bench verify``: all that is concluded, computed again from the stored rows and compared with what lies there.
 
 Compared are the conclusions value by value, the report and the pictures byte by byte, and the gate verdict by verdict.
-The lock is compared with this checkout: other inputs are a difference, other packages are told.
+The lock is compared with this checkout: other inputs are a difference, other packages are noted.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from bench.core.errors import BenchError, DataError
 from bench.core.frozen import Frozen
 from bench.gate.decide import check
 from bench.gate.finished_run import stored
+from bench.pipeline.compare import conclude
 from bench.pipeline.lock import lock_of
 from bench.pipeline.plan import make_plan
-from bench.pipeline.run import conclude
 from bench.report.page.markdown import PLOTS, write_report
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.identity import changed_settings, differences
@@ -46,10 +46,10 @@ class Verified(Frozen):
         return not self.differences
 
     def lines(self) -> list[str]:
-        """Return the findings as a person reads them."""
-        told = [f"differs: {item}" for item in self.differences] + [f"note: {item}" for item in self.notes]
+        """Return the findings in sentences."""
+        lines = [f"differs: {item}" for item in self.differences] + [f"note: {item}" for item in self.notes]
         end = "as they lie there" if self.same else "and something differs"
-        return [*told, f"{len(self.files)} files computed again from the stored rows, {end}."]
+        return [*lines, f"{len(self.files)} files computed again from the stored rows, {end}."]
 
 
 def verify(comparison: Comparison) -> Verified:

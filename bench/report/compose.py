@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.gate.decide import check
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Picture
+from bench.report.page.content import Block, Picture
 from bench.report.page.same_columns import without_common_columns
 from bench.report.sections.answer import answer, opening
 from bench.report.sections.cost import cost_section

@@ -23,8 +23,8 @@ BIBLIOGRAPHY = Path(__file__).with_name("references.bib")
 ARXIV = re.compile(r"arXiv[: ]\s*(\d{4}\.\d{4,5})")
 FIELD = re.compile(r"^\s*(\w+) = \{(.*)\},?$", re.MULTILINE)
 
-SEVERAL_RUNS = ("weerahandi1993generalized", "satterthwaite1946approximate", "owen2007pigeonhole")
-ONE_RUN = ("miller2024errorbars",)
+SEVERAL_SEEDS = ("weerahandi1993generalized", "satterthwaite1946approximate", "owen2007pigeonhole")
+ONE_SEED = ("miller2024errorbars",)
 CORRECTIONS = {
     "holm": ("holm1979simple",),
     "max_t": ("romano2005exact",),
@@ -46,7 +46,7 @@ LORA = ("hu2021lora",)
 
 
 @dataclass(frozen=True)
-class Entry:
+class BibEntry:
     """One publication: its BibTeX key, its fields, and the entry as it stands in a BibTeX file."""
 
     key: str
@@ -65,21 +65,21 @@ class Entry:
 class Citation:
     """A publication and what of the comparison rests on it."""
 
-    entry: Entry
+    entry: BibEntry
     used_by: tuple[str, ...]
 
 
 @cache
-def bibliography() -> dict[str, Entry]:
+def bibliography() -> dict[str, BibEntry]:
     """Return every entry of the BibTeX file by its key."""
     found = {}
     for text in re.split(r"\n(?=@)", BIBLIOGRAPHY.read_text(encoding="utf-8").strip()):
         key = text.partition("{")[2].partition(",")[0]
-        found[key] = Entry(key, dict(FIELD.findall(text)), text.strip())
+        found[key] = BibEntry(key, dict(FIELD.findall(text)), text.strip())
     return found
 
 
-def cited(arxiv: str) -> Entry:
+def cited(arxiv: str) -> BibEntry:
     """Return the entry of an arXiv id; one with nothing but its address where the BibTeX file has none.
 
     A method from a file beside the comparison may cite what this program has never heard of.
@@ -91,7 +91,7 @@ def cited(arxiv: str) -> Entry:
     fields = {"title": f"arXiv:{arxiv}", "author": "arXiv", "year": year, "eprint": arxiv, "archiveprefix": "arXiv"}
     key = f"arxiv{arxiv.replace('.', '')}"
     body = "\n".join(f"  {name} = {{{value}}}," for name, value in fields.items())
-    return Entry(key, fields, f"@misc{{{key},\n{body}\n}}")
+    return BibEntry(key, fields, f"@misc{{{key},\n{body}\n}}")
 
 
 def ids_in(plugin: Open) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def ids_in(plugin: Open) -> tuple[str, ...]:
 
 def citations(comparison: Comparison) -> tuple[Citation, ...]:
     """Return everything that a comparison rests on: methods first, then judges, tasks and statistics, each once."""
-    users: dict[str, tuple[Entry, list[str]]] = {}
+    users: dict[str, tuple[BibEntry, list[str]]] = {}
     for entry, user in _uses(comparison):
         names = users.setdefault(entry.key, (entry, []))[1]
         if user not in names:
@@ -111,13 +111,13 @@ def citations(comparison: Comparison) -> tuple[Citation, ...]:
     return tuple(Citation(entry, tuple(names)) for entry, names in users.values())
 
 
-def of_method(comparison: Comparison, arm: str) -> tuple[Entry, ...]:
+def of_method(comparison: Comparison, arm: str) -> tuple[BibEntry, ...]:
     """Return what one arm's method rests on, the methods within it included."""
     found = [name for part in methods_in(comparison.arm(arm).method) for name in ids_in(part)]
     return tuple(cited(name) for name in dict.fromkeys(found))
 
 
-def as_bibtex(entries: Iterable[Entry]) -> str:
+def as_bibtex(entries: Iterable[BibEntry]) -> str:
     """Return the entries as the text of a BibTeX file, in the order given."""
     return "\n\n".join(entry.bibtex for entry in entries) + "\n"
 
@@ -137,7 +137,7 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFC", re.sub(r"[{}]", "", text)).replace("--", "\u2013")
 
 
-def _uses(comparison: Comparison) -> Iterator[tuple[Entry, str]]:
+def _uses(comparison: Comparison) -> Iterator[tuple[BibEntry, str]]:
     """Yield every entry with one user of it."""
     known = bibliography()
     for arm in comparison.arms:
@@ -158,8 +158,8 @@ def _uses(comparison: Comparison) -> Iterator[tuple[Entry, str]]:
 
 def _statistics(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Yield the keys of what the statistics rest on, each with what it is used for."""
-    runs = SEVERAL_RUNS if len(comparison.given.seeds) > 1 else ONE_RUN
-    yield from ((key, "tests and intervals") for key in runs)
+    tests = SEVERAL_SEEDS if len(comparison.given.seeds) > 1 else ONE_SEED
+    yield from ((key, "tests and intervals") for key in tests)
     yield from ((key, "the correction for several tests") for key in CORRECTIONS[comparison.statistics.correction])
     controls = LENGTH_CONTROLS[comparison.evaluation.length_control.model]
     yield from ((key, "win rates at equal length") for key in controls)

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
 from bench.report.facts.win_rates import cell_of
-from bench.report.page.blocks import Tone, Verdict, Whisker
+from bench.report.page.content import Tone, VerdictLine, Whisker
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
     NONE,
     counted,
     decisive_p,
+    describe_metric,
+    describe_verdict,
     estimate,
     interval,
     listed,
-    metric_words,
     p_clause,
     p_value,
     percent,
     smallest_detectable,
-    verdict_words,
 )
 from bench.statistics.power.detectable import POWER
 
@@ -57,7 +57,7 @@ def measured(contrast: Contrast) -> str:
     own = f", own reward of {listed(list(contrast.own_reward))}" if contrast.own_reward else ""
     by = f"{contrast.judge} judge{own}, {contrast.task}" if contrast.judge else contrast.task
     direction = ", lower is better" if contrast.higher_is_better is False else ""
-    return f"{metric_words(contrast.metric)} ({by}{direction})"
+    return f"{describe_metric(contrast.metric)} ({by}{direction})"
 
 
 def judge(contrast: Contrast) -> str:
@@ -80,7 +80,7 @@ def headline(contrast: Contrast, context: Context = NO_CONTEXT) -> str:
 
 def _short(contrast: Contrast) -> str:
     """Return what was measured where the reader knows by whom and on which task; an own reward is always named."""
-    words = metric_words(contrast.metric)
+    words = describe_metric(contrast.metric)
     return f"{words} (own reward of {listed(list(contrast.own_reward))})" if contrast.own_reward else words
 
 
@@ -131,7 +131,7 @@ def p_cell(contrast: Contrast) -> str:
 
 def verdict_cell(contrast: Contrast) -> str:
     """Return the verdict in words, marked for an A/A control."""
-    return f"{verdict_words(contrast)} (A/A control)" if contrast.is_control else verdict_words(contrast)
+    return f"{describe_verdict(contrast)} (A/A control)" if contrast.is_control else describe_verdict(contrast)
 
 
 def whisker(contrast: Contrast) -> Whisker | None:
@@ -149,20 +149,22 @@ def scale_of(contrasts: Sequence[Contrast]) -> tuple[float, float] | None:
     return min(min(one.low, one.null) for one in drawn), max(max(one.high, one.null) for one in drawn)
 
 
-def verdict(contrast: Contrast, context: Context = NO_CONTEXT) -> Verdict:
+def verdict(contrast: Contrast, context: Context = NO_CONTEXT) -> VerdictLine:
     """Return the verdict on a pair of treatments."""
     tones: dict[str, Tone] = {"undecided": "undecided", "a better": "decided", "b better": "reversed"}
-    return Verdict(headline(contrast, context), numbers(contrast, context), tones[contrast.verdict], whisker(contrast))
+    return VerdictLine(
+        headline(contrast, context), numbers(contrast, context), tones[contrast.verdict], whisker(contrast)
+    )
 
 
-def control(contrast: Contrast, context: Context = NO_CONTEXT) -> Verdict:
+def control(contrast: Contrast, context: Context = NO_CONTEXT) -> VerdictLine:
     """Return the verdict on an A/A control, where the truth is known to be no difference."""
     same = f"{contrast.a} against {contrast.b}, the same treatment trained twice"
     on = _short(contrast) if context.shared else measured(contrast)
     if contrast.verdict == "undecided":
         quiet = f"{same}: no difference on {on}, as it should be"
-        return Verdict(quiet, numbers(contrast, context), "control", whisker(contrast))
-    alarm = f"{same}: {verdict_words(contrast)} on {on}, a false alarm"
+        return VerdictLine(quiet, numbers(contrast, context), "control", whisker(contrast))
+    alarm = f"{same}: {describe_verdict(contrast)} on {on}, a false alarm"
     rate = percent(1 - contrast.level)
     chance = f"{numbers(contrast, context)}; chance alone does this to {rate} of such controls"
-    return Verdict(alarm, chance, "alarm", whisker(contrast))
+    return VerdictLine(alarm, chance, "alarm", whisker(contrast))

@@ -1,4 +1,4 @@
-"""What each person answered: one row per human judge, cell, prompt, draw and annotator, beside the records."""
+"""What each annotator answered: one row per human judge, cell, prompt, draw and annotator, beside the records."""
 
 from __future__ import annotations
 

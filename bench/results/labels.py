@@ -1,4 +1,4 @@
-"""What judges said of the pairs of a preference data set: one row per judge, call, pair and presentation order."""
+"""How judges labelled the pairs of a preference data set: one row per judge, call, pair and presentation order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records: one value per prompt, method, run, draw and metric. Never an average, never a sentinel."""
+"""Records: one value per prompt, method, seed, draw and metric. Never an average, never a sentinel."""
 
 from __future__ import annotations
 

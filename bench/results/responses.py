@@ -1,4 +1,4 @@
-"""What was written and said: every response with its prompt, and every judge's verdict with its words.
+"""Texts: every response with its prompt, and every judge's verdict with its words.
 
 Two tables beside ``records.parquet``, so that a results folder can be read, passed on and exported without its store.
 """
@@ -64,13 +64,13 @@ def turns(chat: str) -> list[tuple[str, str]]:
     return [(role, content) for role, content in json.loads(chat)]
 
 
-def asked(chat: str) -> str:
+def last_turn(chat: str) -> str:
     """Return the content of the last turn of a chat written by ``chat_text``: what the response answers."""
     return turns(chat)[-1][1]
 
 
 def without_responses(folder: Path) -> str:
-    """Return what to tell a reader of a folder that has no responses."""
+    """Return what to report of a folder that has no responses."""
     return (
         f"{RESPONSES.path(folder)} is not there: an earlier version ran this comparison. `bench run {folder}` writes "
         "it, and computes nothing that is still in the store."

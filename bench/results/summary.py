@@ -15,7 +15,7 @@ from bench.results.documents import RUN_AGAIN, JsonFile
 
 
 class StageFacts(Frozen):
-    """What a finished stage cost and where it ran, from its manifest, and what a training stage told of itself.
+    """What a finished stage cost and where it ran, from its manifest, and what a training stage logged.
 
     ``log``: every logged quantity as a column, thinned to at most 100 rows; a row that lacks one has None.
     ``diagnostics``: the mapping that the stage wrote. ``data``: what it was trained on, in words.
@@ -36,7 +36,7 @@ class StageFacts(Frozen):
         ]
 
 
-class ArmRun(Frozen):
+class ArmAtSeed(Frozen):
     """One arm at one training seed: the keys of all stages its policy rests on, inputs first, and of its answers."""
 
     stages: tuple[str, ...]
@@ -51,7 +51,7 @@ class ArmFacts(Frozen):
     lora: dict[str, Any] | None
     replicate: str | None
     about: str
-    runs: dict[str, ArmRun]
+    runs: dict[str, ArmAtSeed]
 
 
 class Missing(Frozen):
@@ -126,7 +126,7 @@ class TokenFacts(Frozen):
 
 
 class ShiftFacts(Frozen):
-    """What steering changed at the tokens that a proxied arm wrote on a task, over its runs.
+    """What steering changed at the tokens that a proxied arm wrote on a task, over its seeds.
 
     ``other_choice``: the share of ``positions`` at which the base's most probable token is another one.
     ``logprob_change``: the mean change of the written tokens' log-probability in nats. ``raised`` and ``lowered``: the
@@ -172,39 +172,39 @@ class RunSummary(Frozen):
             found.setdefault((cell.measurement, whose, cell.reason), []).append(cell)
         return [_in_words(cells) for cells in found.values()]
 
-    def last_stage(self, arm: str, run: str) -> str | None:
+    def last_stage(self, arm: str, seed: str) -> str | None:
         """Return the key of the last stage that an arm's policy rests on at one seed, None without any.
 
         A reward model is passed over: it teaches or chooses, and is no part of what writes.
         """
-        keys = reversed(self.arms[arm].runs[run].stages)
+        keys = reversed(self.arms[arm].runs[seed].stages)
         return next((key for key in keys if self.stages[key].kind != REWARD_MODEL_KIND), None)
 
-    def last_log(self, arm: str, run: str) -> list[dict[str, float]]:
+    def last_log(self, arm: str, seed: str) -> list[dict[str, float]]:
         """Return what that stage logged, row by row; empty without one."""
-        key = self.last_stage(arm, run)
+        key = self.last_stage(arm, seed)
         return [] if key is None else self.stages[key].rows()
 
     def alike(self, arm: str, wanted: Callable[[StageFacts], bool]) -> list[dict[str, str]]:
-        """Return the wanted stages of an arm as keys by run, those that play one part at every seed together.
+        """Return the wanted stages of an arm as keys by seed, those that play one part at every seed together.
 
-        Which these are is told by their place: the first of a kind belongs to the first of that kind. A seed that
+        They are matched by their place: the first of a kind belongs to the first of that kind. A seed that
         lacks one is left out of it.
         """
         found: dict[tuple[str, int], dict[str, str]] = {}
-        for run, facts in self.arms[arm].runs.items():
+        for seed, facts in self.arms[arm].runs.items():
             seen: Counter[str] = Counter()
             for key in facts.stages:
                 kind = self.stages[key].kind
                 if wanted(self.stages[key]):
-                    found.setdefault((kind, seen[kind]), {})[run] = key
+                    found.setdefault((kind, seen[kind]), {})[seed] = key
                     seen[kind] += 1
         return list(found.values())
 
-    def cost_of(self, arm: str, run: int) -> dict[str, float]:
+    def cost_of(self, arm: str, seed: int) -> dict[str, float]:
         """Return the summed cost of every stage that one arm's policy rests on at one seed, shared stages in full."""
         total: dict[str, float] = {}
-        for key in self.arms[arm].runs[str(run)].stages:
+        for key in self.arms[arm].runs[str(seed)].stages:
             for axis, amount in self.stages[key].cost.items():
                 total[axis] = total.get(axis, 0.0) + amount
         return total

@@ -81,13 +81,13 @@ def estimate(contrast: Contrast) -> str:
     return on_scale(contrast, contrast.estimate)
 
 
-def per_run(contrast: Contrast) -> str:
+def per_seed(contrast: Contrast) -> str:
     """Return the estimates of the training seeds, in order, or a dash where there are none."""
     return ", ".join(on_scale(contrast, value) for value in contrast.per_run) or NONE
 
 
 def smallest_detectable(contrast: Contrast) -> str:
-    """Return the smallest detectable difference from the null value, unsigned, or a dash."""
+    """Return the minimum detectable difference from the null value, unsigned, or a dash."""
     return number(contrast.smallest_detectable, decimals_of(contrast))
 
 
@@ -183,12 +183,12 @@ def shortened(text: str, most: int) -> str:
     return f"{flat[: most - 1 - tail]}\u2026{flat[len(flat) - tail :]}"
 
 
-def metric_words(metric: str) -> str:
+def describe_metric(metric: str) -> str:
     """Return a metric's name as words: ``win rate``."""
     return SPELT.get(metric) or metric.replace("_", " ")
 
 
-def verdict_words(contrast: Contrast) -> str:
+def describe_verdict(contrast: Contrast) -> str:
     """Return ``dpo better``, ``sft better`` or ``undecided``; for a metric without a better side, who is higher."""
     if contrast.verdict == "undecided":
         return "undecided"

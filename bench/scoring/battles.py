@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.scoring.files import RowFile
 from bench.scoring.markup import Style, at_equal_style, style_details, style_of
-from bench.scoring.scores import Score
+from bench.scoring.method_score import Score
+from bench.scoring.row_files import RowFile
 from bench.statistics.ranking.bradley_terry import ELO_SCALE, bradley_terry, rank_intervals
 from bench.statistics.ranking.style import StyledBattles
 
@@ -30,7 +30,7 @@ REPEATED = "repeated judgements, counted once"
 
 
 @dataclass
-class Battles:
+class BattleColumns:
     """Battles as columns: who met whom, the first one's score, how often it counts, its question and its style."""
 
     first: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ def scores(files: Sequence[RowFile], baseline: str | None) -> list[Score]:
     out and counted. Battles of one question are one cluster; repeated rows, and clear wins, carry weight without
     counting as observations of their own. Raises DataError where nothing is left.
     """
-    battles = Battles()
+    battles = BattleColumns()
     judges: set[str] = set()
     seen: dict[tuple[str, str, str], object] = {}
     for file in files:
@@ -79,7 +79,7 @@ def scores(files: Sequence[RowFile], baseline: str | None) -> list[Score]:
     return _scores(battles, baseline, lost)
 
 
-def _add_battles(battles: Battles, file: RowFile) -> None:
+def _add_battles(battles: BattleColumns, file: RowFile) -> None:
     for number, row in enumerate(file.rows, start=1):
         value = OUTCOMES.get(str(file.cell(number, "winner")))
         sides = file.label(number, "model_a"), file.label(number, "model_b")
@@ -97,7 +97,7 @@ def _question(file: RowFile, number: int, row: Mapping[str, Any]) -> str:
 
 
 def _add_games(
-    battles: Battles, file: RowFile, baseline: str | None, seen: dict[tuple[str, str, str], object]
+    battles: BattleColumns, file: RowFile, baseline: str | None, seen: dict[tuple[str, str, str], object]
 ) -> None:  # fmt: skip
     """Add an Arena-Hard judgement file: a row per question and model, with two games against the baseline.
 
@@ -117,15 +117,15 @@ def _add_games(
         if model == other:
             raise DataError(f"{where}: {model!r} is held against itself")
         question = _question(file, number, row)
-        told = [game.get("score") if game else None for game in games]
+        given = [game.get("score") if game else None for game in games]
         pair = (question, model, other)
         if pair in seen:
-            if seen[pair] != told:
+            if seen[pair] != given:
                 raise DataError(f"{where}: a second, different judgement of {model} on question {question}")
             battles.noted[REPEATED] += 1
             continue
-        seen[pair] = told
-        for place, verdict in enumerate(told):
+        seen[pair] = given
+        for place, verdict in enumerate(given):
             found = VERDICTS.get(str(verdict))
             if found is None:
                 battles.noted[UNKNOWN] += 1
@@ -133,7 +133,7 @@ def _add_games(
             battles.add((other, model) if place == 0 else (model, other), *found, question)
 
 
-def _scores(battles: Battles, baseline: str | None, lost: int) -> list[Score]:
+def _scores(battles: BattleColumns, baseline: str | None, lost: int) -> list[Score]:
     names, counts = np.unique([*battles.first, *battles.second], return_counts=True)
     anchor = str(names[counts.argmax()]) if baseline is None else baseline
     columns = battles.first, battles.second, battles.outcome

@@ -1,4 +1,4 @@
-"""FActScore label files: claims of each response that people marked supported, not supported or irrelevant."""
+"""FActScore label files: claims of each response that annotators labelled supported, not supported or irrelevant."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.core.rows import kind_of
-from bench.scoring.files import RowFile, shown
-from bench.scoring.scores import Score
-from bench.statistics.claims import in_files as rates
+from bench.scoring.method_score import Score
+from bench.scoring.row_files import RowFile, shown
+from bench.statistics.claims import in_files
 
 LABELS = ("S", "NS", "IR")
 
@@ -104,9 +104,9 @@ def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
     if len(there) == 0:
         raise DataError(f"{labels.name}: all {len(columns)} responses abstain, so there is no error rate")
     checked = there[:, 0] + there[:, 1]
-    rate = rates.error_rate(there[:, 1], checked) if checked.any() else None
-    of_all = rates.coverage(supported, unsupported, answered)
-    precision = rates.factscore(there[:, 0], there[:, 2])
+    rate = in_files.error_rate(there[:, 1], checked) if checked.any() else None
+    of_all = in_files.coverage(supported, unsupported, answered)
+    precision = in_files.factscore(there[:, 0], there[:, 2])
     silent = len(columns) - len(there)
     unlabelled = int((there[:, 2] == 0).sum())
     return Score(
@@ -145,8 +145,8 @@ def _paired(labels: LabelledResponses, base: LabelledResponses) -> dict[str, Any
     sides = [(columns[:, 1], columns[:, 0] + columns[:, 1]) for columns in both]
     if not all(checked.any() for _, checked in sides):
         return {"n": len(shared), "error_rate": None, "relative_error_reduction": None}
-    a, b = (rates.error_rate(wrong, checked) for wrong, checked in sides)
-    law = rates.paired_difference(a, b)
+    a, b = (in_files.error_rate(wrong, checked) for wrong, checked in sides)
+    law = in_files.paired_difference(a, b)
     low, high = law.interval(0.95)
     found: dict[str, Any] = {
         "n": len(shared),
@@ -160,7 +160,7 @@ def _paired(labels: LabelledResponses, base: LabelledResponses) -> dict[str, Any
         "relative_error_reduction": None,
     }
     if a.estimate > 0 and b.estimate > 0:
-        reduction = rates.relative_reduction(a, b)
+        reduction = in_files.relative_reduction(a, b)
         found["relative_error_reduction"] = {
             "estimate": reduction.estimate,
             "low": reduction.low,

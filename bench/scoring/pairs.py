@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.scoring.files import RowFile
-from bench.scoring.scores import Score
+from bench.scoring.method_score import Score
+from bench.scoring.row_files import RowFile
 from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.random_effects import crossed_effects

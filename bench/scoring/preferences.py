@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.core.rows import number_in
-from bench.scoring.files import RowFile, shown
+from bench.scoring.row_files import RowFile, shown
 from bench.statistics.tests.confidence import FloatArray
 
 # Preferences are stored from 1 (the baseline wins) to 2; a judge's probabilities miss the ends by rounding.
@@ -27,7 +27,7 @@ TIE = 0.5
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerFile:
     """One file of answers: its name, and the answer by instruction; None where a row has none."""
 
     name: str
@@ -62,7 +62,7 @@ class _Verdict:
     annotator: str
 
 
-def answers_of(file: RowFile) -> Answers:
+def answers_of(file: RowFile) -> AnswerFile:
     """Return the answers of an outputs file; raises DataError for a repeated instruction."""
     found: dict[str, str | None] = {}
     repeated: list[str] = []
@@ -79,10 +79,10 @@ def answers_of(file: RowFile) -> Answers:
     names = {str(row["generator"]) for row in file.rows if row.get("generator")}
     if len(names) > 1:
         raise DataError(f"{file.path}: answers of several generators ({', '.join(sorted(names))}); one file for each")
-    return Answers(names.pop() if names else file.stem, found)
+    return AnswerFile(names.pop() if names else file.stem, found)
 
 
-def answers_in(annotations: Sequence[RowFile]) -> tuple[list[Answers], Answers]:
+def answers_in(annotations: Sequence[RowFile]) -> tuple[list[AnswerFile], AnswerFile]:
     """Return the methods and the baseline of annotation files that carry both texts.
 
     Raises DataError for rows without texts, and for several baselines.
@@ -103,11 +103,11 @@ def answers_in(annotations: Sequence[RowFile]) -> tuple[list[Answers], Answers]:
             "give --outputs and --reference to say which pair to score"
         )
     name, texts = next(iter(baselines.items()))
-    return [Answers(method, found) for method, found in methods.items()], Answers(name, texts)
+    return [AnswerFile(method, found) for method, found in methods.items()], AnswerFile(name, texts)
 
 
 def join(
-    methods: Sequence[Answers], reference: Answers, annotations: Sequence[RowFile]
+    methods: Sequence[AnswerFile], reference: AnswerFile, annotations: Sequence[RowFile]
 ) -> tuple[list[str], list[Preferences]]:
     """Return the prompts and each method's preferences over them; raises DataError when a method has none.
 
@@ -149,7 +149,7 @@ def _preference(stored: float | None, where: str) -> float | None:
 
 
 def _joined(
-    method: Answers, reference: Answers, prompts: Sequence[str], verdicts: Mapping[str, Sequence[_Verdict]]
+    method: AnswerFile, reference: AnswerFile, prompts: Sequence[str], verdicts: Mapping[str, Sequence[_Verdict]]
 ) -> Preferences:
     missing: Counter[str] = Counter()
     noted: Counter[str] = Counter()
@@ -189,13 +189,13 @@ def _joined(
     )
 
 
-def _same_throughout(method: Answers, reference: Answers, prompts: Sequence[str]) -> bool:
+def _same_throughout(method: AnswerFile, reference: AnswerFile, prompts: Sequence[str]) -> bool:
     """Return whether both files give the same answer wherever both have one."""
     both = [(method.by_instruction.get(prompt), reference.by_instruction.get(prompt)) for prompt in prompts]
     return all(own == base for own, base in both if own is not None and base is not None)
 
 
-def _orientation(verdict: _Verdict, method: Answers, reference: Answers, pair: tuple[str, str]) -> bool | None:
+def _orientation(verdict: _Verdict, method: AnswerFile, reference: AnswerFile, pair: tuple[str, str]) -> bool | None:
     """Return whether the method stood second; None when the verdict is about another pair.
 
     ``pair``: the reference's answer and the method's, without spaces around them.
@@ -219,8 +219,8 @@ def _one_of(usable: Sequence[_Verdict], stood_second: Sequence[bool], prompt: st
 
 
 def _nothing(
-    method: Answers,
-    reference: Answers,
+    method: AnswerFile,
+    reference: AnswerFile,
     prompts: Sequence[str],
     verdicts: Mapping[str, Sequence[_Verdict]],
     failed: int,

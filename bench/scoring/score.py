@@ -13,9 +13,9 @@ from bench.config.fields.length_tables import read_calibration, read_difficulty
 from bench.core.errors import DataError
 from bench.scoring import battles, pairs
 from bench.scoring import factscore as facts
-from bench.scoring.files import RowFile, read_file
-from bench.scoring.preferences import Answers, Preferences, answers_in, answers_of, join
-from bench.scoring.scores import Score
+from bench.scoring.method_score import Score
+from bench.scoring.preferences import AnswerFile, Preferences, answers_in, answers_of, join
+from bench.scoring.row_files import RowFile, read_file
 from bench.statistics.length.difficulty import difficulty_by_prompt, estimated_difficulty
 from bench.statistics.length.matched import length_matched_win_rate
 from bench.statistics.length.ratio import length_ratio_win_rate
@@ -28,7 +28,7 @@ ESTIMATED = "estimated"
 
 
 @dataclass(frozen=True)
-class Inputs:
+class FilesToScore:
     """The files of one ``bench score``. ``reference`` is a file, or for battles the name of the method at 0."""
 
     outputs: Sequence[Path] = ()
@@ -38,7 +38,7 @@ class Inputs:
     calibration: Path | None = None
 
 
-def score(inputs: Inputs) -> list[Score]:
+def score(inputs: FilesToScore) -> list[Score]:
     """Return one score per method; raises DataError for files that cannot be used or do not belong together."""
     outputs = [read_file(path) for path in inputs.outputs]
     judged = [read_file(path) for path in inputs.annotations]
@@ -63,7 +63,7 @@ def score(inputs: Inputs) -> list[Score]:
     return [one for file in outputs + judged for one in pairs.scores(file)]
 
 
-def _win_rates(inputs: Inputs, outputs: Sequence[RowFile], judged: Sequence[RowFile]) -> list[Score]:
+def _win_rates(inputs: FilesToScore, outputs: Sequence[RowFile], judged: Sequence[RowFile]) -> list[Score]:
     # A file of annotations given as outputs holds its own answers and verdicts.
     annotated = [file for file in outputs if file.kind == "annotations"]
     plain = [answers_of(file) for file in outputs if file.kind == "outputs"]
@@ -71,7 +71,7 @@ def _win_rates(inputs: Inputs, outputs: Sequence[RowFile], judged: Sequence[RowF
         if file.kind != "annotations":
             raise DataError(f"{file.path}: holds {file.kind}, but --annotations wants verdicts (column preference)")
     all_judged = [*annotated, *judged]
-    base: Answers | None = None
+    base: AnswerFile | None = None
     if annotated or not plain:
         methods, base = answers_in(annotated or all_judged)
         methods = [*plain, *methods]
@@ -87,7 +87,7 @@ def _win_rates(inputs: Inputs, outputs: Sequence[RowFile], judged: Sequence[RowF
     return _scores(inputs, prompts, found)
 
 
-def _reference(given: str | None, base: Answers | None) -> Answers:
+def _reference(given: str | None, base: AnswerFile | None) -> AnswerFile:
     if given is None:
         if base is None:
             raise DataError("which answers to compare with? Give --reference FILE")
@@ -99,25 +99,25 @@ def _reference(given: str | None, base: Answers | None) -> Answers:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class _FittedMethod:
     """One method's joined rows and its fit, beside how difficulty came in."""
 
     joined: Preferences
     fit: LengthControlled
     difficulty: Literal["by instruction", "estimated", "none"]
-    # The same without calibration rows, where there are any: what they change is told beside the estimate.
+    # The same without calibration rows, where there are any: what they change is reported beside the estimate.
     uncalibrated: LengthControlled | None
     paired: dict[str, Any] = field(default_factory=dict)
 
 
-def _scores(inputs: Inputs, prompts: Sequence[str], joined: Sequence[Preferences]) -> list[Score]:
+def _scores(inputs: FilesToScore, prompts: Sequence[str], joined: Sequence[Preferences]) -> list[Score]:
     calibration = None if inputs.calibration is None else read_calibration(inputs.calibration)
     difficulties = _difficulties(inputs.difficulty, prompts, joined)
     how: Literal["by instruction", "estimated", "none"] = "none"
     if inputs.difficulty is not None:
         how = "estimated" if inputs.difficulty == ESTIMATED else "by instruction"
     fitted = [
-        _Fitted(
+        _FittedMethod(
             one,
             length_controlled_win_rate(one.preference, one.length, one.baseline_length, difficulty, calibration),
             how,
@@ -148,7 +148,7 @@ def _difficulties(
     return [estimated_difficulty(matrix, place) for place in range(len(joined))]
 
 
-def _any_difference(fitted: Sequence[_Fitted]) -> dict[str, float] | None:
+def _any_difference(fitted: Sequence[_FittedMethod]) -> dict[str, float] | None:
     """Return Friedman's test over the prompts that all methods share; None for fewer than three methods."""
     shared = np.logical_and.reduce([one.fit.used for one in fitted])
     if len(fitted) < 3 or not shared.any():
@@ -157,7 +157,7 @@ def _any_difference(fitted: Sequence[_Fitted]) -> dict[str, float] | None:
     return {"n": int(shared.sum()), "statistic": found.statistic, "df": found.df, "p": found.p}
 
 
-def _score(one: _Fitted, any_difference: dict[str, float] | None) -> Score:
+def _score(one: _FittedMethod, any_difference: dict[str, float] | None) -> Score:
     joined, fit = one.joined, one.fit
     y = joined.preference[fit.used]
     wins, losses = int((y > 0.5).sum()), int((y < 0.5).sum())
@@ -203,7 +203,7 @@ def _score(one: _Fitted, any_difference: dict[str, float] | None) -> Score:
     )
 
 
-def _paired(one: _Fitted, other: _Fitted) -> dict[str, Any]:
+def _paired(one: _FittedMethod, other: _FittedMethod) -> dict[str, Any]:
     """Return one minus the other on the prompts that both have, raw, and at equal length."""
     both = one.fit.used & other.fit.used
     if int(both.sum()) < 2:

@@ -29,11 +29,11 @@ from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named
 from bench.core.method import Budget
 from bench.core.metrics import WIN_RATE, MetricInfo
 from bench.core.policy import Pretrained
-from bench.pipeline.run import AUDIT, conclude
+from bench.pipeline.compare import AUDIT, conclude
 from bench.report.page.markdown import write_report
 from bench.results.records import CONTROL, RECORDS, SCHEMA
 from bench.results.responses import RESPONSES, RESPONSES_SCHEMA, VERDICTS, VERDICTS_SCHEMA
-from bench.results.summary import SUMMARY, ArmFacts, ArmRun, RunSummary, StageFacts
+from bench.results.summary import SUMMARY, ArmAtSeed, ArmFacts, RunSummary, StageFacts
 from tests.report.synthetic import TASK, Gold, Questions, Treatment
 
 METHODS, SEEDS, PROMPTS = 20, 5, 805
@@ -171,7 +171,7 @@ def summary(methods: int, seeds: int) -> RunSummary:
                 provenance={"device": "cpu"},
                 log={"step": tuple(map(float, range(STEPS))), "loss": loss, "accuracy": loss},
             )
-            runs[str(seed)] = ArmRun(stages=(key,))
+            runs[str(seed)] = ArmAtSeed(stages=(key,))
         arms[f"method_{number:02d}"] = ArmFacts(
             method="dpo", fields={"beta": 0.1 * number}, lora=None, replicate=None, about="One of twenty.", runs=runs
         )

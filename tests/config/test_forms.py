@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli.catalogue import default_in_words, described
+from bench.cli.catalogue import describe_default, described
 from bench.config.comparison import Comparison
 from bench.config.fields.written import written
 from bench.config.load import load_comparison
@@ -491,7 +491,7 @@ def test_a_wrong_inner_and_a_wrong_outer_are_both_told(nested: Path) -> None:
 
 
 def test_a_policy_without_a_judge_likelihood_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.config.fields.plugins.LIKELIHOOD", "likelihood_that_is_not_there")
+    monkeypatch.setattr("bench.config.fields.named_plugins.LIKELIHOOD", "likelihood_that_is_not_there")
     write_rows(place / "prompts.jsonl", {"prompt": "a", "truth": {}})
     assert "unknown judge 'likelihood_that_is_not_there'" in str(refusal(place, NESTED))
 
@@ -502,7 +502,7 @@ def test_listings_show_forms_and_defaults(nested: Path) -> None:
     assert fields["guide"]["type"].endswith("or null")
     assert fields["panel"]["type"].startswith("list of judge")
     assert fields["reward"]["default"] == "model"
-    assert default_in_words({"a": 1.0e-5, "b": ["x"], "c": {"judge": "gold", "n": 2}}) == (
+    assert describe_default({"a": 1.0e-5, "b": ["x"], "c": {"judge": "gold", "n": 2}}) == (
         "a: 1.0e-05\nb: [x]\nc: {judge: gold, n: 2}"
     )
 

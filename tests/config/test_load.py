@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.config.comparison import Comparison
-from bench.config.fields.files import columns_of
+from bench.config.fields.named_files import columns_of
 from bench.config.load import load_comparison
 from bench.config.sections.evaluate import contrasts_of
 from bench.core.data import Data, Made

@@ -23,8 +23,8 @@ from bench.engine.store import Store, store_of
 from bench.export.model import PolicyChoice, export_policy
 from bench.models.for_transformers import chat_template
 from bench.models.load import load_model
+from bench.pipeline.compare import compare
 from bench.pipeline.plan import Plan, make_plan
-from bench.pipeline.run import compare
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import SUMMARY, RunSummary

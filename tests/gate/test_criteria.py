@@ -7,9 +7,9 @@ from scipy import stats
 
 from bench.config.comparison import Criterion
 from bench.core.errors import BenchError
+from bench.gate.criteria_in_words import as_markdown, sentence
 from bench.gate.decide import check, decide, evidence, exit_code
 from bench.gate.outputs import as_json, as_junit
-from bench.gate.sentences import as_markdown, sentence
 from bench.results.conclusions.contrast import Contrast
 from tests.report.synthetic import comparison
 

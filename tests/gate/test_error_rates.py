@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bench.config.comparison import Criterion
+from bench.gate.criteria_in_words import sentence
 from bench.gate.decide import Evidence, claim_p, decide, evidence, power_wanted, regression_p
-from bench.gate.sentences import sentence
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.contrasts.earlier import earlier_effects
-from bench.statistics.power.sample_size import Design, Seeds, design_of, detectable, prompts_needed, seeds_needed
+from bench.statistics.power.sample_size import Seeds, VarianceParts, design_of, detectable, prompts_needed, seeds_needed
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.random_effects import crossed_effects
 from tests.gate.test_criteria import criterion, made
@@ -84,7 +84,7 @@ def test_what_is_called_enough_is_enough() -> None:
     """At the number of prompts, or of seeds, that is printed as needed, the power is 80%."""
     prompts, seeds, run, distance = 100, 3, 0.03, 0.1
     one = run**2 + CELL**2 / prompts
-    design = Design(prompts, seeds, PROMPT**2 / prompts, prompts - 1, (Seeds(one / seeds, run**2, seeds - 1),))
+    design = VarianceParts(prompts, seeds, PROMPT**2 / prompts, prompts - 1, (Seeds(one / seeds, run**2, seeds - 1),))
     more_prompts = prompts_needed(design, 0.12, LEVEL, 0.8)
     more_seeds = seeds_needed(design, distance, LEVEL, 0.8)
     assert more_prompts is not None and more_seeds is not None
@@ -92,7 +92,7 @@ def test_what_is_called_enough_is_enough() -> None:
         law = crossed_effects(simulated(shape, run, 4)).confidence
         assert np.mean(passing(law, -far) < ALPHA) == pytest.approx(0.8, abs=0.03)
     assert prompts_needed(design, run / 2, LEVEL, 0.8) is None  # the spread over seeds does not go away by prompts
-    alone = Design(prompts, 1, (PROMPT**2 + CELL**2) / prompts, prompts - 1, ())
+    alone = VarianceParts(prompts, 1, (PROMPT**2 + CELL**2) / prompts, prompts - 1, ())
     assert seeds_needed(alone, distance, LEVEL, 0.8) is None
     wanted = prompts_needed(alone, distance, LEVEL, 0.8)
     assert wanted is not None

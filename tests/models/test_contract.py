@@ -29,7 +29,7 @@ from bench.core.task import user
 from bench.evaluation.generate import Generate
 from bench.models.load import load_policy, load_trainable
 from bench.models.local import prompts_of
-from bench.pipeline.describe import policy_in_words
+from bench.pipeline.describe import describe_policy
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation
 from methods._train.sft.stage import TrainSFT
@@ -81,7 +81,7 @@ def test_it_survives_json_and_every_field_is_in_its_identity(kind: type[Any], tm
     adapter: TypeAdapter[PolicySpec] = TypeAdapter(PolicySpec)
     assert adapter.validate_python(encode(spec)) == spec
     assert digest(adapter.validate_python(encode(spec))) == digest(spec)
-    assert policy_in_words(spec)
+    assert describe_policy(spec)
     assert as_read(spec, user("x"))[-1].content.endswith("x")
     assert not isinstance(weights_of(spec), Instructed) and not isinstance(root(spec), Tuned | Instructed)
     for name in kind.model_fields:

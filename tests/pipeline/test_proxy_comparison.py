@@ -11,8 +11,8 @@ import pytest
 from bench.config.load import load_comparison
 from bench.engine.inline import InlineEngine
 from bench.engine.store import Store
+from bench.pipeline.compare import compare
 from bench.pipeline.plan import make_plan
-from bench.pipeline.run import compare
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import RECORDS

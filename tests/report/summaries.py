@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.results.summary import ArmFacts, ArmRun, RunSummary, StageFacts
+from bench.results.summary import ArmAtSeed, ArmFacts, RunSummary, StageFacts
 
 
 def stage(kind: str, data: str = "", **told: Any) -> StageFacts:
@@ -14,7 +14,7 @@ def stage(kind: str, data: str = "", **told: Any) -> StageFacts:
 def with_stages(runs: dict[str, tuple[str, ...]], stages: dict[str, StageFacts]) -> RunSummary:
     arm = ArmFacts(
         method="m", fields={}, lora=None, replicate=None, about="",
-        runs={run: ArmRun(stages=keys) for run, keys in runs.items()},
+        runs={run: ArmAtSeed(stages=keys) for run, keys in runs.items()},
     )  # fmt: skip
     return RunSummary(
         name="n", question="q", base="b", data={}, seeds=(0, 1), arms={"arm": arm}, stages=stages, metrics={},

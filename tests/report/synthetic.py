@@ -20,7 +20,7 @@ from bench.core.task import Prompt, Task
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import AUDIT, RECORDS, Record
-from bench.results.summary import SUMMARY, ArmFacts, ArmRun, Missing, RunSummary, StageFacts
+from bench.results.summary import SUMMARY, ArmAtSeed, ArmFacts, Missing, RunSummary, StageFacts
 from bench.statistics.judges.audit import judge_audits
 from tests.report.synthetic_words import write_words
 
@@ -225,7 +225,7 @@ def summary(rename: Mapping[str, str], question: str) -> RunSummary:
                 ]
                 keys.append(stage(f"{arm}-{seed}", "train/dpo", 1.3e12, 25.5 + seed, log))
             answers = stage(f"generate-{arm}-{seed}", "generate", 3e10, 4.0)
-            runs[str(seed)] = ArmRun(stages=tuple(keys), answers=(answers,))
+            runs[str(seed)] = ArmAtSeed(stages=tuple(keys), answers=(answers,))
         fields: dict[str, Any] = {} if arm == "base" else {"epochs": 1, "learning_rate": 5e-4 if arm == "sft" else 1e-4}
         if arm.startswith("dpo"):
             fields |= {"beta": 0.1, "sft": {"learning_rate": 5e-4, "epochs": 1}}

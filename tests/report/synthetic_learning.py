@@ -16,9 +16,9 @@ from bench.core.policy import Pretrained
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.labels import LABELS, LABELS_SCHEMA
 from bench.results.records import RECORDS, Record
-from bench.results.summary import SUMMARY, ArmFacts, ArmRun, LabellerFacts, RunSummary, StageFacts
+from bench.results.summary import SUMMARY, ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, StageFacts
 from bench.statistics.contrasts.contrasts import compute_contrasts
-from bench.statistics.contrasts.gap_closed import gap_shares
+from bench.statistics.contrasts.gap_closed import gaps_closed
 from bench.statistics.judges.labellers import agreements
 from tests.report.synthetic import TASK, Gold, Questions, Treatment, table_of
 
@@ -186,7 +186,7 @@ def summary() -> RunSummary:
             answers = f"generate-{arm}-{seed}"
             spent = {"generated_tokens": 1000.0, "seconds": 2.0 + (arm == "best_of_16") * 30.0}
             stages[answers] = StageFacts(kind="generate", cost=spent, provenance={})
-            runs[str(seed)] = ArmRun(stages=tuple(told), answers=(answers,))
+            runs[str(seed)] = ArmAtSeed(stages=tuple(told), answers=(answers,))
         arms[arm] = ArmFacts(method=method, fields={}, lora=None, replicate=None, about=f"What {arm} is.", runs=runs)
     facts = tuple(
         LabellerFacts(
@@ -212,7 +212,7 @@ def build(folder: Path) -> Comparison:
     LABELS.write(labels(), folder)
     found = Conclusions(
         contrasts=tuple(compute_contrasts(table, whole, metrics, facts.own_rewards)),
-        gap_closed=gap_shares(table, whole, facts.own_rewards),
+        gap_closed=gaps_closed(table, whole, facts.own_rewards),
         labellers=agreements(labels(), 0.95),
     )
     CONCLUSIONS.write(found, folder)

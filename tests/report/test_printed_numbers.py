@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from bench.gate.criteria_in_words import as_markdown
 from bench.gate.decide import check
 from bench.gate.outputs import as_junit
-from bench.gate.sentences import as_markdown
 from bench.report.page.markdown import write_report
 from bench.results.conclusions.all import CONCLUSIONS
 from tests.report.printed import INTERVAL, agrees, known, page_as_markdown, tables, triples, with_intervals

@@ -15,7 +15,7 @@ from bench.core.errors import DataError
 from bench.report import sentences
 from bench.report.page.inline_svg import inline_svg
 from bench.report.page.markdown import write_report
-from bench.report.samples.prompts import Tables
+from bench.report.samples.prompt_view import Tables
 from bench.report.samples.sample import take_samples
 from bench.report.sections.response_counts import count_responses
 from bench.results.claims import CLAIMS
@@ -317,7 +317,7 @@ def test_without_a_run_the_error_says_what_to_do(tmp_path: Path) -> None:
 def test_reporting_and_gating_never_load_torch() -> None:
     code = (
         "import sys, bench.cli.gate, bench.gate.check, bench.gate.baseline, bench.pipeline.verify;"
-        "import bench.report.page.markdown, bench.report.terminal.summary;"
+        "import bench.report.page.markdown, bench.report.terminal.contrast_tables;"
         "sys.exit(int('torch' in sys.modules or 'matplotlib' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,8 +11,8 @@ from bench.results.responses import (
     RESPONSES_SCHEMA,
     VERDICTS,
     VERDICTS_SCHEMA,
-    asked,
     chat_text,
+    last_turn,
     turns,
     without_responses,
 )
@@ -30,7 +30,7 @@ def response(prompt: str, method: str, text: str = "") -> dict[str, object]:
 
 def test_a_chat_comes_back_turn_by_turn() -> None:
     assert turns(chat_text(CHAT)) == [("system", "Be brief."), ("user", 'Wer ist "Ä"?\n</script>')]
-    assert asked(chat_text(CHAT)) == 'Wer ist "Ä"?\n</script>'
+    assert last_turn(chat_text(CHAT)) == 'Wer ist "Ä"?\n</script>'
 
 
 def test_equal_rows_give_equal_bytes_and_can_be_read_in_part(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.core.errors import DataError
-from bench.scoring.score import Inputs, as_data, score
+from bench.scoring.score import FilesToScore, as_data, score
 from tests.cli.test_cli import bench
 from tests.scoring.test_score import made, one
 
@@ -60,7 +60,7 @@ def whole() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def inputs(folder: Path, files: dict[str, list[dict[str, Any]]], kind: str) -> Inputs:
+def inputs(folder: Path, files: dict[str, list[dict[str, Any]]], kind: str) -> FilesToScore:
     """Write what one kind of scoring needs."""
     paths = {}
     for name in ("outputs", "reference", "annotations", kind):
@@ -70,8 +70,8 @@ def inputs(folder: Path, files: dict[str, list[dict[str, Any]]], kind: str) -> I
             paths[name].unlink(missing_ok=True)  # a new file is written ten times as fast as an old one is overwritten
             paths[name].write_text(text, encoding="utf-8")
     if kind in ("outputs", "reference", "annotations"):
-        return Inputs((paths["outputs"],), str(paths["reference"]), (paths["annotations"],))
-    return Inputs((paths[kind],) if kind == "facts" else (), None, () if kind == "facts" else (paths[kind],))
+        return FilesToScore((paths["outputs"],), str(paths["reference"]), (paths["annotations"],))
+    return FilesToScore((paths[kind],) if kind == "facts" else (), None, () if kind == "facts" else (paths[kind],))
 
 
 def broken(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -211,14 +211,14 @@ def test_version_0_1_does_not_name_the_baseline(tmp_path: Path) -> None:
     path = tmp_path / "new.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     with pytest.raises(DataError, match="Give --reference NAME"):
-        score(Inputs(annotations=(path,)))
-    found = as_data(score(Inputs(annotations=(path,), reference="old")))
+        score(FilesToScore(annotations=(path,)))
+    found = as_data(score(FilesToScore(annotations=(path,), reference="old")))
     assert isinstance(found, list)
     assert {row["reference"] for row in found} == {"old"}
     rows[0]["judge"] = "another"
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     with pytest.raises(DataError, match="several judges"):
-        score(Inputs(annotations=(path,), reference="old"))
+        score(FilesToScore(annotations=(path,), reference="old"))
 
 
 def test_battles_with_style_counts_are_scored_at_equal_style_too(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from scipy import stats
 
 from bench.core.errors import DataError
-from bench.scoring.score import Inputs, as_data, score
+from bench.scoring.score import FilesToScore, as_data, score
 from tests.cli.test_cli import bench
 
 KEYS = {
@@ -73,7 +73,7 @@ def made(n: int = 120) -> tuple[list[dict[str, str]], list[dict[str, str]], list
 
 def one(*outputs: Path, reference: Path | None = None, annotations: Path | None = None) -> dict[str, Any]:
     judged = () if annotations is None else (annotations,)
-    found = as_data(score(Inputs(outputs, None if reference is None else str(reference), judged)))
+    found = as_data(score(FilesToScore(outputs, None if reference is None else str(reference), judged)))
     assert isinstance(found, dict)
     return dict(found)
 
@@ -141,7 +141,7 @@ def test_all_24_models_in_any_order_of_rows(alpaca: Path, write: Writer) -> None
     tables = (str(alpaca / "instruction_difficulty_recovered.csv"), alpaca / "df_gamed_surrogate.csv")
     for model, rows in by_model.items():
         shuffled = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
-        found = as_data(score(Inputs((), None, (write("v.json", shuffled),), *tables)))
+        found = as_data(score(FilesToScore((), None, (write("v.json", shuffled),), *tables)))
         assert isinstance(found, dict)
         published = {name: float(value) for name, value in expected[model].items() if name != "model" and value}
         assert (found["name"], found["n"], found["n_missing"]) == (model, published["n"], 0)
@@ -195,7 +195,7 @@ def test_arena_hard_battles(real_data: Path) -> None:
     path = real_data / "arena_hard" / "arena_hard_battles_2136.jsonl"
     if not path.is_file():
         pytest.skip(f"no Arena-Hard battles at {path}")
-    rows = {row["name"]: row for row in as_data(score(Inputs(annotations=(path,))))}  # type: ignore[union-attr]
+    rows = {row["name"]: row for row in as_data(score(FilesToScore(annotations=(path,))))}  # type: ignore[union-attr]
     assert rows["gpt-4o"]["theta"] == pytest.approx(1.885408, abs=1e-6)
     assert rows["gpt-4o"]["theta_standard_error"] == pytest.approx(0.247, abs=6e-4)
     assert rows["gpt-4o"]["win_rate"] == pytest.approx(86.82, abs=6e-3)
@@ -285,7 +285,7 @@ def test_three_methods_have_a_test_of_any_difference(write: Writer) -> None:
         rows += [
             {**row, "output_2": row["output_2"] + name, "generator_2": name, "preference": 1 + y} for row, y in told
         ]
-    found = as_data(score(Inputs(annotations=(write("v.json", rows),))))
+    found = as_data(score(FilesToScore(annotations=(write("v.json", rows),))))
     assert isinstance(found, list)
     expected = stats.friedmanchisquare(*matrix)
     for row in found:
@@ -401,12 +401,12 @@ def test_wrong_pairs_battles_and_labels(write: Writer) -> None:
         ("o", [{"topic": "t", "annotations": None}, {"topic": "u"}], "row 2: no column annotations"),
     ]:
         with pytest.raises(DataError, match=message.replace("?", r"\?")):
-            score(Inputs((write(f"{name}.json", rows),)))
-    repeated = as_data(score(Inputs((write("r.json", [pair, pair, {**pair, "question_id": 2}]),))))
+            score(FilesToScore((write(f"{name}.json", rows),)))
+    repeated = as_data(score(FilesToScore((write("r.json", [pair, pair, {**pair, "question_id": 2}]),))))
     assert isinstance(repeated, dict)
     assert (repeated["n"], repeated["noted"]) == (2, {"repeated verdicts": 1})
     with pytest.raises(DataError, match="different kinds"):
-        score(Inputs((write("k.json", [pair]), write("l.json", [{"topic": "t", "annotations": None}]))))
+        score(FilesToScore((write("k.json", [pair]), write("l.json", [{"topic": "t", "annotations": None}]))))
 
 
 def test_a_side_without_claims_is_told_and_not_compared(write: Writer) -> None:

@@ -1,4 +1,4 @@
-"""Problems of a comparison file, gathered so that all are told at once, each with its place."""
+"""Problems of a comparison file, gathered so that all are reported at once, each with its place."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Problems:
         raise self.error()
 
     def error(self) -> ConfigError:
-        """Return all problems as one error, in the order of the file's lines, equal ones told once."""
+        """Return all problems as one error, in the order of the file's lines, equal ones reported once."""
         ordered = [problem for _, problem in sorted(self._found, key=lambda item: item[0])]
         return ConfigError(list(dict.fromkeys(ordered)))
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from bench.config.document.layers import Document
+from bench.config.document.merged import MergedDocument
 from bench.config.document.problems import KeyPath, Place, Problems
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
 
 F = TypeVar("F", bound=Frozen)
-UNREAD = object()  # stands for a field whose problems have been told, so that nothing else is said about it
+UNREAD = object()  # stands for a field whose problems have been reported, so that nothing else is reported about it
 _WANTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -36,7 +36,7 @@ _WANTED = {
 class Section:
     """The merged document, which is read section by section, and the problems found in it."""
 
-    def __init__(self, document: Document, problems: Problems) -> None:
+    def __init__(self, document: MergedDocument, problems: Problems) -> None:
         self.root = document.value
         self._places = document.places
         self._problems = problems
@@ -68,9 +68,9 @@ class Section:
     def keys(
         self, path: KeyPath, value: Any, known: Collection[str], required: Collection[str] = ()
     ) -> dict[str, Any] | None:
-        """Return the known keys of a mapping, None when the value is no mapping; tell unknown and missing ones."""
+        """Return the known keys of a mapping, None when the value is no mapping; report unknown and missing ones."""
         if not isinstance(value, dict):
-            self.problem(path, f"must be a mapping, not {said(value)}", f"known keys: {', '.join(known)}")
+            self.problem(path, f"must be a mapping, not {as_written(value)}", f"known keys: {', '.join(known)}")
             return None
         for key in value:
             if key not in known:
@@ -81,17 +81,17 @@ class Section:
         return {key: item for key, item in value.items() if key in known}
 
     def items(self, path: KeyPath, value: Any, word: str) -> list[Any]:
-        """Return a list's items; tell a value that is no list, and an empty list."""
+        """Return a list's items; report a value that is no list, and an empty list."""
         if isinstance(value, list) and value:
             return value
-        got = "this list is empty" if value == [] else f"not {said(value)}"
+        got = "this list is empty" if value == [] else f"not {as_written(value)}"
         self.problem(path, f"must be a list with at least one {word}; {got}", f"write [{word}, ...]")
         return []
 
     def build(
         self, cls: type[F], path: KeyPath, fields: Mapping[str, Any], computed: Mapping[str, Any] | None = None
     ) -> F | None:
-        """Return the frozen value of the fields at a key path, None (and the problems told) when they are wrong.
+        """Return the frozen value of the fields at a key path, None (and the problems reported) when they are wrong.
 
         ``computed`` are fields that the file does not give itself, or that were read before; ``UNREAD`` for one that
         could not be.
@@ -100,42 +100,44 @@ class Section:
         try:
             return cls.model_validate({**_frozen(fields), **computed}, strict=True)
         except ValidationError as error:
-            self._tell(path, error, cls, {name for name, value in computed.items() if value is UNREAD})
+            self._report(path, error, cls, {name for name, value in computed.items() if value is UNREAD})
         except BenchError as error:
             self.refused(path, error)
         return None
 
     def field(self, cls: type[Frozen], name: str, path: KeyPath, value: Any) -> bool:
-        """Tell whether a value fits one field of a frozen class; the problem is noted when it does not."""
+        """Return whether a value fits one field of a frozen class; the problem is noted when it does not."""
         info = cls.model_fields[name]
         kind: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
         try:
             TypeAdapter(kind).validate_python(_frozen(value), strict=True)
         except ValidationError as error:
-            self._tell(path, error, None, ())
+            self._report(path, error, None, ())
             return False
         return True
 
     def model(self, cls: type[F], path: KeyPath, value: Any) -> F | None:
-        """Return the frozen value of a mapping that has the fields of ``cls`` for keys, None (and told) when wrong."""
+        """Return the frozen value of a mapping that has the fields of ``cls`` for keys, None when wrong (reported)."""
         fields = self.keys(path, value, list(cls.model_fields))
         return None if fields is None else self.build(cls, path, fields)
 
     def settings(
         self, cls: type[Frozen], path: KeyPath, fields: Mapping[str, Any], names: Collection[str]
     ) -> dict[str, Any]:
-        """Return those of the named fields of ``cls`` that a mapping has, wrong ones left out and told."""
+        """Return those of the named fields of ``cls`` that a mapping has, wrong ones left out and reported."""
         there = {name: fields[name] for name in names if name in fields}
         return {name: value for name, value in there.items() if self.field(cls, name, (*path, name), value)}
 
-    def _tell(self, path: KeyPath, error: ValidationError, cls: type[BaseModel] | None, told: Collection[str]) -> None:
-        """Note every problem of a validation error but those of fields told before.
+    def _report(
+        self, path: KeyPath, error: ValidationError, cls: type[BaseModel] | None, reported: Collection[str]
+    ) -> None:
+        """Note every problem of a validation error but those of fields reported before.
 
         Problems of one value's alternatives become one sentence.
         """
         by_path: dict[KeyPath, list[str]] = {}
         for detail in error.errors(include_url=False):
-            if detail["loc"][:1] and detail["loc"][0] in told:
+            if detail["loc"][:1] and detail["loc"][0] in reported:
                 continue
             at = (*path, *detail["loc"])
             # A union adds the name of its alternative, which is no key: what stands in the file ends before it.
@@ -157,15 +159,15 @@ def sentence(detail: ErrorDetails, cls: type[BaseModel] | None) -> str:
     if kind == "literal_error":
         near = did_you_mean(value, _quoted(context["expected"])) if isinstance(value, str) else ""
         hint = f". {near.partition(' (')[0]}" if near.startswith("Did") else ""
-        return f"must be {context['expected']}, not {said(value)}{hint}"
+        return f"must be {context['expected']}, not {as_written(value)}{hint}"
     if kind == "value_error":
         return str(context["error"])
     if kind in _WANTED:
-        return f"must be {_WANTED[kind]}, not {said(value)}"
-    return f"{detail['msg'].replace('Input should', 'must')}, not {said(value)}"
+        return f"must be {_WANTED[kind]}, not {as_written(value)}"
+    return f"{detail['msg'].replace('Input should', 'must')}, not {as_written(value)}"
 
 
-def said(value: Any) -> str:
+def as_written(value: Any) -> str:
     """Return a value as a reader of the file knows it, shortened."""
     if value is None:
         return "empty"

@@ -1,4 +1,4 @@
-"""Which fields of a plug-in hold plug-ins, policies, data or rewards themselves: told by their declared type."""
+"""Which fields of a plug-in hold plug-ins, policies, data or rewards themselves: known by their declared type."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def form_fields(cls: type[BaseModel]) -> dict[str, FormField]:
 
 
 def holds_stage(annotation: Any) -> bool:
-    """Tell whether a field of this type is a stage, which a comparison file cannot write."""
+    """Return whether a field of this type is a stage, which a comparison file cannot write."""
     options = _options(annotation) - {type(None)}
     return bool(options) and all(isinstance(option, type) and issubclass(option, Stage) for option in options)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
-from bench.config.fields.files import digest_of_data, digest_of_model
+from bench.config.document.section import Section, as_written
+from bench.config.fields.named_files import digest_of_data, digest_of_model
 from bench.core.data import Data, DataSpec
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.plugins import WORLD, find
@@ -45,7 +45,7 @@ _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | None:
-    """Return the policy that a mapping names by ``world``, ``path`` or ``repo``, None (and told) when it is wrong."""
+    """Return the policy that a mapping names by ``world``, ``path`` or ``repo``, None when it is wrong (reported)."""
     form = _form(section, path, value, POLICY_FORMS)
     if form == "world":
         return _world_policy(section, path, value)
@@ -61,7 +61,7 @@ def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | Non
         )
         right = False
     if not isinstance(fields[form], str):
-        section.problem((*path, form), f"must be text, not {said(fields[form])}")
+        section.problem((*path, form), f"must be text, not {as_written(fields[form])}")
         return None
     computed = _local_model(section, (*path, "path"), fields["path"]) if form == "path" else {}
     if form == "repo" and not _REPO.fullmatch(fields["repo"]):
@@ -94,7 +94,7 @@ def _world_policy(section: Section, path: KeyPath, value: dict[str, Any]) -> Pol
 
 
 def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> DataSpec | None:
-    """Return the data that a mapping names by ``world`` or ``path``, None (and told) when it is wrong."""
+    """Return the data that a mapping names by ``world`` or ``path``, None when it is wrong (reported)."""
     form = _form(section, path, value, DATA_FORMS)
     if form == "world":
         return _world_data(section, path, value)
@@ -105,7 +105,7 @@ def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> Data
     right = section.field(Data, "columns", (*path, "columns"), columns)
     right = right and section.keys((*path, "columns"), columns, own.names) == columns
     if not isinstance(fields["path"], str):
-        section.problem((*path, "path"), f"must be text, not {said(fields['path'])}")
+        section.problem((*path, "path"), f"must be text, not {as_written(fields['path'])}")
         return None
     file = section.resolve((*path, "path"), fields["path"])
     try:
@@ -134,7 +134,7 @@ def _world(section: Section, path: KeyPath, value: dict[str, Any], *, reserved: 
     """Return the world a mapping names, its fields being what is not reserved."""
     here = (*path, "world")
     if not isinstance(value["world"], str):
-        section.problem(here, f"must be the name of a world, not {said(value['world'])}")
+        section.problem(here, f"must be the name of a world, not {as_written(value['world'])}")
         return None
     try:
         cls = find(WORLD, value["world"], section.place(here).folder)
@@ -154,7 +154,7 @@ def _one_of(section: Section, path: KeyPath, value: dict[str, Any], known: tuple
     chosen = value[name]
     if not isinstance(chosen, str) or chosen not in known:
         hint = did_you_mean(chosen, known) if isinstance(chosen, str) else f"known: {', '.join(known)}"
-        section.problem(path, f"this world has no {name} {said(chosen)}. {hint}")
+        section.problem(path, f"this world has no {name} {as_written(chosen)}. {hint}")
         return False
     return True
 
@@ -163,7 +163,7 @@ def _form(section: Section, path: KeyPath, value: Any, forms: Mapping[str, tuple
     """Return which form a source has: the one key of ``forms`` that it holds; none or two are a problem."""
     if not isinstance(value, dict):
         first = next(iter(forms))
-        section.problem(path, f"must be a mapping, not {said(value)}", f"for example {{{first}: ...}}")
+        section.problem(path, f"must be a mapping, not {as_written(value)}", f"for example {{{first}: ...}}")
         return None
     chosen = [name for name in forms if name in value]
     if len(chosen) == 1:

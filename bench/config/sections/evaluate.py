@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
-from bench.config.fields.plugins import read_any_judge, read_plugin
+from bench.config.document.section import Section, as_written
+from bench.config.fields.named_plugins import read_any_judge, read_plugin
 from bench.config.fields.sources import COLUMNS, PREFERENCES, read_data
 from bench.config.sections.factuality import FACTUALITY, read_factuality
 from bench.config.sections.gap_closed import check_gaps, read_gaps
@@ -45,7 +45,7 @@ class Scoring:
     tasks: tuple[Task, ...]
     judges: tuple[Named, ...]
     versus: str | None
-    asked: tuple[Pair, ...]
+    declared: tuple[Pair, ...]
     settings: dict[str, Any]
 
     @property
@@ -55,7 +55,7 @@ class Scoring:
 
     def evaluation(self, arms: tuple[Arm, ...], gate: Sequence[Pair]) -> Evaluation:
         """Return the evaluation with its contrasts: default ones, explicit ones, and those that the gate needs."""
-        contrasts = contrasts_of(arms, self.versus, self.asked, gate)
+        contrasts = contrasts_of(arms, self.versus, self.declared, gate)
         settings = self.settings
         if settings.get("benchmarks") and "tax" not in settings:
             settings = {**settings, "tax": default_tax(arms)}
@@ -65,7 +65,7 @@ class Scoring:
 
 
 def read_evaluation(section: Section, value: Any, names: Sequence[str]) -> Scoring | None:
-    """Return how the arms of those names are scored; None when the section is no mapping. Problems are told."""
+    """Return how the arms of those names are scored; None when the section is no mapping. Problems are reported."""
     fields = section.keys(_ROOT, value, EVALUATE_KEYS, required=("tasks",))
     if fields is None:
         return None
@@ -75,7 +75,9 @@ def read_evaluation(section: Section, value: Any, names: Sequence[str]) -> Scori
         tasks, benchmarks = _tasks(section, fields["tasks"])
         settings["benchmarks"] = tuple(benchmarks.values())
         names_of_tasks = {path: task.NAME for path, task in tasks.items()}
-        _told_apart(section, {**names_of_tasks, **{path: task.name for path, task in benchmarks.items()}}, "keep one")
+        _refuse_repeated(
+            section, {**names_of_tasks, **{path: task.name for path, task in benchmarks.items()}}, "keep one"
+        )
     settings |= section.settings(Evaluation, _ROOT, fields, ("draws",))
     judges: tuple[Named, ...] = ()
     versus = None
@@ -91,7 +93,7 @@ def read_evaluation(section: Section, value: Any, names: Sequence[str]) -> Scori
     if FACTUALITY in fields:
         settings[FACTUALITY] = read_factuality(section, (*_ROOT, FACTUALITY), fields[FACTUALITY], tuple(tasks.values()))
     _need_answers(section, fields, answered=bool(tasks), lm_eval=bool(settings.get("benchmarks")))
-    asked = _contrasts(section, fields["contrasts"], names) if "contrasts" in fields else ()
+    declared = _contrasts(section, fields["contrasts"], names) if "contrasts" in fields else ()
     if "gap_closed" in fields:
         gaps = read_gaps(section, (*_ROOT, "gap_closed"), fields["gap_closed"], names, check_arm)
         known = {WIN_RATE.name: judges, RATING.name: settings.get("ratings", ())}
@@ -102,11 +104,11 @@ def read_evaluation(section: Section, value: Any, names: Sequence[str]) -> Scori
         if "tasks" in fields and not settings.get("benchmarks") and settings["tax"] is not None:
             what = "there is no alignment tax without a task of lm-eval"
             section.problem((*_ROOT, "tax"), what, "add `{lm_eval: NAME}` under `tasks:`, or leave this out")
-    return Scoring(tuple(tasks.values()), judges, versus, asked, settings)
+    return Scoring(tuple(tasks.values()), judges, versus, declared, settings)
 
 
 def contrasts_of(
-    arms: tuple[Arm, ...], versus: str | None, asked: Sequence[Pair], gate: Sequence[Pair]
+    arms: tuple[Arm, ...], versus: str | None, declared: Sequence[Pair], gate: Sequence[Pair]
 ) -> tuple[Pair, ...]:
     """Return the pairs to test, each once, in order.
 
@@ -119,19 +121,19 @@ def contrasts_of(
         twin = repeated_by(arm, arms)
         if twin is not None:
             default.append((arm.name, twin.name))
-    wanted = {*asked, *gate}
+    wanted = {*declared, *gate}
     turned = [(b, a) if (b, a) in wanted and (a, b) not in wanted else (a, b) for a, b in default]
     # Two replicates of one another give one pair, whichever comes first.
     once: dict[frozenset[str], Pair] = {}
     for pair in turned:
         once.setdefault(frozenset(pair), pair)
-    return tuple(dict.fromkeys([*once.values(), *asked, *gate]))
+    return tuple(dict.fromkeys([*once.values(), *declared, *gate]))
 
 
 def check_arm(section: Section, path: KeyPath, name: Any, names: Sequence[str]) -> bool:
-    """Tell whether a value names an arm; the problem is noted when it does not."""
+    """Return whether a value names an arm; the problem is noted when it does not."""
     if not isinstance(name, str):
-        section.problem(path, f"must be the name of a method of this file, not {said(name)}")
+        section.problem(path, f"must be the name of a method of this file, not {as_written(name)}")
         return False
     if name not in names:
         section.problem(path, f"no method '{name}' in this file. {did_you_mean(name, names)}")
@@ -139,7 +141,7 @@ def check_arm(section: Section, path: KeyPath, name: Any, names: Sequence[str]) 
     return True
 
 
-def _told_apart(section: Section, names: Mapping[KeyPath, str], next_step: str) -> None:
+def _refuse_repeated(section: Section, names: Mapping[KeyPath, str], next_step: str) -> None:
     seen: set[str] = set()
     for path, name in names.items():
         if name in seen:
@@ -148,7 +150,7 @@ def _told_apart(section: Section, names: Mapping[KeyPath, str], next_step: str) 
 
 
 def _tasks(section: Section, value: Any) -> tuple[dict[KeyPath, Task], dict[KeyPath, LmEvalTask]]:
-    """Return the tasks that are answered and those of lm-eval by key path; what is wrong with one is told."""
+    """Return the tasks that are answered and those of lm-eval by key path; what is wrong with one is reported."""
     path = (*_ROOT, "tasks")
     tasks: dict[KeyPath, Task] = {}
     benchmarks: dict[KeyPath, LmEvalTask] = {}
@@ -166,7 +168,7 @@ def _tasks(section: Section, value: Any) -> tuple[dict[KeyPath, Task], dict[KeyP
 
 
 def _need_answers(section: Section, fields: Mapping[str, Any], *, answered: bool, lm_eval: bool) -> None:
-    """Tell what looks at answers where there is nothing but tasks of lm-eval, which keeps them to itself."""
+    """Report what looks at answers where there is nothing but tasks of lm-eval, which keeps them to itself."""
     for name in ("win_rate", "ratings", "divergence", FACTUALITY):
         if name in fields and lm_eval and not answered:
             what = f"{name} looks at answers, and a task of lm-eval leaves none"
@@ -176,7 +178,7 @@ def _need_answers(section: Section, fields: Mapping[str, Any], *, answered: bool
 def _judges(
     section: Section, path: KeyPath, value: Any, names: Sequence[str], kind: Literal["compare", "rate"] = "compare"
 ) -> tuple[Named, ...]:
-    """Return the judges of a list, each under its ``name`` or else its own; those that are wrong left out and told.
+    """Return the judges of a list, each under its ``name`` or else its own; those that are wrong left out and reported.
 
     ``kind``: how they will be asked.
     """
@@ -187,7 +189,7 @@ def _judges(
         judge = read_any_judge(section, here, item, beside=(LABEL,))
         label = item.get(LABEL) if isinstance(item, dict) and LABEL in item else None
         if isinstance(item, dict) and LABEL in item and not (isinstance(label, str) and _LABEL.fullmatch(label)):
-            what = f"must be a name for the judge, not {said(label)}"
+            what = f"must be a name for the judge, not {as_written(label)}"
             section.problem((*here, LABEL), what, "use letters, digits, '_' and '-'")
         elif judge is not None:
             found[here] = Named(label=label or judge.NAME, judge=judge)
@@ -200,7 +202,7 @@ def _judges(
             section.refused(here, error)
         if here in found and section.count == before:
             clean[here] = found[here].label
-    _told_apart(section, clean, "keep one, or add `name: ...` to one")
+    _refuse_repeated(section, clean, "keep one, or add `name: ...` to one")
     return tuple(found.values())
 
 
@@ -256,7 +258,7 @@ def _contrasts(section: Section, value: Any, names: Sequence[str]) -> tuple[Pair
     for index, item in enumerate(section.items(path, value, "pair [a, b]")):
         here = (*path, index)
         if not isinstance(item, list) or len(item) != 2:
-            got = f"a list of {len(item)}" if isinstance(item, list) else said(item)
+            got = f"a list of {len(item)}" if isinstance(item, list) else as_written(item)
             section.problem(here, f"must be a pair of methods [a, b], not {got}")
             continue
         if not all([check_arm(section, (*here, at), name, names) for at, name in enumerate(item)]):

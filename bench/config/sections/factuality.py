@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from bench.config.comparison import Factuality
 from bench.config.document.problems import KeyPath, shown
-from bench.config.document.section import Section, said
-from bench.config.fields.files import digest_of, kind_of
-from bench.config.fields.plugins import read_plugin
+from bench.config.document.section import Section, as_written
+from bench.config.fields.named_files import digest_of, kind_of
+from bench.config.fields.named_plugins import read_plugin
 from bench.core.checker import Extractor, Knowledge, PagesFile, Verifier, WorldPages
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open
@@ -28,12 +28,12 @@ PAGES = (".jsonl", ".json", ".csv", ".parquet", ".gz", ".db", ".sqlite", ".sqlit
 
 
 def read_factuality(section: Section, path: KeyPath, value: Any, tasks: Sequence[Task]) -> Factuality | None:
-    """Return how claims are checked, None when something is wrong, which is told. ``tasks`` are those of the file."""
+    """Return how claims are checked, None when something is wrong (reported). ``tasks`` are those of the file."""
     before = section.count
     fields = section.keys(path, value, list(Factuality.model_fields), required=("extractor", "verifier"))
     if fields is None:
         return None
-    # An unknown key may be a misspelt `tasks`: what rests on all tasks of the file is then not told as well.
+    # An unknown key may be a misspelt `tasks`: what rests on all tasks of the file is then not reported as well.
     chosen = _tasks(section, (*path, "tasks"), fields.get("tasks"), tasks) if section.count == before else []
     extractor = _plugin(section, path, fields, EXTRACTOR)
     verifier = _plugin(section, path, fields, VERIFIER)
@@ -55,13 +55,13 @@ def read_factuality(section: Section, path: KeyPath, value: Any, tasks: Sequence
 
 
 def _plugin(section: Section, path: KeyPath, fields: Mapping[str, Any], kind: Kind[P]) -> P | None:
-    """Return the plug-in under the kind's own word, None where there is none or a wrong one, which is told."""
+    """Return the plug-in under the kind's own word, None where there is none or a wrong one, which is reported."""
     word = kind.word
     return read_plugin(section, (*path, word), fields[word], kind) if word in fields else None
 
 
 def _check(section: Section, path: KeyPath, plugin: Extractor | Verifier, tasks: Sequence[Task]) -> None:
-    """Tell every task that a plug-in cannot be asked about."""
+    """Report every task that a plug-in cannot be asked about."""
     for task in tasks:
         try:
             plugin.check(task)
@@ -78,7 +78,7 @@ def _tasks(section: Section, path: KeyPath, value: Any, tasks: Sequence[Task]) -
     for index, name in enumerate(section.items(path, value, "task")):
         here = (*path, index)
         if not isinstance(name, str):
-            section.problem(here, f"must be the name of a task of this file, not {said(name)}")
+            section.problem(here, f"must be the name of a task of this file, not {as_written(name)}")
         elif name not in by_name:
             section.problem(here, f"no task '{name}' in this file. {did_you_mean(name, by_name)}")
         elif by_name[name] in found:
@@ -115,7 +115,7 @@ def _knowledge(
 def _file(section: Section, path: KeyPath, fields: Mapping[str, Any]) -> PagesFile | None:
     here = (*path, PATH)
     if not isinstance(fields[PATH], str):
-        section.problem(here, f"must be text, not {said(fields[PATH])}")
+        section.problem(here, f"must be text, not {as_written(fields[PATH])}")
         return None
     file = section.resolve(here, fields[PATH])
     if kind_of(file) != "file":
@@ -135,7 +135,7 @@ def _world(section: Section, path: KeyPath, fields: Mapping[str, Any]) -> WorldP
 def _agrees(
     section: Section, path: KeyPath, fields: Mapping[str, Any], source: PagesFile | WorldPages, tasks: Sequence[Task]
 ) -> None:
-    """Tell knowledge that a verifier which asks the task would not read: any but the world that the tasks are about."""
+    """Report knowledge that a verifier which asks the task would not read: any but the world of the tasks."""
     if isinstance(source, PagesFile):
         section.problem((*path, PATH), "the verifier asks the task and reads no pages", "leave `knowledge` out")
         return
@@ -150,6 +150,6 @@ def _agrees(
 
 
 def _differs(task: Task, world: World) -> bool:
-    """Tell whether a field that both have, such as the world's seed, has different values."""
+    """Return whether a field that both have, such as the world's seed, has different values."""
     shared = type(task).model_fields.keys() & type(world).model_fields.keys()
     return any(getattr(task, name) != getattr(world, name) for name in shared)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.config.comparison import GapClosed, Named
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
+from bench.config.document.section import Section, as_written
 from bench.core.errors import did_you_mean
 from bench.core.metrics import DIVERGENCE, HYGIENE, RATING, WIN_RATE
 from bench.core.task import Task
@@ -20,7 +20,7 @@ Check = Callable[[Section, KeyPath, Any, Sequence[str]], bool]
 def read_gaps(
     section: Section, path: KeyPath, value: Any, names: Sequence[str], check_arm: Check
 ) -> dict[KeyPath, GapClosed]:  # fmt: skip
-    """Return the questions of a list by where they stand; those that are wrong are left out and told."""
+    """Return the questions of a list by where they stand; those that are wrong are left out and reported."""
     found: dict[KeyPath, GapClosed] = {}
     for index, item in enumerate(section.items(path, value, "{of: NAME, from: NAME, to: NAME}")):
         here = (*path, index)
@@ -35,7 +35,7 @@ def read_gaps(
         texts = {key: fields[key] for key in GAP_KEYS[3:] if key in fields}
         for key, text in texts.items():
             if not isinstance(text, str):
-                section.problem((*here, key), f"must be a name, not {said(text)}")
+                section.problem((*here, key), f"must be a name, not {as_written(text)}")
                 right = False
         if right:
             of, start, goal = arms
@@ -49,7 +49,7 @@ def read_gaps(
 def check_gaps(
     section: Section, gaps: Mapping[KeyPath, GapClosed], tasks: Sequence[Task], judges: Mapping[str, Sequence[Named]]
 ) -> None:
-    """Tell every question about a metric or a judge that this file does not have; ``judges``: those of each metric."""
+    """Report every question about a metric or a judge that this file lacks; ``judges``: those of each metric."""
     own = [metric.name for task in tasks for metric in task.METRICS] + [metric.name for metric in HYGIENE]
     for path, gap in gaps.items():
         labels = [named.label for named in judges.get(gap.metric, ())]

@@ -25,7 +25,7 @@ _ROOT: KeyPath = ("gate",)
 def read_gate(
     section: Section, value: Any, names: Sequence[str], scoring: Scoring | None
 ) -> tuple[tuple[Criterion, ...], GateSettings]:
-    """Return the criteria and the settings; what is wrong is told. Without ``scoring`` only the form counts."""
+    """Return the criteria and the settings; what is wrong is reported. Without ``scoring`` only the form counts."""
     if not isinstance(value, dict):
         return _criteria(section, _ROOT, value, names, scoring), GateSettings()
     fields = section.keys(_ROOT, value, GATE_KEYS, required=(CRITERIA,)) or {}
@@ -41,7 +41,7 @@ def read_gate(
 def _criteria(
     section: Section, path: KeyPath, value: Any, names: Sequence[str], scoring: Scoring | None
 ) -> tuple[Criterion, ...]:
-    """Return the criteria of the list at a key path; one that names what is not computed is told."""
+    """Return the criteria of the list at a key path; one that names what is not computed is reported."""
     found = []
     for index, item in enumerate(section.items(path, value, "criterion")):
         here = (*path, index)
@@ -126,16 +126,16 @@ def _of_choices(
 ) -> dict[str, bool | None]:  # fmt: skip
     """Return the directions of the metrics of choices where a task of the criterion offers some."""
     found = {metric.name: metric.higher_is_better for metric in (MC1, MC2)}
-    asked = [task for name, task in tasks.items() if criterion.task in (None, name)]
+    scored = [task for name, task in tasks.items() if criterion.task in (None, name)]
     try:
-        return found if criterion.metric in found and any(offers_choices(task) for task in asked) else {}
+        return found if criterion.metric in found and any(offers_choices(task) for task in scored) else {}
     except BenchError as error:
         section.refused(path, error)
         return found
 
 
 def _has_earlier_values(section: Section, path: KeyPath, criterion: Criterion, scoring: Scoring) -> bool:
-    """Tell whether a baseline can hold the metric of this method; the problem is noted when it cannot."""
+    """Return whether a baseline can hold the metric of this method; the problem is noted when it cannot."""
     if criterion.metric == LENGTH_CONTROLLED.name:
         what = f"a {criterion.metric.replace('_', ' ')} is fitted to a whole run, so a baseline has no values of it"
         section.problem((*path, "metric"), what, f"use {WIN_RATE.name}")

@@ -7,9 +7,9 @@ from typing import Any
 
 from bench.config.comparison import Common
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
+from bench.config.document.section import Section, as_written
 from bench.config.fields.forms import form_fields
-from bench.config.fields.plugins import read_form
+from bench.config.fields.named_plugins import read_form
 from bench.core.method import Budget, Lora
 
 NO_ADAPTER = "none"
@@ -41,11 +41,11 @@ def read_given(section: Section, value: Any) -> Common | None:
 
 
 def read_lora(section: Section, path: KeyPath, value: Any) -> Lora | None:
-    """Return an adapter; None for ``none`` (full fine-tuning), and for a wrong one, which is told."""
+    """Return an adapter; None for ``none`` (full fine-tuning), and for a wrong one, which is reported."""
     if value == NO_ADAPTER:
         return None
     if not isinstance(value, dict):
-        section.problem(path, f"must be `none` or a mapping such as {{rank: 8}}, not {said(value)}")
+        section.problem(path, f"must be `none` or a mapping such as {{rank: 8}}, not {as_written(value)}")
         return None
     return section.model(Lora, path, value)
 
@@ -60,7 +60,7 @@ def _seeds(section: Section, path: KeyPath, value: Any) -> tuple[int, ...] | Non
     for index, seed in enumerate(seeds):
         here = (*path, index)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            section.problem(here, f"a seed must be a whole number from 0 on, not {said(seed)}")
+            section.problem(here, f"a seed must be a whole number from 0 on, not {as_written(seed)}")
             right = False
         elif seed in seeds[:index]:
             section.problem(here, f"the seed {seed} stands twice", "each training run needs a seed of its own")

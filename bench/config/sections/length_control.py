@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.config.comparison import LengthControl, Table
+from bench.config.comparison import LengthControl, StatisticsTable
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
-from bench.config.fields.files import digest_of
+from bench.config.document.section import Section, as_written
 from bench.config.fields.length_tables import difficulty_of, read_calibration, read_difficulty
+from bench.config.fields.named_files import digest_of
 from bench.core.errors import BenchError
 from bench.core.task import Task
 
@@ -22,7 +22,7 @@ Check = Callable[[Section, KeyPath, Any, Sequence[str]], bool]
 def read_length_control(
     section: Section, path: KeyPath, value: Any, names: Sequence[str], check_arm: Check
 ) -> LengthControl | None:
-    """Return the length control that a name or a mapping asks for, None (and told) when it is wrong."""
+    """Return the length control that a name or a mapping asks for, None (and reported) when it is wrong."""
     if not isinstance(value, dict):
         return LengthControl(model=value) if section.field(LengthControl, MODEL, path, value) else None
     fields = section.keys(path, value, KEYS, required=(MODEL,))
@@ -46,7 +46,7 @@ def read_length_control(
 def check_length_control(
     section: Section, control: LengthControl | None, versus: str | None, tasks: Sequence[Task]
 ) -> None:  # fmt: skip
-    """Tell a calibration by the arm that all are held against, and prompts that the difficulty file does not know."""
+    """Report a calibration by the arm that all are held against, and prompts that the difficulty file does not know."""
     if control is None:
         return
     if versus in control.calibration_arms:
@@ -65,7 +65,9 @@ def _check_together(section: Section, path: KeyPath, fields: dict[str, Any]) -> 
     model, difficulty = fields[MODEL], fields.get(DIFFICULTY, "none")
     for key in KEYS[1:]:
         if key in fields and model != "glm":
-            section.problem((*path, key), f"only the model glm reads this, and this one is {said(model)}", "remove it")
+            section.problem(
+                (*path, key), f"only the model glm reads this, and this one is {as_written(model)}", "remove it"
+            )
             return
     if difficulty == "by_id" and DIFFICULTY_FILE not in fields:
         what = "needs a file of difficulties"
@@ -81,14 +83,14 @@ def _check_together(section: Section, path: KeyPath, fields: dict[str, Any]) -> 
         )
 
 
-def _table(section: Section, path: KeyPath, value: Any, read: Callable[[Path], Any]) -> Table | None:
+def _table(section: Section, path: KeyPath, value: Any, read: Callable[[Path], Any]) -> StatisticsTable | None:
     if not isinstance(value, str):
-        section.problem(path, f"must be the path of a file, not {said(value)}")
+        section.problem(path, f"must be the path of a file, not {as_written(value)}")
         return None
     file = section.resolve(path, value)
     try:
         read(file)
-        return Table(path=str(file), digest=digest_of(file))
+        return StatisticsTable(path=str(file), digest=digest_of(file))
     except BenchError as error:
         section.refused(path, error)
         return None

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
+from bench.config.document.section import Section, as_written
 from bench.core.benchmark import LmEvalTask
 from bench.core.errors import BenchError
 from bench.core.files import digest_of_folder
@@ -18,12 +18,12 @@ KEYS = (WORD, FOLDER, "limit", "num_fewshot", "prompt")
 
 
 def is_lm_eval(item: Any) -> bool:
-    """Tell whether an entry of ``evaluate.tasks`` is a task of lm-eval."""
+    """Return whether an entry of ``evaluate.tasks`` is a task of lm-eval."""
     return isinstance(item, dict) and WORD in item
 
 
 def read_lm_eval(section: Section, path: KeyPath, item: dict[str, Any]) -> LmEvalTask | None:
-    """Return a task of lm-eval, None (and told) when it is wrong.
+    """Return a task of lm-eval, None (and reported) when it is wrong.
 
     It is looked for in ``folder``, which holds YAML files in lm-eval's format and nothing else, or without one among
     this program's own (``tasks/lm_eval``), or else it is one that lm-eval comes with. Whether lm-eval knows that name
@@ -32,7 +32,7 @@ def read_lm_eval(section: Section, path: KeyPath, item: dict[str, Any]) -> LmEva
     fields = section.keys(path, item, KEYS) or {}
     name = item[WORD]
     if not isinstance(name, str) or not name:
-        section.problem((*path, WORD), f"must be the name of a task of lm-eval, not {said(name)}")
+        section.problem((*path, WORD), f"must be the name of a task of lm-eval, not {as_written(name)}")
         return None
     try:
         harness = version(WORD)
@@ -42,7 +42,7 @@ def read_lm_eval(section: Section, path: KeyPath, item: dict[str, Any]) -> LmEva
     folder = lm_eval_folder(name)
     if FOLDER in fields:
         if not isinstance(fields[FOLDER], str):
-            section.problem((*path, FOLDER), f"must be text, not {said(fields[FOLDER])}")
+            section.problem((*path, FOLDER), f"must be text, not {as_written(fields[FOLDER])}")
             return None
         folder = section.resolve((*path, FOLDER), fields[FOLDER])
     computed: dict[str, Any] = {"name": name, "harness": harness, FOLDER: None}

@@ -7,9 +7,9 @@ from typing import Any
 
 from bench.config.comparison import Arm
 from bench.config.document.problems import KeyPath
-from bench.config.document.section import Section, said
+from bench.config.document.section import Section, as_written
 from bench.config.fields.forms import form_fields
-from bench.config.fields.plugins import build_plugin, settable
+from bench.config.fields.named_plugins import build_plugin, settable
 from bench.config.sections.given import NO_ADAPTER, read_lora
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.method import Given, Lora, Method
@@ -21,13 +21,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def read_methods(section: Section, value: Any, given: Any, common_lora: Lora | None) -> tuple[Arm, ...]:
-    """Return the arms, those that are wrong left out and told.
+    """Return the arms, those that are wrong left out and reported.
 
     ``given`` is what the file writes there, so that an arm is not blamed for what is present and wrong.
     """
     path: KeyPath = ("methods",)
     if not isinstance(value, dict) or not value:
-        got = "this one is empty" if value == {} else f"not {said(value)}"
+        got = "this one is empty" if value == {} else f"not {as_written(value)}"
         section.problem(path, f"must be a mapping with at least one method; {got}", "for example `methods: {base: {}}`")
         return ()
     there = {name for name, item in given.items() if item is not None} if isinstance(given, dict) else set()
@@ -55,7 +55,7 @@ def _read_method(section: Section, path: KeyPath, value: Any, there: set[str], c
     fields = {} if value is None else value
     if not isinstance(fields, dict):
         section.problem(
-            path, f"must be a mapping of the method's fields, not {said(value)}", "write {} for the defaults"
+            path, f"must be a mapping of the method's fields, not {as_written(value)}", "write {} for the defaults"
         )
         return None
     cls = _class_of(section, path, fields)
@@ -66,7 +66,7 @@ def _read_method(section: Section, path: KeyPath, value: Any, there: set[str], c
     lora = read_lora(section, (*path, LORA), known[LORA]) if LORA in known else common_lora
     replicate = known.get(REPLICATE)
     if REPLICATE in known and not (isinstance(replicate, str) and replicate.strip()):
-        section.problem((*path, REPLICATE), f"must be a name for the repetition, not {said(replicate)}")
+        section.problem((*path, REPLICATE), f"must be a name for the repetition, not {as_written(replicate)}")
         return None
     there = there | ({"lora"} if lora is not None else set())
     _check_needs(section, path, cls, method, there)
@@ -78,7 +78,7 @@ def _class_of(section: Section, path: KeyPath, fields: dict[str, Any]) -> type[M
     at = (*path, METHOD.word) if METHOD.word in fields else path
     which = fields.get(METHOD.word, path[-1])
     if not isinstance(which, str):
-        section.problem(at, f"must be the name of a method, not {said(which)}")
+        section.problem(at, f"must be the name of a method, not {as_written(which)}")
         return None
     try:
         cls = find(METHOD, which, section.place(at).folder)
@@ -93,7 +93,7 @@ def _class_of(section: Section, path: KeyPath, fields: dict[str, Any]) -> type[M
 
 
 def _check_needs(section: Section, path: KeyPath, cls: type[Method], method: Method | None, there: set[str]) -> None:
-    """Tell what a method needs and nobody gives; a need of a method inside it is told where that one stands."""
+    """Report what a method needs and nobody gives; a need of a method inside it is reported where that one stands."""
     for need in sorted(cls.NEEDS if method is None else method.needs()):
         if need not in Given.model_fields:
             known = did_you_mean(need, Given.model_fields)
@@ -117,7 +117,7 @@ def _who_needs(path: KeyPath, which: str, method: Method, need: str) -> tuple[Ke
 
 
 def _check_repeats(section: Section, arms: tuple[Arm, ...], *, complete: bool) -> None:
-    """Tell arms that are the same treatment twice, and replicates that repeat nothing."""
+    """Report arms that are the same treatment twice, and replicates that repeat nothing."""
     for index, arm in enumerate(arms):
         path = ("methods", arm.name)
         same = [other for other in arms[:index] if _treatment(other) == _treatment(arm)]

@@ -18,7 +18,7 @@ Check = Callable[[Section, KeyPath, Any, Sequence[str]], bool]
 def read_tax(
     section: Section, path: KeyPath, value: Any, names: Sequence[str], check_arm: Check
 ) -> AlignmentTax | None:  # fmt: skip
-    """Return what is asked, None for ``none`` and for what is wrong (and told)."""
+    """Return what is asked, None for ``none`` and for what is wrong (and reported)."""
     if value == NONE:
         return None
     fields = section.keys(path, value, list(AlignmentTax.model_fields), required=("versus",))

@@ -19,8 +19,8 @@ TITLES = dict(AXES)
 
 
 def mean_cost(summary: RunSummary, arm: str, axis: str) -> float | None:
-    """Return what one arm consumed on one axis, shared stages in full, averaged over its seeds; None without runs."""
-    costs = [summary.cost_of(arm, int(run)).get(axis, 0.0) for run in summary.arms[arm].runs]
+    """Return what one arm consumed on one axis, shared stages in full, averaged over its finished seeds; else None."""
+    costs = [summary.cost_of(arm, int(seed)).get(axis, 0.0) for seed in summary.arms[arm].runs]
     return sum(costs) / len(costs) if costs else None
 
 
@@ -28,8 +28,8 @@ def cost_by_kind(summary: RunSummary, arm: str, axis: str) -> dict[str, float]:
     """Return the same by kind of stage, in the order in which the stages stand in the summary; zeros left out."""
     facts = summary.arms[arm]
     total: dict[str, float] = {}
-    for run in facts.runs.values():
-        for key in run.stages:
+    for trained in facts.runs.values():
+        for key in trained.stages:
             stage = summary.stages[key]
             total[stage.kind] = total.get(stage.kind, 0.0) + stage.cost.get(axis, 0.0) / len(facts.runs)
     return {kind: cost for kind, cost in total.items() if cost > 0}
@@ -37,7 +37,7 @@ def cost_by_kind(summary: RunSummary, arm: str, axis: str) -> dict[str, float]:
 
 def evaluation_costs(summary: RunSummary) -> dict[str, dict[str, float]]:
     """Return what the stages that no policy rests on consumed, summed by kind of stage and axis."""
-    of_arms = {key for facts in summary.arms.values() for run in facts.runs.values() for key in run.stages}
+    of_arms = {key for facts in summary.arms.values() for trained in facts.runs.values() for key in trained.stages}
     kinds: dict[str, dict[str, float]] = {}
     for key, stage in summary.stages.items():
         if key not in of_arms:
@@ -52,7 +52,7 @@ def seconds_per_token(summary: RunSummary, arm: str) -> float | None:
 
     Over all seeds and tasks together; None where no answer was generated.
     """
-    keys = [key for run in summary.arms[arm].runs.values() for key in run.answers]
+    keys = [key for trained in summary.arms[arm].runs.values() for key in trained.answers]
     tokens = sum(summary.stages[key].cost.get("generated_tokens", 0.0) for key in keys)
     return sum(summary.stages[key].cost.get("seconds", 0.0) for key in keys) / tokens if tokens else None
 

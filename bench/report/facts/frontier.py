@@ -23,7 +23,7 @@ class Point:
     """
 
     arm: str
-    run: int
+    seed: int
     task: str
     divergence: float | None = None
     divergence_k3: float | None = None
@@ -43,13 +43,13 @@ def points_of(records: pa.Table, arms: Sequence[str]) -> list[Point]:
     return [
         Point(
             arm=arms[place],
-            run=run,
+            seed=seed,
             task=task,
             divergence=found.get((DIVERGENCE.name, "task")),
             divergence_k3=found.get((DIVERGENCE_K3.name, "task")),
             ratings={source: value for (metric, source), value in sorted(found.items()) if metric == RATING.name},
         )
-        for (place, task, run), found in sorted(means.items())
+        for (place, task, seed), found in sorted(means.items())
     ]
 
 

@@ -12,9 +12,9 @@ ASKS = ("prompt", "path", "asks", "rationale", "samples")
 NO_WAY_OF_ASKING = frozenset({"max_rationale_tokens"})
 
 
-def labeller_name(judge: str, run: int | None) -> str:
+def labeller_name(judge: str, seed: int | None) -> str:
     """Return a labeller's name, with the training seed of its model where it takes one from an arm."""
-    return judge if run is None else f"{judge}, seed {run}"
+    return judge if seed is None else f"{judge}, seed {seed}"
 
 
 def variant(facts: LabellerFacts, all_facts: Sequence[LabellerFacts]) -> str:

@@ -34,8 +34,8 @@ def layers_of(summary: RunSummary) -> dict[str, list[Layer]]:
     for arm, facts in summary.arms.items():
         tables = [
             summary.stages[key].diagnostics[LAYERS]
-            for run in facts.runs.values()
-            for key in run.stages
+            for trained in facts.runs.values()
+            for key in trained.stages
             if isinstance(summary.stages[key].diagnostics.get(LAYERS), list)
         ]
         if tables:

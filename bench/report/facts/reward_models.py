@@ -14,7 +14,7 @@ HELD_OUT = "held_out"
 
 
 @dataclass(frozen=True)
-class RewardModel:
+class RewardModelFacts:
     """A reward model that arms rest on: their names, and what it measured of itself, by training seed."""
 
     arms: tuple[str, ...]
@@ -30,14 +30,14 @@ class RewardModel:
         return mean_of_known([found["accuracy"]["value"] for found in self.held_out.values()])
 
 
-def reward_models(summary: RunSummary) -> list[RewardModel]:
+def reward_models(summary: RunSummary) -> list[RewardModelFacts]:
     """Return every reward model that measured itself on held-out pairs, each once with all arms that rest on it."""
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for arm in summary.arms:
         for keys in summary.alike(arm, _measured):
             found.setdefault(tuple(keys.items()), []).append(arm)
     return [
-        RewardModel(tuple(arms), {run: summary.stages[key].diagnostics[HELD_OUT] for run, key in keys})
+        RewardModelFacts(tuple(arms), {seed: summary.stages[key].diagnostics[HELD_OUT] for seed, key in keys})
         for keys, arms in found.items()
     ]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.facts.costs import TITLES, cost_by_kind, mean_cost
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
-from bench.results.wording import amount, estimate, listed, metric_words, shortened
+from bench.results.wording import amount, describe_metric, estimate, listed, shortened
 
 ROW_INCHES = 0.42
 LOG_RATIO = 30.0
@@ -33,14 +33,14 @@ def cost_bars(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     kinds = list(dict.fromkeys(kind for stack in stacks.values() for kind in stack))
     if not kinds:
         return None
-    with style.styled():
-        figure = style.new_figure(8.4, 1.15 + ROW_INCHES * len(stacks))
+    with theme.styled():
+        figure = theme.new_figure(8.4, 1.15 + ROW_INCHES * len(stacks))
         axes = figure.subplots()
         _stacks(axes, stacks, kinds)
         axes.set_xlabel(f"{TITLES[axis]} per training seed")
         axes.xaxis.set_major_formatter(lambda value, _place: amount(value))
         figure.legend(loc="outside upper left", ncols=4)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     totals = listed([f"{arm} {amount(sum(stack.values()))}" for arm, stack in stacks.items()])
     caption = f"{TITLES[axis].capitalize()} per training seed, stages shared with other arms counted in full: {totals}."
     return Picture(name, "Cost of each arm", caption.replace("flops", "FLOPs"))
@@ -54,8 +54,8 @@ def _stacks(axes: Any, stacks: dict[str, dict[str, float]], kinds: Sequence[str]
     for place, kind in enumerate(kinds):
         widths = [stacks[arm].get(kind, 0.0) for arm in arms]
         axes.barh(
-            heights, widths, left=lefts, height=0.62, color=style.colour(place),
-            edgecolor="white", linewidth=1.2, label=shortened(kind, 30), hatch=style.hatch(place),
+            heights, widths, left=lefts, height=0.62, color=theme.colour(place),
+            edgecolor="white", linewidth=1.2, label=shortened(kind, 30), hatch=theme.hatch(place),
         )  # fmt: skip
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     for height, total in zip(heights, lefts, strict=True):
@@ -65,7 +65,7 @@ def _stacks(axes: Any, stacks: dict[str, dict[str, float]], kinds: Sequence[str]
     axes.set_yticks(heights, [shortened(arm, 26) for arm in arms])
     axes.tick_params(axis="y", length=0, labelsize=10)
     axes.set_xlim(0, max(lefts) * 1.12)
-    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+    axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
 
 
 def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, folder: Path, name: str) -> Picture | None:
@@ -80,16 +80,16 @@ def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, fol
     if len(placed) < 2:
         return None
     first = chosen[0]
-    words = metric_words(first.metric)
-    with style.styled():
-        figure = style.new_figure(8.4, 4.2)
+    words = describe_metric(first.metric)
+    with theme.styled():
+        figure = theme.new_figure(8.4, 4.2)
         axes = figure.subplots()
         _points(axes, placed, costs, first)
         axes.set_xlabel(f"{TITLES[axis]} per training seed")
         axes.set_ylabel(f"{words} against {shortened(first.b, 24)}")
         axes.xaxis.set_major_formatter(lambda value, _place: amount(value))
         figure.legend(loc="outside right upper")
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     parts = listed([f"{arm} {estimate(item)} for {amount(costs[arm])}" for arm, item in placed.items()])
     front = listed(on_the_front(quality_of(placed, costs, first), costs))
     caption = (
@@ -141,17 +141,17 @@ def _points(axes: Any, placed: Mapping[str, Contrast], costs: Mapping[str, float
             value = placed[arm].estimate or 0.0
             below, above = (abs(end - value) if end is not None else 0.0 for end in (placed[arm].low, placed[arm].high))
         axes.errorbar(
-            [10**spot if logarithmic else spot], [value], yerr=[[below], [above]], color=style.colour(place),
-            marker=style.marker(place), markersize=8, elinewidth=1.6, capsize=4 if arm in placed else 0,
+            [10**spot if logarithmic else spot], [value], yerr=[[below], [above]], color=theme.colour(place),
+            marker=theme.marker(place), markersize=8, elinewidth=1.6, capsize=4 if arm in placed else 0,
             linestyle="none", label=shortened(arm, 24) + ("" if arm in placed else " (reference)"),
         )  # fmt: skip
-    axes.axhline(first.null_value, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.axhline(first.null_value, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     places = dict(zip(shown, at, strict=True))
     front = on_the_front(quality_of(placed, costs, first), costs)
     across = [10 ** places[arm] if logarithmic else places[arm] for arm in front]
     up = [(placed[arm].estimate or 0.0) if arm in placed else first.null_value for arm in front]
-    axes.step(across, up, where="post", color=style.FAINT, linewidth=1.4, alpha=0.8, zorder=1.5)
-    axes.grid(color=style.GRID, linewidth=0.6)
+    axes.step(across, up, where="post", color=theme.FAINT, linewidth=1.4, alpha=0.8, zorder=1.5)
+    axes.grid(color=theme.GRID, linewidth=0.6)
     axes.margins(x=0.08, y=0.1)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.facts.curves import Logs, Quantity, band_of, curves_of, last_mean
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.summary import RunSummary
 from bench.results.wording import counted, listed, shortened
 
@@ -34,7 +34,7 @@ QUANTITIES: tuple[Quantity, ...] = (
 
 
 @dataclass(frozen=True)
-class Column:
+class PanelColumn:
     """One column of panels: its title, the place of its colour, and what its stage logged."""
 
     title: str
@@ -45,7 +45,7 @@ class Column:
 def learning_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     """Return the picture of every arm's last training stage; None when none logged a loss or a ranking."""
     columns = [
-        Column(arm, place, {run: summary.last_log(arm, run) for run in facts.runs})
+        PanelColumn(arm, place, {seed: summary.last_log(arm, seed) for seed in facts.runs})
         for place, (arm, facts) in enumerate(summary.arms.items())
     ]
     return panels(columns, QUANTITIES, (folder, name, "Learning curves"), len(summary.seeds))
@@ -53,14 +53,14 @@ def learning_curves(summary: RunSummary, folder: Path, name: str) -> Picture | N
 
 def earlier_curves(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     """Return the picture of the training stages that other training rests on, each once; None without any."""
-    last = {summary.last_stage(arm, run) for arm, facts in summary.arms.items() for run in facts.runs}
-    seen: dict[tuple[str, ...], Column] = {}
+    last = {summary.last_stage(arm, seed) for arm, facts in summary.arms.items() for seed in facts.runs}
+    seen: dict[tuple[str, ...], PanelColumn] = {}
     for place, arm in enumerate(summary.arms):
         parts = [keys for keys in summary.alike(arm, lambda stage: bool(stage.log)) if not last & set(keys.values())]
         new = [keys for keys in parts if tuple(dict.fromkeys(keys.values())) not in seen]
         for keys, title in zip(new, _titles(summary, arm, new), strict=True):
             once = tuple(dict.fromkeys(keys.values()))
-            seen[once] = Column(
+            seen[once] = PanelColumn(
                 title, place, {str(number): summary.stages[key].rows() for number, key in enumerate(once)}
             )
     return panels(list(seen.values()), QUANTITIES, (folder, name, "What the arms rest on"), len(summary.seeds))
@@ -86,7 +86,7 @@ def _titles(summary: RunSummary, arm: str, parts: Sequence[Mapping[str, str]]) -
 
 
 def panels(
-    columns: Sequence[Column], quantities: Sequence[Quantity], target: tuple[Path, str, str], seeds: int
+    columns: Sequence[PanelColumn], quantities: Sequence[Quantity], target: tuple[Path, str, str], seeds: int
 ) -> Picture | None:
     """Return a picture with a panel for every stage and quantity: each quantity in rows of its own, four panels wide.
 
@@ -98,29 +98,29 @@ def panels(
     shown = [(column, logged) for column, logged in zip(columns, found, strict=True) if logged]
     if not shown:
         return None
-    lines: list[tuple[Quantity, list[Column]]] = []
+    lines: list[tuple[Quantity, list[PanelColumn]]] = []
     for quantity in quantities:
         having = [column for column, logged in shown if quantity in logged]
         lines += [(quantity, having[start : start + ACROSS]) for start in range(0, len(having), ACROSS)]
     across = max(len(group) for _, group in lines)
-    with style.styled():
-        figure = style.new_figure(max(2, across) * PANEL_INCHES[0], 0.2 + len(lines) * PANEL_INCHES[1])
+    with theme.styled():
+        figure = theme.new_figure(max(2, across) * PANEL_INCHES[0], 0.2 + len(lines) * PANEL_INCHES[1])
         for row, (quantity, group) in zip(figure.subplots(len(lines), across, squeeze=False), lines, strict=True):
             for axes, column in zip(row, group, strict=False):
                 _panel(axes, column, quantity)
             for axes in row[len(group) :]:
                 axes.set_axis_off()
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     return Picture(name, title, _caption([(column, logged[0]) for column, logged in shown], seeds))
 
 
-def _logged(column: Column, quantities: Sequence[Quantity]) -> list[Quantity]:
+def _logged(column: PanelColumn, quantities: Sequence[Quantity]) -> list[Quantity]:
     return [quantity for quantity in quantities if curves_of(column.logs, quantity)]
 
 
-def _panel(axes: Any, column: Column, quantity: Quantity) -> None:
+def _panel(axes: Any, column: PanelColumn, quantity: Quantity) -> None:
     """Draw one stage's curves of one quantity: thin lines for seeds, a band from lowest to highest, a thick mean."""
-    tint = style.colour(column.place)
+    tint = theme.colour(column.place)
     curves = list(curves_of(column.logs, quantity).values())
     for (steps, values), line in zip(curves, cycle(LINES)):
         axes.plot(steps, values, color=tint, linewidth=0.7, linestyle=line, alpha=0.55)
@@ -133,12 +133,12 @@ def _panel(axes: Any, column: Column, quantity: Quantity) -> None:
     axes.set_title(shortened(column.title, 28))
     axes.set_ylabel(quantity[0])
     axes.set_xlabel("step")
-    axes.grid(color=style.GRID, linewidth=0.6)
+    axes.grid(color=theme.GRID, linewidth=0.6)
     axes.locator_params(axis="both", nbins=TICKS)
     axes.margins(x=0.02)
 
 
-def _caption(first: Sequence[tuple[Column, Quantity]], seeds: int) -> str:
+def _caption(first: Sequence[tuple[PanelColumn, Quantity]], seeds: int) -> str:
     """Return what the picture shows, with the last mean value of each column's first quantity."""
     found = [(column.title, last_mean(column.logs, quantity)) for column, quantity in first]
     ends = [f"{title} ends at {value}" for title, value in found if value is not None]

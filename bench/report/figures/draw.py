@@ -25,7 +25,7 @@ from bench.report.figures.tax import tax
 from bench.report.figures.tokens import token_shifts
 from bench.report.figures.updates import update_curves
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Picture
+from bench.report.page.content import Picture
 
 
 def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.factuality import Estimate, FactualRates
 from bench.results.wording import listed, number, percent, shortened
 
@@ -26,8 +26,8 @@ def precision_and_coverage(rates: Sequence[FactualRates], folder: Path, name: st
         return None
     tasks, arms = list(dict.fromkeys(item.task for item in shown)), list(dict.fromkeys(item.arm for item in rates))
     across, down = min(ACROSS, len(tasks)), -(-len(tasks) // ACROSS)
-    with style.styled():
-        figure = style.new_figure(across * PANEL_INCHES[0], down * PANEL_INCHES[1] + LEGEND_INCHES)
+    with theme.styled():
+        figure = theme.new_figure(across * PANEL_INCHES[0], down * PANEL_INCHES[1] + LEGEND_INCHES)
         panels = list(figure.subplots(down, across, squeeze=False).flat)
         for axes, task in zip(panels, tasks, strict=False):
             for item in shown:
@@ -36,7 +36,7 @@ def precision_and_coverage(rates: Sequence[FactualRates], folder: Path, name: st
             axes.set_title(shortened(task, 34))
             axes.set_xlabel("supported claims per response")
             axes.set_ylabel("share of claims supported")
-            axes.grid(color=style.GRID, linewidth=0.6)
+            axes.grid(color=theme.GRID, linewidth=0.6)
             axes.margins(0.08)
         for axes in panels[len(tasks) :]:
             axes.set_axis_off()
@@ -44,7 +44,7 @@ def precision_and_coverage(rates: Sequence[FactualRates], folder: Path, name: st
             label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     return Picture(name, "Factual precision over coverage", _caption(shown))
 
 
@@ -58,8 +58,8 @@ def _arm(axes: Any, item: FactualRates, error: Estimate, place: int) -> None:
     axes.errorbar(
         [coverage.value],
         [precision],
-        color=style.colour(place),
-        marker=style.marker(place),
+        color=theme.colour(place),
+        marker=theme.marker(place),
         markersize=8,
         linewidth=1.2,
         label=shortened(item.arm, 24),
@@ -68,7 +68,7 @@ def _arm(axes: Any, item: FactualRates, error: Estimate, place: int) -> None:
 
 
 def _caption(shown: Sequence[FactualRates]) -> str:
-    shares = listed(
+    proportions = listed(
         [
             f"{item.arm} on {item.task} {percent(1 - item.error_rate.value)} at {number(item.correct.value, 2)}"
             for item in shown
@@ -76,6 +76,6 @@ def _caption(shown: Sequence[FactualRates]) -> str:
         ]
     )
     return (
-        f"Share of claims that are supported, at supported claims per response: {shares}; bars are intervals at the "
-        f"{percent(shown[0].level)} level, and up and to the right is better."
+        f"Share of claims that are supported, at supported claims per response: {proportions}; bars are intervals at "
+        f"the {percent(shown[0].level)} level, and up and to the right is better."
     )

@@ -8,29 +8,29 @@ from typing import Any
 
 from bench.core.metrics import PREFERENCES
 from bench.report.facts.win_rates import cell_of
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
     counted,
     decisive_p,
+    describe_metric,
+    describe_verdict,
     estimate,
     interval,
-    metric_words,
     number,
     p_clause,
     percent,
     shortened,
-    verdict_words,
 )
 
 NAME_LENGTH = 22
 ROW_INCHES = 0.5
 LETTER_INCHES = 0.085
 LOOK = {
-    "a better": (style.A_BETTER, "o"),
-    "b better": (style.B_BETTER, "s"),
-    "undecided": (style.UNDECIDED, "o"),
+    "a better": (theme.A_BETTER, "o"),
+    "b better": (theme.B_BETTER, "s"),
+    "undecided": (theme.UNDECIDED, "o"),
 }
 
 
@@ -48,10 +48,10 @@ def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Pa
     known = {cell_of(item): item for item in beside if item.low is not None and item.high is not None}
     second = [known.get(cell_of(item)) for item in shown]
     twice = any(item is not None for item in second)
-    with style.styled():
+    with theme.styled():
         longest = max(len(line) for item in shown for line in _label(item, shown).split("\n"))
         width = (12.4 if twice else 7.6) + LETTER_INCHES * longest
-        figure = style.new_figure(width, 1.0 + ROW_INCHES * len(shown))
+        figure = theme.new_figure(width, 1.0 + ROW_INCHES * len(shown))
         columns = figure.subplots(1, 2 if twice else 1, squeeze=False, sharey=True, sharex=True)[0]
         both: tuple[Sequence[Contrast | None], ...] = (shown, second)
         reach = _reach([item for items in both for item in items if item is not None])
@@ -63,11 +63,11 @@ def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Pa
             axes.set_xlim(*reach)
         if twice:
             figure.get_layout_engine().set(wspace=0.06)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     caption = _caption(shown)
     if twice:
         caption = f"{caption[:-1]}; {_moved(shown, second)}."
-    return Picture(name, f"{metric_words(shown[0].metric).capitalize()} of every contrast", caption)
+    return Picture(name, f"{describe_metric(shown[0].metric).capitalize()} of every contrast", caption)
 
 
 def _moved(shown: Sequence[Contrast], second: Sequence[Contrast | None]) -> str:
@@ -76,8 +76,8 @@ def _moved(shown: Sequence[Contrast], second: Sequence[Contrast | None]) -> str:
     changed = sum(one.verdict != other.verdict for one, other in pairs)
     one, other = max(pairs, key=lambda pair: abs((pair[0].estimate or 0.0) - (pair[1].estimate or 0.0)))
     return (
-        f"on the right the {metric_words(other.metric)} changes {counted(changed, 'verdict')} and moves the estimate "
-        f"most for {one.a} vs {one.b}, from {estimate(one)} to {estimate(other)}"
+        f"on the right the {describe_metric(other.metric)} changes {counted(changed, 'verdict')} and moves the "
+        f"estimate most for {one.a} vs {one.b}, from {estimate(one)} to {estimate(other)}"
     )
 
 
@@ -96,7 +96,9 @@ def _line(axes: Any, contrast: Contrast, height: int) -> None:
         markerfacecolor="white" if contrast.verdict == "undecided" else tint, zorder=3,
     )  # fmt: skip
     p = decisive_p(contrast)
-    verdict = verdict_words(contrast) if p is None else f"{p_clause(p, contrast.level)}, {verdict_words(contrast)}"
+    verdict = (
+        describe_verdict(contrast) if p is None else f"{p_clause(p, contrast.level)}, {describe_verdict(contrast)}"
+    )
     right = ("axes fraction", "data")
     axes.annotate(f"{estimate(contrast)} {interval(contrast)}", (1.02, height + 0.17), xycoords=right, va="center")
     axes.annotate(
@@ -117,17 +119,17 @@ def _reach(drawn: Sequence[Contrast]) -> tuple[float, float]:
 def _frame(axes: Any, drawn: Sequence[Contrast], shown: Sequence[Contrast]) -> None:
     """Draw the null line, the names on the left, the directions below, and the rule above the A/A controls."""
     null = drawn[0].null_value
-    axes.axvline(null, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+    axes.axvline(null, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     axes.set_yticks(range(len(shown)), [_label(item, shown) for item in reversed(shown)])
     axes.tick_params(axis="y", length=0, labelsize=10)
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.spines["left"].set_visible(False)
     controls = sum(item.is_control for item in shown)
     if 0 < controls < len(shown):
-        axes.axhline(controls - 0.5, color=style.FAINT, linewidth=0.8)
+        axes.axhline(controls - 0.5, color=theme.FAINT, linewidth=0.8)
     scale = "preference for the first-named" if drawn[0].metric in PREFERENCES else "difference, first minus second"
-    axes.set_xlabel(f"{metric_words(drawn[0].metric)}: {scale} (dashed: no difference)")
+    axes.set_xlabel(f"{describe_metric(drawn[0].metric)}: {scale} (dashed: no difference)")
 
 
 def _label(contrast: Contrast, shown: Sequence[Contrast]) -> str:
@@ -150,8 +152,8 @@ def _caption(shown: Sequence[Contrast]) -> str:
     """Return what the picture shows, in one sentence made from the contrasts."""
     treatments = [item for item in shown if not item.is_control]
     decided = sum(item.verdict != "undecided" for item in treatments)
-    runs = {item.n_runs for item in shown}
-    seeds = counted(runs.pop(), "training seed") if len(runs) == 1 else "the training seeds"
+    counts = {item.n_runs for item in shown}
+    seeds = counted(counts.pop(), "training seed") if len(counts) == 1 else "the training seeds"
     levels = sorted({item.level for item in shown})
     controls = len(shown) - len(treatments)
     tail = f", beside {counted(controls, 'A/A control')}" if controls else ""

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from bench.report.facts.frontier import Point, mean, placed, points_of, same_method
 from bench.report.facts.names import OWN
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.summary import RunSummary
 from bench.results.wording import counted, listed, number, shortened
 
@@ -35,8 +35,8 @@ def frontier(
     judges = list(dict.fromkeys(judge for point, _ in shown for judge in point.ratings))
     cells = [(task, judge) for task in tasks for judge in judges]
     across, down = min(ACROSS, len(cells)), -(-len(cells) // ACROSS)
-    with style.styled():
-        figure = style.new_figure(across * PANEL_INCHES[0] + 1.6, down * PANEL_INCHES[1])
+    with theme.styled():
+        figure = theme.new_figure(across * PANEL_INCHES[0] + 1.6, down * PANEL_INCHES[1])
         panels = figure.subplots(down, across, squeeze=False).flat
         for axes, cell in zip(panels, cells, strict=False):
             _panel(axes, shown, summary, cell)
@@ -47,7 +47,7 @@ def frontier(
         for axes in list(panels)[len(cells) :]:
             axes.set_axis_off()
         _legend(figure, arms, shown, summary)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     return Picture(name, "Rating over divergence", _caption(shown, summary, reference, judges))
 
 
@@ -60,17 +60,17 @@ def _panel(axes: Any, shown: Sequence[tuple[Point, float]], summary: RunSummary,
         if not at:
             continue
         hollow = arm in summary.own_rewards.get(judge, ())
-        look: dict[str, Any] = {"linestyle": "none", "marker": style.marker(place), "color": style.colour(place)}
+        look: dict[str, Any] = {"linestyle": "none", "marker": theme.marker(place), "color": theme.colour(place)}
         axes.plot(*zip(*at, strict=True), markersize=4, alpha=0.6, markeredgewidth=0, **look)
         means[arm] = (mean([x for x, _ in at]), mean([y for _, y in at]))
         axes.plot(
             [means[arm][0]], [means[arm][1]], markersize=9, markeredgewidth=1.8,
-            markerfacecolor="white" if hollow else style.colour(place), zorder=3, **look,
+            markerfacecolor="white" if hollow else theme.colour(place), zorder=3, **look,
         )  # fmt: skip
     for arms in same_method(summary, means):
         line = sorted(means[arm] for arm in arms)
-        axes.plot(*zip(*line, strict=True), color=style.FAINT, linewidth=1.0, zorder=1)
-    axes.grid(color=style.GRID, linewidth=0.6)
+        axes.plot(*zip(*line, strict=True), color=theme.FAINT, linewidth=1.0, zorder=1)
+    axes.grid(color=theme.GRID, linewidth=0.6)
     axes.margins(0.08)
 
 
@@ -79,20 +79,20 @@ def _is(point: Point, arm: str, cell: tuple[str, str]) -> bool:
 
 
 def _legend(figure: Any, arms: Sequence[str], shown: Sequence[tuple[Point, float]], summary: RunSummary) -> None:
-    from matplotlib.lines import Line2D  # noqa: PLC0415 - as in the style
+    from matplotlib.lines import Line2D  # noqa: PLC0415 - as in the theme
 
     there = {point.arm for point, _ in shown}
     look: dict[str, Any] = {"linestyle": "none", "markersize": 8}
     handles = [
         Line2D(
-            [], [], color=style.colour(place), marker=style.marker(place),
+            [], [], color=theme.colour(place), marker=theme.marker(place),
             label=shortened(arm, 22) + (" (at most)" if arm in summary.divergence_bounds else ""), **look,
         )
         for place, arm in enumerate(arms)
         if arm in there
     ]  # fmt: skip
     if summary.own_rewards:
-        handles.append(Line2D([], [], label=OWN, markerfacecolor="white", color=style.INK, marker="o", **look))
+        handles.append(Line2D([], [], label=OWN, markerfacecolor="white", color=theme.INK, marker="o", **look))
     figure.legend(handles=handles, loc="outside right upper")
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.facts.judge_audits import pair_of
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.judge_audit import JudgeAudit, Measure
 from bench.results.wording import counted, percent, shortened
 
@@ -36,16 +36,16 @@ def judge_audit(audits: Sequence[JudgeAudit], folder: Path, name: str) -> Pictur
     if not shown or not panels:
         return None
     labels = [_label(audit, shown) for audit in shown]
-    with style.styled():
+    with theme.styled():
         wide = 0.8 + LETTER_INCHES * max(map(len, labels)) + 2.5 * len(panels)
-        figure = style.new_figure(wide, 1.3 + ROW_INCHES * len(shown))
+        figure = theme.new_figure(wide, 1.3 + ROW_INCHES * len(shown))
         for axes, place in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
             _panel(axes, [_of(audit)[place] for audit in shown], place)
             for height in _bounds(shown):
-                axes.axhline(height, color=style.FAINT, linewidth=0.8)
+                axes.axhline(height, color=theme.FAINT, linewidth=0.8)
             axes.set_yticks(range(len(shown)), labels[::-1])
             axes.set_ylim(-0.6, len(shown) - 0.4)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     judges = len({audit.judge for audit in shown})
     caption = (
         f"{counted(judges, 'judge')}: bars are {percent(shown[0].level)} intervals, a dashed line is no leaning, and a "
@@ -88,7 +88,7 @@ def _panel(axes: Any, measures: Sequence[Measure], place: int) -> None:
             continue
         low, high = (found.estimate if bound is None else bound for bound in (found.low, found.high))
         leans = null is not None and not low <= null <= high
-        tint = style.B_BETTER if leans else style.UNDECIDED if null is not None else style.A_BETTER
+        tint = theme.B_BETTER if leans else theme.UNDECIDED if null is not None else theme.A_BETTER
         axes.plot([low, high], [height, height], color=tint, linewidth=2.2, solid_capstyle="butt")
         axes.plot(
             [found.estimate], [height], marker="o", markersize=7, markeredgewidth=1.6, markeredgecolor=tint,
@@ -96,10 +96,10 @@ def _panel(axes: Any, measures: Sequence[Measure], place: int) -> None:
         )  # fmt: skip
         ends += [low, high]
     if null is not None:
-        axes.axvline(null, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+        axes.axvline(null, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     room = 0.05 * (max(ends) - min(ends))
     axes.set_xlim(min(ends) - (room if min(ends) != 0 else 0), max(ends) + room)
     axes.set_title(title)
     axes.set_xlabel(label)
-    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+    axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     axes.tick_params(axis="y", length=0)

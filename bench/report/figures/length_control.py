@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.core.metrics import LENGTH_CONTROLLED
 from bench.report.facts.win_rates import Cell, cell_of, plain_win_rates, shift_of
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.length_recovery import LengthRecovery
 from bench.results.wording import estimate, listed, percent, shortened
@@ -18,7 +18,7 @@ ROW_INCHES = 0.42
 PANEL_INCHES = 3.4
 MOST_PANELS = 4
 OFFSET = 0.16
-RAW, EQUAL, GOLD = style.UNDECIDED, style.A_BETTER, style.B_BETTER
+RAW, EQUAL, GOLD = theme.UNDECIDED, theme.A_BETTER, theme.B_BETTER
 
 
 def length_control(
@@ -40,8 +40,8 @@ def length_control(
     shown = dict(list(panels.items())[:MOST_PANELS])
     rows = list(dict.fromkeys((item.a, item.b) for items in shown.values() for item in items))
     plain = plain_win_rates(contrasts)
-    with style.styled():
-        figure = style.new_figure(1.6 + PANEL_INCHES * len(shown), 1.2 + ROW_INCHES * len(rows))
+    with theme.styled():
+        figure = theme.new_figure(1.6 + PANEL_INCHES * len(shown), 1.2 + ROW_INCHES * len(rows))
         all_axes = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
         for axes, ((judge, task), items) in zip(all_axes, shown.items(), strict=True):
             trial = next((one for one in trials if (one.judge, one.task) == (judge, task)), None)
@@ -58,7 +58,7 @@ def length_control(
         legends = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in all_axes]
         handles = {label: handle for legend in legends for handle, label in legend}
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     with_gold = any((trial.judge, trial.task) in shown for trial in trials)
     diamonds = ", diamonds the gold judge's plain win rates" if with_gold else ""
     return Picture(name, "Win rates, plain and at equal length", _caption(shown, plain, len(panels), diamonds))
@@ -82,8 +82,8 @@ def _look(label: str, tint: str, mark: str, *, filled: bool) -> dict[str, Any]:
 
 
 def _frame(axes: Any, title: str) -> None:
-    axes.axvline(0.5, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+    axes.axvline(0.5, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_title(shortened(title, 34))

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
 from bench.report.facts.win_rates import cell_of, plain_win_rates, shift_of
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import counted, number, shortened
 
@@ -53,8 +53,8 @@ def length_effect(records: pa.Table, contrasts: Sequence[Contrast], folder: Path
         return None
     width = min(COLUMNS, len(panels))
     height = -(-len(panels) // width)
-    with style.styled():
-        figure = style.new_figure(0.7 + PANEL_INCHES[0] * width, 0.9 + PANEL_INCHES[1] * height)
+    with theme.styled():
+        figure = theme.new_figure(0.7 + PANEL_INCHES[0] * width, 0.9 + PANEL_INCHES[1] * height)
         grid = figure.subplots(height, width, sharex=True, sharey=True, squeeze=False)
         reach = max(float(np.quantile(np.abs(panel.longer), 0.98)) for panel in panels) or 1.0
         for place, axes in enumerate(grid.flat):
@@ -64,7 +64,7 @@ def length_effect(records: pa.Table, contrasts: Sequence[Contrast], folder: Path
                 axes.set_visible(False)
         figure.supxlabel("characters by which the first-named is longer", fontsize=10)
         figure.supylabel("preference for the first-named", fontsize=10)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     return Picture(name, f"Preference over length, {panels[0].contrast.judge} judge", _caption(panels))
 
 
@@ -98,7 +98,7 @@ def _panel(records: pa.Table, contrast: Contrast) -> _Panel | None:
 def _by_answer(
     rows: pa.Table, metric: str, source: str, arm: str, versus: str | None
 ) -> dict[tuple[str, int, int], float]:
-    """Return the mean value by prompt, run and draw of one arm's rows of a metric."""
+    """Return the mean value by prompt, seed and draw of one arm's rows of a metric."""
     mask = pc.and_(pc.equal(rows["metric"], metric), pc.equal(rows["source"], source))
     mask = pc.and_(mask, pc.equal(rows["method"], arm))
     against = pc.is_null(rows["versus"]) if versus is None else pc.equal(rows["versus"], versus)
@@ -109,20 +109,20 @@ def _by_answer(
 def _draw(axes: Any, panel: _Panel, reach: float) -> None:
     contrast = panel.contrast
     # Thousands of points are one picture in the SVG, not thousands of elements.
-    points: dict[str, Any] = {"marker": ".", "markersize": 2.5, "color": style.FAINT, "alpha": 0.3}
+    points: dict[str, Any] = {"marker": ".", "markersize": 2.5, "color": theme.FAINT, "alpha": 0.3}
     axes.plot(panel.longer, panel.preference, linestyle="none", rasterized=True, **points)
     order = np.argsort(panel.longer, kind="stable")
     groups = [group for group in np.array_split(order, GROUPS) if len(group)]
     means = [(float(panel.longer[group].mean()), float(panel.preference[group].mean())) for group in groups]
-    axes.plot(*zip(*means, strict=True), linestyle="none", marker="s", markersize=5, color=style.INK, zorder=3)
+    axes.plot(*zip(*means, strict=True), linestyle="none", marker="s", markersize=5, color=theme.INK, zorder=3)
     curve = [contrast.also.get(name) for name in CURVE]
     if contrast.estimate is not None:
-        axes.axhline(contrast.estimate, color=style.B_BETTER, linewidth=1.0, linestyle=(0, (2, 2)))
+        axes.axhline(contrast.estimate, color=theme.B_BETTER, linewidth=1.0, linestyle=(0, (2, 2)))
     if None not in curve and curve[2]:
         slope, bias, scale = (float(value or 0.0) for value in curve)
         x = np.linspace(-reach, reach, CURVE_POINTS)
-        axes.plot(x, 1 / (1 + np.exp(-(slope * np.tanh(-x / scale) + bias))), color=style.A_BETTER, linewidth=2.0)
-    axes.axvline(0, color=style.FAINT, linewidth=0.8)
+        axes.plot(x, 1 / (1 + np.exp(-(slope * np.tanh(-x / scale) + bias))), color=theme.A_BETTER, linewidth=2.0)
+    axes.axvline(0, color=theme.FAINT, linewidth=0.8)
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-0.04, 1.04)
     axes.set_title(shortened(f"{contrast.a} vs {contrast.b}", 26), fontsize=9.5)

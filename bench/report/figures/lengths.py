@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.wording import counted, listed, number, shortened
 
 METRIC = "response_tokens"
@@ -41,8 +41,8 @@ def length_distributions(records: pa.Table, arms: Sequence[str], folder: Path, n
     if not found:
         return None
     edges = _edges(found)
-    with style.styled():
-        figure = style.new_figure(8.4, 0.95 + ROW_INCHES * len(found))
+    with theme.styled():
+        figure = theme.new_figure(8.4, 0.95 + ROW_INCHES * len(found))
         axes = figure.subplots()
         for place, (arm, values) in enumerate(found.items()):
             _row(axes, values, edges, (len(found) - 1 - place, list(arms).index(arm)))
@@ -51,9 +51,9 @@ def length_distributions(records: pa.Table, arms: Sequence[str], folder: Path, n
         axes.spines["left"].set_visible(False)
         axes.set_ylim(-0.12, len(found) + 0.02)
         axes.set_xlim(edges[0], edges[-1])
-        axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+        axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
         axes.set_xlabel("response length in tokens")
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     return Picture(name, "Response length", _caption(found))
 
 
@@ -69,14 +69,14 @@ def _row(axes: Any, values: Values, edges: Values, place: tuple[int, int]) -> No
     """Draw one arm's histogram on its own base line, its median and its mean; ``place`` is (height, arm)."""
     height, arm = place
     counts, _ = np.histogram(values, edges)
-    tint = style.colour(arm)
+    tint = theme.colour(arm)
     tops = height + OVERLAP * counts / counts.max()
     axes.stairs(tops, edges, baseline=height, fill=True, color=tint, alpha=0.35)
     axes.stairs(tops, edges, baseline=height, color=tint, linewidth=1.2)
-    axes.axhline(height, color=style.FAINT, linewidth=0.6, zorder=0)
+    axes.axhline(height, color=theme.FAINT, linewidth=0.6, zorder=0)
     median, mean = float(np.median(values)), float(values.mean())
-    axes.plot([median, median], [height, height + OVERLAP], color=style.INK, linewidth=1.6)
-    axes.plot([mean], [height], marker="D", markersize=5.5, color=style.INK, clip_on=False, zorder=4)
+    axes.plot([median, median], [height, height + OVERLAP], color=theme.INK, linewidth=1.6)
+    axes.plot([mean], [height], marker="D", markersize=5.5, color=theme.INK, clip_on=False, zorder=4)
     label = f"median {number(median, 0 if median.is_integer() else 1)}\nmean {number(mean, 1)}"
     axes.annotate(label, (1.015, height + 0.4), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.metrics import PREFERENCES
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, estimate, listed, metric_words, number, shortened
+from bench.results.wording import counted, describe_metric, estimate, listed, number, shortened
 
 CELL_INCHES = 0.78
 NAME_LENGTH = 18
@@ -34,13 +34,13 @@ def win_rate_matrix(contrasts: Sequence[Contrast], arms: Sequence[str], folder: 
     if any(all(arm in (item.a, item.b) for item in same) for arm in shown):
         return None  # a star around one arm, which the forest plot shows better
     cells = {(item.a, item.b): item for item in same}
-    with style.styled():
+    with theme.styled():
         size = CELL_INCHES * len(shown)
-        figure = style.new_figure(size + 2.6, size + 1.5)
+        figure = theme.new_figure(size + 2.6, size + 1.5)
         axes = figure.subplots()
         _cells(axes, shown, cells)
-        style.save(figure, folder, name)
-    return Picture(name, f"{metric_words(first.metric).capitalize()} of every pair", _caption(same, first))
+        theme.save(figure, folder, name)
+    return Picture(name, f"{describe_metric(first.metric).capitalize()} of every pair", _caption(same, first))
 
 
 def _cells(axes: Any, shown: Sequence[str], cells: Mapping[tuple[str, str], Contrast]) -> None:
@@ -50,13 +50,13 @@ def _cells(axes: Any, shown: Sequence[str], cells: Mapping[tuple[str, str], Cont
             item, turned = cells.get((a, b)), cells.get((b, a))
             found = item or turned
             if found is None or found.estimate is None:
-                axes.add_patch(_square(column, row, (style.GRID, SAME) if a == b else "white"))
+                axes.add_patch(_square(column, row, (theme.GRID, SAME) if a == b else "white"))
                 continue
             decided = found.verdict != "undecided"
             axes.add_patch(_square(column, row, _tint(found.estimate if item is not None else 1.0 - found.estimate)))
             axes.text(
                 column, row, _written(item, turned) + (DECIDED if decided else ""), ha="center", va="center",
-                fontsize=9.5, fontweight="bold" if decided else "normal", color=style.INK,
+                fontsize=9.5, fontweight="bold" if decided else "normal", color=theme.INK,
             )  # fmt: skip
     names = [shortened(arm, NAME_LENGTH) for arm in shown]
     axes.set_yticks(range(len(shown)), names)
@@ -85,13 +85,13 @@ def _tint(value: float) -> tuple[str, float]:
     Not mixed with white: on the page the colour is the theme's, and what shines through is its ground.
     """
     share = min(1.0, abs(value - 0.5) / 0.5) * STRONGEST
-    return (style.A_BETTER if value > 0.5 else style.B_BETTER), share
+    return (theme.A_BETTER if value > 0.5 else theme.B_BETTER), share
 
 
 def _square(column: int, row: int, tint: object) -> Any:
     from matplotlib.patches import Rectangle  # noqa: PLC0415 - as everywhere in this room
 
-    return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=tint, edgecolor=style.GRID, linewidth=1.0)
+    return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=tint, edgecolor=theme.GRID, linewidth=1.0)
 
 
 def _caption(same: Sequence[Contrast], first: Contrast) -> str:

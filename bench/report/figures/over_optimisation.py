@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from bench.report.facts.frontier import Gains, gains_over, mean, same_method
 from bench.report.facts.names import OWN
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.summary import RunSummary
 from bench.results.wording import decimals_for, number, shortened
 
@@ -37,15 +37,15 @@ def over_optimisation(
     if not lines:
         return None
     parts: list[str] = []
-    with style.styled():
-        figure = style.new_figure(max(1.4, min(2, len(lines))) * 4.6, -(-len(lines) // 2) * 3.6)
+    with theme.styled():
+        figure = theme.new_figure(max(1.4, min(2, len(lines))) * 4.6, -(-len(lines) // 2) * 3.6)
         panels = list(figure.subplots(-(-len(lines) // 2), min(2, len(lines)), squeeze=False).flat)
         for axes, (arms, judges) in zip(panels, lines, strict=False):
             parts += _panel(axes, gains, summary, (arms, judges))
             axes.set_xlabel(f"square root of the KL from {shortened(reference, 16)} in nats")
         for axes in panels[len(lines) :]:
             axes.set_axis_off()
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     caption = f"Gain over {reference} in standard deviations of its ratings, bars the range over training seeds"
     return Picture(name, "Over-optimisation", f"{caption}: {'; '.join(parts)}.")
 
@@ -65,8 +65,8 @@ def _panel(axes: Any, gains: Gains, summary: RunSummary, line: tuple[Sequence[st
         parts.append(f"{best} ({top[4]}), {further}{tail}")
     axes.set_title(shortened(summary.arms[arms[0]].method, 24))
     axes.set_ylabel("gain in standard deviations")
-    axes.axhline(0.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-    axes.grid(color=style.GRID, linewidth=0.6)
+    axes.axhline(0.0, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.grid(color=theme.GRID, linewidth=0.6)
     axes.legend(loc="best")
     return parts
 
@@ -90,9 +90,9 @@ def _curve(axes: Any, points: Sequence[tuple[float, float, float, float]], look:
     below = [gain - low for gain, low in zip(gains, lows, strict=True)]
     above = [high - gain for gain, high in zip(gains, highs, strict=True)]
     axes.errorbar(
-        at, gains, yerr=[below, above], color=style.colour(place), marker=style.marker(place), markersize=7,
+        at, gains, yerr=[below, above], color=theme.colour(place), marker=theme.marker(place), markersize=7,
         capsize=3, elinewidth=1.2, linewidth=1.8, linestyle="--" if own else "-",
-        markerfacecolor="white" if own else style.colour(place),
+        markerfacecolor="white" if own else theme.colour(place),
         label=f"{shortened(judge, 22)}{f' ({OWN})' if own else ''}",
     )  # fmt: skip
 

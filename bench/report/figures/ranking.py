@@ -1,4 +1,4 @@
-"""Strengths of all methods with their intervals, and a line through those that are not told apart."""
+"""Strengths of all methods with their intervals, and a line through those that are not distinguished."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.facts.names import OWN, ranks
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
-from bench.results.conclusions.ranking import Place, Ranking
+from bench.report.figures import theme
+from bench.report.page.content import Picture
+from bench.results.conclusions.ranking import RankedMethod, Ranking
 from bench.results.wording import counted, listed, percent, shortened
 
 ROW_INCHES = 0.42
@@ -21,12 +21,12 @@ def ranking(found: Sequence[Ranking], folder: Path, name: str) -> Picture | None
     if not found:
         return None
     heights = [1.1 + ROW_INCHES * len(item.places) for item in found]
-    with style.styled():
-        figure = style.new_figure(8.2, sum(heights))
+    with theme.styled():
+        figure = theme.new_figure(8.2, sum(heights))
         panels = figure.subplots(len(found), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for axes, item in zip(panels, found, strict=True):
             _panel(axes, item)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     return Picture(name, "Strength of all methods", _caption(found))
 
 
@@ -36,21 +36,21 @@ def _panel(axes: Any, item: Ranking) -> None:
     place = {entry.name: number for number, entry in enumerate(item.places)}
     for number, entry in enumerate(item.places):
         height = last - number
-        tint = style.UNDECIDED if entry.name == item.anchor else style.A_BETTER
+        tint = theme.UNDECIDED if entry.name == item.anchor else theme.A_BETTER
         axes.plot([entry.low, entry.high], [height, height], color=tint, linewidth=2.4, solid_capstyle="butt")
         axes.plot([entry.strength], [height], marker="o", markersize=7.5, color=tint, zorder=3)
         axes.annotate(_ranks(item, entry), (1.02, height), xycoords=("axes fraction", "data"), va="center", fontsize=9)
-    axes.annotate("ranks", (1.02, last + 0.5), xycoords=("axes fraction", "data"), fontsize=9, color=style.FAINT)
+    axes.annotate("ranks", (1.02, last + 0.5), xycoords=("axes fraction", "data"), fontsize=9, color=theme.FAINT)
     groups = [group for group in item.models_groups if len(group) > 1]
     for number, group in enumerate(groups):
         # Groups may share a method: their lines stand side by side, with a dot at each member.
         members = [last - place[member] for member in group]
         axes.plot(
-            [1.17 + 0.025 * number] * len(members), members, transform=axes.get_yaxis_transform(), color=style.INK,
+            [1.17 + 0.025 * number] * len(members), members, transform=axes.get_yaxis_transform(), color=theme.INK,
             linewidth=1.6, marker="o", markersize=4.5, clip_on=False,
         )  # fmt: skip
-    axes.axvline(0.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+    axes.axvline(0.0, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     axes.set_yticks(range(last + 1), [_label(entry) for entry in reversed(item.places)])
     axes.tick_params(axis="y", length=0, labelsize=10)
     axes.set_ylim(-0.6, last + 0.6)
@@ -60,12 +60,12 @@ def _panel(axes: Any, item: Ranking) -> None:
     axes.set_xlabel(f"log odds of a win over {shortened(item.anchor, NAME_LENGTH)} (dashed) against a loss")
 
 
-def _ranks(item: Ranking, entry: Place) -> str:
+def _ranks(item: Ranking, entry: RankedMethod) -> str:
     models = ranks(entry.models_low, entry.models_high)
     return models if item.n_runs == 1 else f"{models} ({ranks(entry.rank_low, entry.rank_high)})"
 
 
-def _label(entry: Place) -> str:
+def _label(entry: RankedMethod) -> str:
     name = shortened(entry.name, NAME_LENGTH)
     return f"{name} ({OWN})" if entry.own_reward else name
 
@@ -77,7 +77,7 @@ def _caption(found: Sequence[Ranking]) -> str:
         first = listed([entry.name for entry in item.places if entry.models_low == 1])
         leaders.append(f"by the {item.judge} judge on {item.task} rank 1 may be held by {first}")
     levels = listed([percent(level) for level in sorted({item.level for item in found})])
-    seeds = listed([counted(runs, "training seed") for runs in sorted({item.n_runs for item in found})])
+    seeds = listed([counted(count, "training seed") for count in sorted({item.n_runs for item in found})])
     return (
         f"Strengths of all methods: {'; '.join(leaders)}. Bars are {levels} intervals over {seeds}, each by itself. On "
         "the right the ranks that each may hold, for all together: of these trained models, in brackets of the "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.report.facts.reward_models import RewardModel, mean_of_known, reward_models
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.facts.reward_models import RewardModelFacts, mean_of_known, reward_models
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.summary import RunSummary
 from bench.results.wording import listed, percent
 
@@ -19,27 +19,27 @@ def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture
     models = reward_models(summary)
     if not models:
         return None
-    with style.styled():
-        figure = style.new_figure(9.4, 3.9)
+    with theme.styled():
+        figure = theme.new_figure(9.4, 3.9)
         left, right = figure.subplots(1, 2)
         arms = list(summary.arms)
         for number, model in enumerate(models):
             place = arms.index(model.arms[0])
             _calibration(left, model, place)
             _by_length(right, model, place, (number, len(models)))
-        left.plot([0.5, 1], [0.5, 1], color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+        left.plot([0.5, 1], [0.5, 1], color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         left.set_xlabel("mean confidence in the response it prefers")
         left.set_ylabel("share of pairs ranked right")
         left.set_title("Calibration")
-        right.axhline(0.5, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+        right.axhline(0.5, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         right.set_ylabel("share of pairs ranked right")
         right.set_title("By length of the better response")
         for axes in (left, right):
-            axes.grid(color=style.GRID, linewidth=0.6)
+            axes.grid(color=theme.GRID, linewidth=0.6)
         right.grid(axis="x", visible=False)
         if len(models) > 1:
             figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     accuracies = listed([f"{model.title} {percent(model.mean_accuracy())}" for model in models])
     marks = "marks are single seeds, lines and bars their means; dashed are perfect calibration and chance"
     return Picture(
@@ -47,8 +47,8 @@ def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture
     )
 
 
-def _calibration(axes: Any, model: RewardModel, place: int) -> None:
-    look = {"color": style.colour(place), "marker": style.marker(place)}
+def _calibration(axes: Any, model: RewardModelFacts, place: int) -> None:
+    look = {"color": theme.colour(place), "marker": theme.marker(place)}
     by_bin: dict[float, list[tuple[float, float]]] = {}
     for found in model.held_out.values():
         for row in found["calibration"]:
@@ -61,7 +61,7 @@ def _calibration(axes: Any, model: RewardModel, place: int) -> None:
         axes.plot(*zip(*line, strict=True), linewidth=1.8, markersize=7, label=model.title, **look)
 
 
-def _by_length(axes: Any, model: RewardModel, place: int, beside: tuple[int, int]) -> None:
+def _by_length(axes: Any, model: RewardModelFacts, place: int, beside: tuple[int, int]) -> None:
     """Draw the accuracy in every class of length differences, as one of several models side by side."""
     which_model, count = beside
     names = [row["better_is"] for row in next(iter(model.held_out.values()))["by_length"]]
@@ -71,8 +71,8 @@ def _by_length(axes: Any, model: RewardModel, place: int, beside: tuple[int, int
         values = [row["value"] for row in rows if row["value"] is not None]
         at = number - 0.5 + BARS_APART + width * (which_model + 0.5)
         if values:
-            axes.bar(at, mean_of_known(values), width=width * 0.94, color=style.colour(place), alpha=0.45)
-            marks = {"color": style.colour(place), "marker": style.marker(place), "linestyle": "none"}
+            axes.bar(at, mean_of_known(values), width=width * 0.94, color=theme.colour(place), alpha=0.45)
+            marks = {"color": theme.colour(place), "marker": theme.marker(place), "linestyle": "none"}
             axes.plot([at] * len(values), values, markersize=4.5, **marks)
     axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
     axes.set_ylim(0, 1.02)

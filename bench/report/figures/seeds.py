@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.metrics import PREFERENCES
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, metric_words, on_scale, shortened
+from bench.results.wording import counted, describe_metric, on_scale, shortened
 
 NAME_LENGTH = 22
 ROW_INCHES = 0.42
@@ -31,46 +31,46 @@ def seed_spread(
     first = usable[0]
     shown = [item for item in usable if (item.metric, item.judge, item.task) == (first.metric, first.judge, first.task)]
     labels = [f"{shortened(item.a, NAME_LENGTH)} vs {shortened(item.b, NAME_LENGTH)}" for item in shown]
-    with style.styled():
+    with theme.styled():
         width = 6.2 + LETTER_INCHES * max(map(len, labels))
-        figure = style.new_figure(width, 1.25 + ROW_INCHES * len(shown))
+        figure = theme.new_figure(width, 1.25 + ROW_INCHES * len(shown))
         axes = figure.subplots()
         for place, item in enumerate(shown):
             _line(axes, item, len(shown) - 1 - place, list(arms).index(item.a) if item.a in arms else place)
         _frame(axes, first, labels)
         handles = [
-            axes.plot([], [], linestyle="none", color=style.INK, marker=style.marker(place), label=f"seed {seed}")[0]
+            axes.plot([], [], linestyle="none", color=theme.INK, marker=theme.marker(place), label=f"seed {seed}")[0]
             for place, seed in enumerate(seeds)
         ]
         figure.legend(handles=handles, loc="outside upper left", ncols=min(8, len(seeds)))
-        style.save(figure, folder, name)
-    title = f"{metric_words(first.metric).capitalize()} of every training seed"
+        theme.save(figure, folder, name)
+    title = f"{describe_metric(first.metric).capitalize()} of every training seed"
     return Picture(name, title, _caption(shown, first))
 
 
 def _line(axes: Any, item: Contrast, height: int, tint: int) -> None:
     """Draw one contrast: the range of its seeds as a line, the mean of all as a tick, a mark for each."""
     known = [value for value in item.per_run if value is not None]
-    axes.plot([min(known), max(known)], [height, height], color=style.colour(tint), linewidth=6, alpha=0.25,
+    axes.plot([min(known), max(known)], [height, height], color=theme.colour(tint), linewidth=6, alpha=0.25,
               solid_capstyle="round")  # fmt: skip
-    axes.plot([item.estimate], [height], marker="|", markersize=17, markeredgewidth=1.6, color=style.INK)
+    axes.plot([item.estimate], [height], marker="|", markersize=17, markeredgewidth=1.6, color=theme.INK)
     middle = (len(item.per_run) - 1) / 2
     for place, value in enumerate(item.per_run):
         if value is not None:
             at = height - LOWER * (place - middle) / max(1.0, middle)
-            axes.plot([value], [at], marker=style.marker(place), markersize=6.5, color=style.colour(tint),
+            axes.plot([value], [at], marker=theme.marker(place), markersize=6.5, color=theme.colour(tint),
                       markeredgecolor="white", markeredgewidth=0.7, linestyle="none")  # fmt: skip
 
 
 def _frame(axes: Any, first: Contrast, labels: Sequence[str]) -> None:
-    axes.axvline(first.null_value, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.axvline(first.null_value, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     axes.set_yticks(range(len(labels)), list(reversed(labels)))
     axes.tick_params(axis="y", length=0, labelsize=10)
     axes.set_ylim(-0.6, len(labels) - 0.4)
     axes.spines["left"].set_visible(False)
-    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+    axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     scale = "preference for the first-named" if first.metric in PREFERENCES else "difference, first minus second"
-    axes.set_xlabel(f"{metric_words(first.metric)}: {scale} (dashed: no difference)")
+    axes.set_xlabel(f"{describe_metric(first.metric)}: {scale} (dashed: no difference)")
 
 
 def _caption(shown: Sequence[Contrast], first: Contrast) -> str:

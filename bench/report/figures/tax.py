@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.conclusions.tax import Tax
 from bench.results.wording import counted, decimals_for, number, percent, shortened, signed
 
 ROW_INCHES = 0.4
 NAME_LENGTH = 22
-LOOK = {"kept": (style.A_BETTER, "o"), "lost": (style.B_BETTER, "s"), "undecided": (style.UNDECIDED, "o")}
+LOOK = {"kept": (theme.A_BETTER, "o"), "lost": (theme.B_BETTER, "s"), "undecided": (theme.UNDECIDED, "o")}
 
 
 def tax(found: Sequence[Tax], folder: Path, name: str) -> Picture | None:
@@ -25,13 +25,13 @@ def tax(found: Sequence[Tax], folder: Path, name: str) -> Picture | None:
     for item in shown:
         panels.setdefault((item.task, item.metric), []).append(item)
     heights = [1.0 + ROW_INCHES * len(items) for items in panels.values()]
-    with style.styled():
-        figure = style.new_figure(8.2, sum(heights))
+    with theme.styled():
+        figure = theme.new_figure(8.2, sum(heights))
         grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for axes, ((task, metric), items) in zip(grid, panels.items(), strict=True):
             axes.set_title(f"{task}, {metric}")
             _panel(axes, items)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     return Picture(name, "Alignment tax", _caption(shown))
 
 
@@ -51,8 +51,8 @@ def _panel(axes: Any, items: Sequence[Tax]) -> None:
     axes.margins(x=0.06)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -1.5 * margin), max(high, 0.5 * margin))
-    axes.axvspan(axes.get_xlim()[0], -margin, color=style.GRID, alpha=0.6, linewidth=0, zorder=0)
-    axes.axvline(0.0, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.axvspan(axes.get_xlim()[0], -margin, color=theme.GRID, alpha=0.6, linewidth=0, zorder=0)
+    axes.axvline(0.0, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     axes.set_yticks(range(len(items)), [shortened(item.arm, NAME_LENGTH) for item in reversed(items)])
     axes.tick_params(axis="y", length=0, labelsize=10)
     axes.set_ylim(-0.6, len(items) - 0.4)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.facts.names import readable
-from bench.report.figures import style
-from bench.report.page.blocks import Picture
+from bench.report.figures import theme
+from bench.report.page.content import Picture
 from bench.results.summary import ShiftFacts, TokenFacts
 from bench.results.wording import listed, number, shortened
 
@@ -26,14 +26,14 @@ def token_shifts(shifts: Sequence[ShiftFacts], folder: Path, name: str) -> Pictu
     across = min(2, len(shown))
     down = -(-len(shown) // across)
     most = max(len(_bars(one)) for one in shown)
-    with style.styled():
-        figure = style.new_figure(PANEL_INCHES * across, (0.9 + BAR_INCHES * most) * down)
+    with theme.styled():
+        figure = theme.new_figure(PANEL_INCHES * across, (0.9 + BAR_INCHES * most) * down)
         grid = figure.subplots(down, across, squeeze=False)
         for axes, one in zip(grid.flat, shown, strict=False):
             _panel(axes, one)
         for axes in grid.flat[len(shown) :]:
             axes.set_visible(False)
-        style.save(figure, folder, name)
+        theme.save(figure, folder, name)
     return Picture(name, "Tokens that proxy-tuning changed most", _caption(shown))
 
 
@@ -45,12 +45,12 @@ def _bars(one: ShiftFacts) -> list[TokenFacts]:
 def _panel(axes: Any, one: ShiftFacts) -> None:
     bars = _bars(one)
     places = range(len(bars), 0, -1)
-    colours = [style.A_BETTER if bar.per_thousand > 0 else style.B_BETTER for bar in bars]
+    colours = [theme.A_BETTER if bar.per_thousand > 0 else theme.B_BETTER for bar in bars]
     axes.barh(places, [bar.per_thousand for bar in bars], color=colours, height=0.72)
-    axes.axvline(0, color=style.INK, linewidth=0.8)
+    axes.axvline(0, color=theme.INK, linewidth=0.8)
     axes.set_yticks(places, [readable(bar.text) for bar in bars])
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=style.GRID, linewidth=0.7)
+    axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     axes.set_title(shortened(f"{one.arm}, {one.task}", 44))
     axes.set_xlabel("change per 1,000 tokens")
 

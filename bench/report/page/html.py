@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.report.page.blocks import BETTER, UNDECIDED, WORSE, Block, Facts, Heading, Quote, Whisker
+from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Facts, Heading, Quote, Whisker
 from bench.report.page.inline_svg import inline_svg
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ WHISKER_WIDTH = 190.0
 
 
 @dataclass
-class Section:
+class PageSection:
     """A part of the page with its heading, and the name by which the contents link to it."""
 
     title: str
@@ -94,14 +94,14 @@ def policy(style: str, script: str) -> str:
     )
 
 
-def in_sections(blocks: Sequence[Block]) -> tuple[list[Block], list[Section]]:
+def in_sections(blocks: Sequence[Block]) -> tuple[list[Block], list[PageSection]]:
     """Return the blocks before the first section, and the sections, which begin at the headings of level 2."""
     opening: list[Block] = []
-    sections: list[Section] = []
+    sections: list[PageSection] = []
     for block in blocks:
         match block:
             case Heading(2, text):
-                sections.append(Section(text, slug(text, [section.slug for section in sections])))
+                sections.append(PageSection(text, slug(text, [section.slug for section in sections])))
             case Heading(1, _) | Quote() | Facts() if not sections:
                 opening.append(block)
             case _:

@@ -10,7 +10,7 @@ from bench.config.comparison import Comparison
 from bench.report.compose import compose
 from bench.report.figures.draw import draw_all
 from bench.report.inputs import read_inputs
-from bench.report.page.blocks import (
+from bench.report.page.content import (
     Block,
     Bullets,
     Facts,
@@ -21,7 +21,7 @@ from bench.report.page.blocks import (
     SampleBrowser,
     Table,
     Text,
-    Verdicts,
+    VerdictList,
 )
 from bench.report.page.html import render_html
 from bench.report.references import as_bibtex, citations
@@ -66,7 +66,7 @@ def _block(block: Block) -> str:  # noqa: PLR0911, C901 - one case per kind of b
             return f"> {markdown_line(text)}"
         case Facts(items):
             return " · ".join(f"{markdown_line(name)} **{escaped(value)}**" for name, value in items)
-        case Verdicts(items):
+        case VerdictList(items):
             return "\n".join(f"- **{escaped(item.headline)}**: {escaped(item.numbers)}" for item in items)
         case Bullets(items):
             return "\n".join(f"- {markdown_line(item)}" for item in items)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Folded, Table
+from bench.report.page.content import Block, Folded, Table
 
 
 def without_common_columns(blocks: Sequence[Block], inputs: Inputs) -> list[Block]:

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.samples.prompts import PromptView, Tables, prompt_views
+from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.results.wording import NONE, value_text
 
 # The page stays under 5 MB: base64 makes 2 MB of this, and the pictures of many methods need the rest.
@@ -84,7 +84,7 @@ def as_data(view: PromptView) -> dict[str, Any]:
         "answers": [
             {
                 "m": one.method,
-                "r": one.run,
+                "r": one.seed,
                 "d": one.draw,
                 "text": one.text,
                 "end": one.finish,
@@ -95,7 +95,7 @@ def as_data(view: PromptView) -> dict[str, Any]:
             for one in view.responses
         ],
         "ballots": [
-            [one.judge, one.method, one.versus, one.run, one.draw, one.order, one.value, one.status, one.text]
+            [one.judge, one.method, one.versus, one.seed, one.draw, one.order, one.value, one.status, one.text]
             for one in view.ballots
         ],
     }

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Facts, Heading, Quote, Text, Verdicts
+from bench.report.page.content import Block, Facts, Heading, Quote, Text, VerdictList
 from bench.report.sentences import Context
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, metric_words, percent
+from bench.results.wording import counted, describe_metric, percent
 
 
 def opening(inputs: Inputs) -> list[Block]:
@@ -46,7 +46,7 @@ def answer(inputs: Inputs) -> list[Block]:
         for title, items in (("Decided", decided), ("Not decided", open_ones)):
             if items:
                 verdicts = tuple(sentences.verdict(item, context) for item in items)
-                blocks += [Heading(3, f"{title}: {len(items)}"), Verdicts(verdicts, scale)]
+                blocks += [Heading(3, f"{title}: {len(items)}"), VerdictList(verdicts, scale)]
     return [*blocks, Heading(3, "A/A controls"), *_controls(inputs, context, scale)]
 
 
@@ -57,7 +57,7 @@ def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], context: Conte
     first = contrasts[0]
     if context.shared:
         by = f" by the {first.judge} judge" if first.judge else ""
-        lead += f" All are about {metric_words(first.metric)}{by} on {first.task}, and about {first.speaks_about}."
+        lead += f" All are about {describe_metric(first.metric)}{by} on {first.task}, and about {first.speaks_about}."
     if first.null_value == 0.5:
         lead += " A win rate of 0.5 is no difference."
     return f"{lead} Intervals are at the {percent(first.level)} level."
@@ -77,9 +77,9 @@ def _controls(inputs: Inputs, context: Context, scale: tuple[float, float] | Non
     first = [item for item in inputs.primary if item.is_control]
     blocks: list[Block] = []
     if first:
-        blocks.append(Verdicts(tuple(sentences.control(item, context) for item in first), scale))
+        blocks.append(VerdictList(tuple(sentences.control(item, context) for item in first), scale))
     if alarms:
-        blocks.append(Verdicts(tuple(sentences.control(item) for item in alarms)))
+        blocks.append(VerdictList(tuple(sentences.control(item) for item in alarms)))
     if others:
         quiet = len(others) - len(alarms)
         blocks.append(Text(f"On further metrics {quiet} of {counted(len(others), 'control')} find no difference."))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.report.facts.costs import AXES, cost_text, evaluation_costs, mean_cost, seconds_per_token
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.wording import NONE
 
 

@@ -10,7 +10,7 @@ from bench.core.metrics import DIVERGENCE
 from bench.report.facts.frontier import Point, mean, placed, points_of, root
 from bench.report.facts.names import OWN
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.wording import NONE, listed, number, percent
 
 RATING_DECIMALS = 3

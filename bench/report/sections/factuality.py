@@ -1,4 +1,4 @@
-"""How factual the responses are: error rates, what is said and left unsaid, and what each pair differs by."""
+"""How factual the responses are: error rates, coverage, and what each pair differs by."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.core.metrics import FACTUAL_ERROR_RATE
 from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Folded, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Bullets, Folded, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.factuality import ErrorReduction, Estimate, FactualRates
 from bench.results.wording import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.report.facts.names import OWN
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Table, Text
+from bench.report.page.content import Block, Heading, Table, Text
 from bench.results.wording import NONE, counted, listed, number, percent
 
 

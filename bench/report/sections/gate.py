@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.gate.criteria import CriterionResult
+from bench.gate.criteria_in_words import sentence
 from bench.gate.decide import overall
-from bench.gate.sentences import sentence
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Text, Tone, Verdict, Verdicts
+from bench.report.page.content import Block, Heading, Text, Tone, VerdictLine, VerdictList
 from bench.results.wording import counted
 
 
@@ -31,5 +31,5 @@ def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Blo
         "regression": "The gate fails: at least one criterion found a regression.",
         "undecided": "The gate is undecided: no regression was found, and not every criterion is met.",
     }
-    lines = tuple(Verdict(item.name, sentence(item), tones[item.verdict]) for item in results)
-    return [Heading(2, "Gate"), Text(words[overall(results)]), Verdicts(lines), *further]
+    lines = tuple(VerdictLine(item.name, sentence(item), tones[item.verdict]) for item in results)
+    return [Heading(2, "Gate"), Text(words[overall(results)]), VerdictList(lines), *further]

@@ -8,7 +8,7 @@ from bench.core.metrics import WIN_RATE
 from bench.report import sentences
 from bench.report.facts.judge_audits import measure, measure_parts, overall, pair_of, rare, share
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.report.sections.judge_leanings import leanings
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.judge_audit import Explained, ExplainedStatus, JudgeAudit, Measure

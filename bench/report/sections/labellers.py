@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.report.facts.labellers import labeller_name, variant
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
-from bench.results.conclusions.all import Agreement, Proportion
+from bench.report.page.content import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.results.conclusions.all import LabellerAgreement, Proportion
 from bench.results.summary import LabellerFacts
 from bench.results.wording import NONE, amount, counted, p_value, percent
 
@@ -42,7 +42,7 @@ def labellers_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     return [*blocks, *drawn(pictures, "labellers")]
 
 
-def _numbers(item: Agreement, known: LabellerFacts) -> tuple[str, ...]:
+def _numbers(item: LabellerAgreement, known: LabellerFacts) -> tuple[str, ...]:
     pairs = f"{item.usable:,}" if item.usable == item.pairs else f"{item.usable:,} of {item.pairs:,}"
     to_first = percent(item.flips_to_first.share)
     return (

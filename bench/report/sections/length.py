@@ -6,20 +6,20 @@ from bench.core.metrics import LENGTH_CONTROLLED
 from bench.report import sentences
 from bench.report.facts.win_rates import cell_of, plain_win_rates
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.length_recovery import LengthRecovery, Recovered
 from bench.results.wording import (
     NONE,
     counted,
     decimals_of,
+    describe_verdict,
     estimate,
     interval,
     number,
     p_value,
     percent,
     signed,
-    verdict_words,
 )
 from bench.statistics.length.difference import DIFFERENCE
 
@@ -53,7 +53,7 @@ def _controlled(inputs: Inputs, controlled: list[Contrast]) -> list[Block]:
             sentences.judge(item),
             interval(item),
             estimate(item),
-            verdict_words(item),
+            describe_verdict(item),
             estimate(plain[cell_of(item)]) if cell_of(item) in plain else NONE,
             _overlap(item),
             *(() if alike else (item.note or NONE,)),

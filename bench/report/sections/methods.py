@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bench.report.facts.methods import CORRECTIONS, flat, lora_text, statistics_of
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Folded, Heading, Table, Text
+from bench.report.page.content import Block, Bullets, Folded, Heading, Table, Text
 from bench.report.references import Citation, citations
 from bench.results.summary import ArmFacts
 from bench.results.wording import NONE, amount, counted, listed, percent, value_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Folded, Heading, Text
+from bench.report.page.content import Block, Bullets, Folded, Heading, Text
 from bench.results.wording import counted
 
 

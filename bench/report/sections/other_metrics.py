@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
+from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
 from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import (
     NONE,
     counted,
+    describe_metric,
+    describe_verdict,
     estimate,
     interval,
     listed,
-    metric_words,
     number,
-    per_run,
+    per_seed,
     smallest_detectable,
-    verdict_words,
 )
 
 Measure = tuple[str, str | None, str]
@@ -71,7 +71,7 @@ def _titles(contrasts: Sequence[Contrast]) -> list[str]:
 def _title(item: Contrast) -> str:
     by = [f"{item.judge} judge"] if item.judge else []
     lower = ["lower is better"] if item.higher_is_better is False else []
-    return metric_words(item.metric) + (f" ({', '.join([*by, *lower])})" if by or lower else "")
+    return describe_metric(item.metric) + (f" ({', '.join([*by, *lower])})" if by or lower else "")
 
 
 def _cell(contrast: Contrast) -> str:
@@ -93,7 +93,7 @@ def _in_full(title: str, items: Sequence[Contrast]) -> Folded:
             sentences.p_cell(item),
             _verdict(item),
             smallest_detectable(item),
-            per_run(item),
+            per_seed(item),
             _mean(item, item.mean_a),
             _mean(item, item.mean_b),
         )
@@ -108,7 +108,7 @@ def _verdict(contrast: Contrast) -> str:
     """Return the verdict, marked for a control and for a judge that an arm learnt from."""
     marks = ["A/A control"] if contrast.is_control else []
     marks += [f"own reward of {listed(list(contrast.own_reward))}"] if contrast.own_reward else []
-    return f"{verdict_words(contrast)} ({', '.join(marks)})" if marks else verdict_words(contrast)
+    return f"{describe_verdict(contrast)} ({', '.join(marks)})" if marks else describe_verdict(contrast)
 
 
 def _mean(contrast: Contrast, value: float | None) -> str:

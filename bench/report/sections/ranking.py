@@ -1,11 +1,11 @@
-"""All methods on one scale: who is told apart from whom, and the ranks each may hold."""
+"""All methods on one scale: who is distinguished from whom, and the ranks each may hold."""
 
 from __future__ import annotations
 
 from bench.report.facts.names import OWN, ranks
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
-from bench.results.conclusions.ranking import Place, Ranking
+from bench.report.page.content import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.results.conclusions.ranking import RankedMethod, Ranking
 from bench.results.wording import NONE, counted, decimals_for, listed, number, percent, signed
 
 
@@ -28,7 +28,7 @@ def ranking_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
 
 
 def groups(item: Ranking) -> tuple[str, ...]:
-    """Return the order of one ranking and who is not told apart, in words: of the models, then of the procedures."""
+    """Return the order of one ranking and who is not distinguished, in words: of the models, then of the procedures."""
     order = ", ".join(entry.name for entry in item.places)
     head = f"{item.judge} judge, {item.task}: from best to worst {order}."
     if item.n_runs == 1:
@@ -44,7 +44,7 @@ def _alike(who: str, found: tuple[tuple[str, ...], ...]) -> str:
     return f"{who} are told apart but for those named together: {' | '.join(several)}."
 
 
-def _row(item: Ranking, entry: Place) -> tuple[str, ...]:
+def _row(item: Ranking, entry: RankedMethod) -> tuple[str, ...]:
     name = f"{entry.name} ({OWN})" if entry.own_reward else entry.name
     known = (item.judge, item.task, name, ranks(entry.models_low, entry.models_high))
     procedure = ranks(entry.rank_low, entry.rank_high) if item.n_runs > 1 else NONE

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Pictures, Table, drawn
+from bench.report.page.content import Block, Heading, Pictures, Table, drawn
 from bench.results.wording import number, percent
 
 RESPONSE = ("task", "prompt", "run", "draw")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bench.report import sentences
 from bench.report.facts.costs import cost_text, mean_cost
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
-from bench.results.wording import NONE, estimate, interval, metric_words, per_run, percent
+from bench.results.wording import NONE, describe_metric, estimate, interval, per_seed, percent
 
 FIGURES = ("forest", "win_rate_matrix", "seed_spread")
 COST_COLUMNS = (("flops", "training FLOPs"), ("trained_tokens", "trained tokens"), ("seconds", "time"))
@@ -31,14 +31,14 @@ def results_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
             item.b,
             *((item.task, sentences.judge(item)) if where else ()),
             *_numbers(item),
-            per_run(item),
+            per_seed(item),
             *_costs(inputs.summary, item.a),
         )  # fmt: skip
         for item in inputs.primary
     )
     if not rows:
         return []
-    words = metric_words(inputs.primary[0].metric)
+    words = describe_metric(inputs.primary[0].metric)
     level = percent(inputs.comparison.statistics.level)
     note = (
         f"Intervals are at the {level} level. The cost is that of the method in the first column, per training seed, "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow.compute as pc
 
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, SampleBrowser, Text
-from bench.report.samples.prompts import INCIDENTAL, Tables
+from bench.report.page.content import Block, Heading, SampleBrowser, Text
+from bench.report.samples.prompt_view import INCIDENTAL, Tables
 from bench.report.samples.sample import named, take_samples
 from bench.results.wording import counted
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Table, Text
+from bench.report.page.content import Block, Heading, Table, Text
 from bench.results.wording import NONE
 
 # The meter's counts of requests to models behind an API.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Bullets, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.tax import Tax
 from bench.results.wording import NONE, decimals_for, listed, number, p_value, percent, signed
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.report.facts.layers import QUANTITIES, Layer, layers_of
-from bench.report.facts.reward_models import RewardModel, reward_models
+from bench.report.facts.reward_models import RewardModelFacts, reward_models
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Heading, Pictures, Table, Text, drawn
+from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.wording import NONE, number, percent
 
 
@@ -46,7 +46,7 @@ def _reward_models(inputs: Inputs, pictures: Pictures) -> list[Block]:
     return [Heading(3, "Reward models"), table, Text(note), *drawn(pictures, "reward_models")]
 
 
-def _of_model(model: RewardModel) -> list[tuple[str, ...]]:
+def _of_model(model: RewardModelFacts) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for seed, found in model.held_out.items():
         right: Mapping[str, Any] = found["accuracy"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.results.conclusions.contrast import Contrast
-from bench.results.conclusions.variance import Decomposition, Needed, Part
+from bench.results.conclusions.variance import Decomposition, SampleSize, VarianceSource
 from bench.results.wording import NONE, counted, decimals_for, listed, number, percent, signed
 from bench.statistics.power.detectable import POWER
 
@@ -68,7 +68,7 @@ def _named(item: Decomposition, among: Sequence[Decomposition]) -> tuple[str, st
     return _contrast(item, among), signed(item.effect, decimals), number(item.standard_error, decimals + 1)
 
 
-def _part(item: Decomposition, part: Part) -> str:
+def _part(item: Decomposition, part: VarianceSource) -> str:
     """Return a source's standard deviation and its share of the estimate's variance."""
     if part.sd is None:
         return f"in {_name(part.within)}" if part.within else NONE
@@ -94,7 +94,7 @@ def _note(found: tuple[Decomposition, ...]) -> str:
 
 
 def _designs(found: tuple[Decomposition, ...]) -> list[Block]:
-    """Return the smallest detectable difference of each design, one line per contrast."""
+    """Return the minimum detectable difference of each design, one line per contrast."""
     shown = [item for item in found if item.designs]
     if not shown:
         return []
@@ -123,7 +123,7 @@ def _times(prompts: int, seeds: int) -> str:
     return listed(parts)
 
 
-def _needs(item: Decomposition, needed: Needed, among: Sequence[Decomposition]) -> str:
+def _needs(item: Decomposition, needed: SampleSize, among: Sequence[Decomposition]) -> str:
     """Return what it takes to find an effect, in one sentence."""
     effect = number(needed.effect, decimals_for(item.standard_error))
     head = f"{_contrast(item, among)}: to find a difference of {effect} with {percent(POWER)} power takes"

@@ -10,11 +10,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.samples.prompts import Ballot, PromptView, Response, Score
+from bench.report.samples.prompt_view import Ballot, PromptView, ResponseScore, ResponseView
 from bench.report.samples.sample import score_text
 from bench.report.terminal.clean import clean
 from bench.report.terminal.differences import only_in
-from bench.results.wording import NONE, counted, metric_words, number
+from bench.results.wording import NONE, counted, describe_metric, number
 
 NARROWEST = 36
 DIFFERS = "bold underline"
@@ -32,8 +32,8 @@ def show_prompt(view: PromptView, width: int, reference: str) -> RenderableType:
     turns = [Text(clean(text if role == "user" else f"{role}: {text}")) for role, text in view.chat]
     title = Text(clean(f"{view.task}: {view.prompt} ({view.kind})"))
     parts: list[RenderableType] = [Panel(Group(*turns), title=title, title_align="left")]
-    for run, draw in sorted({(response.run, response.draw) for response in view.responses}):
-        answers = [response for response in view.responses if (response.run, response.draw) == (run, draw)]
+    for seed, draw in sorted({(response.seed, response.draw) for response in view.responses}):
+        answers = [response for response in view.responses if (response.seed, response.draw) == (seed, draw)]
         first = next((response.text for response in answers if response.method == reference), None)
         across = max(1, min(len(answers), width // NARROWEST))
         grid = Table.grid(expand=True)
@@ -41,7 +41,7 @@ def show_prompt(view: PromptView, width: int, reference: str) -> RenderableType:
             grid.add_column(ratio=1)
         for start in range(0, len(answers), across):
             grid.add_row(*(_answer(response, first) for response in answers[start : start + across]))
-        parts += [Text(f"seed {run}, draw {draw}", style="bold"), grid]
+        parts += [Text(f"seed {seed}, draw {draw}", style="bold"), grid]
         if first is not None and len(answers) > 1:
             parts.append(Text(f"underlined: not in the answer of {clean(reference)}", style="dim"))
     return Group(*parts, _verdict_table(view))
@@ -69,7 +69,7 @@ def _preferred(cell: tuple[str, str, str, int, int], value: float) -> str:
     return f"{method} > {versus}" if value > 0.5 else f"{versus} > {method}"
 
 
-def _answer(response: Response, first: str | None) -> Panel:
+def _answer(response: ResponseView, first: str | None) -> Panel:
     """Return one answer in a frame, with its claims and scores below it."""
     text = Text(clean(response.text) or "(empty)", style="" if response.text.strip() else "dim")
     if first is not None:
@@ -94,9 +94,9 @@ def _answer(response: Response, first: str | None) -> Panel:
     return Panel(text, title=Text(clean(response.method), style="bold"), title_align="left", padding=(0, 1))
 
 
-def _score_name(score: Score) -> str:
+def _score_name(score: ResponseScore) -> str:
     """Return a score's metric as words, with the judge that gave it."""
-    words = metric_words(score.metric)
+    words = describe_metric(score.metric)
     return words if score.judge is None else f"{words} by {score.judge}"
 
 
@@ -109,15 +109,15 @@ def _verdict_table(view: PromptView) -> RenderableType:
         table.add_column(title)
     cells: dict[tuple[str, str, str, int, int], list[Ballot]] = {}
     for item in view.ballots:
-        cells.setdefault((item.judge, item.method, item.versus, item.run, item.draw), []).append(item)
+        cells.setdefault((item.judge, item.method, item.versus, item.seed, item.draw), []).append(item)
     means = view.preferences()
     for cell, items in sorted(cells.items()):
-        judge, method, versus, run, draw = cell
+        judge, method, versus, seed, draw = cell
         by_order = {item.order: item for item in items}
         table.add_row(
             Text(clean(judge)),
             Text(clean(f"{method} vs {versus}")),
-            str(run),
+            str(seed),
             str(draw),
             _preference(by_order.get("first")),
             _preference(by_order.get("second")),

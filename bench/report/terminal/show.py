@@ -12,22 +12,22 @@ from rich.console import Group, RenderableType
 
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
-from bench.report.samples.prompts import PromptView, Tables, prompt_views
+from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.report.terminal.prompt import list_prompts, show_prompt
 from bench.results.claims import CLAIMS
 from bench.results.records import RECORDS
-from bench.results.responses import RESPONSES, VERDICTS, asked, without_responses
+from bench.results.responses import RESPONSES, VERDICTS, last_turn, without_responses
 
 
 @dataclass(frozen=True)
 class Wanted:
     """Which prompts: one by its id or all with a text, of one kind, only those on which methods disagree.
 
-    ``run``: the training seed, the first of the comparison by default. ``methods``: only these, all where empty.
+    ``seed``: the training seed, the first of the comparison by default. ``methods``: only these, all where empty.
     """
 
     prompt: str | None = None
-    run: int | None = None
+    seed: int | None = None
     kind: str | None = None
     disagree: bool = False
     methods: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ def show(folder: Path, comparison: Comparison, wanted: Wanted, width: int) -> Re
 
     Raises BenchError for a seed, kind, method or prompt that is not there, DataError for a run without responses.
     """
-    seed = comparison.given.seeds[0] if wanted.run is None else wanted.run
+    seed = comparison.given.seeds[0] if wanted.seed is None else wanted.seed
     tables = _tables(folder, comparison, seed, wanted.methods)
     kinds = sorted(set(tables.responses["kind"].to_pylist()))
     if wanted.kind is not None and wanted.kind not in kinds:
@@ -90,7 +90,7 @@ def _found(responses: pa.Table, wanted: Wanted) -> list[tuple[str, str]]:
     if named or wanted.prompt is None:
         return named or list(prompts)
     text = wanted.prompt.lower()
-    return [place for place, row in prompts.items() if text in asked(row["chat"]).lower()]
+    return [place for place, row in prompts.items() if text in last_turn(row["chat"]).lower()]
 
 
 def _nothing(wanted: Wanted) -> str:

@@ -58,7 +58,7 @@ class Proportion(Frozen):
     high: float | None
 
 
-class Agreement(Frozen):
+class LabellerAgreement(Frozen):
     """How one judge labels the preference data; see ``bench.statistics.judges.labellers`` for each quantity."""
 
     judge: str
@@ -81,7 +81,7 @@ class Conclusions(Frozen):
 
     contrasts: tuple[Contrast, ...]
     gap_closed: tuple[GapShare, ...] = ()
-    labellers: tuple[Agreement, ...] = ()
+    labellers: tuple[LabellerAgreement, ...] = ()
     judges: tuple[JudgeAudit, ...] = ()
     judges_together: tuple[JudgesTogether, ...] = ()
     annotators_together: tuple[AnnotatorsTogether, ...] = ()

@@ -47,7 +47,7 @@ class FactualRates(Frozen):
 class ErrorReduction(Frozen):
     """By which share ``a``'s error rate is lower than ``b``'s: 1 - E_a / E_b, with an interval from log(E_a / E_b).
 
-    ``both_answered``: the plain difference E_a - E_b on the prompts to which both arms make a claim in every run and
+    ``both_answered``: the plain difference E_a - E_b on the prompts to which both arms make a claim in every seed and
     draw, of which there are ``n_both_answered``; abstaining on hard prompts cannot lower it. What cannot be had is
     None, with the reason in ``note``.
     """

@@ -15,7 +15,7 @@ from bench.core.frozen import Frozen
 Retest = Literal["no noise", "not asked", "asked"]
 # Why a judge's dependence on length has no slope.
 LengthStatus = Literal["ok", "no lengths", "no variation", "separated"]
-# Why nothing is said of what a control explains: it prefers one side always (or nobody ever), or too few prompts.
+# Why nothing is said of what a control explains: it prefers one side always (or neither ever), or too few prompts.
 ExplainedStatus = Literal["ok", "constant control", "too few prompts"]
 
 
@@ -102,9 +102,9 @@ class JudgesTogether(Frozen):
 
 
 class AnnotatorsTogether(Frozen):
-    """How the people behind one human judge agree on a task: Krippendorff's alpha (ordinal) over ``alpha.n`` pairs.
+    """How the annotators behind one human judge agree on a task: Krippendorff's alpha (ordinal) over ``alpha.n`` pairs.
 
-    Only pairs that two people or more have answered count.
+    Only pairs with two annotations or more count.
     """
 
     task: str

@@ -9,11 +9,11 @@ class Recovered(Frozen):
     """One estimate of every arm's win rate, held against gold's.
 
     ``labels``: how many prompts' gold verdicts it reads; None for an estimate that reads none. ``values`` (arms) are
-    means over runs, or over draws of the labelled prompts; ``low`` and ``high`` their range over runs, or the middle
+    means over seeds, or over draws of the labelled prompts; ``low`` and ``high`` their range over seeds, or the middle
     90% over draws. ``mean_error`` and ``max_error`` are over arms, of absolute differences from gold; ``tau`` is
-    Kendall's with gold's ranking and ``reversed`` how many of the pairs that gold tells apart stand in the wrong order,
-    both with ``versus`` itself at one half. Errors, tau and reversed pairs of an estimate with labels are means over
-    draws; ``whole`` is then the share of draws without a reversed pair.
+    Kendall's with gold's ranking and ``reversed`` how many of the pairs that gold distinguishes stand in the wrong
+    order, both with ``versus`` itself at one half. Errors, tau and reversed pairs of an estimate with labels are means
+    over draws; ``whole`` is then the share of draws without a reversed pair.
     """
 
     estimator: str
@@ -33,7 +33,7 @@ class LengthRecovery(Frozen):
 
     ``arms`` were all judged against ``versus`` by both judges; ``truth`` (arms) are gold's win rates and ``longer``
     (arms) by how many characters an arm's responses are longer on average than those of ``versus``. ``pairs`` is how
-    many pairs (``versus`` among them) gold tells apart at ``level``, without correction; ``verdicts`` how many gold
+    many pairs (``versus`` among them) gold distinguishes at ``level``, without correction; ``verdicts`` how many gold
     verdicts one labelled prompt stands for. ``draws`` is how often the labelled prompts were drawn.
     """
 

@@ -10,7 +10,7 @@ from bench.results.conclusions.contrast import SpeaksAbout
 TieModel = Literal["davidson", "half wins"]
 
 
-class Place(Frozen):
+class RankedMethod(Frozen):
     """One method.
 
     ``strength`` is 0 for the anchor: the log of the odds of a win over the anchor against a loss. ``low`` and ``high``
@@ -33,11 +33,11 @@ class Place(Frozen):
 class Ranking(Frozen):
     """The methods of one task and judge, best first.
 
-    ``groups`` are the largest sets in which no two are told apart, best first: a method may be in several, and two
-    methods that share none are told apart. ``models_groups`` are those of these trained models alone, which is another
-    claim where there are several seeds.
-    ``tie_strength`` is Davidson's nu, None where ties count as half wins. ``unconnected``: sets between which one side
-    won everything, so that the strengths between them rest on a small penalty; empty where there is one set only.
+    ``groups`` are the largest sets in which no two are distinguished, best first: a method may be in several, and two
+    methods that share none are distinguished. ``models_groups`` are those of these trained models alone, which is
+    another claim where there are several seeds. ``tie_strength`` is Davidson's nu, None where ties count as half wins.
+    ``unconnected``: sets between which one side won everything, so that the strengths between them rest on a small
+    penalty; empty where there is one set only.
     """
 
     task: str
@@ -51,7 +51,7 @@ class Ranking(Frozen):
     n_runs: int
     level: float
     speaks_about: SpeaksAbout
-    places: tuple[Place, ...]
+    places: tuple[RankedMethod, ...]
     groups: tuple[tuple[str, ...], ...]
     models_groups: tuple[tuple[str, ...], ...]
     unconnected: tuple[tuple[str, ...], ...] = ()

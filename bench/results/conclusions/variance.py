@@ -9,12 +9,12 @@ from bench.core.frozen import Frozen
 Source = Literal["seeds", "prompts", "prompts x seeds", "draws", "judge"]
 
 
-class Part(Frozen):
+class VarianceSource(Frozen):
     """One source of variance of a contrast.
 
     ``sd`` is the standard deviation of a single value by this source, on the metric's scale (for prompts in clusters:
     of a cluster's mean; for the judge: of one call). ``of_mean`` is what it adds to the variance of the estimate, and
-    ``share`` that as a share of the sum over all sources. All three are None where the data cannot tell this source
+    ``share`` that as a share of the sum over all sources. All three are None where the data cannot separate this source
     from another; ``within`` then names the source that holds it.
     """
 
@@ -25,7 +25,7 @@ class Part(Frozen):
     within: Source | None = None
 
 
-class Design(Frozen):
+class PlannedDesign(Frozen):
     """How many seeds and prompts, and what they are expected to give with the variances seen."""
 
     n_runs: int
@@ -34,7 +34,7 @@ class Design(Frozen):
     smallest_detectable: float
 
 
-class Needed(Frozen):
+class SampleSize(Frozen):
     """What it takes to find ``effect`` with 80% power; None where no number of that kind is enough."""
 
     effect: float
@@ -59,6 +59,6 @@ class Decomposition(Frozen):
     n_units: int
     n_runs: int
     n_draws: int
-    parts: tuple[Part, ...]
-    designs: tuple[Design, ...]
-    needed: tuple[Needed, ...]
+    parts: tuple[VarianceSource, ...]
+    designs: tuple[PlannedDesign, ...]
+    needed: tuple[SampleSize, ...]

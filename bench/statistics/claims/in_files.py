@@ -1,4 +1,4 @@
-"""Factual errors of free text: an error rate with its error, what is said and left unsaid, and FActScore.
+"""Factual errors of free text: an error rate with its error, coverage, and FActScore.
 
 A response makes claims; each is supported, not supported, or irrelevant. The error rate is a ratio of two sums over
 responses, so its error is that of a ratio estimator (linearisation; Cochran 1977, Sampling Techniques, ch. 6): with E =

@@ -1,11 +1,11 @@
-"""Error rates of claims over prompts and training runs, each a ratio of sums, alone and paired between two arms.
+"""Error rates of claims over prompts and training seeds, each a ratio of sums, alone and paired between two arms.
 
-With W wrong claims among M in each cell of a prompt and a run, the rate is E = sum(W) / sum(M). Its error is that of a
+With W wrong claims among M in each cell of a prompt and a seed, the rate is E = sum(W) / sum(M). Its error is that of a
 ratio estimator: linearised (Cochran 1977, Sampling Techniques, ch. 6), cell (p, r) stands for the value
 
     E + (W[p, r] - E M[p, r]) / mean(M)
 
-whose mean over all cells is E. These values go through the same crossed random effects of prompts and runs as every
+whose mean over all cells is E. These values go through the same crossed random effects of prompts and seeds as every
 other metric, so seeds are an axis of the test; the difference of two arms is that of their values, cell by cell. A
 response without claims is in no sum and still one of the cells: nothing is left out because an arm abstained.
 """
@@ -43,7 +43,7 @@ NO_CLAIM = "makes no claim on this task, so it has no error rate"
 
 @dataclass(frozen=True)
 class CrossedRatio:
-    """A ratio of sums over (prompts, runs): the linearised ``values``, whose mean it is, and its law.
+    """A ratio of sums over (prompts, seeds): the linearised ``values``, whose mean it is, and its law.
 
     The law is None where all prompts are in one cluster.
     """
@@ -55,7 +55,7 @@ class CrossedRatio:
 
 @dataclass(frozen=True)
 class Counts:
-    """One arm's claims on one task, means over draws of each (prompt, run); ``score``: 0 where nothing is answered."""
+    """One arm's claims on one task, means over draws of each (prompt, seed); ``score``: 0 where nothing is answered."""
 
     supported: FloatArray
     unsupported: FloatArray
@@ -78,7 +78,7 @@ class Counts:
 
 
 def crossed_ratio(above: FloatArray, below: FloatArray, clusters: IntArray) -> CrossedRatio | None:
-    """Return sum(above) / sum(below) over (prompts, runs) with its law; None where the sum below is 0."""
+    """Return sum(above) / sum(below) over (prompts, seeds) with its law; None where the sum below is 0."""
     if not below.sum():
         return None
     estimate = float(above.sum() / below.sum())
@@ -91,7 +91,7 @@ def contrasted(
 ) -> tuple[Crossing, tuple[str, ...]]:
     """Return two arms' ratios of sums as a paired crossing, and what to beware of.
 
-    ``above`` holds both arms' numerators, ``below`` the denominators of each, on the same prompts and runs. A crossing
+    ``above`` holds both arms' numerators, ``below`` the denominators of each, on the same prompts and seeds. A crossing
     without prompts, and the reason, where an arm makes no claim.
     """
     a, b = (crossed_ratio(over, under, above.clusters) for over, under in zip(both_sides(above), below, strict=True))
@@ -120,8 +120,8 @@ def ratio_contrasts(
 ) -> list[tuple[MetricInfo, Crossing, tuple[str, ...]]]:
     """Return the error rate and the FActScore of a pair, each a metric with its paired crossing and notes.
 
-    ``request`` names the pair, task and runs. FActScore is the mean over answered responses: the sum of scores over the
-    number of responses with a claim.
+    ``request`` names the pair, task and seeds. FActScore is the mean over answered responses: the sum of scores over
+    the number of responses with a claim.
     """
     right, wrong, answered, scores = (
         cells(index, dataclasses.replace(request, metric=metric.name), missing, "zero")
@@ -164,8 +164,8 @@ def error_reductions(table: pa.Table, comparison: Comparison) -> tuple[ErrorRedu
 
 def counts_of(index: RecordIndex, comparison: Comparison, arm: str, task: str) -> Counts | None:
     """Return the claims of one arm on one task; None where cells are missing, or no prompt is complete."""
-    runs = tuple(dict.fromkeys(comparison.given.seeds))
-    request = Request(arm, arm, task, SUPPORTED_CLAIMS.name, TASK_SOURCE, runs)
+    seeds = tuple(dict.fromkeys(comparison.given.seeds))
+    request = Request(arm, arm, task, SUPPORTED_CLAIMS.name, TASK_SOURCE, seeds)
     universe = index.universe(request)
     names = (SUPPORTED_CLAIMS, UNSUPPORTED_CLAIMS, IRRELEVANT_CLAIMS, ANSWERED, FACTSCORE)
     found = [index.cells(dataclasses.replace(request, metric=metric.name), arm, None) for metric in names]
@@ -191,8 +191,8 @@ def counts_of(index: RecordIndex, comparison: Comparison, arm: str, task: str) -
 
 def _rates(comparison: Comparison, where: tuple[str, str], counts: Counts, gamma: float) -> FactualRates:
     level = comparison.statistics.level
-    prompts, runs = counts.supported.shape
-    responses = prompts * runs * counts.draws
+    prompts, seeds = counts.supported.shape
+    responses = prompts * seeds * counts.draws
     everyone = np.ones_like(counts.supported)
 
     def estimated(above: FloatArray, below: FloatArray, bounds: tuple[float, float]) -> Estimate | None:
@@ -213,7 +213,7 @@ def _rates(comparison: Comparison, where: tuple[str, str], counts: Counts, gamma
         arm=where[0],
         task=where[1],
         n_prompts=prompts,
-        n_runs=runs,
+        n_runs=seeds,
         n_responses=responses,
         n_claims=round(float(counts.facts.sum()) * counts.draws),
         error_rate=error,
@@ -229,15 +229,15 @@ def _rates(comparison: Comparison, where: tuple[str, str], counts: Counts, gamma
             float(wrong / of) if of else None
             for wrong, of in zip(counts.unsupported.sum(axis=0), counts.checked.sum(axis=0), strict=True)
         ),
-        speaks_about="the training procedure" if runs > 1 else "these trained models",
+        speaks_about="the training procedure" if seeds > 1 else "these trained models",
     )
 
 
 def _reductions(index: RecordIndex, comparison: Comparison, tasks: Sequence[str]) -> Iterator[ErrorReduction]:
-    runs = tuple(dict.fromkeys(comparison.given.seeds))
+    seeds = tuple(dict.fromkeys(comparison.given.seeds))
     for a, b in comparison.evaluation.contrasts:
         for task in tasks:
-            request = Request(a, b, task, UNSUPPORTED_CLAIMS.name, TASK_SOURCE, runs)
+            request = Request(a, b, task, UNSUPPORTED_CLAIMS.name, TASK_SOURCE, seeds)
             others = [dataclasses.replace(request, metric=metric.name) for metric in (SUPPORTED_CLAIMS, ANSWERED)]
             yield _reduction(
                 [cells(index, one, comparison.statistics.missing) for one in (request, *others)], request, comparison
@@ -277,9 +277,9 @@ def _reduction(parts: Sequence[Crossing], request: Request, comparison: Comparis
         both_answered=_on_shared(wrong, right, both, level),
         n_both_answered=int(both.sum()),
         n_prompts=len(wrong.prompts),
-        n_runs=len(request.runs),
+        n_runs=len(request.seeds),
         level=level,
-        speaks_about="the training procedure" if len(request.runs) > 1 else "these trained models",
+        speaks_about="the training procedure" if len(request.seeds) > 1 else "these trained models",
         is_control=comparison.repeats(request.a, request.b),
         note="; ".join(notes),
     )

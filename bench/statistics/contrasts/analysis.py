@@ -16,7 +16,7 @@ from bench.statistics.power.detectable import smallest_detectable
 from bench.statistics.tests import intervals, paired_binary, significance
 from bench.statistics.tests.bootstrap import resampled_means
 from bench.statistics.tests.confidence import Confidence, FloatArray
-from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
+from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE
 from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects
 from bench.statistics.tests.resampling import design_seed
 
@@ -28,7 +28,7 @@ FEW_CLUSTERS = 10
 
 @dataclass(frozen=True)
 class Analysis:
-    """The numbers of one contrast, before the correction for many tests; the names are those of Contrast."""
+    """The numbers of one contrast, before the correction for many tests; its names, but for ``per_run``."""
 
     estimate: float | None
     low: float | None
@@ -38,17 +38,17 @@ class Analysis:
     standard_error: float | None
     degrees_of_freedom: float | None
     smallest_detectable: float | None
-    per_run: tuple[float | None, ...]
+    per_seed: tuple[float | None, ...]
     also: dict[str, float | None] = field(default_factory=dict)
     components: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Question:
+class AnalysisSettings:
     """What is asked of a crossing: the null value, bounds that a mean cannot leave, certainty, resamples, interval.
 
-    ``interval``: that of the test (``t``), or one of the cluster bootstrap, which exists for a single run only.
+    ``interval``: that of the test (``t``), or one of the cluster bootstrap, which exists for a single seed only.
     """
 
     null: float
@@ -58,88 +58,88 @@ class Question:
     interval: Literal["t", "bootstrap", "bca"] = "t"
 
 
-def analyse(crossing: Crossing, question: Question) -> Analysis:
+def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
     """Return every number about one crossing.
 
-    With two runs or more the test is that of crossed random effects and speaks about the training procedure; with one
+    With two seeds or more the test is that of crossed random effects and speaks about the training procedure; with one
     it is the t test over (clusters of) prompts. Deterministic: resampling seeds come from the design's digest.
     """
     if not crossing.prompts:
         return _untested(None, (), "no prompt is complete")
     values = crossing.values
-    estimate, per_run = float(values.mean()), tuple(float(mean) for mean in values.mean(axis=0))
+    estimate, per_seed = float(values.mean()), tuple(float(mean) for mean in values.mean(axis=0))
     if len(crossing.prompts) < 2:
-        return _untested(estimate, per_run, "one prompt: no test is possible")
+        return _untested(estimate, per_seed, "one prompt: no test is possible")
     if int(crossing.clusters.max()) < 1:
-        return _untested(estimate, per_run, "all prompts are in one cluster: no test is possible")
+        return _untested(estimate, per_seed, "all prompts are in one cluster: no test is possible")
     if float(np.ptp(values)) <= ROUNDING:
-        return _constant(estimate, per_run, crossing, question)
+        return _constant(estimate, per_seed, crossing, settings)
     effects = crossed_effects(values, _clusters(crossing))
     law = effects.confidence
     error = float(law.standard_error)
     if error <= ROUNDING:
-        return _untested(estimate, per_run, "prompts and runs cancel: no variance to test with")
-    low, high = _clipped(_interval(law, crossing, question), question)
-    df = law.effective_df(question.level)
+        return _untested(estimate, per_seed, "prompts and runs cancel: no variance to test with")
+    low, high = _clipped(_interval(law, crossing, settings), settings)
+    df = law.effective_df(settings.level)
     return Analysis(
         estimate=estimate,
         low=low,
         high=high,
-        p=float(law.p_value(question.null)),
+        p=float(law.p_value(settings.null)),
         test=_name(crossing),
         standard_error=error,
         degrees_of_freedom=df,
-        smallest_detectable=smallest_detectable(error, df, question.level),
-        per_run=per_run,
+        smallest_detectable=smallest_detectable(error, df, settings.level),
+        per_seed=per_seed,
         also={
-            **_other_tests(crossing, question, effects),
-            **_other_intervals(crossing, question),
-            **_orders(crossing, question),
+            **_other_tests(crossing, settings, effects),
+            **_other_intervals(crossing, settings),
+            **_by_position(crossing, settings),
         },
         components={**_components(effects), **within_cells(crossing)},
-        notes=(*_notes(crossing), *_resampled_note(question)),
+        notes=(*_notes(crossing), *_resampled_note(settings)),
     )
 
 
-def _interval(law: Confidence, crossing: Crossing, question: Question) -> tuple[float, float]:
-    """Return the interval that was asked for; raises ValueError for a bootstrap over several runs."""
-    if question.interval == "t":
-        return law.interval(question.level)
+def _interval(law: Confidence, crossing: Crossing, settings: AnalysisSettings) -> tuple[float, float]:
+    """Return the interval that was asked for; raises ValueError for a bootstrap over several seeds."""
+    if settings.interval == "t":
+        return law.interval(settings.level)
     if crossing.values.shape[1] > 1:
         raise ValueError("a bootstrap over prompts says nothing about other training seeds")
-    seed = design_seed("bootstrap", int(crossing.clusters.max()) + 1, 1, question.resamples)
-    resampled = resampled_means(crossing.values.T, crossing.clusters, question.resamples, seed)
-    bounds = resampled.bca(question.level) if question.interval == "bca" else resampled.percentile(question.level)
+    seed = design_seed("bootstrap", int(crossing.clusters.max()) + 1, 1, settings.resamples)
+    resampled = resampled_means(crossing.values.T, crossing.clusters, settings.resamples, seed)
+    bounds = resampled.bca(settings.level) if settings.interval == "bca" else resampled.percentile(settings.level)
     return float(bounds[0][0]), float(bounds[1][0])
 
 
-def _resampled_note(question: Question) -> tuple[str, ...]:
+def _resampled_note(settings: AnalysisSettings) -> tuple[str, ...]:
     kinds = {"bootstrap": "percentile", "bca": "bias-corrected and accelerated"}
-    return (f"{kinds[question.interval]} bootstrap interval",) if question.interval in kinds else ()
+    return (f"{kinds[settings.interval]} bootstrap interval",) if settings.interval in kinds else ()
 
 
-def _untested(estimate: float | None, per_run: tuple[float, ...], reason: str) -> Analysis:
-    return Analysis(estimate, None, None, None, "none", None, None, None, per_run, notes=(reason,))
+def _untested(estimate: float | None, per_seed: tuple[float, ...], reason: str) -> Analysis:
+    return Analysis(estimate, None, None, None, "none", None, None, None, per_seed, notes=(reason,))
 
 
-def _constant(estimate: float, per_run: tuple[float, ...], crossing: Crossing, question: Question) -> Analysis:
+def _constant(estimate: float, per_seed: tuple[float, ...], crossing: Crossing, settings: AnalysisSettings) -> Analysis:
     """Return the analysis of a crossing whose cells are all equal: no variance, so no t test."""
     units = int(crossing.clusters.max()) + 1
-    orders = _orders(crossing, question)
-    if abs(estimate - question.null) <= ROUNDING:
+    position = _by_position(crossing, settings)
+    if abs(estimate - settings.null) <= ROUNDING:
         note = "every prompt and run gives exactly the null value"
-        null = question.null
+        null = settings.null
         return Analysis(
-            null, null, null, 1.0, "none needed", 0.0, units - 1.0, None, per_run, orders, _point(units), (note,)
+            null, null, null, 1.0, "none needed", 0.0, units - 1.0, None, per_seed, position, _point(units), (note,)
         )
     # 2^(1 - units): the exact sign-flip p-value when all units point the same way.
     p = 2.0 ** (1 - units)
-    if question.bounds is None:
+    if settings.bounds is None:
         note = "every prompt and run gives the same difference: exact p, but no variance to build an interval from"
-        return Analysis(estimate, None, None, p, "exact sign flip", None, None, None, per_run, orders, notes=(note,))
+        return Analysis(estimate, None, None, p, "exact sign flip", None, None, None, per_seed, position, notes=(note,))
     # Agresti and Coull 1998 (Am. Stat. 52:119): z^2 more prompts, half won, give a variance where the sample has none.
-    low, high = intervals.wilson_interval(estimate * units, units, question.level)
-    z2 = float(special.ndtri((1 + question.level) / 2)) ** 2
+    low, high = intervals.wilson_interval(estimate * units, units, settings.level)
+    z2 = float(special.ndtri((1 + settings.level) / 2)) ** 2
     centre = (estimate * units + z2 / 2) / (units + z2)
     law = Confidence(estimate, centre * (1 - centre) / (units + z2), units - 1)
     error = float(law.standard_error)
@@ -151,16 +151,16 @@ def _constant(estimate: float, per_run: tuple[float, ...], crossing: Crossing, q
         test="exact sign flip",
         standard_error=error,
         degrees_of_freedom=units - 1.0,
-        smallest_detectable=smallest_detectable(error, units - 1, question.level),
-        per_run=per_run,
-        also=orders,
-        components={RUN_VARIANCE: 0.0, PROMPT_VARIANCE: error**2, PROMPT_DF: units - 1.0},
+        smallest_detectable=smallest_detectable(error, units - 1, settings.level),
+        per_seed=per_seed,
+        also=position,
+        components={SEED_VARIANCE: 0.0, PROMPT_VARIANCE: error**2, PROMPT_DF: units - 1.0},
         notes=("every prompt and run gives the same preference: exact p, Wilson interval, Agresti-Coull error",),
     )
 
 
 def _point(units: int) -> dict[str, float]:
-    return {RUN_VARIANCE: 0.0, PROMPT_VARIANCE: 0.0, PROMPT_DF: units - 1.0}
+    return {SEED_VARIANCE: 0.0, PROMPT_VARIANCE: 0.0, PROMPT_DF: units - 1.0}
 
 
 def _clusters(crossing: Crossing) -> IntArray | None:
@@ -184,56 +184,56 @@ def _notes(crossing: Crossing) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _clipped(interval: tuple[float, float], question: Question) -> tuple[float, float]:
-    if question.bounds is None:
+def _clipped(interval: tuple[float, float], settings: AnalysisSettings) -> tuple[float, float]:
+    if settings.bounds is None:
         return interval
-    floor, top = question.bounds
+    floor, top = settings.bounds
     return max(floor, interval[0]), min(top, interval[1])
 
 
 def _components(effects: CrossedEffects) -> dict[str, float]:
-    """Return the variance components (null where one run cannot tell) and the parts of the mean's variance."""
+    """Return the variance components (those of seeds only with several) and the parts of the mean's variance."""
     law = effects.confidence
     parts = {
         "prompt": float(effects.prompt_component),
         PROMPT_VARIANCE: float(np.asarray(law.prompt_variance)),
-        RUN_VARIANCE: float(np.asarray(law.run_variance)),
+        SEED_VARIANCE: float(np.asarray(law.seed_variance)),
         PROMPT_DF: law.prompt_df,
     }
-    if effects.run_component is not None and effects.residual_component is not None:
-        parts["run"] = float(effects.run_component)
+    if effects.seed_component is not None and effects.residual_component is not None:
+        parts["run"] = float(effects.seed_component)
         parts["residual"] = float(effects.residual_component)
         parts["satterthwaite_df"] = effects.satterthwaite()
     return parts
 
 
-def _other_tests(crossing: Crossing, question: Question, effects: CrossedEffects) -> dict[str, float | None]:
-    values, null = crossing.values, question.null
-    units, runs = int(crossing.clusters.max()) + 1, values.shape[1]
+def _other_tests(crossing: Crossing, settings: AnalysisSettings, effects: CrossedEffects) -> dict[str, float | None]:
+    values, null = crossing.values, settings.null
+    units, seeds = int(crossing.clusters.max()) + 1, values.shape[1]
     by_prompt = values.mean(axis=1)
-    seed = design_seed("sign flip", units, runs, question.resamples)
+    seed = design_seed("sign flip", units, seeds, settings.resamples)
     found: dict[str, float | None] = {
         "paired_t_p": significance.paired_t(by_prompt, null),
         "clustered_t_p": significance.clustered_t(by_prompt, crossing.clusters, null),
-        "sign_flip_p": significance.sign_flip(by_prompt, crossing.clusters, null, question.resamples, seed),
+        "sign_flip_p": significance.sign_flip(by_prompt, crossing.clusters, null, settings.resamples, seed),
         "wilcoxon_p": significance.wilcoxon(by_prompt, null),
         "sign_test_p": significance.sign_test(by_prompt, null),
     }
-    if runs > 1:
-        means = effects.run_means
+    if seeds > 1:
+        means = effects.seed_means
         found["run_t_p"] = significance.paired_t(means, null)
-        found["run_sign_flip_p"] = significance.sign_flip(means, np.arange(runs), null, question.resamples, seed)
+        found["run_sign_flip_p"] = significance.sign_flip(means, np.arange(seeds), null, settings.resamples, seed)
         law = effects.confidence
         plain = Confidence(law.estimate, law.variance, effects.satterthwaite())
         found["satterthwaite_p"] = float(plain.p_value(null))
     a, b = crossing.a_values, crossing.b_values
-    if a is not None and b is not None and runs == 1 and _binary(a) and _binary(b):
-        found |= _of_binary(a[:, 0], b[:, 0], _clusters(crossing), question.level)
+    if a is not None and b is not None and seeds == 1 and _binary(a) and _binary(b):
+        found |= _of_binary(a[:, 0], b[:, 0], _clusters(crossing), settings.level)
     return found
 
 
 def _of_binary(a: FloatArray, b: FloatArray, clusters: IntArray | None, level: float) -> dict[str, float | None]:
-    """Return what paired 0/1 values of one run have: McNemar's tests, and for single prompts Tango's interval."""
+    """Return what paired 0/1 values of one seed have: McNemar's tests, and for single prompts Tango's interval."""
     found: dict[str, float | None] = {"mcnemar_p": significance.mcnemar_exact(a, b)}
     if clusters is not None:
         return {**found, "clustered_mcnemar_p": paired_binary.clustered_mcnemar(a, b, clusters)}
@@ -245,30 +245,30 @@ def _binary(values: FloatArray) -> bool:
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
-def _other_intervals(crossing: Crossing, question: Question) -> dict[str, float | None]:
-    values, clusters, level = crossing.values, crossing.clusters, question.level
-    units, runs = int(clusters.max()) + 1, values.shape[1]
-    seed = design_seed("bootstrap", units, runs, question.resamples)
-    name = "crossed_bootstrap" if runs > 1 else "cluster_bootstrap"
-    bootstrap = intervals.crossed_bootstrap(values, clusters, level, question.resamples, seed)
+def _other_intervals(crossing: Crossing, settings: AnalysisSettings) -> dict[str, float | None]:
+    values, clusters, level = crossing.values, crossing.clusters, settings.level
+    units, seeds = int(clusters.max()) + 1, values.shape[1]
+    seed = design_seed("bootstrap", units, seeds, settings.resamples)
+    name = "crossed_bootstrap" if seeds > 1 else "cluster_bootstrap"
+    bootstrap = intervals.crossed_bootstrap(values, clusters, level, settings.resamples, seed)
     found: dict[str, float | None] = {f"{name}_low": bootstrap[0], f"{name}_high": bootstrap[1]}
     prompts_only = intervals.clustered_interval(values.mean(axis=1), clusters, level)
-    found["prompts_only_low"], found["prompts_only_high"] = _clipped(prompts_only, question)
-    if question.bounds is not None and crossing.drawn is not None:
+    found["prompts_only_low"], found["prompts_only_high"] = _clipped(prompts_only, settings)
+    if settings.bounds is not None and crossing.drawn is not None:
         # Pseudo-values, which have no draws, may lie outside the bounds that a sequence needs.
-        order = design_seed("sequence", units, runs, 0)
-        found |= sequence_of(values, clusters, question.null, level, order)
-    if question.bounds is not None and runs == 1 and _clusters(crossing) is None:
+        order = design_seed("sequence", units, seeds, 0)
+        found |= sequence_of(values, clusters, settings.null, level, order)
+    if settings.bounds is not None and seeds == 1 and _clusters(crossing) is None:
         total, n = float(values.sum()), len(values)
         found["wilson_low"], found["wilson_high"] = intervals.wilson_interval(total, n, level)
     return found
 
 
-def _orders(crossing: Crossing, question: Question) -> dict[str, float | None]:
+def _by_position(crossing: Crossing, settings: AnalysisSettings) -> dict[str, float | None]:
     if crossing.first is None or crossing.second is None:
         return {}
     agreement = order_agreement(crossing.first, crossing.second)
-    careful = conservative_win_rate(crossing.first, crossing.second, crossing.clusters, question.level)
+    careful = conservative_win_rate(crossing.first, crossing.second, crossing.clusters, settings.level)
     return {
         "conservative_win_rate": careful.estimate,
         "conservative_win_rate_low": careful.low,

@@ -25,7 +25,7 @@ from bench.core.metrics import (
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import TASK_SOURCE
 from bench.statistics.claims.in_runs import ratio_contrasts
-from bench.statistics.contrasts.analysis import Analysis, Question, analyse
+from bench.statistics.contrasts.analysis import Analysis, AnalysisSettings, analyse
 from bench.statistics.contrasts.families import corrected
 from bench.statistics.crossing.crossing import MOST_JUDGE_FAILED, Crossing, RecordIndex, Request, cells
 from bench.statistics.length.covariates import CHARACTERS, Covariates
@@ -181,7 +181,7 @@ def _silent_metrics(index: RecordIndex, comparison: Comparison) -> list[str]:
 def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, MetricInfo]) -> Iterator[_Plan]:
     """Yield the contrasts to compute: by pair, then task; the win rate first, then metrics in the mapping's order."""
     place = {name: number for number, name in enumerate(metrics)}
-    runs = tuple(dict.fromkeys(comparison.given.seeds))
+    seeds = tuple(dict.fromkeys(comparison.given.seeds))
     names = [task.NAME for task in comparison.evaluation.tasks]
     tasks = tuple(dict.fromkeys([*names, *(task.name for task in comparison.evaluation.benchmarks)]))
     for a, b in comparison.evaluation.contrasts:
@@ -190,14 +190,14 @@ def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, Met
             others = sorted(index.metrics(task), key=lambda name: (place.get(name, len(place)), name))
             for metric in (WIN_RATE.name, *others):
                 for source in index.sources(task, metric) if metric not in NOT_BY_ROWS else ():
-                    yield _Plan(Request(a, b, task, metric, source, runs), metrics.get(metric), control)
+                    yield _Plan(Request(a, b, task, metric, source, seeds), metrics.get(metric), control)
 
 
 def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contrast:
     request, settings = plan.request, comparison.statistics
     is_preference = request.metric in PREFERENCES
     null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, None)
-    found = analyse(crossing, Question(null, bounds, settings.level, settings.resamples, settings.interval))
+    found = analyse(crossing, AnalysisSettings(null, bounds, settings.level, settings.resamples, settings.interval))
     mean_a, mean_b = _means(crossing, found)
     return Contrast(
         a=request.a,
@@ -219,14 +219,14 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
         mean_a=mean_a,
         mean_b=mean_b,
         n_prompts=len(crossing.prompts),
-        n_runs=len(request.runs),
+        n_runs=len(request.seeds),
         n_missing=crossing.dropped + crossing.undefined,
-        speaks_about="the training procedure" if len(request.runs) > 1 else "these trained models",
+        speaks_about="the training procedure" if len(request.seeds) > 1 else "these trained models",
         verdict="undecided",
         family=plan.family,
         higher_is_better=plan.higher_is_better,
         is_control=plan.is_control,
-        per_run=found.per_run,
+        per_run=found.per_seed,
         also={**_applying(found.also, request), **plan.also},
         components=found.components,
         note="; ".join([*found.notes, *_notes(plan, crossing)]),

@@ -13,8 +13,8 @@ from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.statistics.crossing.crossing import Crossing, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.corrections import adjusted
-from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, RUN_VARIANCE
-from bench.statistics.tests.max_t import max_t, max_t_over_runs
+from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE
+from bench.statistics.tests.max_t import max_t, max_t_over_seeds
 from bench.statistics.tests.random_effects import IntArray, cluster_sums
 from bench.statistics.tests.resampling import design_seed
 
@@ -52,7 +52,7 @@ def corrected(
 
 @dataclass(frozen=True)
 class Aligned:
-    """Contrasts side by side: ``values`` (contrasts, prompts), means over runs minus the null value.
+    """Contrasts side by side: ``values`` (contrasts, prompts), means over seeds minus the null value.
 
     Prompts of all tasks follow one another; a contrast has the value 0 for a prompt that is not ``there``.
     ``clusters`` has a code per prompt.
@@ -80,11 +80,11 @@ def aligned(
 
 
 def _max_t(contrasts: Sequence[Contrast], raw: Sequence[float], given: Aligned, resamples: int) -> list[float]:
-    """Return max-T adjusted p-values, never below the raw ones; with one run by signs of the prompts."""
-    runs = contrasts[0].n_runs
-    seed = design_seed("max-T", int(given.clusters.max()) + 1, runs, resamples)
-    if runs > 1:
-        return max_t_over_runs(raw, [_law(item) for item in contrasts], correlations(given), resamples, seed)
+    """Return max-T adjusted p-values, never below the raw ones; with one seed by signs of the prompts."""
+    seeds = contrasts[0].n_runs
+    seed = design_seed("max-T", int(given.clusters.max()) + 1, seeds, resamples)
+    if seeds > 1:
+        return max_t_over_seeds(raw, [_law(item) for item in contrasts], correlations(given), resamples, seed)
     found = max_t(given.values, given.clusters, resamples, seed)
     return [max(pair) for pair in zip(raw, found, strict=True)]
 
@@ -105,7 +105,7 @@ def _law(contrast: Contrast) -> Confidence:
     parts = contrast.components
     if PROMPT_DF not in parts:
         return Confidence(0.0, 1.0, 1.0, 0.0, contrast.n_runs - 1)
-    return Confidence(0.0, parts[PROMPT_VARIANCE], parts[PROMPT_DF], parts[RUN_VARIANCE], contrast.n_runs - 1)
+    return Confidence(0.0, parts[PROMPT_VARIANCE], parts[PROMPT_DF], parts[SEED_VARIANCE], contrast.n_runs - 1)
 
 
 def verdict_of(contrast: Contrast, p_adjusted: float | None) -> VerdictOnPair:

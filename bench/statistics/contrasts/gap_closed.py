@@ -1,12 +1,12 @@
-"""The share of a gap that a method closes: a ratio of two means over the same prompts and runs.
+"""The share of a gap that a method closes: a ratio of two means over the same prompts and seeds.
 
 Proxy-tuning reports how much of the way from the untuned to the directly tuned model it comes (Liu et al. 2024,
-arXiv 2401.08565). With, per prompt and run, n = of - start and d = goal - start, the share is mean(n) / mean(d).
+arXiv 2401.08565). With, per prompt and seed, n = of - start and d = goal - start, the share is mean(n) / mean(d).
 
 A ratio has no t interval. Fieller's (1954, J. R. Stat. Soc. B 16:175) is the set of all shares s for which "the mean
 of n - s d is 0" is not rejected; here by the test of this project's contrasts (``random_effects``), so that with one
-run it is Fieller's textbook interval, and with several it speaks about the training procedure. The set is bounded
-exactly where the mean of d itself is told from 0.
+seed it is Fieller's textbook interval, and with several it speaks about the training procedure. The set is bounded
+exactly where the mean of d itself differs from 0.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DOUBLINGS = 60
 
 
 @dataclass(frozen=True)
-class Ratio:
+class RatioOfMeans:
     """A share with its intervals; all None where the gap's own interval, ``gap_low`` to ``gap_high``, contains 0."""
 
     share: float | None
@@ -48,8 +48,8 @@ class Ratio:
 
 def ratio_of_means(
     gains: FloatArray, gaps: FloatArray, clusters: IntArray, level: float, resamples: int
-) -> Ratio:  # fmt: skip
-    """Return mean(gains) / mean(gaps), both (prompts, runs) and paired, with its intervals at ``level``.
+) -> RatioOfMeans:  # fmt: skip
+    """Return mean(gains) / mean(gaps), both (prompts, seeds) and paired, with its intervals at ``level``.
 
     Raises ValueError for fewer than two clusters.
     """
@@ -59,7 +59,7 @@ def ratio_of_means(
     gap_low, gap_high = crossed_effects(gaps, by_cluster).confidence.interval(level)
     found = fieller(gains, gaps, by_cluster, level)
     if found is None:
-        return Ratio(None, None, None, gain, gap, gap_low, gap_high)
+        return RatioOfMeans(None, None, None, gain, gap, gap_low, gap_high)
     seed = design_seed("bootstrap", units, gains.shape[1], resamples)
     tops = bootstrap_means(gains, clusters, resamples, seed)
     bottoms = bootstrap_means(gaps, clusters, resamples, seed)
@@ -67,7 +67,7 @@ def ratio_of_means(
     tail = (1 - level) / 2
     low, high = np.quantile(tops[usable] / bottoms[usable], [tail, 1 - tail])
     ends = (found.low, found.high)
-    return Ratio(found.share, ends, (float(low), float(high)), gain, gap, gap_low, gap_high)
+    return RatioOfMeans(found.share, ends, (float(low), float(high)), gain, gap, gap_low, gap_high)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Fieller:
 
 
 def fieller(gains: FloatArray, gaps: FloatArray, clusters: IntArray | None, level: float) -> Fieller | None:
-    """Return mean(gains) / mean(gaps), both (prompts, runs) and paired: every s whose interval of n - s d contains 0.
+    """Return mean(gains) / mean(gaps), both (prompts, seeds) and paired: every s whose interval of n - s d contains 0.
 
     None where the interval of the gap itself contains 0: no ratio is then excluded. ``clusters`` as for
     ``crossed_effects``, which raises ValueError for fewer than two.
@@ -99,7 +99,7 @@ def fieller(gains: FloatArray, gaps: FloatArray, clusters: IntArray | None, leve
     return Fieller(share, _end(excess, share, -1.0), _end(excess, share, 1.0))
 
 
-def gap_shares(
+def gaps_closed(
     table: pa.Table, comparison: Comparison, own_rewards: Mapping[str, Sequence[str]]
 ) -> tuple[GapShare, ...]:  # fmt: skip
     """Return the shares that the comparison asks for, by question, then task and judge.
@@ -108,26 +108,28 @@ def gap_shares(
     """
     index = RecordIndex(table)
     return tuple(
-        share for asked in comparison.evaluation.gap_closed for share in _shares(index, comparison, asked, own_rewards)
+        share
+        for question in comparison.evaluation.gap_closed
+        for share in _gaps_closed(index, comparison, question, own_rewards)
     )
 
 
-def _shares(
-    index: RecordIndex, comparison: Comparison, asked: GapClosed, own_rewards: Mapping[str, Sequence[str]]
+def _gaps_closed(
+    index: RecordIndex, comparison: Comparison, question: GapClosed, own_rewards: Mapping[str, Sequence[str]]
 ) -> Iterator[GapShare]:
-    runs, settings = comparison.given.seeds, comparison.statistics
+    seeds, settings = comparison.given.seeds, comparison.statistics
     for task in comparison.evaluation.tasks:
-        for source in index.sources(task.NAME, asked.metric):
-            if asked.judge not in (None, source):
+        for source in index.sources(task.NAME, question.metric):
+            if question.judge not in (None, source):
                 continue
             judge = None if source == "task" else source
-            kind = Request(asked.of, asked.start, task.NAME, asked.metric, source, runs)
-            gains, gaps, clusters = _paired(index, kind, asked, comparison)
+            kind = Request(question.of, question.start, task.NAME, question.metric, source, seeds)
+            gains, gaps, clusters = _paired(index, kind, question, comparison)
             common = {
-                "of": asked.of, "start": asked.start, "goal": asked.goal, "task": task.NAME, "metric": asked.metric,
-                "judge": judge, "level": settings.level, "n_prompts": len(gains), "n_runs": len(runs),
-                "speaks_about": "the training procedure" if len(runs) > 1 else "these trained models",
-                "own_reward": _own(asked, own_rewards.get(source, ())),
+                "of": question.of, "start": question.start, "goal": question.goal, "task": task.NAME,
+                "metric": question.metric, "judge": judge, "level": settings.level, "n_prompts": len(gains),
+                "n_runs": len(seeds), "own_reward": _own(question, own_rewards.get(source, ())),
+                "speaks_about": "the training procedure" if len(seeds) > 1 else "these trained models",
             }  # fmt: skip
             if len(gains) < 2 or int(clusters.max()) < 1:
                 empty = dict.fromkeys(("share", "low", "high", "bootstrap_low", "bootstrap_high"))
@@ -146,26 +148,29 @@ def _shares(
             )  # fmt: skip
 
 
-def _own(asked: GapClosed, arms: Sequence[str]) -> tuple[str, ...]:
-    return tuple(arm for arm in (asked.of, asked.start, asked.goal) if arm in arms)
+def _own(question: GapClosed, arms: Sequence[str]) -> tuple[str, ...]:
+    return tuple(arm for arm in (question.of, question.start, question.goal) if arm in arms)
 
 
 def _paired(
-    index: RecordIndex, kind: Request, asked: GapClosed, comparison: Comparison
+    index: RecordIndex, kind: Request, question: GapClosed, comparison: Comparison
 ) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Return n and d, (prompts, runs), on the prompts that are complete for all, and the prompts' clusters."""
-    if asked.metric == WIN_RATE.name:
-        reference = comparison.evaluation.versus or asked.start
-        known = {arm: _against(index, kind, arm, reference, comparison) for arm in (asked.of, asked.start, asked.goal)}
+    """Return n and d, (prompts, seeds), on the prompts that are complete for all, and the prompts' clusters."""
+    if question.metric == WIN_RATE.name:
+        reference = comparison.evaluation.versus or question.start
+        known = {
+            arm: _against(index, kind, arm, reference, comparison)
+            for arm in (question.of, question.start, question.goal)
+        }
     else:
-        pairs = {arm: _crossing(index, kind, arm, asked.start, comparison) for arm in (asked.of, asked.goal)}
-        known = {asked.start: None, **pairs}
+        pairs = {arm: _crossing(index, kind, arm, question.start, comparison) for arm in (question.of, question.goal)}
+        known = {question.start: None, **pairs}
     there = [crossing for crossing in known.values() if crossing is not None]
     shared = sorted(set.intersection(*(set(crossing.prompts) for crossing in there)))
-    zero = np.full((len(shared), len(kind.runs)), 0.5 if asked.metric == WIN_RATE.name else 0.0)
+    zero = np.full((len(shared), len(kind.seeds)), 0.5 if question.metric == WIN_RATE.name else 0.0)
     of, start, goal = (
         zero if (crossing := known[arm]) is None else crossing.values[_places(crossing, shared)]
-        for arm in (asked.of, asked.start, asked.goal)
+        for arm in (question.of, question.start, question.goal)
     )
     first = there[0]
     clusters = codes(str(first.clusters[place]) for place in _places(first, shared))
@@ -180,7 +185,7 @@ def _against(
 
 
 def _crossing(index: RecordIndex, kind: Request, a: str, b: str, comparison: Comparison) -> Crossing:
-    request = Request(a, b, kind.task, kind.metric, kind.source, kind.runs)
+    request = Request(a, b, kind.task, kind.metric, kind.source, kind.seeds)
     try:
         return cells(index, request, comparison.statistics.missing)
     except IncompleteRecords as error:

@@ -1,4 +1,4 @@
-"""What two presentation orders of one judge say about each other."""
+"""How the verdicts of one judge agree over the two presentation orders."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def conservative(when_first: FloatArray, when_second: FloatArray) -> FloatArray:
 def conservative_win_rate(
     when_first: FloatArray, when_second: FloatArray, clusters: IntArray, level: float
 ) -> Measure:  # fmt: skip
-    """Return the mean of the conservative verdicts, (prompts, runs, draws), with the interval of the default test.
+    """Return the mean of the conservative verdicts, (prompts, seeds, draws), with the interval of the default test.
 
     The bounds stay within [0, 1]; verdicts that are all alike have the interval of a share.
     """

@@ -1,8 +1,8 @@
 """The alignment tax: every arm against the one that it starts from, on every benchmark, with a margin.
 
-Documents are paired by their hash and runs by their seed, and the difference goes through the test of the contrasts
-(``random_effects``). Where a metric is right or wrong and all runs gave the same answers, the bounds are Tango's score
-bounds (``paired_binary``), which have a width even where no document tells the two apart. Each line is a test of
+Documents are paired by their hash, models by their seed, and the difference goes through the test of the contrasts
+(``random_effects``). Where a metric is right or wrong and all seeds gave the same answers, the bounds are Tango's score
+bounds (``paired_binary``), which have a width even where no document distinguishes the two. Each line is a test of
 non-inferiority by itself: that an arm keeps all benchmarks is an intersection of such tests and needs no correction,
 that it loses one of many is a finding among many looks.
 """
@@ -36,31 +36,31 @@ def alignment_tax(
     Cells among ``missing`` are left out. Raises IncompleteRecords where other rows are missing, unless the comparison
     says ``missing: drop_prompts``.
     """
-    asked = comparison.evaluation.tax
-    if asked is None:
+    tax = comparison.evaluation.tax
+    if tax is None:
         return ()
     index = RecordIndex(table)
     absent = {(cell.arm, cell.task) for cell in missing if cell.leaves_out == "arm"}
-    return tuple(_lines(index, comparison, asked, metrics, absent))
+    return tuple(_lines(index, comparison, tax, metrics, absent))
 
 
 def _lines(
     index: RecordIndex,
     comparison: Comparison,
-    asked: AlignmentTax,
+    tax: AlignmentTax,
     metrics: Mapping[str, MetricInfo],
     absent: set[tuple[str | None, str | None]],
 ) -> Iterator[Tax]:
-    runs = tuple(dict.fromkeys(comparison.given.seeds))
+    seeds = tuple(dict.fromkeys(comparison.given.seeds))
     for task in dict.fromkeys(benchmark.name for benchmark in comparison.evaluation.benchmarks):
         for metric in index.metrics(task):
             info = metrics.get(metric)
             if info is None or info.higher_is_better is None:
                 continue
             for arm in comparison.arms:
-                if arm.name == asked.versus or absent & {(arm.name, task), (asked.versus, task)}:
+                if arm.name == tax.versus or absent & {(arm.name, task), (tax.versus, task)}:
                     continue
-                request = Request(arm.name, asked.versus, task, metric, "task", runs)
+                request = Request(arm.name, tax.versus, task, metric, "task", seeds)
                 try:
                     crossing = cells(index, request, comparison.statistics.missing)
                 except IncompleteRecords as error:
@@ -69,14 +69,14 @@ def _lines(
                         "or set statistics.missing to drop_prompts."
                     ) from error
                 sign = 1.0 if info.higher_is_better else -1.0
-                yield _line(request, crossing, sign, asked, comparison.statistics.level)
+                yield _line(request, crossing, sign, tax, comparison.statistics.level)
 
 
-def _line(request: Request, crossing: Crossing, sign: float, asked: AlignmentTax, level: float) -> Tax:
-    found = _tested(crossing, sign, asked.margin, level)
+def _line(request: Request, crossing: Crossing, sign: float, tax: AlignmentTax, level: float) -> Tax:
+    found = _tested(crossing, sign, tax.margin, level)
     verdict: TaxVerdict = "undecided"
     if found.lower is not None and found.upper is not None:
-        verdict = "kept" if found.lower > -asked.margin else "lost" if found.upper < -asked.margin else "undecided"
+        verdict = "kept" if found.lower > -tax.margin else "lost" if found.upper < -tax.margin else "undecided"
     empty = not crossing.prompts
     a, b = crossing.a_values, crossing.b_values
     return Tax(
@@ -84,7 +84,7 @@ def _line(request: Request, crossing: Crossing, sign: float, asked: AlignmentTax
         versus=request.b,
         task=request.task,
         metric=request.metric,
-        margin=asked.margin,
+        margin=tax.margin,
         level=level,
         advantage=None if empty else sign * float(crossing.values.mean()),
         lower=found.lower,
@@ -94,9 +94,9 @@ def _line(request: Request, crossing: Crossing, sign: float, asked: AlignmentTax
         mean_versus=None if empty or b is None else float(np.mean(b)),
         verdict=verdict,
         n_prompts=len(crossing.prompts),
-        n_runs=len(request.runs),
+        n_runs=len(request.seeds),
         n_missing=crossing.dropped + crossing.undefined,
-        speaks_about="the training procedure" if len(request.runs) > 1 else "these trained models",
+        speaks_about="the training procedure" if len(request.seeds) > 1 else "these trained models",
         note=found.note,
     )
 

@@ -1,4 +1,4 @@
-"""From rows to a complete prompt x run matrix of paired values for one pair of arms."""
+"""From rows to a complete prompt x seed matrix of paired values for one pair of arms."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ Group: TypeAlias = tuple[str, str, str, str, str | None]
 
 @dataclass(frozen=True)
 class Request:
-    """Which pair on which metric. ``source`` is ``task`` or a judge's name; ``runs`` are the training seeds."""
+    """Which pair on which metric. ``source`` is ``task`` or a judge's name; ``seeds`` are the training seeds."""
 
     a: str
     b: str
     task: str
     metric: str
     source: str
-    runs: tuple[int, ...]
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """A complete crossing of prompts and runs.
+    """A complete crossing of prompts and seeds.
 
-    ``values`` (prompts, runs): the preference for a over b for the win rate, else the difference a - b; a cell is the
+    ``values`` (prompts, seeds): the preference for a over b for the win rate, else the difference a - b; a cell is the
     mean over draws and, for verdicts, both orders. ``a_values`` and ``b_values`` are each arm's cells (None for the
-    win rate). ``drawn`` (prompts, runs, draws) holds what ``values`` averages over draws. ``first`` and ``second``, of
+    win rate). ``drawn`` (prompts, seeds, draws) holds what ``values`` averages over draws. ``first`` and ``second``, of
     that shape, are the preferences for a when shown first and second, None unless both orders are there. ``dropped``
     prompts were incomplete (``judge_failed`` of them because the judge gave nothing usable) and ``undefined`` ones have
     a cell in which the metric is not defined; neither is in ``values``. Prompts are sorted by id.
@@ -71,7 +71,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class _Cells:
-    """One arm's values (prompts, runs, keys) and their states; a key is a draw and an order."""
+    """One arm's values (prompts, seeds, keys) and their states; a key is a draw and an order."""
 
     arm: str
     keys: tuple[Key, ...]
@@ -92,7 +92,7 @@ class RecordIndex:
 
     def __init__(self, table: pa.Table) -> None:
         self._text = {name: _decoded(*_encoded(table[name])) for name in ("prompt", "cluster", "status", "order")}
-        self._run = np.asarray(table["run"].to_numpy(), dtype=np.int64)
+        self._seed = np.asarray(table["run"].to_numpy(), dtype=np.int64)
         self._draw = np.asarray(table["draw"].to_numpy(), dtype=np.int64)
         self._value = np.asarray(table["value"].fill_null(0.0).to_numpy(), dtype=float)
         self._rows = _grouped([_encoded(table[name]) for name in ("task", "metric", "source", "method", "versus")])
@@ -128,23 +128,23 @@ class RecordIndex:
         return self._universes[wanted]
 
     def has_pair(self, request: Request) -> bool:
-        """Tell whether there are verdicts with a as the method and b as the other."""
+        """Return whether there are verdicts with a as the method and b as the other."""
         return (request.task, request.metric, request.source, request.a, request.b) in self._rows
 
     def cells(self, request: Request, arm: str, versus: str | None) -> _Cells:
         """Return one arm's cells on all prompts; raises DataError for two rows of one cell and key."""
         universe = self.universe(request)
         rows = self._rows.get((request.task, request.metric, request.source, arm, versus), np.asarray([], dtype=int))
-        rows = rows[np.isin(self._run[rows], request.runs)]
+        rows = rows[np.isin(self._seed[rows], request.seeds)]
         keys: list[Key] = list(zip(self._draw[rows].tolist(), self._text["order"][rows].tolist(), strict=True))
-        shape = (len(universe.prompts), len(request.runs), max(1, len(universe.keys)))
+        shape = (len(universe.prompts), len(request.seeds), max(1, len(universe.keys)))
         values, states = np.zeros(shape), np.zeros(shape, dtype=np.int8)
         at_prompt = {prompt: i for i, prompt in enumerate(universe.prompts)}
-        at_run = {run: i for i, run in enumerate(request.runs)}
+        at_seed = {seed: i for i, seed in enumerate(request.seeds)}
         at_key = {key: i for i, key in enumerate(universe.keys)}
         where = (
             np.asarray([at_prompt[prompt] for prompt in self._text["prompt"][rows]], dtype=int),
-            np.asarray([at_run[run] for run in self._run[rows].tolist()], dtype=int),
+            np.asarray([at_seed[seed] for seed in self._seed[rows].tolist()], dtype=int),
             np.asarray([at_key[key] for key in keys], dtype=int),
         )
         if len(np.unique(np.ravel_multi_index(where, shape))) < len(rows):
@@ -242,7 +242,7 @@ def codes(labels: Iterable[str]) -> IntArray:
 
 
 def _turned(request: Request) -> Request:
-    return Request(request.b, request.a, request.task, request.metric, request.source, request.runs)
+    return Request(request.b, request.a, request.task, request.metric, request.source, request.seeds)
 
 
 def _pair(sides: list[_Cells], keep: NDArray[np.bool_], turned: bool) -> dict[str, FloatArray]:
@@ -266,16 +266,16 @@ def _pair(sides: list[_Cells], keep: NDArray[np.bool_], turned: bool) -> dict[st
 
 
 def _describe(request: Request, sides: list[_Cells], prompts: list[str]) -> str:
-    """Return which cells are missing, by arm and run, with a few prompts each."""
+    """Return which cells are missing, by arm and seed, with a few prompts each."""
     against = f" against {request.b}" if request.metric == WIN_RATE.name else ""
     head = f"incomplete records: {request.metric} ({request.source}) on task {request.task}"
     if not prompts:
         return f"{head}: no rows at all for any arm"
     lines = [
-        f"{arm}, run {run}: {line}"
+        f"{arm}, run {seed}: {line}"
         for side in sides
         for arm in [f"{request.a}{against}" if against else side.arm]
-        for run, states in zip(request.runs, np.moveaxis(side.states, 1, 0), strict=True)
+        for seed, states in zip(request.seeds, np.moveaxis(side.states, 1, 0), strict=True)
         if (line := _missing_in(states, prompts))
     ]
     shown = lines[:SHOWN] + ([f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
@@ -283,7 +283,7 @@ def _describe(request: Request, sides: list[_Cells], prompts: list[str]) -> str:
 
 
 def _missing_in(states: NDArray[np.int8], prompts: list[str]) -> str:
-    """Return how many prompts of one run are missing, with the status of the first few; empty when none is."""
+    """Return how many prompts of one seed are missing, with the status of the first few; empty when none is."""
     bad = (states != OK) & (states != UNDEFINED)
     places = np.flatnonzero(bad.any(axis=1))
     if not len(places):

@@ -12,7 +12,7 @@ from bench.core.errors import DataError
 from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgesTogether, Measure, Reference
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.crossing.verdicts import BoolArray, Verdicts
-from bench.statistics.tests.agreement import Agreement, cohen_kappa, krippendorff_alpha
+from bench.statistics.tests.chance_agreement import Agreement, cohen_kappa, krippendorff_alpha
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.proportions import share
 from bench.statistics.tests.random_effects import IntArray
@@ -29,7 +29,7 @@ def winner(preference: FloatArray) -> FloatArray:
 
 
 def matched(one: Verdicts, other: Verdicts) -> tuple[Verdicts, Verdicts]:
-    """Return the entries of both that are about the same pair of arms, prompt, run and draw, in the same order."""
+    """Return the entries of both that are about the same pair of arms, prompt, seed and draw, in the same order."""
     draws = 1 + max((int(side.draw.max()) for side in (one, other) if len(side.draw)), default=0)
     _, mine, theirs = np.intersect1d(one.codes(draws), other.codes(draws), assume_unique=True, return_indices=True)
     order = np.argsort(mine)
@@ -65,7 +65,7 @@ def against(reference: str, judged: Verdicts, truth: Verdicts, level: float) -> 
     kappa = Measure(n=0)
     if there.any():
         clusters = mine.design.clusters[mine.prompt][there]
-        seed = design_seed(PURPOSE, len(np.unique(clusters)), len(mine.design.runs), RESAMPLES)
+        seed = design_seed(PURPOSE, len(np.unique(clusters)), len(mine.design.seeds), RESAMPLES)
         kappa = _measure(cohen_kappa(a[there], b[there], level, RESAMPLES, seed, clusters))
     return Reference(judge=reference, agreement=same_winner(judged, truth, level), kappa=kappa)
 
@@ -88,7 +88,7 @@ def together(task: str, judges: Mapping[str, Verdicts], level: float) -> JudgesT
 
 
 def annotators_together(annotations: pa.Table, level: float) -> tuple[AnnotatorsTogether, ...]:
-    """Return the same of the people behind each human judge, by judge and task; a row is one person's answer."""
+    """Return the same of the annotators behind each human judge, by judge and task; a row is one annotation."""
     found = []
     for judge, task in sorted(set(zip(annotations["judge"].to_pylist(), annotations["task"].to_pylist(), strict=True))):
         rows = annotations.filter(pc.and_(pc.equal(annotations["judge"], judge), pc.equal(annotations["task"], task)))
@@ -116,9 +116,9 @@ def _alpha(ratings: FloatArray, clusters: IntArray, level: float) -> Measure:
 
 
 def complete(judged: Verdicts) -> tuple[FloatArray, BoolArray]:
-    """Return the mean preference by prompt and run, and which prompts have every verdict that was asked for.
+    """Return the mean preference by prompt and seed, and which prompts have every verdict that was asked for.
 
-    A prompt without a verdict in some run is not complete, as in the contrasts.
+    A prompt without a verdict in some seed is not complete, as in the contrasts.
     """
     preference = judged.preference
     there = np.isfinite(preference)

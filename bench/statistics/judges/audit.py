@@ -3,7 +3,7 @@
 What is measured, and with which interval:
 
 - unparsed, refused and error: shares of the verdicts asked for; ties: of the usable ones.
-- first_shown: the mean preference for the response shown first, where both orders were asked.
+- first_shown: the mean preference for the response shown first, where both presentation orders were judged.
 - consistent, flips: of pairs of responses with a usable verdict in both orders, the share judged alike (same winner, or
   both a tie) and the share in which the same position won twice. The flips' direction has the exact binomial test of
   one half and Clopper and Pearson's interval (1934, Biometrika 26:404); it takes flips as independent, which the
@@ -16,7 +16,7 @@ What is measured, and with which interval:
 - all judges together: Krippendorff's alpha of the winners on an ordinal scale, clusters drawn again.
 
 Shares have the intervals of ``bench.statistics.tests.proportions``: clustered by prompt, crossed with the training
-runs.
+seeds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bench.core.metrics import WIN_RATE
 from bench.evaluation.measurement import reseeded
 from bench.results.conclusions.judge_audit import Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
 from bench.results.records import CONTROL, RETEST
-from bench.statistics.crossing.verdicts import Design, Pair, Verdicts, design_of, verdicts_of
+from bench.statistics.crossing.verdicts import CrossedDesign, Pair, Verdicts, design_of, verdicts_of
 from bench.statistics.judges.agreement import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.judges.controls import split
 from bench.statistics.length.preference import LengthPreference, length_preference
@@ -50,7 +50,7 @@ NOTHING = Measure(n=0)
 NO_POSITION: dict[str, Measure | float | None] = {
     "consistent": NOTHING, "flips": NOTHING, "first_shown": NOTHING, "flips_to_first": NOTHING, "position_p": None,
 }  # fmt: skip
-# The length of every response, by arm, prompt, run and draw.
+# The length of every response, by arm, prompt, seed and draw.
 Lengths = Mapping[tuple[str, str, int, int], float]
 
 
@@ -59,7 +59,7 @@ class _Task:
     """All verdicts on one task: those of the judges, of the second calls and of the controls, each by name."""
 
     name: str
-    design: Design
+    design: CrossedDesign
     pairs: tuple[Pair, ...]
     judges: dict[str, Verdicts]
     again: dict[str, Verdicts]
@@ -91,8 +91,8 @@ def _task(records: pa.Table, audit: pa.Table, task: str, comparison: Comparison)
     verdicts = _rows(records, task, WIN_RATE.name)
     design = design_of(verdicts, task, comparison.given.seeds)
     judged = sorted(set(zip(verdicts["method"].to_pylist(), verdicts["versus"].to_pylist(), strict=True)))
-    asked = [pair for pair in comparison.evaluation.contrasts if pair in judged]
-    pairs = tuple(dict.fromkeys([*asked, *judged]))
+    declared = [pair for pair in comparison.evaluation.contrasts if pair in judged]
+    pairs = tuple(dict.fromkeys([*declared, *judged]))
     lengths = _rows(records, task, CHARACTERS)
     names = [lengths[name].to_pylist() for name in ("method", "prompt", "run", "draw")]
     return _Task(
@@ -110,7 +110,7 @@ def _rows(table: pa.Table, task: str, metric: str) -> pa.Table:
     return table.filter(pc.and_(pc.equal(table["task"], task), pc.equal(table["metric"], metric)))
 
 
-def _by_source(rows: pa.Table, design: Design, pairs: Sequence[Pair]) -> dict[str, Verdicts]:
+def _by_source(rows: pa.Table, design: CrossedDesign, pairs: Sequence[Pair]) -> dict[str, Verdicts]:
     return {
         source: verdicts_of(rows.filter(pc.equal(rows["source"], source)), design, pairs)
         for source in sorted(set(rows["source"].to_pylist()))
@@ -133,11 +133,11 @@ def _audit(
 ) -> JudgeAudit:  # fmt: skip
     """Return the audit of one judge's verdicts, on all pairs or on one."""
     level, clusters = comparison.statistics.level, task.design.clusters
-    asked = judged.total(judged.was_asked.sum(axis=0))
+    calls = judged.total(judged.was_asked.sum(axis=0))
 
     def of_all(status: str) -> Measure:
         count = (judged.statuses == status).sum(axis=0)
-        return share(judged.total(count), asked, clusters, level)
+        return share(judged.total(count), calls, clusters, level)
 
     usable = np.isfinite(np.stack([judged.first, judged.second]))
     ties = np.stack([judged.first, judged.second]) == 0.5
@@ -149,7 +149,7 @@ def _audit(
         a=None if pair is None else pair[0],
         b=None if pair is None else pair[1],
         level=level,
-        asked=int(asked.sum()),
+        asked=int(calls.sum()),
         unparsed=of_all("unparsed"),
         refused=of_all("refused"),
         error=of_all("error"),
@@ -161,12 +161,12 @@ def _audit(
         length_status=longer.status,
         length_slope=longer.slope,
         references=tuple(_references(task, named, judged, comparison)),
-        controls=() if pair is None else tuple(_explained(task, named, judged, comparison)),
+        controls=() if pair is None else tuple(_controls(task, named, judged, comparison)),
     )
 
 
 def _position(judged: Verdicts, level: float) -> dict[str, Measure | float | None]:
-    """Return what the two orders say about each other, by the names of the audit."""
+    """Return how the two presentation orders agree, by the names of the audit."""
     clusters, both = judged.design.clusters, judged.both
     first, second = winner(judged.first), winner(judged.second)
     flipped = both & (first * second < 0)
@@ -210,8 +210,8 @@ def _lengths(task: _Task, judged: Verdicts, level: float) -> LengthPreference:
     sides = []
     for side in (0, 1):
         found = np.full(len(judged.pair), np.nan)
-        for entry, (pair, prompt, run, draw) in enumerate(judged.entries()):
-            key = (task.pairs[pair][side], task.design.prompts[prompt], task.design.runs[run], draw)
+        for entry, (pair, prompt, seed, draw) in enumerate(judged.entries()):
+            key = (task.pairs[pair][side], task.design.prompts[prompt], task.design.seeds[seed], draw)
             length = task.lengths.get(key)
             found[entry] = np.nan if length is None else length
         sides.append(found)
@@ -234,7 +234,7 @@ def _references(task: _Task, named: Named, judged: Verdicts, comparison: Compari
             yield against(other.label, judged, task.judges[other.label], comparison.statistics.level)
 
 
-def _explained(task: _Task, named: Named, judged: Verdicts, comparison: Comparison) -> Iterator[Explained]:
+def _controls(task: _Task, named: Named, judged: Verdicts, comparison: Comparison) -> Iterator[Explained]:
     """Yield what each control explains of the judge's win rate of one pair; a control does not explain itself."""
     level = comparison.statistics.level
     for control, verdicts in task.controls.items():

@@ -1,6 +1,6 @@
 """How much of a win rate goes with the verdicts of a control judge.
 
-With y the preference of the judge for a over b and c that of the control, both in [0, 1] and per prompt and run (the
+With y the preference of the judge for a over b and c that of the control, both in [0, 1] and per prompt and seed (the
 means over draws and orders), the least-squares line of y - 1/2 on c - 1/2 splits the excess of the win rate:
 
     y - 1/2 = r + beta (c - 1/2) + e
@@ -13,7 +13,7 @@ has beta = 0. The explained part is an association: where better answers are lon
 the judge may have seen in the answers themselves. It is therefore the most that such a bias can account for by a
 straight line, not what it did.
 
-All three have intervals that cluster by prompt and cross with the runs: a least-squares coefficient is the mean of its
+All three have intervals that cluster by prompt and cross with the seeds: a least-squares coefficient is the mean of its
 pseudo-values, the coefficient plus N (X'X)^-1 x e of each of the N cells, and these go through the default test. The
 share explained is a ratio of two such means with Fieller's interval.
 """
@@ -48,7 +48,7 @@ class Split:
 
 
 def split(judge: FloatArray, control: FloatArray, clusters: IntArray, level: float) -> Split:
-    """Return what the control explains of the judge's win rate; preferences (prompts, runs), clusters (prompts)."""
+    """Return what the control explains of the judge's win rate; preferences (prompts, seeds), clusters (prompts)."""
     n = judge.size
     sides = [
         share(np.where(where, judge, 0.0), where.astype(float), clusters, level)

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from bench.results.conclusions.all import Agreement, Proportion
+from bench.results.conclusions.all import LabellerAgreement, Proportion
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import wilson_interval
 
@@ -33,19 +33,19 @@ Named = tuple[str, int | None]
 Pairs = dict[int, dict[str, Mapping[str, Any]]]
 
 
-def agreements(labels: pa.Table, level: float) -> tuple[Agreement, ...]:
-    """Return one line per judge and run of a table of labels, in the table's order of first appearance."""
+def agreements(labels: pa.Table, level: float) -> tuple[LabellerAgreement, ...]:
+    """Return one line per judge and seed of a table of labels, in the table's order of first appearance."""
     found: dict[Named, None] = dict.fromkeys(zip(labels["judge"].to_pylist(), labels["run"].to_pylist(), strict=True))
     return tuple(_agreement(_of(labels, named), named, level) for named in found)
 
 
 def _of(labels: pa.Table, named: Named) -> pa.Table:
-    judge, run = named
+    judge, seed = named
     rows = labels.filter(pc.equal(labels["judge"], judge))
-    return rows.filter(pc.is_null(rows["run"]) if run is None else pc.equal(rows["run"], run))
+    return rows.filter(pc.is_null(rows["run"]) if seed is None else pc.equal(rows["run"], seed))
 
 
-def _agreement(rows: pa.Table, named: Named, level: float) -> Agreement:
+def _agreement(rows: pa.Table, named: Named, level: float) -> LabellerAgreement:
     calls = [rows.filter(pc.equal(rows["call"], call)).to_pylist() for call in (0, 1)]
     pairs, others = (_by_pair(call) for call in calls)
     both = {row: pair for row, pair in pairs.items() if len(pair) == 2}
@@ -61,7 +61,7 @@ def _agreement(rows: pa.Table, named: Named, level: float) -> Agreement:
     to_first = flipped & (one > 0)
     flips = int(flipped.sum())
     again = {row: pair for row, pair in others.items() if len(pair) == 2 and row in both}
-    return Agreement(
+    return LabellerAgreement(
         judge=named[0],
         run=named[1],
         pairs=len({row["row"] for row in calls[0]}),

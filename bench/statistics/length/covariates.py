@@ -21,14 +21,14 @@ TASK, CHARACTERS = "task", "response_characters"
 
 @dataclass(frozen=True)
 class Beside:
-    """The covariates of one contrast. ``difficulty`` is (prompts, runs); ``calibration`` one table of rows per run.
+    """The covariates of one contrast. ``difficulty`` is (prompts, seeds); ``calibration`` one table of rows per seed.
 
-    ``told`` says in words what was used, and why something was left out.
+    ``notes`` say in words what was used, and why something was left out.
     """
 
     difficulty: FloatArray | None = None
     calibration: tuple[FloatArray, ...] | None = None
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Covariates:
@@ -42,9 +42,9 @@ class Covariates:
 
     def of(self, request: Request, prompts: Sequence[str]) -> Beside:
         """Return what the control asks for, for the win rate that ``request`` names, over these prompts."""
-        difficulty, told = self._difficulty(request, prompts)
+        difficulty, note = self._difficulty(request, prompts)
         calibration, more = self._calibration(request, with_difficulty=difficulty is not None)
-        return Beside(difficulty, calibration, (told, more))
+        return Beside(difficulty, calibration, (note, more))
 
     def pair(self, request: Request) -> Crossing:
         """Return the verdicts or the lengths of a pair, incomplete prompts dropped."""
@@ -58,7 +58,7 @@ class Covariates:
         return [one for name in names if self.judged(one := dataclasses.replace(request, a=name))]
 
     def judged(self, request: Request) -> bool:
-        """Tell whether a pair has a prompt with all its verdicts; a run that failed leaves none."""
+        """Return whether a pair has a prompt with all its verdicts; a seed that failed leaves none."""
         there = self._index.has_pair(request) or self._index.has_pair(_turned(request))
         return there and bool(self.pair(request).prompts)
 
@@ -66,15 +66,15 @@ class Covariates:
         if self._control.difficulty == "by_id":
             known = self._known[request.task]
             by_prompt = np.array([known[prompt] for prompt in prompts])
-            return np.repeat(by_prompt[:, None], len(request.runs), axis=1), "difficulty by id"
+            return np.repeat(by_prompt[:, None], len(request.seeds), axis=1), "difficulty by id"
         if self._control.difficulty == "estimated":
             others = self.others(request)
             if not others:
                 return None, f"difficulty left out: no other method was judged against {request.b}"
-            rows = [np.full((len(prompts), len(request.runs)), np.nan)]
-            rows += [_placed(self.pair(one), prompts, len(request.runs)) for one in others]
+            rows = [np.full((len(prompts), len(request.seeds)), np.nan)]
+            rows += [_placed(self.pair(one), prompts, len(request.seeds)) for one in others]
             table = np.stack(rows)
-            columns = [estimated_difficulty(table[:, :, run], 0) for run in range(len(request.runs))]
+            columns = [estimated_difficulty(table[:, :, seed], 0) for seed in range(len(request.seeds))]
             word = "method" if len(others) == 1 else "methods"
             return np.column_stack(columns), f"difficulty estimated from {len(others)} other {word}"
         return None, "difficulty not in the model"
@@ -82,7 +82,7 @@ class Covariates:
     def _calibration(self, request: Request, *, with_difficulty: bool) -> tuple[tuple[FloatArray, ...] | None, str]:
         if self._control.calibration is not None:
             rows = np.array(read_calibration(Path(self._control.calibration.path)))
-            return (rows,) * len(request.runs), f"{len(rows)} calibration rows from a file"
+            return (rows,) * len(request.seeds), f"{len(rows)} calibration rows from a file"
         versus = self._comparison.evaluation.versus
         if self._control.calibration_arms and request.b != versus:
             return None, f"no calibration rows: those there are tell about {versus} as the baseline"
@@ -95,17 +95,17 @@ class Covariates:
         return joined, f"calibrated on {', '.join(arms)}"
 
     def _rows_of(self, request: Request, *, with_difficulty: bool) -> list[FloatArray]:
-        """Return rows (tanh length feature, difficulty, preference) of a changed baseline, one table per run."""
+        """Return rows (tanh length feature, difficulty, preference) of a changed baseline, one table per seed."""
         verdicts = self.pair(request)
         lengths = _lengths(self.pair(dataclasses.replace(request, metric=CHARACTERS, source=TASK)), verdicts.prompts)
         difficulty = self._difficulty(request, verdicts.prompts)[0] if with_difficulty else None
         tables = []
-        for run in range(len(request.runs)):
-            delta = -lengths[:, run]
+        for seed in range(len(request.seeds)):
+            delta = -lengths[:, seed]
             scale = float(delta.std(ddof=1)) if len(delta) > 1 else 0.0
             feature = np.tanh(delta / scale) if scale > 0 else np.zeros(len(delta))
-            gamma = np.zeros(len(delta)) if difficulty is None else difficulty[:, run]
-            tables.append(np.column_stack([feature, gamma, verdicts.values[:, run]]))
+            gamma = np.zeros(len(delta)) if difficulty is None else difficulty[:, seed]
+            tables.append(np.column_stack([feature, gamma, verdicts.values[:, seed]]))
         return tables
 
     @cached_property
@@ -121,10 +121,10 @@ def _turned(request: Request) -> Request:
     return dataclasses.replace(request, a=request.b, b=request.a)
 
 
-def _placed(crossing: Crossing, prompts: Sequence[str], runs: int) -> FloatArray:
+def _placed(crossing: Crossing, prompts: Sequence[str], seeds: int) -> FloatArray:
     """Return a pair's preferences in the order of these prompts, NaN where it has none."""
     place = {prompt: number for number, prompt in enumerate(crossing.prompts)}
-    found = np.full((len(prompts), runs), np.nan)
+    found = np.full((len(prompts), seeds), np.nan)
     for row, prompt in enumerate(prompts):
         if prompt in place:
             found[row] = crossing.values[place[prompt]]

@@ -1,8 +1,8 @@
 """Length control of a comparison's own win rates: pseudo-values that go through the default test.
 
-For each run the win rate at equal length is estimated over prompts. A prompt's pseudo-value is that estimate plus the
+For each seed the win rate at equal length is estimated over prompts. A prompt's pseudo-value is that estimate plus the
 prompt's influence on it (Andersen, Klein and Rosthoj 2003, Biometrika 90:15): their mean is the estimate, and their
-spread over prompts and runs is its uncertainty, so that they are tested as plain preferences are.
+spread over prompts and seeds is its uncertainty, so that they are tested as plain preferences are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Model = Literal["glm", "ratio", "log_ratio", "matched"]
 
 @dataclass(frozen=True)
 class Controlled:
-    """The pseudo-values with what they rest on: warnings and notes, each once, and diagnostics, means over runs."""
+    """The pseudo-values with what they rest on: warnings and notes, each once, and diagnostics, means over seeds."""
 
     crossing: Crossing
     notes: tuple[str, ...]
@@ -36,8 +36,8 @@ class Controlled:
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """One run's columns."""
+class _SeedColumns:
+    """One seed's columns."""
 
     preference: FloatArray
     own: FloatArray
@@ -57,7 +57,7 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     """Return the crossing of pseudo-values for the preference at equal length.
 
     ``crossing`` holds preferences for a over b in [0, 1]; ``lengths`` the two arms' response lengths in characters,
-    over at least the same prompts and the same runs; ``beside`` is what the model ``glm`` reads besides, over the
+    over at least the same prompts and the same seeds; ``beside`` is what the model ``glm`` reads besides, over the
     prompts of ``crossing``. The orders' own preferences are left out: they do not apply. Raises ValueError when a
     prompt has no length.
     """
@@ -71,13 +71,15 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     own, other = lengths.a_values[rows], lengths.b_values[rows]
     given = beside or Beside()
     fitted = []
-    for run in range(crossing.values.shape[1]):
-        difficulty = None if given.difficulty is None else given.difficulty[:, run]
-        calibration = None if given.calibration is None else given.calibration[run]
-        fitted.append(_FITS[model](_Rows(crossing.values[:, run], own[:, run], other[:, run], difficulty, calibration)))
+    for seed in range(crossing.values.shape[1]):
+        difficulty = None if given.difficulty is None else given.difficulty[:, seed]
+        calibration = None if given.calibration is None else given.calibration[seed]
+        fitted.append(
+            _FITS[model](_SeedColumns(crossing.values[:, seed], own[:, seed], other[:, seed], difficulty, calibration))
+        )
     flags = dict.fromkeys(flag for one in fitted for flag in one.flags)
     names = dict.fromkeys(name for one in fitted for name in one.diagnostics)
-    # A coefficient that a run's fit does not have (the raw win rate stands there) has no mean over runs.
+    # A coefficient that a seed's fit does not have (the raw win rate stands there) has no mean over seeds.
     means = {
         name: float(np.mean([one.diagnostics[name] for one in fitted]))
         if all(name in one.diagnostics for one in fitted)
@@ -86,10 +88,10 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     }
     values = np.column_stack([one.values for one in fitted])
     controlled = dataclasses.replace(crossing, values=values, drawn=None, first=None, second=None)
-    return Controlled(controlled, (*given.told, *(WARNINGS[flag] for flag in flags)), means)
+    return Controlled(controlled, (*given.notes, *(WARNINGS[flag] for flag in flags)), means)
 
 
-def _glm(rows: _Rows) -> _Fitted:
+def _glm(rows: _SeedColumns) -> _Fitted:
     found = length_controlled_win_rate(rows.preference, rows.own, rows.other, rows.difficulty, rows.calibration)
     about = found.diagnostics
     numbers = {"share_longer": about.share_longer, "share_shorter": about.share_shorter}
@@ -98,7 +100,7 @@ def _glm(rows: _Rows) -> _Fitted:
     return _Fitted(_pseudo(found.estimate, found.influence), about.flags, numbers)
 
 
-def _ratio(rows: _Rows, feature: Feature) -> _Fitted:
+def _ratio(rows: _SeedColumns, feature: Feature) -> _Fitted:
     # An empty answer counts as one character, so that every prompt of a paired comparison stays in.
     own, other = np.maximum(rows.own, 1), np.maximum(rows.other, 1)
     found = length_ratio_win_rate(rows.preference, own, other, feature)
@@ -108,12 +110,12 @@ def _ratio(rows: _Rows, feature: Feature) -> _Fitted:
     return _Fitted(_pseudo(found.estimate, found.influence), found.flags, numbers)
 
 
-def _matched(rows: _Rows) -> _Fitted:
+def _matched(rows: _SeedColumns) -> _Fitted:
     found = length_matched_win_rate(rows.preference, rows.own, rows.other)
     return _Fitted(_pseudo(found.estimate, found.influence), found.flags, {"share_matched": found.share_matched})
 
 
-_FITS: Mapping[Model, Callable[[_Rows], _Fitted]] = MappingProxyType(
+_FITS: Mapping[Model, Callable[[_SeedColumns], _Fitted]] = MappingProxyType(
     {
         "glm": _glm,
         "ratio": partial(_ratio, feature="ratio"),

@@ -42,7 +42,7 @@ PLAIN: tuple[tuple[str, Model], ...] = (("ratio", "ratio"), ("log ratio", "log_r
 
 @dataclass(frozen=True)
 class _Trial:
-    """Gold's and the judge's preferences (arms, prompts, runs) over ``versus``, and the lengths to match them."""
+    """Gold's and the judge's preferences (arms, prompts, seeds) over ``versus``, and the lengths to match them."""
 
     requests: tuple[Request, ...]
     gold: FloatArray
@@ -76,7 +76,9 @@ def length_recoveries(table: pa.Table, comparison: Comparison) -> tuple[LengthRe
         return ()
     index = RecordIndex(table)
     found = (
-        _recovery(index, comparison, Request("", evaluation.versus, task.NAME, WIN_RATE.name, judge, _runs(comparison)))
+        _recovery(
+            index, comparison, Request("", evaluation.versus, task.NAME, WIN_RATE.name, judge, _seeds(comparison))
+        )
         for task in evaluation.tasks
         for judge in others
         if {gold, judge} <= set(index.sources(task.NAME, WIN_RATE.name))
@@ -84,7 +86,7 @@ def length_recoveries(table: pa.Table, comparison: Comparison) -> tuple[LengthRe
     return tuple(one for one in found if one is not None)
 
 
-def _runs(comparison: Comparison) -> tuple[int, ...]:
+def _seeds(comparison: Comparison) -> tuple[int, ...]:
     return tuple(dict.fromkeys(comparison.given.seeds))
 
 
@@ -96,9 +98,9 @@ def _recovery(index: RecordIndex, comparison: Comparison, judge: Request) -> Len
     trial = _trial(index, comparison, judge)
     if trial is None:
         return None
-    apart = _told_apart(trial)
+    apart = _distinguished(trial)
     estimates = [_without_labels(name, values, trial, apart) for name, values in _estimates(index, comparison, trial)]
-    prompts, runs = trial.gold.shape[1:]
+    prompts, seeds = trial.gold.shape[1:]
     for budget in BUDGETS:
         if 2 * budget <= prompts:
             estimates += _with_labels(trial, budget, apart)
@@ -108,12 +110,12 @@ def _recovery(index: RecordIndex, comparison: Comparison, judge: Request) -> Len
         gold=_gold(comparison),
         versus=judge.b,
         arms=tuple(request.a for request in trial.requests),
-        truth=_told(trial.truth),
-        longer=_told(trial.longer.mean(axis=(1, 2))),
+        truth=_floats(trial.truth),
+        longer=_floats(trial.longer.mean(axis=(1, 2))),
         pairs=len(apart),
         prompts=prompts,
-        runs=runs,
-        verdicts=len(trial.requests) * runs,
+        runs=seeds,
+        verdicts=len(trial.requests) * seeds,
         draws=DRAWS,
         level=trial.level,
         estimates=tuple(estimates),
@@ -124,9 +126,9 @@ def _trial(index: RecordIndex, comparison: Comparison, judge: Request) -> _Trial
     """Return the arms that both judges held against ``versus``, on the prompts that are complete for all."""
     reader = Covariates(index, comparison)
     arms = [arm.name for arm in comparison.arms if arm.replicate is None and arm.name != judge.b]
-    asked = [dataclasses.replace(judge, a=arm) for arm in arms]
+    wanted = [dataclasses.replace(judge, a=arm) for arm in arms]
     gold = _gold(comparison)
-    requests = [one for one in asked if reader.judged(one) and reader.judged(dataclasses.replace(one, source=gold))]
+    requests = [one for one in wanted if reader.judged(one) and reader.judged(dataclasses.replace(one, source=gold))]
     if len(requests) < FEWEST_ARMS:
         return None
     by_gold = [reader.pair(dataclasses.replace(one, source=gold)) for one in requests]
@@ -160,8 +162,8 @@ def _only(crossing: Crossing, prompts: Sequence[str]) -> Crossing:
     )
 
 
-def _told_apart(trial: _Trial) -> list[tuple[int, int]]:
-    """Return the pairs (better, worse) that gold tells apart; the place behind the last arm is ``versus``."""
+def _distinguished(trial: _Trial) -> list[tuple[int, int]]:
+    """Return the pairs (better, worse) that gold distinguishes; the place behind the last arm is ``versus``."""
     values = np.concatenate([trial.gold, np.full((1, *trial.gold.shape[1:]), 0.5)])
     clusters = trial.clusters if int(trial.clusters.max()) + 1 < len(trial.clusters) else None
     found = []
@@ -173,7 +175,7 @@ def _told_apart(trial: _Trial) -> list[tuple[int, int]]:
 
 
 def _estimates(index: RecordIndex, comparison: Comparison, trial: _Trial) -> Iterator[tuple[str, FloatArray]]:
-    """Yield every estimate that reads no labels: its name, and its values (arms, runs)."""
+    """Yield every estimate that reads no labels: its name, and its values (arms, seeds)."""
     yield RAW, np.stack([crossing.values.mean(axis=0) for crossing in trial.judged])
     for name, control in _glms(comparison.evaluation.length_control):
         evaluation = comparison.evaluation.model_copy(update={"length_control": control})
@@ -183,26 +185,26 @@ def _estimates(index: RecordIndex, comparison: Comparison, trial: _Trial) -> Ite
         yield name, _controlled(trial, model, None)
 
 
-def _glms(asked: LengthControl) -> Iterator[tuple[str, LengthControl]]:
+def _glms(settings: LengthControl) -> Iterator[tuple[str, LengthControl]]:
     """Yield the regression with each difficulty that there is, without and with the calibration that there is."""
     options: list[dict[str, object]] = [{"difficulty": "none"}, {"difficulty": "estimated"}]
-    if asked.difficulty_file is not None:
-        options.append({"difficulty": "by_id", "difficulty_file": asked.difficulty_file})
+    if settings.difficulty_file is not None:
+        options.append({"difficulty": "by_id", "difficulty_file": settings.difficulty_file})
     names = {"none": "no difficulty", "estimated": "difficulty estimated", "by_id": "difficulty by id"}
     for option in options:
         name = f"glm, {names[str(option['difficulty'])]}"
         yield name, LengthControl(model="glm", **option)
-        if asked.calibration_arms:
+        if settings.calibration_arms:
             yield (
                 f"{name}, calibrated",
-                LengthControl(model="glm", calibration_arms=asked.calibration_arms, **option),
+                LengthControl(model="glm", calibration_arms=settings.calibration_arms, **option),
             )
-        elif asked.calibration is not None and option["difficulty"] != "estimated":
-            yield f"{name}, calibrated", LengthControl(model="glm", calibration=asked.calibration, **option)
+        elif settings.calibration is not None and option["difficulty"] != "estimated":
+            yield f"{name}, calibrated", LengthControl(model="glm", calibration=settings.calibration, **option)
 
 
 def _controlled(trial: _Trial, model: Model, reader: Covariates | None) -> FloatArray:
-    """Return the win rates at equal length, (arms, runs)."""
+    """Return the win rates at equal length, (arms, seeds)."""
     found = []
     for request, verdicts, lengths in zip(trial.requests, trial.judged, trial.lengths, strict=True):
         beside = None if reader is None else reader.of(request, verdicts.prompts)
@@ -214,7 +216,7 @@ def _without_labels(name: str, values: FloatArray, trial: _Trial, apart: Sequenc
     means = values.mean(axis=1)
     scores = _scores(means, trial.truth, apart)
     low, high = values.min(axis=1), values.max(axis=1)
-    return Recovered(estimator=name, values=_told(means), low=_told(low), high=_told(high), **scores)
+    return Recovered(estimator=name, values=_floats(means), low=_floats(low), high=_floats(high), **scores)
 
 
 def _with_labels(trial: _Trial, budget: int, apart: Sequence[tuple[int, int]]) -> list[Recovered]:
@@ -245,9 +247,9 @@ def _over_draws(
     return Recovered(
         estimator=name,
         labels=budget,
-        values=_told(drawn.mean(axis=0)),
-        low=_told(low),
-        high=_told(high),
+        values=_floats(drawn.mean(axis=0)),
+        low=_floats(low),
+        high=_floats(high),
         whole=float(np.mean([score["reversed"] == 0 for score in scores])),
         **{key: float(np.mean([score[key] for score in scores])) for key in scores[0]},
     )
@@ -271,5 +273,5 @@ def _tau(values: FloatArray, truth: FloatArray) -> float:
     return float(stats.kendalltau(values, truth).statistic)
 
 
-def _told(values: FloatArray) -> tuple[float, ...]:
+def _floats(values: FloatArray) -> tuple[float, ...]:
     return tuple(float(value) for value in values)

@@ -1,17 +1,17 @@
 """The variance of a contrast by source: seeds, prompts, their interaction, draws of a response, and the judge.
 
-With r a training run, p a prompt, k a draw and o the order in which a judge saw the two responses,
+With r a training seed, p a prompt, k a draw and o the presentation order of the two responses,
 
-    d[p, r, k, o] = mean + run[r] + prompt[p] + (prompt x run)[p, r] + draw[p, r, k] + judge[p, r, k, o]
+    d[p, r, k, o] = mean + seed[r] + prompt[p] + (prompt x seed)[p, r] + draw[p, r, k] + judge[p, r, k, o]
 
 The first three variances come from the crossed random effects of the cells (``random_effects``), whose residual holds
 the interaction and, divided by the draws, what varies within a cell. Within cells, ``within_cells`` estimates
 
-    V_judge = Var(d[first] - d[second]) / 2     over p, r, k: a constant liking for a position cancels
+    V_judge = Var(d[first] - d[second]) / 2     over p, r, k: a constant position bias cancels
     V_draw  = MS_draw - V_judge / 2             MS_draw: between draws of one cell, orders averaged
 
-each truncated at 0. With one draw V_draw cannot be told from the interaction, with one order V_judge not from the
-draws, and with one run neither the runs nor the interaction from the rest.
+each truncated at 0. With one draw V_draw cannot be separated from the interaction, with one order V_judge not from the
+draws, and with one seed neither the seeds nor the interaction from the rest.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.results.conclusions.contrast import Contrast
-from bench.results.conclusions.variance import Decomposition, Design, Needed, Part, Source
+from bench.results.conclusions.variance import Decomposition, PlannedDesign, SampleSize, Source, VarianceSource
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.detectable import Spread, planned_smallest_detectable
-from bench.statistics.power.pilot import prompts_needed, runs_needed
+from bench.statistics.power.pilot import prompts_needed, seeds_needed
 
-# Names among a contrast's components; a variance that cannot be told from another is not there.
+# Names among a contrast's components; a variance that cannot be separated from another is not there.
 DRAW, JUDGE, UNITS, DRAWS = "draw", "judge", "units", "draws"
 ORDERS = 2
 
 
 def within_cells(crossing: Crossing) -> dict[str, float]:
-    """Return the variances of a draw and of a judge's call as far as they can be told, and the counts of both axes."""
+    """Return the variances of a draw and of a judge's call where they are separable, and the counts of both axes."""
     found = {UNITS: float(crossing.clusters.max()) + 1}
     if crossing.drawn is None:
         return found
@@ -49,8 +49,7 @@ def within_cells(crossing: Crossing) -> dict[str, float]:
 def decompositions(contrasts: Sequence[Contrast], detect: float | None) -> tuple[Decomposition, ...]:
     """Return the decomposition of every contrast that has variances, in order.
 
-    ``detect`` is the effect whose cost in seeds and prompts is asked for; None asks for half of what the contrast can
-    detect now.
+    ``detect`` is the effect whose sample sizes are wanted; None takes half of the present minimum detectable effect.
     """
     return tuple(found for contrast in contrasts if (found := _decomposed(contrast, detect)) is not None)
 
@@ -60,12 +59,12 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
     if contrast.estimate is None or not contrast.standard_error or DRAWS not in given or "prompt" not in given:
         return None
     effect = detect if detect is not None else (reach or 0.0) / 2
-    units, runs, draws = int(given[UNITS]), contrast.n_runs, int(given[DRAWS])
-    # With one run the prompts' component holds all that varies within a cell; the spread over runs is not seen.
+    units, seeds, draws = int(given[UNITS]), contrast.n_runs, int(given[DRAWS])
+    # With one seed the prompts' component holds all that varies within a cell; the spread over seeds is not seen.
     spread = Spread(given.get("run", 0.0) ** 0.5, given["prompt"] ** 0.5, given.get("residual", 0.0) ** 0.5)
     designs = _designs(contrast, units, spread)
     per_unit = contrast.n_prompts / units
-    prompts = prompts_needed(effect, runs, spread, contrast.level)
+    prompts = prompts_needed(effect, seeds, spread, contrast.level)
     return Decomposition(
         a=contrast.a,
         b=contrast.b,
@@ -76,24 +75,24 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
         standard_error=contrast.standard_error,
         n_prompts=contrast.n_prompts,
         n_units=units,
-        n_runs=runs,
+        n_runs=seeds,
         n_draws=draws,
         parts=_parts(contrast, units, draws),
         designs=designs,
         needed=(
-            Needed(
+            SampleSize(
                 effect=effect,
-                n_runs=runs_needed(effect, units, spread, contrast.level) if runs > 1 else None,
+                n_runs=seeds_needed(effect, units, spread, contrast.level) if seeds > 1 else None,
                 n_prompts=None if prompts is None else round(prompts * per_unit),
             ),
         ),
     )
 
 
-def _parts(contrast: Contrast, units: int, draws: int) -> tuple[Part, ...]:
+def _parts(contrast: Contrast, units: int, draws: int) -> tuple[VarianceSource, ...]:
     """Return the sources in order, with shares of their sum."""
-    given, runs = contrast.components, contrast.n_runs
-    cells = contrast.n_prompts * runs
+    given, seeds = contrast.components, contrast.n_runs
+    cells = contrast.n_prompts * seeds
     judge = given.get(JUDGE)
     known: dict[Source, tuple[float, float]] = {}
     if judge is not None:
@@ -101,18 +100,18 @@ def _parts(contrast: Contrast, units: int, draws: int) -> tuple[Part, ...]:
     if DRAW in given:
         known["draws"] = given[DRAW], given[DRAW] / (draws * cells)
     inside = sum(of_mean for _, of_mean in known.values())
-    if runs > 1:
-        known["seeds"] = given["run"], given["run"] / runs
+    if seeds > 1:
+        known["seeds"] = given["run"], given["run"] / seeds
         known["prompts"] = given["prompt"], given["prompt"] / units
-        interaction = max(0.0, given["residual"] / (units * runs) - inside)
-        known["prompts x seeds"] = interaction * units * runs, interaction
+        interaction = max(0.0, given["residual"] / (units * seeds) - inside)
+        known["prompts x seeds"] = interaction * units * seeds, interaction
     else:
         beyond = max(0.0, given["prompt"] / units - inside)
         known["prompts"] = beyond * units, beyond
     return tuple(_listed(known))
 
 
-def _listed(known: dict[Source, tuple[float, float]]) -> Iterator[Part]:
+def _listed(known: dict[Source, tuple[float, float]]) -> Iterator[VarianceSource]:
     total = sum(of_mean for _, of_mean in known.values())
     rest: Source = "prompts x seeds" if "prompts x seeds" in known else "prompts"
     holders: dict[Source, Source | None] = {
@@ -125,23 +124,25 @@ def _listed(known: dict[Source, tuple[float, float]]) -> Iterator[Part]:
     for source, holder in holders.items():
         if source in known:
             variance, of_mean = known[source]
-            yield Part(source=source, sd=variance**0.5, of_mean=of_mean, share=of_mean / total if total > 0 else 0.0)
+            yield VarianceSource(
+                source=source, sd=variance**0.5, of_mean=of_mean, share=of_mean / total if total > 0 else 0.0
+            )
         else:
-            yield Part(source=source, sd=None, of_mean=None, share=None, within=holder)
+            yield VarianceSource(source=source, sd=None, of_mean=None, share=None, within=holder)
 
 
-def _designs(contrast: Contrast, units: int, spread: Spread) -> tuple[Design, ...]:
+def _designs(contrast: Contrast, units: int, spread: Spread) -> tuple[PlannedDesign, ...]:
     """Return the present design, and those with twice and four times the prompts, the seeds, and both."""
-    runs = contrast.n_runs
-    grid = [(1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (2, 2)] if runs > 1 else [(1, 1), (2, 1), (4, 1)]
-    found: list[Design] = []
-    for more_prompts, more_runs in grid:
-        n, s = units * more_prompts, runs * more_runs
-        variance = spread.run**2 / s + spread.prompt**2 / n + spread.residual**2 / (n * s)
+    seeds = contrast.n_runs
+    grid = [(1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (2, 2)] if seeds > 1 else [(1, 1), (2, 1), (4, 1)]
+    found: list[PlannedDesign] = []
+    for more_prompts, more_seeds in grid:
+        n, s = units * more_prompts, seeds * more_seeds
+        variance = spread.seed**2 / s + spread.prompt**2 / n + spread.residual**2 / (n * s)
         reach = planned_smallest_detectable(n, s, spread, contrast.level)
         if reach is not None:
             found.append(
-                Design(
+                PlannedDesign(
                     n_runs=s,
                     n_prompts=contrast.n_prompts * more_prompts,
                     standard_error=variance**0.5,

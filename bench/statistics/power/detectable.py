@@ -1,4 +1,4 @@
-"""How small an effect a design can detect, before and after the data."""
+"""The minimum detectable effect of a design, before and after the data."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard deviations of a paired value: over training runs, over prompts, and of one cell beyond both.
+    """Standard deviations of a paired value: over training seeds, over prompts, and of one cell beyond both.
 
-    The defaults are for a win rate on the scale [0, 1]: measured on the embedded world with three runs (about 0.02 to
-    0.03 over runs; 0.024 * sqrt(400) = 0.48 for one cell, split evenly in variance between prompt and residual).
+    The defaults are for a win rate on the scale [0, 1]: measured on the embedded world with three seeds (about 0.02 to
+    0.03 over seeds; 0.024 * sqrt(400) = 0.48 for one cell, split evenly in variance between prompt and residual).
     """
 
-    run: float = 0.025
+    seed: float = 0.025
     prompt: float = 0.34
     residual: float = 0.34
 
 
 def smallest_detectable(standard_error: float, df: float, level: float = LEVEL, power: float = POWER) -> float:
-    """Return the true difference that the two-sided t test finds with probability ``power``.
+    """Return the minimum detectable effect: the true difference that the two-sided t test finds with ``power``.
 
     The far tail is left out (below 1e-4 of the power at 0.8). Uses the noncentral t law with ``df`` degrees of
     freedom; for more than a million the normal one.
@@ -67,23 +67,23 @@ def prompts_needed(difference: float, sd: float, level: float = LEVEL, power: fl
 
 
 def planned_smallest_detectable(
-    n_prompts: int, n_runs: int, spread: Spread | None = None, level: float = LEVEL
+    n_prompts: int, n_seeds: int, spread: Spread | None = None, level: float = LEVEL
 ) -> float | None:
-    """Return the effect that a crossing of prompts and runs is expected to find with 80% power.
+    """Return the minimum detectable effect of a crossing of prompts and seeds, at 80% power.
 
     The variance components are taken as known to be ``spread`` (default: a win rate) and put through the same
-    confidence law as the data will be. With one run the answer speaks about the trained models, so the spread over
-    runs does not enter. None for fewer than two prompts.
+    confidence law as the data will be. With one seed the answer speaks about the trained models, so the spread over
+    seeds does not enter. None for fewer than two prompts.
     """
     if n_prompts < 2:
         return None
     given = spread or Spread()
     cell = given.residual**2 / n_prompts
-    if n_runs == 1:
+    if n_seeds == 1:
         confidence = Confidence(0.0, given.prompt**2 / n_prompts + cell, n_prompts - 1)
     else:
         confidence = Confidence(
-            0.0, given.prompt**2 / n_prompts, n_prompts - 1, (given.run**2 + cell) / n_runs, n_runs - 1
+            0.0, given.prompt**2 / n_prompts, n_prompts - 1, (given.seed**2 + cell) / n_seeds, n_seeds - 1
         )
     if float(confidence.variance) == 0:
         return 0.0

@@ -2,9 +2,9 @@
 
 From the parts of a mean's variance at n prompts and s seeds, those at f n prompts and g s seeds are
 
-    prompts:  (V_prompt / n) / f          each set of seeds:  (V_run + (M - V_run) / f) / (g s)
+    prompts:  (V_prompt / n) / f          each set of seeds:  (V_seed + (M - V_seed) / f) / (g s)
 
-with M = V_run + V_res/n the variance of one seed's mean, and the degrees of freedom change with the counts. The law is
+with M = V_seed + V_res/n the variance of one seed's mean, and the degrees of freedom change with the counts. The law is
 the one that the data themselves are put through (``bench.statistics.tests.confidence``), with the spread taken as
 known.
 """
@@ -25,18 +25,18 @@ from bench.statistics.tests.margin_tests import (
     EARLIER_VARIANCE,
     PROMPT_DF,
     PROMPT_VARIANCE,
-    RUN_DF,
-    RUN_VARIANCE,
+    SEED_DF,
+    SEED_VARIANCE,
 )
 
-# Names among a contrast's components: the variance of run effects, now and in an earlier run.
-RUN, EARLIER_RUN = "run", "earlier_run"
+# Names among a contrast's components: the variance of seed effects, now and in an earlier run.
+SEED_COMPONENT, EARLIER_SEED_COMPONENT = "run", "earlier_run"
 MOST_PROMPTS, MOST_SEEDS = 1_000_000, 1_000
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """One set of training seeds: the variance that they add to the mean, V_run, and the degrees of freedom."""
+    """One set of training seeds: the variance that they add to the mean, V_seed, and the degrees of freedom."""
 
     variance: float
     component: float
@@ -51,7 +51,7 @@ class Seeds:
 
 
 @dataclass(frozen=True)
-class Design:
+class VarianceParts:
     """A mean's variance by its parts, at a number of prompts and of seeds. ``sets`` is empty with one seed."""
 
     prompts: int
@@ -65,26 +65,26 @@ class Design:
         more = prompts / self.prompts
         parts = [one.scaled(more, seeds / self.seeds) for one in self.sets] + [(0.0, 0)] * 2
         df = max(1.0, (self.prompt_df + 1) * more - 1)
-        (run, run_df), (earlier, earlier_df) = parts[:2]
-        return Confidence(0.0, self.prompt_variance / more, df, run, run_df, earlier, earlier_df)
+        (now, now_df), (earlier, earlier_df) = parts[:2]
+        return Confidence(0.0, self.prompt_variance / more, df, now, now_df, earlier, earlier_df)
 
     def reach(self, prompts: float, seeds: float, level: float, power: float) -> float:
         """Return the smallest true difference that a one-sided test at ``level`` finds with that power."""
         return detectable(self.law(prompts, seeds), level, power)
 
 
-def design_of(contrast: Contrast) -> Design | None:
+def design_of(contrast: Contrast) -> VarianceParts | None:
     """Return the design behind a contrast; None where it carries no parts of its variance."""
     parts = contrast.components
     if PROMPT_DF not in parts or contrast.n_prompts < 2 or not contrast.standard_error:
         return None
     sets = []
-    df = int(parts.get(RUN_DF, contrast.n_runs - 1))
+    df = int(parts.get(SEED_DF, contrast.n_runs - 1))
     if df > 0:
-        sets.append(Seeds(parts[RUN_VARIANCE], parts.get(RUN, 0.0), df))
+        sets.append(Seeds(parts[SEED_VARIANCE], parts.get(SEED_COMPONENT, 0.0), df))
     if parts.get(EARLIER_DF):
-        sets.append(Seeds(parts[EARLIER_VARIANCE], parts.get(EARLIER_RUN, 0.0), int(parts[EARLIER_DF])))
-    return Design(contrast.n_prompts, contrast.n_runs, parts[PROMPT_VARIANCE], parts[PROMPT_DF], tuple(sets))
+        sets.append(Seeds(parts[EARLIER_VARIANCE], parts.get(EARLIER_SEED_COMPONENT, 0.0), int(parts[EARLIER_DF])))
+    return VarianceParts(contrast.n_prompts, contrast.n_runs, parts[PROMPT_VARIANCE], parts[PROMPT_DF], tuple(sets))
 
 
 def detectable(law: Confidence, level: float, power: float) -> float:
@@ -101,19 +101,19 @@ def detectable(law: Confidence, level: float, power: float) -> float:
         (float(np.asarray(variance)), df)
         for variance, df in (
             (law.prompt_variance, law.prompt_df),
-            (law.run_variance, law.run_df),
-            (law.earlier_run_variance, law.earlier_run_df),
+            (law.seed_variance, law.seed_df),
+            (law.earlier_seed_variance, law.earlier_seed_df),
         )
     ]
     return error * shift_for(critical, min(satterthwaite_df(tuple(parts)), MANY_DEGREES), power)
 
 
-def prompts_needed(design: Design, distance: float, level: float, power: float) -> int | None:
+def prompts_needed(design: VarianceParts, distance: float, level: float, power: float) -> int | None:
     """Return the fewest prompts, seeds as they are, that find a true difference of ``distance``; None for too many."""
     return _fewest(lambda count: design.reach(count, design.seeds, level, power) <= distance, 2, MOST_PROMPTS)
 
 
-def seeds_needed(design: Design, distance: float, level: float, power: float) -> int | None:
+def seeds_needed(design: VarianceParts, distance: float, level: float, power: float) -> int | None:
     """Return the fewest seeds, prompts as they are, that find ``distance``; None for too many, and with one seed.
 
     One seed says nothing about how much seeds differ. An earlier run's seeds grow in the same proportion.

@@ -158,13 +158,13 @@ def rank_intervals(
     upper = np.triu_indices(count, 1)
     variances = np.diag(spread)
     errors = np.sqrt(np.maximum(variances[upper[0]] + variances[upper[1]] - 2 * spread[upper], 0))
-    told = errors > 0
-    if not told.any():
+    varies = errors > 0
+    if not varies.any():
         return [(1, count)] * count
     values, vectors = np.linalg.eigh(spread)
     noise = _normal(draws, count, seed) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     largest = np.zeros(draws)
-    for i, j, error in zip(upper[0][told], upper[1][told], errors[told], strict=True):
+    for i, j, error in zip(upper[0][varies], upper[1][varies], errors[varies], strict=True):
         np.maximum(largest, np.abs(noise[:, i] - noise[:, j]) / error, out=largest)
     critical = float(np.quantile(largest, level))
     better, worse = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
@@ -178,7 +178,7 @@ def rank_intervals(
 
 
 def check_battles(first: Sequence[str], second: Sequence[str], outcome: FloatArray, weights: FloatArray) -> None:
-    """Raise DataError for battles that no strength can be told from."""
+    """Raise DataError for battles that no strength can be estimated from."""
     if not len(first) == len(second) == len(outcome) == len(weights) or len(outcome) == 0:
         raise DataError(f"battles need two names and an outcome each; got {len(first)}, {len(second)}, {len(outcome)}")
     if not (np.all(outcome >= 0) and np.all(outcome <= 1)):

@@ -105,8 +105,8 @@ def _fit(wins: FloatArray, ties: FloatArray, free: FloatArray, ridge: float) -> 
         logits = np.stack([gap / 2, -gap / 2, np.full_like(gap, at[-1])])
         total = np.logaddexp.reduce(logits, axis=0)
         # Every pair stands twice among the ties, once among the wins of each side.
-        told = wins * (total - logits[0]) + ties * (total - logits[2])
-        return float(told.sum() + (penalty * at * at).sum() / 2)
+        terms = wins * (total - logits[0]) + ties * (total - logits[2])
+        return float(terms.sum() + (penalty * at * at).sum() / 2)
 
     at, step = np.zeros(count + 1), np.ones(count + 1)
     hessian = np.zeros((count + 1, count + 1))

@@ -67,8 +67,8 @@ def style_controlled(battles: StyledBattles, anchor: str | None = None) -> Style
     anchored = anchor_among(names, anchor)
     sides = np.searchsorted(names, list(battles.first)), np.searchsorted(names, list(battles.second))
     free = np.arange(len(names)) != anchored
-    told = {name: values / values.std() for name, values in battles.features.items() if float(values.std()) > 0}
-    design = np.column_stack([_signs(sides, len(names))[:, free], *told.values()])
+    varying = {name: values / values.std() for name, values in battles.features.items() if float(values.std()) > 0}
+    design = np.column_stack([_signs(sides, len(names))[:, free], *varying.values()])
     fit = fit_logistic(design, y, share)
     codes = cluster_codes(battles.clusters, len(y))
     if int(codes.max()) < 1:
@@ -85,8 +85,8 @@ def style_controlled(battles: StyledBattles, anchor: str | None = None) -> Style
     unseen = dict.fromkeys(battles.features, 0.0)
     return StyleControlled(
         strengths=Strengths(tuple(names), names[anchored], theta, of_methods, named(groups, names), len(y)),
-        coefficients={**unseen, **_by_name(told, fit.coefficients[methods:])},
-        standard_errors={**unseen, **_by_name(told, errors)},
+        coefficients={**unseen, **_by_name(varying, fit.coefficients[methods:])},
+        standard_errors={**unseen, **_by_name(varying, errors)},
         penalised=fit.penalised,
     )
 

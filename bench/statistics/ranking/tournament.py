@@ -5,12 +5,13 @@ Bradley and Terry's with preferences as shares of a win otherwise. Verdicts on o
 those of one training seed. So each cell of prompt and seed gets its pseudo-value, strength + (number of cells) x
 (influence of the cell), and the difference of two methods' pseudo-values goes through the test of the contrasts
 (``random_effects``): with one seed it is the sandwich error with scores summed by (cluster of) prompt, with several it
-speaks about the training procedure. Few seeds tell few methods apart; so the ranks of these trained models, from the
+speaks about the training procedure. Few seeds distinguish few methods; so the ranks of these trained models, from the
 prompts alone, stand beside those of the procedure.
 
-Which methods are told apart: Holm's correction over all one-sided hypotheses "i is no better than j", K (K - 1) of
+Which methods are distinguished: Holm's correction over all one-sided hypotheses "i is no better than j", K (K - 1) of
 them, so that with probability ``level`` no order at all is claimed wrongly. A method's ranks are then 1 + how many are
-told to be better, to K - how many are told to be worse (Mogstad, Romano, Shaikh and Wilhelm 2024, Rev. Econ. Stud. 91).
+significantly better, to K - how many are significantly worse (Mogstad, Romano, Shaikh and Wilhelm 2024, Rev. Econ.
+Stud. 91).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from bench.config.comparison import Comparison
 from bench.core.errors import DataError
 from bench.core.metrics import WIN_RATE
-from bench.results.conclusions.ranking import Place, Ranking
+from bench.results.conclusions.ranking import RankedMethod, Ranking
 from bench.statistics.contrasts.analysis import ROUNDING
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.ranking.bradley_terry import Strengths, bradley_terry
@@ -38,14 +39,14 @@ from bench.statistics.tests.random_effects import IntArray, crossed_effects
 
 # Two methods are a contrast; a ranking begins with three.
 FEWEST_METHODS = 3
-Told = NDArray[np.bool_]
+PairsOfMethods = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Battles:
     """The verdicts on the prompts that have all of theirs, one line per call of the judge.
 
-    ``cell`` is prompt * runs + run; ``clusters`` has a code per prompt. ``missing`` prompts were incomplete.
+    ``cell`` is prompt * seeds + seed; ``clusters`` has a code per prompt. ``missing`` prompts were incomplete.
     """
 
     first: tuple[str, ...]
@@ -77,19 +78,21 @@ def rankings(
 
 
 def battles_of(verdicts: pa.Table, comparison: Comparison) -> Battles:
-    """Return the verdicts of one judge on one task as battles, for the pairs and runs of the comparison.
+    """Return the verdicts of one judge on one task as battles, for the pairs and seeds of the comparison.
 
-    A prompt is complete when each pair has an ``ok`` row for every run, draw and order that any prompt has.
+    A prompt is complete when each pair has an ``ok`` row for every seed, draw and order that any prompt has.
     """
     pairs = {frozenset(pair) for pair in comparison.evaluation.contrasts}
-    runs = {run: number for number, run in enumerate(dict.fromkeys(comparison.given.seeds))}
+    seeds = {seed: number for number, seed in enumerate(dict.fromkeys(comparison.given.seeds))}
     rows = [
-        row for row in verdicts.to_pylist() if frozenset((row["method"], row["versus"])) in pairs and row["run"] in runs
+        row
+        for row in verdicts.to_pylist()
+        if frozenset((row["method"], row["versus"])) in pairs and row["run"] in seeds
     ]
     there = Counter(row["prompt"] for row in rows if row["status"] == "ok")
     calls = {(row["draw"], row["order"]) for row in rows}
     judged = {frozenset((row["method"], row["versus"])) for row in rows}
-    wanted = len(judged) * len(runs) * len(calls)
+    wanted = len(judged) * len(seeds) * len(calls)
     kept = sorted(prompt for prompt, count in there.items() if count == wanted)
     place = {prompt: number for number, prompt in enumerate(kept)}
     used = [row for row in rows if row["prompt"] in place]
@@ -102,7 +105,7 @@ def battles_of(verdicts: pa.Table, comparison: Comparison) -> Battles:
         first=tuple(row["method"] for row in used),
         second=tuple(row["versus"] for row in used),
         outcome=np.array([row["value"] for row in used], dtype=float),
-        cell=np.array([place[row["prompt"]] * len(runs) + runs[row["run"]] for row in used], dtype=np.int64),
+        cell=np.array([place[row["prompt"]] * len(seeds) + seeds[row["run"]] for row in used], dtype=np.int64),
         clusters=codes(cluster[prompt] for prompt in kept),
         missing=len({row["prompt"] for row in rows}) - len(kept),
     )
@@ -122,16 +125,18 @@ def fitted(battles: Battles, anchor: str | None) -> Strengths:
 
 
 def pseudo_values(strengths: Strengths, n_prompts: int) -> FloatArray:
-    """Return (methods, prompts, runs): per cell, the strength plus the number of cells times the cell's influence."""
+    """Return (methods, prompts, seeds): per cell, the strength plus the number of cells times the cell's influence."""
     influence = strengths.influence - strengths.influence.mean(axis=0)
     values = strengths.theta + len(influence) * influence
     return values.T.reshape(len(strengths.names), n_prompts, -1)
 
 
-def told_better(values: FloatArray, clusters: IntArray, comparable: Told, level: float) -> Told:
-    """Return (methods, methods): whether the first is told to be better than the second, all at once at ``level``.
+def significantly_better(
+    values: FloatArray, clusters: IntArray, comparable: PairsOfMethods, level: float
+) -> PairsOfMethods:
+    """Return (methods, methods): whether the first is significantly better than the second, all at once at ``level``.
 
-    ``values`` (methods, prompts, runs) are pseudo-values. Pairs that are not ``comparable`` are never told apart.
+    ``values`` (methods, prompts, seeds) are pseudo-values. Pairs that are not ``comparable`` are never distinguished.
     """
     count = len(values)
     ordered = [(i, j) for i in range(count) for j in range(count) if i != j]
@@ -149,10 +154,10 @@ def told_better(values: FloatArray, clusters: IntArray, comparable: Told, level:
     return result
 
 
-def groups_of(better: Told) -> list[tuple[int, ...]]:
-    """Return the largest sets of methods in which no two are told apart, so that two without a common set are.
+def groups_of(better: PairsOfMethods) -> list[tuple[int, ...]]:
+    """Return the largest sets of methods in which no two are distinguished, so that two without a common set are.
 
-    These are the maximal cliques of "not told apart" (Bron and Kerbosch 1973, Commun. ACM 16:575), in order of their
+    These are the maximal cliques of "not distinguished" (Bron and Kerbosch 1973, Commun. ACM 16:575), in order of their
     first members.
     """
     alike = ~(better | better.T)
@@ -181,15 +186,15 @@ def _ranking(
     values = pseudo_values(strengths, n_prompts)[order]
     group = {name: number for number, members in enumerate(strengths.groups) for name in members}
     comparable = np.array([[group[one] == group[other] for other in names] for one in names])
-    better = told_better(values, battles.clusters, comparable, level)
-    of_models = told_better(values.mean(axis=2, keepdims=True), battles.clusters, comparable, level)
+    better = significantly_better(values, battles.clusters, comparable, level)
+    of_models = significantly_better(values.mean(axis=2, keepdims=True), battles.clusters, comparable, level)
     by_cluster = battles.clusters if int(battles.clusters.max()) + 1 < n_prompts else None
     places = []
     for number, name in enumerate(names):
         law = crossed_effects(values[number], by_cluster).confidence
         low, high = law.interval(level)
         places.append(
-            Place(
+            RankedMethod(
                 name=name,
                 strength=float(np.asarray(law.estimate)),
                 standard_error=float(law.standard_error),

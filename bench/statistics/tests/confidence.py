@@ -1,4 +1,4 @@
-"""The confidence distribution of a mean that varies over prompts and over training runs."""
+"""The confidence distribution of a mean that varies over prompts and over training seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.statistics.tests.roots import root
 
 FloatArray = NDArray[np.float64]
 
-# The chi-square law of the runs' mean square is cut where less than this probability lies outside, on a grid of its
+# The chi-square law of the seeds' mean square is cut where less than this probability lies outside, on a grid of its
 # logarithm with this many points: the p-values are then exact to 1e-6 (relative) down to 1e-9, measured against t.
 OUTSIDE = 1e-12
 POINTS = 128
@@ -27,33 +27,34 @@ MANY_DEGREES = 1e6
 class Confidence:
     """What the data say about a mean: ``below(x)`` is the confidence that the true mean lies below x.
 
-    The estimate's variance is ``run_variance + prompt_variance``. ``run_variance`` is the runs' mean square divided
-    by the number of cells: it rests on ``run_df`` = runs - 1 degrees of freedom and is 0 when there is one run.
+    The estimate's variance is ``seed_variance + prompt_variance``. ``seed_variance`` is the seeds' mean square divided
+    by the number of cells: it rests on ``seed_df`` = seeds - 1 degrees of freedom and is 0 when there is one seed.
     ``prompt_variance`` rests on ``prompt_df``. Numbers or arrays of one shape (many data sets at once); the two
     degrees of freedom are shared. Without any variance the law is a point: p is 1 at the estimate and 0 elsewhere.
 
-    With runs, the law is the generalised (fiducial) pivotal one: the mean square of the runs is replaced by
-    ``run_variance * run_df / c`` with c chi-square (Weerahandi 1993, J. Am. Stat. Assoc. 88:899; Burdick, Borror and
-    Montgomery 2005, ch. 2). It is a scale mixture of t laws; with one run it is t itself. Satterthwaite's
-    approximation of the same law is too sure with few runs (docs/statistics.md has the measured rates).
+    With seeds, the law is the generalised (fiducial) pivotal one: the mean square of the seeds is replaced by
+    ``seed_variance * seed_df / c`` with c chi-square (Weerahandi 1993, J. Am. Stat. Assoc. 88:899; Burdick, Borror and
+    Montgomery 2005, ch. 2). It is a scale mixture of t laws; with one seed it is t itself. Satterthwaite's
+    approximation of the same law is too sure with few seeds (docs/statistics.md has the measured rates).
 
-    ``earlier_run_variance`` and ``earlier_run_df`` are the same for a second, independent set of runs, where the mean
-    is a difference between two sets: two chi-square variables then, as in the Behrens-Fisher problem (docs/gate.md).
+    ``earlier_seed_variance`` and ``earlier_seed_df`` are the same for a second, independent set of seeds, where the
+    mean is a difference between two sets: two chi-square variables then, as in the Behrens-Fisher problem
+    (docs/gate.md).
     """
 
     estimate: ArrayLike
     prompt_variance: ArrayLike
     prompt_df: float
-    run_variance: ArrayLike = 0.0
-    run_df: int = 0
-    earlier_run_variance: ArrayLike = 0.0
-    earlier_run_df: int = 0
+    seed_variance: ArrayLike = 0.0
+    seed_df: int = 0
+    earlier_seed_variance: ArrayLike = 0.0
+    earlier_seed_df: int = 0
 
     @property
     def variance(self) -> FloatArray:
         """The variance of the estimate."""
-        runs = np.asarray(self.run_variance, dtype=float) + np.asarray(self.earlier_run_variance, dtype=float)
-        return np.asarray(self.prompt_variance, dtype=float) + runs
+        of_seeds = np.asarray(self.seed_variance, dtype=float) + np.asarray(self.earlier_seed_variance, dtype=float)
+        return np.asarray(self.prompt_variance, dtype=float) + of_seeds
 
     @property
     def standard_error(self) -> FloatArray:
@@ -88,7 +89,7 @@ class Confidence:
 
     def effective_df(self, level: float) -> float:
         """Return the degrees of freedom at which estimate +- t * standard error is ``interval(level)``."""
-        if not (np.any(self.run_variance) or np.any(self.earlier_run_variance)):
+        if not (np.any(self.seed_variance) or np.any(self.earlier_seed_variance)):
             return self.prompt_df
         wanted = self.half_width(level) / float(self.standard_error)
         if wanted <= float(special.stdtrit(MANY_DEGREES, (1 + level) / 2)):
@@ -102,11 +103,11 @@ class Confidence:
     def _tail(self, distance: FloatArray) -> FloatArray:
         """Return the confidence beyond a distance from the estimate, on one side."""
         square, weights = np.asarray(self.prompt_variance, dtype=float)[..., None], np.ones(1)
-        sets = [(self.run_variance, self.run_df), (self.earlier_run_variance, self.earlier_run_df)]
+        sets = [(self.seed_variance, self.seed_df), (self.earlier_seed_variance, self.earlier_seed_df)]
         present = [(np.asarray(variance, dtype=float), df) for variance, df in sets if df > 0 and np.any(variance)]
-        for run, df in present:
+        for variance, df in present:
             chi, here = _chi_square_grid(df, POINTS if len(present) == 1 else POINTS_OF_TWO)
-            square = (square[..., :, None] + run[..., None, None] * (df / chi)).reshape(*square.shape[:-1], -1)
+            square = (square[..., :, None] + variance[..., None, None] * (df / chi)).reshape(*square.shape[:-1], -1)
             weights = np.outer(weights, here).ravel()
         tails = _lower_tail(self.prompt_df, -_ratio(distance[..., None], np.sqrt(square)))
         return np.asarray(tails @ weights)

@@ -56,11 +56,11 @@ def cluster_bootstrap(
 def crossed_bootstrap(
     values: FloatArray, clusters: IntArray, level: float, resamples: int, seed: int
 ) -> tuple[float, float]:
-    """Return the percentile interval of the grand mean of (prompts, runs) when clusters and runs are drawn again.
+    """Return the percentile interval of the grand mean of (prompts, seeds) when clusters and seeds are drawn again.
 
     Both axes are drawn independently with replacement (Owen 2007, arXiv 0712.1111, the product bootstrap): the
-    residual is then counted three times, so that with no run effect the interval is too wide, and with few runs the
-    run effect's share is too small by (s - 1)/s. It stands beside the default test, not in its place.
+    residual is then counted three times, so that with no seed effect the interval is too wide, and with few seeds the
+    seed effect's share is too small by (s - 1)/s. It stands beside the default test, not in its place.
     """
     means = bootstrap_means(values, clusters, resamples, seed)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -68,18 +68,18 @@ def crossed_bootstrap(
 
 
 def bootstrap_means(values: FloatArray, clusters: IntArray, resamples: int, seed: int) -> FloatArray:
-    """Return the grand means of (prompts, runs) over whole clusters and runs drawn again; see ``crossed_bootstrap``.
+    """Return the grand means of (prompts, seeds) over whole clusters and seeds drawn again; see ``crossed_bootstrap``.
 
     Two arrays of one shape and the same seed are drawn alike, so that their means stay paired.
     """
     totals = cluster_sums(values.T, clusters).T
     sizes = np.bincount(clusters).astype(float)
-    runs = values.shape[1]
+    n_seeds = values.shape[1]
     means: list[FloatArray] = []
-    pairs = zip(draws(len(sizes), resamples, seed), draws(runs, resamples, seed + 1, of=len(sizes)), strict=True)
-    for of_prompts, of_runs in pairs:
-        numerator = ((of_prompts @ totals) * of_runs).sum(axis=1)
-        means.append(numerator / (runs * (of_prompts @ sizes)))
+    pairs = zip(draws(len(sizes), resamples, seed), draws(n_seeds, resamples, seed + 1, of=len(sizes)), strict=True)
+    for of_prompts, of_seeds in pairs:
+        numerator = ((of_prompts @ totals) * of_seeds).sum(axis=1)
+        means.append(numerator / (n_seeds * (of_prompts @ sizes)))
     return np.concatenate(means)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.tests.confidence import Confidence
 
-RUN_VARIANCE, PROMPT_VARIANCE, PROMPT_DF = "run_variance_of_mean", "prompt_variance_of_mean", "prompt_df"
+SEED_VARIANCE, PROMPT_VARIANCE, PROMPT_DF = "run_variance_of_mean", "prompt_variance_of_mean", "prompt_df"
 # Of a contrast with an earlier run: what its seeds add, and the degrees of freedom where they are not n_runs - 1.
-RUN_DF, EARLIER_VARIANCE, EARLIER_DF = "run_df", "earlier_run_variance_of_mean", "earlier_run_df"
+SEED_DF, EARLIER_VARIANCE, EARLIER_DF = "run_df", "earlier_run_variance_of_mean", "earlier_run_df"
 
 
 def from_t(estimate: float, standard_error: float, df: float) -> Confidence:
@@ -35,10 +35,10 @@ def advantage(contrast: Contrast) -> Confidence | None:
             estimate=centre,
             prompt_variance=parts[PROMPT_VARIANCE],
             prompt_df=parts[PROMPT_DF],
-            run_variance=parts[RUN_VARIANCE],
-            run_df=int(parts.get(RUN_DF, max(contrast.n_runs - 1, 0))),
-            earlier_run_variance=parts.get(EARLIER_VARIANCE, 0.0),
-            earlier_run_df=int(parts.get(EARLIER_DF, 0)),
+            seed_variance=parts[SEED_VARIANCE],
+            seed_df=int(parts.get(SEED_DF, max(contrast.n_runs - 1, 0))),
+            earlier_seed_variance=parts.get(EARLIER_VARIANCE, 0.0),
+            earlier_seed_df=int(parts.get(EARLIER_DF, 0)),
         )
     elif contrast.degrees_of_freedom is not None:
         law = from_t(centre, contrast.standard_error, contrast.degrees_of_freedom)

@@ -1,9 +1,10 @@
 """Many paired contrasts on the same prompts: max-T, sharper than Holm's correction where contrasts are correlated.
 
-``max_t`` flips signs of prompts and speaks about these trained models. ``max_t_over_runs`` serves contrasts over
-several training runs. Of what contrasts share, it uses the prompts only: their correlation is estimated from many
-prompts, that of run effects would rest on two or three runs. Run effects are taken as independent, which can only make
-the largest of several statistics larger (Sidak 1967, J. Am. Stat. Assoc. 62:626), whatever their true correlation is.
+``max_t`` flips signs of prompts and speaks about these trained models. ``max_t_over_seeds`` serves contrasts over
+several training seeds. Of what contrasts share, it uses the prompts only: their correlation is estimated from many
+prompts, that of seed effects would rest on two or three seeds. Seed effects are taken as independent, which can only
+make the largest of several statistics larger (Sidak 1967, J. Am. Stat. Assoc. 62:626), whatever their true correlation
+is.
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ def max_t(values: FloatArray, clusters: IntArray, resamples: int, seed: int) -> 
     return [float(value) for value in result]
 
 
-def max_t_over_runs(
+def max_t_over_seeds(
     p_values: Sequence[float], laws: Sequence[Confidence], correlation: FloatArray, resamples: int, seed: int
 ) -> list[float]:
-    """Return the step-down max-T adjusted p-values of contrasts over several runs, at least p and at most Holm's.
+    """Return the step-down max-T adjusted p-values of contrasts over several seeds, at least p and at most Holm's.
 
     ``laws`` are those behind ``p_values``; ``correlation`` (contrasts, contrasts) is that of the prompts' parts of the
     estimates. The statistics T = (z + a) / sqrt(B + A c / (s - 1)) are drawn under all nulls: z normal with variance B
-    (prompts) and that correlation, a normal with variance A (runs) and c chi-square, both independent of all else. Only
-    the dependence of the draws counts: each is replaced by its rank within its contrast, so that one contrast alone
-    keeps its p. Westfall and Young 1993, algorithm 2.8.
+    (prompts) and that correlation, a normal with variance A (seeds) and c chi-square, both independent of all else.
+    Only the dependence of the draws counts: each is replaced by its rank within its contrast, so that one contrast
+    alone keeps its p. Westfall and Young 1993, algorithm 2.8.
     """
     given = np.asarray(p_values, dtype=float)
     count = len(given)
@@ -69,10 +70,10 @@ def max_t_over_runs(
     values, vectors = np.linalg.eigh(correlation)
     z = generator.standard_normal((resamples, count)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     prompt = np.array([float(np.asarray(law.prompt_variance)) for law in laws])
-    run = np.array([float(np.asarray(law.run_variance)) for law in laws])
-    df = max(laws[0].run_df, 1)
-    seen = run * generator.chisquare(df, (resamples, count)) / df
-    drawn = z * np.sqrt(prompt) + generator.standard_normal((resamples, count)) * np.sqrt(run)
+    between_seeds = np.array([float(np.asarray(law.seed_variance)) for law in laws])
+    df = max(laws[0].seed_df, 1)
+    seen = between_seeds * generator.chisquare(df, (resamples, count)) / df
+    drawn = z * np.sqrt(prompt) + generator.standard_normal((resamples, count)) * np.sqrt(between_seeds)
     size = np.abs(drawn) / np.sqrt(np.maximum(prompt + seen, np.finfo(float).tiny))
     chance = (np.argsort(np.argsort(-size, axis=0, kind="stable"), axis=0, kind="stable") + 0.5) / resamples
     order = np.argsort(given, kind="stable")

@@ -32,8 +32,8 @@ def friedman(values: FloatArray) -> Omnibus:
     count = len(values)
     if values.ndim != 2 or count < 3 or values.shape[1] == 0:
         raise DataError(f"an omnibus test needs three methods and a prompt; got an array of {values.shape}")
-    told = values[:, np.ptp(values, axis=0) > 0]
-    if told.shape[1] == 0:
+    varying = values[:, np.ptp(values, axis=0) > 0]
+    if varying.shape[1] == 0:
         return Omnibus(0.0, count - 1, 1.0)
-    found = stats.friedmanchisquare(*told)
+    found = stats.friedmanchisquare(*varying)
     return Omnibus(float(found.statistic), count - 1, float(found.pvalue))

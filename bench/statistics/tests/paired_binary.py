@@ -1,7 +1,7 @@
 """Two methods that are right or wrong on the same prompts: Tango's interval, and McNemar's test for clusters.
 
 With b the prompts that only the first has right and c those that only the second has, of n, the difference of the two
-rates is (b - c)/n. What both have right, or wrong, does not tell them apart.
+rates is (b - c)/n. What both have right, or wrong, says nothing about their difference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A mean of expensive labels (people's, gold's) that cheap predictions of all of them (a judge's) make more precise.
+"""A mean of expensive labels (annotators', gold's) that cheap predictions of all of them (a judge's) make more precise.
 
 Prediction-powered inference (Angelopoulos et al. 2023, Science 382:669, arXiv 2301.09633; with tuning, arXiv
 2311.01453): with labels y_i on a random n of N units and predictions f_i on all,
@@ -9,7 +9,7 @@ The first mean takes the judge's bias away, whatever its cause, so the estimate 
 the judge. In survey sampling it is the regression estimator (Cochran 1977, ch. 7).
 
 ``calibrated_predictions`` makes a judge's verdicts better predictions of the labels: its verdict and the difference of
-lengths, weighed as the labels say. A liking for length then no longer hurts the precision either.
+lengths, weighed as the labels say. A length bias then no longer hurts the precision either.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def paired_difference(a: PredictionPowered, b: PredictionPowered) -> Confidence:
 def calibrated_predictions(labels: ArrayLike, verdicts: ArrayLike, lengths: ArrayLike) -> FloatArray:
     """Return what the labels are expected to be, given a judge's verdicts and the differences of lengths.
 
-    All three have one shape (methods, or methods and runs, by units, in any order): labels NaN where there is none and
+    All three have one shape (methods, or methods and seeds, by units, in any order): labels NaN where there is none and
     in [0, 1]; verdicts in [0, 1]; lengths the method's minus the baseline's. One fit for all:
 
         P(label) = sigma( a logit(verdict) + c length / s ),     s = root mean square of the lengths

@@ -1,9 +1,9 @@
-"""Shares and means of what happens in the cells of a design, with clusters of prompts and training runs as units.
+"""Shares and means of what happens in the cells of a design, with clusters of prompts and training seeds as units.
 
-A share is a ratio of two sums over cells (prompts, runs): how often something happened over how often it could have.
+A share is a ratio of two sums over cells (prompts, seeds): how often something happened over how often it could have.
 By linearisation (Cochran 1977, Sampling Techniques, ch. 6), with R = sum(top) / sum(bottom),
 
-    u[prompt, run] = R + (top - R bottom) / mean(bottom)
+    u[prompt, seed] = R + (top - R bottom) / mean(bottom)
 
 has the mean R and, to first order, its variance; u goes through the crossed random effects of the default test.
 """
@@ -23,7 +23,7 @@ ROUNDING = 1e-12
 
 
 def share(top: FloatArray, bottom: FloatArray, clusters: IntArray, level: float) -> Measure:
-    """Return sum(top) / sum(bottom), both (prompts, runs) with 0 <= top <= bottom, and its interval.
+    """Return sum(top) / sum(bottom), both (prompts, seeds) with 0 <= top <= bottom, and its interval.
 
     The interval is Wilson's with the effective number of trials R (1 - R) / SE^2 (Korn and Graubard 1998), which stays
     within [0, 1]. Where that number does not exist (a share of 0 or 1, all cells alike) every cluster of prompts that
@@ -47,7 +47,7 @@ def share(top: FloatArray, bottom: FloatArray, clusters: IntArray, level: float)
 
 
 def mean(values: FloatArray, clusters: IntArray, level: float, n: int) -> Measure:
-    """Return the mean of values (prompts, runs) with the interval of the default test, over ``n`` observations.
+    """Return the mean of values (prompts, seeds) with the interval of the default test, over ``n`` observations.
 
     No interval for a single cluster.
     """

@@ -1,14 +1,14 @@
-"""Crossed random effects of prompts and training runs: components of variance, and the default test.
+"""Crossed random effects of prompts and training seeds: components of variance, and the default test.
 
 The model of a matrix of paired values is
 
-    d[prompt, run] = mean + run effect + prompt effect + residual
+    d[prompt, seed] = mean + seed effect + prompt effect + residual
 
 with independent effects. From the three mean squares of the balanced two-way layout (Searle, Casella and McCulloch,
-Variance Components, 1992, ch. 4; n prompts, s runs):
+Variance Components, 1992, ch. 4; n prompts, s seeds):
 
-    E MS_run = n V_run + V_res      E MS_prompt = s V_prompt + V_res      E MS_res = V_res
-    Var(mean of d) = V_run/s + V_prompt/n + V_res/(n s) = (MS_run + MS_prompt - MS_res) / (n s)
+    E MS_seed = n V_seed + V_res      E MS_prompt = s V_prompt + V_res      E MS_res = V_res
+    Var(mean of d) = V_seed/s + V_prompt/n + V_res/(n s) = (MS_seed + MS_prompt - MS_res) / (n s)
 
 Prompts that share a cluster are not independent: the unit is then the cluster. The estimate stays the mean over
 prompts; MS_prompt and MS_res are made from the cluster sums of residuals, scaled as in the delete-one-cluster
@@ -32,12 +32,12 @@ IntArray = NDArray[np.int64]
 class CrossedEffects:
     """Estimates of the crossed model; arrays over the leading axes of the values.
 
-    ``run_component`` and ``residual_component`` are None with one run, where they cannot be told from the rest.
+    ``seed_component`` and ``residual_component`` are None with one seed, where they cannot be separated from the rest.
     Components are truncated at 0. ``residual_term`` is MS_res / (n s), the part that is subtracted in Var(mean).
     """
 
-    run_means: FloatArray
-    run_component: FloatArray | None
+    seed_means: FloatArray
+    seed_component: FloatArray | None
     prompt_component: FloatArray
     residual_component: FloatArray | None
     residual_term: FloatArray
@@ -46,27 +46,27 @@ class CrossedEffects:
     def satterthwaite(self) -> float:
         """Return the Satterthwaite degrees of freedom of the mean's variance; for one data set."""
         given = self.confidence
-        run, residual = float(np.asarray(given.run_variance)), float(self.residual_term)
+        of_seeds, residual = float(np.asarray(given.seed_variance)), float(self.residual_term)
         prompt = float(np.asarray(given.prompt_variance)) + residual
         return satterthwaite_df(
-            ((run, given.run_df), (prompt, given.prompt_df), (-residual, given.prompt_df * max(given.run_df, 1)))
+            ((of_seeds, given.seed_df), (prompt, given.prompt_df), (-residual, given.prompt_df * max(given.seed_df, 1)))
         )
 
 
 def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> CrossedEffects:
-    """Return the estimates for ``values`` of shape (..., prompts, runs).
+    """Return the estimates for ``values`` of shape (..., prompts, seeds).
 
-    ``clusters`` holds one code 0..C-1 per prompt; None means that every prompt stands alone. With one run the result
+    ``clusters`` holds one code 0..C-1 per prompt; None means that every prompt stands alone. With one seed the result
     is the (clustered) t test over prompts. Where MS_prompt falls below MS_res the prompts' part of the variance is 0
-    and the runs alone carry the test. Raises ValueError for fewer than two clusters.
+    and the seeds alone carry the test. Raises ValueError for fewer than two clusters.
     """
     n, s = values.shape[-2:]
     sizes = np.ones(n) if clusters is None else np.bincount(clusters).astype(float)
     count = len(sizes)
     if count < 2:
         raise ValueError("fewer than two independent prompts: no variance over prompts can be estimated")
-    run_means = values.mean(axis=-2)
-    mean = run_means.mean(axis=-1)
+    seed_means = values.mean(axis=-2)
+    mean = seed_means.mean(axis=-1)
     of_prompt = values.mean(axis=-1)
     # Delete-one-cluster scaling; exactly 1 for equal clusters.
     scale = (count / n) * ((count - 1) / count) / (1 - sizes / n)
@@ -76,14 +76,14 @@ def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> Cro
     cells = count * s
     if s == 1:
         confidence = Confidence(mean, ms_prompt / cells, prompt_df)
-        return CrossedEffects(run_means, None, ms_prompt, None, np.zeros_like(mean), confidence)
-    residual = values - run_means[..., None, :] - of_prompt[..., None] + mean[..., None, None]
+        return CrossedEffects(seed_means, None, ms_prompt, None, np.zeros_like(mean), confidence)
+    residual = values - seed_means[..., None, :] - of_prompt[..., None] + mean[..., None, None]
     of_cell = scale[:, None] * np.moveaxis(cluster_sums(np.moveaxis(residual, -1, -2), clusters), -1, -2)
     ms_residual = (of_cell**2).sum(axis=(-2, -1)) / ((count - 1) * (s - 1))
-    ms_run = count * ((run_means - mean[..., None]) ** 2).sum(axis=-1) / (s - 1)
+    ms_seed = count * ((seed_means - mean[..., None]) ** 2).sum(axis=-1) / (s - 1)
     return CrossedEffects(
-        run_means=run_means,
-        run_component=np.maximum(ms_run - ms_residual, 0) / count,
+        seed_means=seed_means,
+        seed_component=np.maximum(ms_seed - ms_residual, 0) / count,
         prompt_component=np.maximum(ms_prompt - ms_residual, 0) / s,
         residual_component=ms_residual,
         residual_term=ms_residual / cells,
@@ -91,8 +91,8 @@ def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> Cro
             estimate=mean,
             prompt_variance=np.maximum(ms_prompt - ms_residual, 0) / cells,
             prompt_df=prompt_df,
-            run_variance=ms_run / cells,
-            run_df=s - 1,
+            seed_variance=ms_seed / cells,
+            seed_df=s - 1,
         ),
     )
 

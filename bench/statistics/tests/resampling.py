@@ -5,6 +5,6 @@ from __future__ import annotations
 from bench.core.frozen import digest
 
 
-def design_seed(purpose: str, units: int, runs: int, resamples: int) -> int:
+def design_seed(purpose: str, units: int, seeds: int, resamples: int) -> int:
     """Return the resampling seed of a design: the same for every contrast of that shape, in any process."""
-    return int(digest({"purpose": purpose, "units": units, "runs": runs, "resamples": resamples})[:12], 16)
+    return int(digest({"purpose": purpose, "units": units, "runs": seeds, "resamples": resamples})[:12], 16)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.figures import style
+from bench.report.figures import theme
 from bench.report.figures.costs import on_the_front, quality_against_cost
 from bench.report.figures.curves import earlier_curves
 from bench.report.figures.forest import forest
@@ -43,12 +43,12 @@ def texts(figure: Any) -> list[str]:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures as they were when they were saved."""
     figures: list[Any] = []
-    monkeypatch.setattr(style, "save", lambda figure, folder, name: figures.append(figure))
+    monkeypatch.setattr(theme, "save", lambda figure, folder, name: figures.append(figure))
     return figures
 
 
 def test_colours_and_markers_tell_forty_arms_apart() -> None:
-    looks = {(style.colour(place), style.marker(place)) for place in range(40)}
+    looks = {(theme.colour(place), theme.marker(place)) for place in range(40)}
     assert len(looks) == 40
 
 
@@ -97,10 +97,10 @@ def test_every_pair_stands_twice_and_a_star_marks_what_is_decided(wins: list[Con
 def test_seeds_have_a_mark_each_and_one_seed_has_no_picture(wins: list[Contrast], drawn: list[Any]) -> None:
     picture = seed_spread(wins, ARMS, SEEDS, Path("nowhere"), "seeds")
     assert picture is not None
-    marks = [line for line in drawn[0].axes[0].lines if line.get_marker() in style.MARKERS and len(line.get_xdata())]
+    marks = [line for line in drawn[0].axes[0].lines if line.get_marker() in theme.MARKERS and len(line.get_xdata())]
     values = sorted(float(line.get_xdata()[0]) for line in marks)
     assert values == sorted(value for item in wins for value in item.per_run if value is not None)
-    assert {line.get_marker() for line in marks} == {style.marker(place) for place in range(len(SEEDS))}
+    assert {line.get_marker() for line in marks} == {theme.marker(place) for place in range(len(SEEDS))}
     single = [item.model_copy(update={"per_run": item.per_run[:1]}) for item in wins]
     assert seed_spread(single, ARMS, SEEDS[:1], Path("nowhere"), "seeds") is None
 

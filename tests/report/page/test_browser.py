@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.page.blocks import Heading, Table
+from bench.report.page.content import Heading, Table
 from bench.report.page.html import render_html
 from bench.report.page.markdown import write_report
 from tests.report.synthetic import PROMPTS, build

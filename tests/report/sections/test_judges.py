@@ -9,7 +9,7 @@ import pytest
 
 from bench.report.figures.judge_audit import judge_audit
 from bench.report.inputs import Inputs, read_inputs
-from bench.report.page.blocks import Block, Bullets, Heading, Table, Text
+from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.report.sections.judges import judges_section
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.judge_audit import Explained, JudgeAudit, Measure

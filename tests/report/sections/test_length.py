@@ -15,7 +15,7 @@ from bench.config.comparison import Comparison, LengthControl
 from bench.report.figures.length_control import length_control
 from bench.report.figures.length_effect import length_effect
 from bench.report.inputs import Inputs
-from bench.report.page.blocks import Block, Bullets, Figure, Heading, Table, Text
+from bench.report.page.content import Block, Bullets, Figure, Heading, Table, Text
 from bench.report.sections.length import length_section
 from bench.results.conclusions.all import Conclusions
 from bench.results.conclusions.contrast import Contrast

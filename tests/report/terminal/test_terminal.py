@@ -6,9 +6,9 @@ from rich.console import Console, RenderableType
 
 from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
+from bench.report.terminal.contrast_tables import summary_table
 from bench.report.terminal.differences import only_in
 from bench.report.terminal.show import Wanted, show
-from bench.report.terminal.summary import summary_table
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.summary import SUMMARY
 from tests.report.synthetic import ARMS, build
@@ -43,7 +43,7 @@ def test_the_table_at_the_end_of_a_run(ran: tuple[Path, Comparison]) -> None:
 
 
 def test_one_prompt_side_by_side(ran: tuple[Path, Comparison]) -> None:
-    text = shown(ran, Wanted("q011", run=1))
+    text = shown(ran, Wanted("q011", seed=1))
     assert "Where was person 11 born?" in text
     assert all(arm in text for arm in ARMS)
     first = next(line for line in text.splitlines() if "In the north" in line)
@@ -52,12 +52,12 @@ def test_one_prompt_side_by_side(ran: tuple[Path, Comparison]) -> None:
     assert "unparsed" in text
     assert "I prefer the first answer." in text
     assert "response tokens" in text
-    narrow = shown(ran, Wanted("q011", run=1), 60)
+    narrow = shown(ran, Wanted("q011", seed=1), 60)
     assert next(line for line in narrow.splitlines() if "In the north" in line).count("In the north") == 1
 
 
 def test_claims_are_told_with_their_labels(ran: tuple[Path, Comparison]) -> None:
-    text = shown(ran, Wanted("q011", run=1, methods=("dpo",)))
+    text = shown(ran, Wanted("q011", seed=1, methods=("dpo",)))
     assert "supported: In the north" in text
     assert "not supported: in 1900 (the record says 1911)" in text
 
@@ -78,7 +78,7 @@ def test_prompts_are_listed_by_kind_text_and_disagreement(ran: tuple[Path, Compa
     with pytest.raises(BenchError, match="question, request"):
         show(*ran, Wanted(kind="poem"), 100)
     with pytest.raises(BenchError, match="no run 9"):
-        show(*ran, Wanted(run=9), 100)
+        show(*ran, Wanted(seed=9), 100)
     with pytest.raises(BenchError, match="no method ppo"):
         show(*ran, Wanted(methods=("ppo",)), 100)
     with pytest.raises(BenchError, match="no prompt has the id"):

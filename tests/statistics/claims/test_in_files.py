@@ -8,7 +8,7 @@ from scipy import special
 
 from bench.core.errors import DataError
 from bench.scoring.factscore import LabelledResponses, labelled_responses
-from bench.scoring.files import read_file
+from bench.scoring.row_files import read_file
 from bench.statistics.claims import in_files as rates
 from bench.statistics.tests.intervals import wilson_interval
 

@@ -14,7 +14,7 @@ from bench.core.metrics import COUNTED, FACTUAL_ERROR_RATE, fact_score
 from bench.evaluation.checkers.extractors.task import TaskClaims
 from bench.evaluation.checkers.verifiers.exact import Exact
 from bench.scoring.factscore import LabelledResponses, labelled_responses
-from bench.scoring.files import read_file
+from bench.scoring.row_files import read_file
 from bench.statistics.claims import in_files as rates
 from bench.statistics.claims.in_runs import crossed_ratio, error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts

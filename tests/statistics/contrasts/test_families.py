@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from bench.results.conclusions.contrast import Contrast
-from bench.statistics.contrasts.analysis import Question, analyse
+from bench.statistics.contrasts.analysis import AnalysisSettings, analyse
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.families import Aligned, correlations
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.tests.confidence import Confidence
 from bench.statistics.tests.corrections import holm
-from bench.statistics.tests.max_t import max_t_over_runs
+from bench.statistics.tests.max_t import max_t_over_seeds
 from bench.statistics.tests.random_effects import crossed_effects
 from tests.statistics.build import METRICS, comparison, rows, table
 
@@ -52,17 +52,17 @@ def test_max_t_lies_between_p_and_holm_and_decides(runs: int) -> None:
 
 def test_one_contrast_over_runs_keeps_its_p_and_equal_ones_cost_almost_nothing() -> None:
     law = Confidence(0.1, 0.01, 99, 0.0001, 2)
-    assert max_t_over_runs([0.03], [law], np.eye(1), 1000, 0) == [0.03]
-    same = max_t_over_runs([0.03] * 4, [law] * 4, np.ones((4, 4)), 20_000, 0)
+    assert max_t_over_seeds([0.03], [law], np.eye(1), 1000, 0) == [0.03]
+    same = max_t_over_seeds([0.03] * 4, [law] * 4, np.ones((4, 4)), 20_000, 0)
     assert same[0] < 0.045
-    apart = max_t_over_runs([0.03] * 4, [law] * 4, np.eye(4), 20_000, 0)
+    apart = max_t_over_seeds([0.03] * 4, [law] * 4, np.eye(4), 20_000, 0)
     assert apart == pytest.approx([1 - 0.97**4] * 4, abs=0.005)
     assert max(apart) <= max(holm([0.03] * 4))
 
 
 def test_a_tiny_p_is_not_rounded_up_to_the_number_of_resamples() -> None:
     law = Confidence(1.0, 0.01, 99, 0.0001, 2)
-    assert max_t_over_runs([1e-9, 0.5], [law] * 2, np.eye(2), 500, 0)[0] == pytest.approx(2e-9)
+    assert max_t_over_seeds([1e-9, 0.5], [law] * 2, np.eye(2), 500, 0)[0] == pytest.approx(2e-9)
 
 
 def test_prompts_that_only_one_contrast_has_do_not_correlate() -> None:
@@ -101,7 +101,7 @@ def raw(values: np.ndarray) -> tuple[list[float], list[Confidence]]:
 def adjusted(values: np.ndarray, seed: int) -> list[float]:
     means = values.mean(axis=2)
     correlation = correlations(Aligned(means, np.ones(means.shape, dtype=bool), np.arange(means.shape[1])))
-    return max_t_over_runs(*raw(values), correlation, 500, seed)
+    return max_t_over_seeds(*raw(values), correlation, 500, seed)
 
 
 def skewed(generator: np.random.Generator, prompts: int) -> Crossing:
@@ -114,7 +114,7 @@ def test_intervals_cover_a_rate_near_zero(interval: Any, most: float) -> None:
     """500 samples of 60 responses at a rate of 0.1: how often the interval misses it."""
     generator, missed, tested = np.random.default_rng(3), 0, 0
     for _ in range(500):
-        found = analyse(skewed(generator, 60), Question(0.5, (0.0, 1.0), 0.95, 600, interval))
+        found = analyse(skewed(generator, 60), AnalysisSettings(0.5, (0.0, 1.0), 0.95, 600, interval))
         if found.low is not None and found.high is not None:
             tested += 1
             missed += not found.low <= 0.1 <= found.high
@@ -124,12 +124,12 @@ def test_intervals_cover_a_rate_near_zero(interval: Any, most: float) -> None:
 
 def test_a_resampled_interval_leaves_the_test_alone_and_says_what_it_is() -> None:
     crossing = skewed(np.random.default_rng(4), 60)
-    plain = analyse(crossing, Question(0.5, (0.0, 1.0), 0.95, 600))
+    plain = analyse(crossing, AnalysisSettings(0.5, (0.0, 1.0), 0.95, 600))
     for interval, words in (("bca", "bias-corrected and accelerated"), ("bootstrap", "percentile")):
-        found = analyse(crossing, Question(0.5, (0.0, 1.0), 0.95, 600, interval))  # type: ignore[arg-type]
+        found = analyse(crossing, AnalysisSettings(0.5, (0.0, 1.0), 0.95, 600, interval))  # type: ignore[arg-type]
         assert (found.p, found.estimate, found.standard_error) == (plain.p, plain.estimate, plain.standard_error)
         assert (found.low, found.high) != (plain.low, plain.high)
         assert any(words in note for note in found.notes)
     several = Crossing(("p", "q"), np.arange(2), np.array([[0.0, 1.0], [1.0, 0.5]]))
     with pytest.raises(ValueError, match="other training seeds"):
-        analyse(several, Question(0.5, (0.0, 1.0), 0.95, 600, "bca"))
+        analyse(several, AnalysisSettings(0.5, (0.0, 1.0), 0.95, 600, "bca"))

@@ -10,7 +10,7 @@ from scipy import stats
 
 from bench.config.comparison import Comparison, GapClosed
 from bench.core.errors import IncompleteRecords
-from bench.statistics.contrasts.gap_closed import gap_shares, ratio_of_means
+from bench.statistics.contrasts.gap_closed import gaps_closed, ratio_of_means
 from bench.statistics.tests.random_effects import crossed_effects
 from tests.statistics.build import Coin, comparison, rows, table, verdicts
 
@@ -94,12 +94,12 @@ def test_a_metric_is_paired_over_prompts_and_runs() -> None:
     rng = np.random.default_rng(5)
     a, b, c = (rng.normal(mean, 1.0, (40, 3)) for mean in (0.0, 1.0, 2.0))
     records = table([*rows("a", a), *rows("b", b), *rows("c", c)])
-    (found,) = gap_shares(records, asking(SHARE), {})
+    (found,) = gaps_closed(records, asking(SHARE), {})
     assert found.status == "ok"
     assert found.share == pytest.approx((b - a).mean() / (c - a).mean())
     assert (found.gain, found.gap) == (pytest.approx((b - a).mean()), pytest.approx((c - a).mean()))
     assert (found.n_prompts, found.n_runs, found.speaks_about) == (40, 3, "the training procedure")
-    assert gap_shares(records, asking(SHARE), {}) == (found,)
+    assert gaps_closed(records, asking(SHARE), {}) == (found,)
 
 
 def test_a_win_rate_against_the_start_has_one_half_there() -> None:
@@ -107,7 +107,7 @@ def test_a_win_rate_against_the_start_has_one_half_there() -> None:
     b, c = (rng.uniform(low, 1.0, (40, 3)) for low in (0.3, 0.7))
     records = table([*verdicts("b", "a", b), *verdicts("c", "a", c)])
     question = GapClosed(of="b", start="a", goal="c", metric="win_rate")
-    (found,) = gap_shares(records, asking(question, versus="a"), {"coin": ("b",)})
+    (found,) = gaps_closed(records, asking(question, versus="a"), {"coin": ("b",)})
     assert found.share == pytest.approx((b.mean() - 0.5) / (c.mean() - 0.5))
     assert (found.judge, found.own_reward) == ("coin", ("b",))
 
@@ -116,7 +116,7 @@ def test_a_gap_that_may_be_none_is_undefined_in_words() -> None:
     rng = np.random.default_rng(7)
     values = {arm: rng.normal(0.0, 1.0, (40, 1)) for arm in "abc"}
     records = table([row for arm, found in values.items() for row in rows(arm, found)])
-    (found,) = gap_shares(records, asking(SHARE, seeds=(0,)), {})
+    (found,) = gaps_closed(records, asking(SHARE, seeds=(0,)), {})
     assert found.status == "undefined"
     assert (found.share, found.low, found.bootstrap_low) == (None, None, None)
     assert found.gap is not None and found.note == "the interval of the gap contains 0"
@@ -129,8 +129,8 @@ def test_missing_rows_are_refused_or_dropped() -> None:
     records = [row for arm, found in values.items() for row in rows(arm, found)]
     holes = table([row for row in records if (row["method"], row["prompt"]) != ("c", "p003")])
     with pytest.raises(IncompleteRecords, match="share of a gap.*score"):
-        gap_shares(holes, asking(SHARE), {})
-    (found,) = gap_shares(holes, asking(SHARE, missing="drop_prompts"), {})
+        gaps_closed(holes, asking(SHARE), {})
+    (found,) = gaps_closed(holes, asking(SHARE, missing="drop_prompts"), {})
     assert found.n_prompts == 39
     kept = [n for n in range(40) if n != 3]
     assert found.gain == pytest.approx((values["b"] - values["a"])[kept].mean())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from bench.config.comparison import Comparison, LengthControl, Table
+from bench.config.comparison import Comparison, LengthControl, StatisticsTable
 from bench.config.fields.length_tables import difficulty_of
 from bench.core.errors import BenchError
 from bench.core.task import Prompt, user
@@ -64,11 +64,11 @@ def preferences(records: list[dict[str, Any]], arm: str, versus: str) -> np.ndar
     return np.array([row["value"] for row in sorted(wanted, key=lambda row: row["prompt"])])
 
 
-def written(folder: Path, head: Sequence[str], lines: Sequence[Sequence[object]]) -> Table:
+def written(folder: Path, head: Sequence[str], lines: Sequence[Sequence[object]]) -> StatisticsTable:
     path = folder / "table.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([head, *lines])
-    return Table(path=str(path), digest="0" * 64)
+    return StatisticsTable(path=str(path), digest="0" * 64)
 
 
 def test_estimated_difficulty_is_that_of_the_other_methods() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics.contrasts.analysis import Question, analyse
+from bench.statistics.contrasts.analysis import AnalysisSettings, analyse
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.length.pseudo_values import Model, at_equal_length
 from bench.statistics.length.regression import length_controlled_win_rate
@@ -26,7 +26,7 @@ def test_one_run_is_the_plain_estimate_with_its_error() -> None:
     verdicts, lengths = crossings(400, 1)
     found = at_equal_length(verdicts, lengths, "glm").crossing
     known = length_controlled_win_rate(verdicts.values[:, 0], lengths.a_values[:, 0], lengths.b_values[:, 0])  # type: ignore[index]
-    law = analyse(found, Question(0.5, (0.0, 1.0), 0.95, 200))
+    law = analyse(found, AnalysisSettings(0.5, (0.0, 1.0), 0.95, 200))
     assert law.estimate == pytest.approx(known.estimate / 100)
     assert law.standard_error == pytest.approx(known.standard_error / 100)  # type: ignore[operator]
 

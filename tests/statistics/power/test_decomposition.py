@@ -11,7 +11,7 @@ from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.decomposition import decompositions, within_cells
 from bench.statistics.power.detectable import Spread, planned_smallest_detectable
-from bench.statistics.power.pilot import prompts_needed, runs_needed
+from bench.statistics.power.pilot import prompts_needed, seeds_needed
 from tests.statistics.build import METRICS, comparison, rows, table, verdicts
 from tests.statistics.power.miller import miller_prompts_needed
 
@@ -127,8 +127,8 @@ def test_identical_arms_and_pseudo_values_have_none() -> None:
 
 
 def test_seeds_and_prompts_needed_are_the_fewest() -> None:
-    spread = Spread(run=0.02, prompt=0.3, residual=0.3)
-    runs = runs_needed(0.06, 400, spread)
+    spread = Spread(seed=0.02, prompt=0.3, residual=0.3)
+    runs = seeds_needed(0.06, 400, spread)
     assert runs is not None
     now, before = planned_smallest_detectable(400, runs, spread), planned_smallest_detectable(400, runs - 1, spread)
     assert now is not None and before is not None and now <= 0.06 < before
@@ -137,13 +137,13 @@ def test_seeds_and_prompts_needed_are_the_fewest() -> None:
     now, before = planned_smallest_detectable(prompts, 3, spread), planned_smallest_detectable(prompts - 1, 3, spread)
     assert now is not None and before is not None and now <= 0.09 < before
     assert prompts_needed(0.01, 3, spread) is None  # the runs' part stays
-    assert runs_needed(0.001, 10, spread) is None  # the prompts' part stays
+    assert seeds_needed(0.001, 10, spread) is None  # the prompts' part stays
 
 
 def test_one_run_needs_what_millers_formula_says() -> None:
     """Delta 0.03, omega^2 = 1/9, both responses' variance 1/6: 3,876 prompts; t instead of normal adds two."""
     wanted = miller_prompts_needed(0.03, 1 / 9, 1 / 3)
-    found = prompts_needed(0.03, 1, Spread(run=0.0, prompt=1 / 3, residual=(1 / 3) ** 0.5))
+    found = prompts_needed(0.03, 1, Spread(seed=0.0, prompt=1 / 3, residual=(1 / 3) ** 0.5))
     assert wanted == pytest.approx(3875.99, abs=5e-3)
     assert found == pytest.approx(wanted, abs=3)
 
@@ -152,13 +152,13 @@ def test_a_pilots_answer_has_the_power_it_promises() -> None:
     """Seeds that a pilot asks for find the effect in about 80% of 1,000 simulated data sets."""
     from bench.statistics.tests.random_effects import crossed_effects
 
-    spread, effect, prompts = Spread(run=0.02, prompt=0.2, residual=0.3), 0.05, 200
-    runs = runs_needed(effect, prompts, spread)
+    spread, effect, prompts = Spread(seed=0.02, prompt=0.2, residual=0.3), 0.05, 200
+    runs = seeds_needed(effect, prompts, spread)
     assert runs is not None
     generator = np.random.default_rng(7)
     values = (
         effect
-        + generator.normal(0, spread.run, (1000, 1, runs))
+        + generator.normal(0, spread.seed, (1000, 1, runs))
         + generator.normal(0, spread.prompt, (1000, prompts, 1))
         + generator.normal(0, spread.residual, (1000, prompts, runs))
     )

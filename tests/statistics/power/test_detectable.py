@@ -48,7 +48,7 @@ def test_planning_more_is_finer() -> None:
 
 
 def test_planning_one_run_is_the_paired_t_test() -> None:
-    found = power.planned_smallest_detectable(400, 1, power.Spread(run=9.0, prompt=0.3, residual=0.4))
+    found = power.planned_smallest_detectable(400, 1, power.Spread(seed=9.0, prompt=0.3, residual=0.4))
     assert found == pytest.approx(power.smallest_detectable(0.5 / 20, 399))
 
 
@@ -56,13 +56,13 @@ def test_planning_one_run_is_the_paired_t_test() -> None:
 def test_planned_effect_is_found_about_that_often(runs: int) -> None:
     from bench.statistics.tests.random_effects import crossed_effects
 
-    spread = power.Spread(run=0.02, prompt=0.3, residual=0.3)
+    spread = power.Spread(seed=0.02, prompt=0.3, residual=0.3)
     effect = power.planned_smallest_detectable(200, runs, spread)
     assert effect is not None
     generator = np.random.default_rng(0)
     values = (
         effect
-        + generator.normal(0, spread.run, (1000, 1, runs))
+        + generator.normal(0, spread.seed, (1000, 1, runs))
         + generator.normal(0, spread.prompt, (1000, 200, 1))
         + generator.normal(0, spread.residual, (1000, 200, runs))
     )

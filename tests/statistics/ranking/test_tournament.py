@@ -11,7 +11,7 @@ from scipy import special
 
 from bench.results.conclusions.ranking import Ranking
 from bench.statistics.contrasts.contrasts import compute_contrasts
-from bench.statistics.ranking.tournament import groups_of, rankings, told_better
+from bench.statistics.ranking.tournament import groups_of, rankings, significantly_better
 from tests.statistics.build import METRICS, comparison, table, verdicts
 
 ARMS = ("a", "b", "c")
@@ -153,14 +153,14 @@ def test_no_order_is_claimed_wrongly_more_often_than_promised(runs: int, run_sd:
     for _ in range(1000):
         values = generator.normal(0, 1, (4, 60, 1)) + generator.normal(0, run_sd, (4, 1, runs))
         values = values + generator.normal(0, 1, (4, 60, runs))
-        wrong += bool(told_better(values, np.arange(60), comparable, 0.95).any())
+        wrong += bool(significantly_better(values, np.arange(60), comparable, 0.95).any())
     assert wrong / 1000 <= 0.05 + 3 * (0.05 * 0.95 / 1000) ** 0.5
 
 
 def test_a_clear_order_is_found() -> None:
     generator = np.random.default_rng(7)
     values = np.array([2.0, 1.0, 0.0])[:, None, None] + generator.normal(0, 1, (3, 60, 3))
-    assert told_better(values, np.arange(60), np.ones((3, 3), dtype=bool), 0.95).sum() == 3
+    assert significantly_better(values, np.arange(60), np.ones((3, 3), dtype=bool), 0.95).sum() == 3
 
 
 def test_rank_intervals_cover_on_real_battles() -> None:

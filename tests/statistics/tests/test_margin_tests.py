@@ -47,7 +47,7 @@ def test_advantage_is_the_law_behind_p() -> None:
     parts = {"run_variance_of_mean": 0.001, "prompt_variance_of_mean": 0.0015, "prompt_df": 20.0}
     law = margins.advantage(contrast(n_runs=3, components=parts))
     assert law is not None
-    assert (law.run_df, law.run_variance, law.prompt_df) == (2, 0.001, 20.0)
+    assert (law.seed_df, law.seed_variance, law.prompt_df) == (2, 0.001, 20.0)
 
 
 @pytest.mark.parametrize(

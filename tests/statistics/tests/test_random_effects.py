@@ -30,11 +30,11 @@ def test_components_by_hand() -> None:
     ms_prompt = 2 * (4 + 1 + 1) / 2
     residual = values - np.array([[2.0, 5.0]]) - np.array([[1.5], [4.5], [4.5]]) + 3.5
     ms_residual = (residual**2).sum() / 2
-    assert found.run_component == pytest.approx((ms_run - ms_residual) / 3)
+    assert found.seed_component == pytest.approx((ms_run - ms_residual) / 3)
     assert found.prompt_component == pytest.approx((ms_prompt - ms_residual) / 2)
     assert found.residual_component == pytest.approx(ms_residual)
     assert float(found.confidence.variance) == pytest.approx((ms_run + ms_prompt - ms_residual) / 6)
-    assert found.run_means == pytest.approx([2.0, 5.0])
+    assert found.seed_means == pytest.approx([2.0, 5.0])
 
 
 def test_components_are_found_again() -> None:
@@ -45,8 +45,8 @@ def test_components_are_found_again() -> None:
         + generator.normal(0, 0.4, (200, 100, 10))
     )
     found = crossed_effects(values)
-    assert found.run_component is not None and found.residual_component is not None
-    assert found.run_component.mean() == pytest.approx(0.09, rel=0.1)
+    assert found.seed_component is not None and found.residual_component is not None
+    assert found.seed_component.mean() == pytest.approx(0.09, rel=0.1)
     assert found.prompt_component.mean() == pytest.approx(0.25, rel=0.05)
     assert found.residual_component.mean() == pytest.approx(0.16, rel=0.02)
 

@@ -15,13 +15,13 @@ from bench.results.wording import (
     NONE,
     counted,
     decisive_p,
+    describe_metric,
+    describe_verdict,
     estimate,
     interval,
     listed,
-    metric_words,
     p_value,
     percent,
-    verdict_words,
 )
 
 TableFormat = Literal["csv", "latex", "json"]
@@ -89,11 +89,11 @@ def as_latex(contrasts: Sequence[Contrast], summary: RunSummary) -> str:
 def _table(items: Sequence[Contrast], summary: RunSummary) -> str:
     first = items[0]
     by = f", {first.judge} judge" if first.judge else ""
-    seeds = listed([counted(runs, "training seed") for runs in sorted({item.n_runs for item in items})])
+    seeds = listed([counted(count, "training seed") for count in sorted({item.n_runs for item in items})])
     levels = listed([percent(level) for level in sorted({item.level for item in items})])
     lower = " Lower is better." if first.higher_is_better is False else ""
     caption = (
-        f"{metric_words(first.metric).capitalize()} ({first.task}{by}): {levels} intervals over {seeds}."
+        f"{describe_metric(first.metric).capitalize()} ({first.task}{by}): {levels} intervals over {seeds}."
         f"{lower} {'p is adjusted for several tests.' if any(i.p_adjusted is not None for i in items) else ''}"
     )
     name = "-".join(part for part in (summary.name, first.metric, first.judge, first.task) if part)
@@ -127,8 +127,8 @@ def _table(items: Sequence[Contrast], summary: RunSummary) -> str:
 
 
 def _verdict(contrast: Contrast) -> str:
-    said = verdict_words(contrast)
-    return f"{said}, own reward" if contrast.own_reward else said
+    verdict = describe_verdict(contrast)
+    return f"{verdict}, own reward" if contrast.own_reward else verdict
 
 
 def escaped(text: str) -> str:

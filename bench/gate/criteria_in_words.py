@@ -39,37 +39,37 @@ def tests(result: CriterionResult) -> list[str]:
         p, p_adjusted, what = result.p_regression, result.p_regression_adjusted, " for a regression"
     if p is None:
         return []
-    told = [f"{p_clause(p, result.level)}{what}"]
+    parts = [f"{p_clause(p, result.level)}{what}"]
     if p_adjusted is not None and p_adjusted != p:
-        told.append(f"Holm-adjusted {p_clause(p_adjusted, result.level)}")
-    return told
+        parts.append(f"Holm-adjusted {p_clause(p_adjusted, result.level)}")
+    return parts
 
 
 def what_would_decide(result: CriterionResult) -> list[str]:
     """Return what an undecided criterion lacks: the smallest detectable effect, and the prompts or seeds needed."""
-    told = []
+    parts = []
     decimals = decimals_of(result)
     lost, adjusted = result.p_regression, result.p_regression_adjusted
     if lost is not None and adjusted is not None and lost < round(1 - result.level, 12) <= adjusted:
-        told.append(f"a regression by itself ({p_clause(lost, result.level)}), not after correction over the gate")
+        parts.append(f"a regression by itself ({p_clause(lost, result.level)}), not after correction over the gate")
     if result.smallest_detectable is not None:
         reach = signed(result.smallest_detectable, decimals)
         wanted = f"a margin of {reach[1:]}" if result.claim == "equivalent_within" else f"a true advantage of {reach}"
-        told.append(f"would pass with {percent(POWER)} power at {wanted}")
+        parts.append(f"would pass with {percent(POWER)} power at {wanted}")
     needed = result.needed
     if needed is None:
-        return told
+        return parts
     seen = "difference" if result.claim == "equivalent_within" else "advantage"
     if needed.distance <= 0:
-        return [*told, f"the {seen} seen is not within what is demanded, so more of the same data would not pass"]
+        return [*parts, f"the {seen} seen is not within what is demanded, so more of the same data would not pass"]
     ways = []
     if needed.prompts is not None:
         ways.append(f"{counted(needed.prompts, 'prompt')} at {counted(result.n_runs, 'seed')}")
     if needed.seeds is not None:
         ways.append(f"{counted(needed.seeds, 'seed')} at {counted(result.n_prompts, 'prompt')}")
     if not ways:
-        return [*told, f"if the {seen} seen is the true one, neither prompts alone nor seeds alone would decide"]
-    return [*told, f"if the {seen} seen is the true one it needs {' or '.join(ways)}"]
+        return [*parts, f"if the {seen} seen is the true one, neither prompts alone nor seeds alone would decide"]
+    return [*parts, f"if the {seen} seen is the true one it needs {' or '.join(ways)}"]
 
 
 def decimals_of(result: CriterionResult) -> int:

@@ -1,4 +1,4 @@
-"""Files of outputs, verdicts and labels made by other programs: what each holds, told by its columns."""
+"""Files of outputs, verdicts and labels made by other programs: the kind of each, known by its columns."""
 
 from __future__ import annotations
 

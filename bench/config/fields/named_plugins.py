@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from bench.config.document.problems import KeyPath, shown
-from bench.config.document.section import UNREAD, Section, said
-from bench.config.fields.files import digest_of, kind_of
+from bench.config.document.section import UNREAD, Section, as_written
 from bench.config.fields.forms import Form, form_fields, holds_stage
+from bench.config.fields.named_files import digest_of, kind_of
 from bench.config.fields.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Open, load_file
@@ -38,21 +38,21 @@ def settable(cls: type[Open]) -> list[str]:
 
 
 def reads_file(cls: type[Open]) -> bool:
-    """Tell whether a plug-in reads a file, whose path is given and whose digest is computed."""
+    """Return whether a plug-in reads a file, whose path is given and whose digest is computed."""
     return {PATH, DIGEST} <= set(cls.model_fields)
 
 
 def read_plugin(
     section: Section, path: KeyPath, item: Any, kind: Kind[P], beside: Collection[str] = ()
 ) -> P | None:  # fmt: skip
-    """Return one plug-in; None, and the problems told, when it is wrong.
+    """Return one plug-in; None, and the problems reported, when it is wrong.
 
     ``beside`` are keys of a mapping that belong to whoever asks and not to the plug-in.
     """
     word = kind.word
     fields = {word: item} if isinstance(item, str) else item
     if not isinstance(fields, dict) or not isinstance(fields.get(word), str):
-        got = said(item) if not isinstance(item, dict) else f"a mapping without a text under '{word}'"
+        got = as_written(item) if not isinstance(item, dict) else f"a mapping without a text under '{word}'"
         section.problem(path, f"must be the name of a {word} or a mapping {{{word}: NAME, ...}}, not {got}")
         return None
     at = path if isinstance(item, str) else (*path, word)
@@ -72,7 +72,7 @@ def read_plugin(
 def build_plugin(section: Section, cls: type[P], path: KeyPath, fields: Mapping[str, Any]) -> P | None:
     """Return a plug-in with the fields at a key path, those read first that hold plug-ins, policies, data or rewards.
 
-    ``fields`` are known ones. None, and the problems told, when something in them is wrong.
+    ``fields`` are known ones. None, and the problems reported, when something in them is wrong.
     """
     computed: dict[str, Any] = {}
     if reads_file(cls):
@@ -96,7 +96,7 @@ def build_plugin(section: Section, cls: type[P], path: KeyPath, fields: Mapping[
 
 
 def read_judge(section: Section, path: KeyPath, item: Any, beside: Collection[str] = ()) -> Judge | None:
-    """Return a judge that stands on its own; one that takes something from an arm is told.
+    """Return a judge that stands on its own; one that takes something from an arm is reported.
 
     ``NAME``, a mapping ``{judge: NAME, ...}``, or a policy, which judges by its likelihood. ``beside``: see
     ``read_plugin``.
@@ -123,7 +123,7 @@ def read_any_judge(section: Section, path: KeyPath, item: Any, beside: Collectio
 
 
 def read_reward(section: Section, path: KeyPath, value: Any) -> RewardSpec | None:
-    """Return a reward, or the weighted sum of a list of them; None, and the problems told, when it is wrong."""
+    """Return a reward, or the weighted sum of a list of them; None, and the problems reported, when it is wrong."""
     if not isinstance(value, list):
         return _one_reward(section, path, value)
     parts = [_part(section, (*path, index), item) for index, item in enumerate(section.items(path, value, "reward"))]
@@ -149,7 +149,7 @@ def _one_reward(section: Section, path: KeyPath, value: Any) -> ModelReward | Ju
     if isinstance(value, dict):
         return _judge_reward(section, path, value)
     what = f"unknown reward '{value}'. {did_you_mean(value, [MODEL])}" if isinstance(value, str) else None
-    section.problem(path, what or f"must be a reward, not {said(value)}", _REWARD_FORMS)
+    section.problem(path, what or f"must be a reward, not {as_written(value)}", _REWARD_FORMS)
     return None
 
 
@@ -171,7 +171,7 @@ def _file_reward(section: Section, path: KeyPath, text: str) -> FileReward | Non
     except BenchError:
         section.problem(path, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
         return None
-    except Exception as error:  # noqa: BLE001 - a user's file may fail in any way; the reason is told
+    except Exception as error:  # noqa: BLE001 - a user's file may fail in any way; the reason is reported
         section.problem(path, f"{shown(file)} cannot be imported: {type(error).__name__}: {error}")
         return None
     if not callable(function):
@@ -182,7 +182,7 @@ def _file_reward(section: Section, path: KeyPath, text: str) -> FileReward | Non
 
 
 def read_form(section: Section, path: KeyPath, value: Any, form: Form) -> Any:
-    """Return what a field of that form holds, None when it is wrong, which is told."""
+    """Return what a field of that form holds, None when it is wrong, which is reported."""
     match form:
         case "method":
             return read_plugin(section, path, value, METHOD)
@@ -213,7 +213,7 @@ def _file_fields(
         section.problem(here, "is missing", f"{cls.__name__} reads a file: add `path: ...`")
         return None
     if not isinstance(given, str):
-        section.problem(here, f"must be text, not {said(given)}")
+        section.problem(here, f"must be text, not {as_written(given)}")
         return None
     file = section.resolve(here, given)
     there = kind_of(file) is not None

@@ -18,11 +18,11 @@ from bench.results.wording import (
     NONE,
     amount,
     decisive_p,
+    describe_verdict,
     duration,
     estimate,
     interval,
     p_value,
-    verdict_words,
 )
 
 STYLES = {"a better": "bold blue", "b better": "bold dark_orange", "undecided": ""}
@@ -53,7 +53,7 @@ def _table(title: str, contrasts: Sequence[Contrast], summary: RunSummary) -> Ta
     for name in ("FLOPs", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in contrasts:
-        verdict = f"{verdict_words(item)}, A/A control" if item.is_control else verdict_words(item)
+        verdict = f"{describe_verdict(item)}, A/A control" if item.is_control else describe_verdict(item)
         verdict += ", own reward" if item.own_reward else ""
         table.add_row(
             Text(clean(f"{item.a} vs {item.b}")),

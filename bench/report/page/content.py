@@ -53,7 +53,7 @@ class Whisker:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerdictLine:
     """One conclusion: what is concluded, the numbers it rests on, and how it is marked.
 
     ``reversed``: decided against the one that is named first.
@@ -66,13 +66,13 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class VerdictList:
     """Conclusions, all in the same size.
 
     ``scale``: lowest and highest value of the axis that their intervals share with other lists of the page.
     """
 
-    items: tuple[Verdict, ...]
+    items: tuple[VerdictLine, ...]
     scale: tuple[float, float] | None = None
 
 
@@ -133,7 +133,7 @@ class SampleBrowser:
     incidental: tuple[str, ...]
 
 
-Block = Heading | Text | Quote | Facts | Verdicts | Bullets | Table | Figure | Folded | SampleBrowser
+Block = Heading | Text | Quote | Facts | VerdictList | Bullets | Table | Figure | Folded | SampleBrowser
 # What was drawn of a comparison, by name.
 Pictures = Mapping[str, Picture]
 

@@ -20,14 +20,14 @@ _SELECTORS = ("world", "path", "repo", "method", "judge")
 
 
 @dataclass
-class Document:
+class MergedDocument:
     """The merged value of all layers, and the place of every key path in it."""
 
     value: dict[str, Any]
     places: dict[KeyPath, Place]
 
 
-def read_layers(path: Path, overrides: Sequence[str], problems: Problems) -> Document:
+def read_layers(path: Path, overrides: Sequence[str], problems: Problems) -> MergedDocument:
     """Return the comparison in ``path`` (a file, or a folder that holds comparison.yaml), all layers merged.
 
     Raises ConfigError when a layer is missing, is no mapping, or extends itself.
@@ -47,14 +47,14 @@ def comparison_file(path: Path) -> Path:
     return path / COMPARISON_FILE if path.is_dir() else path
 
 
-def _read_with_parents(file: Path, problems: Problems, chain: tuple[Path, ...]) -> Document:
+def _read_with_parents(file: Path, problems: Problems, chain: tuple[Path, ...]) -> MergedDocument:
     value, places = read_file(file, problems)
     chain = (*chain, file)
     if value is None:
         problems.fail(Place(file, 1), (), "the file is empty", "`bench new NAME` writes a comparison to start from")
     if not isinstance(value, dict):
         problems.fail(places[()], (), "a comparison is a mapping, and this is not", "start with `question: ...`")
-    document = Document(value, places)
+    document = MergedDocument(value, places)
     if "extends" not in value:
         return document
     place = places["extends",]
@@ -71,7 +71,7 @@ def _read_with_parents(file: Path, problems: Problems, chain: tuple[Path, ...]) 
     return _merged(_read_with_parents(target, problems, chain), document)
 
 
-def _merged(below: Document, above: Document) -> Document:
+def _merged(below: MergedDocument, above: MergedDocument) -> MergedDocument:
     places = dict(below.places)
 
     def take(path: KeyPath) -> None:
@@ -94,7 +94,7 @@ def _merged(below: Document, above: Document) -> Document:
                 result[key] = item
         return result
 
-    return Document(merge(below.value, above.value, ()), places)
+    return MergedDocument(merge(below.value, above.value, ()), places)
 
 
 def _names_another(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -102,7 +102,7 @@ def _names_another(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return bool(chosen) and chosen != {name: old[name] for name in _SELECTORS if name in old}
 
 
-def _apply(override: str, document: Document, problems: Problems) -> None:
+def _apply(override: str, document: MergedDocument, problems: Problems) -> None:
     """Put the value of ``a.b.c=value`` in its place, keys that are not there yet added."""
     key, equals, text = override.partition("=")
     key = key.strip()
@@ -131,7 +131,9 @@ def _apply(override: str, document: Document, problems: Problems) -> None:
     return None
 
 
-def _step_into(document: Document, keys: list[str], place: Place, problems: Problems) -> tuple[Any, KeyPath] | None:
+def _step_into(
+    document: MergedDocument, keys: list[str], place: Place, problems: Problems
+) -> tuple[Any, KeyPath] | None:
     """Return the container below ``keys`` and its path; keys that are missing are added as empty mappings."""
     container: Any = document.value
     path: KeyPath = ()

@@ -19,7 +19,7 @@ INCIDENTAL = frozenset({"response_tokens", "response_characters", "response_word
 
 
 @dataclass(frozen=True)
-class Score:
+class ResponseScore:
     """One value of a response: its metric, who measured it where that was not the task, None where undefined.
 
     ``text``: what a judge wrote that rated the response.
@@ -43,15 +43,15 @@ class MarkedClaim:
 
 
 @dataclass(frozen=True)
-class Response:
+class ResponseView:
     """One method's answer to the prompt at one training seed and draw."""
 
     method: str
-    run: int
+    seed: int
     draw: int
     text: str
     finish: str
-    scores: tuple[Score, ...] = ()
+    scores: tuple[ResponseScore, ...] = ()
     claims: tuple[MarkedClaim, ...] = ()
 
 
@@ -65,7 +65,7 @@ class Ballot:
     judge: str
     method: str
     versus: str
-    run: int
+    seed: int
     draw: int
     order: str
     value: float | None
@@ -81,13 +81,13 @@ class PromptView:
     prompt: str
     kind: str
     chat: tuple[tuple[str, str], ...]
-    responses: tuple[Response, ...]
+    responses: tuple[ResponseView, ...]
     ballots: tuple[Ballot, ...]
 
-    def at(self, run: int) -> PromptView:
+    def at(self, seed: int) -> PromptView:
         """Return the same prompt with only what belongs to one training seed."""
-        responses = tuple(one for one in self.responses if one.run == run)
-        ballots = tuple(one for one in self.ballots if one.run == run)
+        responses = tuple(one for one in self.responses if one.seed == seed)
+        ballots = tuple(one for one in self.ballots if one.seed == seed)
         return PromptView(self.task, self.prompt, self.kind, self.chat, responses, ballots)
 
     def disagree(self) -> bool:
@@ -98,15 +98,15 @@ class PromptView:
         for one in self.responses:
             for score in one.scores:
                 if score.value is not None and score.metric not in INCIDENTAL:
-                    scores.setdefault((one.run, one.draw, score.metric, score.judge), set()).add(score.value)
+                    scores.setdefault((one.seed, one.draw, score.metric, score.judge), set()).add(score.value)
         return any(len(values) > 1 for values in scores.values())
 
     def preferences(self) -> dict[tuple[str, str, str, int, int], float]:
-        """Return the mean over orders of every verdict that is usable, by judge, method, versus, run and draw."""
+        """Return the mean over orders of every verdict that is usable, by judge, method, versus, seed and draw."""
         values: dict[tuple[str, str, str, int, int], list[float]] = {}
         for one in self.ballots:
             if one.value is not None:
-                values.setdefault((one.judge, one.method, one.versus, one.run, one.draw), []).append(one.value)
+                values.setdefault((one.judge, one.method, one.versus, one.seed, one.draw), []).append(one.value)
         return {cell: sum(found) / len(found) for cell, found in values.items()}
 
 
@@ -161,12 +161,12 @@ def _grouped(rows: Iterable[Mapping[str, Any]], *keys: str) -> dict[tuple[Any, .
 
 
 def _response(
-    row: Mapping[str, Any], scores: tuple[Score, ...], claims: Iterable[Mapping[str, Any]]
-) -> Response:  # fmt: skip
+    row: Mapping[str, Any], scores: tuple[ResponseScore, ...], claims: Iterable[Mapping[str, Any]]
+) -> ResponseView:  # fmt: skip
     """Return one answer with its scores and claims."""
-    return Response(
+    return ResponseView(
         method=row["method"],
-        run=row["run"],
+        seed=row["run"],
         draw=row["draw"],
         text=row["text"],
         finish=row["finish"],
@@ -178,14 +178,14 @@ def _response(
     )
 
 
-def _score(row: Mapping[str, Any], texts: Mapping[str, str]) -> Score:
+def _score(row: Mapping[str, Any], texts: Mapping[str, str]) -> ResponseScore:
     """Return one value; ``texts``: what judges wrote by name, which belongs to their ratings."""
     judge = None if row["source"] == "task" else row["source"]
     text = texts.get(row["source"], "") if row["metric"] == RATING.name else ""
-    return Score(row["metric"], judge, row["value"], text)
+    return ResponseScore(row["metric"], judge, row["value"], text)
 
 
 def _ballot(row: Mapping[str, Any]) -> Ballot:
     """Return one verdict."""
-    names = ("judge", "method", "versus", "run", "draw", "order", "value", "status", "text")
-    return Ballot(**{name: row[name] for name in names})
+    names = ("judge", "method", "versus", "draw", "order", "value", "status", "text")
+    return Ballot(seed=row["run"], **{name: row[name] for name in names})

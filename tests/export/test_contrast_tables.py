@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.export.tables import LATEX, as_csv, as_json, as_latex, escaped
+from bench.export.contrast_tables import LATEX, as_csv, as_json, as_latex, escaped
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import SUMMARY, RunSummary

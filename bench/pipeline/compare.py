@@ -27,7 +27,7 @@ from bench.results.records import AUDIT, RECORDS
 from bench.results.summary import SUMMARY, RunSummary
 from bench.statistics.claims.in_runs import error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts
-from bench.statistics.contrasts.gap_closed import gap_shares
+from bench.statistics.contrasts.gap_closed import gaps_closed
 from bench.statistics.contrasts.tax import alignment_tax
 from bench.statistics.judges.agreement import annotators_together
 from bench.statistics.judges.audit import judge_audits
@@ -81,7 +81,7 @@ def conclude(
     judges, together = judge_audits(records, AUDIT.read(folder), comparison)
     conclusions = Conclusions(
         contrasts=contrasts,
-        gap_closed=gap_shares(records, whole, summary.own_rewards),
+        gap_closed=gaps_closed(records, whole, summary.own_rewards),
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
         judges=judges,
         judges_together=together,

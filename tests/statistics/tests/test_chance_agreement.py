@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import DataError
-from bench.statistics.tests.agreement import cohen_kappa, krippendorff_alpha
+from bench.statistics.tests.chance_agreement import cohen_kappa, krippendorff_alpha
 
 # Krippendorff 2011, example C: four observers, twelve units, missing values.
 N = np.nan

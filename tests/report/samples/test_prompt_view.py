@@ -3,7 +3,7 @@ import pytest
 
 from bench.core.task import user
 from bench.report.page.html import visible
-from bench.report.samples.prompts import PromptView, Tables, prompt_views
+from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.report.samples.sample import as_data, stratified
 from bench.results.claims import CLAIMS, CLAIMS_SCHEMA
 from bench.results.records import RECORDS, Record
@@ -23,7 +23,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
 
 def test_a_prompt_has_every_response_score_verdict_and_claim(tables: Tables) -> None:
     (view,) = prompt_views([(TASK, "q011")], tables)
-    assert {(one.method, one.run) for one in view.responses} == {(arm, seed) for arm in ARMS for seed in SEEDS}
+    assert {(one.method, one.seed) for one in view.responses} == {(arm, seed) for arm in ARMS for seed in SEEDS}
     assert all({score.metric for score in one.scores} >= {"response_tokens", "ended"} for one in view.responses)
     assert len(view.ballots) == 4 * len(SEEDS) * 2
     assert [(one.order, one.status) for one in view.at(1).ballots if one.value is None] == [("second", "unparsed")] * 4
