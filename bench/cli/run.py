@@ -188,7 +188,7 @@ def report(path: PathArgument, overrides: SetOption = None) -> None:
     """Write contrasts, report and plots again from the stored records. Computes no stage and loads no torch."""
     from bench.config.load import load_comparison
     from bench.gate.finished_run import stored
-    from bench.pipeline.compare import conclude
+    from bench.pipeline.conclude import conclude
     from bench.report.page.markdown import write_report
     from bench.results.records import RECORDS
 

@@ -5,36 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
-from bench.config.comparison import Comparison
-from bench.core.metrics import MetricInfo
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
 from bench.engine.store import Store
 from bench.pipeline.collect import collect
+from bench.pipeline.conclude import conclude
 from bench.pipeline.lock import lock_of
-from bench.pipeline.missing import without_judges, without_missing
 from bench.pipeline.plan import Plan
 from bench.pipeline.summarise import summarise
 from bench.report.page.markdown import write_report
-from bench.results.annotations import ANNOTATIONS
-from bench.results.conclusions.all import CONCLUSIONS, Conclusions
-from bench.results.conclusions.contrast import Contrast, primary_of
-from bench.results.labels import LABELS
+from bench.results.conclusions.contrast import Contrast
 from bench.results.lock import LOCK
-from bench.results.records import AUDIT, RECORDS
+from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY, RunSummary
-from bench.statistics.claims.in_runs import error_reductions, factual_rates
-from bench.statistics.contrasts.contrasts import compute_contrasts
-from bench.statistics.contrasts.gap_closed import gaps_closed
-from bench.statistics.contrasts.tax import alignment_tax
-from bench.statistics.judges.agreement import annotators_together
-from bench.statistics.judges.audit import judge_audits
-from bench.statistics.judges.labellers import agreements
-from bench.statistics.length.recovery import length_recoveries
-from bench.statistics.power.decomposition import decompositions
-from bench.statistics.ranking.tournament import rankings
 
 
 @dataclass(frozen=True)
@@ -65,33 +48,3 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     contrasts = conclude(comparison, summary, tables[RECORDS], folder)
     report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)
-
-
-def conclude(
-    comparison: Comparison, summary: RunSummary, records: pa.Table, folder: Path
-) -> tuple[Contrast, ...]:  # fmt: skip
-    """Return the contrasts of the records, written to ``contrasts.json`` with all else that is concluded.
-
-    The labels and the verdicts that audit the judges are read from the folder. What lacks a cell is left out.
-    """
-    whole, records = without_missing(comparison, summary.missing), without_judges(records, summary.missing)
-    metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
-    contrasts = tuple(compute_contrasts(records, whole, metrics, summary.own_rewards))
-    labels = LABELS.read(folder) if comparison.evaluation.labelling is not None else None
-    judges, together = judge_audits(records, AUDIT.read(folder), comparison)
-    conclusions = Conclusions(
-        contrasts=contrasts,
-        gap_closed=gaps_closed(records, whole, summary.own_rewards),
-        labellers=() if labels is None else agreements(labels, comparison.statistics.level),
-        judges=judges,
-        judges_together=together,
-        annotators_together=annotators_together(ANNOTATIONS.read(folder), comparison.statistics.level),
-        factual_rates=factual_rates(records, comparison),
-        error_reductions=error_reductions(records, whole),
-        variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
-        rankings=rankings(records, whole, summary.own_rewards),
-        tax=alignment_tax(records, comparison, metrics, summary.missing),
-        length_recovery=length_recoveries(records, whole),
-    )
-    CONCLUSIONS.write(conclusions, folder)
-    return contrasts

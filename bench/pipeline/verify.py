@@ -18,7 +18,7 @@ from bench.core.errors import BenchError, DataError
 from bench.core.frozen import Frozen
 from bench.gate.decide import check
 from bench.gate.finished_run import stored
-from bench.pipeline.compare import conclude
+from bench.pipeline.conclude import conclude
 from bench.pipeline.lock import lock_of
 from bench.pipeline.plan import make_plan
 from bench.report.page.markdown import PLOTS, write_report

@@ -29,9 +29,9 @@ from bench.config.comparison import Arm, Common, Comparison, Evaluation, Named
 from bench.core.method import Budget
 from bench.core.metrics import WIN_RATE, MetricInfo
 from bench.core.policy import Pretrained
-from bench.pipeline.compare import AUDIT, conclude
+from bench.pipeline.conclude import conclude
 from bench.report.page.markdown import write_report
-from bench.results.records import CONTROL, RECORDS, SCHEMA
+from bench.results.records import AUDIT, CONTROL, RECORDS, SCHEMA
 from bench.results.responses import RESPONSES, RESPONSES_SCHEMA, VERDICTS, VERDICTS_SCHEMA
 from bench.results.summary import SUMMARY, ArmAtSeed, ArmFacts, RunSummary, StageFacts
 from tests.report.synthetic import TASK, Gold, Questions, Treatment
