@@ -144,6 +144,9 @@ class Evaluation(Frozen):
     ] = None
     labelling: Labelling | None = None
     factuality: Factuality | None = None
+    measurements: Annotated[
+        tuple[str, ...], Field(description="further measurements, each by its name or as a .py file beside this one")
+    ] = ()
     versus: str | None = None
     gap_closed: Annotated[
         tuple[GapClosed, ...], Field(description="which share of the gap between two methods a third one closes")

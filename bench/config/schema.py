@@ -122,6 +122,7 @@ def _evaluate(definitions: dict[str, Schema]) -> Schema:
         "divergence": _mapping({FROM: _TEXT}, required=(FROM,)),
         "labelling": labelling,
         FACTUALITY: _factuality(definitions),
+        "measurements": _list(_TEXT),
         "contrasts": {**_list(pair), "description": "pairs beside the default ones"},
         "gap_closed": _list(gap),
         "tax": {"anyOf": [{"const": NO_TAX}, _model(AlignmentTax, definitions)]},

@@ -1,10 +1,10 @@
 """Finding plug-ins by name at run time: the file name is the registry.
 
 ``methods/NAME.py`` holds one Method, ``tasks/NAME.py`` one Task or one World, ``bench/evaluation/judges/NAME.py`` one
-Judge, and so for its neighbours ``extractors``, ``retrievers`` and ``verifiers``. A name that ends in ``.py`` is a file
-beside the comparison. Packages of others announce theirs as entry points in the groups ``alignment_bench.methods``,
-``.tasks`` (tasks and worlds), ``.judges``, ``.extractors``, ``.retrievers`` and ``.verifiers``; a file of this program
-comes before an entry point of the same name.
+Judge, and so for ``measurements`` beside them and for ``checkers/{extractors,retrievers,verifiers}``. A name that ends
+in ``.py`` is a file beside the comparison. Packages of others announce theirs as entry points in the groups
+``alignment_bench.methods``, ``.tasks`` (tasks and worlds), ``.judges``, ``.measurements``, ``.extractors``,
+``.retrievers`` and ``.verifiers``; a file of this program comes before an entry point of the same name.
 """
 
 # Kinds are known by abstract classes, of which nobody makes an instance.

@@ -24,7 +24,7 @@ from bench.core.benchmark import LmEvalTask
 from bench.core.frozen import children
 from bench.core.judge import Judge
 from bench.core.metrics import MetricInfo
-from bench.core.plugins import Kind, listing
+from bench.core.plugins import Kind, find, listing
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage
 from bench.core.task import Task
@@ -113,6 +113,11 @@ class Design:
         return self.comparison.given.seeds
 
     @cached_property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Everything that is measured where the comparison asks for it, in order."""
+        return measurements(self.evaluation.measurements)
+
+    @cached_property
     def answers(self) -> dict[tuple[str, str, int], Generate]:
         """The responses of every task, arm and seed, as the stages that write them."""
         return {
@@ -143,12 +148,14 @@ class Design:
 class Measurement(ABC):
     """Something that is measured of arms, or of what measures them.
 
-    ``ORDER``: where it stands in plans and lists; those of this program begin at 1, others come behind them.
+    ``OPTIONAL``: it is planned only where ``evaluate.measurements`` names it; those of this program read keys of their
+    own instead. ``ORDER``: where it stands in plans and lists; those of this program begin at 1, others come behind.
     ``LEAVES_OUT``: what nothing is concluded about where a cell's own stage has failed: its ``arm``, the ``judge``, or
     ``nothing``, where all conclusions stand without it. ``TABLES``: the files that its cells give rows of.
     """
 
     NAME: ClassVar[str]
+    OPTIONAL: ClassVar[bool] = True
     ORDER: ClassVar[int] = 1000
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "arm"
     TABLES: ClassVar[tuple[TableFile, ...]] = ()
@@ -165,7 +172,10 @@ class Measurement(ABC):
         yield from ()
 
     def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
-        """Return what is measured in a comparison that asks for it; ``payloads``: those of its finished cells."""
+        """Return what is measured in a comparison that asks for it.
+
+        ``payloads``: those of its finished cells; without any, all that is known before a run.
+        """
         return ()
 
     def tables(self, cell: Cell[Any]) -> tuple[TableFile, ...]:
@@ -184,10 +194,14 @@ class Measurement(ABC):
 MEASUREMENT = Kind("measurement", Measurement, "bench.evaluation.measurements")
 
 
-def measurements() -> tuple[Measurement, ...]:
-    """Return every measurement that is there, in order."""
-    found = [entry.cls() for entry in listing(MEASUREMENT).values()]
-    return tuple(sorted(found, key=lambda one: (one.ORDER, one.NAME)))
+def measurements(named: Sequence[str] = ()) -> tuple[Measurement, ...]:
+    """Return every measurement that is no option, and those that are named, in order.
+
+    Raises BenchError for a name that no measurement has, with the near matches.
+    """
+    found = [entry.cls for entry in listing(MEASUREMENT).values() if not entry.cls.OPTIONAL]
+    chosen = dict.fromkeys([*found, *(find(MEASUREMENT, name) for name in named)])
+    return tuple(sorted((cls() for cls in chosen), key=lambda one: (one.ORDER, one.NAME)))
 
 
 def filled(table: TableFile, cell: Cell[Any], rows: pa.Table) -> pa.Table:

@@ -29,4 +29,5 @@ def files_of(comparison: Comparison) -> dict[str, str]:
         source = type(value).source_digest()
         if source is not None:
             found[Path(str(sys.modules[type(value).__module__].__file__)).name] = source
+    found |= {Path(name).name: digest_of_file(Path(name)) for name in evaluation.measurements if name.endswith(".py")}
     return dict(sorted(found.items()))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.config.comparison import Arm, Comparison
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import children, digest
 from bench.core.method import Given, Shared
 from bench.core.policy import PolicySpec
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
-from bench.evaluation.measurement import Cell, Design, judges_in, measurements
+from bench.evaluation.measurement import Cell, Design, judges_in
 from bench.evaluation.measurements.divergence import divergence_bound
 
 
@@ -114,7 +114,8 @@ def make_plan(comparison: Comparison) -> Plan:
         (arm.name, seed): policy_of(comparison, arm, seed) for arm in comparison.arms for seed in comparison.given.seeds
     }
     design = Design(comparison, policies)
-    cells = [cell for measurement in measurements() for cell in measurement.cells(design)]
+    check_gate(design)
+    cells = [cell for measurement in design.measurements for cell in measurement.cells(design)]
     # What is asked a second time comes behind all that is asked once.
     ready = sorted((cell for cell in cells if waits_for(cell) is None), key=lambda cell: cell.call)
     waiting = tuple(cell for cell in cells if waits_for(cell) is not None)
@@ -144,6 +145,18 @@ def training_seed(seed: int, replicate: str | None) -> int:
     if replicate is None:
         return seed
     return int.from_bytes(hashlib.sha256(f"{replicate}\x1f{seed}".encode()).digest()[:4], "big")
+
+
+def check_gate(design: Design) -> None:
+    """Raise BenchError for a criterion on a metric that nothing here measures.
+
+    The comparison file has been checked for the metrics of this program; what other measurements measure is known here.
+    """
+    known = {metric.name for one in design.measurements for metric in one.metrics(design, ())}
+    for criterion in design.comparison.gate if design.evaluation.measurements else ():
+        if criterion.metric not in known:
+            near = did_you_mean(criterion.metric, known)
+            raise BenchError(f"gate: nothing here measures '{criterion.metric}'. {near}")
 
 
 def waits_for(cell: Cell[Any]) -> str | None:

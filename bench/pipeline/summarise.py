@@ -16,7 +16,7 @@ from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE
 from bench.engine.provenance import versions
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store, read_manifest
-from bench.evaluation.measurement import Cell, measurements
+from bench.evaluation.measurement import Cell
 from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelPairs
 from bench.evaluation.measurements.responses import Responses
 from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
@@ -71,7 +71,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
 def metrics_by_name(plan: Plan, outcome: Outcome, store: Store) -> dict[str, MetricInfo]:
     """Return every metric of the comparison by name, in the order of the measurements."""
     found: dict[str, MetricInfo] = {}
-    for measurement in measurements():
+    for measurement in plan.design.measurements:
         cells = [cell for cell in plan.of(measurement.NAME) if outcome.finished(cell.stage.key)]
         for metric in measurement.metrics(plan.design, [store.place(cell.stage) for cell in cells]):
             found.setdefault(metric.name, metric)

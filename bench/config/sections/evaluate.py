@@ -28,7 +28,8 @@ from bench.core.task import Task
 LENGTH_CONTROL = "length_control"
 WIN_RATE_KEYS = ("judges", "versus", "orders", LENGTH_CONTROL, "retest")
 EVALUATE_KEYS = (
-    "tasks", "draws", "win_rate", "ratings", "divergence", "labelling", FACTUALITY, "contrasts", "gap_closed", "tax"
+    "tasks", "draws", "win_rate", "ratings", "divergence", "labelling", FACTUALITY, "measurements",
+    "contrasts", "gap_closed", "tax"
 )  # fmt: skip
 LABELLING_KEYS = ("data", "judges", "limit")
 FROM, LABEL = "from", "name"
@@ -92,6 +93,8 @@ def read_evaluation(section: Section, value: Any, names: Sequence[str]) -> Scori
         settings["labelling"] = _labelling(section, fields["labelling"], names)
     if FACTUALITY in fields:
         settings[FACTUALITY] = read_factuality(section, (*_ROOT, FACTUALITY), fields[FACTUALITY], tuple(tasks.values()))
+    if "measurements" in fields:
+        settings["measurements"] = _measurements(section, fields["measurements"])
     _need_answers(section, fields, answered=bool(tasks), lm_eval=bool(settings.get("benchmarks")))
     declared = _contrasts(section, fields["contrasts"], names) if "contrasts" in fields else ()
     if "gap_closed" in fields:
@@ -139,6 +142,23 @@ def check_arm(section: Section, path: KeyPath, name: Any, names: Sequence[str]) 
         section.problem(path, f"no method '{name}' in this file. {did_you_mean(name, names)}")
         return False
     return True
+
+
+def _measurements(section: Section, value: Any) -> tuple[str, ...]:
+    """Return the names of further measurements, a file's by its whole path; planning finds them."""
+    found: dict[KeyPath, str] = {}
+    for number, item in enumerate(section.items((*_ROOT, "measurements"), value, "name")):
+        path = (*_ROOT, "measurements", number)
+        if not isinstance(item, str):
+            section.problem(path, f"must be the name of a measurement or a .py file, not {as_written(item)}")
+        elif not item.endswith(".py"):
+            found[path] = item
+        elif (file := section.resolve(path, item)).is_file():
+            found[path] = str(file)
+        else:
+            section.problem(path, f"{item}: no such file", "the path starts from the folder of the file it is in")
+    _refuse_repeated(section, found, "keep one")
+    return tuple(found.values())
 
 
 def _refuse_repeated(section: Section, names: Mapping[KeyPath, str], next_step: str) -> None:

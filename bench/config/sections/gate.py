@@ -105,6 +105,8 @@ def _check_metric(section: Section, path: KeyPath, criterion: Criterion, scoring
             directions.update({metric.name: metric.higher_is_better for metric in task.METRICS})
     directions.update(_of_claims(scoring, criterion.task))
     directions.update(_of_choices(section, path, criterion, tasks))
+    if criterion.metric not in directions and scoring.settings.get("measurements"):
+        return  # planning knows what they measure
     if criterion.metric not in directions:
         near = did_you_mean(criterion.metric, [*directions, WIN_RATE.name])
         section.problem((*path, "metric"), f"no task of this file has the metric '{criterion.metric}'. {near}")

@@ -121,6 +121,7 @@ class DivergenceFrom(Measurement):
     """How far every arm's policy has moved from the one that ``divergence`` names."""
 
     NAME: ClassVar[str] = "divergence"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 4
     TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS,)
 

@@ -53,6 +53,7 @@ class JudgeControls(Measurement):
     """The control judges on every pair that is judged, to see what they explain of a win rate."""
 
     NAME: ClassVar[str] = "judge_controls"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 11
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "nothing"
     TABLES: ClassVar[tuple[TableFile, ...]] = (AUDIT,)

@@ -67,6 +67,7 @@ class JudgeRetest(Measurement):
     """How far a judge agrees with itself."""
 
     NAME: ClassVar[str] = "judge_retest"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 5
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "nothing"
     TABLES: ClassVar[tuple[TableFile, ...]] = (AUDIT,)

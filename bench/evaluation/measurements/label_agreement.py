@@ -65,6 +65,7 @@ class LabelAgreement(Measurement):
     """How judges label the preference data that ``labelling`` names, and again with other noise where they draw any."""
 
     NAME: ClassVar[str] = "label_agreement"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 6
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "nothing"
     TABLES: ClassVar[tuple[TableFile, ...]] = (LABELS,)

@@ -176,6 +176,7 @@ class Benchmarks(Measurement):
     """Tasks of lm-eval: a value per document and metric."""
 
     NAME: ClassVar[str] = "lm_eval"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 7
     TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS,)
 

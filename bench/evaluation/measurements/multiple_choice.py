@@ -81,6 +81,7 @@ class MultipleChoice(Measurement):
     """How probable a policy finds the right ones among the answers that a task offers."""
 
     NAME: ClassVar[str] = "multiple_choice"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 10
     TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS,)
 

@@ -77,6 +77,7 @@ class Ratings(Measurement):
     """How good a judge finds every response, on its own scale."""
 
     NAME: ClassVar[str] = "ratings"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 3
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "judge"
     TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS)

@@ -17,6 +17,7 @@ class Responses(Measurement):
     """Every response of every arm to the prompts of every task."""
 
     NAME: ClassVar[str] = "responses"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 12
     TABLES: ClassVar[tuple[TableFile, ...]] = (RESPONSES,)
 

@@ -70,6 +70,7 @@ class Scores(Measurement):
     """What a task measures of every response, its length, and whether it ended."""
 
     NAME: ClassVar[str] = "scores"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 1
     TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS,)
 

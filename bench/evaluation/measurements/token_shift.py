@@ -123,6 +123,7 @@ class TokenShifts(Measurement):
     """Which tokens steering makes likelier in the responses of every proxied arm; reported in ``run.json``."""
 
     NAME: ClassVar[str] = "token_shift"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 8
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "nothing"
 

@@ -126,6 +126,7 @@ class WinRate(Measurement):
     """Which of two arms' responses a judge prefers."""
 
     NAME: ClassVar[str] = "win_rate"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 2
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "judge"
     TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS)

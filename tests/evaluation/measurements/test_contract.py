@@ -52,7 +52,7 @@ def test_the_files_are_the_list() -> None:
     found = measurements()
     assert sorted(one.NAME for one in found) == NAMES
     assert len(NAMES) == 12
-    assert [one.ORDER for one in found] == list(range(1, len(NAMES) + 1))
+    assert len({one.ORDER for one in found}) == len(NAMES)
 
 
 @pytest.mark.parametrize("one", measurements(), ids=lambda one: one.NAME)

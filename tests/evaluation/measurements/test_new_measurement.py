@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,7 @@ import pytest
 import bench.evaluation.measurements
 from bench.config.load import load_comparison
 from bench.core import plugins
-from bench.core.errors import StageError
-from bench.core.plugins import listing
+from bench.core.errors import BenchError, StageError
 from bench.core.stage import Stage, StageIO
 from bench.engine.store import Store, store_of
 from bench.evaluation.measurement import MEASUREMENT
@@ -30,6 +30,10 @@ from tests.evaluation.measurements.everything import PLAIN, write_everything
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("measurements")]
 CALLS = 3
+GATE = """\
+gate:
+  - {metric: vowels, method: sft, versus: base, equivalent_within: 1000}
+"""
 ASKS = f"""
     def judge_calls(self, cell: Cell[CountVowels]) -> int:
         return {CALLS}
@@ -42,9 +46,9 @@ def example() -> str:
     return text.split("## A new measurement\n", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
 
 
-@pytest.fixture(params=["a file of the folder", "an entry point"])
-def _there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The example is found, and gone afterwards."""
+@pytest.fixture(params=["a file of the folder", "an entry point", "a file beside the comparison"])
+def name(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What a comparison calls the example by, which is found, and gone afterwards."""
     package, folder = bench.evaluation.measurements, tmp_path / "new"
     folder.mkdir()
     if request.param == "an entry point":
@@ -52,12 +56,14 @@ def _there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         point = EntryPoint("vowels", f"{module}:Vowels", MEASUREMENT.group)
         monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == point.group else [])
         monkeypatch.syspath_prepend(folder)
+    elif request.param == "a file beside the comparison":
+        module, file = "none", folder / "vowels.py"
     else:
         module, file = f"{package.__name__}.vowels", folder / "vowels.py"
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     file.write_text(example() + ASKS, encoding="utf-8")
     importlib.invalidate_caches()
-    yield
+    yield str(file) if module == "none" else "vowels"
     sys.modules.pop(module, None)
     vars(package).pop("vowels", None)
 
@@ -67,10 +73,11 @@ def fails(_stage: Stage, _io: StageIO) -> None:
     raise StageError("planted. Dig it out")
 
 
-@pytest.mark.usefixtures("_there")
-def test_it_is_planned_run_collected_concluded_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "vowels" in listing(MEASUREMENT)
-    folder = write_everything(tmp_path, PLAIN)
+def test_it_is_planned_run_collected_concluded_and_told(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make_plan(load_comparison(write_everything(tmp_path / "plain", PLAIN))).of("vowels") == ()
+    folder = write_everything(tmp_path, PLAIN + f"  measurements: [{name}]\n" + GATE)
     plan = make_plan(load_comparison(folder))
     cells = plan.of("vowels")
     assert [(cell.arm, cell.seed) for cell in cells] == [(arm, seed) for arm in ("base", "sft") for seed in (0, 1)]
@@ -97,3 +104,24 @@ def test_it_is_planned_run_collected_concluded_and_told(tmp_path: Path, monkeypa
     (told,) = SUMMARY.read(folder).missing
     assert (told.measurement, told.arm, told.run, told.leaves_out) == ("vowels", "sft", 1, "arm")
     assert CONCLUSIONS.read(folder).contrasts == ()
+
+    assert bench_sketched("check", folder).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("measurements", "gate", "told"),
+    [
+        ("[vowel]", "", "unknown measurement 'vowel'"),
+        ("[./none.py]", "", "evaluate.measurements.0: ./none.py: no such file"),
+        ("[3]", "", "evaluate.measurements.0: must be the name of a measurement or a .py file, not 3"),
+        ("[]", "", "evaluate.measurements: must be a list with at least one name"),
+        ("[scores, scores]", "", "'scores' stands twice"),
+        ("[scores]", GATE, "gate: nothing here measures 'vowels'"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_runs(
+    measurements: str, gate: str, told: str, tmp_path: Path
+) -> None:
+    folder = write_everything(tmp_path, PLAIN + f"  measurements: {measurements}\n" + gate)
+    with pytest.raises(BenchError, match=re.escape(told)):
+        make_plan(load_comparison(folder))

@@ -38,6 +38,7 @@ class FactualErrors(Measurement):
     """Whether the claims of responses are supported, and how many there are."""
 
     NAME: ClassVar[str] = "factuality"
+    OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 9
     TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, CLAIMS)
 
