@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import methods
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "tests" / "stage_lock.json"
 PACKAGES = ("bench", "methods", "tasks")
@@ -91,11 +93,15 @@ def module_name(path: Path, root: Path) -> str:
 
 
 def imports_of(tree: ast.AST) -> Iterator[tuple[str, str, str | None]]:
-    """Yield every import as the local name, the module, and the name in it (None: the module itself)."""
+    """Yield every import as the local name, the module, and the name in it (None: the module itself).
+
+    A public name of ``methods`` is followed to the module that it lies in.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
-                yield alias.asname or alias.name, node.module, alias.name
+                lies_in = methods._MODULES.get(alias.name) if node.module == "methods" else None
+                yield alias.asname or alias.name, lies_in or node.module, alias.name
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.asname or alias.name, alias.name, None

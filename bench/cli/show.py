@@ -21,7 +21,10 @@ commands = typer.Typer()
 def show(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     path: PathArgument,
     prompt: Annotated[str | None, typer.Argument(help="A prompt's id, or a part of its text.")] = None,
-    run: Annotated[int | None, typer.Option(help="The training seed; the first of the comparison by default.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", "--run", help="The training seed; the first of the comparison by default."),
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="Only prompts of this kind.")] = None,
     disagree: Annotated[bool, typer.Option("--disagree", help="Only prompts on which the methods disagree.")] = False,
     methods: Annotated[str | None, typer.Option(help="Only these methods, separated by commas.")] = None,
@@ -41,5 +44,5 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     names = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
     comparison = load_comparison(path, overrides=overrides or [])
     folder, _ = stored(comparison)
-    wanted = shown.Wanted(prompt, run, kind, disagree, names)
+    wanted = shown.Wanted(prompt, seed, kind, disagree, names)
     out.print(shown.show(folder, comparison, wanted, out.width))

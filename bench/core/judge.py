@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, Self
 
+from pydantic import ValidationError
+
 from bench.core.errors import StageError
 from bench.core.frozen import Frozen, Open
 from bench.core.policy import PolicySpec
@@ -86,3 +88,14 @@ def one_for_each(judge: Judge, verdicts: Sequence[Verdict], asked: int) -> Seque
             "order, with the value None and a status where there is none."
         )
     return verdicts
+
+
+def reseeded(judge: Judge) -> Judge | None:
+    """Return a judge with other noise; None for one that has no seed, or that reads none with its settings."""
+    seed = getattr(judge, "seed", None)
+    if not isinstance(seed, int):
+        return None
+    try:
+        return judge.model_copy(update={"seed": seed + 1})
+    except ValidationError:
+        return None

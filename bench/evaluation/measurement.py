@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from bench.config.comparison import Comparison, Evaluation, Named
 from bench.core.benchmark import LmEvalTask
@@ -227,17 +226,6 @@ def filled(table: TableFile, cell: Cell[Any], rows: pa.Table) -> pa.Table:
 def as_metric(rows: pa.Table, name: str) -> pa.Table:
     """Return rows as values of one metric."""
     return rows.append_column("metric", pa.array([name] * rows.num_rows, pa.string()))
-
-
-def reseeded(judge: Judge) -> Judge | None:
-    """Return a judge with other noise; None for one that has no seed, or that reads none with its settings."""
-    seed = getattr(judge, "seed", None)
-    if not isinstance(seed, int):
-        return None
-    try:
-        return judge.model_copy(update={"seed": seed + 1})
-    except ValidationError:
-        return None
 
 
 def judges_in(value: Any) -> Iterator[Judge]:

@@ -53,6 +53,7 @@ def missing(cell: Cell[Any], plan: Plan, why: str) -> Missing:
         reason=why,
         judge=cell.judge_label,
         versus=cell.versus,
+        call=cell.call,
         leaves_out=measurement.LEAVES_OUT,
         metrics=tuple(metric.name for metric in measurement.metrics(plan.design, ())) if of_judge else (),
     )

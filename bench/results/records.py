@@ -6,14 +6,11 @@ from typing import Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import NonNegativeInt
 
 from bench.core.errors import DataError
-from bench.core.frozen import Frozen
 from bench.results.tables import TableFile
 
 RecordStatus = Literal["ok", "unparsed", "refused", "error", "undefined", "missing"]
-Order = Literal["first", "second"]
 RECORDS_SCHEMA_VERSION = 1
 # The source of a value that no judge gave.
 TASK_SOURCE = "task"
@@ -36,29 +33,9 @@ SCHEMA = pa.schema(
     ],
     metadata={b"alignment_bench_records": str(RECORDS_SCHEMA_VERSION).encode()},
 )
-
-
-class Record(Frozen):
-    """One value.
-
-    ``run`` is the training seed. ``source`` is who produced the value: ``task`` or a judge's name. ``versus`` and
-    ``order`` are set for pairwise verdicts only: the other method, and where ``method``'s response stood.
-    ``value`` is None exactly when ``status`` is not ``ok``.
-    """
-
-    task: str
-    prompt: str
-    cluster: str
-    kind: str
-    method: str
-    run: int
-    draw: NonNegativeInt
-    metric: str
-    source: str
-    versus: str | None = None
-    order: Order | None = None
-    value: float | None
-    status: RecordStatus = "ok"
+"""One value per row. ``run`` is the training seed. ``source`` is who produced the value: ``task`` or a judge's name.
+``versus`` and ``order`` are set for verdicts on pairs only: the other method, and where the response of ``method``
+stood. ``value`` is null exactly when ``status`` is not ``ok``."""
 
 
 def check(table: pa.Table, where: str) -> None:

@@ -57,6 +57,7 @@ class ArmFacts(Frozen):
 class Missing(Frozen):
     """A cell that has no rows, and why: of which measurement, and about which arms, seed, task and judge.
 
+    ``call``: 1 where it is a judge asked once more with other noise.
     ``leaves_out``: what nothing is concluded about: the ``arm``, the ``judge`` by its ``metrics``, or ``nothing``,
     where all conclusions stand. A file of a version before these fields does not say of which measurement a cell is,
     and has the names of judges only where their win rates are left out.
@@ -69,6 +70,7 @@ class Missing(Frozen):
     reason: str
     judge: str | None = None
     versus: str | None = None
+    call: int = 0
     leaves_out: Literal["arm", "judge", "nothing"] = "arm"
     metrics: tuple[str, ...] = ()
 
@@ -84,7 +86,7 @@ class Missing(Frozen):
         arms = " vs ".join(arm for arm in (self.arm, self.versus) if arm is not None)
         judge = None if self.judge is None else f"judge {self.judge}"
         seed, task = f"seed {self.run}" if self.run is not None else None, f"task {self.task}" if self.task else None
-        about = ", ".join(part for part in (arms, seed, task, judge) if part)
+        about = ", ".join(part for part in (arms, seed, task, judge, "second call" if self.call else "") if part)
         return about if self.measurement is None else f"{self.measurement} ({about})"
 
 
@@ -93,8 +95,12 @@ def _in_words(cells: Sequence[Missing]) -> str:
     first = cells[0]
     if len(cells) == 1:
         return f"{first.named()}: {first.reason}"
-    what = f"verdicts of {first.judge}" if first.leaves_out == "judge" else first.named()
-    return f"{what}: {first.reason} ({len(cells)} cells of {first.measurement})"
+    if first.leaves_out != "judge":
+        return f"{first.named()}: {first.reason} ({len(cells)} cells)"
+    arms = sorted({arm for cell in cells for arm in (cell.arm, cell.versus) if arm is not None})
+    seeds = sorted({cell.run for cell in cells if cell.run is not None})
+    whose = f"methods {', '.join(arms)}; seeds {', '.join(map(str, seeds))}"
+    return f"verdicts of {first.judge}: {first.reason} ({len(cells)} cells of {first.measurement}: {whose})"
 
 
 class LabellerFacts(Frozen):

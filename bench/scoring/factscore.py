@@ -14,7 +14,7 @@ from bench.scoring.method_score import Score
 from bench.scoring.row_files import RowFile, shown
 from bench.statistics.claims import in_files
 
-LABELS = ("S", "NS", "IR")
+FACTSCORE_LABELS = ("S", "NS", "IR")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def labelled_responses(file: RowFile) -> LabelledResponses:
 
 
 def _claims(sentences: list[Any], where: str) -> Claims:
-    counts = dict.fromkeys(LABELS, 0)
+    counts = dict.fromkeys(FACTSCORE_LABELS, 0)
     beside = 0
     for sentence in sentences:
         if not isinstance(sentence, Mapping):
@@ -74,7 +74,7 @@ def _claims(sentences: list[Any], where: str) -> Claims:
         for fact in _facts(sentence, "human-atomic-facts", where):
             label = fact.get("label") if isinstance(fact, Mapping) else None
             if not isinstance(label, str) or label not in counts:
-                raise DataError(f"{where}: label {label!r}, wanted one of {', '.join(LABELS)}")
+                raise DataError(f"{where}: label {label!r}, wanted one of {', '.join(FACTSCORE_LABELS)}")
             counts[label] += 1
     return Claims(counts["S"], counts["NS"], counts["IR"], beside)
 

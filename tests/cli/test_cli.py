@@ -244,7 +244,7 @@ def test_show_finds_a_prompt_by_id_and_by_text(ran: Path) -> None:
     found = bench("show", ran, "tell six")
     assert found.returncode == 0, found.stderr
     name = found.stdout.strip().splitlines()[1].split(":")[0].strip()
-    shown = bench("show", ran, name, "--run", "1")
+    shown = bench("show", ran, name, "--seed", "1")
     assert shown.returncode == 0, shown.stderr
     for arm in ("base", "sft", "dpo", "dpo_lora"):
         assert arm in shown.stdout

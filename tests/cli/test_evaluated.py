@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.config.load import load_comparison
+from bench.core.judge import reseeded
 from bench.engine.store import Store
-from bench.evaluation.measurement import reseeded
 from bench.pipeline.forecast import forecast, forecast_lines
 from bench.pipeline.plan import make_plan
 from bench.results.summary import SUMMARY

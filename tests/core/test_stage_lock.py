@@ -125,3 +125,12 @@ def test_words_about_the_code_are_no_change(tree: Path) -> None:
     path = tree / "bench" / "helping.py"
     path.write_text("# a remark\n" + BODY.replace("Twice.", "Two times the value.").replace("A helper.", "Help."))
     assert changed(tree) == []
+
+
+def test_a_public_name_of_methods_is_followed_to_where_it_lies() -> None:
+    text = "from methods import FineTuning, train_on_pairs as train\nfrom methods import _shared\n"
+    assert list(stage_lock.imports_of(stage_lock.ast.parse(text))) == [
+        ("FineTuning", "methods._train.fine_tuning", "FineTuning"),
+        ("train", "methods._train.pairs.train", "train_on_pairs"),
+        ("_shared", "methods", "_shared"),
+    ]

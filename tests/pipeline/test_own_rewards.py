@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from bench.config.load import load_comparison
-from bench.core.judge import Judge
+from bench.core.judge import Judge, reseeded
 from bench.core.policy import BestOf
 from bench.core.reward import Chooser, JudgeReward
 from bench.evaluation.judges.gold import Gold
-from bench.evaluation.measurement import judges_in, reseeded
+from bench.evaluation.measurement import judges_in
 from bench.pipeline.plan import Plan, make_plan
 from tests.evaluation.measurements.test_ratings import Length
 from tests.whole import COMPARISON, write_whole

@@ -19,9 +19,10 @@ from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.conclusions.contrast import Contrast
-from bench.results.records import AUDIT, RECORDS, Record
+from bench.results.records import AUDIT, RECORDS
 from bench.results.summary import SUMMARY, ArmAtSeed, ArmFacts, Missing, RunSummary, StageFacts
 from bench.statistics.judges.audit import judge_audits
+from tests.records import Record
 from tests.report.synthetic_words import write_words
 
 ARMS = ("base", "sft", "dpo", "dpo_again")

@@ -15,11 +15,12 @@ from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, RATING, WIN_RATE
 from bench.core.policy import Pretrained
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.labels import LABELS, LABELS_SCHEMA
-from bench.results.records import RECORDS, Record
+from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY, ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, StageFacts
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gaps_closed
 from bench.statistics.judges.labellers import agreements
+from tests.records import Record
 from tests.report.synthetic import TASK, Gold, Questions, Treatment, table_of
 
 SEEDS = (0, 1, 2)

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from bench.core.policy import Message
 from bench.results.claims import CLAIMS, CLAIMS_SCHEMA
-from bench.results.records import Record
 from bench.results.responses import RESPONSES, RESPONSES_SCHEMA, VERDICTS, VERDICTS_SCHEMA, chat_text
+from tests.records import Record
 
 HIT = "window.hit=1"
 # One per arm, all answers to prompt q000: each would set window.hit where a page took it for markup.

@@ -11,7 +11,8 @@ from pydantic import Field
 from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.stage import StageIO
 from bench.core.task import Task
-from bench.evaluation.judges.gold import Gold, rated_pairs, verdict_on_ratings
+from bench.evaluation.judges._ratings import rated_pairs, verdict_on_ratings
+from bench.evaluation.judges.gold import Gold
 
 WORDS_PER_UNIT = 10.0
 

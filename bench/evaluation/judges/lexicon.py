@@ -14,7 +14,7 @@ from bench.core.frozen import digest_of_file
 from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.stage import StageIO
 from bench.core.task import Task
-from bench.evaluation.judges.gold import rated_pairs, verdict_on_ratings
+from bench.evaluation.judges._ratings import rated_pairs, verdict_on_ratings
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 LEXICON_WORD = re.compile(r"[a-z][a-z'-]*")

@@ -8,7 +8,7 @@ from typing import ClassVar
 from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.stage import StageIO
 from bench.core.task import Task
-from bench.evaluation.judges.gold import rated_pairs, verdict_on_ratings
+from bench.evaluation.judges._ratings import rated_pairs, verdict_on_ratings
 
 
 class LongerWins(Judge):

@@ -11,7 +11,7 @@ from bench.core.policy import PolicySpec
 from bench.core.reward import reward_models
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
-from bench.evaluation.judges.gold import rated_pairs, verdict_on_ratings
+from bench.evaluation.judges._ratings import rated_pairs, verdict_on_ratings
 
 
 class RewardModelJudge(Judge):

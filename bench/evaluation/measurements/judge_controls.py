@@ -16,12 +16,12 @@ from bench.evaluation.judges.longer_wins import LongerWins
 from bench.evaluation.judges.random import Random
 from bench.evaluation.judges.word_overlap import WordOverlap
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, as_metric
-from bench.evaluation.measurements.win_rate import PAYLOAD, VERDICTS_SCHEMA, Orders, stored_presentations, verdict_rows
+from bench.evaluation.measurements.win_rate import PAYLOAD, PAYLOAD_SCHEMA, Orders, stored_presentations, verdict_rows
 from bench.results.records import AUDIT, CONTROL
 from bench.results.tables import TableFile
 
 CONTROLS: tuple[Judge, ...] = (LongerWins(), FirstWins(), WordOverlap(), Random())
-CONTROL_VERDICTS_SCHEMA = pa.schema([pa.field("judge", pa.string(), nullable=False), *VERDICTS_SCHEMA])
+CONTROLS_SCHEMA = pa.schema([pa.field("judge", pa.string(), nullable=False), *PAYLOAD_SCHEMA])
 
 
 class CompareByControls(Stage):
@@ -46,7 +46,7 @@ class CompareByControls(Stage):
             for judge in self.controls
             for row in verdict_rows(judge, self.a.task, shown, io)
         ]
-        pq.write_table(pa.Table.from_pylist(rows, schema=CONTROL_VERDICTS_SCHEMA), io.out / PAYLOAD)
+        pq.write_table(pa.Table.from_pylist(rows, schema=CONTROLS_SCHEMA), io.out / PAYLOAD)
 
 
 class JudgeControls(Measurement):

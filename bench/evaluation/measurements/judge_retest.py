@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import PositiveInt
 
-from bench.core.judge import Judge
+from bench.core.judge import Judge, reseeded
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
 from bench.evaluation.api.questions import ApiQuestion
 from bench.evaluation.generate import Generate, row_seed
-from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric, reseeded
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
 from bench.evaluation.measurements.win_rate import (
     PAYLOAD,
-    VERDICTS_SCHEMA,
+    PAYLOAD_SCHEMA,
     Orders,
     Presentation,
     orders_shown,
@@ -53,7 +53,7 @@ class AskAgain(Stage):
         """Write ``verdicts.parquet``: one row per sampled prompt and order."""
         shown = sample_of(self.a.task, stored_presentations(io, (self.a, self.b), self.orders), self.prompts)
         rows = verdict_rows(self.judge, self.a.task, shown, io)
-        pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / PAYLOAD)
+        pq.write_table(pa.Table.from_pylist(rows, schema=PAYLOAD_SCHEMA), io.out / PAYLOAD)
 
 
 def sample_of(task: Task, shown: Sequence[Presentation], prompts: int) -> list[Presentation]:

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 
 from bench.core.data import DataSpec
 from bench.core.datasets import read_preferences, read_utilities, rows_known
-from bench.core.judge import Judge, Pair, one_for_each
+from bench.core.judge import Judge, Pair, one_for_each, reseeded
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
-from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, reseeded
+from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
 from bench.results.labels import CALL_SCHEMA, LABELS
 from bench.results.tables import TableFile
 

@@ -27,7 +27,7 @@ from bench.results.tables import TableFile
 
 Orders = Literal["both", "first"]
 PAYLOAD = "verdicts.parquet"
-VERDICTS_SCHEMA = pa.schema(
+PAYLOAD_SCHEMA = pa.schema(
     [
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("draw", pa.int64(), nullable=False),
@@ -62,7 +62,7 @@ class JudgePairs(Stage):
         """Write ``verdicts.parquet``: one row per prompt, draw and order."""
         shown = stored_presentations(io, (self.a, self.b), self.orders)
         rows = verdict_rows(self.judge, self.a.task, shown, io)
-        pq.write_table(pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA), io.out / PAYLOAD)
+        pq.write_table(pa.Table.from_pylist(rows, schema=PAYLOAD_SCHEMA), io.out / PAYLOAD)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def presentations(
 
 
 def verdict_rows(judge: Judge, task: Task, shown: Sequence[Presentation], io: StageIO) -> list[dict[str, Any]]:
-    """Return a row of VERDICTS_SCHEMA for each presentation, with the value as a preference for a."""
+    """Return a row of PAYLOAD_SCHEMA for each presentation, with the value as a preference for a."""
     verdicts = one_for_each(judge, judge.compare(task, [one.pair for one in shown], io), len(shown))
     io.meter.judgements += len(verdicts)
     rows = []

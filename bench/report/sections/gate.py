@@ -18,7 +18,8 @@ def gate_section(inputs: Inputs, results: Sequence[CriterionResult]) -> list[Blo
     A run that lacks cells is not held against its gate: what is left could pass by what is missing.
     """
     if inputs.comparison.gate and inputs.summary.missing:
-        note = f"Not checked: {counted(len(inputs.summary.missing), 'cell')} of the run are missing (see below)."
+        count = len(inputs.summary.missing)
+        note = f"Not checked: {counted(count, 'cell')} of the run {'is' if count == 1 else 'are'} missing (see below)."
         return [Heading(2, "Gate"), Text(note)]
     later = [criterion for criterion in inputs.comparison.gate if criterion.against_baseline]
     note = f"{counted(len(later), 'criterion', 'criteria')} against an earlier run are checked by bench check."

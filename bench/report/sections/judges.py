@@ -51,8 +51,17 @@ def judges_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
         *_lengths(audits),
         *_agreements(inputs),
         *_controls(audits),
+        *_incomplete(inputs),
         *drawn(pictures, "judge_audit"),
     ]
+
+
+def _incomplete(inputs: Inputs) -> list[Block]:
+    """Return what the audit of judges lacks: it is made of what is there."""
+    gone = [cell for cell in inputs.summary.missing if cell.measurement in ("judge_controls", "judge_retest")]
+    if not gone:
+        return []
+    return [Text(f"The audit is incomplete: {counted(len(gone), 'cell')} of control judges or second calls failed.")]
 
 
 def _both_win_rates(inputs: Inputs) -> list[Block]:

@@ -30,8 +30,8 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from bench.config.comparison import Comparison, Named
+from bench.core.judge import reseeded
 from bench.core.metrics import WIN_RATE
-from bench.evaluation.measurement import reseeded
 from bench.results.conclusions.judge_audit import Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
 from bench.results.records import CONTROL, RETEST
 from bench.statistics.crossing.verdicts import CrossedDesign, Pair, Verdicts, design_of, verdicts_of

@@ -6,8 +6,9 @@ from bench.report.page.html import visible
 from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.report.samples.sample import as_data, stratified
 from bench.results.claims import CLAIMS, CLAIMS_SCHEMA
-from bench.results.records import RECORDS, Record
+from bench.results.records import RECORDS
 from bench.results.responses import RESPONSES, RESPONSES_SCHEMA, VERDICTS, VERDICTS_SCHEMA, chat_text
+from tests.records import Record
 from tests.report.synthetic import ARMS, PROMPTS, SEEDS, TASK, build, table_of
 
 

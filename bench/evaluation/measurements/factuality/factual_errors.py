@@ -31,7 +31,7 @@ from bench.results.claims import CLAIMS
 from bench.results.records import RECORDS
 from bench.results.tables import TableFile
 
-LABELS = {SUPPORTED: SUPPORTED_CLAIMS, NOT_SUPPORTED: UNSUPPORTED_CLAIMS, IRRELEVANT: IRRELEVANT_CLAIMS}
+COUNTED_AS = {SUPPORTED: SUPPORTED_CLAIMS, NOT_SUPPORTED: UNSUPPORTED_CLAIMS, IRRELEVANT: IRRELEVANT_CLAIMS}
 
 
 class FactualErrors(Measurement):
@@ -70,8 +70,8 @@ def counted(rows: Sequence[dict[str, Any]], gamma: float) -> pa.Table:
     """Return the values of every response: claims by label, whether there are any, and FActScore."""
     found: list[dict[str, Any]] = []
     for counts in rows:
-        facts = sum(counts[label] for label in LABELS)
-        values: dict[str, float | None] = {metric.name: float(counts[label]) for label, metric in LABELS.items()}
+        facts = sum(counts[label] for label in COUNTED_AS)
+        values: dict[str, float | None] = {metric.name: float(counts[label]) for label, metric in COUNTED_AS.items()}
         values[ANSWERED.name] = float(facts > 0)
         values[FACTSCORE.name] = fact_score(counts[SUPPORTED], facts, gamma)
         for metric, value in values.items():
