@@ -13,8 +13,8 @@ commands = typer.Typer()
 
 @commands.command(
     epilog=example(
-        "bench show results/quickstart 12",
-        "bench show results/quickstart q-0012 --run 1 --methods dpo,sft",
+        "bench show results/quickstart benign-build-cart-0",
+        "bench show results/quickstart benign-build-cart-0 --run 1 --methods dpo,sft",
         "bench show results/quickstart --kind biography --disagree",
     )
 )

@@ -26,6 +26,7 @@ from bench.config.load import ROOT_KEYS, load_comparison
 from bench.core.frozen import digest_of_file
 from bench.evaluation.judges._prompt_file import read_prompt
 from tests import stage_lock
+from tests.cli.test_cli import bench
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -179,6 +180,21 @@ def test_a_command_that_is_shown_is_understood(line: str) -> None:
         name, command, words = command.resolve_command(context, words)
         context = command.context_class(command, info_name=name, parent=context)
     assert command.make_context(name, words, parent=context.parent).params
+
+
+SHOWN = re.findall(r"\[cyan\]bench (show [^\[]+)\[/\]", COMMAND.commands["show"].epilog)
+
+
+def test_the_help_of_show_has_examples() -> None:
+    assert len(SHOWN) == 3
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_an_example_of_show_finds_prompts(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = bench(*shlex.split(line))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def as_shown(path: Path) -> str:

@@ -25,7 +25,7 @@ from methods._train.feedback.label_pairs import LabelPreferences
 from tests.evaluation.judges.scripted import LABELLER, Scripted, install, io_in, pair, response
 
 __all__ = ["install"]  # a fixture
-ELSEWHERE = {"reward_model"}  # needs a trained model: tests/methods/_train/test_reward_model.py
+ELSEWHERE = {"reward_model"}  # needs a trained model: tests/methods/_train/rewards/test_reward_model.py
 BLIND = {"first_wins", "random"}  # read no word: tests/evaluation/measurements/test_judge_controls.py
 OUTSIDE = {"api", "human"}  # answer from elsewhere: tests/evaluation/api/test_faults.py, test_human.py
 

@@ -20,7 +20,7 @@ from methods._train.loop.loop import Training, fit
 from methods._train.loop.tune import Example
 from methods._train.settings import Optimisation
 from methods._train.sft.train import sft_loss
-from tests.methods._train.test_recompute import gradients
+from tests.methods._train.loop.test_recompute import gradients
 from tests.methods.tiny import Bench, log, model, pretrained
 
 SETTINGS = Optimisation(lr=1e-3, epochs=1, batch_size=4, max_grad_norm=None)

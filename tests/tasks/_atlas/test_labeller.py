@@ -28,7 +28,7 @@ from tasks._atlas.tokenizer import build_tokenizer, vocabulary
 from tasks.atlas import LABELLERS, Atlas
 from tests.methods.tiny import Bench, log
 
-PROMPTS = Path(__file__).resolve().parents[2] / "bench" / "evaluation" / "judges" / "prompts" / "atlas.yaml"
+PROMPTS = Path(__file__).resolve().parents[3] / "bench" / "evaluation" / "judges" / "prompts" / "atlas.yaml"
 FAST = Optimisation(lr=8e-3, schedule="linear", epochs=1, batch_size=2, betas=(0.9, 0.98))
 TINY = PretrainAtlas(world_seed=7, shape=Shape(width=32, layers=1, heads=2, inner=64), steps=30, optimisation=FAST)
 TAUGHT = TeachLabeller(world_seed=7, base=Built(by=TINY), steps=60, optimisation=FAST)

@@ -29,7 +29,7 @@ from tasks.atlas import DEFAULT_ROWS, LABELLERS, SIZES, Atlas
 from tasks.atlas_prompts import AtlasPrompts
 from tests.methods.tiny import Bench, log
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FAST = Optimisation(lr=8e-3, schedule="linear", epochs=1, batch_size=4, betas=(0.9, 0.98))
 TINY = PretrainAtlas(world_seed=7, shape=Shape(width=32, layers=1, heads=2, inner=64), steps=60, optimisation=FAST)
 

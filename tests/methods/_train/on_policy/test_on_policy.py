@@ -319,7 +319,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(given: Given, tmp_path: Pat
         root.mkdir(exist_ok=True)
         (root / "stage.json").write_text(json.dumps(encode(stage)))
         command = [sys.executable, "-c", RUN, str(root), str(kill_at)]
-        return subprocess.run(command, env=environment, cwd=Path(__file__).parents[3], check=False).returncode
+        return subprocess.run(command, env=environment, cwd=Path(__file__).parents[4], check=False).returncode
 
     assert attempt(2) == -signal.SIGKILL
     folder = tmp_path / "killed" / "bench" / stage.key

@@ -20,7 +20,7 @@ from tasks._atlas.questions import KINDS, MIX, held_out, pool, training_question
 from tasks._atlas.tokenizer import vocabulary
 from tasks._atlas.writing import demonstration, documents
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PINNED = {1: "ca0e21e38ebf89cd826947c7825f682b00f75b7fb48caee222742a049a7fc4cf"}
 
 
@@ -52,7 +52,7 @@ def test_a_changed_world_raises_its_version() -> None:
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_the_same_seed_gives_the_same_bytes_in_another_process(hash_seed: str) -> None:
-    code = "from tests.tasks.test_atlas_knowledge import world_bytes; import sys; sys.stdout.write(world_bytes(11))"
+    code = "from tests.tasks._atlas.test_knowledge import world_bytes; import sys; sys.stdout.write(world_bytes(11))"
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     found = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
