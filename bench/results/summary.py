@@ -98,8 +98,10 @@ def _in_words(cells: Sequence[Missing]) -> str:
     if first.leaves_out != "judge":
         return f"{first.named()}: {first.reason} ({len(cells)} cells)"
     arms = sorted({arm for cell in cells for arm in (cell.arm, cell.versus) if arm is not None})
-    seeds = sorted({cell.run for cell in cells if cell.run is not None})
-    whose = f"methods {', '.join(arms)}; seeds {', '.join(map(str, seeds))}"
+    seeds = sorted({str(cell.run) for cell in cells if cell.run is not None})
+    whose = "; ".join(
+        f"{word}{'s' * (len(of) > 1)} {', '.join(of)}" for word, of in (("method", arms), ("seed", seeds))
+    )
     return f"verdicts of {first.judge}: {first.reason} ({len(cells)} cells of {first.measurement}: {whose})"
 
 

@@ -154,7 +154,10 @@ def summary(*missing: Missing) -> RunSummary:
 
 def test_what_one_judge_lacks_for_one_reason_is_one_line(plan: Plan) -> None:
     every = [cell.stage for cell in plan.of("win_rate") if cell.judge_label == "lexicon"]
-    assert summary(*after(plan, *every)).lacking() == ["verdicts of lexicon: judge is out (12 cells of win_rate)"]
+    assert summary(*after(plan, *every)).lacking() == [
+        "verdicts of lexicon: judge is out (12 cells of win_rate: "
+        "methods base, best, dpo, dpo_again, dpo_lora, sft; seeds 0, 1)"
+    ]
     assert summary(*after(plan, every[0])).lacking() == [
         "win_rate (base vs sft, seed 0, task prompts, judge lexicon): judge is out"
     ]
@@ -171,6 +174,8 @@ def test_a_run_of_an_earlier_version_is_read() -> None:
         "dpo, seed 0, task prompts: it is out",
         "win_rate (dpo, seed 0, task prompts, judge people): it is out",
     ]
-    assert summary(judge, judge).lacking() == ["verdicts of people: it is out (2 cells of win_rate)"]
+    assert summary(judge, judge).lacking() == [
+        "verdicts of people: it is out (2 cells of win_rate: method dpo; seed 0)"
+    ]
     again = Missing.model_validate(judge.model_dump())
     assert again == judge
