@@ -110,6 +110,11 @@ def listing(kind: Kind[P]) -> dict[str, Plugin[P]]:
     return found
 
 
+def own(kind: Kind[P]) -> list[type[P]]:
+    """Return the plug-ins that are files of this program, by name; what other packages announce is not looked at."""
+    return [_from_package(kind, name) for name in sorted(_module_names(kind))]
+
+
 def lm_eval_folder(name: str) -> Path | None:
     """Return the folder of this program's own lm-eval tasks when one of that name is in it, else None."""
     package = _imported(TASK.package, f"the package {TASK.package}")

@@ -23,7 +23,7 @@ from bench.core.benchmark import LmEvalTask
 from bench.core.frozen import children
 from bench.core.judge import Judge
 from bench.core.metrics import MetricInfo
-from bench.core.plugins import Kind, find, listing
+from bench.core.plugins import Kind, find, own
 from bench.core.policy import PolicySpec
 from bench.core.stage import Stage
 from bench.core.task import Task
@@ -194,12 +194,12 @@ MEASUREMENT = Kind("measurement", Measurement, "bench.evaluation.measurements")
 
 
 def measurements(named: Sequence[str] = ()) -> tuple[Measurement, ...]:
-    """Return every measurement that is no option, and those that are named, in order.
+    """Return every measurement of this program that is no option, and those that are named, in order.
 
     Raises BenchError for a name that no measurement has, with the near matches.
     """
-    found = [entry.cls for entry in listing(MEASUREMENT).values() if not entry.cls.OPTIONAL]
-    chosen = dict.fromkeys([*found, *(find(MEASUREMENT, name) for name in named)])
+    always = [cls for cls in own(MEASUREMENT) if not cls.OPTIONAL]
+    chosen = dict.fromkeys([*always, *(find(MEASUREMENT, name) for name in named)])
     return tuple(sorted((cls() for cls in chosen), key=lambda one: (one.ORDER, one.NAME)))
 
 

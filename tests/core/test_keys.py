@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -63,7 +64,8 @@ def stage_classes() -> set[type[Stage]]:
     while pending:
         for cls in pending.pop().__subclasses__():
             pending.append(cls)
-            if cls.__module__.startswith(("bench.", "methods.", "tasks.")) and "KIND" in cls.__dict__:
+            ours = cls.__module__.startswith(("bench.", "methods.", "tasks.")) and cls.__module__ in sys.modules
+            if ours and "KIND" in cls.__dict__:
                 found.add(cls)
     return found
 

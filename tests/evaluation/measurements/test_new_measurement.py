@@ -125,3 +125,12 @@ def test_what_is_not_there_is_told_before_anything_runs(
     folder = write_everything(tmp_path, PLAIN + f"  measurements: {measurements}\n" + gate)
     with pytest.raises(BenchError, match=re.escape(told)):
         make_plan(load_comparison(folder))
+
+
+def test_a_broken_one_that_nobody_names_breaks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("broken", "no_such_module:Broken", MEASUREMENT.group)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == point.group else [])
+    assert make_plan(load_comparison(write_everything(tmp_path / "plain", PLAIN))).cells
+    folder = write_everything(tmp_path / "named", PLAIN + "  measurements: [broken]\n")
+    with pytest.raises(BenchError, match="broken cannot be loaded"):
+        make_plan(load_comparison(folder))
