@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from methods._train.pairs.logprobs import PairLogprobs
 
-Reduction = Literal["sum", "mean"]
+LikelihoodReduction = Literal["sum", "mean"]
 
 
-def ipo_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float, likelihood: Reduction) -> Tensor:
+def ipo_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float, likelihood: LikelihoodReduction) -> Tensor:
     """Return the loss of each pair (equation 17). Shape: (pairs,)."""
     if likelihood == "mean":
         policy, reference = policy.per_token(), reference.per_token()
@@ -52,7 +52,7 @@ class TrainIPO(FineTuning):
 
     reference: ReferenceLogprobs
     beta: PositiveFloat
-    likelihood: Reduction
+    likelihood: LikelihoodReduction
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
@@ -74,7 +74,7 @@ class IPO(PreferenceOptimisation, Method):
     NEEDS: ClassVar[frozenset[str]] = frozenset({"preferences"})
 
     beta: PositiveFloat = 0.1
-    likelihood: Reduction = "sum"
+    likelihood: LikelihoodReduction = "sum"
     start: Optimisation = Optimisation()
 
     def policy(self, given: Given) -> PolicySpec:

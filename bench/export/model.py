@@ -18,7 +18,7 @@ from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 
 CARD = "README.md"
-Form = Literal["merged", "adapter"]
+PolicyForm = Literal["merged", "adapter"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PolicyChoice:
 
     arm: str
     seed: int | None = None
-    form: Form = "merged"
+    form: PolicyForm = "merged"
 
 
 def export_policy(
@@ -126,7 +126,7 @@ def _finished(store: Store, stage: Stage, plan: Plan, arm: str) -> None:
         )
 
 
-def _write(model: Pretrained | Built | Tuned, form: Form, io: StageIO, folder: Path) -> None:
+def _write(model: Pretrained | Built | Tuned, form: PolicyForm, io: StageIO, folder: Path) -> None:
     from bench.models.for_transformers import write_adapter, write_model  # noqa: PLC0415 - torch, which only an export needs
 
     if form == "merged":

@@ -12,7 +12,7 @@ from bench.results.conclusions.contrast import Contrast
 from bench.results.wording import describe_metric
 
 CriterionVerdict = Literal["pass", "regression", "undecided"]
-Claim = Literal["superior_by", "not_worse_by", "equivalent_within"]
+MarginClaim = Literal["superior_by", "not_worse_by", "equivalent_within"]
 
 
 class DataNeeded(Frozen):
@@ -41,7 +41,7 @@ class CriterionResult(Frozen):
     """
 
     criterion: Criterion
-    claim: Claim
+    claim: MarginClaim
     margin: float
     task: str
     judge: str | None
@@ -75,9 +75,9 @@ class CriterionResult(Frozen):
         return f"{self.criterion.method} {demand} on {describe_metric(self.criterion.metric)}{over} ({by})"
 
 
-def claim_of(criterion: Criterion) -> tuple[Claim, float]:
+def claim_of(criterion: Criterion) -> tuple[MarginClaim, float]:
     """Return the one claim of a criterion and its margin; raises BenchError unless exactly one margin is set."""
-    claims: dict[Claim, float | None] = {
+    claims: dict[MarginClaim, float | None] = {
         "superior_by": criterion.superior_by,
         "not_worse_by": criterion.not_worse_by,
         "equivalent_within": criterion.equivalent_within,

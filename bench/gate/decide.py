@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.config.comparison import Comparison, Criterion
 from bench.core.errors import BenchError
-from bench.gate.criteria import Claim, CriterionResult, CriterionVerdict, DataNeeded, answering, claim_of
+from bench.gate.criteria import CriterionResult, CriterionVerdict, DataNeeded, MarginClaim, answering, claim_of
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.power.detectable import POWER
 from bench.statistics.power.sample_size import design_of, detectable, prompts_needed, seeds_needed
@@ -40,7 +40,7 @@ class Evidence:
     """
 
     criterion: Criterion
-    claim: Claim
+    claim: MarginClaim
     margin: float
     contrast: Contrast
     against: str
@@ -172,7 +172,7 @@ def overall(results: Sequence[CriterionResult]) -> CriterionVerdict:
     return "pass" if verdicts == {"pass"} else "undecided"
 
 
-def decided(claim: Claim, margin: float, bounds: tuple[float, float]) -> CriterionVerdict:
+def decided(claim: MarginClaim, margin: float, bounds: tuple[float, float]) -> CriterionVerdict:
     """Return the verdict from bounds (lower, upper) of the advantage, where there is nothing better than these."""
     lower, upper = bounds
     passes, fails = {
@@ -185,13 +185,13 @@ def decided(claim: Claim, margin: float, bounds: tuple[float, float]) -> Criteri
     return "regression" if fails else "undecided"
 
 
-def claim_p(claim: Claim, margin: float, law: Confidence) -> float:
+def claim_p(claim: MarginClaim, margin: float, law: Confidence) -> float:
     """Return the p-value of what the criterion claims."""
     tests = {"superior_by": superiority_p, "not_worse_by": non_inferiority_p, "equivalent_within": equivalence_p}
     return tests[claim](law, margin)
 
 
-def regression_p(claim: Claim, margin: float, law: Confidence) -> float:
+def regression_p(claim: MarginClaim, margin: float, law: Confidence) -> float:
     """Return the p-value of "a regression": worse at all, worse by more than the margin, or beyond it on one side.
 
     The two sides of an equivalence cannot both be true, so each is tested at alpha.
@@ -258,7 +258,7 @@ def data_needed(one: Evidence, advantage: float) -> DataNeeded | None:
     )
 
 
-def power_wanted(claim: Claim) -> float:
+def power_wanted(claim: MarginClaim) -> float:
     """Return POWER, or for equivalence, where two one-sided tests must both reject, what each of them needs."""
     return (1 + POWER) / 2 if claim == "equivalent_within" else POWER
 

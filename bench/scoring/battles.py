@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.scoring.markup import Style, at_equal_style, style_details, style_of
+from bench.scoring.markup import MarkupStyle, at_equal_style, style_details, style_of
 from bench.scoring.method_score import Score
 from bench.scoring.row_files import RowFile
 from bench.statistics.ranking.bradley_terry import ELO_SCALE, bradley_terry, rank_intervals
@@ -38,11 +38,11 @@ class BattleColumns:
     outcome: list[float] = field(default_factory=list)
     weight: list[float] = field(default_factory=list)
     question: list[str] = field(default_factory=list)
-    style: list[Style | None] = field(default_factory=list)
+    style: list[MarkupStyle | None] = field(default_factory=list)
     noted: Counter[str] = field(default_factory=Counter)
 
     def add(
-        self, sides: tuple[str, str], outcome: float, weight: float, question: str, style: Style | None = None
+        self, sides: tuple[str, str], outcome: float, weight: float, question: str, style: MarkupStyle | None = None
     ) -> None:  # fmt: skip
         """Append one battle."""
         self.first.append(sides[0])

@@ -19,10 +19,10 @@ COUNTS = {
     "lists": ("list_count_a", "list_count_b"),
     "bold": ("bold_count_a", "bold_count_b"),
 }
-Style = Mapping[str, tuple[float, float]]
+MarkupStyle = Mapping[str, tuple[float, float]]
 
 
-def style_of(row: Mapping[str, Any], where: str) -> Style | None:
+def style_of(row: Mapping[str, Any], where: str) -> MarkupStyle | None:
     """Return both answers' counts by feature, None for a row without; raises DataError for what is no count."""
     metadata = row.get(METADATA)
     if metadata is None:
@@ -46,7 +46,7 @@ def _count(value: Any, where: str) -> float:
     return float(value)
 
 
-def at_equal_style(columns: StyledBattles, styles: Sequence[Style | None], anchor: str) -> StyleControlled | None:
+def at_equal_style(columns: StyledBattles, styles: Sequence[MarkupStyle | None], anchor: str) -> StyleControlled | None:
     """Return the strengths at equal style, by the features that every battle has; None where there is none.
 
     ``columns`` are the battles, still without features.

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from bench.core.errors import DataError
 from bench.core.rows import kind_of, rows_of
 
-Kind = Literal["outputs", "annotations", "pairs", "battles", "games", "facts"]
+FileKind = Literal["outputs", "annotations", "pairs", "battles", "games", "facts"]
 # The first set of columns that a file's first row has says what the file is.
-COLUMNS: tuple[tuple[Kind, frozenset[str]], ...] = (
+COLUMNS: tuple[tuple[FileKind, frozenset[str]], ...] = (
     ("annotations", frozenset({"instruction", "preference"})),
     ("pairs", frozenset({"g1_winner", "g2_winner", "model_1", "model_2"})),
     ("battles", frozenset({"model_a", "model_b", "winner"})),
@@ -29,7 +29,7 @@ class RowFile:
     """The rows of one file, of one kind."""
 
     path: Path
-    kind: Kind
+    kind: FileKind
     rows: Sequence[Mapping[str, Any]]
 
     def cell(self, number: int, column: str) -> Any:

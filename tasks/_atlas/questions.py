@@ -14,11 +14,11 @@ from tasks._atlas import words
 from tasks._atlas.draws import Draws
 from tasks._atlas.knowledge import Entity, Split, knowledge
 
-Kind = Literal["fact", "biography", "benign", "harmful", "city"]
+QuestionKind = Literal["fact", "biography", "benign", "harmful", "city"]
 HeldOut = Literal["dev", "evaluation"]
-KINDS: tuple[Kind, ...] = ("fact", "biography", "benign", "harmful", "city")
+KINDS: tuple[QuestionKind, ...] = ("fact", "biography", "benign", "harmful", "city")
 
-MIX: Mapping[Kind, float] = MappingProxyType(
+MIX: Mapping[QuestionKind, float] = MappingProxyType(
     {"fact": 0.40, "biography": 0.25, "benign": 0.125, "harmful": 0.125, "city": 0.10}
 )
 """The share of each kind in every mixed set of prompts. A design choice: close to a prototype's 3/8, 2/8, 2/8, 1/8,
@@ -36,7 +36,7 @@ class AtlasQuestion:
     """
 
     id: str
-    kind: Kind
+    kind: QuestionKind
     text: str
     cluster: str
     asked: str | None
@@ -79,12 +79,12 @@ def catalogue(world_seed: int) -> Catalogue:
 
 
 @cache
-def pool(world_seed: int, split: Split) -> Mapping[Kind, tuple[AtlasQuestion, ...]]:
+def pool(world_seed: int, split: Split) -> Mapping[QuestionKind, tuple[AtlasQuestion, ...]]:
     """Return every question that a split may ask, by kind, in a shuffled order that the world seed fixes."""
     world = knowledge(world_seed)
     people = world.people_of(split)
     objects = world.objects_of(split)
-    found: dict[Kind, Iterable[tuple[AtlasQuestion, ...]]] = {
+    found: dict[QuestionKind, Iterable[tuple[AtlasQuestion, ...]]] = {
         "fact": [_about("fact", person, words.PERSON_QUESTIONS) for person in people],
         "biography": [_biographies(person) for person in people],
         "benign": [_requests("benign", words.BENIGN_VERBS, objects)],
@@ -118,7 +118,7 @@ def training_question(world_seed: int, draws: Draws) -> AtlasQuestion:
     return draws.pick(pool(world_seed, "train")[draws.weighted(KINDS, RUNNING_MIX)])
 
 
-def _about(kind: Kind, entity: Entity, forms: Mapping[str, Sequence[str]]) -> tuple[AtlasQuestion, ...]:
+def _about(kind: QuestionKind, entity: Entity, forms: Mapping[str, Sequence[str]]) -> tuple[AtlasQuestion, ...]:
     """Return every question about one attribute of an entity, in every wording."""
     return tuple(
         _entity_question(kind, entity, f"{attribute}-{variant}", form, attribute)
@@ -134,7 +134,7 @@ def _biographies(person: Entity) -> tuple[AtlasQuestion, ...]:
     )
 
 
-def _entity_question(kind: Kind, entity: Entity, part: str, form: str, asked: str | None) -> AtlasQuestion:
+def _entity_question(kind: QuestionKind, entity: Entity, part: str, form: str, asked: str | None) -> AtlasQuestion:
     slug = entity.name.replace(" ", "-").lower()
     return AtlasQuestion(
         id=f"{kind}-{slug}-{part}",
@@ -148,7 +148,7 @@ def _entity_question(kind: Kind, entity: Entity, part: str, form: str, asked: st
     )
 
 
-def _requests(kind: Kind, verbs: Sequence[str], objects: Sequence[str]) -> tuple[AtlasQuestion, ...]:
+def _requests(kind: QuestionKind, verbs: Sequence[str], objects: Sequence[str]) -> tuple[AtlasQuestion, ...]:
     return tuple(
         AtlasQuestion(
             id=f"{kind}-{verb}-{item}-{variant}",

@@ -10,7 +10,7 @@ from tasks._atlas import words
 from tasks._atlas.draws import Draws
 from tasks._atlas.grammar import Statement, claim_sentence
 from tasks._atlas.knowledge import AtlasKnowledge, Entity, knowledge
-from tasks._atlas.questions import AtlasQuestion, Catalogue, Kind, catalogue
+from tasks._atlas.questions import AtlasQuestion, Catalogue, QuestionKind, catalogue
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ DEMONSTRATION_STYLE = Style(
 MOST_FILLERS = 4
 BIOGRAPHY_CLAIMS = (2, 3, 4, 5)
 BARE_SHARE = 0.30
-DOCUMENT_MIX: Mapping[Kind, float] = {
+DOCUMENT_MIX: Mapping[QuestionKind, float] = {
     "fact": 0.375,
     "biography": 0.25,
     "benign": 0.125,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,3 +104,15 @@ def test_every_package_says_what_it_holds() -> None:
     for package in PACKAGES:
         for path in (ROOT / package).rglob("__init__.py"):
             assert path.read_text(encoding="utf-8").startswith('"""'), f"{path} has no documentation"
+
+
+def test_one_name_is_one_thing() -> None:
+    """No two modules define a class of one name; private ones are left out."""
+    found: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert len(found) > 300
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

@@ -36,7 +36,7 @@ FROM, LABEL = "from", "name"
 REWARD_MODEL, OF = "reward_model", "of"  # the judge that takes its model from an arm, and the field that names it
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _ROOT: KeyPath = ("evaluate",)
-Pair = tuple[str, str]
+ArmPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Scoring:
     tasks: tuple[Task, ...]
     judges: tuple[Named, ...]
     versus: str | None
-    declared: tuple[Pair, ...]
+    declared: tuple[ArmPair, ...]
     settings: dict[str, Any]
 
     @property
@@ -54,7 +54,7 @@ class Scoring:
         """Whether there is a win rate at equal length beside the plain one."""
         return "length_control" in self.settings and self.settings["length_control"].model != "none"
 
-    def evaluation(self, arms: tuple[Arm, ...], gate: Sequence[Pair]) -> Evaluation:
+    def evaluation(self, arms: tuple[Arm, ...], gate: Sequence[ArmPair]) -> Evaluation:
         """Return the evaluation with its contrasts: default ones, explicit ones, and those that the gate needs."""
         contrasts = contrasts_of(arms, self.versus, self.declared, gate)
         settings = self.settings
@@ -111,8 +111,8 @@ def read_evaluation(section: Section, value: Any, names: Sequence[str]) -> Scori
 
 
 def contrasts_of(
-    arms: tuple[Arm, ...], versus: str | None, declared: Sequence[Pair], gate: Sequence[Pair]
-) -> tuple[Pair, ...]:
+    arms: tuple[Arm, ...], versus: str | None, declared: Sequence[ArmPair], gate: Sequence[ArmPair]
+) -> tuple[ArmPair, ...]:
     """Return the pairs to test, each once, in order.
 
     Every arm against ``versus`` (the first arm without one), every replicate against the arm it repeats, then the
@@ -127,7 +127,7 @@ def contrasts_of(
     wanted = {*declared, *gate}
     turned = [(b, a) if (b, a) in wanted and (a, b) not in wanted else (a, b) for a, b in default]
     # Two replicates of one another give one pair, whichever comes first.
-    once: dict[frozenset[str], Pair] = {}
+    once: dict[frozenset[str], ArmPair] = {}
     for pair in turned:
         once.setdefault(frozenset(pair), pair)
     return tuple(dict.fromkeys([*once.values(), *declared, *gate]))
@@ -272,9 +272,9 @@ def _labelling(section: Section, value: Any, names: Sequence[str]) -> Labelling 
     return Labelling(data=data, judges=judges) if data is not None and judges else None
 
 
-def _contrasts(section: Section, value: Any, names: Sequence[str]) -> tuple[Pair, ...]:
+def _contrasts(section: Section, value: Any, names: Sequence[str]) -> tuple[ArmPair, ...]:
     path = (*_ROOT, "contrasts")
-    found: list[Pair] = []
+    found: list[ArmPair] = []
     for index, item in enumerate(section.items(path, value, "pair [a, b]")):
         here = (*path, index)
         if not isinstance(item, list) or len(item) != 2:

@@ -11,7 +11,7 @@ from bench.core.judge import Status
 from bench.evaluation.api.questions import Answer
 from bench.evaluation.judges._prompt_file import Form
 
-Style = Literal["bare", "reasoned"]
+ReplyStyle = Literal["bare", "reasoned"]
 TIE = "tie"
 CUT = "length"  # the servers' word for an answer that was cut at max_tokens
 _THOUGHT = "</think>"
@@ -33,7 +33,7 @@ def possible(form: Form, *, ties: bool) -> tuple[str, ...]:
     return (*form.answers, TIE) if ties else form.answers
 
 
-def request(form: Form, style: Style, answers: Sequence[str]) -> str:
+def request(form: Form, style: ReplyStyle, answers: Sequence[str]) -> str:
     """Return the block behind a question that says how the answer is to be written."""
     label, listed = _label(form), ", ".join(answers)
     if style == "bare":
@@ -41,7 +41,7 @@ def request(form: Form, style: Style, answers: Sequence[str]) -> str:
     return f'Write that first. Then end with one line "{label}: X", where X is exactly one of {listed}.'
 
 
-def chosen(answer: Answer, form: Form, style: Style, answers: Sequence[str]) -> Chosen:
+def chosen(answer: Answer, form: Form, style: ReplyStyle, answers: Sequence[str]) -> Chosen:
     """Return which of the possible answers a model chose.
 
     ``bare``: what it wrote is one of them, perhaps behind the label that the question ends with. ``reasoned``: the last
@@ -52,7 +52,7 @@ def chosen(answer: Answer, form: Form, style: Style, answers: Sequence[str]) -> 
     return chosen_of(answer, _label(form), style, answers)
 
 
-def chosen_of(answer: Answer, label: str, style: Style, answers: Sequence[str]) -> Chosen:
+def chosen_of(answer: Answer, label: str, style: ReplyStyle, answers: Sequence[str]) -> Chosen:
     """Return the same for a question without a form, whose answers stand behind ``label``."""
     if answer.status != "ok":
         return Chosen(None, answer.status)

@@ -19,8 +19,8 @@ from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.judge import Pair
 
-Choice: TypeAlias = Literal["1", "2", "tie", "both_bad"]
-CHOICES: tuple[str, ...] = get_args(Choice)
+AnnotatorChoice: TypeAlias = Literal["1", "2", "tie", "both_bad"]
+CHOICES: tuple[str, ...] = get_args(AnnotatorChoice)
 QUESTION, ANNOTATOR, ANSWER, COMMENT = COLUMNS = ("question", "annotator", "answer", "comment")
 _NEEDED = (QUESTION, ANNOTATOR, ANSWER)
 _PREFERENCES = {"1": 1.0, "2": 0.0, "tie": 0.5, "both_bad": 0.5}

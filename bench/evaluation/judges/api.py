@@ -23,7 +23,7 @@ from bench.core.stage import StageIO
 from bench.core.task import Task
 from bench.evaluation.api.api_settings import OPERATION, ApiSettings
 from bench.evaluation.api.ask import ask
-from bench.evaluation.api.parsing import Chosen, Style, chosen, possible, request
+from bench.evaluation.api.parsing import Chosen, ReplyStyle, chosen, possible, request
 from bench.evaluation.api.questions import Answer, ApiQuestion
 from bench.evaluation.judges._prompt_file import (
     DEFAULT,
@@ -190,7 +190,7 @@ class Api(ApiSettings, Judge):
         return possible(form, ties=self.ties == "allowed" and isinstance(form, CompareForm))
 
     @property
-    def _style(self) -> Style:
+    def _style(self) -> ReplyStyle:
         return "reasoned" if self.reasoning == "written" else "bare"
 
     def _compare_form(self) -> CompareForm:

@@ -8,16 +8,16 @@ from bench.results.wording import decimals_for, number
 
 # What is shown of a log: what it is called, the logged name, and the logged name to subtract.
 Quantity = tuple[str, str, str | None]
-Curve = tuple[list[float], list[float]]
+CurvePoints = tuple[list[float], list[float]]
 # What a stage logged, row by row, per training seed.
 Logs = Mapping[str, Sequence[Mapping[str, float]]]
 
 
-def curves_of(logs: Logs, quantity: Quantity) -> dict[str, Curve]:
+def curves_of(logs: Logs, quantity: Quantity) -> dict[str, CurvePoints]:
     """Return steps and values of one logged quantity per training seed; seeds that did not log it are left out."""
     _, plus, minus = quantity
     needed = {"step", plus} if minus is None else {"step", plus, minus}
-    curves: dict[str, Curve] = {}
+    curves: dict[str, CurvePoints] = {}
     for seed, log in logs.items():
         rows = [row for row in log if needed <= row.keys()]
         if rows:
@@ -26,7 +26,7 @@ def curves_of(logs: Logs, quantity: Quantity) -> dict[str, Curve]:
     return curves
 
 
-def band_of(curves: Sequence[Curve]) -> tuple[list[float], list[float], list[float], list[float]]:
+def band_of(curves: Sequence[CurvePoints]) -> tuple[list[float], list[float], list[float], list[float]]:
     """Return steps, mean, lowest and highest value at the steps that every curve has."""
     tables = [dict(zip(*curve, strict=True)) for curve in curves]
     steps = sorted(set.intersection(*(set(table) for table in tables)))

@@ -8,15 +8,15 @@ from bench.core.metrics import WIN_RATE
 from bench.results.conclusions.contrast import Contrast
 
 # The two arms, the task and the judge.
-Cell = tuple[str, str, str, str | None]
+WinRateCell = tuple[str, str, str, str | None]
 
 
-def cell_of(contrast: Contrast) -> Cell:
+def cell_of(contrast: Contrast) -> WinRateCell:
     """Return what contrasts on different metrics share when they compare the same arms by the same judge."""
     return contrast.a, contrast.b, contrast.task, contrast.judge
 
 
-def plain_win_rates(contrasts: Iterable[Contrast]) -> dict[Cell, Contrast]:
+def plain_win_rates(contrasts: Iterable[Contrast]) -> dict[WinRateCell, Contrast]:
     """Return the win rates that no length control has touched, by cell."""
     return {cell_of(item): item for item in contrasts if item.metric == WIN_RATE.name}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.metrics import LENGTH_CONTROLLED
-from bench.report.facts.win_rates import Cell, cell_of, plain_win_rates, shift_of
+from bench.report.facts.win_rates import WinRateCell, cell_of, plain_win_rates, shift_of
 from bench.report.figures import theme
 from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast
@@ -92,7 +92,7 @@ def _frame(axes: Any, title: str) -> None:
 
 def _caption(
     shown: dict[tuple[str, str], list[Contrast]],
-    plain: Mapping[Cell, Contrast],
+    plain: Mapping[WinRateCell, Contrast],
     panels: int,
     diamonds: str,
 ) -> str:

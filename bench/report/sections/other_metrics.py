@@ -21,7 +21,7 @@ from bench.results.wording import (
     smallest_detectable,
 )
 
-Measure = tuple[str, str | None, str]
+MetricOfTask = tuple[str, str | None, str]
 COLUMNS = (
     "method", "versus", "interval", "difference", "adjusted p", "verdict", "smallest detectable", "per seed",
     "mean of method", "mean of versus",
@@ -34,7 +34,7 @@ def other_metrics_section(inputs: Inputs) -> list[Block]:
     """Return all other metrics, nothing when there is none."""
     if not inputs.further:
         return []
-    groups: dict[Measure, list[Contrast]] = {}
+    groups: dict[MetricOfTask, list[Contrast]] = {}
     for item in inputs.further:
         groups.setdefault((item.metric, item.judge, item.task), []).append(item)
     ordered = dict(sorted(groups.items(), key=lambda group: group[0][0] in LAST))

@@ -29,7 +29,7 @@ WORDS = ("absent", *STATES)
 SHOWN = 8
 
 Key: TypeAlias = tuple[int, str | None]
-Group: TypeAlias = tuple[str, str, str, str, str | None]
+RecordGroup: TypeAlias = tuple[str, str, str, str, str | None]
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _decoded(places: IntArray, texts: list[str | None]) -> NDArray[np.object_]:
     return np.asarray([*texts, None], dtype=object)[places]
 
 
-def _grouped(columns: list[tuple[IntArray, list[str | None]]]) -> dict[Group, IntArray]:
+def _grouped(columns: list[tuple[IntArray, list[str | None]]]) -> dict[RecordGroup, IntArray]:
     """Return the rows of each distinct combination of texts, in order."""
     codes = np.zeros(len(columns[0][0]), dtype=np.int64)
     for places, texts in columns:
@@ -182,7 +182,7 @@ def _grouped(columns: list[tuple[IntArray, list[str | None]]]) -> dict[Group, In
     return dict(sorted(named.items(), key=lambda item: int(item[1][0])))
 
 
-def _named(texts: list[str | None]) -> Group:
+def _named(texts: list[str | None]) -> RecordGroup:
     task, metric, source, method, versus = texts
     return task or "", metric or "", source or "", method or "", versus
 

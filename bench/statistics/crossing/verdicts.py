@@ -17,7 +17,7 @@ from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.random_effects import IntArray
 
 BoolArray = NDArray[np.bool_]
-Pair = tuple[str, str]
+ArmPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Verdicts:
     """
 
     design: CrossedDesign
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ArmPair, ...]
     pair: IntArray
     prompt: IntArray
     seed: IntArray
@@ -110,7 +110,7 @@ def design_of(records: pa.Table, task: str, seeds: Sequence[int]) -> CrossedDesi
     return CrossedDesign(tuple(found), codes_of(list(found.values())), tuple(dict.fromkeys(seeds)))
 
 
-def verdicts_of(rows: pa.Table, design: CrossedDesign, pairs: Sequence[Pair]) -> Verdicts:
+def verdicts_of(rows: pa.Table, design: CrossedDesign, pairs: Sequence[ArmPair]) -> Verdicts:
     """Return one judge's rows on one task as arrays; those of other pairs, prompts and seeds are left out."""
     place = {pair: number for number, pair in enumerate(pairs)}
     at_prompt = {prompt: number for number, prompt in enumerate(design.prompts)}

@@ -34,7 +34,7 @@ from bench.core.judge import reseeded
 from bench.core.metrics import WIN_RATE
 from bench.results.conclusions.judge_audit import Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
 from bench.results.records import CONTROL, RETEST
-from bench.statistics.crossing.verdicts import CrossedDesign, Pair, Verdicts, design_of, verdicts_of
+from bench.statistics.crossing.verdicts import ArmPair, CrossedDesign, Verdicts, design_of, verdicts_of
 from bench.statistics.judges.agreement import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.judges.controls import split
 from bench.statistics.length.preference import LengthPreference, length_preference
@@ -60,7 +60,7 @@ class _Task:
 
     name: str
     design: CrossedDesign
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ArmPair, ...]
     judges: dict[str, Verdicts]
     again: dict[str, Verdicts]
     controls: dict[str, Verdicts]
@@ -110,7 +110,7 @@ def _rows(table: pa.Table, task: str, metric: str) -> pa.Table:
     return table.filter(pc.and_(pc.equal(table["task"], task), pc.equal(table["metric"], metric)))
 
 
-def _by_source(rows: pa.Table, design: CrossedDesign, pairs: Sequence[Pair]) -> dict[str, Verdicts]:
+def _by_source(rows: pa.Table, design: CrossedDesign, pairs: Sequence[ArmPair]) -> dict[str, Verdicts]:
     return {
         source: verdicts_of(rows.filter(pc.equal(rows["source"], source)), design, pairs)
         for source in sorted(set(rows["source"].to_pylist()))
@@ -129,7 +129,7 @@ def _audits(task: _Task, named: Named, comparison: Comparison) -> Iterator[Judge
 
 
 def _audit(
-    task: _Task, named: Named, judged: Verdicts, pair: Pair | None, comparison: Comparison
+    task: _Task, named: Named, judged: Verdicts, pair: ArmPair | None, comparison: Comparison
 ) -> JudgeAudit:  # fmt: skip
     """Return the audit of one judge's verdicts, on all pairs or on one."""
     level, clusters = comparison.statistics.level, task.design.clusters

@@ -35,7 +35,7 @@ FEWEST_CLUSTERS = 3  # a line through two points has no residual
 
 
 @dataclass(frozen=True)
-class Split:
+class ControlSplit:
     """A win rate's excess, the part that is explained, and the one over the other; and the win rates by control."""
 
     status: ExplainedStatus
@@ -47,7 +47,7 @@ class Split:
     when_b: Measure
 
 
-def split(judge: FloatArray, control: FloatArray, clusters: IntArray, level: float) -> Split:
+def split(judge: FloatArray, control: FloatArray, clusters: IntArray, level: float) -> ControlSplit:
     """Return what the control explains of the judge's win rate; preferences (prompts, seeds), clusters (prompts)."""
     n = judge.size
     sides = [
@@ -56,18 +56,18 @@ def split(judge: FloatArray, control: FloatArray, clusters: IntArray, level: flo
     ]
     if n == 0 or len(np.unique(clusters)) < FEWEST_CLUSTERS:
         excess = Measure(n=n, estimate=float(judge.mean()) - 0.5) if n else NOTHING
-        return Split("too few prompts", excess, NOTHING, NOTHING, *sides)
+        return ControlSplit("too few prompts", excess, NOTHING, NOTHING, *sides)
     y, c = judge - 0.5, control - 0.5
     excess = mean(y, clusters, level, n)
     if float(np.ptp(c)) <= ROUNDING:
-        return Split("constant control", excess, NOTHING, NOTHING, *sides)
+        return ControlSplit("constant control", excess, NOTHING, NOTHING, *sides)
     remains = _remainder(y, c)
     explained = y - remains
     ratio = fieller(explained, y, dense(clusters), level)
     found = NOTHING
     if ratio is not None:
         found = Measure(n=n, estimate=ratio.share, low=ratio.low, high=ratio.high)
-    return Split("ok", excess, mean(explained, clusters, level, n), found, *sides)
+    return ControlSplit("ok", excess, mean(explained, clusters, level, n), found, *sides)
 
 
 def _remainder(y: FloatArray, c: FloatArray) -> FloatArray:

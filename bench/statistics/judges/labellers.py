@@ -28,24 +28,26 @@ from bench.results.conclusions.all import LabellerAgreement, Proportion
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import wilson_interval
 
-Named = tuple[str, int | None]
+NamedLabeller = tuple[str, int | None]
 # The usable rows of every pair, by the order in which it was shown.
 Pairs = dict[int, dict[str, Mapping[str, Any]]]
 
 
 def agreements(labels: pa.Table, level: float) -> tuple[LabellerAgreement, ...]:
     """Return one line per judge and seed of a table of labels, in the table's order of first appearance."""
-    found: dict[Named, None] = dict.fromkeys(zip(labels["judge"].to_pylist(), labels["run"].to_pylist(), strict=True))
+    found: dict[NamedLabeller, None] = dict.fromkeys(
+        zip(labels["judge"].to_pylist(), labels["run"].to_pylist(), strict=True)
+    )
     return tuple(_agreement(_of(labels, named), named, level) for named in found)
 
 
-def _of(labels: pa.Table, named: Named) -> pa.Table:
+def _of(labels: pa.Table, named: NamedLabeller) -> pa.Table:
     judge, seed = named
     rows = labels.filter(pc.equal(labels["judge"], judge))
     return rows.filter(pc.is_null(rows["run"]) if seed is None else pc.equal(rows["run"], seed))
 
 
-def _agreement(rows: pa.Table, named: Named, level: float) -> LabellerAgreement:
+def _agreement(rows: pa.Table, named: NamedLabeller, level: float) -> LabellerAgreement:
     calls = [rows.filter(pc.equal(rows["call"], call)).to_pylist() for call in (0, 1)]
     pairs, others = (_by_pair(call) for call in calls)
     both = {row: pair for row, pair in pairs.items() if len(pair) == 2}

@@ -19,7 +19,7 @@ from bench.core.errors import DataError
 from bench.statistics.tests.confidence import FloatArray
 
 LARGEST_BET = 0.5
-Side = Literal["above", "below", "undecided"]
+SideOfNull = Literal["above", "below", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ConfidenceSequence:
     low: FloatArray
     high: FloatArray
 
-    def decision(self, null: float) -> tuple[Side, int]:
+    def decision(self, null: float) -> tuple[SideOfNull, int]:
         """Return on which side of ``null`` the mean lies, and after how many values that was certain.
 
         Undecided comes with the number of all values. Looking after every value does not raise the error rate.
