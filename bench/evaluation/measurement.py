@@ -208,19 +208,31 @@ def filled(table: TableFile, cell: Cell[Any], rows: pa.Table) -> pa.Table:
 
     A column that is none of these is null.
     """
-    about = cell.columns()
-    prompts = {prompt.id: prompt for prompt in cell.task.prompts()} if isinstance(cell.task, Task) else {}
-    names = rows["prompt"].to_pylist() if "prompt" in rows.schema.names else []
+    own, about = rows.schema.names, cell.columns()
+    facts = facts_of_prompts(
+        cell, rows, [name for name in table.schema.names if name in PROMPT_FACTS.keys() - set(own)]
+    )
     columns = {}
     for field in table.schema:
-        if field.name in rows.schema.names:
+        if field.name in own:
             columns[field.name] = rows[field.name]
-        elif field.name in PROMPT_FACTS:
-            facts = {name: PROMPT_FACTS[field.name](prompts[name]) for name in dict.fromkeys(names)}
-            columns[field.name] = pa.array([facts[name] for name in names], field.type)
         else:
-            columns[field.name] = pa.array([about.get(field.name)] * rows.num_rows, field.type)
+            constant = [about.get(field.name)] * rows.num_rows
+            columns[field.name] = pa.array(facts.get(field.name, constant), field.type)
     return pa.table(columns).cast(table.schema)
+
+
+def facts_of_prompts(cell: Cell[Any], rows: pa.Table, wanted: Sequence[str]) -> dict[str, list[str]]:
+    """Return columns of facts of the rows' prompts by name; the task's prompts are read only where one is wanted."""
+    if not wanted or not isinstance(cell.task, Task):
+        return {}
+    prompts = {prompt.id: prompt for prompt in cell.task.prompts()}
+    names = rows["prompt"].to_pylist()
+    found = {}
+    for fact in wanted:
+        known = {name: PROMPT_FACTS[fact](prompts[name]) for name in dict.fromkeys(names)}
+        found[fact] = [known[name] for name in names]
+    return found
 
 
 def as_metric(rows: pa.Table, name: str) -> pa.Table:

@@ -25,8 +25,8 @@ def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:
     """
     place = {key: number for number, key in enumerate(plan.stages)}
     found: list[Missing] = []
-    told: set[tuple[str, int | None, str | None]] = set()
-    # Inputs come first, so an arm without responses is told by the cell of its responses.
+    reported: set[tuple[str, int | None, str | None]] = set()
+    # Inputs come first, so an arm without responses is reported by the cell of its responses.
     for cell in sorted(plan.cells, key=lambda cell: place[cell.stage.key]):
         why = outcome.why_missing(cell.stage.key)
         if why is None:
@@ -34,8 +34,8 @@ def missing_cells(plan: Plan, outcome: Outcome) -> tuple[Missing, ...]:
         arm = arm_at_fault(cell, plan, outcome)
         if arm is None:
             found.append(missing(cell, plan, why))
-        elif (about := (arm, cell.seed, cell.task_name)) not in told:
-            told.add(about)
+        elif (about := (arm, cell.seed, cell.task_name)) not in reported:
+            reported.add(about)
             found.append(arm_missing(cell, arm, why))
     waiting = [missing(cell, plan, why) for cell in plan.waiting if (why := waits_for(cell)) is not None]
     return (*found, *waiting)

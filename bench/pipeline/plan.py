@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +36,9 @@ class Plan:
         return self.design.comparison
 
     @property
-    def policies(self) -> dict[tuple[str, int], PolicySpec]:
+    def policies(self) -> Mapping[tuple[str, int], PolicySpec]:
         """The policies by arm and training seed."""
-        return dict(self.design.policies)
+        return self.design.policies
 
     def of(self, name: str) -> tuple[Cell[Any], ...]:
         """Return the cells of the measurement of that name, those that wait left out."""
@@ -152,8 +152,10 @@ def check_gate(design: Design) -> None:
 
     The comparison file has been checked for the metrics of this program; what other measurements measure is known here.
     """
+    if not design.evaluation.measurements:
+        return
     known = {metric.name for one in design.measurements for metric in one.metrics(design, ())}
-    for criterion in design.comparison.gate if design.evaluation.measurements else ():
+    for criterion in design.comparison.gate:
         if criterion.metric not in known:
             near = did_you_mean(criterion.metric, known)
             raise BenchError(f"gate: nothing here measures '{criterion.metric}'. {near}")
