@@ -16,7 +16,7 @@ from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Completion, Decoding, Policy, PolicySpec, ResponseLikelihood
 from bench.core.stage import StageIO
-from bench.models.chat import fit_group_to_length, response_ids, response_text
+from bench.models.chat import fit_group_to_length
 from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts, draw_batch
 from bench.models.likelihood.logprobs import TokenLogprobs
 from bench.models.packing.layout import Group
@@ -65,6 +65,14 @@ class LocalPolicy(Policy, Protocol):
         """The longest text in tokens that every part can read, or None where none sets a limit."""
         ...
 
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response to any prompt, with the token that ends a turn."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of a response's ids; special tokens before its end are spelt out."""
+        ...
+
     def open(self, rows: Sequence[Prompts]) -> Steps:
         """Return a decoding session over the rows."""
         ...
@@ -88,7 +96,7 @@ def fitted(policy: LocalPolicy, chat: Chat, responses: Sequence[str], max_length
 
     See ``bench.models.chat.fit_group_to_length``. Where a part must cut a response, it is cut for all of them.
     """
-    ids = [response_ids(policy.tokenizer, response) for response in responses]
+    ids = [policy.response(response) for response in responses]
     found = []
     for part in policy.parts:
         longest = max_length if part.context is None else min(max_length, part.context)
@@ -160,7 +168,7 @@ def written(
 def completion(policy: LocalPolicy, drawn: Drawn, prompt_tokens: int) -> Completion:
     """Return what was written as text, tokens and how it ended."""
     return Completion(
-        text=response_text(policy.tokenizer, drawn.tokens),
+        text=policy.text(drawn.tokens),
         tokens=tuple(drawn.tokens),
         logprobs=tuple(drawn.logprobs),
         finish="end" if drawn.tokens[-1] in policy.end_ids else "length",
@@ -175,7 +183,7 @@ def likelihoods(policy: LocalPolicy, pairs: Sequence[tuple[Chat, str]]) -> list[
     """
     rows = []
     for number, (chat, response) in enumerate(pairs):
-        ids = response_ids(policy.tokenizer, response)
+        ids = policy.response(response)
         row = tuple(Group(prompt, [ids]) for prompt in prompts_of(policy, chat))
         check_length(policy, row, f"pair {number}")
         rows.append(row)

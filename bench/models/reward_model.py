@@ -14,7 +14,7 @@ from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Tuned
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, StageIO
-from bench.models.chat import fit_to_length, response_ids
+from bench.models.chat import fit_to_length
 from bench.models.decoding.sampling import batches
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, last_token_states
@@ -76,7 +76,7 @@ class RewardModel:
         groups: dict[Ids, dict[Ids, None]] = {}
         asked: list[tuple[Ids, Ids]] = []
         for chat, text in zip(chats, responses, strict=True):
-            cut = fit_to_length(prompts[chat], response_ids(self.policy.tokenizer, text), self.max_length)
+            cut = fit_to_length(prompts[chat], self.policy.response(text), self.max_length)
             prompt, response = tuple(cut[0]), tuple(cut[1])
             groups.setdefault(prompt, {})[response] = None
             asked.append((prompt, response))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bench.core.errors import StageError
 from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
-from bench.models.chat import ids_of_openings, response_ids
+from bench.models.chat import ids_of_openings
 from bench.models.local import LocalPolicy, PolicyPart, charge_reading, check_length, prompts_of, scored
 from bench.models.packing.layout import Group
 
@@ -175,7 +175,7 @@ def choice_logprobs(
     for start in range(0, len(asked), CHOICES_AT_ONCE):
         rows = []
         for name, chat, answers in asked[start : start + CHOICES_AT_ONCE]:
-            ids = [response_ids(policy.tokenizer, answer) for answer in answers]
+            ids = [policy.response(answer) for answer in answers]
             row = tuple(Group(prompt, ids) for prompt in prompts_of(policy, chat))
             check_length(policy, row, name)
             rows.append(row)

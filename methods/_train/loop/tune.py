@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.core.policy import Chat
 from bench.core.stage import StageIO
-from bench.models.chat import fit_group_to_length, response_ids
+from bench.models.chat import fit_group_to_length
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable, save_adapter, save_weights
@@ -46,7 +46,7 @@ def examples_of(policy: HFPolicy, rows: Iterable[tuple[Chat, Sequence[str]]], ma
     longest = max_length if context is None else min(max_length, context)
     examples = []
     for number, (chat, responses) in enumerate(rows):
-        ids = [response_ids(policy.tokenizer, response) for response in responses]
+        ids = [policy.response(response) for response in responses]
         examples.append(Example(number, Group(*fit_group_to_length(policy.prompt(chat), ids, longest))))
     return examples
 

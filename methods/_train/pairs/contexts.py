@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.core.errors import StageError
 from bench.core.policy import Chat, PolicySpec, as_read
-from bench.models.chat import fit_group_to_length, prompt_ids, response_ids
+from bench.models.chat import fit_group_to_length, prompt_ids
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
 
@@ -43,7 +43,7 @@ def contexts(
             f"an instruction takes {max(heads)} tokens, and prompt and response may take {longest} with it. Raise "
             "given.max_length if the model can read more, or choose shorter instructions (the set `brief`)."
         )
-    kept, cut = fit_group_to_length(plain, [response_ids(policy.tokenizer, response) for response in responses], room)
+    kept, cut = fit_group_to_length(plain, [policy.response(response) for response in responses], room)
     if len(kept) == len(plain):
         return tuple(Group(prompt, cut) for prompt in prompts)
     return tuple(Group([*prompt[:head], *kept], cut) for prompt, head in zip(prompts, heads, strict=True))
