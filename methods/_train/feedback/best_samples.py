@@ -27,7 +27,7 @@ class BestOfSamples(Stage):
     """
 
     KIND: ClassVar[str] = "best_of_samples"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec

@@ -39,7 +39,7 @@ class SamplePairs(Stage):
     """
 
     KIND: ClassVar[str] = "sample_pairs"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec
@@ -90,7 +90,7 @@ class LabelPreferences(Stage):
     """
 
     KIND: ClassVar[str] = "label_preferences"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     pairs: DataSpec
     judge: Judge
