@@ -54,7 +54,7 @@ class Revise(Stage):
     """
 
     KIND: ClassVar[str] = "revise"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec
