@@ -53,7 +53,7 @@ class BestOfPolicy:
         self.reward = reward
         self.n = n
         # Best-of policies within this one; each numbers its samples by itself, so their seeds must differ.
-        self._level = writer._level + 1 if isinstance(writer, BestOfPolicy) else 0
+        self._level: int = writer._level + 1 if isinstance(writer, BestOfPolicy) else 0
 
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None

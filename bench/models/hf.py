@@ -82,8 +82,9 @@ class HFPolicy:
 
         ``on_tokens`` is called with the number of new tokens after each step. ``logprobs`` of a completion are under
         the temperature-scaled distribution before top-k and top-p (see ``bench.models.decoding.sampling.choose``).
-        Other rows, batch size and order change a completion where the rounding of logits does: a token in some ten
-        thousand in float32, one in dozens in bfloat16 (docs/performance.md). Raises StageError for a prompt that is empty or too long for the model's context.
+        Other rows, batch size and order change a completion only where they change the rounding of logits: hardly ever
+        in float32, a token in some dozens in bfloat16 (docs/performance.md). Raises StageError for a prompt that is
+        empty or too long for the model's context.
         """
         rows = [(prompt,) for prompt in prompts]
         found = dict(local.written(self, rows, decoding, seeds, on_tokens))

@@ -174,8 +174,8 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines += [paid.line() for paid in found.paid]
     lines += [f"not asked yet: {judge}" for judge in found.waits]
     lines += [
-        f"task {task} decodes greedily (temperature 0 or top_k 1): its further draws are copies of the first, judged and "
-        "counted again. Set draws: 1 in `evaluate`, or give the task a temperature."
+        f"task {task} decodes greedily (temperature 0 or top_k 1): its further draws are copies of the first, judged "
+        "and counted again. Set draws: 1 in `evaluate`, or give the task a temperature."
         for task in found.equal_draws
     ]
     effect = found.smallest_detectable_win_rate

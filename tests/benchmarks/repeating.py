@@ -4,8 +4,8 @@
     python -m tests.benchmarks.repeating random
 
 MODEL is a folder of transformers, or ``random``: random weights with a vocabulary of 49,152 (of a width of 64), whose
-logits are scaled so that they are as spread as a language model's. Without ``--other``, the model is compared with itself:
-rows in one batch, and each row alone. Both read what the model alone wrote, so every token is one comparison:
+logits are scaled so that they are as spread as a language model's. Without ``--other``, the model is compared with
+itself: rows in one batch, and each row alone. Both read what the model alone wrote, so every token is one comparison:
 
 flips    the share of tokens that differ
 bound    the mean total variation of the two distributions: no way of drawing can differ less often
@@ -36,7 +36,7 @@ DECODING = Decoding(temperature=1.0)
 
 @dataclass(frozen=True)
 class Repeated:
-    """The shares of tokens that differ, and of completions that do not; ``gumbel`` and ``inverted`` by way of drawing."""
+    """The shares of tokens that differ, and of completions that do not, by way of drawing."""
 
     bound: float
     gumbel: float

@@ -43,8 +43,8 @@ class BestOfSamples(Stage):
     def _differ(self) -> Self:
         if self.n > 1 and self.decoding.is_greedy:
             raise BenchError(
-                f"the best of n: {self.n} responses is asked for, and decoding is greedy (temperature 0 or top_k 1), so "
-                "all are equal. Set decoding.temperature above 0 and top_k above 1, or n: 1."
+                f"the best of n: {self.n} responses is asked for, and decoding is greedy (temperature 0 or top_k 1), "
+                "so all are equal. Set decoding.temperature above 0 and top_k above 1, or n: 1."
             )
         return self
 

@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.data import Data, Made
 from bench.core.datasets import read_preferences, read_prompts
-from bench.core.errors import StageError
+from bench.core.errors import BenchError, StageError
 from bench.core.judge import Judge
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
