@@ -97,7 +97,9 @@ def read_prompts(data: DataSpec, io: StageIO) -> list[Prompt]:
     found: list[Prompt] = []
     taken: set[str] = set()
     for row in _rows(data, io):
-        id_ = row.id() if row.id() not in taken else f"{row.id()}#{row.number}"
+        id_ = row.id()
+        while id_ in taken:  # more than once where a row's own id looks like one that was made unique
+            id_ = f"{id_}#{row.number}"
         taken.add(id_)
         kind, facts = row.values.get("kind"), row.values.get("facts")
         found.append(

@@ -183,6 +183,11 @@ class Decoding(Frozen):
     top_k: PositiveInt | None = None
     max_new_tokens: PositiveInt = 128
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether every draw of a prompt is the same: the most probable token is always taken."""
+        return self.temperature == 0 or self.top_k == 1
+
 
 class Completion(Frozen):
     """What a policy wrote: its text and tokens (the end token included when it was written), and how it ended."""
@@ -224,7 +229,7 @@ class Policy(Protocol):
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
     ) -> list[Completion]:
-        """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only.
+        """Return one completion per chat; a token's noise in row i depends on ``seeds[i]``, position and token only.
 
         Tokens are counted on the meter of ``io``, and progress is reported there, where there is one.
         """

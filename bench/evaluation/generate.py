@@ -30,8 +30,10 @@ COMPLETIONS_SCHEMA = pa.schema(
 class Generate(Stage):
     """Answers of one policy to every prompt of one task, ``draws`` times each.
 
-    The noise of an answer depends on (seed, prompt, draw, position) only. So two policies at the same seed meet the
-    same noise, and neither batch size nor the order of the prompts changes an answer.
+    The noise of an answer depends on (seed, prompt, draw, position, token id) only. So two policies at the same seed
+    meet the same noise, and batch size and the order of the prompts change an answer by the rounding of logits alone
+    (docs/performance.md has how often). Other stages that draw responses to the same prompts have noise of their own:
+    ``row_seed``.
     """
 
     KIND: ClassVar[str] = "generate"
@@ -71,7 +73,11 @@ class Generate(Stage):
 
 
 def row_seed(seed: int, prompt: str, draw: int) -> int:
-    """Return the seed (63 bits) of one answer's noise."""
+    """Return the seed (63 bits) of one answer's noise.
+
+    A stage that draws something else puts what it is before the prompt's name (``pair``, ``round 0``): a policy must
+    not be evaluated with the noise of the responses that it was trained on, where a prompt has the same name in both.
+    """
     text = f"{seed}\x1f{draw}\x1f{prompt}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 

@@ -52,6 +52,8 @@ class BestOfPolicy:
         self.writer = writer
         self.reward = reward
         self.n = n
+        # Best-of policies within this one; each numbers its samples by itself, so their seeds must differ.
+        self._level: int = writer._level + 1 if isinstance(writer, BestOfPolicy) else 0
 
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
@@ -74,7 +76,7 @@ class BestOfPolicy:
         drawn = self.writer.generate(
             [prompt.chat for prompt in repeated],
             decoding,
-            seeds=[own for seed in seeds for own in sample_seeds(seed, self.n)],
+            seeds=[own for seed in seeds for own in sample_seeds(seed, self.n, self._level)],
             io=io,
         )
         rewards = self.reward.of(repeated, [one.text for one in drawn])
@@ -97,7 +99,10 @@ def first_best(rewards: Sequence[float]) -> int:
     return max(range(len(rewards)), key=lambda place: (rewards[place], -place))
 
 
-def sample_seeds(seed: int, n: int) -> list[int]:
-    """Return the seeds of n samples: the given one, then hashes (63 bits) of it and the sample's number."""
-    hashed = (hashlib.sha256(f"{seed}\x1f{number}".encode()).digest() for number in range(1, n))
+def sample_seeds(seed: int, n: int, level: int = 0) -> list[int]:
+    """Return the seeds of n samples: the given one, then hashes (63 bits) of it, the sample's number and the level.
+
+    ``level``: how many best-of policies the writer has within it.
+    """
+    hashed = (hashlib.sha256(f"{seed}\x1f{number}\x1f{level}".encode()).digest() for number in range(1, n))
     return [seed, *(int.from_bytes(one[:8], "big") >> 1 for one in hashed)]

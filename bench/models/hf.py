@@ -97,7 +97,7 @@ class HFPolicy:
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
     ) -> list[Completion]:
-        """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only.
+        """Return one completion per chat; a token's noise in row i depends on ``seeds[i]``, position and token only.
 
         Tokens are counted on the meter of ``io``, and progress is reported there, where there is one.
         """
@@ -115,8 +115,9 @@ class HFPolicy:
 
         ``on_tokens`` is called with the number of new tokens after each step. ``logprobs`` of a completion are under
         the temperature-scaled distribution before top-k and top-p (see ``bench.models.decoding.sampling.choose``).
-        Other rows, batch size and order change a completion only where float rounding (1e-7) moves an edge across the
-        noise. Raises StageError for a prompt that is empty or too long for the model's context.
+        Other rows, batch size and order change a completion only where they change the rounding of logits: hardly ever
+        in float32, a token in some dozens in bfloat16 (docs/performance.md). Raises StageError for a prompt that is
+        empty or too long for the model's context.
         """
         rows = [(prompt,) for prompt in prompts]
         found = dict(local.written(self, rows, decoding, seeds, on_tokens))

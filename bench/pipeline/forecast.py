@@ -39,7 +39,8 @@ class Forecast(Frozen):
 
     ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
     ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``paid``: what models behind an API
-    are to be asked. ``waits``: judges that cannot be asked yet, and why.
+    are to be asked. ``waits``: judges that cannot be asked yet, and why. ``equal_draws``: tasks that are answered
+    several times and decode greedily, so that every further answer is the first again.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Forecast(Frozen):
     unknown_calls: int
     paid: tuple[PaidCalls, ...] = ()
     waits: tuple[str, ...] = ()
+    equal_draws: tuple[str, ...] = ()
     smallest_detectable_win_rate: float | None
     level: float
 
@@ -89,6 +91,11 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         unknown_calls=calls.count(None),
         paid=paid_calls(waiting, cells, store),
         waits=tuple(dict.fromkeys(f"{cell.judge_label}: {waits_for(cell)}" for cell in plan.waiting)),
+        equal_draws=tuple(
+            task.NAME
+            for task in comparison.evaluation.tasks
+            if comparison.evaluation.draws > 1 and task.decoding().is_greedy
+        ),
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -166,6 +173,11 @@ def forecast_lines(found: Forecast) -> list[str]:
         lines.append(f"beside these, {found.unknown_calls} stages that ask about rows or claims which are not made yet")
     lines += [paid.line() for paid in found.paid]
     lines += [f"not asked yet: {judge}" for judge in found.waits]
+    lines += [
+        f"task {task} decodes greedily (temperature 0 or top_k 1): its further draws are copies of the first, judged "
+        "and counted again. Set draws: 1 in `evaluate`, or give the task a temperature."
+        for task in found.equal_draws
+    ]
     effect = found.smallest_detectable_win_rate
     assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:

@@ -11,7 +11,7 @@ from bench.config.comparison import Arm, Comparison
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import children, digest
 from bench.core.method import Given, Shared
-from bench.core.policy import PolicySpec
+from bench.core.policy import BestOf, Instructed, PolicySpec
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
 from bench.evaluation.measurement import Cell, Design, judges_in
@@ -115,6 +115,7 @@ def make_plan(comparison: Comparison) -> Plan:
     }
     design = Design(comparison, policies)
     check_gate(design)
+    check_choice(design)
     cells = [cell for measurement in design.measurements for cell in measurement.cells(design)]
     # What is asked a second time comes behind all that is asked once.
     ready = sorted((cell for cell in cells if waits_for(cell) is None), key=lambda cell: cell.call)
@@ -159,6 +160,21 @@ def check_gate(design: Design) -> None:
         if criterion.metric not in known:
             near = did_you_mean(criterion.metric, known)
             raise BenchError(f"gate: nothing here measures '{criterion.metric}'. {near}")
+
+
+def check_choice(design: Design) -> None:
+    """Raise BenchError for an arm that chooses among several responses on a task whose responses are all equal."""
+    for arm in design.comparison.arms:
+        policy = design.policies[arm.name, design.seeds[0]]
+        while isinstance(policy, Instructed | BestOf):
+            greedy = [task.NAME for task in design.evaluation.tasks if task.decoding().is_greedy]
+            if isinstance(policy, BestOf) and policy.n > 1 and greedy:
+                raise BenchError(
+                    f"method '{arm.name}' gives the best of {policy.n} responses, which are all equal on "
+                    f"{', '.join(greedy)}: decoding is greedy there (temperature 0 or top_k 1). Give the task a "
+                    f"temperature above 0, or leave out the task or '{arm.name}'."
+                )
+            policy = policy.base
 
 
 def waits_for(cell: Cell[Any]) -> str | None:

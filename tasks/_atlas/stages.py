@@ -107,7 +107,7 @@ class AtlasPreferences(Stage):
     """
 
     KIND: ClassVar[str] = "atlas/preferences"
-    VERSION: ClassVar[int] = WORLD_VERSION + 1
+    VERSION: ClassVar[int] = WORLD_VERSION + 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     world_seed: int

@@ -50,6 +50,7 @@ def main() -> None:
         sys.exit(show(None))
     quiet()
 
+    from tests.benchmarks.choosing import SMOL, WORLD, against_inverting, share_of_a_step
     from tests.benchmarks.machine import share, show_profile
     from tests.benchmarks.measure import HEADER, Row
     from tests.benchmarks.memory import memory
@@ -71,6 +72,9 @@ def main() -> None:
         "sft": lambda: sft(TINY, 128, rounds),
         "sampling": lambda: sampling(TINY, 64, 1, (8, 128), rounds),
         "samples": lambda: sampling(TINY, 16, 8, (64, 192), rounds),
+        "choosing": lambda: share_of_a_step(SMOL, 8, 8, rounds),
+        "choosing_alone": lambda: share_of_a_step(SMOL, 1, 8, rounds),
+        "choosing_small": lambda: against_inverting(WORLD, 128, 48, rounds),
         "proxy": lambda: proxying(SMALL, TINY, 64, (8, 128), rounds),
         "proxy_equal": lambda: proxying(TINY, TINY, 64, (8, 128), rounds),
         "memory": memory,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from bench.core.policy import Decoding, Pretrained, Proxy
-from bench.models.decoding.noise import uniforms
+from bench.models.decoding.noise import keys
 from bench.models.decoding.sampling import LEAVE_AT, ROWS_AT_ONCE, choose
 from bench.models.hf import HFPolicy
 from bench.models.local import completions
@@ -69,16 +69,17 @@ def replay(
     """Decode as ``bench.models.decoding.sampling.draw_batch`` does, choice included, but go on with the tokens that
     are given."""
     session = model.open([(row,) for row in prompts_of])
-    noise = torch.from_numpy(uniforms(seeds, NEW_TOKENS))
+    noise = torch.from_numpy(keys(seeds, NEW_TOKENS))
     rows = list(range(len(prompts_of)))
     for position in range(NEW_TOKENS):
-        tokens, logprobs = choose(session.logits(), DECODING, noise[rows, position])
+        tokens, logprobs = choose(session.logits(), DECODING, noise[:, position])
         tokens.tolist(), logprobs.tolist()
         live = [place for place, row in enumerate(rows) if len(written[row]) > position + 1]
         if not live:
             return
         if len(live) <= LEAVE_AT * len(rows):
             session.keep(torch.tensor(live))
+            noise = noise[live]
             rows = [rows[place] for place in live]
         session.push(torch.tensor([written[row][min(position, len(written[row]) - 1)] for row in rows]))
 

@@ -89,6 +89,15 @@ def test_a_reward_without_a_model_needs_no_preferences(given: Given, tmp_path: P
         ExpertIteration(reward=reward).policy(nothing)
 
 
+def test_the_best_of_equal_responses_is_refused(given: Given, tmp_path: Path) -> None:
+    reward = rewarded(tmp_path, "1.0")
+    for greedy in ({"temperature": 0.0}, {"top_k": 1}):
+        decoding = SHORT.model_copy(update=greedy)
+        with pytest.raises(BenchError, match="n: 4 responses.*decoding is greedy"):
+            ExpertIteration(n=4, reward=reward, decoding=decoding, start=QUICK).policy(given)
+        assert ExpertIteration(n=1, reward=reward, decoding=decoding, start=QUICK).policy(given)
+
+
 def test_a_round_trains_on_the_best_responses(given: Given, bench: Bench, tmp_path: Path) -> None:
     method = ExpertIteration(n=3, reward=rewarded(tmp_path, "-len(text)"), decoding=SHORT, start=QUICK, lr=5e-3)
     spec = method.policy(given)

@@ -26,7 +26,6 @@ from bench.core.reward import Chooser, FileReward, ModelReward, RewardSpec
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, user
 from bench.models.best_of import BestOfPolicy, first_best, open_policy, sample_seeds
-from bench.models.decoding.noise import uniforms
 from bench.models.load import load_policy
 from tests.methods.tiny import Bench, pretrained
 
@@ -38,6 +37,10 @@ class FirstWord(Open):
     """Nothing that can choose."""
 
 
+def uniforms(seeds: Sequence[int]) -> np.ndarray:
+    return np.array([np.random.default_rng(seed).random() for seed in seeds])
+
+
 class Table:
     """A policy that writes the words of a table with their probabilities."""
 
@@ -47,7 +50,7 @@ class Table:
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
     ) -> list[Completion]:
-        places = np.searchsorted(self.edges, uniforms(seeds, 1)[:, 0], side="right")
+        places = np.searchsorted(self.edges, uniforms(seeds), side="right")
         return [
             Completion(text=str(place), tokens=(int(place),), logprobs=(0.0,), finish="end", prompt_tokens=1)
             for place in places
@@ -68,7 +71,7 @@ class Continuous(Table):
     ) -> list[Completion]:
         return [
             Completion(text=repr(float(value)), tokens=(0,), logprobs=(0.0,), finish="end", prompt_tokens=1)
-            for value in uniforms(seeds, 1)[:, 0]
+            for value in uniforms(seeds)
         ]
 
 
@@ -129,6 +132,21 @@ def test_the_first_of_equals() -> None:
     assert seeds[0] == 7
     assert len(set(seeds)) == 5
     assert sample_seeds(7, 3) == seeds[:3]
+
+
+def test_the_best_of_the_best_draws_no_response_twice() -> None:
+    class Asked(Continuous):
+        def generate(
+            self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
+        ) -> list[Completion]:
+            asked.extend(seeds)
+            return super().generate(chats, decoding, seeds=seeds, io=io)
+
+    asked: list[int] = []
+    policy = BestOfPolicy(BestOfPolicy(BestOfPolicy(Asked([1.0]), Values(), 3), Values(), 3), Values(), 3)
+    found = policy.generate([user("w")], Decoding(), seeds=[5])
+    assert len(asked) == len(set(asked)) == 27 and asked[0] == 5
+    assert float(found[0].text) == max(uniforms(asked))
 
 
 def file_reward(folder: Path, text: str) -> FileReward:

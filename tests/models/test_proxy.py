@@ -17,7 +17,7 @@ from bench.core.reward import Chooser, ModelReward
 from bench.core.stage import Progress, StageIO
 from bench.core.task import user
 from bench.models import proxy as under_test
-from bench.models.decoding.noise import uniforms
+from bench.models.decoding.noise import keys
 from bench.models.decoding.sampling import choose
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs
@@ -140,13 +140,13 @@ def without_cache(policy: ProxyPolicy, row: int, decoding: Decoding, seed: int) 
     """The whole texts are read again for every token, by each model by itself."""
     texts = [list(prompt) for prompt in prompts_of(policy, tiny_chats(14)[row])]
     written: list[int] = []
-    for noise in uniforms([seed], decoding.max_new_tokens)[0]:
+    for noise in torch.from_numpy(keys([seed], decoding.max_new_tokens)).unbind(1):
         with torch.inference_mode():
             base, expert, anti = (
                 model.model(input_ids=torch.tensor([text]), use_cache=False).logits[:, -1].float()
                 for model, text in zip(policy.models, texts, strict=True)
             )
-        token = int(choose(base + 0.6 * (expert - anti), decoding, torch.tensor([noise]))[0])
+        token = int(choose(base + 0.6 * (expert - anti), decoding, noise)[0])
         written.append(token)
         for text in texts:
             text.append(token)

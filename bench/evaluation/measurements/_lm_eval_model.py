@@ -10,6 +10,7 @@ itself; the tokens of the continuation must come out the same.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -82,6 +83,7 @@ class PolicyLM(LM):
         ``top_p`` and ``top_k``; raises StageError for another one.
         """
         asked: dict[Decoding, list[int]] = {}
+        draws = _numbered(requests)
         stops: list[list[str]] = []
         for number, request in enumerate(requests):
             decoding, until = decoding_of(request.args[1])
@@ -90,7 +92,7 @@ class PolicyLM(LM):
         found: dict[int, str] = {}
         for decoding, numbers in asked.items():
             rows = [self._opened(requests[number].args[0], decoding.max_new_tokens) for number in numbers]
-            seeds = [self._seed_of(requests[number]) for number in numbers]
+            seeds = [self._seed_of(requests[number], draws[number]) for number in numbers]
             written = completions(self._policy, rows, decoding, seeds=seeds, io=self._io)
             found |= {number: self._plain(one.tokens) for number, one in zip(numbers, written, strict=True)}
         return [until_first(found[number], stops[number]) for number in range(len(requests))]
@@ -99,8 +101,8 @@ class PolicyLM(LM):
         special = set(self._policy.tokenizer.all_special_ids)
         return self._policy.text([token for token in tokens if token not in special])
 
-    def _seed_of(self, request: Instance) -> int:
-        text = f"{self._seed}\x1f{request.doc_id}\x1f{request.idx}\x1f{request.args[0]}".encode()
+    def _seed_of(self, request: Instance, draw: int) -> int:
+        text = f"{self._seed}\x1f{request.doc_id}\x1f{request.idx}\x1f{draw}\x1f{request.args[0]}".encode()
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
     def _scored(self, rows: Sequence[Groups]) -> list[ResponseLikelihood]:
@@ -217,3 +219,14 @@ def until_first(text: str, stops: Sequence[str]) -> str:
     for stop in stops:
         text = text.partition(stop)[0]
     return text
+
+
+def _numbered(requests: Sequence[Instance]) -> list[int]:
+    """Return how often each request stood before it: a benchmark that draws several answers repeats its requests."""
+    seen: Counter[tuple[object, ...]] = Counter()
+    found = []
+    for request in requests:
+        which = (request.doc_id, request.idx, request.args[0])
+        found.append(seen[which])
+        seen[which] += 1
+    return found

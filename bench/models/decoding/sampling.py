@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from bench.core.errors import StageError
 from bench.core.policy import Decoding
 from bench.models.decoding.cache import new_cache
-from bench.models.decoding.noise import uniforms
+from bench.models.decoding.noise import FACTOR, SHIFT, UNIT, keys, token_words
 from bench.models.packing.decoder import Decoder, decoder_of
 
 # Rows of one batch, and tokens that its cache may hold in the end. Chosen on one CPU thread for a model of 0.3 million
@@ -142,11 +143,11 @@ def draw_batch(
     ``on_tokens`` is called after each step with the number of tokens written.
     """
     drawn = [Drawn() for _ in seeds]
-    noise = torch.from_numpy(uniforms(seeds, decoding.max_new_tokens))
+    noise = torch.from_numpy(keys(seeds, decoding.max_new_tokens))
     rows = list(range(len(seeds)))  # the row of each place in the session
     live = list(rows)  # the places whose row is still writing
     for position in range(decoding.max_new_tokens):
-        tokens, logprobs = choose(session.logits(), decoding, noise[rows, position])
+        tokens, logprobs = choose(session.logits(), decoding, noise[:, position])
         on_tokens(len(live))
         written, scores = tokens.tolist(), logprobs.tolist()
         for place in live:
@@ -158,7 +159,7 @@ def draw_batch(
         if len(live) <= LEAVE_AT * len(rows):
             staying = torch.tensor(live, device=tokens.device)
             session.keep(staying)
-            tokens = tokens[staying]
+            tokens, noise = tokens[staying], noise[live]
             rows = [rows[place] for place in live]
             live = list(range(len(rows)))
         session.push(tokens)
@@ -168,31 +169,72 @@ def draw_batch(
 def choose(logits: Tensor, decoding: Decoding, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Return the next token of each row and its log-probability. Shapes: (batch,) and (batch,), int64 and float32.
 
-    ``logits`` (batch, vocabulary) float32, ``noise`` (batch,) uniform in [0, 1). At temperature 0 the most probable
-    token is taken (the smallest id among equals). Otherwise the token is where the noise falls in the cumulative
-    distribution, in order of ids, of softmax(logits / temperature) after top-k and then top-p. The log-probability
-    is under softmax(logits / temperature) before top-k and top-p (temperature 1 when greedy).
+    ``logits`` (batch, vocabulary) float32, ``noise`` (batch, 2) the row's ``keys`` at this position. At temperature 0
+    the most probable token is taken (the smallest id among equals). Otherwise it is the argmax over token ids of
+    logits / temperature + G, with the Gumbel noise G of ``bench.models.decoding.noise``, among what top-k and then
+    top-p keep: a draw from the softmax of these. An id's noise does not depend on the others, so a rounding error of
+    one logit can change the token only where two ids are as near as that, and a policy near another one mostly draws
+    the same token from the same noise. The log-probability is under softmax(logits / temperature) before top-k and
+    top-p (temperature 1 when greedy).
     """
     if decoding.temperature == 0:
         tokens = logits.argmax(-1)
         return tokens, _picked(logits.log_softmax(-1), tokens)
-    scores = (logits / decoding.temperature).log_softmax(-1)
-    weights = filtered(scores.exp().double(), decoding)
-    edges = weights.cumsum(-1)
-    target = noise.to(edges.device)[:, None] * edges[:, -1:]
-    # The first token whose edge lies beyond the target; the clamp guards the last edge against rounding.
-    tokens = torch.searchsorted(edges, target, right=True)[:, 0].clamp_max(logits.shape[-1] - 1)
-    return tokens, _picked(scores, tokens)
+    scores = logits if decoding.temperature == 1 else logits / decoding.temperature
+    probabilities = scores.softmax(-1)
+    weights = filtered(probabilities, decoding)
+    tokens = first_to_arrive(weights, uniforms(noise.to(logits.device), logits.shape[-1]))
+    return tokens, _picked(probabilities, tokens).log()
+
+
+def first_to_arrive(weights: Tensor, uniform: Tensor) -> Tensor:
+    """Return the argmin of E / weight over ids, E = -log(1 - uniform): that of the Gumbel noise. Shape: (batch,).
+
+    Shapes: (batch, vocabulary) both. E is never below its uniform, so the weight over the uniform is the most that an
+    id can reach; where the first by that bound reaches more than all other bounds, no other logarithm is taken.
+    """
+    bounds = weights / uniform
+    tokens = bounds.max(-1).indices
+    reached = _picked(weights, tokens) / -_picked(uniform, tokens).neg().log1p()
+    others = bounds.scatter_(-1, tokens[:, None], 0).amax(-1)
+    undecided = reached <= others
+    if undecided.any():
+        rows = undecided.nonzero()[:, 0]
+        tokens[rows] = (weights[rows] / -uniform[rows].neg().log1p()).max(-1).indices
+    return tokens
+
+
+def uniforms(noise: Tensor, count: int) -> Tensor:
+    """Return v of ``bench.models.decoding.noise`` of the token ids below ``count``. Shape: (batch, count), float32.
+
+    ``noise`` (batch, 2): ``keys``. Most operations are done in place: this is done at every step of decoding.
+    """
+    a, b = noise[:, :, None].unbind(1)
+    x = _token_words(count, noise.device) * a
+    x += b
+    high = x >> SHIFT  # of a signed number: the sign's copies are masked
+    high &= 2 ** (32 - SHIFT) - 1
+    x ^= high
+    x *= FACTOR
+    return x.float().add_(0.5).abs_().mul_(UNIT)
+
+
+@lru_cache(maxsize=8)
+def _token_words(count: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(token_words(count).copy()).to(device)
 
 
 def filtered(weights: Tensor, decoding: Decoding) -> Tensor:
     """Return the weights with those outside top-k and top-p set to 0. Shape: (batch, vocabulary).
+
+    Where something is cut they are float64, so that the sums of top-p do not depend on rounding.
 
     ``top_k`` keeps the k largest. ``top_p`` keeps the fewest largest that reach that share of what is left (Holtzman
     et al. 2019, arXiv:1904.09751). Among equal weights the smaller id counts as larger.
     """
     if decoding.top_k is None and decoding.top_p == 1:
         return weights
+    weights = weights.double()
     ordered, order = weights.sort(stable=True, dim=-1, descending=True)
     if decoding.top_k is not None:
         ordered[:, decoding.top_k :] = 0

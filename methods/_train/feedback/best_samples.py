@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from bench.core.data import DataSpec, Made
 from bench.core.datasets import ROWS_FILE, read_prompts
+from bench.core.errors import BenchError
 from bench.core.policy import Decoding, PolicySpec
 from bench.core.reward import RewardSpec
 from bench.core.stage import Resources, Stage, StageIO
+from bench.evaluation.generate import row_seed
 from methods._train.feedback.label_pairs import unrepeated
 
 # Prompts answered between two notes of progress; changes no result.
@@ -23,7 +24,7 @@ class BestOfSamples(Stage):
     """Rows of ``prompt`` and ``response``: the best by ``reward`` of ``n`` responses of ``policy`` to each prompt.
 
     Each prompt is answered once, also where rows of ``prompts`` repeat it. The noise of a response depends on (seed,
-    round, prompt, number of the response, position).
+    round, prompt, number of the response, position), and is not that of an evaluation.
     """
 
     KIND: ClassVar[str] = "best_of_samples"
@@ -37,6 +38,15 @@ class BestOfSamples(Stage):
     decoding: Decoding
     round: NonNegativeInt
     seed: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.n > 1 and self.decoding.is_greedy:
+            raise BenchError(
+                f"the best of n: {self.n} responses is asked for, and decoding is greedy (temperature 0 or top_k 1), "
+                "so all are equal. Set decoding.temperature above 0 and top_k above 1, or n: 1."
+            )
+        return self
 
     def run(self, io: StageIO) -> None:
         """Write the rows."""
@@ -57,7 +67,7 @@ class BestOfSamples(Stage):
 
 def prompt_seed(seed: int, round_: int, prompt: str) -> int:
     """Return the seed (63 bits) of the responses to one prompt in one round."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\x1f{round_}\x1f{prompt}".encode()).digest()[:8], "big") >> 1
+    return row_seed(seed, f"round {round_}\x1f{prompt}", 0)
 
 
 def winners(samples: BestOfSamples) -> Made:

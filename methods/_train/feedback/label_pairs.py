@@ -10,13 +10,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, model_validator
 
 from bench.core.data import DataSpec
 from bench.core.datasets import ROWS_FILE, read_preferences, read_prompts
-from bench.core.errors import StageError
+from bench.core.errors import BenchError, StageError
 from bench.core.judge import Judge, Pair, Verdict, one_for_each
 from bench.core.policy import Decoding, PolicySpec
 from bench.core.stage import DIAGNOSTICS_FILE, Resources, Stage, StageIO
@@ -35,7 +35,7 @@ class SamplePairs(Stage):
 
     ``probability`` of each row is 0.5, for neither is preferred. Each prompt is answered once, also where rows repeat
     it. A pair of equal responses has nothing to learn from and is left out; ``diagnostics.json`` has the number. The
-    noise of a response depends on (seed, prompt, number of the response, position).
+    noise of a response depends on (seed, prompt, number of the response, position), and is not that of an evaluation.
     """
 
     KIND: ClassVar[str] = "sample_pairs"
@@ -46,6 +46,15 @@ class SamplePairs(Stage):
     prompts: DataSpec
     decoding: Decoding
     seed: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.decoding.is_greedy:
+            raise BenchError(
+                "pairs of sampled responses are asked for, and decoding is greedy (temperature 0 or top_k 1), so both "
+                "responses to every prompt are equal. Set decoding.temperature above 0 and top_k above 1."
+            )
+        return self
 
     def run(self, io: StageIO) -> None:
         """Write ``rows.jsonl`` and ``diagnostics.json``. Raises StageError when no two responses differ."""
@@ -58,7 +67,7 @@ class SamplePairs(Stage):
             written = kept_policy(self.policy, io).generate(
                 [prompt.chat for prompt, _ in asked],
                 self.decoding,
-                seeds=[row_seed(self.seed, prompt.id, draw) for prompt, draw in asked],
+                seeds=[row_seed(self.seed, f"pair\x1f{prompt.id}", draw) for prompt, draw in asked],
                 io=io,
             )
             texts = [completion.text for completion in written]

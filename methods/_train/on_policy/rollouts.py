@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -76,8 +77,25 @@ def scored(rewards: Tensor, ended: Tensor, missing_end_penalty: float | None) ->
 
 
 def noise_seed(seed: int, update: int, prompt: int, draw: int) -> int:
-    """Return the seed of a response's noise: a hash of seed, update, the prompt's row and the number of the draw."""
+    """Return the seed of a response's noise: a hash of seed, update, the prompt's row and the number of the draw.
+
+    Draws of a row are numbered across all its places in an update; see ``numbered_draws``.
+    """
     return int(np.random.SeedSequence([seed, update, prompt, draw]).generate_state(1, np.uint64)[0])
+
+
+def numbered_draws(numbers: Sequence[int], samples: int) -> list[tuple[int, int]]:
+    """Return (prompt, draw) of every response of an update, ``samples`` for each place of a prompt; no two are equal.
+
+    A prompt that stands twice (there are fewer prompts than an update asks, or one epoch ends within it) goes on
+    counting, so that its responses are further ones and not the same again.
+    """
+    asked: Counter[int] = Counter()
+    found = []
+    for number in numbers:
+        found += [(number, asked[number] + sample) for sample in range(samples)]
+        asked[number] += samples
+    return found
 
 
 def logprobs_at(
@@ -119,7 +137,7 @@ class Sampler:
     def draw(self, numbers: Sequence[int], update: int) -> Rollouts:
         """Return the responses to prompts, given by their numbers, scored; ``values`` are 0."""
         practice, policy = self._practice, self._policy
-        asked = [(number, draw) for number in numbers for draw in range(practice.samples)]
+        asked = numbered_draws(numbers, practice.samples)
         decoding = Decoding(temperature=practice.temperature, max_new_tokens=practice.max_new_tokens)
         written = policy.generate_ids(
             [self._ids[number] for number, _ in asked],

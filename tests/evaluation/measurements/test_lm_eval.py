@@ -82,6 +82,16 @@ def test_a_model_scores_as_lm_evals_own(bench: Bench, three: tuple[Pretrained, .
     )
 
 
+def test_a_request_that_is_repeated_is_answered_anew(bench: Bench, three: tuple[Pretrained, ...]) -> None:
+    """A benchmark that draws several answers gives the same request several times."""
+    ours = PolicyLM(load_policy(three[0], bench.io()), bench.io(), "text", 0)
+    settings = {"until": ["\x00"], "max_gen_toks": 12, "do_sample": True, "temperature": 1.0}
+    requests = [one for one in asked("generate_until", ("ask one?", settings), ("tell", settings)) for _ in range(4)]
+    found = ours.generate_until(requests)
+    assert len(set(found[:4])) == len(set(found[4:])) == 4
+    assert ours.generate_until(requests[:1]) == found[:1]
+
+
 def by_hand(three: tuple[Pretrained, ...], alpha: float, bench: Bench, question: str, choice: str) -> float:
     """The log-probability of an answer from the three models' own logits, one forward pass each."""
     found = []

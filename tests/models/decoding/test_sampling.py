@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import bench.models.decoding.sampling as under_test
 from bench.core.errors import StageError
@@ -12,7 +14,7 @@ from bench.core.meter import Meter
 from bench.core.policy import Chat, Decoding
 from bench.core.stage import Progress, StageIO
 from bench.core.task import user
-from bench.models.decoding.noise import uniforms
+from bench.models.decoding.noise import gumbels, keys
 from bench.models.decoding.sampling import choose, filtered
 from bench.models.hf import HFPolicy
 from tests.models.tiny import FAMILIES, WORDS, tiny_chats, tiny_policy
@@ -28,7 +30,7 @@ Written = list[tuple[tuple[int, ...], tuple[float, ...]]]
 def by_session(policy: HFPolicy, chats: Sequence[Chat], decoding: Decoding, seeds: Sequence[int]) -> Written:
     """The slow reference: every row of one session goes on to the end, whatever it has written."""
     session = policy.session(chats)
-    noise = torch.from_numpy(uniforms(seeds, decoding.max_new_tokens))
+    noise = torch.from_numpy(keys(seeds, decoding.max_new_tokens))
     tokens, scores = [], []
     for position in range(decoding.max_new_tokens):
         chosen, logprobs = choose(session.logits(), decoding, noise[:, position])
@@ -43,14 +45,23 @@ def by_session(policy: HFPolicy, chats: Sequence[Chat], decoding: Decoding, seed
     return found
 
 
+def by_definition(logits: torch.Tensor, decoding: Decoding, seed: int, position: int) -> int:
+    """The largest of logits / temperature + G, with the noise of NumPy."""
+    if decoding.temperature == 0:
+        return int(logits.argmax())
+    scores = (logits / decoding.temperature).log_softmax(-1)
+    kept = filtered(scores.exp()[None], decoding)[0] > 0
+    return int(np.where(kept, scores.numpy() + gumbels(seed, position, len(logits)), -np.inf).argmax())
+
+
 def without_cache(policy: HFPolicy, chat: Chat, decoding: Decoding, seed: int) -> tuple[int, ...]:
     """The slowest reference: the whole text is read again for every token, no cache and no padding."""
     ids = policy.prompt(chat)
     start = len(ids)
-    for noise in uniforms([seed], decoding.max_new_tokens)[0]:
+    for position in range(decoding.max_new_tokens):
         with torch.inference_mode():
             logits = policy.model(input_ids=torch.tensor([ids]), use_cache=False).logits[:, -1].float()
-        token = int(choose(logits, decoding, torch.tensor([noise]))[0])
+        token = by_definition(logits[0], decoding, seed, position)
         ids.append(token)
         if token in policy.end_ids:
             break
@@ -115,7 +126,7 @@ def test_other_seeds_give_other_completions_and_the_same_seed_the_same() -> None
 def test_sampling_follows_the_distribution() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]])
     draws = 20_000
-    noise = torch.from_numpy(uniforms(range(draws), 1)[:, 0])
+    noise = torch.from_numpy(keys(range(draws), 1)[:, 0])
     tokens, logprobs = choose(logits.expand(draws, -1), Decoding(temperature=0.5), noise)
     expected = (logits[0] / 0.5).softmax(-1)
     shares = torch.bincount(tokens, minlength=4) / draws
@@ -124,10 +135,63 @@ def test_sampling_follows_the_distribution() -> None:
     torch.testing.assert_close(logprobs, expected.log()[tokens])
 
 
-def test_the_edges_of_the_noise_never_pick_a_token_of_no_weight() -> None:
-    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]]).expand(2, -1)
-    tokens, _ = choose(logits, Decoding(), torch.tensor([0.0, 1 - 2.0**-53], dtype=torch.float64))
-    assert tokens.tolist() == [1, 3]
+def test_what_has_no_weight_is_never_drawn() -> None:
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, -30.0, -torch.inf]]).expand(4000, -1)
+    tokens, logprobs = choose(logits, Decoding(), torch.from_numpy(keys(range(4000), 1)[:, 0]))
+    assert set(tokens.tolist()) == {1} and logprobs.abs().max() < 1e-6
+    alone, _ = choose(logits, Decoding(top_k=1), torch.from_numpy(keys(range(4000), 2)[:, 1]))
+    assert set(alone.tolist()) == {1}
+    among, _ = choose(torch.zeros(4000, 50), Decoding(top_k=3), torch.from_numpy(keys(range(4000), 1)[:, 0]))
+    assert torch.bincount(among, minlength=50)[:3].min() > 1200 and int(among.max()) == 2
+
+
+@pytest.mark.parametrize("spread", [0.5, 3.0, 12.0])
+def test_choosing_without_every_logarithm_is_choosing_with_them(spread: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(600, 300, generator=generator) * spread
+    tokens, logprobs = choose(logits, Decoding(temperature=0.8), torch.from_numpy(keys(range(600), 5)[:, 4]))
+    scores = (logits / 0.8).log_softmax(-1)
+    noise = np.stack([gumbels(seed, 4, 300) for seed in range(600)])
+    assert tokens.tolist() == (scores.numpy() + noise).argmax(-1).tolist()
+    torch.testing.assert_close(logprobs, scores.gather(-1, tokens[:, None])[:, 0])
+
+
+def test_a_longer_vocabulary_meets_the_same_noise() -> None:
+    logits = torch.randn(200, 100, generator=torch.Generator().manual_seed(0))
+    padded = torch.cat([logits, torch.full((200, 28), -torch.inf)], dim=-1)
+    noise = torch.from_numpy(keys(range(200), 1)[:, 0])
+    assert choose(padded, Decoding(), noise)[0].equal(choose(logits, Decoding(), noise)[0])
+    # Padding that has some weight takes tokens away, and moves none to another of the first hundred.
+    weighty = torch.cat([logits, torch.zeros(200, 28)], dim=-1)
+    plain, found = choose(logits, Decoding(), noise)[0], choose(weighty, Decoding(), noise)[0]
+    assert 0 < (found >= 100).sum() < 100
+    assert found[found < 100].equal(plain[found < 100])
+
+
+def test_two_distributions_draw_the_same_token_as_often_as_gumbel_noise_can() -> None:
+    """P(same) = sum over i of 1 / sum over j of max(p_j / p_i, q_j / q_i), and at most 1 - total variation."""
+    p = torch.tensor([0.4, 0.3, 0.2, 0.1])
+    q = torch.tensor([0.3, 0.25, 0.25, 0.2])
+    noise = torch.from_numpy(keys(range(20_000), 1)[:, 0])
+    one, other = (choose(each.log().expand(20_000, -1), Decoding(), noise)[0] for each in (p, q))
+    expected = sum(float(1 / torch.maximum(p / p[i], q / q[i]).sum()) for i in range(4))
+    assert abs(float((one == other).float().mean()) - expected) < 5 * (expected * (1 - expected) / 20_000) ** 0.5
+    assert expected > 0.95 * float(torch.minimum(p, q).sum())
+
+
+def test_the_tail_of_a_large_vocabulary_is_drawn_as_often_as_it_should() -> None:
+    """Four words hold 90%, 49,148 others the rest between them, the rarest a millionth of it each."""
+    tail = torch.linspace(0, -12, 49_148).softmax(-1) * 0.1
+    logits = torch.cat([torch.tensor([0.6, 0.2, 0.07, 0.03]), tail]).log()
+    draws, found = 4000, []
+    for start in range(0, draws, 500):
+        noise = torch.from_numpy(keys(range(start, start + 500), 1)[:, 0])
+        found.append(choose(logits.expand(500, -1), Decoding(), noise)[0])
+    tokens = torch.cat(found)
+    edges = torch.tensor([0, 1, 2, 3, 4, 2000, 6000, 14_000, 49_152])
+    expected = torch.stack([logits.exp()[low:high].sum() for low, high in itertools.pairwise(edges.tolist())]).double()
+    counts = torch.bincount(torch.bucketize(tokens, edges, right=True) - 1, minlength=8)
+    assert stats.chisquare(counts.numpy(), (expected / expected.sum()).numpy() * draws).pvalue > 1e-3
 
 
 def test_top_k_and_top_p_keep_what_they_should() -> None:
@@ -138,18 +202,6 @@ def test_top_k_and_top_p_keep_what_they_should() -> None:
     assert filtered(weights, Decoding(top_p=0.01)).gt(0).tolist() == [[False, True, False, False, False]]
     assert filtered(weights, Decoding(top_k=2, top_p=0.5)).gt(0).tolist() == [[False, True, False, False, False]]
     assert filtered(weights, Decoding(top_k=99)).equal(weights)
-
-
-def test_noise_is_uniform_and_known() -> None:
-    numbers = uniforms(range(2000), 50)
-    assert numbers.min() >= 0 and numbers.max() < 1
-    assert abs(numbers.mean() - 0.5) < 5 / np.sqrt(12 * numbers.size)
-    assert abs(np.corrcoef(numbers[:-1].ravel(), numbers[1:].ravel())[0, 1]) < 5 / np.sqrt(numbers.size)
-    assert abs(np.corrcoef(numbers[:, :-1].ravel(), numbers[:, 1:].ravel())[0, 1]) < 5 / np.sqrt(numbers.size)
-    assert (uniforms([7], 9) == uniforms([7], 20)[:, :9]).all()
-    assert (uniforms([-1], 3) == uniforms([2**64 - 1], 3)).all()
-    # SplitMix64 from state 0 starts with 0xE220A8397B1DCDAF; seed 0 hashes to state 0.
-    assert uniforms([0], 1)[0, 0] == (0xE220A8397B1DCDAF >> 11) * 2.0**-53
 
 
 def test_a_prompt_too_long_for_the_context_is_named() -> None:

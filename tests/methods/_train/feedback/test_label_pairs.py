@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.data import Data, Made
 from bench.core.datasets import read_preferences, read_prompts
-from bench.core.errors import StageError
+from bench.core.errors import BenchError, StageError
 from bench.core.judge import Judge
 from bench.core.policy import Decoding
 from bench.core.stage import StageIO
@@ -166,11 +166,22 @@ def test_sampled_pairs_are_rows_that_nobody_has_labelled(bench: Bench, tmp_path:
     assert (single / "rows.jsonl").read_text() in (named / "rows.jsonl").read_text()
 
 
+@pytest.mark.parametrize("greedy", [{"temperature": 0.0}, {"top_k": 1}])
+def test_greedy_pairs_are_refused_before_anything_runs(tmp_path: Path, greedy: dict[str, Any]) -> None:
+    with pytest.raises(BenchError, match="decoding is greedy.*temperature above 0"):
+        SamplePairs(
+            policy=pretrained(tmp_path / "model"),
+            prompts=data(tmp_path / "p.jsonl", DEMONSTRATIONS),
+            decoding=DECODING.model_copy(update=greedy),
+            seed=0,
+        )
+
+
 def test_a_policy_that_always_says_the_same_is_refused(bench: Bench, tmp_path: Path) -> None:
     stage = SamplePairs(
         policy=pretrained(tmp_path / "model"),
         prompts=data(tmp_path / "p.jsonl", DEMONSTRATIONS),
-        decoding=DECODING.model_copy(update={"temperature": 0.0}),
+        decoding=DECODING.model_copy(update={"top_p": 1e-6}),
         seed=0,
     )
     with pytest.raises(StageError, match="8 prompts twice in the same words"):

@@ -25,7 +25,7 @@ from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_policy
 from methods._train.on_policy.critic import ValueModel, one_longer
 from methods._train.on_policy.reward_optimisation import TrainOnReward
-from methods._train.on_policy.rollouts import logprobs_at, noise_seed
+from methods._train.on_policy.rollouts import Rollouts, Sampler, logprobs_at, noise_seed, numbered_draws
 from methods._train.on_policy.train import explained_variance, train_on_reward
 from methods.grpo import GRPO
 from methods.ppo import PPO
@@ -158,6 +158,47 @@ def test_noise_is_of_run_update_prompt_and_draw() -> None:
     found = {noise_seed(*parts) for parts in ((0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))}
     assert len(found) == 5
     assert noise_seed(3, 4, 5, 6) == noise_seed(3, 4, 5, 6)
+
+
+def test_draws_of_a_prompt_are_numbered_across_an_update() -> None:
+    assert numbered_draws([7, 3], 2) == [(7, 0), (7, 1), (3, 0), (3, 1)]
+    assert numbered_draws([7, 3, 7, 7], 2)[4:] == [(7, 2), (7, 3), (7, 4), (7, 5)]
+    many = numbered_draws([number % 3 for number in range(12)], 4)
+    assert len(set(many)) == 48 and {draw for _, draw in many} == set(range(16))
+
+
+@pytest.mark.parametrize("method", [PPO, RLOO, GRPO, REINFORCE])
+def test_a_prompt_that_comes_up_again_is_answered_anew(
+    method: type[Any], given: Given, tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three rows, of which two are the same chat, stand twelve times in each update, four responses to each."""
+    rows = [{"prompt": "ask one"}, {"prompt": "ask two"}, {"prompt": "ask one"}]
+    settings = {
+        **QUICK, "updates": 2, "prompts_per_update": 12, "samples": 4, "batch_size": 48, "epochs": 1, "lr": 1e-9,
+        "reward": reward(tmp_path),
+    }  # fmt: skip
+    seen: list[Rollouts] = []
+    draw = Sampler.draw
+
+    def drawn(self: Sampler, numbers: Any, update: int) -> Rollouts:
+        seen.append(draw(self, numbers, update))
+        return seen[-1]
+
+    monkeypatch.setattr(Sampler, "draw", drawn)
+    prompts = data(tmp_path / "few.jsonl", rows)
+    bench.payload(stage_of(method(**settings), given.model_copy(update={"prompts": prompts})))
+    for one in seen:
+        places: dict[tuple[int, ...], list[Any]] = {}
+        for group in one.groups:
+            places.setdefault(tuple(group.prompt), []).append(tuple(map(tuple, group.responses)))
+        assert sorted(map(len, places.values())) == [4, 8]
+        assert all(len(found) == len(set(found)) for found in places.values())
+        # The policy hardly learns, so responses that are drawn alike are chance: far fewer than three quarters.
+        responses = [(prompt, text) for prompt, groups in places.items() for group in groups for text in group]
+        assert len(set(responses)) > 36
+    assert {text for group in seen[0].groups for text in map(tuple, group.responses)} != {
+        text for group in seen[1].groups for text in map(tuple, group.responses)
+    }
 
 
 def test_without_a_price_it_collapses_to_what_is_paid(given: Given, tmp_path: Path, bench: Bench) -> None:
