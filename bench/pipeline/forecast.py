@@ -11,6 +11,7 @@ from bench.core.data import Data, Made
 from bench.core.datasets import rows_known
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
+from bench.core.method import defaults_of
 from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.generate import Generate
@@ -39,7 +40,8 @@ class Forecast(Frozen):
 
     ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
     ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``paid``: what models behind an API
-    are to be asked. ``waits``: judges that cannot be asked yet, and why.
+    are to be asked. ``waits``: judges that cannot be asked yet, and why. ``defaults``: per arm, the numbers that
+    settings of None stand for.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Forecast(Frozen):
     unknown_calls: int
     paid: tuple[PaidCalls, ...] = ()
     waits: tuple[str, ...] = ()
+    defaults: dict[str, dict[str, float]] = {}
     smallest_detectable_win_rate: float | None
     level: float
 
@@ -89,6 +92,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         unknown_calls=calls.count(None),
         paid=paid_calls(waiting, cells, store),
         waits=tuple(dict.fromkeys(f"{cell.judge_label}: {waits_for(cell)}" for cell in plan.waiting)),
+        defaults={arm.name: left for arm in comparison.arms if (left := defaults_of(arm.method, arm.lora))},
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -166,6 +170,8 @@ def forecast_lines(found: Forecast) -> list[str]:
         lines.append(f"beside these, {found.unknown_calls} stages that ask about rows or claims which are not made yet")
     lines += [paid.line() for paid in found.paid]
     lines += [f"not asked yet: {judge}" for judge in found.waits]
+    for arm, left in found.defaults.items():
+        lines.append(f"by default, {arm}: {', '.join(f'{name} {number:g}' for name, number in left.items())}")
     effect = found.smallest_detectable_win_rate
     assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bench.core.errors import StageError
-from bench.core.frozen import Frozen
-from bench.core.method import Lora
+from bench.core.method import Lora, Settings
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -25,7 +25,7 @@ class Rates(NamedTuple):
         return self.full if lora is None else self.lora
 
 
-class Optimisation(Frozen):
+class Optimisation(Settings):
     """AdamW (Loshchilov and Hutter, arXiv:1711.05101) with a learning-rate schedule, in float32 weights.
 
     The defaults are those of supervised fine-tuning of AlpacaFarm (arXiv:2305.14387: 3 epochs, lr 2e-5, cosine,
@@ -71,7 +71,11 @@ class Optimisation(Frozen):
         ``lora``: the adapter that the stage trains, or None.
         """
         own = {name: getattr(self, name) for name in Optimisation.model_fields}
-        return Optimisation(**{**own, "lr": self.rates().of(lora) if self.lr is None else self.lr})
+        return Optimisation(**{**own, **self.stands_for(lora)})
+
+    def stands_for(self, lora: Lora | None) -> Mapping[str, float]:
+        """Return the learning rate, where it is None."""
+        return {"lr": self.rates().of(lora)} if self.lr is None else {}
 
     def rate_at(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (counted from 0) of ``steps``.
