@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from methods._shared import fine_tuning_stage as fine_tuning_stage
     from methods._shared import opened_reward as opened_reward
     from methods._shared import preferences as preferences
+    from methods._shared import preferences_without_margins as preferences_without_margins
     from methods._shared import prompts as prompts
     from methods._shared import reference as reference
     from methods._shared import reward_model as reward_model
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from methods._train.pairs.reference import ReferenceLogprobs as ReferenceLogprobs
     from methods._train.pairs.train import train_on_pairs as train_on_pairs
     from methods._train.pairs.train import train_on_pairs_alone as train_on_pairs_alone
+    from methods._train.pairs.train import train_on_pairs_with_margins as train_on_pairs_with_margins
     from methods._train.pairs.train_unpaired import train_unpaired as train_unpaired
     from methods._train.rewards.stage import TrainRewardModel as TrainRewardModel
     from methods._train.settings import Optimisation as Optimisation
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 # The names by the module they lie in at present.
 _NAMES = {
     "methods._shared": "fine_tuned fine_tuned_on_reward fine_tuning_stage opened_reward preferences "
-    "prompts reference reward_model supervised_start",
+    "preferences_without_margins prompts reference reward_model supervised_start",
     "methods._train.fine_tuning": "FineTuning",
     "methods._train.loop.loop": "LossSum Training fit",
     "methods._train.on_policy.kl": "token_kl",
@@ -57,7 +59,7 @@ _NAMES = {
     "methods._train.on_policy.train": "train_on_reward",
     "methods._train.pairs.logprobs": "PairLogprobs",
     "methods._train.pairs.reference": "ReferenceLogprobs",
-    "methods._train.pairs.train": "train_on_pairs train_on_pairs_alone",
+    "methods._train.pairs.train": "train_on_pairs train_on_pairs_alone train_on_pairs_with_margins",
     "methods._train.pairs.train_unpaired": "train_unpaired",
     "methods._train.rewards.stage": "TrainRewardModel",
     "methods._train.settings": "Optimisation PreferenceOptimisation RewardModelSettings",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar
 
 from bench.core.data import DataSpec
+from bench.core.datasets import check_demonstrations, row_with_margin
 from bench.core.errors import BenchError
-from bench.core.method import Given
+from bench.core.method import Given, Lora
 from bench.core.policy import PolicySpec, Tuned
 from bench.core.reward import MixedReward, ModelReward, Part, RewardSpec
 from methods._train.fine_tuning import FineTuning
@@ -17,6 +18,10 @@ from methods._train.settings import Optimisation, RewardModelSettings
 from methods._train.sft.stage import TrainSFT
 
 S = TypeVar("S", bound=FineTuning)
+NO_MARGIN = (
+    "This method's loss has no place for a margin (those of dpo, hinge and reward models have). Write "
+    "`columns: {margin: null}` beside the data's path to leave that column unread."
+)
 
 
 def supervised_start(given: Given, settings: Optimisation | None = None) -> PolicySpec:
@@ -28,6 +33,7 @@ def supervised_start(given: Given, settings: Optimisation | None = None) -> Poli
     """
     if given.demonstrations is None:
         return given.base
+    check_demonstrations(given.demonstrations)
     optimisation = Optimisation() if settings is None else settings
     return fine_tuned(TrainSFT, optimisation, given, given.base, given.demonstrations)
 
@@ -45,14 +51,16 @@ def fine_tuning_stage(
     """Return the stage of the class ``kind`` that trains ``init`` on ``data``, all else as it is given.
 
     ``settings``: most often the method itself. The stage takes its optimiser's settings and every field that both have
-    by the same name. ``more``: the fields that it has not, or that are to be something else.
+    by the same name; a learning rate of None becomes the settings' own, for an adapter or for full fine-tuning.
+    ``more``: the fields that it has not, or that are to be something else.
     """
+    lora: Lora | None = more.get("lora", given.lora)
     own = {name: getattr(settings, name) for name in kind.model_fields.keys() & type(settings).model_fields.keys()}
     common = {
         "init": init,
         "data": data,
-        "lora": given.lora,
-        "optimisation": settings.optimisation(),
+        "lora": lora,
+        "optimisation": settings.optimisation(lora),
         "budget": given.budget,
         "max_length": given.max_length,
         "seed": given.seed,
@@ -65,6 +73,18 @@ def preferences(given: Given) -> DataSpec:
     if given.preferences is None:
         raise BenchError("this method learns from pairs: add given.preferences to the comparison file")
     return given.preferences
+
+
+def preferences_without_margins(given: Given) -> DataSpec:
+    """Return the preference data, for a method whose loss has no place for margins.
+
+    Raises BenchError when none are given, and for a file with margins: no method ignores a column that others read.
+    """
+    data = preferences(given)
+    number = row_with_margin(data)
+    if number is not None:
+        raise BenchError(f"row {number} of given.preferences has a margin. {NO_MARGIN}")
+    return data
 
 
 def reference(

@@ -21,7 +21,7 @@ from pydantic import Field, PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods._shared import fine_tuned, preferences, reference, supervised_start
+from methods._shared import fine_tuned, preferences_without_margins, reference, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation, PreferenceOptimisation
@@ -78,4 +78,6 @@ class CDPO(PreferenceOptimisation, Method):
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the preferences."""
         start = supervised_start(given, self.start)
-        return fine_tuned(TrainCDPO, self, given, start, preferences(given), reference=reference(given, start))
+        return fine_tuned(
+            TrainCDPO, self, given, start, preferences_without_margins(given), reference=reference(given, start)
+        )

@@ -6,8 +6,12 @@ Rafailov et al. 2023, arXiv:2305.18290, equation 7. With w the chosen and l the 
     L = - log sigmoid(beta * h)
 
 Log-probabilities are SUMS over the response's tokens, the end token included; with means, beta would have to be
-larger by about the response's length. The minimiser, for preferences that follow Bradley-Terry with reward r, is
-pi* = pi_ref * exp(r / beta) / Z. The reference is the policy that training starts from.
+larger by about the response's length. A label of probability p is the expectation of L over the two hard labels
+(``methods/_train/pairs/labels.py``): the cross-entropy to p. Where rows have a ``margin`` m, L is that of ODPO (Amini,
+Vieira and Cotterell 2024, arXiv:2402.10571), - log sigmoid(beta * h - m).
+
+The minimiser, for preferences that follow Bradley-Terry with reward r, is pi* = pi_ref * exp(r / beta) / Z. The
+reference is the policy that training starts from.
 
 Known differences. From the authors' code: AdamW on a cosine schedule instead of RMSprop after 150 steps of warm-up;
 a beginning token where the tokenizer has one; a too long prompt loses its beginning. From TRL: the loss of ``sigmoid``
@@ -34,11 +38,11 @@ if TYPE_CHECKING:
     from methods._train.pairs.logprobs import PairLogprobs
 
 
-def dpo_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float) -> Tensor:
-    """Return the loss of each pair (equation 7). Shape: (pairs,)."""
+def dpo_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float, margin: Tensor | float = 0.0) -> Tensor:
+    """Return the loss of each pair (equation 7), with a margin asked for where there is one. Shape: (pairs,)."""
     from torch.nn.functional import logsigmoid
 
-    return -logsigmoid(beta * policy.margin_over(reference))
+    return -logsigmoid(beta * policy.margin_over(reference) - margin)
 
 
 class TrainDPO(FineTuning):
@@ -52,9 +56,12 @@ class TrainDPO(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.pairs.train import train_on_pairs
+        from methods._train.pairs.train import train_on_pairs_with_margins
 
-        train_on_pairs(self, io, self.reference, lambda policy, reference: dpo_loss(policy, reference, self.beta))
+        def loss(policy: PairLogprobs, reference: PairLogprobs, margin: Tensor) -> Tensor:
+            return dpo_loss(policy, reference, self.beta, margin)
+
+        train_on_pairs_with_margins(self, io, self.reference, loss)
 
 
 class DPO(PreferenceOptimisation, Method):

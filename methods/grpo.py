@@ -29,7 +29,9 @@ from bench.core.stage import StageIO
 from methods._shared import fine_tuned_on_reward
 from methods._train.on_policy.kl import token_kl
 from methods._train.on_policy.objective import Advantages, MicroBatch, Objective
+from methods._train.on_policy.ratio import bounded_exp
 from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward
+from methods._train.settings import Rates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +54,7 @@ def token_loss(new: Tensor, old: Tensor, advantages: Tensor, clip: float) -> Ten
     """Return max(-A r, -A clip(r, 1 - clip, 1 + clip)) of each token. Shape: (r, t)."""
     import torch
 
-    ratio = (new - old).exp()
+    ratio = bounded_exp(new - old)
     return torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip, 1 + clip))
 
 
@@ -99,11 +101,11 @@ class TrainGRPO(TrainOnReward):
 class GRPO(RewardOptimisation, Method):
     """Group relative policy optimisation (arXiv:2402.03300): advantages within a prompt's samples, KL in the loss.
 
-    ``lr`` 1e-6, ``beta`` 0.04 and ``samples`` 64 are the paper's; 8 samples of 64 prompts are the default here.
+    ``lr`` 1e-6 (for full fine-tuning; 1e-5 for an adapter, see ``Optimisation``), ``beta`` 0.04 and ``samples`` 64 are
+    the paper's; 8 samples of 64 prompts are the default here. As published, a missing end costs nothing.
     ``kl_estimator``, ``scale`` and ``mean``: see the text of this file.
     """
 
-    lr: PositiveFloat = 1e-6
     prompts_per_update: PositiveInt = 64
     samples: Annotated[int, Field(ge=2)] = 8
     beta: NonNegativeFloat = 0.04
@@ -111,6 +113,11 @@ class GRPO(RewardOptimisation, Method):
     kl_estimator: Literal["k2", "k3"] = "k3"
     scale: Literal["deviation", "plain"] = "deviation"
     mean: Literal["responses", "tokens"] = "responses"
+    missing_end_penalty: NonNegativeFloat | None = None
+
+    def rates(self) -> Rates:
+        """Return the learning rates that stand for ``lr: null``."""
+        return Rates(full=1e-6, lora=1e-5)
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""

@@ -6,7 +6,7 @@ Zhao et al. 2023 (SLiC-HF), arXiv:2305.10425, rank likelihoods by a hinge; Liu e
     h = [log pi(w|x) - log pi(l|x)] - [log pi_ref(w|x) - log pi_ref(l|x)]
     L = max(0, 1 - beta * h)
 
-A pair whose margin exceeds 1 / beta has no gradient.
+A pair whose margin exceeds 1 / beta has no gradient. Where rows have a ``margin`` m, 1 + m stands in the place of 1.
 
 Known differences from SLiC-HF: its margin delta is a setting and its likelihoods are not divided by the reference's;
 it adds a cross-entropy to a target as the regulariser, of which there is none here. None from TRL's ``hinge`` on the
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from methods._train.pairs.logprobs import PairLogprobs
 
 
-def hinge_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float) -> Tensor:
-    """Return the loss of each pair. Shape: (pairs,)."""
-    return (1 - beta * policy.margin_over(reference)).clamp_min(0)
+def hinge_loss(policy: PairLogprobs, reference: PairLogprobs, beta: float, margin: Tensor | float = 0.0) -> Tensor:
+    """Return the loss of each pair; a margin is asked for beyond 1. Shape: (pairs,)."""
+    return (1 + margin - beta * policy.margin_over(reference)).clamp_min(0)
 
 
 class TrainHinge(FineTuning):
@@ -49,9 +49,12 @@ class TrainHinge(FineTuning):
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""
-        from methods._train.pairs.train import train_on_pairs
+        from methods._train.pairs.train import train_on_pairs_with_margins
 
-        train_on_pairs(self, io, self.reference, lambda policy, reference: hinge_loss(policy, reference, self.beta))
+        def loss(policy: PairLogprobs, reference: PairLogprobs, margin: Tensor) -> Tensor:
+            return hinge_loss(policy, reference, self.beta, margin)
+
+        train_on_pairs_with_margins(self, io, self.reference, loss)
 
 
 class Hinge(PreferenceOptimisation, Method):

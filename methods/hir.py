@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
-from methods._shared import fine_tuned, preferences, supervised_start
+from methods._shared import fine_tuned, preferences_without_margins, supervised_start
 from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast
 from methods._train.settings import Optimisation
 
@@ -43,5 +43,7 @@ class HIR(ContrastSettings, Method):
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned by contrast and asked for good answers."""
         start, instructions = supervised_start(given, self.start), self.texts()
-        tuned = fine_tuned(TrainContrast, self, given, start, preferences(given), instructions=instructions)
+        tuned = fine_tuned(
+            TrainContrast, self, given, start, preferences_without_margins(given), instructions=instructions
+        )
         return instructions.for_good(tuned)

@@ -25,7 +25,7 @@ from pydantic import PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods._shared import fine_tuned, preferences, reference, supervised_start
+from methods._shared import fine_tuned, preferences_without_margins, reference, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation, PreferenceOptimisation
@@ -88,7 +88,7 @@ class KTO(PreferenceOptimisation, Method):
             self,
             given,
             start,
-            preferences(given),
+            preferences_without_margins(given),
             reference=reference(given, start),
             mismatched=reference(given, start, responses="mismatched"),
         )

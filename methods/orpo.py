@@ -10,7 +10,7 @@ The first term is supervised fine-tuning on the chosen responses, so training st
 
 Known differences: the first term is averaged per pair, as the equation says; TRL averages it over the tokens of a
 batch and scores prompt tokens in it too. The authors use lr 5e-6 to 8e-6 and weight 0.1 to 0.25 for models of 2 to 7
-billion parameters.
+billion parameters; the default is 5e-6, and 5e-5 for an adapter (ten times, see ``Optimisation``).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pydantic import PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods._shared import fine_tuned, preferences
+from methods._shared import fine_tuned, preferences_without_margins
 from methods._train.fine_tuning import FineTuning
-from methods._train.settings import PreferenceOptimisation
+from methods._train.settings import PreferenceOptimisation, Rates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,6 +74,10 @@ class ORPO(PreferenceOptimisation, Method):
 
     weight: PositiveFloat = 0.1
 
+    def rates(self) -> Rates:
+        """Return the learning rates that stand for ``lr: null``."""
+        return Rates(full=5e-6, lora=5e-5)
+
     def policy(self, given: Given) -> PolicySpec:
         """Return the base, tuned on the preferences."""
-        return fine_tuned(TrainORPO, self, given, given.base, preferences(given))
+        return fine_tuned(TrainORPO, self, given, given.base, preferences_without_margins(given))

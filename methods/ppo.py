@@ -12,28 +12,30 @@ temperature, L being the place of the last token::
     L    = mean_t max(-A_t r_t, -A_t clip(r_t, 1 - c, 1 + c)) + value_coefficient * L_V,  r_t = pi(y_t) / pi_old(y_t)
     L_V  = mean_t max((V - G)^2, (clip(V, V_old - c_V, V_old + c_V) - G)^2) / 2
 
-with A whitened over the tokens of the update after G was taken. The score is the reward, or minus a penalty where the
+with A whitened over the tokens of the update after G was taken. The score is the reward, less a penalty where the
 response does not end. Values count at the place behind an end token too: there stands the value of the finished
 response. The optimum of E[score] - beta KL(pi || pi_ref) is pi_ref exp(score / beta) / Z.
 
 Known differences from the code of arXiv:2403.17031. Sampling stops at the end token, so no state behind it is ever
 computed except the one whose value counts. Old log-probabilities are those that the decoder recorded. Minibatches hold
-whole prompts. From TRL (experimental PPO): the same, and a missing end replaces the score instead of lowering it.
+whole prompts. A missing end lowers the score (there it replaces it by -1).
+From TRL (experimental PPO): the first three.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from bench.core.data import DataSpec
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
 from methods._shared import fine_tuned_on_reward
-from methods._train.on_policy.kl import adapted, token_kl
+from methods._train.on_policy.kl import MOST_ERROR, adapted, token_kl
 from methods._train.on_policy.objective import Advantages, MicroBatch, Objective
+from methods._train.on_policy.ratio import bounded_exp
 from methods._train.on_policy.reward_optimisation import Critic, RewardOptimisation, Share, TrainOnReward
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def clipped_policy_loss(new: Tensor, old: Tensor, advantages: Tensor, clip: floa
     """Return max(-A r, -A clip(r, 1 - clip, 1 + clip)) of each token (arXiv:1707.06347, equation 7). Shape: (r, t)."""
     import torch
 
-    ratio = (new - old).exp()
+    ratio = bounded_exp(new - old)
     return torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip, 1 + clip))
 
 
@@ -204,6 +206,17 @@ class PPO(RewardOptimisation, Method):
     rewards: Literal["rescaled", "plain"] = "plain"
     target_kl: PositiveFloat | None = None
     ptx: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _the_coefficient_stays_positive(self) -> Self:
+        """Refuse a pace at which one update could turn the sign of the KL coefficient."""
+        responses = self.prompts_per_update * self.samples
+        if self.kl_target is not None and MOST_ERROR * responses >= self.kl_horizon:
+            raise ValueError(
+                f"kl_horizon {self.kl_horizon} is too short for {responses} responses per update: the KL coefficient "
+                f"could fall below 0. Set it to more than {MOST_ERROR * responses:g}."
+            )
+        return self
 
     def needs(self) -> frozenset[str]:
         """Return what the reward needs, and demonstrations where their loss is mixed in."""

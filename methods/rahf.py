@@ -28,17 +28,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from bench.core.data import DataSpec
 from bench.core.method import Given, Lora, Method
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods._shared import fine_tuned, preferences, supervised_start
+from methods._shared import fine_tuned, preferences_without_margins, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast
 from methods._train.representations.sides import side_of
-from methods._train.settings import Fraction, Optimisation, PreferenceOptimisation
+from methods._train.settings import Fraction, Optimisation, PreferenceOptimisation, Rates
 from methods._train.sft.stage import TrainSFT
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ class RAHF(PreferenceOptimisation, Method):
     as in the released code, the ``good`` model.
     ``adapter``: the adapter of the last step where the comparison gives none; hidden states are always edited by a
     low-rank adapter, also in a comparison that trains all weights. The learning rate and the other optimiser settings
-    here are those of the last step (the released code: 3e-4 for ``scit``, 9e-6 for ``dual``, constant).
+    here are those of the last step, which always trains an adapter: ``lr`` is 3e-4 for ``scit`` and 9e-6 for ``dual``,
+    constant, as in the released code.
     ``contrast``: the settings of the first step; ``dual``, which is two supervised trainings, reads only those of the
     optimiser. ``start``: the settings of the supervised fine-tuning before it.
     """
 
     NEEDS: ClassVar[frozenset[str]] = frozenset({"preferences"})
 
-    lr: PositiveFloat = 3e-4
     schedule: Literal["cosine", "linear", "constant"] = "constant"
     warmup: Fraction = 0.0
     variant: Literal["scit", "dual"] = "scit"
@@ -150,9 +150,14 @@ class RAHF(PreferenceOptimisation, Method):
             )
         return self
 
+    def rates(self) -> Rates:
+        """Return the learning rates that stand for ``lr: null``; the last step always trains an adapter."""
+        own = 3e-4 if self.variant == "scit" else 9e-6
+        return Rates(full=own, lora=own)
+
     def policy(self, given: Given) -> PolicySpec:
         """Return the base of the edit, with an adapter that moves its hidden states."""
-        start, data = supervised_start(given, self.start), preferences(given)
+        start, data = supervised_start(given, self.start), preferences_without_margins(given)
         init, good, bad = self._scit(given, start, data) if self.variant == "scit" else self._dual(given, start, data)
         return fine_tuned(
             TrainActivity,

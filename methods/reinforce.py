@@ -27,6 +27,7 @@ from bench.core.stage import StageIO
 from methods._shared import fine_tuned_on_reward
 from methods._train.on_policy.objective import Advantages, MicroBatch, Objective
 from methods._train.on_policy.reward_optimisation import Critic, RewardOptimisation, Share, TrainOnReward
+from methods._train.settings import Rates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +39,11 @@ def returns_to_go(scores: Tensor, kl: Tensor, beta: float) -> Tensor:
     """Return Z, from the scores (R,) and what each token differs from the reference, ``kl`` (R, T). Shape: (R, T)."""
     later = kl.flip(-1).cumsum(-1).flip(-1)
     return (1 - beta) * scores[:, None] - beta * later
+
+
+def weighed(score: float, kl: float, beta: float) -> float:
+    """Return (1 - beta) score - beta kl, the method's objective."""
+    return (1 - beta) * score - beta * kl
 
 
 class TrainREINFORCE(TrainOnReward):
@@ -61,6 +67,7 @@ class TrainREINFORCE(TrainOnReward):
             value_loss=self.value_loss,
             value_coefficient=self.value_coefficient,
             critic=self.critic,
+            worth=weighed,
         )
         train_on_reward(self, io, objective)
 
@@ -81,17 +88,21 @@ class TrainREINFORCE(TrainOnReward):
 class REINFORCE(RewardOptimisation, Method):
     """REINFORCE with a value baseline (arXiv:2309.00267, appendix A.3), as RLAIF was trained.
 
-    The paper's: ``lr`` 1e-5, 128 responses per update, ``temperature`` 0.9, ``beta`` 0.05 (which also takes the reward
-    by 1 - beta). ``critic`` and ``value_coefficient`` as for ppo; the paper gives no coefficient, 0.1 is PPO's.
+    The paper's: ``lr`` 1e-5 (an adapter takes 1e-4, see ``Optimisation``), 128 responses per update, ``temperature``
+    0.9, ``beta`` 0.05 (which also takes the reward by 1 - beta). ``critic`` and ``value_coefficient`` as for ppo; the
+    paper gives no coefficient, 0.1 is PPO's.
     """
 
-    lr: PositiveFloat = 1e-5
     prompts_per_update: PositiveInt = 128
     batch_size: PositiveInt = 128
     temperature: PositiveFloat = 0.9
     beta: Share = 0.05
     value_coefficient: NonNegativeFloat = 0.1
     critic: Critic = "separate"
+
+    def rates(self) -> Rates:
+        """Return the learning rates that stand for ``lr: null``."""
+        return Rates(full=1e-5, lora=1e-4)
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""

@@ -10,8 +10,8 @@ A reward model learns from the soft label p by the cross-entropy
 
     L = - p log sigmoid(r_chosen - r_rejected) - (1 - p) log sigmoid(r_rejected - r_chosen)
 
-and a policy from the reward model. Methods on pairs without a reward model (DPO and its kin) read which response is
-chosen, a hard label, and not ``probability``. ``direct``, the paper's d-RLAIF (section 2.2.2): no pairs and no reward
+and a policy from the reward model. Methods on pairs without a reward model (DPO and its kin) read the soft label by the
+same rule (``methods/_train/pairs/labels.py``). ``direct``, the paper's d-RLAIF (section 2.2.2): no pairs and no reward
 model; the reward of a response is the labeller's expected grade of 1 to 10, rescaled to [-1, 1].
 
 Known differences from the paper, whose code is not released. The learner is any method, PPO where none is named; the

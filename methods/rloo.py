@@ -25,7 +25,9 @@ from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
 from methods._shared import fine_tuned_on_reward
 from methods._train.on_policy.objective import Advantages, MicroBatch, Objective
+from methods._train.on_policy.ratio import bounded_exp
 from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward
+from methods._train.settings import Rates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +46,7 @@ def response_loss(new: Tensor, old: Tensor, advantages: Tensor, clip: float) -> 
     """Return the loss of each response; log-probabilities are summed over tokens. Shapes: (r,)."""
     import torch
 
-    ratio = (new - old).exp()
+    ratio = bounded_exp(new - old)
     return torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip, 1 + clip))
 
 
@@ -84,6 +86,7 @@ class TrainRLOO(TrainOnReward):
 class RLOO(RewardOptimisation, Method):
     """REINFORCE leave-one-out (arXiv:2402.14740): the other samples of a prompt are the baseline, there is no critic.
 
+    ``lr``: 1e-6 for full fine-tuning, as TRL's RLOO; 1e-5 for an adapter (see ``Optimisation``).
     ``samples`` per prompt: 4 (2 and 4 in the paper), 128 prompts per update. ``beta``: the KL penalty coefficient, as
     for ppo. ``clip``: of the ratio of whole responses; nothing is clipped in the first step of an update, and by
     default there is one.
@@ -93,6 +96,10 @@ class RLOO(RewardOptimisation, Method):
     samples: Annotated[int, Field(ge=2)] = 4
     beta: NonNegativeFloat = 0.05
     clip: PositiveFloat = 0.2
+
+    def rates(self) -> Rates:
+        """Return the learning rates that stand for ``lr: null``."""
+        return Rates(full=1e-6, lora=1e-5)
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the reward."""

@@ -8,8 +8,8 @@ Nothing but the number of steps holds the policy near its start.
 
 Known differences from the authors' code: there gamma is given as a ratio to beta, here it is the margin itself, as in
 the paper. Their learning rates are 3e-7 to 1e-6 with batches of 128 for models of 7 to 9 billion parameters, and they
-warn of rates as high as 1e-5. The default here is the one all pair methods
-share. TRL has the loss in its CPO trainer, which adds a behaviour-cloning term unless its weight is set to 0.
+warn of rates as high as 1e-5. The default here, 1e-6, is the one all pair methods share. TRL has the loss in its CPO
+trainer, which adds a behaviour-cloning term unless its weight is set to 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods._shared import fine_tuned, preferences, supervised_start
+from methods._shared import fine_tuned, preferences_without_margins, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.settings import Optimisation, PreferenceOptimisation
 
@@ -69,4 +69,6 @@ class SimPO(PreferenceOptimisation, Method):
 
     def policy(self, given: Given) -> PolicySpec:
         """Return the supervised start, tuned on the preferences."""
-        return fine_tuned(TrainSimPO, self, given, supervised_start(given, self.start), preferences(given))
+        return fine_tuned(
+            TrainSimPO, self, given, supervised_start(given, self.start), preferences_without_margins(given)
+        )

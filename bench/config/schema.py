@@ -192,7 +192,8 @@ def _policy(definitions: dict[str, Schema], beside: Mapping[str, Schema]) -> Sch
 
 
 def _data(definitions: dict[str, Schema], columns: Columns) -> Schema:
-    names = _mapping(dict.fromkeys(columns.names, _TEXT))
+    optional: Schema = {"anyOf": [_TEXT, {"type": "null"}]}
+    names = _mapping({name: _TEXT if name in columns.needed else optional for name in columns.names})
     path = _fields(Data, definitions, DATA_FORMS["path"], {"path": _TEXT, "columns": names})
     worlds = _worlds(definitions, "split", lambda world: world.splits(), _fields(Data, definitions, ("limit",)))
     return {"anyOf": [_mapping(path, required=("path",)), *worlds]}

@@ -13,13 +13,14 @@ from bench.core.stage import Stage
 class Data(Frozen):
     """Rows of a local file (JSON Lines, JSON, Parquet or CSV, ``.gz`` allowed), identified by the digest of its bytes.
 
-    ``columns`` renames: the program's column name (prompt, response, chosen, rejected) to the file's.
+    ``columns`` renames: the program's column name (prompt, response, chosen, rejected) to the file's. None leaves a
+    column unread that rows need not have (probability, margin, kind, facts).
     """
 
     kind: Literal["file"] = "file"
     path: str
     digest: str
-    columns: dict[str, str] = {}
+    columns: dict[str, str | None] = {}
     limit: PositiveInt | None = None
 
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})

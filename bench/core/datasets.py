@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ from bench.core.stage import StageIO
 from bench.core.task import Prompt
 
 ROWS_FILE = "rows.jsonl"
+EVEN = 0.5
+_WORSE = (
+    "{where}, row {number}: its response is the column `chosen`, and its probability, below 0.5, says that `rejected` "
+    "is the better one. Leave such rows out, name another column, or write `columns: {{probability: null}}` beside the "
+    "data's path to imitate `chosen` all the same."
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,13 @@ def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
     """Return the rows of ``data`` with columns ``prompt`` and ``response``, and ``id`` where they have one.
 
     A prompt is a text (one user turn) or a list of ``{"role": ..., "content": ...}``. Raises DataError naming the
-    file, the row and the column for anything that cannot be used, and for a file whose bytes have changed.
+    file, the row and the column for anything that cannot be used, for a file whose bytes have changed, and where
+    ``response`` is a preference's ``chosen`` and its ``probability`` says that it is the worse one.
     """
     rows = _rows(data, io)
+    for row in rows:
+        if row.imitates_the_worse():
+            raise DataError(_WORSE.format(where=row.where, number=row.number))
     return [Demonstration(row.id(), row.chat("prompt"), row.text("response")) for row in rows]
 
 
@@ -72,6 +82,25 @@ def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
         )
         for row in _rows(data, io)
     ]
+
+
+def row_with_margin(data: DataSpec) -> int | None:
+    """Return the number of the first row of a file with a margin other than 0, counted from 1.
+
+    None where there is none, and for rows that a stage has yet to make. Raises DataError as ``read_preferences``.
+    """
+    found = _first(data, lambda row: row.number_in("margin", default=0.0) != 0)
+    return None if found is None else found.number
+
+
+def check_demonstrations(data: DataSpec) -> None:
+    """Raise the DataError of ``read_demonstrations`` for a file that imitates the worse response of a pair.
+
+    Nothing is known of rows that a stage has yet to make.
+    """
+    found = _first(data, _Row.imitates_the_worse) if "response" in _renamed(data) else None
+    if found is not None:
+        raise DataError(_WORSE.format(where=found.where, number=found.number))
 
 
 def read_utilities(data: DataSpec, io: StageIO) -> list[float | None]:
@@ -121,10 +150,12 @@ class _Row:
     where: str
     number: int
     values: Mapping[str, Any]
-    columns: Mapping[str, str]
+    columns: Mapping[str, str | None]
 
     def get(self, name: str) -> Any:
         column = self.columns.get(name, name)
+        if column is None:
+            raise DataError(f"{self.where}: `columns: {{{name}: null}}` leaves out a column that every row needs")
         if column not in self.values:
             renamed = f" (it stands for {name!r})" if column != name else ""
             raise DataError(
@@ -134,8 +165,18 @@ class _Row:
         return self.values[column]
 
     def id(self) -> str:
-        value = self.values.get(self.columns.get("id", "id"))
+        value = self.optional("id")
         return str(self.number) if value is None else str(value)
+
+    def optional(self, name: str) -> Any:
+        """Return the value of a column that rows need not have, None where it is missing or left unread."""
+        column = self.columns.get(name, name)
+        return None if column is None else self.values.get(column)
+
+    def imitates_the_worse(self) -> bool:
+        """Return whether the response is a preference's ``chosen``, and its label says that the other is better."""
+        renamed = self.columns.get("response") == "chosen"
+        return renamed and self.number_in("probability", default=1.0, most=1.0) < EVEN
 
     def text(self, name: str) -> str:
         value = self.get(name)
@@ -145,7 +186,7 @@ class _Row:
 
     def number_in(self, name: str, *, default: float, most: float | None = None) -> float:
         """Return a finite number, at least 0 and at most ``most``; ``default`` where the column is missing or null."""
-        value = self.values.get(self.columns.get(name, name))
+        value = self.optional(name)
         if value is None:
             return default
         right = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -172,23 +213,37 @@ class _Row:
 
 def _rows(data: DataSpec, io: StageIO) -> list[_Row]:
     if isinstance(data, Made):
-        path, columns = io.read(data.by) / ROWS_FILE, dict[str, str]()
-        where = f"the rows of {data.by.label()}"
+        path, where = io.read(data.by) / ROWS_FILE, f"the rows of {data.by.label()}"
     else:
-        path, columns, where = Path(data.path), data.columns, data.path
+        path, where = Path(data.path), data.path
         _check_digest(data, path)
     if not path.is_file():
         raise DataError(f"{where}: no such file")
-    found: list[_Row] = []
+    found = list(_read(data, path, where))
+    if not found:
+        raise DataError(f"{where}: no rows")
+    return found
+
+
+def _read(data: DataSpec, path: Path, where: str) -> Iterator[_Row]:
+    columns = _renamed(data)
     for number, values in enumerate(read_rows(path, where), start=1):
         if data.limit is not None and number > data.limit:
             break
         if not isinstance(values, Mapping):
             raise DataError(f"{where}, row {number}: {kind_of(values)}, wanted named columns")
-        found.append(_Row(where, number, values, columns))
-    if not found:
-        raise DataError(f"{where}: no rows")
-    return found
+        yield _Row(where, number, values, columns)
+
+
+def _renamed(data: DataSpec) -> Mapping[str, str | None]:
+    return {} if isinstance(data, Made) else data.columns
+
+
+def _first(data: DataSpec, wanted: Callable[[_Row], bool]) -> _Row | None:
+    """Return the first row of a file of which that is so; None for rows that a stage has yet to make."""
+    if isinstance(data, Made):
+        return None
+    return next((row for row in _read(data, Path(data.path), data.path) if wanted(row)), None)
 
 
 def _check_digest(data: Data, path: Path) -> None:

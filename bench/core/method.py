@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -23,6 +24,28 @@ class Lora(Frozen):
     alpha: PositiveFloat = 16.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: tuple[str, ...] = ()
+
+
+class Settings(Frozen):
+    """A group of settings, some of which stand for another value for an adapter than for all weights."""
+
+    def stands_for(self, lora: Lora | None) -> Mapping[str, float]:
+        """Return the numbers that settings of None stand for where this adapter is trained, or all weights (None)."""
+        del lora
+        return {}
+
+
+def defaults_of(value: Frozen, lora: Lora | None) -> dict[str, float]:
+    """Return the numbers that settings of None stand for, by their dotted names within the value.
+
+    ``lora``: what the comparison has a method train, an adapter or all weights (None).
+    """
+    found = dict(value.stands_for(lora)) if isinstance(value, Settings) else {}
+    for name in type(value).model_fields:
+        part = getattr(value, name)
+        if isinstance(part, Settings | Method):
+            found |= {f"{name}.{inner}": number for inner, number in defaults_of(part, lora).items()}
+    return found
 
 
 class Budget(Frozen):

@@ -11,6 +11,7 @@ from bench.core.data import Data, Made
 from bench.core.datasets import rows_known
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
+from bench.core.method import defaults_of
 from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.generate import Generate
@@ -40,7 +41,8 @@ class Forecast(Frozen):
     ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
     ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``paid``: what models behind an API
     are to be asked. ``waits``: judges that cannot be asked yet, and why. ``equal_draws``: tasks that are answered
-    several times and decode greedily, so that every further answer is the first again.
+    several times and decode greedily, so that every further answer is the first again. ``defaults``: per arm, the
+    numbers that settings of None stand for.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Forecast(Frozen):
     paid: tuple[PaidCalls, ...] = ()
     waits: tuple[str, ...] = ()
     equal_draws: tuple[str, ...] = ()
+    defaults: dict[str, dict[str, float]] = {}
     smallest_detectable_win_rate: float | None
     level: float
 
@@ -96,6 +99,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
             for task in comparison.evaluation.tasks
             if comparison.evaluation.draws > 1 and task.decoding().is_greedy
         ),
+        defaults={arm.name: left for arm in comparison.arms if (left := defaults_of(arm.method, arm.lora))},
         smallest_detectable_win_rate=(
             planned_smallest_detectable(
                 min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
@@ -178,6 +182,8 @@ def forecast_lines(found: Forecast) -> list[str]:
         "and counted again. Set draws: 1 in `evaluate`, or give the task a temperature."
         for task in found.equal_draws
     ]
+    for arm, left in found.defaults.items():
+        lines.append(f"by default, {arm}: {', '.join(f'{name} {number:g}' for name, number in left.items())}")
     effect = found.smallest_detectable_win_rate
     assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:

@@ -11,6 +11,7 @@ from bench.config.comparison import Arm
 from bench.core.data import Data, Made
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
+from bench.core.method import defaults_of
 from bench.core.metrics import MetricInfo
 from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE
 from bench.engine.provenance import versions
@@ -88,12 +89,24 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
     about = (type(arm.method).__doc__ or "").strip().partition("\n")[0]
     return ArmFacts(
         method=type(arm.method).__module__.rpartition(".")[2],
-        fields={name: described(getattr(arm.method, name)) for name in type(arm.method).model_fields},
+        fields=with_defaults(arm),
         lora=None if arm.lora is None else arm.lora.model_dump(),
         replicate=arm.replicate,
         about=about,
         runs=by_seed,
     )
+
+
+def with_defaults(arm: Arm) -> dict[str, Any]:
+    """Return an arm's settings; one of None that stands for a number has it, marked as the method's default."""
+    fields = {name: described(getattr(arm.method, name)) for name in type(arm.method).model_fields}
+    for name, number in defaults_of(arm.method, arm.lora).items():
+        *groups, last = name.split(".")
+        place = fields
+        for group in groups:
+            place = place[group]
+        place[last] = f"{number:g} (default)"
+    return fields
 
 
 def labeller_facts(plan: Plan, outcome: Outcome, store: Store) -> tuple[LabellerFacts, ...]:

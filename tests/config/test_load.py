@@ -48,6 +48,15 @@ def test_everything_arrives(place: Path) -> None:
     assert [line.metric for line in found.gate] == ["win_rate", "accuracy"]
 
 
+def test_a_column_that_rows_need_not_have_may_be_left_unread(place: Path) -> None:
+    text = RIGHT.replace("{chosen: better}", "{chosen: better, margin: null, probability: null}")
+    data = load(place, text).given.preferences
+    assert isinstance(data, Data)
+    assert data.columns == {"chosen": "better", "margin": None, "probability": None}
+    with pytest.raises(ConfigError, match=r"every row needs 'rejected'.*rejected: null"):
+        load(place, RIGHT.replace("{chosen: better}", "{chosen: better, rejected: null}"))
+
+
 def test_the_same_file_gives_the_same_value_and_survives_json(place: Path) -> None:
     first, second = load(place, RIGHT), load_comparison(place / "comparison.yaml")
     assert first == second

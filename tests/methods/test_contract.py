@@ -134,7 +134,7 @@ def changed(value: Any, annotation: Any) -> Iterator[Any]:
     if get_origin(annotation) is Literal:
         yield from (choice for choice in get_args(annotation) if choice != value)
     elif isinstance(value, Optimisation):
-        yield value.model_copy(update={"lr": value.lr * 2})
+        yield value.model_copy(update={"lr": 0.123})
     elif isinstance(value, Lora):
         yield value.model_copy(update={"rank": value.rank + 1})
     elif isinstance(value, Budget):
@@ -160,7 +160,7 @@ def changed(value: Any, annotation: Any) -> Iterator[Any]:
     elif isinstance(value, float):
         yield from (value / 2 if value else 0.25, (1 + value) / 2)
     elif isinstance(value, int):
-        yield value + 1
+        yield from (value + 1, 2 * value)  # a batch holds whole prompts
     else:
         yield from (
             Budget(axis="examples", value=3.0),

@@ -115,9 +115,9 @@ def test_masks_and_the_place_of_the_score() -> None:
     torch.testing.assert_close(found, torch.tensor(expected))
 
 
-def test_a_response_without_an_end_scores_the_penalty_whatever_its_reward() -> None:
+def test_a_response_without_an_end_scores_the_penalty_less_than_its_reward() -> None:
     rewards, ended = torch.tensor([3.0, 70.0, -40.0]), torch.tensor([True, False, False])
-    assert scored(rewards, ended, 1.0).tolist() == [3.0, -1.0, -1.0]
+    assert scored(rewards, ended, 1.0).tolist() == [3.0, 69.0, -41.0]
     assert scored(rewards, ended, None).tolist() == [3.0, 70.0, -40.0]
 
 

@@ -45,16 +45,22 @@ def digest_of_model(folder: Path) -> str:
     return digest_of(folder)
 
 
-def digest_of_data(file: Path, needed: Collection[str], columns: Mapping[str, str]) -> str:
+def digest_of_data(file: Path, needed: Collection[str], columns: Mapping[str, str | None]) -> str:
     """Return the digest of a data file whose first row has the needed columns.
 
-    ``columns`` renames: the program's name to the file's. Raises DataError for a file that is missing, of an unknown
-    format, empty, unreadable, or without a needed or renamed column.
+    ``columns`` renames: the program's name to the file's, None for one that is not read. Raises DataError for a file
+    that is missing, of an unknown format, empty, unreadable, or without a needed or renamed column.
     """
     if kind_of(file) != "file":
         raise DataError(f"{shown(file)}: no such file\nthe path starts from the folder of the file it is written in")
     there = columns_of(file)
-    missing = {name: columns.get(name, name) for name in [*needed, *columns] if columns.get(name, name) not in there}
+    unread = [name for name in needed if columns.get(name, name) is None]
+    if unread:
+        raise DataError(
+            f"{shown(file)}: every row needs '{unread[0]}', which `columns: {{{unread[0]}: null}}` leaves out"
+        )
+    asked = {name: column for name in [*needed, *columns] if (column := columns.get(name, name)) is not None}
+    missing = {name: column for name, column in asked.items() if column not in there}
     if missing:
         what = "column" if len(missing) == 1 else "columns"
         names = ", ".join(f"'{name}'" for name in missing.values())

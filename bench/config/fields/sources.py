@@ -33,7 +33,7 @@ class Columns:
 ROW_ID = "id"  # a column that rows may have; it can be renamed like the needed ones
 PREFERENCES = "preferences"
 COLUMNS = {
-    "demonstrations": Columns(("prompt", "response")),
+    "demonstrations": Columns(("prompt", "response"), ("probability",)),
     PREFERENCES: Columns(("prompt", "chosen", "rejected"), ("probability", "margin")),
     "prompts": Columns(("prompt",), ("kind", "facts")),
 }

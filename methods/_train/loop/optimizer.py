@@ -156,7 +156,7 @@ def _adamw(model: nn.Module, optimisation: Optimisation) -> torch.optim.AdamW:
     ]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
-        lr=optimisation.lr,
+        lr=optimisation.rate_at(0, 1),  # every step sets its own
         betas=optimisation.betas,
         eps=optimisation.eps,
         # One pass over each weight instead of a dozen; neither takes weights of which some only are divided.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from methods._train.on_policy.ratio import bounded_expm1
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -21,14 +23,15 @@ def token_kl(policy: Tensor, reference: Tensor, estimator: Estimator) -> Tensor:
         k2 = d^2 / 2                biased, never negative; its gradient is that of KL(pi || pi_ref)
         k3 = exp(-d) - 1 + d        unbiased, never negative; its gradient is that of KL(pi_ref || pi)
 
-    (gradients: of the expectation at tokens that are drawn from the policy, the draw itself held fixed.)
+    (gradients: of the expectation at tokens that are drawn from the policy, the draw itself held fixed.) The
+    exponential of k3 goes on in a line beyond 30 nats (``methods._train.on_policy.ratio``).
     """
     difference = policy - reference
     if estimator == "k1":
         return difference
     if estimator == "k2":
         return difference.square() / 2
-    return (-difference).expm1() + difference
+    return bounded_expm1(-difference) + difference
 
 
 def adapted(kl_coefficient: float, observed: float, target: float, horizon: int, responses: int) -> float:

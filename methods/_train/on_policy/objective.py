@@ -55,6 +55,11 @@ class MicroBatch:
     whole: BatchCounts
 
 
+def penalised(score: float, kl: float, kl_coefficient: float) -> float:
+    """Return score - kl_coefficient * kl."""
+    return score - kl_coefficient * kl
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a method brings to the training.
@@ -64,7 +69,8 @@ class Objective:
     the loss of its batch, shape (); they are added, the second times ``value_coefficient``. ``clip``: the distance from
     1 at which ratios count as clipped in the log. ``kl_coefficient``: of the KL penalty, at the start;
     ``adapt(kl_coefficient, kl, responses)`` gives it after an update. ``target_kl``: no further pass over an update's
-    responses once a pass has moved the policy that far from the one that drew them.
+    responses once a pass has moved the policy that far from the one that drew them. ``worth(score, kl,
+    kl_coefficient)``: what the method maximises in expectation, by which weights are selected on held-out prompts.
     """
 
     advantages_of: Callable[[Rollouts, float], Advantages]
@@ -76,3 +82,4 @@ class Objective:
     clip: float | None = None
     adapt: Callable[[float, float, int], float] = lambda kl_coefficient, _kl, _responses: kl_coefficient
     target_kl: float | None = None
+    worth: Callable[[float, float, float], float] = penalised

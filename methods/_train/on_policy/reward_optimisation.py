@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from bench.core.frozen import Frozen
 from bench.core.reward import MixedReward, ModelReward, Part, RewardSpec
 from bench.core.stage import Resources
 from methods._train.fine_tuning import FineTuning
-from methods._train.settings import Fraction, Optimisation, RewardModelSettings
+from methods._train.settings import Fraction, Optimisation, Rates, RewardModelSettings
 
 Critic = Literal["shared", "separate"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -29,11 +29,14 @@ class Practice(Frozen):
     ``updates``: how often responses are drawn and learnt from; a budget ends training earlier.
     ``prompts_per_update`` prompts are answered each time, ``samples`` times each, at ``temperature`` and without top-k
     or top-p (log-probabilities would not describe the sampler), by at most ``max_new_tokens`` tokens.
-    ``missing_end_penalty``: a response that does not end scores minus this, whatever its reward (the "EOS trick" of
-    arXiv:2403.17031); None lets it keep its reward.
+    ``missing_end_penalty``: a response that does not end scores so much less than its reward, as with TRL's option of
+    this name; None takes nothing off. The "EOS trick" of arXiv:2403.17031 puts -1 in the place of the reward instead,
+    which pays a policy for not ending wherever rewards lie below -1.
     ``held_out``: so many prompts, the last of the data, are not trained on. After every ``select_every`` updates they
-    are answered, always with the same noise, and the weights of the highest mean of score - kl_coefficient * KL are
-    kept; 0 keeps the last weights. AlpacaFarm (arXiv:2305.14387) selects too: the last checkpoint is seldom the best.
+    are answered, always with the same noise, and the weights that the method's own objective finds best are kept: the
+    mean of score - kl_coefficient * KL (reinforce: (1 - beta) score - beta KL), where the coefficient adapts always at
+    its present value. 0 keeps the last weights. AlpacaFarm (arXiv:2305.14387) selects too: the last checkpoint is
+    seldom the best.
     """
 
     updates: PositiveInt = 80
@@ -55,18 +58,19 @@ class RewardOptimisation(Optimisation, Practice):
 
     Two fields of the optimiser mean something of their own here. ``epochs``: passes over the responses of an update.
     ``batch_size``: responses per optimiser step, so that an update takes epochs * prompts_per_update * samples /
-    batch_size steps. The learning rate changes from update to update. Dropout is off everywhere, an adapter's too.
+    batch_size steps; it must be a multiple of ``samples``, because the responses to a prompt stay together. The
+    learning rate changes from update to update. Dropout is off everywhere, an adapter's too.
 
-    The defaults are those of the reproduction of RLHF on TL;DR (arXiv:2403.17031), for full fine-tuning of models of 1
-    to 7 billion parameters: lr 3e-6 falling to 0 in a line without warm-up, eps 1e-5, batches of 512 responses. Its
-    1,950 updates are 80 here: AlpacaFarm (arXiv:2305.14387) found its best checkpoint after 20 to 80.
+    The defaults are those of the reproduction of RLHF on TL;DR (arXiv:2403.17031), for models of 1 to 7 billion
+    parameters: lr 3e-6 for full fine-tuning, 3e-5 for an adapter (ten times, see ``Optimisation``), falling to 0 in a
+    line without warm-up, eps 1e-5, batches of 512 responses. Its 1,950 updates are 80 here: AlpacaFarm
+    (arXiv:2305.14387) found its best checkpoint after 20 to 80.
 
     ``reward``: what a response is worth: ``model`` (a reward model trained on the preferences with the settings
     ``reward_model``), a judge, a file with a function, or a weighted list of these. ``start``: the settings of the
     supervised fine-tuning before it.
     """
 
-    lr: PositiveFloat = 3e-6
     schedule: Literal["cosine", "linear", "constant"] = "linear"
     warmup: Fraction = 0.0
     epochs: PositiveInt = 1
@@ -75,6 +79,22 @@ class RewardOptimisation(Optimisation, Practice):
     reward: RewardSpec = ModelReward()
     reward_model: RewardModelSettings = RewardModelSettings()
     start: Optimisation = Optimisation()
+
+    @model_validator(mode="after")
+    def _whole_prompts_in_a_batch(self) -> Self:
+        """Refuse a batch that would hold a part of a prompt's responses."""
+        if self.batch_size % self.samples:
+            below = self.batch_size - self.batch_size % self.samples
+            right = f"{below} or {below + self.samples}" if below else f"{self.samples}"
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of samples {self.samples}, and the responses to one "
+                f"prompt stay in one batch. Set batch_size to {right}, or samples to a divisor of it."
+            )
+        return self
+
+    def rates(self) -> Rates:
+        """Return the learning rates that stand for ``lr: null``."""
+        return Rates(full=3e-6, lora=3e-5)
 
     def needs(self) -> frozenset[str]:
         """Return the fields of Given that must be there: what the reward needs."""

@@ -33,7 +33,7 @@ class Rollouts:
     """The responses of one update: R of them, those to one prompt next to each other, padded to T places.
 
     ``groups``: a prompt's ids and those of its responses, each up to its first end token, that included. ``samples``
-    responses belong to each prompt. ``scores`` (R,): the reward, or minus the penalty where the end is missing;
+    responses belong to each prompt. ``scores`` (R,): the reward, less the penalty where the end is missing;
     ``rewards`` (R,) before that. ``ended`` (R,), bool. ``mask`` (R, T), bool: the response's tokens. ``value_mask``
     (R, T): these and the place behind an end token, where there is room for one more token; what is learnt there is
     the value of the finished response (as in arXiv:2403.17031). ``logprobs`` and ``reference`` (R, T): of the sampling
@@ -70,10 +70,10 @@ def masks_of(lengths: Sequence[int], max_new_tokens: int) -> tuple[Tensor, Tenso
 
 
 def scored(rewards: Tensor, ended: Tensor, missing_end_penalty: float | None) -> Tensor:
-    """Return the rewards, with minus the penalty in the place of those of responses without an end. Shape: (R,)."""
+    """Return the rewards, less the penalty for responses without an end. Shape: (R,)."""
     if missing_end_penalty is None:
         return rewards
-    return torch.where(ended, rewards, torch.full_like(rewards, -missing_end_penalty))
+    return torch.where(ended, rewards, rewards - missing_end_penalty)
 
 
 def noise_seed(seed: int, update: int, prompt: int, draw: int) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.rollouts import Rollouts, Sampler
 from methods._train.on_policy.update import Extra, PolicyUpdater, Update
 
+LOG = logging.getLogger(__name__)
 # The number of the "update" that held-out prompts are answered in, so that their noise is their own.
 HELD_OUT = 2**32 - 1
 
@@ -149,7 +151,10 @@ class _OnPolicyTraining:
                 for row in self.log
                 if names[0] in row
             ],
+            **ends(self.log),
         }
+        if "warning" in found:
+            LOG.warning("%s: %s", self.stage.label(), found["warning"])
         (self.io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
     def _update(self, number: int) -> dict[str, float] | None:
@@ -189,10 +194,12 @@ class _OnPolicyTraining:
         with self.updater.optimizer.precision():
             rollouts = self.sampler.draw(self.held_out, HELD_OUT)
         score, kl = float(rollouts.scores.mean()), float(rollouts.kl().mean())
-        reached = score - self.objective.kl_coefficient * kl
-        if self.extra["best"] is None or reached > self.extra["best"]:
+        # An adaptive coefficient has moved since the kept weights were measured: both are weighed by the present one.
+        coefficient = self.extra["coefficient"]
+        reached, best = self.objective.worth(score, kl, coefficient), self.extra["best"]
+        if best is None or reached > self.objective.worth(best[0], best[1], coefficient):
             weights = {name: values.clone() for name, values in self.updater.optimizer.weights().items()}
-            self.extra.update(best=reached, kept=done, weights=weights)
+            self.extra.update(best=(score, kl), kept=done, weights=weights)
         return {"held_out_reward": score, "held_out_kl": kl, "held_out_objective": reached}
 
     def _drawing(self, tokens: int) -> tuple[int, float]:
@@ -251,6 +258,8 @@ def _described(rollouts: Rollouts, advantages: Advantages) -> dict[str, float]:
 
     ``reward``: the mean score, penalties included. ``kl``: the mean of log pi - log pi_ref over responses.
     ``entropy``: of the sampling policy per token, estimated by the mean of -log pi of what it drew.
+    ``ended_reward`` and ``unended_reward``: the mean scores of the responses with and without an end, in updates that
+    have both.
     ``explained_variance``: of the returns by the critic, where there is one and the returns differ.
     """
     tokens = rollouts.mask.sum()
@@ -261,8 +270,27 @@ def _described(rollouts: Rollouts, advantages: Advantages) -> dict[str, float]:
         "response_tokens": float(tokens / len(rollouts.scores)),
         "without_end": float(1 - rollouts.ended.float().mean()),
     }
+    if bool(rollouts.ended.any()) and not bool(rollouts.ended.all()):
+        found["ended_reward"] = float(rollouts.scores[rollouts.ended].mean())
+        found["unended_reward"] = float(rollouts.scores[~rollouts.ended].mean())
     explained = explained_variance(advantages.returns, rollouts.values, advantages.valued)
     return found if explained is None else {**found, "explained_variance": explained}
+
+
+def ends(log: Sequence[Mapping[str, float]]) -> dict[str, int | str]:
+    """Return how many updates had responses with and without an end, and in how many the former scored lower.
+
+    Where that is most of them there is a ``warning`` as well: the policy is paid for not ending.
+    """
+    both = [row for row in log if "ended_reward" in row]
+    lower = sum(row["ended_reward"] < row["unended_reward"] for row in both)
+    found: dict[str, int | str] = {"updates_with_both_ends": len(both), "ended_scored_lower": lower}
+    if 2 * lower > len(both):
+        found["warning"] = (
+            f"in {lower} of {len(both)} updates responses that ended scored lower than those without an end, so the "
+            "policy is paid for not ending: raise missing_end_penalty or max_new_tokens, or look at the reward"
+        )
+    return found
 
 
 def explained_variance(returns: Tensor, values: Tensor, mask: Tensor) -> float | None:

@@ -20,6 +20,7 @@ from methods._train.loop.optimizer import Optimizer
 from methods._train.loop.recompute import recomputed_activations
 from methods._train.on_policy.critic import ValueModel, one_longer
 from methods._train.on_policy.objective import Advantages, BatchCounts, MicroBatch, Objective
+from methods._train.on_policy.ratio import bounded_exp
 from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.rollouts import Rollouts
 
@@ -76,7 +77,7 @@ class PolicyUpdater:
         rows: list[dict[str, float]] = []
         for epoch in range(optimisation.epochs):
             order = np.random.default_rng([self._stage.seed, update.number, epoch]).permutation(len(groups))
-            batches = batches_of(order, max(1, optimisation.batch_size // update.rollouts.samples))
+            batches = batches_of(order, optimisation.batch_size // update.rollouts.samples)
             taken = []
             for number, batch in enumerate(batches):
                 row = self._step(update, batch, fresh=not rows)
@@ -166,7 +167,7 @@ def _statistics(micro_batch: MicroBatch, clip: float | None) -> dict[str, Tensor
     squared log-ratio (as in arXiv:2403.17031); ``clip_fraction``: ratios further from 1 than ``clip``.
     """
     difference = (micro_batch.new - micro_batch.old).detach()
-    ratio = difference.exp()
+    ratio = bounded_exp(difference)
     found = {"ratio": (ratio * micro_batch.mask).sum(), "approximate_kl": difference.square().sum() / 2}
     if clip is not None:
         found["clip_fraction"] = (((ratio - 1).abs() > clip) & micro_batch.mask).float().sum()

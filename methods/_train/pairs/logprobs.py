@@ -31,6 +31,10 @@ class PairLogprobs:
             self.rejected_tokens,
         )
 
+    def swapped(self) -> PairLogprobs:
+        """Return the pairs as if the rejected responses were the chosen ones."""
+        return PairLogprobs(self.rejected, self.chosen, self.rejected_tokens, self.chosen_tokens)
+
     def margin(self) -> Tensor:
         """Return log pi(chosen|x) - log pi(rejected|x). Shape: (pairs,)."""
         return self.chosen - self.rejected

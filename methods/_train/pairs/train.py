@@ -14,6 +14,7 @@ from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop.loop import LossSum
 from methods._train.loop.tune import Example, loaded, train, training_of
+from methods._train.pairs.labels import PairLabels, expected_loss, labels_of, refuse_margins
 from methods._train.pairs.logprobs import PairLogprobs
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.pairs.score_reference import pair_examples, read_pairs
@@ -25,29 +26,56 @@ def train_on_pairs(
     reference: ReferenceLogprobs,
     loss: Callable[[PairLogprobs, PairLogprobs], Tensor],
 ) -> None:
-    """Train ``stage.init`` by ``loss(policy, reference)``, shape (pairs,), averaged over the pairs of a batch."""
+    """Train ``stage.init`` by ``loss(policy, reference)``, shape (pairs,), averaged over the pairs of a batch.
+
+    The loss is that of pairs whose chosen response is the better one; soft labels are expectations of it
+    (``methods._train.pairs.labels``). Raises StageError for data with margins.
+    """
+    refuse_margins(read_preferences(stage.data, io), stage.label())
+    train_on_pairs_with_margins(stage, io, reference, lambda policy, frozen, _margin: loss(policy, frozen))
+
+
+def train_on_pairs_with_margins(
+    stage: FineTuning,
+    io: StageIO,
+    reference: ReferenceLogprobs,
+    loss: Callable[[PairLogprobs, PairLogprobs, Tensor], Tensor],
+) -> None:
+    """Train as ``train_on_pairs`` does, by ``loss(policy, reference, margin)``.
+
+    The margin, (pairs,), is by how much the chosen response is labelled better, 0 without a label of it.
+    """
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
     examples = pair_examples(policy, rows, stage.max_length)
     frozen = read_pairs(reference, io, len(rows), policy.device)
+    labels = labels_of(rows, policy.device)
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
-        found = pair_logprobs(policy, batch)
-        against = frozen.at(torch.tensor([example.row for example in batch], device=policy.device))
-        return LossSum(loss(found, against).sum(), len(batch), with_reference(found, against))
+        numbers = [example.row for example in batch]
+        found, own = pair_logprobs(policy, batch), labels.at(numbers)
+        against = frozen.at(torch.tensor(numbers, device=policy.device))
+        losses = expected_loss(loss, found, against, own)
+        return LossSum(losses.sum(), len(batch), with_reference(found, against, own))
 
     train(stage, io, policy, training_of(policy, examples, loss_of))
 
 
 def train_on_pairs_alone(stage: FineTuning, io: StageIO, loss: Callable[[PairLogprobs], Tensor]) -> None:
-    """Train ``stage.init`` by ``loss(policy)``, shape (pairs,), averaged over the pairs of a batch."""
+    """Train ``stage.init`` by ``loss(policy)``, shape (pairs,), averaged over the pairs of a batch.
+
+    Soft labels and margins are as for ``train_on_pairs``.
+    """
     rows = read_preferences(stage.data, io)
+    refuse_margins(rows, stage.label())
     policy = loaded(stage, io)
     examples = pair_examples(policy, rows, stage.max_length)
+    labels = labels_of(rows, policy.device)
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
-        found = pair_logprobs(policy, batch)
-        return LossSum(loss(found).sum(), len(batch), without_reference(found))
+        found, own = pair_logprobs(policy, batch), labels.at([example.row for example in batch])
+        losses = expected_loss(lambda one, _same, _margin: loss(one), found, found, own)
+        return LossSum(losses.sum(), len(batch), without_reference(found))
 
     train(stage, io, policy, training_of(policy, examples, loss_of))
 
@@ -63,7 +91,7 @@ def without_reference(policy: PairLogprobs) -> dict[str, Tensor]:
     """Return the diagnostics of a batch, summed over its pairs.
 
     ``chosen_logprob`` and ``rejected_logprob`` in nats (when both fall, probability leaves both responses), and
-    ``prefers_chosen``, how often the chosen response is the more probable one.
+    ``prefers_chosen``, how often the response called chosen is the more probable one, whatever its label says.
     """
     chosen, rejected = policy.chosen.detach(), policy.rejected.detach()
     return {
@@ -73,12 +101,12 @@ def without_reference(policy: PairLogprobs) -> dict[str, Tensor]:
     }
 
 
-def with_reference(policy: PairLogprobs, reference: PairLogprobs) -> dict[str, Tensor]:
+def with_reference(policy: PairLogprobs, reference: PairLogprobs, labels: PairLabels) -> dict[str, Tensor]:
     """Return the diagnostics of a batch, summed over its pairs.
 
     Besides those of ``without_reference``: ``chosen_ratio`` and ``rejected_ratio``, log pi/pi_ref in nats (times beta
-    they are DPO's implicit rewards), and ``accuracy``, how often the first exceeds the second strictly (0 at the
-    start, where both are 0).
+    they are DPO's implicit rewards), and ``accuracy``, how often the ratio of the response that the label prefers
+    exceeds the other's strictly (0 at the start, where both are 0; a label of one half counts one half).
     """
     chosen = policy.chosen.detach() - reference.chosen
     rejected = policy.rejected.detach() - reference.rejected
@@ -86,5 +114,5 @@ def with_reference(policy: PairLogprobs, reference: PairLogprobs) -> dict[str, T
         **without_reference(policy),
         "chosen_ratio": chosen.sum(),
         "rejected_ratio": rejected.sum(),
-        "accuracy": (chosen > rejected).float().sum(),
+        "accuracy": labels.right(chosen - rejected).sum(),
     }

@@ -15,6 +15,7 @@ from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum
 from methods._train.loop.tune import Example, loaded, train, training_of
+from methods._train.pairs.labels import expected_loss, labels_of, refuse_margins
 from methods._train.pairs.logprobs import PairLogprobs
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.pairs.score_reference import mismatched_examples, pair_examples, read_mismatched, read_pairs
@@ -30,14 +31,17 @@ def train_unpaired(
 ) -> None:
     """Train ``stage.init`` by ``loss(policy, reference, z)``, shape (pairs,), averaged over the pairs of a batch.
 
-    z, shape (), is the mean log-ratio of the mismatched responses over the whole optimiser batch, at least 0.
+    z, shape (), is the mean log-ratio of the mismatched responses over the whole optimiser batch, at least 0. Soft
+    labels and margins are as for ``train_on_pairs``.
     """
     rows = read_preferences(stage.data, io)
+    refuse_margins(rows, stage.label())
     policy = loaded(stage, io)
     examples = pair_examples(policy, rows, stage.max_length)
     others = mismatched_examples(policy, rows, stage.max_length)
     frozen = read_pairs(reference, io, len(rows), policy.device)
     frozen_others = read_mismatched(mismatched, io, len(rows), policy.device)
+    labels = labels_of(rows, policy.device)
     z = torch.zeros((), device=policy.device)
 
     def estimate(passes: Sequence[Sequence[Example]]) -> None:
@@ -52,10 +56,12 @@ def train_unpaired(
         z.copy_((ranks.summed(total) / count).clamp_min(0))
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
-        found = pair_logprobs(policy, batch)
-        against = frozen.at(torch.tensor([example.row for example in batch], device=policy.device))
-        metrics = {**with_reference(found, against), "divergence": z * len(batch)}
-        return LossSum(loss(found, against, z).sum(), len(batch), metrics)
+        numbers = [example.row for example in batch]
+        found, own = pair_logprobs(policy, batch), labels.at(numbers)
+        against = frozen.at(torch.tensor(numbers, device=policy.device))
+        metrics = {**with_reference(found, against, own), "divergence": z * len(batch)}
+        losses = expected_loss(lambda one, other, _margin: loss(one, other, z), found, against, own)
+        return LossSum(losses.sum(), len(batch), metrics)
 
     training = training_of(policy, examples, loss_of)
     read = [example.tokens() for example in others]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from bench.core.stage import StageIO
 from methods._train.representations.contrast_loss import ContrastFields, Instructions, Mean, Positions
@@ -30,9 +30,10 @@ def named_instructions() -> dict[str, Instructions]:
 class ContrastSettings(Optimisation):
     """The settings of contrastive instruction tuning.
 
-    The optimiser's defaults are those of RAHF's released code (lr 2e-5, linear, warm-up 0.1, 2 epochs). An example is
-    a pair, which gives two rows (the chosen response under the good instruction, the rejected one under the bad), so
-    that 32 pairs are its 64 rows.
+    The optimiser's defaults are those of RAHF's released code (linear, warm-up 0.1, 2 epochs, lr 2e-5 for full
+    fine-tuning); an adapter takes 2e-4, ten times that (see ``Optimisation``). An example is a pair, which
+    gives two rows (the chosen response under the good instruction, the rejected one under the bad), so that 32 pairs
+    are its 64 rows.
 
     ``instructions``: the name of a set in ``methods/_data/rahf_instructions.yaml``, or two texts of your own
     (``{good: ..., bad: ...}``). The texts themselves are in the key.
@@ -46,7 +47,6 @@ class ContrastSettings(Optimisation):
     contrast does; ``tokens`` counts every token alike; so does RAHF's released code.
     """
 
-    lr: PositiveFloat = 2e-5
     schedule: Literal["cosine", "linear", "constant"] = "linear"
     warmup: Fraction = 0.1
     epochs: PositiveInt = 2

@@ -7,11 +7,15 @@ from typing import ClassVar, Literal
 
 from bench.core.data import DataSpec, Made
 from bench.core.datasets import ROWS_FILE, read_preferences
-from bench.core.stage import Stage, StageIO
+from bench.core.stage import DIAGNOSTICS_FILE, Stage, StageIO
 
 
 class Side(Stage):
-    """Rows of ``prompt`` and ``response``, the response being the chosen or the rejected one of each pair."""
+    """Rows of ``prompt`` and ``response``, the response being the chosen or the rejected one of each pair.
+
+    A pair whose label is below one half is read the other way round, one at one half is left out, and where there are
+    such pairs ``diagnostics.json`` has their numbers (``methods._train.pairs.labels.in_order``).
+    """
 
     KIND: ClassVar[str] = "side"
     VERSION: ClassVar[int] = 2
@@ -21,8 +25,13 @@ class Side(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write the rows."""
+        from methods._train.pairs.labels import in_order
+
+        ordered = in_order(read_preferences(self.data, io), self.label())
+        if counts := ordered.counts():
+            (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
         with (io.out / ROWS_FILE).open("w", encoding="utf-8") as file:
-            for row in read_preferences(self.data, io):
+            for row in ordered.rows:
                 response = row.chosen if self.side == "chosen" else row.rejected
                 turns = [turn.model_dump() for turn in row.prompt]
                 file.write(json.dumps({"id": row.id, "prompt": turns, "response": response}) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from bench.core.datasets import read_preferences
-from bench.core.stage import StageIO
+from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, over_chunks, response_logprobs, states_at_responses
 from bench.models.packing.decoder import decoder_of
@@ -18,6 +19,7 @@ from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training
 from methods._train.loop.tune import loaded, train
 from methods._train.pairs.contexts import Contexts, contexts, tokens_of
+from methods._train.pairs.labels import in_order
 from methods._train.representations.contrast_loss import ContrastFields, contrast_loss
 
 
@@ -31,8 +33,13 @@ class Batch:
 
 
 def train_contrast(stage: ContrastFields, io: StageIO) -> None:
-    """Train ``stage.init`` to write chosen responses when asked for good ones, and rejected ones when asked for bad."""
-    rows = read_preferences(stage.data, io)
+    """Train ``stage.init`` to write chosen responses when asked for good ones, and rejected ones when asked for bad.
+
+    Pairs are read in the order of their labels (``methods._train.pairs.labels.in_order``); where that changed any,
+    ``diagnostics.json`` says how many.
+    """
+    ordered = in_order(read_preferences(stage.data, io), stage.label())
+    rows = ordered.rows
     policy = loaded(stage, io)
     asked = (stage.instructions.for_good(stage.init), stage.instructions.for_bad(stage.init))
     examples = [
@@ -59,6 +66,8 @@ def train_contrast(stage: ContrastFields, io: StageIO) -> None:
         before_step=look_at,
     )
     train(stage, io, policy, training)
+    if ranks.is_main() and (counts := ordered.counts()):
+        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
 
 
 def contrast_sum(stage: ContrastFields, policy: HFPolicy, part: Sequence[Contexts], batch: Batch) -> LossSum:

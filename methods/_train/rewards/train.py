@@ -21,6 +21,7 @@ from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum
 from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
+from methods._train.pairs.labels import labels_of
 from methods._train.pairs.score_reference import pair_examples
 from methods._train.rewards.held_out import Labels, held_out_prompts, measured
 
@@ -34,18 +35,11 @@ def preference_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margi
         d = r(x, chosen) - r(x, rejected) - m
         L = - p log sigmoid(d) - (1 - p) log sigmoid(-d)
 
-    Its minimum over d is the entropy of p, at d = logit(p). The paper has margins with hard labels (p = 1) only.
+    It is the rule of ``methods._train.pairs.labels``. Its minimum over d is the entropy of p, at d = logit(p). The
+    paper has margins with hard labels (p = 1) only.
     """
     difference = chosen - rejected - margin
     return -(probability * logsigmoid(difference) + (1 - probability) * logsigmoid(-difference))
-
-
-@dataclass(frozen=True)
-class PairLabels:
-    """The labels of all rows, on the policy's device, float32: ``probability`` and ``margin``, both (rows,)."""
-
-    probability: Tensor
-    margin: Tensor
 
 
 @dataclass(frozen=True)
@@ -64,10 +58,7 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
     head = new_head(policy, stage.seed)
     examples = pair_examples(policy, rows, stage.max_length)
     kept = held_out_prompts([row.prompt for row in rows], fit.held_out, stage.seed)
-    labels = PairLabels(
-        torch.tensor([row.probability for row in rows], device=policy.device),
-        torch.tensor([row.margin for row in rows], device=policy.device),
-    )
+    labels = labels_of(rows, policy.device)
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
         numbers = [example.row for example in batch]

@@ -1,0 +1,120 @@
+"""What the labels of pairs mean to a loss: the one rule for soft labels and margins, for all methods on pairs.
+
+A label of probability p is the expectation over the two hard labels::
+
+    L = p loss(chosen, rejected, m) + (1 - p) loss(rejected, chosen, -m)
+
+with the reference's log-probabilities in the same order as the policy's, and m the margin, by how much the first is the
+better one. For DPO that is the cross-entropy to p (the form of cDPO, https://ericmitchell.ai/cdpo.pdf, with
+1 - p in the place of its flip rate), for a reward model that of RLAIF (arXiv:2309.00267); IPO's minimiser for two
+responses is h = (2 p - 1) / (2 beta), as in its paper (arXiv:2310.12036). Where every p is 1 nothing more is computed.
+
+Methods that take the chosen response for good text and the rejected one for bad have no expectation to take: they read
+a row in the order of its label (``in_order``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from bench.core.datasets import EVEN, Preference
+from bench.core.errors import StageError
+from methods._train.pairs.logprobs import PairLogprobs
+
+_NO_MARGIN = (
+    "This method's loss has no place for one (those of dpo, hinge and reward models have). Leave the column out, or "
+    "write `columns: {margin: null}` beside the data's path."
+)
+
+
+@dataclass(frozen=True)
+class PairLabels:
+    """The labels of rows, float32, both of shape (rows,), and whether any probability of the data is below 1.
+
+    ``probability``: that the chosen response is the better one. ``margin``: by how much it is.
+    """
+
+    probability: Tensor
+    margin: Tensor
+    soft: bool
+
+    def at(self, rows: Sequence[int]) -> PairLabels:
+        """Return the labels of these rows."""
+        numbers = list(rows)
+        return PairLabels(self.probability[numbers], self.margin[numbers], self.soft)
+
+    def right(self, difference: Tensor) -> Tensor:
+        """Return how right a policy is that tells the pairs apart by ``difference``, chosen minus rejected: (pairs,).
+
+        1 where the response with the label of more than one half is strictly ahead, else 0; one half where the label
+        is one half.
+        """
+        ahead = (difference * (self.probability - EVEN) > 0).float()
+        return torch.where(self.probability == EVEN, EVEN, ahead)
+
+
+def labels_of(rows: Sequence[Preference], device: torch.device) -> PairLabels:
+    """Return the labels of rows."""
+    probability = torch.tensor([row.probability for row in rows], device=device)
+    margin = torch.tensor([row.margin for row in rows], device=device)
+    return PairLabels(probability, margin, soft=any(row.probability != 1 for row in rows))
+
+
+def expected_loss(
+    loss: Callable[[PairLogprobs, PairLogprobs, Tensor], Tensor],
+    policy: PairLogprobs,
+    reference: PairLogprobs,
+    labels: PairLabels,
+) -> Tensor:
+    """Return ``loss(policy, reference, margin)`` in expectation over the labels. Shape: (pairs,)."""
+    as_written = loss(policy, reference, labels.margin)
+    if not labels.soft:
+        return as_written
+    swapped = loss(policy.swapped(), reference.swapped(), -labels.margin)
+    return labels.probability * as_written + (1 - labels.probability) * swapped
+
+
+def refuse_margins(rows: Sequence[Preference], where: str) -> None:
+    """Raise StageError where a row has a margin, for a loss that has no place for one."""
+    for number, row in enumerate(rows, start=1):
+        if row.margin != 0:
+            raise StageError(f"{where}: row {number} of the preferences has margin {row.margin:g}. {_NO_MARGIN}")
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Rows whose chosen response is the better one by its label.
+
+    ``swapped``: so many were turned round for it. ``undecided``: so many were left out.
+    """
+
+    rows: list[Preference]
+    swapped: int
+    undecided: int
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts by name, nothing where every row stayed as it was."""
+        found = {"swapped_pairs": self.swapped, "undecided_pairs": self.undecided}
+        return found if self.swapped or self.undecided else {}
+
+
+def in_order(rows: Sequence[Preference], where: str) -> Ordered:
+    """Return rows in the order of their labels: below one half swapped, at one half left out.
+
+    Raises StageError for a margin, and where no row is left.
+    """
+    refuse_margins(rows, where)
+    decided = [row for row in rows if row.probability != EVEN]
+    if not decided:
+        raise StageError(f"{where}: every pair has probability 0.5, so no response is the better one of a pair.")
+    found = [row if row.probability > EVEN else _swapped(row) for row in decided]
+    swapped = sum(row.probability < EVEN for row in decided)
+    return Ordered(found, swapped, len(rows) - len(decided))
+
+
+def _swapped(row: Preference) -> Preference:
+    return replace(row, chosen=row.rejected, rejected=row.chosen, probability=1 - row.probability)
