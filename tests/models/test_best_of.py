@@ -26,6 +26,7 @@ from bench.core.reward import Chooser, FileReward, ModelReward, RewardSpec
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, user
 from bench.models.best_of import BestOfPolicy, first_best, open_policy, sample_seeds
+from bench.models.decoding.noise import keys
 from bench.models.load import load_policy
 from tests.methods.tiny import Bench, pretrained
 
@@ -38,7 +39,7 @@ class FirstWord(Open):
 
 
 def uniforms(seeds: Sequence[int]) -> np.ndarray:
-    return np.array([np.random.default_rng(seed).random() for seed in seeds])
+    return keys(seeds, 1)[:, 0, 1] * 2.0**-32 + 0.5
 
 
 class Table:
