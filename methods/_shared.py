@@ -52,6 +52,7 @@ def fine_tuning_stage(
         "init": init,
         "data": data,
         "lora": given.lora,
+        "keep": given.keep,
         "optimisation": settings.optimisation(),
         "budget": given.budget,
         "max_length": given.max_length,

@@ -13,7 +13,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Optimisation(Frozen):
-    """AdamW (Loshchilov and Hutter, arXiv:1711.05101) with a learning-rate schedule, in float32 weights.
+    """AdamW (Loshchilov and Hutter, arXiv:1711.05101) with a learning-rate schedule, in float32 weights (masters).
 
     The defaults are those of supervised fine-tuning of AlpacaFarm (arXiv:2305.14387: 3 epochs, lr 2e-5, cosine,
     warm-up 0.03, no weight decay) except for the batch (64 instead of 128). They are for full fine-tuning of models
@@ -24,7 +24,8 @@ class Optimisation(Frozen):
     constant. ``warmup``: the fraction of all steps in which it rises linearly. ``epochs``: passes over the data, unless
     the budget ends training earlier. ``batch_size``: examples (demonstrations or pairs) per optimiser step.
     ``micro_tokens``: the most tokens, padding included, of one forward pass; a larger batch is split and its gradients
-    are accumulated, which changes results by rounding only. ``activations``: ``recomputed`` computes each layer again
+    are accumulated, which changes results by rounding only, but with adapter dropout, whose noise is drawn per forward
+    pass: another split is then another sample of it (weights .06 apart were measured). ``activations``: ``recomputed`` computes each layer again
     in the backward pass instead of keeping what it computed: a third more work, far less memory, and results that
     differ by rounding at most. ``graph``: ``compiled`` lets ``torch.compile`` fuse the operations of each layer: its
     results differ by rounding (an adapter's dropout meets other noise), it takes a minute or two at first, and on a CPU
