@@ -165,6 +165,13 @@ def computed_in(spec: PolicySpec) -> str:
     return beginning.dtype if isinstance(beginning, Pretrained | Built) else "float32"
 
 
+def computing_in(spec: PolicySpec, dtype: Kept) -> PolicySpec:
+    """Return an untouched policy, computing in a type. Raises BenchError for one that was made of others."""
+    if isinstance(spec, Pretrained | Built):
+        return spec.model_copy(update={"dtype": dtype})
+    raise BenchError(f"what a {spec.kind} policy computes in is what the policy it was made of computes in.")
+
+
 def root(spec: PolicySpec) -> Pretrained | Built | Proxy | BestOf:
     """Return the policy that all changes started from; a proxied and a best-of policy are their own."""
     while isinstance(spec, Tuned | Instructed):
