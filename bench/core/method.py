@@ -46,7 +46,7 @@ class Shared(Frozen):
     prompts: DataSpec | None = None
     labeller: Annotated[Judge | None, Field(description="stands in for a human labeller")] = None
     lora: Annotated[Lora | None, Field(description="the adapter of every method, or none for full fine-tuning")] = None
-    keep: Annotated[Kept, Field(description="what whole trained weights are stored in; an adapter: float32")] = "float32"
+    keep: Annotated[Kept, Field(description="what whole trained weights are stored in; adapters: float32")] = "float32"
     budget: Budget | None = None
     max_length: PositiveInt = 512
 

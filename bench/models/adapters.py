@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from bench.core.errors import StageError
 from bench.core.method import Lora
-from bench.models.packing.adapted import AdaptedLinear
+from bench.models.packing.adapted import AdaptedLinear, adapt
 
 NEW = "default"  # the adapter in training; peft saves the one of this name into the folder itself
 ADAPTER_CONFIG = "adapter_config.json"
@@ -122,8 +122,8 @@ def _set_up(model: PeftModel) -> None:
         for part in _parts(layer):
             for name, weights in part.items():
                 weights.requires_grad_(name == NEW)
-        if type(layer) is LoraLinear:
-            layer.__class__ = AdaptedLinear
+        if type(layer) in (LoraLinear, AdaptedLinear):
+            adapt(layer)
     model.base_model.active_adapter = names
 
 

@@ -49,7 +49,8 @@ def write_adapter(spec: Tuned, io: StageIO, folder: Path) -> None:
     """Write the LoRA adapter of a policy, with its tokenizer, into a new folder.
 
     A base from a hub repository is named in the adapter's configuration; any other base is written to ``base`` below
-    the folder, in float32 and with the adapters that it has itself merged. Raises StageError where training changed whole weights.
+    the folder, in float32 and with the adapters that it has itself merged. Raises StageError where training changed
+    whole weights.
     """
     source = io.read(spec.by) / PAYLOAD
     if not (source / ADAPTER_CONFIG).is_file():

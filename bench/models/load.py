@@ -165,9 +165,7 @@ def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
     return HFPolicy(spec, model, tokenizer, _root_template(spec))
 
 
-def _resolve(
-    spec: PolicySpec, io: StageIO, dtype: str
-) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+def _resolve(spec: PolicySpec, io: StageIO, dtype: str) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """Return model (on the CPU) and tokenizer of a spec, its adapters on it."""
     match spec:
         case Pretrained():

@@ -25,12 +25,12 @@ class Optimisation(Frozen):
     the budget ends training earlier. ``batch_size``: examples (demonstrations or pairs) per optimiser step.
     ``micro_tokens``: the most tokens, padding included, of one forward pass; a larger batch is split and its gradients
     are accumulated, which changes results by rounding only, but with adapter dropout, whose noise is drawn per forward
-    pass: another split is then another sample of it (weights .06 apart were measured). ``activations``: ``recomputed`` computes each layer again
-    in the backward pass instead of keeping what it computed: a third more work, far less memory, and results that
-    differ by rounding at most. ``graph``: ``compiled`` lets ``torch.compile`` fuse the operations of each layer: its
-    results differ by rounding (an adapter's dropout meets other noise), it takes a minute or two at first, and on a CPU
-    it was slower (docs/performance.md). ``max_grad_norm``: the L2 norm to which gradients are clipped, None for no
-    clipping. ``weight_decay`` is not applied to biases, norms and embeddings.
+    pass: another split is then another sample of it (weights .06 apart were measured). ``activations``: ``recomputed``
+    computes each layer again in the backward pass instead of keeping what it computed: a third more work, far less
+    memory, and results that differ by rounding at most. ``graph``: ``compiled`` lets ``torch.compile`` fuse the
+    operations of each layer: its results differ by rounding (an adapter's dropout meets other noise), it takes a minute
+    or two at first, and on a CPU it was slower (docs/performance.md). ``max_grad_norm``: the L2 norm to which gradients
+    are clipped, None for no clipping. ``weight_decay`` is not applied to biases, norms and embeddings.
     """
 
     lr: PositiveFloat = 2e-5

@@ -17,7 +17,7 @@ from bench.core.data import Data, Made
 from bench.core.errors import ConfigError, DataError
 from bench.core.files import digest_of_folder
 from bench.core.frozen import digest, digest_of_file
-from bench.core.policy import computed_in, Built, Pretrained
+from bench.core.policy import Built, Pretrained, computed_in
 from tests.config.conftest import RIGHT
 
 

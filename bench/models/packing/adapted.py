@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 
 class AdaptedLinear(LoraLinear):
-    """peft's layer, changed in place; it computes the same numbers, bit for bit."""
+    """peft's layer, changed in place; it computes the same numbers up to rounding."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Return W x + b and what the active adapters add. Shape: (..., features out)."""
@@ -20,23 +21,31 @@ class AdaptedLinear(LoraLinear):
         return with_adapters(self, x, self.base_layer(x))
 
 
+def adapt(layer: LoraLinear) -> None:
+    """Give a layer of peft the class above, and let it find its adapters at hand. Again after a further adapter."""
+    layer.__class__ = AdaptedLinear
+    # In a plain dict of the object: as modules they would be found twice.
+    layer.__dict__["at_hand"] = {
+        name: (down, layer.lora_B[name], layer.lora_dropout[name], layer.scaling[name])
+        for name, down in layer.lora_A.items()
+    }
+
+
 def with_adapters(layer: Any, states: Tensor, product: Tensor) -> Tensor:
     """Return the product of a layer's frozen weights with the states, and what its active adapters add.
 
     Shape and type: the product's. Each adapter computes in the type of its own weights.
     """
-    active = layer._active_adapter
-    if not active or layer.disable_adapters:
-        return product
     found = product
-    for name in (active,) if isinstance(active, str) else active:
-        if name not in layer.lora_A:
+    for name in () if layer._disable_adapters else layer._active_adapter:
+        if name not in layer.at_hand:
             continue
-        down, up = layer.lora_A[name], layer.lora_B[name]
-        states = states if states.dtype == down.weight.dtype else states.to(down.weight.dtype)
-        dropout = layer.lora_dropout[name]
-        low = linear(states if isinstance(dropout, nn.Identity) else dropout(states), down.weight)
-        found = found + linear(low, up.weight) * layer.scaling[name]
+        down, up, dropout, scale = layer.at_hand[name]
+        weight = down.weight
+        if states.dtype != weight.dtype:
+            states = states.to(weight.dtype)
+        low = linear(states if type(dropout) is nn.Identity else dropout(states), weight)
+        found = torch.add(found, linear(low, up.weight), alpha=scale)
     return found if found.dtype == product.dtype else found.to(product.dtype)
 
 

@@ -53,13 +53,13 @@ class Training(Generic[E]):
     """What is trained on what.
 
     ``model``: its parameters with ``requires_grad`` are trained, in place. ``examples``: anything ``loss_of``
-    understands. ``tokens[i]``: the tokens of example i that go forward and backward (prompt and responses, no
-    padding): the measure of metering and of the budget. ``read[i]``: further tokens of it that only go forward.
-    ``padded[i]``: the tokens it takes up in a forward pass, where that is more than ``tokens[i]``. ``loss_of`` gets
-    the examples of one forward pass. ``before_step`` gets all forward passes of an optimiser batch, without gradient and
-    without dropout, before the first of them: for a loss that needs a statistic of the whole batch. In several processes it gets those
-    of this process (there may be none), and must sum over the others by ``ranks.summed``. ``checkpoint_steps``: a
-    checkpoint after so many steps; None: by time.
+    understands. ``tokens[i]``: the tokens of example i that go forward and backward (prompt and responses, no padding):
+    the measure of metering and of the budget. ``read[i]``: further tokens of it that only go forward. ``padded[i]``:
+    the tokens it takes up in a forward pass, where that is more than ``tokens[i]``. ``loss_of`` gets the examples of
+    one forward pass. ``before_step`` gets all forward passes of an optimiser batch, without gradient and without
+    dropout, before the first of them: for a loss that needs a statistic of the whole batch. In several processes it
+    gets those of this process (there may be none), and must sum over the others by ``ranks.summed``.
+    ``checkpoint_steps``: a checkpoint after so many steps; None: by time.
     """
 
     model: nn.Module

@@ -102,7 +102,8 @@ class Sampler:
     The reference is the policy that training starts from: with an adapter, the policy without the new one; else a
     second, frozen copy. In float32 the log-probabilities of the sampling policy are those recorded while decoding. In
     bfloat16 decoding and a pass over whole responses differ by rounding (.04 nats per response were measured), which a
-    KL divergence would count: there both are read by such a pass. Raises StageError for a prompt that leaves no room for a response, before anything is computed.
+    KL divergence would count: there both are read by such a pass. Raises StageError for a prompt that leaves no room
+    for a response, before anything is computed.
     """
 
     def __init__(

@@ -63,7 +63,9 @@ class World:
     def __init__(self, root: Path, family: str = "llama", *, dtype: Kept = "bfloat16", tied: bool = False) -> None:
         model_of(family, root / "model", tied=tied)
         reward = root / "reward.py"
-        reward.write_text("def reward(prompts, responses):\n    return [float(text.count('a')) for text in responses]\n")
+        reward.write_text(
+            "def reward(prompts, responses):\n    return [float(text.count('a')) for text in responses]\n"
+        )
         self.root, self.bench = root, tiny.Bench(root / "bench")
         self.reward = FileReward(path=str(reward), digest=digest_of_file(reward))
         digest = digest_of_folder(root / "model")
@@ -269,7 +271,9 @@ def test_the_past_of_a_process_changes_no_byte(tmp_path: Path, method: str) -> N
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("targets", [("lm_head",), ("embed_tokens",), ("embed_tokens", "lm_head", "q_proj")], ids="+".join)
+@pytest.mark.parametrize(
+    "targets", [("lm_head",), ("embed_tokens",), ("embed_tokens", "lm_head", "q_proj")], ids="+".join
+)
 def test_an_adapter_on_one_end_of_a_tied_model(
     tmp_path: Path, targets: tuple[str, ...], caught: list[torch.Tensor]
 ) -> None:
