@@ -60,6 +60,7 @@ def fine_tuning_stage(
         "init": init,
         "data": data,
         "lora": lora,
+        "keep": given.keep,
         "optimisation": settings.optimisation(lora),
         "budget": given.budget,
         "max_length": given.max_length,

@@ -13,12 +13,20 @@ from bench.core.frozen import Frozen
 from bench.core.judge import Judge
 from bench.core.method import Lora, Method, Shared
 from bench.core.metrics import FEWEST_FACTS
+from bench.core.policy import Kept
 from bench.core.task import Task
 
 
 class Common(Shared):
-    """What all arms share, ``lora`` where an arm has none of its own, and ``seeds``: one training run for each."""
+    """What all arms share, ``lora`` where an arm has none of its own, and ``seeds``: one training run for each.
 
+    ``dtype`` has been given to ``base`` and ``small`` already, where they do not say their own.
+    """
+
+    dtype: Annotated[
+        Kept,
+        Field(description="what base and small, and all that starts from them, compute in; trained weights: float32"),
+    ] = "float32"
     seeds: Annotated[
         tuple[NonNegativeInt, ...],
         Field(

@@ -45,7 +45,7 @@ from bench.core.data import Data
 from bench.core.frozen import Open
 from bench.core.method import Lora
 from bench.core.plugins import EXTRACTOR, JUDGE, METHOD, RETRIEVER, TASK, VERIFIER, WORLD, Kind, listing
-from bench.core.policy import Pretrained
+from bench.core.policy import Built, Pretrained
 from bench.core.task import World
 
 P = TypeVar("P", bound=Open)
@@ -188,7 +188,8 @@ def _policy(definitions: dict[str, Schema], beside: Mapping[str, Schema]) -> Sch
         _mapping({**path, **beside}, required=("path",)),
         _mapping({**repo, **beside}, required=("repo", "revision")),
     ]
-    return {"anyOf": [*forms, *_worlds(definitions, "size", lambda world: world.sizes(), beside)]}
+    own = {**_fields(Built, definitions, ("dtype",)), **beside}
+    return {"anyOf": [*forms, *_worlds(definitions, "size", lambda world: world.sizes(), own)]}
 
 
 def _data(definitions: dict[str, Schema], columns: Columns) -> Schema:

@@ -22,6 +22,8 @@ given:
   preferences: {{world: atlas, split: preferences}}
   # preferences: {{path: pairs.jsonl}}            # rows with prompt, chosen and rejected
   lora: none                                   # full fine-tuning; or {{rank: 8}}
+  # dtype: bfloat16                            # what is computed in; what is trained and stored stays float32
+  # keep: bfloat16                             # store whole trained weights rounded, in half the space
   # budget: {{axis: examples, value: 4000}}       # a limit on every training stage of every method
   seeds: [0, 1, 2]                             # training runs; three or more speak about the procedure
 

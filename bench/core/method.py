@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from bench.core.data import DataSpec
 from bench.core.frozen import Frozen, Open
 from bench.core.judge import Judge
-from bench.core.policy import PolicySpec
+from bench.core.policy import Kept, PolicySpec
 
 
 class Lora(Frozen):
@@ -58,7 +58,8 @@ class Budget(Frozen):
 class Shared(Frozen):
     """What the comparison fixes for every method: the same base, data, adapter and budget for all.
 
-    ``small`` is a smaller model of the base's family. ``prompts`` are those of on-policy training.
+    ``small`` is a smaller model of the base's family. ``prompts`` are those of on-policy training. ``keep``: what whole
+    trained weights are stored in; see ``bench.core.policy.computed_in``.
     """
 
     base: PolicySpec
@@ -68,6 +69,7 @@ class Shared(Frozen):
     prompts: DataSpec | None = None
     labeller: Annotated[Judge | None, Field(description="stands in for a human labeller")] = None
     lora: Annotated[Lora | None, Field(description="the adapter of every method, or none for full fine-tuning")] = None
+    keep: Annotated[Kept, Field(description="what whole trained weights are stored in; adapters: float32")] = "float32"
     budget: Budget | None = None
     max_length: PositiveInt = 512
 

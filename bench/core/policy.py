@@ -25,13 +25,17 @@ class Message(Frozen):
 
 Chat = tuple[Message, ...]
 
+# What whole trained weights are stored in, and what a model that is trained computes in.
+Kept = Literal["float32", "bfloat16"]
+
 
 class Pretrained(Frozen):
     """A model that exists already: a local folder (``path`` with ``digest`` of its files) or a hub repository.
 
-    ``template`` is a plain text with ``{prompt}`` in it, used when the tokenizer has no chat template. ``end_token``:
-    the token that ends a response, in the place of the one that the chat template writes after an assistant's turn, or
-    of the tokenizer's ``eos_token`` where it writes none.
+    ``template`` is a plain text with ``{prompt}`` in it, used when the tokenizer has no chat template. ``dtype``: what
+    every forward pass computes in (see ``computed_in``); float16 can be evaluated and not trained. ``end_token``: the
+    token that ends a response, in the place of the one that the chat template writes after an assistant's turn, or of
+    the tokenizer's ``eos_token`` where it writes none.
     """
 
     kind: Literal["pretrained"] = "pretrained"
@@ -47,10 +51,14 @@ class Pretrained(Frozen):
 
 
 class Built(Frozen):
-    """A whole model that a stage wrote (an embedded world's base): weights, configuration and tokenizer."""
+    """A whole model that a stage wrote (an embedded world's base): weights, configuration and tokenizer.
+
+    ``dtype``: what every forward pass computes in.
+    """
 
     kind: Literal["built"] = "built"
     by: Stage
+    dtype: Kept = "float32"
 
 
 class Tuned(Frozen):
@@ -145,6 +153,26 @@ def weights_of(spec: PolicySpec) -> PolicySpec:
     while isinstance(spec, Instructed):
         spec = spec.base
     return spec
+
+
+def computed_in(spec: PolicySpec) -> str:
+    """Return the type that a policy of one model computes in: that of the policy its changes started from.
+
+    The one rule for precision. Weights and activations have this type in every forward pass, in training, for a
+    reference, in scoring and in decoding, and nothing is cast on the way but what a model casts itself. What is trained
+    is float32: in bfloat16 each weight that a pass uses is the rounded image of a float32 one. Whole weights are stored
+    as ``given.keep`` says (float32 unless asked otherwise), and adapters in float32, beside the weights and never
+    merged; only an export merges, in float32. So the evaluated policy is the trained one.
+    """
+    beginning = root(spec)
+    return beginning.dtype if isinstance(beginning, Pretrained | Built) else "float32"
+
+
+def computing_in(spec: PolicySpec, dtype: Kept) -> PolicySpec:
+    """Return an untouched policy, computing in a type. Raises BenchError for one that was made of others."""
+    if isinstance(spec, Pretrained | Built):
+        return spec.model_copy(update={"dtype": dtype})
+    raise BenchError(f"what a {spec.kind} policy computes in is what the policy it was made of computes in.")
 
 
 def root(spec: PolicySpec) -> Pretrained | Built | Proxy | BestOf:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench.config.comparison import Comparison
-from bench.core.policy import Built, Pretrained, Tuned, root
+from bench.core.policy import Built, Pretrained, Tuned, computed_in, root
 from bench.report import sentences
 from bench.report.facts.methods import flat, lora_text, statistics_of
 from bench.report.page.content import Block, Bullets, Heading, Table, Text
@@ -161,6 +161,7 @@ def _making(comparison: Comparison, summary: RunSummary, exported: Exported) -> 
         f"has {', '.join(map(str, summary.seeds))}",
         f"Adapter in training: {lora_text(facts.lora)}; here: "
         + ("weights with everything in them" if exported.form == "merged" else "the adapter alone"),
+        f"Computed in: {computed_in(exported.spec)}; the weights here are float32",
         f"Budget: {f'{amount(budget.value)} {budget.axis} per training stage' if budget else 'none was set'}",
         f"Longest sequence in training: {counted(comparison.given.max_length, 'token')}",
     ]

@@ -11,9 +11,10 @@ from transformers import GenerationConfig
 from bench.core.errors import StageError
 from bench.core.policy import Built, Pretrained, Tuned
 from bench.core.stage import StageIO
+from bench.models.adapters import ADAPTER_CONFIG
 from bench.models.chat import PLACEHOLDER
 from bench.models.hf import HFPolicy
-from bench.models.load import ADAPTER_CONFIG, PAYLOAD, load_model, save_weights
+from bench.models.load import PAYLOAD, load_whole, save_weights
 
 BASE_FOLDER = "base"
 
@@ -32,11 +33,13 @@ LAYOUT = (
 
 
 def write_model(spec: Pretrained | Built | Tuned, io: StageIO, folder: Path) -> None:
-    """Write one model's weights (an adapter merged), configuration, tokenizer and chat template into a new folder.
+    """Write one model's weights in float32, its configuration, tokenizer and chat template into a new folder.
 
-    Dropout is 0 in the configuration, as it was in training. Raises StageError for what is not one model.
+    Adapters are merged in float32; where one changes embeddings or head alone and both share a matrix, the model that
+    is written has two. Dropout is 0 in the configuration, as it was in training. Raises StageError for what is not one
+    model.
     """
-    policy = load_model(spec, io)
+    policy = load_whole(spec, io)
     _finish(policy)
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(policy, folder)
@@ -46,12 +49,13 @@ def write_adapter(spec: Tuned, io: StageIO, folder: Path) -> None:
     """Write the LoRA adapter of a policy, with its tokenizer, into a new folder.
 
     A base from a hub repository is named in the adapter's configuration; any other base is written to ``base`` below
-    the folder. Raises StageError where training changed whole weights.
+    the folder, in float32 and with the adapters that it has itself merged. Raises StageError where training changed
+    whole weights.
     """
     source = io.read(spec.by) / PAYLOAD
     if not (source / ADAPTER_CONFIG).is_file():
         raise StageError("this policy was trained in all its weights: it has no adapter. Leave --adapter away.")
-    policy = load_model(spec.base, io)
+    policy = load_whole(spec.base, io)
     _finish(policy)
     folder.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -25,10 +25,24 @@ from transformers.utils.logging import disable_progress_bar
 from bench.core.errors import DataError, StageError
 from bench.core.files import digest_of_folder
 from bench.core.method import Lora
-from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root, weights_of
+from bench.core.policy import (
+    BestOf,
+    Built,
+    Instructed,
+    Kept,
+    PolicySpec,
+    Pretrained,
+    Proxy,
+    Tuned,
+    computed_in,
+    root,
+    weights_of,
+)
 from bench.core.stage import StageIO
+from bench.models.adapters import ADAPTER_CONFIG, NEW, is_adapted, merged, with_adapter, with_new_adapter
 from bench.models.hf import HFPolicy
 from bench.models.local import LocalPolicy
+from bench.models.masters import set_master, stored_as
 from bench.models.packing.decoder import check_halves
 from bench.models.proxy import ProxyPolicy, terms_of
 
@@ -36,15 +50,15 @@ from bench.models.proxy import ProxyPolicy, terms_of
 disable_progress_bar()
 
 PAYLOAD = "policy"
-ADAPTER_CONFIG = "adapter_config.json"
 
 
 def load_policy(spec: PolicySpec, io: StageIO) -> LocalPolicy:
     """Return the policy on ``io.device``, for inference: evaluation mode, no gradients, no dropout.
 
-    A tuned policy whose stage wrote a LoRA adapter is its base with the adapter merged into the weights. Raises
-    StageError when a model cannot be loaded or the models of a proxy do not share a vocabulary, DataError when a local
-    folder's content is not what was declared.
+    It computes in the type that ``computed_in`` says, weights and activations alike. A tuned policy whose stage wrote a
+    LoRA adapter is its base with the adapter (float32) beside the weights. Raises StageError when a model cannot be
+    loaded or the models of a proxy do not share a vocabulary, DataError when a local folder's content is not what was
+    declared.
     """
     if not isinstance(root(spec), Proxy):
         return load_model(spec, io)
@@ -72,36 +86,54 @@ def load_models(specs: Sequence[PolicySpec], io: StageIO) -> list[HFPolicy]:
 def load_trainable(spec: PolicySpec, io: StageIO, *, lora: Lora | None, seed: int) -> HFPolicy:
     """Return the policy on ``io.device``, for training: every weight, or with ``lora`` a new adapter's weights only.
 
-    Dropout is 0 everywhere except in the adapter, where it is ``lora.dropout``: the losses compare log-probabilities
-    with those of a reference, which dropout would blur (METHODS 0.4 of the PPO reimplementations). The adapter's
-    random half is drawn from ``seed`` and the global generators are left as they were; its other half is 0, so the
-    policy starts equal to ``spec``. An adapter that ``spec`` has already is merged into the frozen weights first.
+    It computes in the type that ``computed_in`` says; what is trained is float32. In bfloat16 whole weights have the
+    float32 ones that are stored behind them (``bench.models.masters``). Dropout is 0 everywhere except in the new
+    adapter, where it is ``lora.dropout``: the losses compare log-probabilities with those of a reference, which dropout
+    would blur (METHODS 0.4 of the PPO reimplementations). The adapter's random half is drawn from ``seed`` and the
+    global generators are left as they were; its other half is 0, so the policy starts equal to ``spec``. Adapters that
+    ``spec`` has already stay beside the weights, frozen; where all weights are trained they are merged into them, in
+    float32. Raises StageError where that would need another model.
     """
     policy = _loaded(spec, io)
-    if lora is None:
-        policy.model.train().requires_grad_(True)
-        return policy
-    policy.model.requires_grad_(False)
-    adapted = _with_adapter(policy.model, lora, seed)
-    adapted.train()
-    return HFPolicy(spec, adapted, policy.tokenizer, policy.template)
+    if lora is not None:
+        adapted = with_new_adapter(policy.model, lora, seed)
+        adapted.train()
+        return HFPolicy(spec, adapted, policy.tokenizer, policy.template)
+    if isinstance(policy.model, PeftModel) or any(part.dtype == torch.bfloat16 for part in policy.model.parameters()):
+        policy = _with_masters(policy, io)
+    policy.model.train().requires_grad_(True)
+    return policy
 
 
-def save_weights(policy: HFPolicy, folder: Path) -> None:
-    """Write weights (safetensors), configuration and tokenizer, from which ``Built`` and ``Tuned`` load again."""
+def load_whole(spec: PolicySpec, io: StageIO) -> HFPolicy:
+    """Return the policy in float32, with its adapters merged into its weights; see ``bench.models.adapters.merged``."""
+    model, tokenizer = _resolve(spec, io, "float32")
+    return HFPolicy(spec, merged(model).to(torch.device(io.device)).eval(), tokenizer, _root_template(spec))
+
+
+def save_weights(policy: HFPolicy, folder: Path, keep: Kept = "float32") -> None:
+    """Write weights (safetensors), configuration and tokenizer, from which ``Built`` and ``Tuned`` load again.
+
+    The weights are the float32 ones that were trained, rounded where ``keep`` says so.
+    """
     if isinstance(policy.model, PeftModel):
         raise StageError("the policy carries an adapter over frozen weights. Save the adapter alone.")
-    policy.model.save_pretrained(folder)
+    with stored_as(policy.model, getattr(torch, keep)):
+        policy.model.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     # These say where the tokenizer came from, not what it is.
     _rewrite(folder / "tokenizer_config.json", {}, drop=("is_local", "local_files_only", "name_or_path"))
 
 
 def save_adapter(policy: HFPolicy, folder: Path) -> None:
-    """Write the LoRA adapter (safetensors) and its configuration, without any path of this machine in it."""
-    if not isinstance(policy.model, PeftModel):
-        raise StageError("the policy carries no adapter. Save its weights.")
-    policy.model.save_pretrained(folder)
+    """Write the LoRA adapter in training (safetensors) and its configuration, without any path of this machine in it.
+
+    Those that were on the policy before are not written again.
+    """
+    if not is_adapted(policy.model):
+        raise StageError("the policy carries no adapter in training. Save its weights.")
+    # peft would write the whole matrix that an adapter on the embeddings or the head changes, too.
+    policy.model.save_pretrained(folder, selected_adapters=[NEW], save_embedding_layers=False)
     path = folder / ADAPTER_CONFIG
     # peft writes a set as a list in the order of hashes, which differs between processes.
     targets = sorted(json.loads(path.read_text(encoding="utf-8"))["target_modules"])
@@ -127,29 +159,44 @@ def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
             "a proxied policy is several models that write together; it has no hidden states or weights of its own, so "
             "it cannot be trained or edited. Use one of its parts here."
         )
-    model, tokenizer = _resolve(spec, io)
+    model, tokenizer = _resolve(spec, io, computed_in(spec))
     model.to(torch.device(io.device))
     check_halves(model)
     return HFPolicy(spec, model, tokenizer, _root_template(spec))
 
 
-def _resolve(spec: PolicySpec, io: StageIO) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return model (on the CPU) and tokenizer of a spec, adapters merged."""
+def _resolve(spec: PolicySpec, io: StageIO, dtype: str) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """Return model (on the CPU) and tokenizer of a spec, its adapters on it."""
     match spec:
         case Pretrained():
-            return _from_pretrained(_where(spec), spec.revision, spec.dtype)
+            return _from_pretrained(_where(spec), spec.revision, dtype)
         case Built():
-            return _from_pretrained(str(io.read(spec.by) / PAYLOAD), None, "float32")
+            return _from_pretrained(str(io.read(spec.by) / PAYLOAD), None, dtype)
         case Instructed():
-            return _resolve(spec.base, io)
+            return _resolve(spec.base, io, dtype)
         case Tuned():
             folder = io.read(spec.by) / PAYLOAD
             if not (folder / ADAPTER_CONFIG).is_file():
-                return _from_pretrained(str(folder), None, _root_dtype(spec))
-            model, tokenizer = _resolve(spec.base, io)
-            return PeftModel.from_pretrained(model, str(folder)).merge_and_unload(), tokenizer
+                return _from_pretrained(str(folder), None, dtype)
+            model, tokenizer = _resolve(spec.base, io, dtype)
+            return with_adapter(model, folder), tokenizer
         case Proxy() | BestOf():
             raise StageError("a policy of several models or responses is not one model.")
+
+
+def _with_masters(policy: HFPolicy, io: StageIO) -> HFPolicy:
+    """Return a policy with the float32 weights that are stored, adapters merged, behind those it computes with."""
+    adapted = isinstance(policy.model, PeftModel)
+    model = policy.model.unload() if adapted else policy.model
+    masters = dict(load_whole(policy.spec, io).model.named_parameters())
+    if masters.keys() != dict(model.named_parameters()).keys():
+        raise StageError(
+            "the policy has an adapter on its embeddings or head, which share one matrix: all its weights are those of "
+            "another model, with two. Train an adapter on top of it, or leave lm_head and embed_tokens out of targets."
+        )
+    for name, parameter in model.named_parameters():
+        set_master(parameter, masters[name])
+    return HFPolicy(policy.spec, model, policy.tokenizer, policy.template)
 
 
 def _where(spec: Pretrained) -> str:
@@ -226,29 +273,6 @@ def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedCon
         if "scaled_dot_product_attention" not in str(error):
             raise
         return load("eager")
-
-
-def _with_adapter(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.targets) or "all-linear",
-        bias="none",
-    )
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)  # noqa: TID251 - peft takes no generator; the fork gives the global state back
-        try:
-            return get_peft_model(model, config)
-        except ValueError as error:
-            raise StageError(f"cannot put the LoRA adapter on {type(model).__name__}: {error}") from error
-
-
-def _root_dtype(spec: PolicySpec) -> str:
-    beginning = root(spec)
-    return beginning.dtype if isinstance(beginning, Pretrained) else "float32"
 
 
 def _root_template(spec: PolicySpec) -> str:

@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from bench.core.data import DataSpec
 from bench.core.method import Budget, Lora
-from bench.core.policy import PolicySpec
+from bench.core.policy import Kept, PolicySpec
 from bench.core.stage import Resources, Stage
 from methods._train.settings import Optimisation
 
@@ -17,8 +17,9 @@ class FineTuning(Stage):
     """A stage that changes ``init`` by training: the fields all of them have.
 
     It writes ``policy/`` (a LoRA adapter over ``init``, or whole weights when ``lora`` is None) and ``log.jsonl``, so
-    its result is ``Tuned(base=init, by=stage)``. Prompt and response take ``max_length`` tokens at most; see
-    ``bench.models.chat.fit_group_to_length`` for what gives way.
+    its result is ``Tuned(base=init, by=stage)``. ``keep``: what whole weights are stored in (an adapter is stored in
+    float32); what is computed in is the policy's (``bench.core.policy.computed_in``). Prompt and response take
+    ``max_length`` tokens at most; see ``bench.models.chat.fit_group_to_length`` for what gives way.
     """
 
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True, distributed=True)
@@ -26,6 +27,7 @@ class FineTuning(Stage):
     init: PolicySpec
     data: DataSpec
     lora: Lora | None
+    keep: Kept = "float32"
     optimisation: Optimisation
     budget: Budget | None
     max_length: PositiveInt

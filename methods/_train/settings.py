@@ -26,7 +26,7 @@ class Rates(NamedTuple):
 
 
 class Optimisation(Settings):
-    """AdamW (Loshchilov and Hutter, arXiv:1711.05101) with a learning-rate schedule, in float32 weights.
+    """AdamW (Loshchilov and Hutter, arXiv:1711.05101) with a learning-rate schedule, in float32 weights (masters).
 
     The defaults are those of supervised fine-tuning of AlpacaFarm (arXiv:2305.14387: 3 epochs, lr 2e-5, cosine,
     warm-up 0.03, no weight decay) except for the batch (64 instead of 128). They are for models of 1 to 10 billion
@@ -40,12 +40,13 @@ class Optimisation(Settings):
     constant. ``warmup``: the fraction of all steps in which it rises linearly. ``epochs``: passes over the data, unless
     the budget ends training earlier. ``batch_size``: examples (demonstrations or pairs) per optimiser step.
     ``micro_tokens``: the most tokens, padding included, of one forward pass; a larger batch is split and its gradients
-    are accumulated, which changes results by rounding only. ``activations``: ``recomputed`` computes each layer again
-    in the backward pass instead of keeping what it computed: a third more work, far less memory, and results that
-    differ by rounding at most. ``graph``: ``compiled`` lets ``torch.compile`` fuse the operations of each layer: its
-    results differ by rounding (an adapter's dropout meets other noise), it takes a minute or two at first, and on a CPU
-    it was slower (docs/performance.md). ``max_grad_norm``: the L2 norm to which gradients are clipped, None for no
-    clipping. ``weight_decay`` is not applied to biases, norms and embeddings.
+    are accumulated, which changes results by rounding only, but with adapter dropout, whose noise is drawn per forward
+    pass: another split is then another sample of it (weights .06 apart were measured). ``activations``: ``recomputed``
+    computes each layer again in the backward pass instead of keeping what it computed: a third more work, far less
+    memory, and results that differ by rounding at most. ``graph``: ``compiled`` lets ``torch.compile`` fuse the
+    operations of each layer: its results differ by rounding (an adapter's dropout meets other noise), it takes a minute
+    or two at first, and on a CPU it was slower (docs/performance.md). ``max_grad_norm``: the L2 norm to which gradients
+    are clipped, None for no clipping. ``weight_decay`` is not applied to biases, norms and embeddings.
     """
 
     lr: PositiveFloat | None = None

@@ -35,6 +35,7 @@ MAXIMAL["statistics"] = {
 }  # fmt: skip
 MAXIMAL["gate"][1].update(task="questions", metric="ended")
 MAXIMAL["gate"].append({"metric": "ended", "method": "again", "versus": "tuned", "equivalent_within": 0.1})
+MAXIMAL["given"].update(dtype="bfloat16", keep="bfloat16")
 MAXIMAL["given"]["small"] = {"world": "./world.py", "size": "small", "noise": 1}
 MAXIMAL["given"]["prompts"] = {"path": "prompts.jsonl", "columns": {"facts": "truth", "kind": "prompt"}, "limit": 9}
 MAXIMAL["given"]["labeller"] = {"judge": "./judge.py", "margin": 1.5}
@@ -84,6 +85,8 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "given.base.path": "other",
     "given.base.dtype": "float32",
     "given.base.end_token": "<|im_end|>",
+    "given.dtype": "float32",
+    "given.keep": "float32",
     "given.demonstrations.world": "./world2.py",
     "given.demonstrations.split": "preferences",
     "given.preferences.path": "pairs2.jsonl",

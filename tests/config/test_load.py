@@ -17,7 +17,7 @@ from bench.core.data import Data, Made
 from bench.core.errors import ConfigError, DataError
 from bench.core.files import digest_of_folder
 from bench.core.frozen import digest, digest_of_file
-from bench.core.policy import Built, Pretrained
+from bench.core.policy import Built, Pretrained, computed_in
 from tests.config.conftest import RIGHT
 
 
@@ -74,6 +74,17 @@ def test_the_identity_of_a_model_is_its_bytes_not_its_place(place: Path) -> None
 def test_a_hub_model(place: Path) -> None:
     text = RIGHT.replace("world: ./world.py\n    size: small", "repo: org/name\n    revision: v1\n    dtype: bfloat16")
     assert load(place, text).given.base == Pretrained(repo="org/name", revision="v1", dtype="bfloat16")
+
+
+def test_what_is_computed_in_and_what_weights_are_stored_in(place: Path) -> None:
+    small = "small:\n    path: whole\n    dtype: float32\n  "
+    text = RIGHT.replace("  seeds:", f"  {small}dtype: bfloat16\n  keep: bfloat16\n  seeds:", 1)
+    given = load(place, text).given
+    assert computed_in(given.base) == "bfloat16"
+    assert computed_in(given.small) == "float32"  # it says so itself
+    assert given.keep == "bfloat16"
+    own = load(place, RIGHT.replace("size: small", "size: small\n    dtype: bfloat16", 1)).given
+    assert computed_in(own.base) == "bfloat16" and own.keep == "float32"
 
 
 def test_lora_none_and_arms_of_their_own(place: Path) -> None:

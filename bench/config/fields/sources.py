@@ -13,7 +13,7 @@ from bench.config.fields.named_files import digest_of_data, digest_of_model
 from bench.core.data import Data, DataSpec
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.plugins import WORLD, find
-from bench.core.policy import PolicySpec, Pretrained
+from bench.core.policy import Built, PolicySpec, Pretrained, computing_in
 from bench.core.task import World
 
 
@@ -38,7 +38,8 @@ COLUMNS = {
     "prompts": Columns(("prompt",), ("kind", "facts")),
 }
 _TEMPLATE = ("template", "dtype", "end_token")
-POLICY_FORMS = {"world": ("world", "size"), "path": ("path", *_TEMPLATE), "repo": ("repo", "revision", *_TEMPLATE)}
+_SIZE = ("world", "size", "dtype")
+POLICY_FORMS = {"world": _SIZE, "path": ("path", *_TEMPLATE), "repo": ("repo", "revision", *_TEMPLATE)}
 DATA_FORMS = {"world": ("world", "split", "limit"), "path": ("path", "columns", "limit")}
 _PLACEHOLDER = "{prompt}"
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
@@ -81,13 +82,14 @@ def _local_model(section: Section, path: KeyPath, text: str) -> dict[str, str] |
 
 
 def _world_policy(section: Section, path: KeyPath, value: dict[str, Any]) -> PolicySpec | None:
-    world = _world(section, path, value, reserved=("world", "size"))
-    if world is None:
+    world = _world(section, path, value, reserved=_SIZE)
+    if world is None or ("dtype" in value and not section.field(Built, "dtype", (*path, "dtype"), value["dtype"])):
         return None
     if not _one_of(section, (*path, "size"), value, world.sizes()):
         return None
     try:
-        return world.policy(value["size"])
+        policy = world.policy(value["size"])
+        return computing_in(policy, value["dtype"]) if "dtype" in value else policy
     except BenchError as error:
         section.refused(path, error)
         return None

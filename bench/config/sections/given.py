@@ -10,9 +10,12 @@ from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, as_written
 from bench.config.fields.forms import form_fields
 from bench.config.fields.named_plugins import read_form
+from bench.core.errors import BenchError
 from bench.core.method import Budget, Lora
+from bench.core.policy import computing_in
 
 NO_ADAPTER = "none"
+_COMPUTING = {"base", "small"}  # the policies that given.dtype is meant for
 
 
 def read_given(section: Section, value: Any) -> Common | None:
@@ -34,6 +37,9 @@ def read_given(section: Section, value: Any) -> Common | None:
             found[name] = readers[name](section, here, item)
         elif section.field(Common, name, here, item):
             found[name] = item
+    if "dtype" in found:
+        for name in _COMPUTING & found.keys():
+            found[name] = _computing(section, (*path, name), given[name], found[name], found["dtype"])
     needed = set(given) - ({"lora"} if given.get("lora") == NO_ADAPTER else set())
     if not {"base", "seeds"} <= needed or any(found.get(name) is None for name in needed):
         return None
@@ -48,6 +54,17 @@ def read_lora(section: Section, path: KeyPath, value: Any) -> Lora | None:
         section.problem(path, f"must be `none` or a mapping such as {{rank: 8}}, not {as_written(value)}")
         return None
     return section.model(Lora, path, value)
+
+
+def _computing(section: Section, path: KeyPath, written: Any, policy: Any, dtype: Any) -> Any:
+    """Return a policy computing in ``given.dtype``, unless its own form says another type; None when it cannot."""
+    if policy is None or "dtype" in written:
+        return policy
+    try:
+        return computing_in(policy, dtype)
+    except BenchError as error:
+        section.refused(path, error)
+        return None
 
 
 def _budget(section: Section, path: KeyPath, value: Any) -> Budget | None:

@@ -55,12 +55,16 @@ class TokenLogprobs:
     mask: Tensor
 
     def sum(self) -> Tensor:
-        """Return the log-probability of each response in nats. Shape: (rows,)."""
-        return self.values.sum(-1)
+        """Return the log-probability of each response in nats. Shape: (rows,).
+
+        Added up in float64, so that the zeros behind a response do not change how it rounds: a response has the same
+        sum whatever it is scored beside.
+        """
+        return self.values.double().sum(-1).float()
 
     def mean(self) -> Tensor:
         """Return the log-probability of each response per token in nats. Shape: (rows,)."""
-        return self.values.sum(-1) / self.mask.sum(-1)
+        return self.sum() / self.mask.sum(-1)
 
 
 @dataclass(frozen=True)
@@ -220,8 +224,9 @@ def over_chunks(compute: Callable[[Tensor, Tensor], Tensor], states: ResponseSta
     With gradients on and more than one chunk, each chunk's logits are computed again in the backward pass instead of
     kept, so that memory does not grow with vocabulary x length.
     """
-    size = max(1, LOGITS_AT_ONCE // vocabulary)
-    chunks = list(zip(states.hidden.split(size), states.targets.split(size), strict=True))
+    count = min(len(states.targets), -(-len(states.targets) * vocabulary // LOGITS_AT_ONCE))
+    # Of even sizes: a product over one to three rows is rounded otherwise than one over more.
+    chunks = list(zip(states.hidden.tensor_split(count), states.targets.tensor_split(count), strict=True))
     if len(chunks) > 1 and torch.is_grad_enabled():
         return [checkpoint(compute, hidden, targets, use_reentrant=False) for hidden, targets in chunks]
     return [compute(hidden, targets) for hidden, targets in chunks]

@@ -99,7 +99,8 @@ def check_halves(model: nn.Module) -> None:
     places = torch.arange(2, device=decoder.device)[None]
     halves = decoder.logits(decoder.hidden(ids, attention_mask=None, position_ids=places))
     whole = decoder.causal(input_ids=ids, use_cache=False).logits.float()
-    if not torch.allclose(halves, whole, rtol=1e-3, atol=1e-3):
+    rounding = 1e-3 if decoder.causal.dtype == torch.float32 else 0.02
+    if not torch.allclose(halves, whole, rtol=rounding, atol=rounding * max(1.0, float(whole.abs().max()))):
         raise StageError(
             f"{type(decoder.causal).__name__} changes its logits after the head in a way this program does not know. "
             "Use another architecture, or teach bench/models/packing/decoder.py this one."

@@ -4,9 +4,10 @@ Transformers knows such a block under several names; all compute ``h + o(attenti
 then ``h + mlp(h)`` over a normalised h. Here the same projections, norms and MLP, with adapters and hooks on them, are
 used in the same order (hooks on the attention as a whole are not heard), with four differences. The last block asks
 for queries, the output projection and the MLP at the positions that predict a response's tokens only: of a prompt's
-other positions it needs keys and values. Projections without an adapter become one product. Norms and rotary positions
-are those of ``bench.models.packing.fused``, and attention within short groups is that of
-``bench.models.packing.short``.
+other positions it needs keys and values. Projections become one product, an adapter's part added to each; so a policy
+with an adapter that changes nothing yet equals the policy without it, bit for bit. In float32 norms and rotary
+positions are those of ``bench.models.packing.fused``, and attention within short groups is that of
+``bench.models.packing.short``; other types go through what transformers uses.
 
 A block is patched by giving it a subclass of its own class, which does as before unless a packing is given: the block
 is called as ever, so that hooks, recomputed activations and sharding find what they expect, and a copy of a model is
@@ -20,17 +21,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, apply_rotary_pos_emb
 from transformers.models.mistral.modeling_mistral import MistralDecoderLayer
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
 
 from bench.core.errors import StageError
+from bench.models.packing.adapted import base_of, with_adapters
 from bench.models.packing.attention import Packing, Tails, within_groups
 from bench.models.packing.decoder import Decoder
 from bench.models.packing.fused import rms_norm, rotated
 from bench.models.packing.hidden_states import blocks
-from bench.models.packing.short import LONGEST, read_pieces
+from bench.models.packing.short import LONGEST, by_group, read_pieces
 
 
 class PackedBlock(nn.Module):
@@ -116,19 +118,36 @@ def _computed(block: Any, states: Tensor, cos: Tensor, sin: Tensor, packing: Pac
 def _read(attention: Any, parts: tuple[Tensor, Tensor, Tensor], packing: Packing, tails: Tails | None) -> Tensor:
     """Return what each query reads within its group. Shape: that of the queries, (queries, heads, head width).
 
-    ``parts``: queries, keys and values.
+    ``parts``: queries, keys and values. A group is computed in one way whatever else stands in the row, so that its
+    numbers do not depend on its neighbours.
     """
     dropout = attention.attention_dropout if attention.training else 0.0
-    if parts[0].dtype == torch.float32 and dropout == 0 and packing.pieces and max(packing.lengths) <= LONGEST:
-        return read_pieces(*parts, packing.pieces if tails is None else tails.pieces, attention.scaling)
-    query, key, value = (part.transpose(0, 1)[None] for part in parts)
-    return within_groups(
-        (query, key, value),
-        lengths=(packing.lengths if tails is None else tails.lengths, packing.lengths),
-        masks=packing.masks if tails is None else tails.masks,
-        scale=attention.scaling,
-        dropout=dropout,
-    )[0]
+    own, pieces = (packing.lengths, packing.pieces) if tails is None else (tails.lengths, tails.pieces)
+    masks = packing.masks if tails is None else tails.masks
+    plain = parts[0].dtype == torch.float32 and dropout == 0 and bool(packing.pieces)
+    if plain and max(packing.lengths) <= LONGEST:
+        return read_pieces(*parts, pieces, attention.scaling)
+
+    def by_kernel(query: Tensor, key: Tensor, value: Tensor, which: slice) -> Tensor:
+        query, key, value = (part.transpose(0, 1)[None] for part in (query, key, value))
+        return within_groups(
+            (query, key, value),
+            lengths=(own[which], packing.lengths[which]),
+            masks=masks[which],
+            scale=attention.scaling,
+            dropout=dropout,
+        )[0]
+
+    if not plain or min(packing.lengths) > LONGEST:
+        return by_kernel(*parts, slice(None))
+    each = zip(parts[0].split(own), parts[1].split(packing.lengths), parts[2].split(packing.lengths), strict=True)
+    found = []
+    for number, (group, within) in enumerate(zip(each, by_group(pieces, packing.lengths), strict=True)):
+        if packing.lengths[number] <= LONGEST:
+            found.append(read_pieces(*group, within, attention.scaling))
+        else:
+            found.append(by_kernel(*group, slice(number, number + 1)))
+    return torch.cat(found)
 
 
 def _norm(module: Any, states: Tensor) -> Tensor:
@@ -139,15 +158,19 @@ def _norm(module: Any, states: Tensor) -> Tensor:
 
 
 def _projected(parts: list[nn.Module], states: Tensor) -> list[Tensor]:
-    """Return what each projection makes of the states, by one product where none has an adapter."""
-    plain: list[Any] = [part for part in parts if type(part) is nn.Linear and not _is_watched(part)]
-    if len(parts) == 1 or len(plain) < len(parts):
+    """Return what each projection makes of the states: one product of all frozen weights, and each one's adapters."""
+    plain: list[Any] = [base_of(part) for part in parts]
+    if len(parts) == 1 or any(type(base) is not nn.Linear or _is_watched(base) for base in plain):
         return [part(states) for part in parts]
     biases = [part.bias for part in plain if part.bias is not None]
-    if biases and len(biases) < len(plain):
+    if any(_is_watched(part) for part in parts) or (biases and len(biases) < len(plain)):
         return [part(states) for part in parts]
     together = linear(states, torch.cat([part.weight for part in plain]), torch.cat(biases) if biases else None)
-    return list(together.split([part.out_features for part in plain], dim=-1))
+    products = together.split([part.out_features for part in plain], dim=-1)
+    return [
+        product if part is base else with_adapters(part, states, product)
+        for part, base, product in zip(parts, plain, products, strict=True)
+    ]
 
 
 def _is_watched(module: nn.Module) -> bool:
@@ -160,4 +183,7 @@ def _by_heads(attention: Any, which: str, states: Tensor, cos: Tensor, sin: Tens
     norm = getattr(attention, f"{which}_norm", None)
     if norm is not None:
         heads = norm(heads)
+    if heads.dtype != torch.float32:  # transformers' own order of rounding
+        turned, _ = apply_rotary_pos_emb(heads, heads, cos, sin, unsqueeze_dim=1)
+        return cast("Tensor", turned)
     return rotated(heads, cos, sin)

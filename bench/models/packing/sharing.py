@@ -24,7 +24,8 @@ from bench.models.packing.layout import (
 from bench.models.packing.llama_blocks import patch_blocks, unpatch_blocks
 
 log = logging.getLogger(__name__)
-SAME = 1e-4  # the largest difference between the two layouts, relative to the states' size, that counts as rounding
+# The largest difference between two layouts, relative to the states' size, that counts as rounding.
+SAME = {torch.float64: 1e-4, torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
 
 
 @dataclass
@@ -60,9 +61,12 @@ def packs(decoder: Decoder) -> bool:
     """Tell whether groups should lie end to end in one row: on a CPU, where a trial gave the same states.
 
     On an accelerator one attention call per group would be many small kernels, and padded rows are faster. Compiled
-    blocks would be compiled anew for every batch.
+    blocks would be compiled anew for every batch. Under autocast the blocks' parts have types of their own, which a
+    patched block does not follow.
     """
-    return decoder.device.type == "cpu" and _find(decoder).packs and not _is_compiled(decoder)
+    if decoder.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    return _find(decoder).packs and not _is_compiled(decoder)
 
 
 def _is_compiled(decoder: Decoder) -> bool:
@@ -139,7 +143,7 @@ def _by_trial(decoder: Decoder, layouts: list[Layout]) -> str | None:
         except (TypeError, ValueError, RuntimeError, IndexError) as error:
             return f"it takes no block mask or positions ({type(error).__name__}: {error})"
     difference = float((shared - alone).abs().max())
-    allowed = SAME * max(float(alone.abs().max()), 1.0)
+    allowed = SAME[decoder.causal.dtype] * max(float(alone.abs().max()), 1.0)
     return None if difference <= allowed else f"a trial of both ways differed by {difference:.2g}"
 
 

@@ -46,6 +46,31 @@ def read_pieces(query: Tensor, key: Tensor, value: Tensor, pieces: Sequence[Piec
     return found
 
 
+def by_group(pieces: Sequence[Piece], lengths: Sequence[int]) -> list[list[Piece]]:
+    """Return the pieces of each group, numbered from its own first query and key.
+
+    ``pieces``: of a row of groups, in order; ``lengths``: the keys of each group.
+    """
+    found: list[list[Piece]] = []
+    ends = [sum(lengths[: number + 1]) for number in range(len(lengths))]
+    remaining = list(pieces)
+    for length, end in zip(lengths, ends, strict=True):
+        own = [piece for piece in remaining if piece.keys[0] < end]
+        remaining = remaining[len(own) :]
+        first, start = own[0].queries[0], end - length
+        found.append(
+            [
+                Piece(
+                    (piece.queries[0] - first, piece.queries[1] - first),
+                    (piece.keys[0] - start, piece.keys[1] - start),
+                    piece.mask,
+                )
+                for piece in own
+            ]
+        )
+    return found
+
+
 class _Read(Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, pieces: Sequence[Piece], scale: float) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bench.core.errors import StageError
 from bench.core.meter import Meter
 from bench.core.method import Budget
-from bench.core.stage import LOG_FILE, StageIO
+from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE, StageIO
 from methods._train.loop import ranks
 from methods._train.loop.batches import Costs, micro_batches, plan_of
 from methods._train.loop.checkpoint import Pace, State, read_checkpoint
@@ -53,13 +53,13 @@ class Training(Generic[E]):
     """What is trained on what.
 
     ``model``: its parameters with ``requires_grad`` are trained, in place. ``examples``: anything ``loss_of``
-    understands. ``tokens[i]``: the tokens of example i that go forward and backward (prompt and responses, no
-    padding): the measure of metering and of the budget. ``read[i]``: further tokens of it that only go forward.
-    ``padded[i]``: the tokens it takes up in a forward pass, where that is more than ``tokens[i]``. ``loss_of`` gets
-    the examples of one forward pass. ``before_step`` gets all forward passes of an optimiser batch, without gradient,
-    before the first of them: for a loss that needs a statistic of the whole batch. In several processes it gets those
-    of this process (there may be none), and must sum over the others by ``ranks.summed``. ``checkpoint_steps``: a
-    checkpoint after so many steps; None: by time.
+    understands. ``tokens[i]``: the tokens of example i that go forward and backward (prompt and responses, no padding):
+    the measure of metering and of the budget. ``read[i]``: further tokens of it that only go forward. ``padded[i]``:
+    the tokens it takes up in a forward pass, where that is more than ``tokens[i]``. ``loss_of`` gets the examples of
+    one forward pass. ``before_step`` gets all forward passes of an optimiser batch, without gradient and without
+    dropout, before the first of them: for a loss that needs a statistic of the whole batch. In several processes it
+    gets those of this process (there may be none), and must sum over the others by ``ranks.summed``.
+    ``checkpoint_steps``: a checkpoint after so many steps; None: by time.
     """
 
     model: nn.Module
@@ -86,12 +86,14 @@ def fit(training: Training[E], optimisation: Optimisation, io: StageIO, *, budge
         training = Training(model, rows, [len(row) for row in rows], loss_of)
         fit(training, Optimisation(lr=5e-3, epochs=1, batch_size=8), io, budget=None, seed=0)
 
-    The caller saves the model. Weights are float32 while they train; a bfloat16 model computes in bfloat16 by
-    autocast. A run that was killed goes on from its last checkpoint in ``io.scratch`` to the same weights, bit for
-    bit, unless its budget is in seconds. Seeds decide the order of the examples and the noise of adapter dropout.
-    Several processes of one launch share each optimiser batch and end with the same weights, those of one process up
-    to rounding (adapter dropout has other noise there); the main process alone writes. With ``io.weights`` sharded
-    each holds a part of the weights while it trains (``methods._train.loop.sharding``).
+    The caller saves the model. What is trained is float32; a bfloat16 model computes in bfloat16, its parameters being
+    rounded from float32 masters after every step (``methods._train.loop.optimizer``). A run that was killed goes on
+    from its last checkpoint in ``io.scratch`` to the same weights, bit for bit, unless its budget is in seconds. Seeds
+    decide the order of the examples and the noise of adapter dropout, which is drawn per forward pass: where a batch is
+    split otherwise (``micro_tokens``, or several processes) it is other noise, and the weights differ by more than
+    rounding. Several processes of one launch share each optimiser batch and end with the same weights, without adapter
+    dropout those of one process up to rounding; the main process alone writes. With ``io.weights`` sharded each holds a
+    part of the weights while it trains (``methods._train.loop.sharding``).
 
     Raises StageError for a loss or gradient that is not finite (nothing is saved), no examples, a model of which
     nothing can be trained, a float16 model, and a budget below one example.
@@ -115,6 +117,13 @@ def write_log(rows: Sequence[Mapping[str, float]], io: StageIO) -> None:
     """Write one JSON object per row to ``io.out / "log.jsonl"``."""
     lines = [json.dumps(row, allow_nan=False) for row in rows]
     (io.out / LOG_FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def write_diagnostics(found: Mapping[str, object], io: StageIO) -> None:
+    """Write what a stage tells of itself to ``io.out / "diagnostics.json"``, beside what stands there already."""
+    path = io.out / DIAGNOSTICS_FILE
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path.write_text(json.dumps({**before, **found}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _check(training: Training[E]) -> None:
@@ -177,13 +186,13 @@ class _Training(Generic[E]):
         rate = self.optimisation.rate_at(step, len(self.batches))
         passes = self._passes(batch)
         if self.training.before_step is not None:
-            with torch.no_grad(), self.optimizer.precision(), self.optimizer.freely():
+            with torch.no_grad(), _without_dropout(self.training.model), self.optimizer.freely():
                 self.training.before_step(passes)
         missing = self._missing(len(passes))
         sums = _Sums()
         for number, part in enumerate(passes):
             noise = [self.seed, step, number * ranks.count() + ranks.rank()]
-            with _noise(self.io.device, noise), self.optimizer.precision():
+            with _noise(self.io.device, noise):
                 loss = self.training.loss_of(part)
             self.optimizer.backward(loss.total)
             sums.add(loss)
@@ -214,7 +223,7 @@ class _Training(Generic[E]):
         """Run passes that count nothing: the others need this process's part of the weights for theirs."""
         shortest = min(map(int, batch), key=lambda index: self.training.tokens[index])
         for _ in range(missing):
-            with _noise(self.io.device, [self.seed]), self.optimizer.precision():
+            with _noise(self.io.device, [self.seed]):
                 loss = self.training.loss_of([self.training.examples[shortest]])
             self.optimizer.backward(loss.total * 0)
 
@@ -263,13 +272,29 @@ class _Sums:
 def _only_adapter_dropout(model: nn.Module) -> Iterator[None]:
     """Keep the model in evaluation mode, except for the dropout of a LoRA adapter; evaluation mode afterwards."""
     model.eval()
-    for name, module in model.named_modules():
-        if "lora_dropout" in name:
-            module.train()
+    for module in _adapter_dropout(model):
+        module.train()
     try:
         yield
     finally:
         model.eval()
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """Switch adapter dropout off, as long as this is open: what is measured then draws no noise."""
+    switched = [module for module in _adapter_dropout(model) if module.training]
+    for module in switched:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in switched:
+            module.train()
+
+
+def _adapter_dropout(model: nn.Module) -> list[nn.Module]:
+    return [module for name, module in model.named_modules() if "lora_dropout" in name]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Taking optimiser steps: float32 weights, the precision of a pass, clipping, and what a checkpoint needs of them."""
+"""Taking optimiser steps: float32 weights and their images, clipping, and what a checkpoint needs of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import StageError
 from bench.core.stage import Weights
+from bench.models.masters import master_of
 from methods._train.loop import ranks
 from methods._train.loop.sharding import (
     Shards,
@@ -28,9 +29,11 @@ from methods._train.settings import Optimisation
 class Optimizer:
     """AdamW over the parameters of a model that require a gradient, changed in place.
 
-    Weights are float32 while they train (``finish`` gives them back the type they came with); a bfloat16
-    model computes in bfloat16 by autocast. ``weights``: ``sharded`` divides them over the processes of a launch.
-    Raises StageError for a model of which nothing can be trained, and for a float16 model.
+    What is trained is float32. A bfloat16 parameter is the image of a float32 master (``bench.models.masters``; its own
+    value where there is none): its gradients are added up in float32, the step moves the master, and the image is
+    rounded from it. A float32 parameter is its own master. ``trained``: the masters, by the parameters' names.
+    ``weights``: ``sharded`` divides them over the processes of a launch. Raises StageError for a model of which nothing
+    can be trained, and for a float16 model.
     """
 
     def __init__(
@@ -41,21 +44,38 @@ class Optimizer:
         self._device = torch.device(device)
         self._limit = optimisation.max_grad_norm
         self._accelerator = _accelerator(device)
-        self._reduced = any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
-        self._dtypes = {name: part.dtype for name, part in model.named_parameters() if part.requires_grad}
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
-        self._shards = Shards(model) if weights == "sharded" and ranks.started() else None
+        images = {name: part for name, part in model.named_parameters() if part.requires_grad}
+        kept = {name: master_of(part) for name, part in images.items() if part.dtype == torch.bfloat16}
+        self._shards = Shards(model, kept) if weights == "sharded" and ranks.started() else None
         if self._shards is not None and optimisation.graph == "compiled":
             raise StageError("compiled layers cannot be divided over processes. Set graph to eager.")
         self.trained = {name: part for name, part in model.named_parameters() if part.requires_grad}
-        self._optimiser = self._accelerator.prepare(_adamw(model, optimisation))
+        self._images: list[tuple[nn.Parameter, nn.Parameter]] = []
+        for name, image in self.trained.items():
+            if image.dtype == torch.bfloat16:
+                self.trained[name] = self._master(image, kept[name])
+        self._optimiser = self._accelerator.prepare(_adamw(model, self.trained, optimisation))
 
-    def precision(self) -> torch.autocast:
-        """Return the context in which the model computes."""
-        # torch's own autocast: accelerate keeps one precision per process, and a worker runs stages of any.
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced)
+    def _master(self, image: nn.Parameter, values: Tensor) -> nn.Parameter:
+        """Return the master of an image as the parameter that is trained, and send it the image's gradients."""
+        master = nn.Parameter(values)
+        image.master = master.data  # type: ignore[attr-defined]
+        self._images.append((image, master))
+
+        def hand_over(_image: Tensor) -> None:
+            if image.grad is not None:
+                arrived = image.grad.float()
+                master.grad = arrived if master.grad is None else master.grad.add_(arrived)
+                image.grad = None
+
+        image.register_post_accumulate_grad_hook(hand_over)
+        return master
+
+    def _round(self) -> None:
+        """Give the images what their masters are now."""
+        with torch.no_grad():
+            for image, master in self._images:
+                image.copy_(master)
 
     @property
     def shared_out(self) -> bool:
@@ -90,6 +110,7 @@ class Optimizer:
             for group in self._optimiser.param_groups:
                 group["lr"] = rate
             self._optimiser.step()
+            self._round()
         self._optimiser.zero_grad(set_to_none=True)
         return float(norm)
 
@@ -107,6 +128,7 @@ class Optimizer:
         with torch.no_grad():
             for name, values in weights.items():
                 self.trained[name].copy_(divided_like(values, self.trained[name]))
+        self._round()
         if moments is not None:
             groups = self._optimiser.param_groups
             ways = [{way: group[way] for way in ("fused", "foreach")} for group in groups]
@@ -116,12 +138,9 @@ class Optimizer:
                 group.update(own)  # the killed run may have held its weights in another way
 
     def finish(self) -> None:
-        """Put weights that were divided together again, and give each the type it was loaded with."""
+        """Put weights that were divided together again. What was trained stays behind the model's parameters."""
         if self._shards is not None:
             self._shards.give_back()
-        for name, parameter in self._model.named_parameters():
-            if name in self._dtypes:
-                parameter.data = parameter.data.to(self._dtypes[name])
 
 
 def _check(model: nn.Module) -> None:
@@ -141,15 +160,14 @@ def _accelerator(device: str) -> Any:
     return Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no", device_placement=False)
 
 
-def _adamw(model: nn.Module, optimisation: Optimisation) -> torch.optim.AdamW:
+def _adamw(model: nn.Module, trained: Mapping[str, nn.Parameter], optimisation: Optimisation) -> torch.optim.AdamW:
     """Return AdamW in two groups: matrices with weight decay; biases, norms and embeddings without."""
     tables = {
         id(part) for module in model.modules() if isinstance(module, nn.Embedding) for part in module.parameters()
     }
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in trained if parameter.ndim >= 2 and id(parameter) not in tables]
-    kept = {id(parameter) for parameter in decayed}
-    rest = [parameter for parameter in trained if id(parameter) not in kept]
+    of_tables = {name for name, part in model.named_parameters() if id(part) in tables}
+    decayed = [part for name, part in trained.items() if part.ndim >= 2 and name not in of_tables]
+    rest = [part for name, part in trained.items() if part.ndim < 2 or name in of_tables]
     groups = [
         {"params": decayed, "weight_decay": optimisation.weight_decay},
         {"params": rest, "weight_decay": 0.0},
@@ -160,6 +178,6 @@ def _adamw(model: nn.Module, optimisation: Optimisation) -> torch.optim.AdamW:
         betas=optimisation.betas,
         eps=optimisation.eps,
         # One pass over each weight instead of a dozen; neither takes weights of which some only are divided.
-        fused=not any(is_divided(parameter) for parameter in trained),
+        fused=not any(is_divided(part) for part in trained.values()),
         foreach=False,
     )

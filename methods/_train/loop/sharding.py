@@ -19,28 +19,40 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from bench.core.errors import StageError
+from bench.models.masters import set_master
 from bench.models.packing.decoder import decoder_of
 from bench.models.packing.hidden_states import blocks
 from bench.models.packing.sharing import why_not_shared
+
+ROUNDED = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
 
 
 class Shards:
     """The blocks of a model, shared out. The model's own blocks stand aside, empty, until ``give_back``."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, masters: Mapping[str, Tensor]) -> None:
+        """``masters``: the float32 values of those parameters that are images (``bench.models.masters``), by name.
+
+        A divided block whose parameters are images holds the masters, and gathers images of them.
+        """
         decoder = decoder_of(model)
         why_not_shared(decoder)  # its trial runs the model and patches the blocks, once and before they are divided
         self._parts = blocks(decoder)
         self._whole = list(self._parts)
         _check_apart(model, self._whole)
+        own = {id(part): masters[name] for name, part in model.named_parameters() if name in masters}
         mesh = init_device_mesh(decoder.device.type, (torch.distributed.get_world_size(),))
         for number, block in enumerate(self._whole):
             divided = copy.deepcopy(block)
-            fully_shard(divided, mesh=mesh, reshard_after_forward=True)
+            for part, image in zip(divided.parameters(), block.parameters(), strict=True):
+                part.data = own.get(id(image), part.data)
+            # Gathered as bfloat16, gradients summed as float32: what masters and images are in one piece.
+            policy = ROUNDED if any(id(part) in own for part in block.parameters()) else MixedPrecisionPolicy()
+            fully_shard(divided, mesh=mesh, reshard_after_forward=True, mp_policy=policy)
             if not isinstance(divided, FSDPModule):
                 raise TypeError("fully_shard did not make an FSDPModule")
             divided.set_gradient_divide_factor(1.0)  # gradients are sums, divided once by the batch's weight
@@ -67,7 +79,10 @@ class Shards:
         for number, block in enumerate(self._whole):
             trained = {name: whole(part.detach()) for name, part in self._parts[number].named_parameters()}
             for name, part in block.named_parameters():
-                part.data = trained[name]
+                if part.dtype == torch.bfloat16:
+                    set_master(part, trained[name])
+                else:
+                    part.data = trained[name]
             self._parts[number] = block
 
     def _divided(self) -> Iterator[FSDPModule]:

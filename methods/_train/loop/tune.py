@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from bench.core.policy import Chat
 from bench.core.stage import StageIO
 from bench.models.chat import fit_group_to_length
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group
-from bench.models.load import load_trainable, save_adapter, save_weights
+from bench.models.load import load_trainable, load_whole, save_adapter, save_weights
+from bench.models.masters import master_of, set_master
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
-from methods._train.loop.loop import LossSum, Training, fit
+from methods._train.loop.loop import LossSum, Training, fit, write_diagnostics
 
 POLICY_FOLDER = "policy"
 
@@ -67,7 +70,35 @@ def training_of(
 def train(stage: FineTuning, io: StageIO, policy: HFPolicy, training: Training[Any]) -> None:
     """Run a training as the stage says, and write the policy to ``io.out / "policy"``, from the main process only."""
     fit(training, stage.optimisation, io, budget=stage.budget, seed=stage.seed)
-    if not ranks.is_main():
+    if ranks.is_main():
+        store(stage, io, policy)
+
+
+def store(stage: FineTuning, io: StageIO, policy: HFPolicy) -> None:
+    """Write a trained policy to ``io.out / "policy"``: the new adapter, or whole weights as ``stage.keep`` says.
+
+    Where they are rounded, the policy in memory is rounded too, so that what is measured next is what was stored, and
+    the diagnostics say what is left: ``weights``, ``changed`` in training, and ``kept`` after rounding.
+    """
+    folder = io.out / POLICY_FOLDER
+    if stage.lora is not None:
+        save_adapter(policy, folder)
         return
-    save = save_weights if stage.lora is None else save_adapter
-    save(policy, io.out / POLICY_FOLDER)
+    if stage.keep == "bfloat16":
+        write_diagnostics({"rounded_to_bfloat16": _rounded(policy, load_whole(stage.init, io))}, io)
+    save_weights(policy, folder, stage.keep)
+
+
+@torch.no_grad()
+def _rounded(policy: HFPolicy, start: HFPolicy) -> dict[str, int]:
+    """Round the trained weights to bfloat16, and return how many there are, were changed, and are still changed."""
+    before = dict(start.model.named_parameters())
+    found = {"weights": 0, "changed": 0, "kept": 0}
+    for name, parameter in policy.model.named_parameters():
+        own, old = master_of(parameter), before[name].to(parameter.device)
+        rounded = own.bfloat16()
+        found["weights"] += own.numel()
+        found["changed"] += int((own != old).sum())
+        found["kept"] += int(((own != old) & (rounded != old.bfloat16())).sum())
+        set_master(parameter, rounded.float())
+    return found

@@ -36,8 +36,7 @@ def demonstration_loss(
             tokens = sum(len(response) for number in chosen for response in examples[number].group.responses)
             total = 0.0
             for numbers in micro_batches(chosen, lengths, stage.optimisation.micro_tokens):
-                with updater.optimizer.precision():
-                    loss = sft_loss(policy, [examples[number] for number in numbers]).total / tokens
+                loss = sft_loss(policy, [examples[number] for number in numbers]).total / tokens
                 updater.optimizer.backward(weight * loss)
                 total += float(loss.detach())
             trained = sum(examples[number].tokens() for number in chosen)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from peft import PeftModel
 from torch import Tensor
 
 from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
-from bench.core.policy import Decoding
+from bench.core.policy import Decoding, computed_in
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
+from bench.models.adapters import is_adapted, without_new
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, Want, response_outputs
 from bench.models.load import load_model
@@ -98,20 +98,16 @@ def numbered_draws(numbers: Sequence[int], samples: int) -> list[tuple[int, int]
     return found
 
 
-def logprobs_at(
-    policy: HFPolicy, groups: Sequence[Group], shape: torch.Size, temperature: float, *, without_adapter: bool
-) -> Tensor:
+def logprobs_at(policy: HFPolicy, groups: Sequence[Group], shape: torch.Size, temperature: float) -> Tensor:
     """Return the log-probabilities of all responses as rows of ``shape``, 0 behind them, without gradients."""
-    model = policy.model
-    off = model.disable_adapter() if without_adapter and isinstance(model, PeftModel) else nullcontext()
     found = torch.zeros(shape, device=policy.device)
     firsts = np.cumsum([0, *(len(group.responses) for group in groups)])
     passes = micro_batches(np.arange(len(groups)), [group.shared_length() for group in groups], TOKENS_AT_ONCE)
-    with torch.no_grad(), off:
+    with torch.no_grad():
         for numbers in passes:
             part = [groups[number] for number in numbers]
             values = response_outputs(
-                model, part, pad_id=policy.pad_id, want=Want(temperature=temperature)
+                policy.model, part, pad_id=policy.pad_id, want=Want(temperature=temperature)
             ).logprobs.values
             rows = [row for number in numbers for row in range(firsts[number], firsts[number + 1])]
             found[rows, : values.shape[1]] = values
@@ -121,8 +117,11 @@ def logprobs_at(
 class Sampler:
     """Draws responses to prompts and has them scored.
 
-    The reference is the policy that training starts from: with an adapter, the policy without it; else a second,
-    frozen copy. Raises StageError for a prompt that leaves no room for a response, before anything is computed.
+    The reference is the policy that training starts from: with an adapter, the policy without the new one; else a
+    second, frozen copy. In float32 the log-probabilities of the sampling policy are those recorded while decoding. In
+    bfloat16 decoding and a pass over whole responses differ by rounding (.04 nats per response were measured), which a
+    KL divergence would count: there both are read by such a pass. Raises StageError for a prompt that leaves no room
+    for a response, before anything is computed.
     """
 
     def __init__(
@@ -131,8 +130,9 @@ class Sampler:
         self._practice, self._seed, self._io = stage.practice, stage.seed, io
         self._policy, self._prompts, self._reward = policy, prompts, reward
         self._ids = checked_prompts(stage, policy, prompts)
-        self._adapted = isinstance(policy.model, PeftModel)
+        self._adapted = is_adapted(policy.model)
         self._reference = policy if self._adapted else load_model(stage.init, io)
+        self.reads_own = computed_in(stage.init) != "float32"
 
     def draw(self, numbers: Sequence[int], update: int) -> Rollouts:
         """Return the responses to prompts, given by their numbers, scored; ``values`` are 0."""
@@ -144,8 +144,7 @@ class Sampler:
             decoding,
             seeds=[noise_seed(self._seed, update, number, draw) for number, draw in asked],
         )
-        with torch.autocast(policy.device.type, enabled=False):  # a reward is the same number here and in evaluation
-            rewards = self._reward.of([self._prompts[number] for number, _ in asked], [one.text for one in written])
+        rewards = self._reward.of([self._prompts[number] for number, _ in asked], [one.text for one in written])
         groups = tuple(
             Group(self._ids[number], [list(one.tokens) for one in written[first : first + practice.samples]])
             for number, first in zip(numbers, range(0, len(written), practice.samples), strict=True)
@@ -153,9 +152,13 @@ class Sampler:
         mask, value_mask = (
             part.to(policy.device) for part in masks_of([len(one.tokens) for one in written], practice.max_new_tokens)
         )
-        own = torch.zeros(mask.shape, device=policy.device)
-        own[mask] = torch.tensor([value for one in written for value in one.logprobs], device=policy.device)
-        against = logprobs_at(self._reference, groups, mask.shape, practice.temperature, without_adapter=self._adapted)
+        if self.reads_own:
+            own = logprobs_at(policy, groups, mask.shape, practice.temperature)
+        else:
+            own = torch.zeros(mask.shape, device=policy.device)
+            own[mask] = torch.tensor([value for one in written for value in one.logprobs], device=policy.device)
+        with without_new(policy.model) if self._adapted else nullcontext():
+            against = logprobs_at(self._reference, groups, mask.shape, practice.temperature)
         worth = torch.tensor(rewards, device=policy.device)
         ended = torch.tensor([one.finish == "end" for one in written], device=policy.device)
         self._meter(groups)
@@ -172,6 +175,11 @@ class Sampler:
             values=torch.zeros_like(own),
         )
 
+    @property
+    def scorings(self) -> int:
+        """How often every response is read once it is written."""
+        return 2 if self.reads_own else 1
+
     def most_tokens(self, numbers: Sequence[int]) -> int:
         """Return the most tokens that the prompts and their responses can have."""
         longest = sum(len(self._ids[number]) + self._practice.max_new_tokens for number in numbers)
@@ -182,8 +190,9 @@ class Sampler:
         written = sum(len(response) for group in groups for response in group.responses)
         asked = sum(len(group.prompt) * len(group.responses) for group in groups)
         meter.generated_tokens += written
-        meter.read_tokens += asked + (asked + written)  # by the policy that writes, and by the reference
-        meter.flops += READ_FLOPS * self._policy.parameters * 2 * (asked + written)
+        scored = self.scorings * (asked + written)  # by the reference, and in bfloat16 by the policy that wrote
+        meter.read_tokens += asked + scored
+        meter.flops += READ_FLOPS * self._policy.parameters * (asked + written + scored)
 
 
 def checked_prompts(stage: TrainOnReward, policy: HFPolicy, prompts: Sequence[Prompt]) -> list[list[int]]:

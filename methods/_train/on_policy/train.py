@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +13,13 @@ from torch import Tensor
 from bench.core.datasets import read_prompts
 from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
-from bench.core.stage import DIAGNOSTICS_FILE, StageIO
+from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
-from bench.models.load import save_adapter, save_weights
 from bench.models.rewards import open_reward
 from methods._train.loop.batches import TRAINED_FLOPS, order_of
 from methods._train.loop.checkpoint import Pace, State, read_checkpoint
-from methods._train.loop.loop import write_log
-from methods._train.loop.tune import POLICY_FOLDER, loaded
+from methods._train.loop.loop import write_diagnostics, write_log
+from methods._train.loop.tune import loaded, store
 from methods._train.on_policy.critic import critic_of
 from methods._train.on_policy.objective import Advantages, Objective
 from methods._train.on_policy.reward_optimisation import TrainOnReward
@@ -139,8 +137,7 @@ class _OnPolicyTraining:
         if self.extra["kept"] is not None:
             optimizer.restore(self.extra["weights"])
         optimizer.finish()
-        save = save_weights if self.stage.lora is None else save_adapter
-        save(self.policy, self.io.out / POLICY_FOLDER)
+        store(self.stage, self.io, self.policy)
         write_log(self.log, self.io)
         names = ("held_out_reward", "held_out_kl", "held_out_objective")
         found = {
@@ -155,7 +152,7 @@ class _OnPolicyTraining:
         }
         if "warning" in found:
             LOG.warning("%s: %s", self.stage.label(), found["warning"])
-        (self.io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_diagnostics(found, self.io)
 
     def _update(self, number: int) -> dict[str, float] | None:
         """Take one update and return its log row; None when the budget does not pay for it."""
@@ -164,13 +161,12 @@ class _OnPolicyTraining:
         responses = size * self.stage.practice.samples
         if not self._pays(responses, *self._drawing(self.sampler.most_tokens(numbers))):
             return None
-        with self.updater.optimizer.precision():
-            rollouts = self.sampler.draw(numbers, number)
-            if self.updater.critic is not None:
-                longer = self.updater.valued(rollouts)
-                values = self.updater.critic.all_values(longer, rollouts.mask.shape)
-                rollouts = replace(rollouts, values=values * rollouts.value_mask)
-                self._charge_reading(rollouts)
+        rollouts = self.sampler.draw(numbers, number)
+        if self.updater.critic is not None:
+            longer = self.updater.valued(rollouts)
+            values = self.updater.critic.all_values(longer, rollouts.mask.shape)
+            rollouts = replace(rollouts, values=values * rollouts.value_mask)
+            self._charge_reading(rollouts)
         trained = self._tokens(rollouts) * self.stage.optimisation.epochs
         if not self._pays(responses, trained, TRAINED_FLOPS * self._parameters() * trained):
             return None
@@ -191,8 +187,7 @@ class _OnPolicyTraining:
 
     def _select(self, done: int) -> dict[str, float]:
         """Answer the held-out prompts, and keep the weights if they are the best so far."""
-        with self.updater.optimizer.precision():
-            rollouts = self.sampler.draw(self.held_out, HELD_OUT)
+        rollouts = self.sampler.draw(self.held_out, HELD_OUT)
         score, kl = float(rollouts.scores.mean()), float(rollouts.kl().mean())
         # An adaptive coefficient has moved since the kept weights were measured: both are weighed by the present one.
         coefficient = self.extra["coefficient"]
@@ -206,8 +201,9 @@ class _OnPolicyTraining:
         """Return the tokens and FLOPs of drawing so many: written, and read by the reference and the critic."""
         critic = self.updater.critic
         read = 0 if critic is None else critic.policy.parameters
-        readers = 2 if critic is None else 3
-        return readers * tokens, READ_FLOPS * tokens * (2 * self.policy.parameters + read)
+        own = 1 + self.sampler.scorings
+        readers = own + (critic is not None)
+        return readers * tokens, READ_FLOPS * tokens * (own * self.policy.parameters + read)
 
     def _pays(self, responses: int, tokens: int, flops: float) -> bool:
         """Return whether the budget covers so much more; it always covers the beginning of the first update."""

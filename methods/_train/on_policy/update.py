@@ -108,13 +108,12 @@ class PolicyUpdater:
                 if self.separate and self.critic is not None:
                     during.enter_context(recomputed_activations(self.critic.policy.model))
             for numbers in micro_batches(batch, lengths, optimisation.micro_tokens):
-                with self.optimizer.precision():
-                    micro_batch, values = self._micro_batch(update, numbers, counts, fresh=fresh)
-                    losses = {"policy_loss": self.objective.policy_loss(micro_batch, update.kl_coefficient)}
-                    total = losses["policy_loss"]
-                    if self.objective.value_loss is not None and values is not None:
-                        losses["value_loss"] = self.objective.value_loss(micro_batch, values)
-                        total = total + self.objective.value_coefficient * losses["value_loss"]
+                micro_batch, values = self._micro_batch(update, numbers, counts, fresh=fresh)
+                losses = {"policy_loss": self.objective.policy_loss(micro_batch, update.kl_coefficient)}
+                total = losses["policy_loss"]
+                if self.objective.value_loss is not None and values is not None:
+                    losses["value_loss"] = self.objective.value_loss(micro_batch, values)
+                    total = total + self.objective.value_coefficient * losses["value_loss"]
                 self.optimizer.backward(total)
                 for name, value in {**losses, **_statistics(micro_batch, self.objective.clip)}.items():
                     sums[name] = sums.get(name, torch.zeros_like(value.detach())) + value.detach()

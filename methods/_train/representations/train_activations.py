@@ -7,22 +7,20 @@ difference and the mean difference (1 where one direction tells good from bad, n
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from peft import PeftModel
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.core.datasets import read_preferences
 from bench.core.policy import PolicySpec, weights_of
-from bench.core.stage import DIAGNOSTICS_FILE, StageIO
+from bench.core.stage import StageIO
+from bench.models.adapters import without_new
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, states_at_responses
 from bench.models.load import load_model
@@ -31,7 +29,7 @@ from bench.models.packing.hidden_states import depth
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.batches import micro_batches
-from methods._train.loop.loop import LossSum, Training
+from methods._train.loop.loop import LossSum, Training, write_diagnostics
 from methods._train.loop.tune import loaded, train
 from methods._train.pairs.contexts import Contexts, contexts, tokens_of
 
@@ -73,8 +71,7 @@ class Reader:
         """Return the base's states and good minus bad, per layer, both (tokens, width) float32."""
         readings = []
         for place, policy in enumerate((self.policy, self.good, self.bad)):
-            model = policy.model
-            with model.disable_adapter() if isinstance(model, PeftModel) else nullcontext():
+            with without_new(policy.model):
                 readings.append(_states(policy, [example.groups[place] for example in part], self.layers))
         base, good, bad = readings
         return {layer: (base[layer], good[layer] - bad[layer]) for layer in self.layers}
@@ -104,7 +101,7 @@ def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> N
     train(stage, io, policy, training)
     if ranks.is_main():
         found = diagnostics(reader, examples[:MEASURED_ROWS], loss)
-        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps({"layers": found}, indent=2) + "\n", encoding="utf-8")
+        write_diagnostics({"layers": found}, io)
 
 
 def layers_at(fractions: Sequence[float], count: int) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,11 +14,11 @@ from torch.nn.functional import logsigmoid
 from bench.core.data import DataSpec
 from bench.core.datasets import Preference, read_demonstrations, read_preferences
 from bench.core.errors import StageError
-from bench.core.stage import DIAGNOSTICS_FILE, StageIO
+from bench.core.stage import StageIO
 from bench.models.reward_model import RewardModel, new_head, rewards_of, save_head
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
-from methods._train.loop.loop import LossSum
+from methods._train.loop.loop import LossSum, write_diagnostics
 from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
 from methods._train.pairs.labels import labels_of
 from methods._train.pairs.score_reference import pair_examples
@@ -78,7 +77,7 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
         **normalise(fit, io, model, examples),
     }
     save_head(head, io.out)
-    (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_diagnostics(found, io)
 
 
 def pair_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Tensor) -> LossSum:

@@ -125,9 +125,9 @@ def test_a_batch_of_one_is_a_row_of_a_batch(given: Given, bench: Bench) -> None:
     policy = load_policy(given.base, bench.io())
     groups = [Group([1, 5, 6], [[7, 8, 2], [9, 2]]), Group([1, 9, 9, 9, 9, 4], [[5, 6, 7, 8, 9, 4], [2]])]
     shape = torch.Size((4, 6))
-    whole = logprobs_at(policy, groups, shape, 0.7, without_adapter=False)
+    whole = logprobs_at(policy, groups, shape, 0.7)
     alone = [
-        logprobs_at(policy, [Group(group.prompt, [response])], torch.Size((1, 6)), 0.7, without_adapter=False)
+        logprobs_at(policy, [Group(group.prompt, [response])], torch.Size((1, 6)), 0.7)
         for group in groups
         for response in group.responses
     ]
