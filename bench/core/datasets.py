@@ -19,15 +19,38 @@ from bench.core.stage import StageIO
 from bench.core.task import Prompt
 
 ROWS_FILE = "rows.jsonl"
+# How a response stopped: by itself, or at the longest length that it might have.
+FINISHES = ("end", "length")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response as text; ``ended`` is false where it was cut off while it was written, so that no end follows."""
+
+    text: str
+    ended: bool = True
+
+    @property
+    def finish(self) -> str:
+        """The same as a column of data."""
+        return "end" if self.ended else "length"
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A prompt and the response to imitate. ``id`` is the row's own, or its number in the file, counted from 1."""
+    """A prompt and the response to imitate. ``id`` is the row's own, or its number in the file, counted from 1.
+
+    ``ended`` is false for a response that was cut off while it was written (column ``finish``: ``length``).
+    """
 
     id: str
     prompt: Chat
     response: str
+    ended: bool = True
+
+    def replies(self) -> tuple[Reply, ...]:
+        """Return the response."""
+        return (Reply(self.response, self.ended),)
 
 
 @dataclass(frozen=True)
@@ -36,6 +59,7 @@ class Preference:
 
     ``probability`` is the soft label, the probability that ``chosen`` is the better one: 1 for a hard label. ``margin``
     says by how much it is better, in units of reward (Llama 2, arXiv:2307.09288, section 3.2.2): 0 without one.
+    ``chosen_ended`` and ``rejected_ended`` are false for a response that was cut off while it was written.
     """
 
     id: str
@@ -44,22 +68,32 @@ class Preference:
     rejected: str
     probability: float = 1.0
     margin: float = 0.0
+    chosen_ended: bool = True
+    rejected_ended: bool = True
+
+    def replies(self) -> tuple[Reply, ...]:
+        """Return the responses in the order chosen, rejected."""
+        return (Reply(self.chosen, self.chosen_ended), Reply(self.rejected, self.rejected_ended))
 
 
 def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
     """Return the rows of ``data`` with columns ``prompt`` and ``response``, and ``id`` where they have one.
 
     A prompt is a text (one user turn) or a list of ``{"role": ..., "content": ...}``. Raises DataError naming the
-    file, the row and the column for anything that cannot be used, and for a file whose bytes have changed.
+    file, the row and the column for anything that cannot be used, and for a file whose bytes have changed. A column
+    ``finish`` (``end``, or ``length`` for a response that was cut off) is read where there is one.
     """
     rows = _rows(data, io)
-    return [Demonstration(row.id(), row.chat("prompt"), row.text("response")) for row in rows]
+    return [
+        Demonstration(row.id(), row.chat("prompt"), row.text("response"), ended=row.ended("finish")) for row in rows
+    ]
 
 
 def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
     """Return the rows of ``data`` with columns ``prompt``, ``chosen`` and ``rejected``; see read_demonstrations.
 
-    Columns ``probability`` (in [0, 1]) and ``margin`` are read where there are any.
+    Columns ``probability`` (in [0, 1]) and ``margin``, ``chosen_finish`` and ``rejected_finish`` are read where there
+    are any.
     """
     return [
         Preference(
@@ -69,6 +103,8 @@ def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
             row.text("rejected"),
             probability=row.number_in("probability", default=1.0, most=1.0),
             margin=row.number_in("margin", default=0.0),
+            chosen_ended=row.ended("chosen_finish"),
+            rejected_ended=row.ended("rejected_finish"),
         )
         for row in _rows(data, io)
     ]
@@ -151,6 +187,13 @@ class _Row:
             wanted = "a number of at least 0" if most is None else f"a number from 0 to {most:g}"
             raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {wanted}")
         return float(value)
+
+    def ended(self, name: str) -> bool:
+        """Return whether a response ended by itself; one without such a column did."""
+        value = self.values.get(self.columns.get(name, name))
+        if value not in (None, *FINISHES):
+            raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {' or '.join(FINISHES)}")
+        return value != "length"
 
     def chat(self, name: str) -> Chat:
         value = self.get(name)

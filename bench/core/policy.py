@@ -181,13 +181,20 @@ class Decoding(Frozen):
     max_new_tokens: PositiveInt = 128
 
 
+Finish = Literal["end", "length", "no_room"]
+
+
 class Completion(Frozen):
-    """What a policy wrote: its text and tokens (the end token included when it was written), and how it ended."""
+    """What a policy wrote: its text and tokens (the end token included when it was written), and how it ended.
+
+    ``finish``: it ended by itself, was cut at the longest ``length``, or the prompt left ``no_room`` for that many
+    tokens in what the policy can read, so that nothing was written at all.
+    """
 
     text: str
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
-    finish: Literal["end", "length"]
+    finish: Finish
     prompt_tokens: NonNegativeInt
 
 
@@ -223,7 +230,8 @@ class Policy(Protocol):
     ) -> list[Completion]:
         """Return one completion per chat; row i's noise depends on ``seeds[i]`` and the position only.
 
-        Tokens are counted on the meter of ``io``, and progress is reported there, where there is one.
+        A chat that leaves no room for ``max_new_tokens`` has one without text, whose ``finish`` says so. Tokens are
+        counted on the meter of ``io``, and progress is reported there, where there is one.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
 
 COMPLETIONS = "completions.parquet"
+# What is said where there is no response to measure.
+NO_RESPONSE = "the prompt leaves no room for a response in what the policy can read"
 COMPLETIONS_SCHEMA = pa.schema(
     [
         pa.field("prompt", pa.string(), nullable=False),
@@ -31,7 +34,8 @@ class Generate(Stage):
     """Answers of one policy to every prompt of one task, ``draws`` times each.
 
     The noise of an answer depends on (seed, prompt, draw, position) only. So two policies at the same seed meet the
-    same noise, and neither batch size nor the order of the prompts changes an answer.
+    same noise, and neither batch size nor the order of the prompts changes an answer. A prompt that leaves no room for
+    the task's ``max_new_tokens`` in what the policy can read gets no answer: its rows say so in ``finish``.
     """
 
     KIND: ClassVar[str] = "generate"
@@ -74,6 +78,11 @@ def row_seed(seed: int, prompt: str, draw: int) -> int:
     """Return the seed (63 bits) of one answer's noise."""
     text = f"{seed}\x1f{draw}\x1f{prompt}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+
+
+def is_answered(row: Mapping[str, Any]) -> bool:
+    """Return whether a row of a generation has a response: its prompt was not too long for the policy."""
+    return bool(row["finish"] != "no_room")
 
 
 def read_rows(io: StageIO, generation: Generate) -> list[dict[str, Any]]:

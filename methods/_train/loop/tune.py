@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.core.datasets import Reply
+from bench.core.errors import StageError
+from bench.core.lengths import LengthCounts, RowsOf
 from bench.core.policy import Chat
-from bench.core.stage import StageIO
-from bench.models.chat import fit_group_to_length, response_ids
+from bench.core.stage import DIAGNOSTICS_FILE, StageIO
 from bench.models.hf import HFPolicy
+from bench.models.lengths import fit_rows, none_left
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable, save_adapter, save_weights
+from bench.models.local import longest, token_row
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training, fit
@@ -40,15 +45,25 @@ def loaded(stage: FineTuning, io: StageIO) -> HFPolicy:
     return load_trainable(stage.init, io, lora=stage.lora, seed=stage.seed)
 
 
-def examples_of(policy: HFPolicy, rows: Iterable[tuple[Chat, Sequence[str]]], max_length: int) -> list[Example]:
-    """Return prompts with their responses as tokens, cut to ``max_length`` and to what the model can read."""
-    context = policy.context
-    longest = max_length if context is None else min(max_length, context)
-    examples = []
-    for number, (chat, responses) in enumerate(rows):
-        ids = [response_ids(policy.tokenizer, response) for response in responses]
-        examples.append(Example(number, Group(*fit_group_to_length(policy.prompt(chat), ids, longest))))
-    return examples
+def examples_of(
+    policy: HFPolicy, data: RowsOf, rows: Iterable[tuple[Chat, Sequence[Reply]]], max_length: int
+) -> tuple[list[Example], LengthCounts]:
+    """Return the rows that can be learnt from as tokens, and what was cut and dropped (``bench.models.lengths``).
+
+    Rows keep their numbers in the data. Raises StageError when no row is left.
+    """
+    read = (token_row(policy, chat, replies) for chat, replies in rows)
+    found, counts = fit_rows(data, read, longest(policy, max_length))
+    if not found:
+        raise StageError(none_left(counts))
+    return [Example(one.row, Group(one.prompts[0], one.responses)) for one in found], counts
+
+
+def write_diagnostics(io: StageIO, lengths: Sequence[LengthCounts], more: Mapping[str, Any] | None = None) -> None:
+    """Write ``diagnostics.json`` from the main process: ``lengths``, what was cut of each data set, and ``more``."""
+    if ranks.is_main():
+        found = {**(more or {}), "lengths": [one.model_dump() for one in lengths]}
+        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def training_of(

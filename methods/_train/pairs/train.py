@@ -13,7 +13,7 @@ from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop.loop import LossSum
-from methods._train.loop.tune import Example, loaded, train, training_of
+from methods._train.loop.tune import Example, loaded, train, training_of, write_diagnostics
 from methods._train.pairs.logprobs import PairLogprobs
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.pairs.score_reference import pair_examples, read_pairs
@@ -28,8 +28,8 @@ def train_on_pairs(
     """Train ``stage.init`` by ``loss(policy, reference)``, shape (pairs,), averaged over the pairs of a batch."""
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
-    examples = pair_examples(policy, rows, stage.max_length)
-    frozen = read_pairs(reference, io, len(rows), policy.device)
+    examples, lengths = pair_examples(policy, rows, stage.max_length)
+    frozen = read_pairs(reference, io, len(rows), examples, policy.device)
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
         found = pair_logprobs(policy, batch)
@@ -37,19 +37,21 @@ def train_on_pairs(
         return LossSum(loss(found, against).sum(), len(batch), with_reference(found, against))
 
     train(stage, io, policy, training_of(policy, examples, loss_of))
+    write_diagnostics(io, [lengths])
 
 
 def train_on_pairs_alone(stage: FineTuning, io: StageIO, loss: Callable[[PairLogprobs], Tensor]) -> None:
     """Train ``stage.init`` by ``loss(policy)``, shape (pairs,), averaged over the pairs of a batch."""
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
-    examples = pair_examples(policy, rows, stage.max_length)
+    examples, lengths = pair_examples(policy, rows, stage.max_length)
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
         found = pair_logprobs(policy, batch)
         return LossSum(loss(found).sum(), len(batch), without_reference(found))
 
     train(stage, io, policy, training_of(policy, examples, loss_of))
+    write_diagnostics(io, [lengths])
 
 
 def pair_logprobs(policy: HFPolicy, batch: Sequence[Example]) -> PairLogprobs:

@@ -14,7 +14,7 @@ from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum
-from methods._train.loop.tune import Example, loaded, train, training_of
+from methods._train.loop.tune import Example, loaded, train, training_of, write_diagnostics
 from methods._train.pairs.logprobs import PairLogprobs
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.pairs.score_reference import mismatched_examples, pair_examples, read_mismatched, read_pairs
@@ -34,9 +34,9 @@ def train_unpaired(
     """
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
-    examples = pair_examples(policy, rows, stage.max_length)
+    examples, lengths = pair_examples(policy, rows, stage.max_length)
     others = mismatched_examples(policy, rows, stage.max_length)
-    frozen = read_pairs(reference, io, len(rows), policy.device)
+    frozen = read_pairs(reference, io, len(rows), examples, policy.device)
     frozen_others = read_mismatched(mismatched, io, len(rows), policy.device)
     z = torch.zeros((), device=policy.device)
 
@@ -58,5 +58,6 @@ def train_unpaired(
         return LossSum(loss(found, against, z).sum(), len(batch), metrics)
 
     training = training_of(policy, examples, loss_of)
-    read = [example.tokens() for example in others]
+    read = [others[example.row].tokens() for example in examples]
     train(stage, io, policy, replace(training, before_step=estimate, read=read))
+    write_diagnostics(io, [lengths])

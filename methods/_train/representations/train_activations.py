@@ -7,7 +7,6 @@ difference and the mean difference (1 where one direction tells good from bad, n
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -22,7 +21,7 @@ from torch.nn.functional import normalize
 
 from bench.core.datasets import read_preferences
 from bench.core.policy import PolicySpec, weights_of
-from bench.core.stage import DIAGNOSTICS_FILE, StageIO
+from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, states_at_responses
 from bench.models.load import load_model
@@ -32,7 +31,7 @@ from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.batches import micro_batches
 from methods._train.loop.loop import LossSum, Training
-from methods._train.loop.tune import loaded, train
+from methods._train.loop.tune import loaded, train, write_diagnostics
 from methods._train.pairs.contexts import Contexts, contexts, tokens_of
 
 # The rows that diagnostics are measured on, and the tokens of one forward pass there, padding included.
@@ -87,12 +86,8 @@ def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> N
     reader = _reader(stage, io, policy, aim)
     specs = (stage.init, aim.good, aim.bad)
     picked = np.random.default_rng([stage.seed, len(rows)]).integers(2, size=len(rows))
-    examples = []
-    for number, row in enumerate(rows):
-        pair = [row.chosen, row.rejected]
-        texts = pair if aim.responses == "both" else [pair[picked[number]]]
-        whole = contexts(policy, specs, row.prompt, texts, stage.max_length)
-        examples.append(Contexts(number, tuple(_beginning(group, aim.response_tokens) for group in whole)))
+    found, lengths = contexts(policy, specs, [(row.prompt, row.replies()) for row in rows], stage.max_length)
+    examples = [Contexts(one.row, tuple(_read(group, aim, picked[one.row]) for group in one.groups)) for one in found]
     training = Training(
         policy.model,
         examples,
@@ -103,8 +98,8 @@ def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> N
     )
     train(stage, io, policy, training)
     if ranks.is_main():
-        found = diagnostics(reader, examples[:MEASURED_ROWS], loss)
-        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps({"layers": found}, indent=2) + "\n", encoding="utf-8")
+        layers = diagnostics(reader, examples[:MEASURED_ROWS], loss)
+        write_diagnostics(io, [lengths], {"layers": layers})
 
 
 def layers_at(fractions: Sequence[float], count: int) -> tuple[int, ...]:
@@ -180,8 +175,10 @@ def _reader(stage: FineTuning, io: StageIO, policy: HFPolicy, aim: Aim) -> Reade
     return Reader(policy, reading(aim.good), reading(aim.bad), layers)
 
 
-def _beginning(group: Group, tokens: int) -> Group:
-    return Group(group.prompt, [response[:tokens] for response in group.responses])
+def _read(group: Group, aim: Aim, picked: int) -> Group:
+    """Return what is compared of a group: the beginnings of both responses, or of the picked one."""
+    responses = group.responses if aim.responses == "both" else [group.responses[picked]]
+    return Group(group.prompt, [response[: aim.response_tokens] for response in responses])
 
 
 def _states(policy: HFPolicy, groups: Sequence[Group], layers: tuple[int, ...]) -> dict[int, Tensor]:

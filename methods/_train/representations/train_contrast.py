@@ -16,7 +16,7 @@ from bench.models.likelihood.logprobs import Group, over_chunks, response_logpro
 from bench.models.packing.decoder import decoder_of
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training
-from methods._train.loop.tune import loaded, train
+from methods._train.loop.tune import loaded, train, write_diagnostics
 from methods._train.pairs.contexts import Contexts, contexts, tokens_of
 from methods._train.representations.contrast_loss import ContrastFields, contrast_loss
 
@@ -35,10 +35,7 @@ def train_contrast(stage: ContrastFields, io: StageIO) -> None:
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
     asked = (stage.instructions.for_good(stage.init), stage.instructions.for_bad(stage.init))
-    examples = [
-        Contexts(number, contexts(policy, asked, row.prompt, [row.chosen, row.rejected], stage.max_length))
-        for number, row in enumerate(rows)
-    ]
+    examples, lengths = contexts(policy, asked, [(row.prompt, row.replies()) for row in rows], stage.max_length)
     batch = Batch()
 
     def look_at(passes: Sequence[Sequence[Contexts]]) -> None:
@@ -59,6 +56,7 @@ def train_contrast(stage: ContrastFields, io: StageIO) -> None:
         before_step=look_at,
     )
     train(stage, io, policy, training)
+    write_diagnostics(io, [lengths])
 
 
 def contrast_sum(stage: ContrastFields, policy: HFPolicy, part: Sequence[Contexts], batch: Batch) -> LossSum:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,12 +14,12 @@ from torch.nn.functional import logsigmoid
 from bench.core.data import DataSpec
 from bench.core.datasets import Preference, read_demonstrations, read_preferences
 from bench.core.errors import StageError
-from bench.core.stage import DIAGNOSTICS_FILE, StageIO
+from bench.core.stage import StageIO
 from bench.models.reward_model import RewardModel, new_head, rewards_of, save_head
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum
-from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
+from methods._train.loop.tune import Example, examples_of, loaded, train, training_of, write_diagnostics
 from methods._train.pairs.score_reference import pair_examples
 from methods._train.rewards.held_out import Labels, held_out_prompts, measured
 
@@ -62,7 +61,7 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
     head = new_head(policy, stage.seed)
-    examples = pair_examples(policy, rows, stage.max_length)
+    examples, lengths = pair_examples(policy, rows, stage.max_length)
     kept = held_out_prompts([row.prompt for row in rows], fit.held_out, stage.seed)
     labels = PairLabels(
         torch.tensor([row.probability for row in rows], device=policy.device),
@@ -75,6 +74,8 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
         return pair_loss(rewards[:, 0], rewards[:, 1], labels.probability[numbers], labels.margin[numbers])
 
     trained = [example for example in examples if example.row not in kept]
+    if not trained:
+        raise StageError(f"{stage.label()}: no pair is left to train on beside those held out. Lower held_out.")
     training = training_of(policy, trained, loss_of)
     train(stage, io, policy, replace(training, model=nn.ModuleList([policy.model, head])))
     if not ranks.is_main():
@@ -87,7 +88,7 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
         **normalise(fit, io, model, examples),
     }
     save_head(head, io.out)
-    (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_diagnostics(io, [lengths], found)
 
 
 def pair_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Tensor) -> LossSum:
@@ -118,7 +119,8 @@ def normalise(fit: RewardModelFit, io: StageIO, model: RewardModel, pairs: Seque
     references = [example.group for example in pairs]
     if fit.references is not None:
         rows = read_demonstrations(fit.references, io)
-        known = examples_of(model.policy, [(row.prompt, [row.response]) for row in rows], model.max_length)
+        texts = [(row.prompt, row.replies()) for row in rows]
+        known, _ = examples_of(model.policy, "demonstrations", texts, model.max_length)
         references = [example.group for example in known]
     found = np.array(model.scores(references, io))
     shift, scale = float(found.mean()), 1.0
