@@ -1,19 +1,22 @@
-"""From chats and responses to token ids and back.
+"""From chats to token ids, ready for a response to follow.
 
 Prompt and response are tokenised separately and their ids concatenated, so that the boundary between what is scored
-and what is not never falls inside a token. Two things would go wrong if that were done naively: a beginning token
-could stand twice or in the middle, and a SentencePiece-like tokenizer would put its dummy space before the response.
+and what is not never falls inside a token. What a turn says is text, also where it spells a special token
+(``bench.models.spelling``). A beginning token stands once, and not in the middle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
 from bench.core.policy import Chat
+from bench.models.rendering import Content, Rendered, filled, rendered, skeleton_of
+from bench.models.spelling import Encoded, Span, control_tokens, encode_text, natively, spells
 
 PLACEHOLDER = "{prompt}"
 _ROLE_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
@@ -22,19 +25,46 @@ _ANCHORS = ("\n", ".", "x")
 _PROBES = ("a", " a", "Once", " Once")
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) -> list[int]:
-    """Return the ids of a prompt, ready for the response's ids to follow.
+@dataclass(frozen=True)
+class LaidOut:
+    """A prompt as ids, and which of them are what its turns say, in order; all others are the template's.
+
+    ``contents`` count in ids. A turn that the template writes twice is there twice, one that it leaves out is not, and
+    a token that is partly the template's is the template's, unless that part is spaces. It is empty where the template does not let contents be
+    found.
+    """
+
+    ids: list[int]
+    contents: tuple[Content, ...]
+
+
+def lay_out(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) -> LaidOut:
+    """Return a prompt as ids, ready for the response's ids to follow, and where its turns' own words stand.
 
     With a chat template the tokenizer lays out the turns and opens the assistant's turn; a beginning token stands
     there if the template prints one. Otherwise ``{prompt}`` in ``template`` is replaced by ``plain_text(chat)`` and
     the beginning token, when the tokenizer has one, stands exactly once at the front. Raises StageError for a
-    template without ``{prompt}``.
+    template without ``{prompt}``, one that refuses the chat, and a chat that spells a special token where the chat
+    template does not show what is its own and what is the chat's.
     """
+    text, control = _text_of(tokenizer, chat, template)
+    (encoded,) = _encoded(tokenizer, text, [""], control)
+    places = [encoded.within((one.start, one.stop)) for one in text.contents or ()]
+    ahead = _begin(tokenizer, encoded.ids)
+    contents = [
+        Content(one.role, start + len(ahead), stop + len(ahead))
+        for one, (start, stop) in zip(text.contents or (), places, strict=True)
+    ]
+    return LaidOut([*ahead, *encoded.ids], tuple(contents))
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) -> list[int]:
+    """Return the ids of a prompt, ready for the response's ids to follow; see ``lay_out``."""
     return opened_ids(tokenizer, chat, template, "")
 
 
 def opened_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, opening: str) -> list[int]:
-    """Return the ids of a prompt and the beginning of its response, tokenised as one text; see ``prompt_ids``."""
+    """Return the ids of a prompt and the beginning of its response, tokenised as one text; see ``lay_out``."""
     return ids_of_openings(tokenizer, chat, template, [opening])[0]
 
 
@@ -42,16 +72,78 @@ def ids_of_openings(
     tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, openings: Sequence[str]
 ) -> list[list[int]]:
     """Return the same for several beginnings of a response; the prompt is laid out once."""
-    if tokenizer.chat_template is not None:
-        turns = [{"role": message.role, "content": message.content} for message in chat]
-        text = str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
-        return _encode_each(tokenizer, [text + opening for opening in openings])
+    text, control = _text_of(tokenizer, chat, template)
+    found = [one.ids for one in _encoded(tokenizer, text, openings, control)]
+    return [[*_begin(tokenizer, ids), *ids] for ids in found]
+
+
+def _text_of(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) -> tuple[Rendered, dict[str, int]]:
+    """Return a chat as text, and the control tokens that its contents must not become."""
+    if tokenizer.chat_template is None:
+        return _plainly(chat, template), _control(tokenizer, None)
+    control = _control(tokenizer, tokenizer.chat_template)
+    found = rendered(tokenizer, chat)
+    if found.contents is None:
+        spelt = next((name for name in control if any(name in message.content for message in chat)), None)
+        if spelt is not None:
+            raise StageError(
+                f"the prompt {chat[-1].content[:60]!r} spells the control token {spelt!r}, and the chat template of "
+                f"{tokenizer.name_or_path!r} changes what turns say in a way that does not show which are its own. "
+                "Take the spelling out of the prompt, or give the model a template that writes turns as they are."
+            )
+    return found, control
+
+
+def _encoded(
+    tokenizer: PreTrainedTokenizerBase, text: Rendered, openings: Sequence[str], control: dict[str, int]
+) -> list[Encoded]:
+    """Return a prompt with each beginning of a response; one call where nothing is spelt, for calls cost time."""
+    said: list[Span] = [(one.start, one.stop) for one in text.contents or ()]
+    texts = [text.text + opening for opening in openings]
+    written = [[*said, (len(text.text), len(whole))] for whole in texts]
+    if not any(spells(whole, parts, control) for whole, parts in zip(texts, written, strict=True)):
+        return natively(tokenizer, texts)
+    return [encode_text(tokenizer, whole, parts, control) for whole, parts in zip(texts, written, strict=True)]
+
+
+def _begin(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[int]:
+    """Return what stands before a plain template's ids: the beginning token, unless it is there already."""
+    begin = tokenizer.bos_token_id
+    return [] if tokenizer.chat_template is not None or begin is None or list(ids[:1]) == [begin] else [int(begin)]
+
+
+@lru_cache(maxsize=32)
+def _control(tokenizer: PreTrainedTokenizerBase, template: str | None) -> dict[str, int]:
+    """Return the control tokens, those among them by which the chat template parts turns."""
+    written = ""
+    if template is not None:
+        for roles in (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",)):
+            skeleton = skeleton_of(tokenizer, template, roles, opened=False)
+            if skeleton is not None:
+                written += "\n".join(skeleton.pieces)
+                break
+    return control_tokens(tokenizer, written)
+
+
+def _plainly(chat: Chat, template: str) -> Rendered:
     if PLACEHOLDER not in template:
         raise StageError(f"the prompt template {template!r} has no {PLACEHOLDER} in it. Add it where the prompt goes.")
-    text = template.replace(PLACEHOLDER, plain_text(chat))
-    begin = tokenizer.bos_token_id
-    found = _encode_each(tokenizer, [text + opening for opening in openings])
-    return [ids if begin is None or ids[:1] == [begin] else [begin, *ids] for ids in found]
+    pieces, order = _plain_layout(chat)
+    around = template.split(PLACEHOLDER)
+    joined: list[str] = [around[0]]
+    for part in around[1:]:
+        joined[-1] += pieces[0]
+        joined += [*pieces[1:-1], pieces[-1] + part]
+    numbers = order * (len(around) - 1)
+    return filled(joined, numbers, [message.role for message in chat], [message.content for message in chat])
+
+
+def _plain_layout(chat: Chat) -> tuple[list[str], list[int]]:
+    """Return what stands around the turns of a chat in plain text, and the turns' numbers."""
+    if len(chat) == 1 and chat[0].role == "user":
+        return ["", ""], [0]
+    heads = [f"{_ROLE_NAMES[message.role]}: " for message in chat]
+    return [heads[0], *(f"\n\n{head}" for head in heads[1:]), "\n\nAssistant:"], list(range(len(chat)))
 
 
 def plain_text(chat: Chat) -> str:
@@ -60,10 +152,7 @@ def plain_text(chat: Chat) -> str:
     Each turn is ``User: ...``, ``Assistant: ...`` or ``System: ...``, turns are separated by an empty line, and the
     text ends with ``Assistant:``, so a response starts with a space. The layout is this program's own.
     """
-    if len(chat) == 1 and chat[0].role == "user":
-        return chat[0].content
-    turns = [f"{_ROLE_NAMES[message.role]}: {message.content}" for message in chat]
-    return "\n\n".join([*turns, "Assistant:"])
+    return _plainly(chat, PLACEHOLDER).text
 
 
 def response_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

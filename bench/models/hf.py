@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bench.core.policy import Chat, Completion, Decoding, PolicySpec, ResponseLikelihood, Session, as_read
 from bench.core.stage import StageIO
 from bench.models import local
-from bench.models.chat import prompt_ids
+from bench.models.chat import LaidOut, lay_out, prompt_ids
 from bench.models.decoding.sampling import BatchSession, open_session
 from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
 from bench.models.local import Groups, Prompts
@@ -60,6 +60,10 @@ class HFPolicy:
     def prompt(self, chat: Chat) -> list[int]:
         """Return the ids of a chat, behind the policy's instructions if it has any, ready for a response to follow."""
         return prompt_ids(self.tokenizer, as_read(self.spec, chat), self.template)
+
+    def laid_out(self, chat: Chat) -> LaidOut:
+        """Return the same with the places of what the turns say, instructions counted as said."""
+        return lay_out(self.tokenizer, as_read(self.spec, chat), self.template)
 
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
