@@ -48,7 +48,7 @@ class Demonstration:
     response: str
     ended: bool = True
 
-    def replies(self) -> tuple[Reply, ...]:
+    def replies(self) -> tuple[Reply]:
         """Return the response."""
         return (Reply(self.response, self.ended),)
 
@@ -71,7 +71,7 @@ class Preference:
     chosen_ended: bool = True
     rejected_ended: bool = True
 
-    def replies(self) -> tuple[Reply, ...]:
+    def replies(self) -> tuple[Reply, Reply]:
         """Return the responses in the order chosen, rejected."""
         return (Reply(self.chosen, self.chosen_ended), Reply(self.rejected, self.rejected_ended))
 

@@ -35,7 +35,8 @@ class Budget(Frozen):
 class Shared(Frozen):
     """What the comparison fixes for every method: the same base, data, adapter and budget for all.
 
-    ``small`` is a smaller model of the base's family. ``prompts`` are those of on-policy training.
+    ``small`` is a smaller model of the base's family. ``prompts`` are those of on-policy training. ``max_length``: the
+    tokens that a prompt and a response may take together in training; a model that reads less is given less.
     """
 
     base: PolicySpec
@@ -46,7 +47,7 @@ class Shared(Frozen):
     labeller: Annotated[Judge | None, Field(description="stands in for a human labeller")] = None
     lora: Annotated[Lora | None, Field(description="the adapter of every method, or none for full fine-tuning")] = None
     budget: Budget | None = None
-    max_length: PositiveInt = 512
+    max_length: PositiveInt = 1024
 
 
 class Given(Shared):

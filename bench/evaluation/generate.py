@@ -16,7 +16,8 @@ from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
 
 COMPLETIONS = "completions.parquet"
-# What is said where there is no response to measure.
+# How a row says that its prompt was too long for the policy, and what is said where there is no response to measure.
+NO_ROOM = "no_room"
 NO_RESPONSE = "the prompt leaves no room for a response in what the policy can read"
 COMPLETIONS_SCHEMA = pa.schema(
     [
@@ -82,7 +83,7 @@ def row_seed(seed: int, prompt: str, draw: int) -> int:
 
 def is_answered(row: Mapping[str, Any]) -> bool:
     """Return whether a row of a generation has a response: its prompt was not too long for the policy."""
-    return bool(row["finish"] != "no_room")
+    return bool(row["finish"] != NO_ROOM)
 
 
 def read_rows(io: StageIO, generation: Generate) -> list[dict[str, Any]]:

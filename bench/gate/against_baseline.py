@@ -110,7 +110,8 @@ def request_of(column: Column, task: str, seeds: Sequence[int]) -> Request:
 def matrix(index: RecordIndex, comparison: Comparison, task: str, column: Column) -> FloatArray:
     """Return the values (prompts, seeds) of a column, means over draws and orders.
 
-    A cell is nan where the metric is undefined, or the prompt too long. With ``statistics.missing: drop_prompts`` a cell without a usable row is nan too, otherwise DataError is raised.
+    A cell is nan where the metric is undefined, or the prompt too long. With ``statistics.missing: drop_prompts`` a
+    cell without a usable row is nan too, otherwise DataError is raised.
     """
     request = request_of(column, task, comparison.given.seeds)
     prompts = clusters_of_column(index, request)

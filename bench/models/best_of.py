@@ -46,7 +46,8 @@ def open_policy(spec: PolicySpec, io: StageIO) -> Policy:
 class BestOfPolicy:
     """The best of ``n`` responses of a policy; fulfils ``bench.core.policy.Policy`` as far as it is defined.
 
-    ``cut_responses``: see ``bench.core.reward.Chooser``. In ``generate`` the reward sees chats alone: one that needs the facts of a task's prompt cannot choose there.
+    ``cut_responses``: see ``bench.core.reward.Chooser``. In ``generate`` the reward sees chats alone: one that needs
+    the facts of a task's prompt cannot choose there.
     """
 
     def __init__(self, writer: Policy, reward: Reward, n: int, cut_responses: CutResponses = "keep") -> None:

@@ -30,8 +30,8 @@ class LaidOut:
     """A prompt as ids, and which of them are what its turns say, in order; all others are the template's.
 
     ``contents`` count in ids. A turn that the template writes twice is there twice, one that it leaves out is not, and
-    a token that is partly the template's is the template's, unless that part is spaces. It is empty where the template does not let contents be
-    found.
+    a token that is partly the template's is the template's, unless that part is spaces. It is empty where the template
+    does not let contents be found.
     """
 
     ids: list[int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.core.policy import Chat, Completion, Decoding, PolicySpec, ResponseLikelihood, Session, as_read
 from bench.core.stage import StageIO
@@ -41,8 +41,7 @@ class HFPolicy:
     @property
     def context(self) -> int | None:
         """The longest text in tokens that the model can read, or None when its configuration sets no limit."""
-        limit = self.model.config.to_dict().get("max_position_embeddings")
-        return None if limit is None else int(limit)
+        return context_of(self.model.config)
 
     @property
     def parts(self) -> tuple[HFPolicy, ...]:
@@ -115,6 +114,12 @@ class HFPolicy:
             return logprob_and_greedy_of(decoder.logits(hidden), targets)
 
         return likelihoods_of(torch.cat(over_chunks(logprob_and_greedy, states, decoder.vocabulary)), states.mask)
+
+
+def context_of(config: PreTrainedConfig) -> int | None:
+    """Return how many tokens a model can read by its configuration, under whatever name; None without a limit."""
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return None if limit is None else int(limit)
 
 
 def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -134,5 +134,5 @@ def none_left(counts: LengthCounts) -> str:
 
 
 def longest_of(max_length: int, context: int | None) -> int:
-    """Return how many tokens prompt and response may take: ``max_length``, or the model's context where that is less."""
+    """Return how many tokens prompt and response may take: ``max_length``, or the model's context if that is less."""
     return max_length if context is None else min(max_length, context)

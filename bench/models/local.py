@@ -18,7 +18,7 @@ from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Completion, Decoding, Policy, PolicySpec, ResponseLikelihood, as_read
 from bench.core.stage import StageIO
-from bench.models.chat import prompt_ids, response_ids, response_text
+from bench.models.chat import lay_out, response_ids, response_text
 from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts, draw_batch
 from bench.models.lengths import TokenRow, Yielding, longest_of
 from bench.models.likelihood.logprobs import TokenLogprobs
@@ -122,8 +122,9 @@ def yielding_as(part: PolicyPart, spec: PolicySpec, chat: Chat) -> Yielding:
 
 
 def _laid_out(part: PolicyPart, chat: Chat) -> Yielding:
-    ids = prompt_ids(part.tokenizer, chat, part.template)
-    return Yielding(ids, (range(1, len(ids)),))
+    found = lay_out(part.tokenizer, chat, part.template)
+    contents = (range(one.start, one.stop) for one in found.contents if one.role != "system")
+    return Yielding(found.ids, tuple(one for one in contents if one))
 
 
 def _alike(one: Sequence[int], other: Sequence[int]) -> int:

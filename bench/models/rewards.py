@@ -28,7 +28,8 @@ class Reward(Protocol):
     def of(self, prompts: Sequence[Prompt], responses: Sequence[Reply]) -> list[float]:
         """Return one finite number per response, in order; ``prompts[i]`` is what ``responses[i]`` answers.
 
-        A reward model reads an end token behind a response only where that was ended. Raises StageError naming the stage and the prompt where a reward cannot be computed.
+        A reward model reads an end token behind a response only where that was ended. Raises StageError naming the
+        stage and the prompt where a reward cannot be computed.
         """
         ...
 

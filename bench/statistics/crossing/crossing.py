@@ -55,8 +55,8 @@ class Crossing:
     win rate). ``drawn`` (prompts, seeds, draws) holds what ``values`` averages over draws. ``first`` and ``second``, of
     that shape, are the preferences for a when shown first and second, None unless both orders are there. ``dropped``
     prompts were incomplete (``judge_failed`` of them because the judge gave nothing usable) and ``undefined`` ones have
-    a cell in which the metric is not defined; ``too_long`` ones were longer than a model that had to read them can read.
-    None of these is in ``values``. Prompts are sorted by id.
+    a cell in which the metric is not defined; ``too_long`` ones were longer than a model that had to read them can
+    read. None of these is in ``values``. Prompts are sorted by id.
     """
 
     prompts: tuple[str, ...]
@@ -208,9 +208,9 @@ def cells(
     is read from all cells together. A cell with status ``undefined`` is one in which the metric does not exist (no
     claim to be wrong about): its prompt leaves this metric in either setting and is counted; with ``undefined`` set to
     ``zero`` it stays, for sums to which such a cell adds nothing. A prompt with a cell of status ``too_long`` is left
-    out of either arm and counted: only what both arms could read is compared. Prompts on which the judge failed, and nothing else
-    is missing, are dropped and counted up to MOST_JUDGE_FAILED of the prompts. Anything else missing raises
-    IncompleteRecords, or drops the prompt when ``missing`` is ``drop_prompts``.
+    out of either arm and counted: only what both arms could read is compared. Prompts on which the judge failed, and
+    nothing else is missing, are dropped and counted up to MOST_JUDGE_FAILED of the prompts. Anything else missing
+    raises IncompleteRecords, or drops the prompt when ``missing`` is ``drop_prompts``.
 
     Verdicts are looked for as (a, versus b), then as (b, versus a) with the preference turned round.
     """

@@ -25,8 +25,8 @@ class BestOfSamples(Stage):
 
     Each prompt is answered once, also where rows of ``prompts`` repeat it. ``cut_responses``: a winner that was cut is
     kept, marked by ``finish``, so that no end is taught behind it; or only responses that ended can win, and a prompt
-    without any is left out. Prompts that leave no room for a response are left out. ``diagnostics.json`` counts all. The noise of a response depends on (seed,
-    round, prompt, number of the response, position).
+    without any is left out. Prompts that leave no room for a response are left out. ``diagnostics.json`` counts all.
+    The noise of a response depends on (seed, round, prompt, number of the response, position).
     """
 
     KIND: ClassVar[str] = "best_of_samples"

@@ -39,7 +39,8 @@ class SamplePairs(Stage):
     ``probability`` of each row is 0.5, for neither is preferred. Each prompt is answered once, also where rows repeat
     it. A pair of equal responses has nothing to learn from and is left out; ``diagnostics.json`` has the number. So is
     a prompt that leaves no room for a response. ``cut_responses``: a pair with a response that was cut is kept, marked
-    by ``chosen_finish`` and ``rejected_finish``, so that no end token is put behind it; or left out. The noise of a response depends on (seed, prompt, number of the response, position).
+    by ``chosen_finish`` and ``rejected_finish``, so that no end token is put behind it; or left out. The noise of a
+    response depends on (seed, prompt, number of the response, position).
     """
 
     KIND: ClassVar[str] = "sample_pairs"
@@ -139,7 +140,7 @@ class LabelPreferences(Stage):
         label_rows = in_parts(io, "labels", numbers, PAIRS_AT_ONCE, label)
         labels = [Label(row["forward"], row["backward"]) for row in label_rows]
         rows = [
-            {**as_row(prompt), **preferred(*row.pair(), known)}
+            {**as_row(prompt), **preferred(*row.replies(), known)}
             for prompt, row, one in zip(prompts, preferences, labels, strict=True)
             if (known := one.probability) is not None
         ]

@@ -60,9 +60,10 @@ class Revise(Stage):
 
     ``rows.jsonl``: demonstrations of the answers of every round (of the first answers where ``rounds`` is 0), then
     those of ``helpful``, where there are any. ``finish`` marks answers that were cut, so that no end is taught behind
-    them; ``cut_responses: leave_out`` leaves them out of what is taught. A prompt is left out from where it, or what was
-    said so far, leaves no room for what is to be written; ``diagnostics.json`` counts both. ``revisions.jsonl``: per prompt and round, principle, critique, answer.
-    The noise of a text depends on (seed, prompt, round, kind of text, position).
+    them; ``cut_responses: leave_out`` leaves them out of what is taught. A prompt is left out from where it, or what
+    was said so far, leaves no room for what is to be written; ``diagnostics.json`` counts both. ``revisions.jsonl``:
+    per prompt and round, principle, critique, answer. The noise of a text depends on (seed, prompt, round, kind of
+    text, position).
     """
 
     KIND: ClassVar[str] = "revise"

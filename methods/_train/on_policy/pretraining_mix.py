@@ -23,7 +23,8 @@ def demonstration_loss(
 ) -> Callable[[HFPolicy, PolicyUpdater], tuple[Extra, LengthCounts]]:
     """Return what adds ``weight`` times the mean loss per token of demonstrations to every step.
 
-    What was cut of the demonstrations is returned beside it. Each step meets as many demonstrations as responses, drawn without replacement by (seed, update, pass, step).
+    What was cut of the demonstrations is returned beside it. Each step meets as many demonstrations as responses, drawn
+    without replacement by (seed, update, pass, step).
     """
     rows = read_demonstrations(data, io)
 

@@ -30,7 +30,7 @@ class Contexts:
 def contexts(
     policy: HFPolicy, specs: Sequence[PolicySpec], rows: Sequence[tuple[Chat, Sequence[Reply]]], max_length: int
 ) -> tuple[list[Contexts], LengthCounts]:
-    """Return for each row one group per spec: the chat as it reads it, instructions included, before the same responses.
+    """Return for each row one group per spec: the chat as it reads it, instructions included, and the same responses.
 
     What is too long is cut as for every method (``bench.models.lengths``): the same tokens of the chat in every group,
     and never those of an instruction. Rows that do not fit, and pairs of equal responses, are dropped and counted.
