@@ -174,11 +174,13 @@ def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = 
     from bench.config.load import load_comparison
     from bench.engine.store import store_of
     from bench.pipeline.forecast import forecast, forecast_lines
+    from bench.pipeline.lengths import planned_lengths
     from bench.pipeline.plan import make_plan
 
     use_tables_without_pandas()
     comparison = load_comparison(path, overrides=overrides or [])
-    found = forecast(make_plan(comparison), store_of(comparison))
+    planned, store = make_plan(comparison), store_of(comparison)
+    found = forecast(planned, store, planned_lengths(planned, store))
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
         return

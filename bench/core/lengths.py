@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import PositiveInt
+
+from bench.core.data import Data
 from bench.core.frozen import Frozen
+from bench.core.policy import Chat, PolicySpec
 
 # What a row of data holds besides its prompt: one response, two of which one was chosen, or none yet.
 RowsOf = Literal["demonstrations", "preferences", "prompts"]
@@ -70,6 +74,39 @@ class WrittenCounts(Frozen):
     def whole(self) -> bool:
         """Return whether every prompt was answered and every response ended by itself."""
         return not (self.too_long or self.cut)
+
+
+class DataAsked(Frozen):
+    """A file of data, and how it is trained on. ``new_tokens``: what is written to a prompt, where rows are prompts."""
+
+    rows_of: RowsOf
+    data: Data
+    reader: PolicySpec
+    max_length: PositiveInt
+    new_tokens: PositiveInt | None = None
+
+
+class PromptsAsked(Frozen):
+    """The prompts of a task, how many tokens are written to them, and who reads them."""
+
+    chats: tuple[Chat, ...]
+    new_tokens: PositiveInt
+    reader: PolicySpec
+
+
+class LengthsAsked(Frozen):
+    """What a plan wants to know. ``version``: that of the way to count, so that no kept answer outlives a change."""
+
+    version: Literal[1] = 1
+    data: tuple[DataAsked, ...] = ()
+    prompts: tuple[PromptsAsked, ...] = ()
+
+
+class LengthsFound(Frozen):
+    """The counts of each file of data, and how many prompts of each task leave no room, in the order of the request."""
+
+    data: tuple[LengthCounts, ...] = ()
+    too_long: tuple[int, ...] = ()
 
 
 def quantiles(tokens: Sequence[int]) -> Quantiles | None:

@@ -33,6 +33,39 @@ Prompts = Sequence[Sequence[int]]
 Groups = Sequence[Group]
 
 
+class PromptReader(Protocol):
+    """What reads a prompt: instructions, tokenizer, and the template of a tokenizer that has none."""
+
+    @property
+    def spec(self) -> PolicySpec:
+        """The policy, for the instructions that it reads."""
+        ...
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer."""
+        ...
+
+    @property
+    def template(self) -> str:
+        """The plain template."""
+        ...
+
+
+class RowReader(Protocol):
+    """What reads rows of data: several readers of prompts, with one tokenizer for responses."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer of responses."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[PromptReader]:
+        """Who reads every prompt."""
+        ...
+
+
 class PolicyPart(Protocol):
     """One model of a policy: how it reads a prompt, and the longest text that it can read."""
 
@@ -86,25 +119,25 @@ def prompts_of(policy: LocalPolicy, chat: Chat) -> Prompts:
     return tuple(part.prompt(chat) for part in policy.parts)
 
 
-def token_row(policy: LocalPolicy, chat: Chat, replies: Sequence[Reply]) -> TokenRow:
+def token_row(policy: RowReader, chat: Chat, replies: Sequence[Reply]) -> TokenRow:
     """Return a chat and responses to it as tokens, the prompt as each part reads it; nothing is cut."""
     prompts = tuple(yielding(part, chat) for part in policy.parts)
     ids = [reply_ids(policy, reply) for reply in replies]
     return TokenRow(prompts, ids, [reply.ended for reply in replies])
 
 
-def reply_ids(policy: LocalPolicy, reply: Reply) -> list[int]:
+def reply_ids(policy: RowReader, reply: Reply) -> list[int]:
     """Return the ids of a response: behind one that was cut off there is no end token."""
     ids = response_ids(policy.tokenizer, reply.text)
     return ids if reply.ended else ids[:-1]
 
 
-def yielding(part: PolicyPart, chat: Chat) -> Yielding:
+def yielding(part: PromptReader, chat: Chat) -> Yielding:
     """Return a prompt as a part reads it, with what may give way; see ``yielding_as``."""
     return yielding_as(part, part.spec, chat)
 
 
-def yielding_as(part: PolicyPart, spec: PolicySpec, chat: Chat) -> Yielding:
+def yielding_as(part: PromptReader, spec: PolicySpec, chat: Chat) -> Yielding:
     """Return a prompt as a part reads it with the instructions of ``spec``, with what may give way of it.
 
     That is the content of every turn but a system turn, without the instructions: what the same chat has at its end
@@ -121,7 +154,7 @@ def yielding_as(part: PolicyPart, spec: PolicySpec, chat: Chat) -> Yielding:
     return Yielding(whole.ids, tuple(one for one in content if one))
 
 
-def _laid_out(part: PolicyPart, chat: Chat) -> Yielding:
+def _laid_out(part: PromptReader, chat: Chat) -> Yielding:
     found = lay_out(part.tokenizer, chat, part.template)
     contents = (range(one.start, one.stop) for one in found.contents if one.role != "system")
     return Yielding(found.ids, tuple(one for one in contents if one))

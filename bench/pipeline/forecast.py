@@ -15,6 +15,7 @@ from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurement import Cell
+from bench.pipeline.lengths import NOTHING_KNOWN, PlannedLengths
 from bench.pipeline.paid_calls import PaidCalls, paid_calls
 from bench.pipeline.plan import Plan, waits_for
 from bench.statistics.power.detectable import planned_smallest_detectable
@@ -38,7 +39,8 @@ class Forecast(Frozen):
     """What a run would do.
 
     ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
-    ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``paid``: what models behind an API
+    ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``lengths``: what truncation
+    will do. ``paid``: what models behind an API
     are to be asked. ``waits``: judges that cannot be asked yet, and why.
     """
 
@@ -55,10 +57,11 @@ class Forecast(Frozen):
     waits: tuple[str, ...] = ()
     smallest_detectable_win_rate: float | None
     level: float
+    lengths: PlannedLengths = NOTHING_KNOWN
 
 
-def forecast(plan: Plan, store: Store) -> Forecast:
-    """Return what running the plan would do, given what the store holds."""
+def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) -> Forecast:
+    """Return what running the plan would do, given what the store holds, and what is known of ``lengths``."""
     comparison = plan.comparison
     total = Counter(stage.KIND for stage in plan.stages.values())
     waiting = [stage for stage in plan.stages.values() if not (store.place(stage) / MANIFEST).is_file()]
@@ -97,6 +100,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
             else None
         ),
         level=comparison.statistics.level,
+        lengths=lengths,
     )
 
 
@@ -164,6 +168,7 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
     if found.unknown_calls:
         lines.append(f"beside these, {found.unknown_calls} stages that ask about rows or claims which are not made yet")
+    lines += found.lengths.lines()
     lines += [paid.line() for paid in found.paid]
     lines += [f"not asked yet: {judge}" for judge in found.waits]
     effect = found.smallest_detectable_win_rate
