@@ -46,7 +46,7 @@ class TrainCDPO(FineTuning):
     """Conservative DPO training."""
 
     KIND: ClassVar[str] = "train/cdpo"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

@@ -45,7 +45,7 @@ class TrainDPO(FineTuning):
     """DPO training."""
 
     KIND: ClassVar[str] = "train/dpo"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

@@ -60,7 +60,7 @@ class TrainGRPO(TrainOnReward):
     """GRPO training; the fields are those of ``GRPO``."""
 
     KIND: ClassVar[str] = "train/grpo"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     beta: NonNegativeFloat
     clip: PositiveFloat

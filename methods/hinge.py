@@ -42,7 +42,7 @@ class TrainHinge(FineTuning):
     """Hinge training."""
 
     KIND: ClassVar[str] = "train/hinge"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

@@ -48,7 +48,7 @@ class TrainIPO(FineTuning):
     """IPO training."""
 
     KIND: ClassVar[str] = "train/ipo"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

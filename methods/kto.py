@@ -47,7 +47,7 @@ class TrainKTO(FineTuning):
     """KTO training."""
 
     KIND: ClassVar[str] = "train/kto"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     reference: ReferenceLogprobs
     mismatched: ReferenceLogprobs

@@ -53,7 +53,7 @@ class TrainORPO(FineTuning):
     """ORPO training."""
 
     KIND: ClassVar[str] = "train/orpo"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     weight: PositiveFloat
 

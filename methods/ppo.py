@@ -104,7 +104,7 @@ class TrainPPO(TrainOnReward):
     """PPO training; the fields are those of ``PPO``."""
 
     KIND: ClassVar[str] = "train/ppo"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     beta: NonNegativeFloat
     kl_estimator: Literal["k1", "k3"]

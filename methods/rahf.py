@@ -75,7 +75,7 @@ class TrainActivity(FineTuning):
     """
 
     KIND: ClassVar[str] = "train/activity"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     good: PolicySpec
     bad: PolicySpec

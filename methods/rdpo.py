@@ -46,7 +46,7 @@ class TrainRDPO(FineTuning):
     """Robust DPO training."""
 
     KIND: ClassVar[str] = "train/rdpo"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     reference: ReferenceLogprobs
     beta: PositiveFloat

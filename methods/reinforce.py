@@ -44,7 +44,7 @@ class TrainREINFORCE(TrainOnReward):
     """REINFORCE training; the fields are those of ``REINFORCE``."""
 
     KIND: ClassVar[str] = "train/reinforce"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     beta: Share
     value_coefficient: NonNegativeFloat

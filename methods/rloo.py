@@ -52,7 +52,7 @@ class TrainRLOO(TrainOnReward):
     """RLOO training; the fields are those of ``RLOO``."""
 
     KIND: ClassVar[str] = "train/rloo"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     beta: NonNegativeFloat
     clip: PositiveFloat

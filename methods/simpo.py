@@ -42,7 +42,7 @@ class TrainSimPO(FineTuning):
     """SimPO training."""
 
     KIND: ClassVar[str] = "train/simpo"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     beta: PositiveFloat
     gamma: NonNegativeFloat

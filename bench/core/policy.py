@@ -29,7 +29,9 @@ Chat = tuple[Message, ...]
 class Pretrained(Frozen):
     """A model that exists already: a local folder (``path`` with ``digest`` of its files) or a hub repository.
 
-    ``template`` is a plain text with ``{prompt}`` in it, used when the tokenizer has no chat template.
+    ``template`` is a plain text with ``{prompt}`` in it, used when the tokenizer has no chat template. ``end_token``:
+    the token that ends a response, in the place of the one that the chat template writes after an assistant's turn, or
+    of the tokenizer's ``eos_token`` where it writes none.
     """
 
     kind: Literal["pretrained"] = "pretrained"
@@ -39,6 +41,7 @@ class Pretrained(Frozen):
     digest: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     template: str = "{prompt}"
+    end_token: str | None = None
 
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
 

@@ -40,7 +40,7 @@ class Generate(Stage):
     """
 
     KIND: ClassVar[str] = "generate"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec

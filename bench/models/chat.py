@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
 from bench.core.policy import Chat
-from bench.models.rendering import Content, Rendered, filled, rendered, skeleton_of
-from bench.models.spelling import Encoded, Span, control_tokens, encode_text, natively, spells
+from bench.models.rendering import Content, Rendered, filled, rendered
+from bench.models.response_tokens import ResponseTokens
+from bench.models.spelling import Encoded, Span, encode_text, natively, spells
+from bench.models.turn_end import control_of
 
 PLACEHOLDER = "{prompt}"
 _ROLE_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
-# Texts that may stand before a response while it is tokenised; the first that the tokenizer keeps apart is used.
-_ANCHORS = ("\n", ".", "x")
-_PROBES = ("a", " a", "Once", " Once")
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,8 @@ def ids_of_openings(
 def _text_of(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) -> tuple[Rendered, dict[str, int]]:
     """Return a chat as text, and the control tokens that its contents must not become."""
     if tokenizer.chat_template is None:
-        return _plainly(chat, template), _control(tokenizer, None)
-    control = _control(tokenizer, tokenizer.chat_template)
+        return _plainly(chat, template), control_of(tokenizer, None)
+    control = control_of(tokenizer, tokenizer.chat_template)
     found = rendered(tokenizer, chat)
     if found.contents is None:
         spelt = next((name for name in control if any(name in message.content for message in chat)), None)
@@ -110,19 +108,6 @@ def _begin(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[int]:
     """Return what stands before a plain template's ids: the beginning token, unless it is there already."""
     begin = tokenizer.bos_token_id
     return [] if tokenizer.chat_template is not None or begin is None or list(ids[:1]) == [begin] else [int(begin)]
-
-
-@lru_cache(maxsize=32)
-def _control(tokenizer: PreTrainedTokenizerBase, template: str | None) -> dict[str, int]:
-    """Return the control tokens, those among them by which the chat template parts turns."""
-    written = ""
-    if template is not None:
-        for roles in (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",)):
-            skeleton = skeleton_of(tokenizer, template, roles, opened=False)
-            if skeleton is not None:
-                written += "\n".join(skeleton.pieces)
-                break
-    return control_tokens(tokenizer, written)
 
 
 def _plainly(chat: Chat, template: str) -> Rendered:
@@ -156,72 +141,11 @@ def plain_text(chat: Chat) -> str:
 
 
 def response_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Return the ids of a response that follows a prompt, without a beginning token, and the end token.
-
-    A tokenizer that puts a dummy space before every text (SentencePiece) would give ``Once`` and `` Once`` the ids of
-    `` Once`` and ``  Once``. For these the response is tokenised behind an anchor whose ids are then taken off, which
-    gives the ids the response has in the middle of a text. Raises StageError when the tokenizer has no end token.
-    """
-    end = tokenizer.eos_token_id
-    if end is None:
-        raise StageError(
-            f"the tokenizer {tokenizer.name_or_path!r} has no end token, so a response cannot end. "
-            "Set eos_token in its tokenizer_config.json."
-        )
-    return [*_continuation_ids(tokenizer, text), end]
+    """Return the ids of a response with its end token, for a tokenizer without a policy; see ``ResponseTokens``."""
+    return ResponseTokens(tokenizer).ids(text)
 
 
 def response_text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    """Return the text of generated ids without special tokens; a leading space is kept."""
-    special = set(tokenizer.all_special_ids)
-    kept = [token for token in ids if token not in special]
-    anchor = _anchor(tokenizer)
-    if anchor is None:
-        return _decode(tokenizer, kept)
-    before = _encode(tokenizer, anchor)
-    return _decode(tokenizer, [*before, *kept])[len(_decode(tokenizer, before)) :]
-
-
-def _continuation_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    anchor = _anchor(tokenizer)
-    if anchor is None or not text:
-        return _encode_literally(tokenizer, text)
-    before = _encode(tokenizer, anchor)
-    return _encode_literally(tokenizer, anchor + text)[len(before) :]
-
-
-@lru_cache(maxsize=16)
-def _anchor(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """Return the text to put before a response, or None for a tokenizer that treats the start of a text as any place.
-
-    Found by behaviour, because the dummy space can come from a normalizer, a pre-tokenizer or a model option. An
-    anchor is of use when every probe behind it leaves its ids alone and gets other ids than it gets by itself.
-    """
-    unknown = tokenizer.unk_token_id
-    probes = [probe for probe in _PROBES if unknown not in _encode(tokenizer, probe)]
-    for anchor in _ANCHORS:
-        before = _encode(tokenizer, anchor)
-        joined = [_encode(tokenizer, anchor + probe) for probe in probes]
-        if before and unknown not in before and all(ids[: len(before)] == before for ids in joined):
-            alone = [_encode(tokenizer, probe) for probe in probes]
-            return None if [before + ids for ids in alone] == joined else anchor
-    return None
-
-
-def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return _encode_each(tokenizer, [text])[0]
-
-
-def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    found = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return [[int(token) for token in ids] for ids in found]
-
-
-def _encode_literally(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Return the ids of a text in which the spelling of a special token is mere text."""
-    encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
-    return [int(token) for token in encoded["input_ids"]]
-
-
-def _decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+    """Return the text of a response's ids, for a tokenizer without a policy; see ``ResponseTokens``."""
+    tokens = ResponseTokens(tokenizer)
+    return tokens.text(ids, (tokens.end,))

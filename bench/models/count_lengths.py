@@ -17,10 +17,11 @@ from bench.core.errors import BenchError, StageError
 from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
 from bench.core.policy import PolicySpec, Pretrained, root
 from bench.core.stage import Stage, StageIO
-from bench.models.hf import context_of
+from bench.models.hf import context_of, end_token_of
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
 from bench.models.load import load_tokenizer
 from bench.models.local import token_row, yielding
+from bench.models.response_tokens import response_tokens
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Reader:
     tokenizer: PreTrainedTokenizerBase
     template: str
     context: int | None
+
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response, its end token last."""
+        return response_tokens(self.tokenizer, self.tokenizer.chat_template, end_token_of(self.spec)).ids(text)
 
     @property
     def parts(self) -> tuple[Reader, ...]:

@@ -88,4 +88,4 @@ def _finish(policy: HFPolicy) -> None:
     if config is not None:
         ends = sorted(policy.end_ids)
         config.eos_token_id = ends[0] if len(ends) == 1 else ends or None
-        config.pad_token_id = policy.pad_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        config.pad_token_id = policy.pad_id

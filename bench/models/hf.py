@@ -7,14 +7,26 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.core.policy import Chat, Completion, Decoding, PolicySpec, ResponseLikelihood, Session, as_read
+from bench.core.errors import StageError
+from bench.core.policy import (
+    Chat,
+    Completion,
+    Decoding,
+    PolicySpec,
+    Pretrained,
+    ResponseLikelihood,
+    Session,
+    as_read,
+    root,
+)
 from bench.core.stage import StageIO
 from bench.models import local
-from bench.models.chat import LaidOut, lay_out, prompt_ids
+from bench.models.chat import LaidOut, lay_out
 from bench.models.decoding.sampling import BatchSession, open_session
 from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
 from bench.models.local import Groups, Prompts
 from bench.models.packing.decoder import decoder_of
+from bench.models.response_tokens import response_tokens
 
 __all__ = ["HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
 
@@ -23,7 +35,9 @@ class HFPolicy:
     """A loaded model with its tokenizer; fulfils ``bench.core.policy.Policy``.
 
     ``model`` may carry a LoRA adapter. ``template`` is used when the tokenizer has no chat template. ``pad_id`` fills
-    up short rows and is never attended to; ``end_ids`` are the tokens that end a completion.
+    up short rows and is never attended to; ``end_ids`` are the tokens that end a completion, of which a response that
+    is read has the one of ``tokens``. Raises StageError where nothing says how a response ends, or the model has no
+    embedding for its end.
     """
 
     def __init__(
@@ -34,8 +48,11 @@ class HFPolicy:
         self.tokenizer = tokenizer
         self.template = template
         self.device = decoder_of(model).device
-        self.pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0)
-        self.end_ids = _end_ids(model, tokenizer)
+        self.embeddings = min(decoder_of(model).vocabulary, int(model.get_input_embeddings().weight.shape[0]))
+        self.tokens = response_tokens(tokenizer, tokenizer.chat_template, end_token_of(spec))
+        self._check_readable([self.tokens.end], "what ends a response")
+        self.pad_id = _pad_id(tokenizer, self.embeddings)
+        self.end_ids = _end_ids(model, tokenizer, self.tokens.end, self.embeddings)
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
 
     @property
@@ -58,11 +75,23 @@ class HFPolicy:
 
     def prompt(self, chat: Chat) -> list[int]:
         """Return the ids of a chat, behind the policy's instructions if it has any, ready for a response to follow."""
-        return prompt_ids(self.tokenizer, as_read(self.spec, chat), self.template)
+        return self.laid_out(chat).ids
 
     def laid_out(self, chat: Chat) -> LaidOut:
         """Return the same with the places of what the turns say, instructions counted as said."""
-        return lay_out(self.tokenizer, as_read(self.spec, chat), self.template)
+        found = lay_out(self.tokenizer, as_read(self.spec, chat), self.template)
+        self._check_readable(found.ids, "a prompt")
+        return found
+
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response to any prompt, with the token that ends a turn of this policy."""
+        ids = self.tokens.ids(text)
+        self._check_readable(ids, "a response")
+        return ids
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of a response's ids; special tokens before its end are spelt out."""
+        return self.tokens.text(ids, self.end_ids)
 
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
@@ -115,6 +144,16 @@ class HFPolicy:
 
         return likelihoods_of(torch.cat(over_chunks(logprob_and_greedy, states, decoder.vocabulary)), states.mask)
 
+    def _check_readable(self, ids: Sequence[int], what: str) -> None:
+        """Raise StageError where ids lie outside of the model's embeddings."""
+        highest = max(ids, default=0)
+        if highest >= self.embeddings:
+            raise StageError(
+                f"the token {self.tokenizer.convert_ids_to_tokens(highest)!r} of {what} has the id {highest}, and the "
+                f"model {self.tokenizer.name_or_path!r} has {self.embeddings} embeddings. Its tokenizer was given "
+                "tokens that the model never had: use the tokenizer that belongs to it, or enlarge the embeddings."
+            )
+
 
 def context_of(config: PreTrainedConfig) -> int | None:
     """Return how many tokens a model can read by its configuration, under whatever name; None without a limit."""
@@ -136,8 +175,24 @@ def likelihoods_of(tokens: torch.Tensor, mask: torch.Tensor) -> list[ResponseLik
     ]
 
 
-def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Return the end token of the tokenizer and those of the model's generation settings."""
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, end: int, embeddings: int) -> frozenset[int]:
+    """Return the token that ends a turn, the tokenizer's end and those of the model's generation settings."""
     settings = model.generation_config.eos_token_id if model.generation_config is not None else None
     listed = settings if isinstance(settings, list) else [settings]
-    return frozenset(int(token) for token in [tokenizer.eos_token_id, *listed] if token is not None)
+    named = (int(token) for token in [tokenizer.eos_token_id, *listed] if token is not None)
+    # What the model has no logit for, it never writes.
+    return frozenset([end, *(token for token in named if 0 <= token < embeddings)])
+
+
+def _pad_id(tokenizer: PreTrainedTokenizerBase, embeddings: int) -> int:
+    """Return the id that fills up rows: the tokenizer's where the model has an embedding for it, else 0.
+
+    Nothing attends to it, so any id that the model can look up is right.
+    """
+    named = tokenizer.pad_token_id
+    return int(named) if named is not None and 0 <= named < embeddings else 0
+
+
+def end_token_of(spec: PolicySpec) -> str | None:
+    beginning = root(spec)
+    return beginning.end_token if isinstance(beginning, Pretrained) else None

@@ -190,6 +190,9 @@ def _from_pretrained(where: str, revision: str | None, dtype: str) -> tuple[PreT
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
+        if isinstance(module, nn.Embedding):
+            # It would keep the padding token's embedding from learning, also where that token is read: as an end.
+            module.padding_idx = None
     return model, tokenizer
 
 

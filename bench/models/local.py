@@ -18,7 +18,7 @@ from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Completion, Decoding, Policy, PolicySpec, ResponseLikelihood, as_read
 from bench.core.stage import StageIO
-from bench.models.chat import lay_out, response_ids, response_text
+from bench.models.chat import lay_out
 from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts, draw_batch
 from bench.models.lengths import TokenRow, Yielding, longest_of
 from bench.models.likelihood.logprobs import TokenLogprobs
@@ -53,16 +53,15 @@ class PromptReader(Protocol):
 
 
 class RowReader(Protocol):
-    """What reads rows of data: several readers of prompts, with one tokenizer for responses."""
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer of responses."""
-        ...
+    """What reads rows of data: one or several readers of prompts, and one way to write responses."""
 
     @property
     def parts(self) -> Sequence[PromptReader]:
         """Who reads every prompt."""
+        ...
+
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response to any prompt, its end token last."""
         ...
 
 
@@ -101,6 +100,14 @@ class LocalPolicy(Policy, Protocol):
         """The longest text in tokens that every part can read, or None where none sets a limit."""
         ...
 
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response to any prompt, with the token that ends a turn."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of a response's ids; special tokens before its end are spelt out."""
+        ...
+
     def open(self, rows: Sequence[Prompts]) -> Steps:
         """Return a decoding session over the rows."""
         ...
@@ -128,7 +135,7 @@ def token_row(policy: RowReader, chat: Chat, replies: Sequence[Reply]) -> TokenR
 
 def reply_ids(policy: RowReader, reply: Reply) -> list[int]:
     """Return the ids of a response: behind one that was cut off there is no end token."""
-    ids = response_ids(policy.tokenizer, reply.text)
+    ids = policy.response(reply.text)
     return ids if reply.ended else ids[:-1]
 
 
@@ -263,7 +270,7 @@ def written(
 def completion(policy: LocalPolicy, drawn: Drawn, prompt_tokens: int) -> Completion:
     """Return what was written as text, tokens and how it ended."""
     return Completion(
-        text=response_text(policy.tokenizer, drawn.tokens),
+        text=policy.text(drawn.tokens),
         tokens=tuple(drawn.tokens),
         logprobs=tuple(drawn.logprobs),
         finish="end" if drawn.tokens[-1] in policy.end_ids else "length",
@@ -278,7 +285,7 @@ def likelihoods(policy: LocalPolicy, pairs: Sequence[tuple[Chat, str]]) -> list[
     """
     rows = []
     for number, (chat, response) in enumerate(pairs):
-        ids = response_ids(policy.tokenizer, response)
+        ids = policy.response(response)
         row = tuple(Group(prompt, [ids]) for prompt in prompts_of(policy, chat))
         if (why := too_long(policy, row)) is not None:
             raise StageError(f"pair {number} has {why.why}. Shorten the prompt or the response.")

@@ -113,6 +113,14 @@ class ProxyPolicy:
         limits = [model.context for model in self.models if model.context is not None]
         return min(limits) if limits else None
 
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response to any prompt, with the token that ends a turn of the first model."""
+        return self.models[0].response(text)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of a response's ids; special tokens before its end are spelt out."""
+        return self.models[0].tokens.text(ids, self.end_ids)
+
     def session(self, chats: Sequence[Chat]) -> Session:
         """Open a decoding session over the chats, one row each."""
         return self.open([local.prompts_of(self, chat) for chat in chats])

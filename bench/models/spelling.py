@@ -97,6 +97,11 @@ def spells(text: str, written: Sequence[Span], control: dict[str, int]) -> bool:
     return any(first < stop and start < last for first, last in spelt for start, stop in written)
 
 
+def first_control(text: str, control: dict[str, int]) -> Span | None:
+    """Return where the first control token of a text stands, or None."""
+    return next(iter(_occurrences(text, control)), None)
+
+
 def natively(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoded]:
     """Return the ids of each text as the tokenizer gives them, control tokens where they are spelt."""
     fast = tokenizer.is_fast
@@ -108,11 +113,6 @@ def natively(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[E
         # A tokenizer in Python says nothing of characters: a token stands for the whole text.
         places = [[(0, len(text))] * len(row) for text, row in zip(texts, ids, strict=True)]
     return [Encoded(*one) for one in zip(texts, ids, places, strict=True)]
-
-
-def encode_written(tokenizer: PreTrainedTokenizerBase, text: str, control: dict[str, int]) -> list[int]:
-    """Return the ids of a text that is mere text throughout."""
-    return encode_text(tokenizer, text, [(0, len(text))], control).ids
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
@@ -193,8 +193,12 @@ def _respelt(tokenizer: PreTrainedTokenizerFast, spellings: tuple[str, ...], mar
         token["content"] = names.get(token["content"], token["content"])
     _respell_model(content["model"], names)
     copy = Tokenizer.from_str(json.dumps(content))
-    numbers = {copy.token_to_id(names.get(spelling, spelling)): number for spelling, number in old.items()}
-    return _Respelt(copy, names, {new: number for new, number in numbers.items() if new != number})
+    numbers: dict[int, int] = {}
+    for spelling, number in old.items():
+        new = copy.token_to_id(names.get(spelling, spelling))
+        if new is not None and new != number:
+            numbers[new] = number
+    return _Respelt(copy, names, numbers)
 
 
 def _respell_model(model: dict[str, Any], names: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from tests.config.conftest import RIGHT, write_rows
 
 # A file in which every key of the schema stands, and for each leaf another value that is also right.
 MAXIMAL = yaml.safe_load(RIGHT)
-MAXIMAL["given"]["base"] = {"path": "whole", "template": "Q: {prompt}", "dtype": "float16"}
+MAXIMAL["given"]["base"] = {"path": "whole", "template": "Q: {prompt}", "dtype": "float16", "end_token": "</s>"}
 MAXIMAL["given"]["demonstrations"] = {"world": "./world.py", "split": "demonstrations", "limit": 5, "noise": 1}
 MAXIMAL["given"]["preferences"]["limit"] = 5
 MAXIMAL["given"]["lora"] = {"rank": 4, "alpha": 8.0, "dropout": 0.1, "targets": ["q_proj"]}
@@ -83,6 +83,7 @@ MAXIMAL["evaluate"]["factuality"] = {
 OTHER = {  # what a leaf may be changed to where adding to it is not right; an unknown leaf fails the test
     "given.base.path": "other",
     "given.base.dtype": "float32",
+    "given.base.end_token": "<|im_end|>",
     "given.demonstrations.world": "./world2.py",
     "given.demonstrations.split": "preferences",
     "given.preferences.path": "pairs2.jsonl",

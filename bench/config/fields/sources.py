@@ -39,7 +39,7 @@ COLUMNS = {
     ),
     "prompts": Columns(("prompt",), ("kind", "facts")),
 }
-_TEMPLATE = ("template", "dtype")
+_TEMPLATE = ("template", "dtype", "end_token")
 POLICY_FORMS = {"world": ("world", "size"), "path": ("path", *_TEMPLATE), "repo": ("repo", "revision", *_TEMPLATE)}
 DATA_FORMS = {"world": ("world", "split", "limit"), "path": ("path", "columns", "limit")}
 _PLACEHOLDER = "{prompt}"

@@ -72,7 +72,7 @@ class Likelihood(Judge):
     """
 
     NAME: ClassVar[str] = "likelihood"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
 

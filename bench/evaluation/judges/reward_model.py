@@ -27,7 +27,7 @@ class RewardModelJudge(Judge):
     """
 
     NAME: ClassVar[str] = "reward_model"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     # The arm's name only says where the model is found; an arm renamed leaves its verdicts as they are.
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"of"})

@@ -2,7 +2,9 @@
 
 Text is tokenised as lm-eval's own HFLM does it (0.4.13): context and continuation as one text, spaces at the end of a
 context moved to the continuation, what is too long cut from the left, a beginning token where the tokenizer puts one.
-Every model of a proxied policy does so by itself; the tokens of the continuation must come out the same.
+A special token that a text spells is one, as in lm-eval, except with ``prompt: chat``, where the program's own rule
+holds: what a user says is text. Every model of a proxied policy does so by itself; the tokens of the continuation must
+come out the same.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Sampled(Task):
     """
 
     NAME: ClassVar[str] = "sampled"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     task: Task
 
@@ -70,7 +70,7 @@ class Divergence(Stage):
     """
 
     KIND: ClassVar[str] = "divergence"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     responses: Generate

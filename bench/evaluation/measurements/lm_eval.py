@@ -52,7 +52,7 @@ class LmEval(Stage):
     """
 
     KIND: ClassVar[str] = "lm_eval"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec

@@ -30,7 +30,7 @@ class WeighChoices(Stage):
     """
 
     KIND: ClassVar[str] = "weigh_choices"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec

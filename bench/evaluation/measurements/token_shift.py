@@ -45,7 +45,7 @@ class TokenShift(Stage):
     """
 
     KIND: ClassVar[str] = "token_shift"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     responses: Generate

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bench.core.errors import StageError
 from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
-from bench.models.chat import ids_of_openings, response_ids
+from bench.models.chat import ids_of_openings
 from bench.models.local import LocalPolicy, NoRoom, PolicyPart, charge_reading, prompts_of, scored, too_long
 from bench.models.packing.layout import Group
 
@@ -174,7 +174,7 @@ def choice_logprobs(
     for start in range(0, len(asked), CHOICES_AT_ONCE):
         rows = []
         for chat, answers in asked[start : start + CHOICES_AT_ONCE]:
-            ids = [response_ids(policy.tokenizer, answer) for answer in answers]
+            ids = [policy.response(answer) for answer in answers]
             rows.append(tuple(Group(prompt, ids) for prompt in prompts_of(policy, chat)))
         unread = [too_long(policy, row) for row in rows]
         read = [row for row, why in zip(rows, unread, strict=True) if why is None]

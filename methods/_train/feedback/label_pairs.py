@@ -111,7 +111,7 @@ class LabelPreferences(Stage):
     """
 
     KIND: ClassVar[str] = "label_preferences"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     pairs: DataSpec
     judge: Judge

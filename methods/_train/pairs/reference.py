@@ -23,7 +23,7 @@ class ReferenceLogprobs(Stage):
     """
 
     KIND: ClassVar[str] = "reference_logprobs"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec

@@ -68,7 +68,7 @@ class TrainContrast(ContrastFields):
     """Contrastive instruction tuning on rows of ``prompt``, ``chosen`` and ``rejected``; see ``ContrastSettings``."""
 
     KIND: ClassVar[str] = "train/contrast"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""

@@ -14,7 +14,7 @@ class Side(Stage):
     """Rows of ``prompt`` and ``response``, the response being the chosen or the rejected one of each pair."""
 
     KIND: ClassVar[str] = "side"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     data: DataSpec
     side: Literal["chosen", "rejected"]

@@ -24,7 +24,7 @@ class TrainRewardModel(FineTuning):
     """
 
     KIND: ClassVar[str] = REWARD_MODEL_KIND
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     held_out: Fraction
     references: DataSpec | None

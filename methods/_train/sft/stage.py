@@ -12,7 +12,7 @@ class TrainSFT(FineTuning):
     """Supervised fine-tuning on rows of ``prompt`` and ``response``; see ``methods/sft.py``."""
 
     KIND: ClassVar[str] = "train/sft"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     def run(self, io: StageIO) -> None:
         """Train, and write the policy."""

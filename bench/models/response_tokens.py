@@ -1,0 +1,133 @@
+"""From responses to token ids, without a beginning token and with their end, and back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+
+from transformers import PreTrainedTokenizerBase
+
+from bench.models.spelling import decode, encode_text, natively
+from bench.models.turn_end import control_of, turn_end
+
+log = logging.getLogger(__name__)
+
+# Texts that may stand before a response while it is tokenised; the first that the tokenizer keeps apart is used.
+_ANCHORS = ("\n", ".", "x", "0", "(")
+# How many responses of a kind there are when the log says so.
+_TOLD = (1, 10, 100, 1_000, 10_000, 100_000)
+_PROBES = ("a", " a", "Once", " Once")
+
+
+class ResponseTokens:
+    """How one tokenizer writes responses.
+
+    A tokenizer that puts a dummy space before every text (SentencePiece) would give ``Once`` and `` Once`` the ids of
+    `` Once`` and ``  Once``. So a response is tokenised behind an anchor whose ids are then taken off: behind what the
+    chat template writes to open the turn, or else behind a short text, of several the first with which no token lies
+    across the border and from whose ids the response comes back as it was.
+
+    ``end`` is the token that ends a response (``bench.models.turn_end``). ``changed`` counts the responses that the
+    tokenizer cannot give back as they were, because it normalises text or does not know a character, and ``spelt``
+    those in which a policy wrote a special token before the end; the log says both.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, end_token: str | None = None) -> None:
+        form = turn_end(tokenizer, tokenizer.chat_template, end_token)
+        self.tokenizer = tokenizer
+        self.end = form.token
+        self.changed = self.spelt = 0
+        self._form = form
+        self._control = dict(control_of(tokenizer, tokenizer.chat_template))
+        if end_token is not None:
+            self._control[end_token] = form.token
+        self._special = frozenset(self._control.values())
+        self._apart = _anchor(tokenizer)
+        generic = ("",) if self._apart is None else (self._apart,)
+        self._anchors = tuple(dict.fromkeys([*([form.tail] if form.tail else []), *generic, *_ANCHORS]))
+        self._before = {anchor: natively(tokenizer, [anchor])[0].ids for anchor in ("", *self._anchors)}
+        self._shown = len(decode(tokenizer, self._before[self._apart or ""]))
+        self._prefix = self._dummy() + form.opening
+
+    def ids(self, text: str) -> list[int]:
+        """Return the ids of a response that follows a prompt, its end token last; what it spells is mere text."""
+        found: list[int] | None = None
+        for anchor in self._anchors:
+            ids = self._behind(anchor, f"{self._form.opening}{text}{self._form.closing}")
+            if ids is None:
+                continue
+            if self.text([*ids, self.end], (self.end,)) == text:
+                return [*ids, self.end]
+            found = ids if found is None else found
+        self.changed += 1
+        self._tell(
+            self.changed, "do not come back from their tokens as they were (spaces or characters are lost)", text
+        )
+        return [*self._alone(text), self.end] if found is None else [*found, self.end]
+
+    def text(self, ids: Sequence[int], ends: Collection[int]) -> str:
+        """Return the text of generated ids, of which the last may be one of ``ends``; a leading space is kept.
+
+        A special token before the end is spelt out, since the policy wrote it: rewards and judges read it as text.
+        """
+        ended = len(ids) > 0 and ids[-1] in ends
+        said = ids[:-1] if ended else ids
+        text = self._decoded(said).removeprefix(self._prefix)
+        if not self._special.isdisjoint(said):
+            self.spelt += 1
+            self._tell(self.spelt, "hold special tokens before their end; they are spelt out and read as text", text)
+        return text.removesuffix(self._form.closing) if ended else text
+
+    def _tell(self, count: int, what: str, text: str) -> None:
+        if count in _TOLD:
+            log.warning(
+                "%s: %d responses %s; the latest begins %r", self.tokenizer.name_or_path, count, what, text[:60]
+            )
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        if self._apart is None:
+            return decode(self.tokenizer, ids)
+        return decode(self.tokenizer, [*self._before[self._apart], *ids])[self._shown :]
+
+    def _behind(self, anchor: str, text: str) -> list[int] | None:
+        """Return the ids of a text behind an anchor, or None where a token lies across the border."""
+        before = self._before[anchor]
+        whole = anchor + text
+        joined = encode_text(self.tokenizer, whole, [(len(anchor), len(whole))], self._control).ids
+        return joined[len(before) :] if joined[: len(before)] == before else None
+
+    def _alone(self, text: str) -> list[int]:
+        return encode_text(self.tokenizer, text, [(0, len(text))], self._control).ids
+
+    def _dummy(self) -> str:
+        """Return the space that a tokenizer puts before a response behind the template's own opening, if it does."""
+        if self._apart is None or not self._form.tail:
+            return ""
+        ids = self._behind(self._form.tail, self._form.opening + "a")
+        found = "" if ids is None else self._decoded(ids).removesuffix(self._form.opening + "a")
+        return found if found == " " else ""
+
+
+@lru_cache(maxsize=16)
+def response_tokens(tokenizer: PreTrainedTokenizerBase, template: str | None, end_token: str | None) -> ResponseTokens:
+    """Return how a tokenizer with this chat template writes responses; the same object where it is asked again."""
+    del template  # the tokenizer's own, named so that another one is not taken for it
+    return ResponseTokens(tokenizer, end_token)
+
+
+@lru_cache(maxsize=16)
+def _anchor(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """Return the text to put before a response, or None for a tokenizer that treats the start of a text as any place.
+
+    Found by behaviour, because the dummy space can come from a normalizer, a pre-tokenizer or a model option. An
+    anchor is of use when every probe behind it leaves its ids alone and gets other ids than it gets by itself.
+    """
+    unknown = tokenizer.unk_token_id
+    alone = dict(zip(_PROBES, (one.ids for one in natively(tokenizer, _PROBES)), strict=True))
+    probes = [probe for probe, ids in alone.items() if unknown not in ids]
+    for anchor in _ANCHORS[:3]:
+        before, *joined = (one.ids for one in natively(tokenizer, [anchor, *(anchor + probe for probe in probes)]))
+        if before and unknown not in before and all(ids[: len(before)] == before for ids in joined):
+            return None if [before + alone[probe] for probe in probes] == joined else anchor
+    return None
