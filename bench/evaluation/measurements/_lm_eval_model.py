@@ -1,10 +1,10 @@
 """A loaded policy as a model of lm-eval: likelihoods, rolling likelihoods and answers, of several models together too.
 
 Text is tokenised as lm-eval's own HFLM does it (0.4.13): context and continuation as one text, spaces at the end of a
-context moved to the continuation, what is too long cut from the left, a beginning token where the tokenizer puts one.
-A special token that a text spells is one, as in lm-eval, except with ``prompt: chat``, where the program's own rule
-holds: what a user says is text. Every model of a proxied policy does so by itself; the tokens of the continuation must
-come out the same.
+context moved to the continuation, what is too long cut from the left, a beginning token where the tokenizer puts one. A
+special token that a text spells is one, as there, except with ``prompt: chat``, where the program's own rule holds:
+what a user says is text. Special tokens of an answer are left out, as there. Every model of a proxied policy does so by
+itself; the tokens of the continuation must come out the same.
 """
 
 from __future__ import annotations
@@ -92,8 +92,12 @@ class PolicyLM(LM):
             rows = [self._opened(requests[number].args[0], decoding.max_new_tokens) for number in numbers]
             seeds = [self._seed_of(requests[number]) for number in numbers]
             written = completions(self._policy, rows, decoding, seeds=seeds, io=self._io)
-            found |= {number: one.text for number, one in zip(numbers, written, strict=True)}
+            found |= {number: self._plain(one.tokens) for number, one in zip(numbers, written, strict=True)}
         return [until_first(found[number], stops[number]) for number in range(len(requests))]
+
+    def _plain(self, tokens: Sequence[int]) -> str:
+        special = set(self._policy.tokenizer.all_special_ids)
+        return self._policy.text([token for token in tokens if token not in special])
 
     def _seed_of(self, request: Instance) -> int:
         text = f"{self._seed}\x1f{request.doc_id}\x1f{request.idx}\x1f{request.args[0]}".encode()

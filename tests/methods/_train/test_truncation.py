@@ -24,9 +24,9 @@ from methods._train.pairs.score_reference import pair_examples
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods._train.sft.stage import TrainSFT
 from methods.dpo import DPO
+from methods.hir import HIR
 from methods.kto import KTO
 from methods.orpo import ORPO
-from methods.rahf import RAHF
 from methods.rloo import RLOO
 from tests.methods.tiny import Bench, data, pretrained
 
@@ -58,7 +58,9 @@ def reward(folder: Path) -> FileReward:
 
 
 @pytest.mark.parametrize(
-    "method", [DPO(**QUICK), KTO(**QUICK), ORPO(**QUICK), RAHF(**QUICK)], ids=lambda one: type(one).__name__
+    "method",
+    [DPO(**QUICK), KTO(**QUICK), ORPO(**QUICK), HIR(instructions={"good": "be good", "bad": "be bad"}, **QUICK)],
+    ids=lambda one: type(one).__name__,
 )
 def test_equal_pairs_are_dropped_and_the_rest_is_trained_as_without_them(
     method: Method, base: Pretrained, tmp_path: Path
