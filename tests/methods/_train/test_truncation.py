@@ -13,8 +13,9 @@ from bench.core.data import Made
 from bench.core.datasets import read_preferences
 from bench.core.errors import StageError
 from bench.core.method import Given, Method
-from bench.core.policy import Decoding, Pretrained, Tuned
+from bench.core.policy import Decoding, Pretrained
 from bench.core.reward import FileReward
+from bench.core.stage import stages_in
 from bench.models.load import load_model
 from methods._shared import fine_tuning_stage, reward_model
 from methods._train.feedback.best_samples import BestOfSamples
@@ -57,22 +58,22 @@ def reward(folder: Path) -> FileReward:
     return FileReward(path=str(path), digest=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-@pytest.mark.parametrize(
-    "method",
-    [DPO(**QUICK), KTO(**QUICK), ORPO(**QUICK), HIR(instructions={"good": "be good", "bad": "be bad"}, **QUICK)],
-    ids=lambda one: type(one).__name__,
-)
-def test_equal_pairs_are_dropped_and_the_rest_is_trained_as_without_them(
-    method: Method, base: Pretrained, tmp_path: Path
-) -> None:
-    """The same weights as from the data without them would need the same order; here, that it runs and counts."""
+INSTRUCTIONS = {"good": "be good", "bad": "be bad"}
+ON_PAIRS: list[Method] = [
+    DPO(**QUICK),
+    KTO(**QUICK),
+    ORPO(**QUICK),
+    HIR.model_validate({"instructions": INSTRUCTIONS, **QUICK}),
+]
+
+
+@pytest.mark.parametrize("method", ON_PAIRS, ids=lambda one: type(one).__name__)
+def test_equal_pairs_are_dropped_and_counted(method: Method, base: Pretrained, tmp_path: Path) -> None:
     bench = Bench(tmp_path / "bench")
-    given = Given(
-        base=base, preferences=data(tmp_path / "p.jsonl", [EQUAL, GOOD, BECOMES, OTHER]), seed=0, max_length=40
-    )
-    policy = method.policy(given)
-    assert isinstance(policy, Tuned)
-    (counts,) = told(bench.run(policy.by).out)["lengths"]
+    rows = data(tmp_path / "p.jsonl", [EQUAL, GOOD, BECOMES, OTHER])
+    policy = method.policy(Given(base=base, preferences=rows, seed=0, max_length=40))
+    (stage,) = stages_in(policy)
+    (counts,) = told(bench.run(stage).out)["lengths"]
     assert (counts["rows"], counts["identical"], counts["became_identical"]) == (4, 1, 1)
 
 
