@@ -19,7 +19,7 @@ from pydantic import PositiveInt
 
 from bench.core.method import Given, Method
 from bench.core.policy import BestOf, PolicySpec
-from bench.core.reward import Chooser, ModelReward, RewardSpec
+from bench.core.reward import Chooser, CutResponses, ModelReward, RewardSpec
 from methods._shared import opened_reward, supervised_start
 from methods._train.on_policy.reward_optimisation import reward_needs
 from methods._train.settings import Optimisation, RewardModelSettings
@@ -29,13 +29,15 @@ class BestOfN(Method):
     """Best of n (arXiv:2009.01325): the supervised start answers n times, and the highest reward is given.
 
     ``n``: how many responses are drawn for each one that is given. ``reward``: what chooses: ``model``, trained on the
-    preferences with the settings ``reward_model``, a judge, a file, or a list of these with weights. ``start``: the
-    settings of the supervised fine-tuning.
+    preferences with the settings ``reward_model``, a judge, a file, or a list of these with weights. ``cut_responses``:
+    one that was cut is rewarded as far as it goes, without an end (``keep``), or is given only where none ended
+    (``leave_out``). ``start``: the settings of the supervised fine-tuning.
     """
 
     n: PositiveInt = 16
     reward: RewardSpec = ModelReward()
     reward_model: RewardModelSettings = RewardModelSettings()
+    cut_responses: CutResponses = "keep"
     start: Optimisation = Optimisation()
 
     NEEDS: ClassVar[frozenset[str]] = frozenset()
@@ -47,4 +49,5 @@ class BestOfN(Method):
     def policy(self, given: Given) -> PolicySpec:
         """Return the best of n responses of the supervised start."""
         reward = opened_reward(given, self.reward, self.reward_model, self.start)
-        return BestOf(base=supervised_start(given, self.start), n=self.n, chooser=Chooser(reward=reward))
+        chooser = Chooser(reward=reward, cut_responses=self.cut_responses)
+        return BestOf(base=supervised_start(given, self.start), n=self.n, chooser=chooser)

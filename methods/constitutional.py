@@ -28,6 +28,7 @@ from bench.core.errors import BenchError
 from bench.core.judge import Judge
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec
+from bench.core.reward import CutResponses
 from bench.evaluation.judges.likelihood import Likelihood
 from methods._train.feedback import learners as feedback
 from methods._train.feedback.label_pairs import SamplePairs
@@ -41,7 +42,8 @@ class Constitutional(Method):
 
     ``principles``: the name of a set in ``methods/_data/constitution.yaml``, or a list of your own, each
     ``{name, critique, revision, choice}``. ``rounds`` of critique and revision; 0 leaves the first answers.
-    ``decoding``: of answers, critiques and revisions, and of the pairs.
+    ``decoding``: of answers, critiques and revisions, and of the pairs. ``cut_responses``: answers that were cut are
+    learnt from as far as they go, without an end (``keep``), or left out (``leave_out``), with their pair.
     ``labeller``: a policy (``likelihood``); the comparison's ``given.labeller`` where none is named. Its prompt file is
     ``principle`` unless it names one with a place for a principle. ``rationale``, ``max_rationale_tokens`` and
     ``confidence_limit`` are how it labels: the greedy chain of thought, at most that long, clamped to
@@ -53,6 +55,7 @@ class Constitutional(Method):
     principles: Literal["english", "brief"] | Annotated[tuple[Principle, ...], Field(min_length=1)] = "english"
     rounds: NonNegativeInt = 4
     decoding: Decoding = Decoding(temperature=1.0, max_new_tokens=256)
+    cut_responses: CutResponses = "keep"
     labeller: Judge | None = None
     rationale: Literal["none", "greedy"] = "greedy"
     max_rationale_tokens: PositiveInt = 256
@@ -81,7 +84,12 @@ class Constitutional(Method):
         """Return the policy that ``then`` makes of the labels, starting from the one that learnt the revisions."""
         then, prompts = feedback.learner(self.then), feedback.prompts(given)
         judge = self._judge(feedback.labeller(self.labeller, given))
-        common: dict[str, Any] = {"prompts": prompts, "decoding": self.decoding, "seed": given.seed}
+        common: dict[str, Any] = {
+            "prompts": prompts,
+            "decoding": self.decoding,
+            "cut_responses": self.cut_responses,
+            "seed": given.seed,
+        }
         revisions = Revise(
             policy=feedback.start_of(then, given),
             helpful=given.demonstrations,

@@ -21,7 +21,7 @@ from pydantic import PositiveInt
 
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec
-from bench.core.reward import ModelReward, RewardSpec
+from bench.core.reward import CutResponses, ModelReward, RewardSpec
 from methods._shared import fine_tuned, opened_reward, prompts, supervised_start
 from methods._train.feedback.best_samples import BestOfSamples, winners
 from methods._train.on_policy.reward_optimisation import reward_needs
@@ -36,7 +36,9 @@ class ExpertIteration(Optimisation, Method):
     samples from the policy of the round before. ``begin``: what each round trains: the ``last`` round's policy, or the
     supervised ``start``, as ReST-EM does. ``decoding``: how responses are drawn. ``reward``: what chooses: ``model``,
     trained on the preferences with the settings ``reward_model``, a judge, a file, or a list of these with weights.
-    ``start``: the settings of the supervised fine-tuning before it; the other settings are those of each round.
+    ``cut_responses``: a best response that was cut is imitated as far as it goes, without an end (``keep``), or only
+    responses that ended can be the best, and a prompt without any is left out (``leave_out``). ``start``: the settings
+    of the supervised fine-tuning before it; the other settings are those of each round.
     """
 
     NEEDS: ClassVar[frozenset[str]] = frozenset()
@@ -45,6 +47,7 @@ class ExpertIteration(Optimisation, Method):
     rounds: PositiveInt = 1
     begin: Literal["last", "start"] = "last"
     decoding: Decoding = Decoding()
+    cut_responses: CutResponses = "keep"
     reward: RewardSpec = ModelReward()
     reward_model: RewardModelSettings = RewardModelSettings()
     start: Optimisation = Optimisation()
@@ -65,6 +68,7 @@ class ExpertIteration(Optimisation, Method):
                 reward=reward,
                 n=self.n,
                 decoding=self.decoding,
+                cut_responses=self.cut_responses,
                 round=number,
                 seed=given.seed,
             )

@@ -30,6 +30,7 @@ from bench.core.data import DataSpec, Made
 from bench.core.judge import Judge
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, PolicySpec
+from bench.core.reward import CutResponses
 from methods._shared import preferences
 from methods._train.feedback import learners as feedback
 from methods._train.feedback.label_pairs import SamplePairs
@@ -40,15 +41,17 @@ class RLAIF(Method):
 
     ``labeller``: any judge; the comparison's ``given.labeller`` where none is named. ``pairs``: which pairs it labels,
     those ``given`` (their own labels are measured against and not used), or two responses of the supervised start to
-    each prompt of ``given.prompts``, ``sampled`` by ``decoding``. ``reward``: ``distilled`` into labels, which
-    ``then`` learns from, or ``direct``, the labeller's rating as the reward that ``then`` maximises.
-    ``then``: the method that learns, PPO at its defaults where none is named (``rlaif`` with ``then: dpo`` is DPO on a
-    labeller's labels).
+    each prompt of ``given.prompts``, ``sampled`` by ``decoding``. ``cut_responses``: sampled pairs with a response that
+    was cut are learnt from as far as it goes, without an end (``keep``), or left out (``leave_out``). ``reward``:
+    ``distilled`` into labels, which ``then`` learns from, or ``direct``, the labeller's rating as the reward that
+    ``then`` maximises. ``then``: the method that learns, PPO at its defaults where none is named (``rlaif`` with
+    ``then: dpo`` is DPO on a labeller's labels).
     """
 
     labeller: Judge | None = None
     pairs: Literal["given", "sampled"] = "given"
     decoding: Decoding = Decoding(temperature=1.0, max_new_tokens=128)
+    cut_responses: CutResponses = "keep"
     reward: Literal["distilled", "direct"] = "distilled"
     then: Method | None = None
 
@@ -63,8 +66,9 @@ class RLAIF(Method):
                 )
         else:
             feedback.check_learner(self.then)
-        if self.pairs == "given" and self.decoding != type(self).model_fields["decoding"].default:
-            raise ValueError("decoding is for pairs: sampled; given pairs are labelled as they are. Leave it out.")
+        for name in ("decoding", "cut_responses") if self.pairs == "given" else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is for pairs: sampled; given pairs are labelled as they are. Leave it out.")
         return self
 
     def needs(self) -> frozenset[str]:
@@ -90,6 +94,7 @@ class RLAIF(Method):
             policy=feedback.start_of(then, given),
             prompts=feedback.prompts(given),
             decoding=self.decoding,
+            cut_responses=self.cut_responses,
             seed=given.seed,
         )
         return Made(by=samples)

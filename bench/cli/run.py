@@ -129,9 +129,12 @@ def hand_to_tracker(comparison: Comparison, result: Result, tracker: Tracker) ->
 def show_result(console: Console, comparison: Comparison, result: Result) -> None:
     """Print the table of contrasts, what is missing, and where the report is."""
     from bench.report.terminal.contrast_tables import summary_table
+    from bench.results.lengths import length_lines
 
     console.print()
     console.print(summary_table(headline_contrasts(comparison, result), result.summary))
+    for line in length_lines(result.summary):
+        console.print(f"length: {line}", style="yellow", markup=False)
     for line in result.summary.lacking():
         console.print(f"missing: {line}", style="red", markup=False)
     if result.outcome.failed:
@@ -171,11 +174,13 @@ def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = 
     from bench.config.load import load_comparison
     from bench.engine.store import store_of
     from bench.pipeline.forecast import forecast, forecast_lines
+    from bench.pipeline.lengths import planned_lengths
     from bench.pipeline.plan import make_plan
 
     use_tables_without_pandas()
     comparison = load_comparison(path, overrides=overrides or [])
-    found = forecast(make_plan(comparison), store_of(comparison))
+    planned, store = make_plan(comparison), store_of(comparison)
+    found = forecast(planned, store, planned_lengths(planned, store))
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
         return

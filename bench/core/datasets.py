@@ -25,15 +25,38 @@ _WORSE = (
     "is the better one. Leave such rows out, name another column, or write `columns: {{probability: null}}` beside the "
     "data's path to imitate `chosen` all the same."
 )
+# How a response stopped: by itself, or at the longest length that it might have.
+FINISHES = ("end", "length")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response as text; ``ended`` is false where it was cut off while it was written, so that no end follows."""
+
+    text: str
+    ended: bool = True
+
+    @property
+    def finish(self) -> str:
+        """The same as a column of data."""
+        return "end" if self.ended else "length"
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A prompt and the response to imitate. ``id`` is the row's own, or its number in the file, counted from 1."""
+    """A prompt and the response to imitate. ``id`` is the row's own, or its number in the file, counted from 1.
+
+    ``ended`` is false for a response that was cut off while it was written (column ``finish``: ``length``).
+    """
 
     id: str
     prompt: Chat
     response: str
+    ended: bool = True
+
+    def replies(self) -> tuple[Reply]:
+        """Return the response."""
+        return (Reply(self.response, self.ended),)
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,7 @@ class Preference:
 
     ``probability`` is the soft label, the probability that ``chosen`` is the better one: 1 for a hard label. ``margin``
     says by how much it is better, in units of reward (Llama 2, arXiv:2307.09288, section 3.2.2): 0 without one.
+    ``chosen_ended`` and ``rejected_ended`` are false for a response that was cut off while it was written.
     """
 
     id: str
@@ -50,6 +74,12 @@ class Preference:
     rejected: str
     probability: float = 1.0
     margin: float = 0.0
+    chosen_ended: bool = True
+    rejected_ended: bool = True
+
+    def replies(self) -> tuple[Reply, Reply]:
+        """Return the responses in the order chosen, rejected."""
+        return (Reply(self.chosen, self.chosen_ended), Reply(self.rejected, self.rejected_ended))
 
 
 def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
@@ -57,19 +87,23 @@ def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
 
     A prompt is a text (one user turn) or a list of ``{"role": ..., "content": ...}``. Raises DataError naming the
     file, the row and the column for anything that cannot be used, for a file whose bytes have changed, and where
-    ``response`` is a preference's ``chosen`` and its ``probability`` says that it is the worse one.
+    ``response`` is a preference's ``chosen`` and its ``probability`` says that it is the worse one. A column ``finish``
+    (``end``, or ``length`` for a response that was cut off) is read where there is one.
     """
     rows = _rows(data, io)
     for row in rows:
         if row.imitates_the_worse():
             raise DataError(_WORSE.format(where=row.where, number=row.number))
-    return [Demonstration(row.id(), row.chat("prompt"), row.text("response")) for row in rows]
+    return [
+        Demonstration(row.id(), row.chat("prompt"), row.text("response"), ended=row.ended("finish")) for row in rows
+    ]
 
 
 def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
     """Return the rows of ``data`` with columns ``prompt``, ``chosen`` and ``rejected``; see read_demonstrations.
 
-    Columns ``probability`` (in [0, 1]) and ``margin`` are read where there are any.
+    Columns ``probability`` (in [0, 1]) and ``margin``, ``chosen_finish`` and ``rejected_finish`` are read where there
+    are any.
     """
     return [
         Preference(
@@ -79,6 +113,8 @@ def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
             row.text("rejected"),
             probability=row.number_in("probability", default=1.0, most=1.0),
             margin=row.number_in("margin", default=0.0),
+            chosen_ended=row.ended("chosen_finish"),
+            rejected_ended=row.ended("rejected_finish"),
         )
         for row in _rows(data, io)
     ]
@@ -194,6 +230,13 @@ class _Row:
             wanted = "a number of at least 0" if most is None else f"a number from 0 to {most:g}"
             raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {wanted}")
         return float(value)
+
+    def ended(self, name: str) -> bool:
+        """Return whether a response ended by itself; one without such a column did."""
+        value = self.values.get(self.columns.get(name, name))
+        if value not in (None, *FINISHES):
+            raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {' or '.join(FINISHES)}")
+        return value != "length"
 
     def chat(self, name: str) -> Chat:
         value = self.get(name)

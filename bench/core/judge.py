@@ -18,18 +18,31 @@ Status = Literal["ok", "unparsed", "refused", "error", "undefined"]
 
 
 class Pair(Frozen):
-    """Two responses to one prompt, in the order in which the judge sees them."""
+    """Two responses to one prompt, in the order in which the judge sees them.
+
+    ``first_ended`` and ``second_ended``: false for a response that was cut off while it was written.
+    """
 
     prompt: Prompt
     first: str
     second: str
+    first_ended: bool = True
+    second_ended: bool = True
+
+    def responses(self) -> tuple[Response, Response]:
+        """Return the two by themselves."""
+        return (
+            Response(prompt=self.prompt, text=self.first, ended=self.first_ended),
+            Response(prompt=self.prompt, text=self.second, ended=self.second_ended),
+        )
 
 
 class Response(Frozen):
-    """One response to one prompt."""
+    """One response to one prompt; ``ended`` is false for one that was cut off while it was written."""
 
     prompt: Prompt
     text: str
+    ended: bool = True
 
 
 class Verdict(Frozen):

@@ -59,7 +59,8 @@ class Shared(Frozen):
     """What the comparison fixes for every method: the same base, data, adapter and budget for all.
 
     ``small`` is a smaller model of the base's family. ``prompts`` are those of on-policy training. ``keep``: what whole
-    trained weights are stored in; see ``bench.core.policy.computed_in``.
+    trained weights are stored in; see ``bench.core.policy.computed_in``. ``max_length``: the tokens that a prompt and a
+    response may take together in training; a model that reads less is given less.
     """
 
     base: PolicySpec
@@ -71,7 +72,7 @@ class Shared(Frozen):
     lora: Annotated[Lora | None, Field(description="the adapter of every method, or none for full fine-tuning")] = None
     keep: Annotated[Kept, Field(description="what whole trained weights are stored in; adapters: float32")] = "float32"
     budget: Budget | None = None
-    max_length: PositiveInt = 512
+    max_length: PositiveInt = 1024
 
 
 class Given(Shared):

@@ -217,13 +217,20 @@ class Decoding(Frozen):
         return self.temperature == 0 or self.top_k == 1
 
 
+Finish = Literal["end", "length", "no_room"]
+
+
 class Completion(Frozen):
-    """What a policy wrote: its text and tokens (the end token included when it was written), and how it ended."""
+    """What a policy wrote: its text and tokens (the end token included when it was written), and how it ended.
+
+    ``finish``: it ended by itself, was cut at the longest ``length``, or the prompt left ``no_room`` for that many
+    tokens in what the policy can read, so that nothing was written at all.
+    """
 
     text: str
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
-    finish: Literal["end", "length"]
+    finish: Finish
     prompt_tokens: NonNegativeInt
 
 
@@ -259,7 +266,8 @@ class Policy(Protocol):
     ) -> list[Completion]:
         """Return one completion per chat; a token's noise in row i depends on ``seeds[i]``, position and token only.
 
-        Tokens are counted on the meter of ``io``, and progress is reported there, where there is one.
+        A chat that leaves no room for ``max_new_tokens`` has one without text, whose ``finish`` says so. Tokens are
+        counted on the meter of ``io``, and progress is reported there, where there is one.
         """
         ...
 

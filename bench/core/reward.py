@@ -64,10 +64,19 @@ class MixedReward(Frozen):
 RewardSpec = Annotated[ModelReward | JudgeReward | FileReward | MixedReward, Field(discriminator="kind")]
 
 
+# What becomes of responses that were cut while they were written, where they are learnt from or chosen among: kept, as
+# far as they go and without an end token, or left out.
+CutResponses = Literal["keep", "leave_out"]
+
+
 class Chooser(Open):
-    """How the best of several responses is chosen: the one with the highest reward, the first of equals."""
+    """How the best of several responses is chosen: the one with the highest reward, the first of equals.
+
+    ``cut_responses``: with ``leave_out`` one that was cut is chosen only where none ended.
+    """
 
     reward: RewardSpec
+    cut_responses: CutResponses = "keep"
 
 
 def reward_models(policy: PolicySpec) -> tuple[Stage, ...]:

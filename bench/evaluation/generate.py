@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,9 @@ from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
 
 COMPLETIONS = "completions.parquet"
+# How a row says that its prompt was too long for the policy, and what is said where there is no response to measure.
+NO_ROOM = "no_room"
+NO_RESPONSE = "the prompt leaves no room for a response in what the policy can read"
 COMPLETIONS_SCHEMA = pa.schema(
     [
         pa.field("prompt", pa.string(), nullable=False),
@@ -33,7 +37,8 @@ class Generate(Stage):
     The noise of an answer depends on (seed, prompt, draw, position, token id) only. So two policies at the same seed
     meet the same noise, and batch size and the order of the prompts change an answer by the rounding of logits alone
     (docs/performance.md has how often). Other stages that draw responses to the same prompts have noise of their own:
-    ``row_seed``.
+    ``row_seed``. A prompt that leaves no room for the task's ``max_new_tokens`` in what the policy can read gets no
+    answer: its rows say so in ``finish``.
     """
 
     KIND: ClassVar[str] = "generate"
@@ -80,6 +85,11 @@ def row_seed(seed: int, prompt: str, draw: int) -> int:
     """
     text = f"{seed}\x1f{draw}\x1f{prompt}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+
+
+def is_answered(row: Mapping[str, Any]) -> bool:
+    """Return whether a row of a generation has a response: its prompt was not too long for the policy."""
+    return bool(row["finish"] != NO_ROOM)
 
 
 def read_rows(io: StageIO, generation: Generate) -> list[dict[str, Any]]:

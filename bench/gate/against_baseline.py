@@ -17,7 +17,7 @@ from bench.results.baseline import Baseline, Column, PromptValues, TaskValues, r
 from bench.results.identity import changed_settings, differences
 from bench.results.lock import Lock
 from bench.results.summary import RunSummary
-from bench.statistics.crossing.crossing import OK, UNDEFINED, RecordIndex, Request
+from bench.statistics.crossing.crossing import OK, UNDEFINED, UNREAD, RecordIndex, Request
 from bench.statistics.tests.confidence import FloatArray
 
 TASK = "task"
@@ -108,9 +108,10 @@ def request_of(column: Column, task: str, seeds: Sequence[int]) -> Request:
 
 
 def matrix(index: RecordIndex, comparison: Comparison, task: str, column: Column) -> FloatArray:
-    """Return the values (prompts, seeds) of a column, means over draws and orders; nan where a metric is undefined.
+    """Return the values (prompts, seeds) of a column, means over draws and orders.
 
-    With ``statistics.missing: drop_prompts`` a cell without a usable row is nan too, otherwise DataError is raised.
+    A cell is nan where the metric is undefined, or the prompt too long. With ``statistics.missing: drop_prompts`` a
+    cell without a usable row is nan too, otherwise DataError is raised.
     """
     request = request_of(column, task, comparison.given.seeds)
     prompts = clusters_of_column(index, request)
@@ -121,7 +122,7 @@ def matrix(index: RecordIndex, comparison: Comparison, task: str, column: Column
         arm, versus = (column.versus, column.method) if turned else (column.method, column.versus)
         side = index.cells(request, arm, versus)
     usable = (side.states == OK).all(axis=2)
-    lost = ~(usable | (side.states == UNDEFINED).any(axis=2))
+    lost = ~(usable | np.isin(side.states, (UNDEFINED, UNREAD)).any(axis=2))
     if lost.any() and comparison.statistics.missing == "refuse":
         first = prompts[int(np.flatnonzero(lost.any(axis=1))[0])]
         raise DataError(

@@ -68,9 +68,9 @@ def questions_for_annotators(cells: list[Cell[JudgePairs]], store: Store, seed: 
 
 
 def pairs_of(cell: Cell[JudgePairs], store: Store) -> Iterator[Pair]:
-    """Yield the pairs of a cell, each in one order."""
+    """Yield the pairs of a cell of which both responses are there, each in one order."""
     for one in shown_in(cell, store):
-        if one.order == "first":
+        if one.order == "first" and one.answered:
             yield one.pair
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.core.errors import StageError
 from bench.core.policy import (
@@ -17,11 +17,11 @@ from bench.core.policy import (
     ResponseLikelihood,
     Session,
 )
-from bench.core.reward import Chooser
+from bench.core.reward import Chooser, CutResponses
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
 from bench.models.load import load_policy
-from bench.models.rewards import Reward, open_reward
+from bench.models.rewards import Reward, open_reward, reply_of
 
 
 def open_policy(spec: PolicySpec, io: StageIO) -> Policy:
@@ -39,19 +39,22 @@ def open_policy(spec: PolicySpec, io: StageIO) -> Policy:
     writer = inner.base
     for one in reversed(instructed):
         writer = one.model_copy(update={"base": writer})
-    return BestOfPolicy(open_policy(writer, io), open_reward(inner.chooser.reward, io), inner.n)
+    chooser = inner.chooser
+    return BestOfPolicy(open_policy(writer, io), open_reward(chooser.reward, io), inner.n, chooser.cut_responses)
 
 
 class BestOfPolicy:
     """The best of ``n`` responses of a policy; fulfils ``bench.core.policy.Policy`` as far as it is defined.
 
-    In ``generate`` the reward sees chats alone: one that needs the facts of a task's prompt cannot choose there.
+    ``cut_responses``: see ``bench.core.reward.Chooser``. In ``generate`` the reward sees chats alone: one that needs
+    the facts of a task's prompt cannot choose there.
     """
 
-    def __init__(self, writer: Policy, reward: Reward, n: int) -> None:
+    def __init__(self, writer: Policy, reward: Reward, n: int, cut_responses: CutResponses = "keep") -> None:
         self.writer = writer
         self.reward = reward
         self.n = n
+        self.cut_responses = cut_responses
         # Best-of policies within this one; each numbers its samples by itself, so their seeds must differ.
         self._level: int = writer._level + 1 if isinstance(writer, BestOfPolicy) else 0
 
@@ -79,8 +82,19 @@ class BestOfPolicy:
             seeds=[own for seed in seeds for own in sample_seeds(seed, self.n, self._level)],
             io=io,
         )
-        rewards = self.reward.of(repeated, [one.text for one in drawn])
-        return [drawn[start + first_best(rewards[start : start + self.n])] for start in range(0, len(drawn), self.n)]
+        # A prompt that leaves no room has no responses to choose from, and all n of it say so.
+        answered = [place for place, one in enumerate(drawn) if one.finish != "no_room"]
+        found = self.reward.of([repeated[place] for place in answered], [reply_of(drawn[place]) for place in answered])
+        rewards = dict(zip(answered, found, strict=True))
+        return [self._best(drawn, rewards, start) for start in range(0, len(drawn), self.n)]
+
+    def _best(self, drawn: Sequence[Completion], rewards: Mapping[int, float], start: int) -> Completion:
+        """Return the best of the completions from ``start`` on; ``rewards`` by their places."""
+        places = [place for place in range(start, start + self.n) if place in rewards]
+        ended = [place for place in places if drawn[place].finish == "end"]
+        if self.cut_responses == "leave_out" and ended:
+            places = ended
+        return drawn[places[first_best([rewards[place] for place in places])]] if places else drawn[start]
 
     def session(self, chats: Sequence[Chat]) -> Session:
         """Raise StageError: the next token of the best response is not drawn from any distribution."""

@@ -149,30 +149,3 @@ def response_text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str
     """Return the text of a response's ids, for a tokenizer without a policy; see ``ResponseTokens``."""
     tokens = ResponseTokens(tokenizer)
     return tokens.text(ids, (tokens.end,))
-
-
-def fit_to_length(prompt: Sequence[int], response: Sequence[int], max_length: int) -> tuple[list[int], list[int]]:
-    """Return prompt and response cut to at most ``max_length`` tokens together.
-
-    See ``fit_group_to_length``, of which this is the case of one response.
-    """
-    short, responses = fit_group_to_length(prompt, [response], max_length)
-    return short, responses[0]
-
-
-def fit_group_to_length(
-    prompt: Sequence[int], responses: Sequence[Sequence[int]], max_length: int
-) -> tuple[list[int], list[list[int]]]:
-    """Return one prompt and its responses cut so that the prompt and each response take ``max_length`` tokens at most.
-
-    First the prompt gives way, from its beginning, down to half of ``max_length``; what is then still too long is cut
-    from the end of the response (its end token is lost). The prompt is cut for the longest response, so that all
-    responses of a pair keep the same prompt. Keeping the prompt's end follows the DPO reference code for dialogues.
-    Raises StageError when ``max_length`` leaves no room for one token of each.
-    """
-    if max_length < 2:
-        raise StageError(f"a length of {max_length} holds no prompt and response. Set max_length to at least 2.")
-    longest = max(len(response) for response in responses)
-    room = max(max_length - longest, max_length // 2, 1)
-    kept = list(prompt[-room:])
-    return kept, [list(response[: max_length - len(kept)]) for response in responses]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
 from bench.core.policy import (
@@ -49,7 +49,7 @@ class HFPolicy:
         self.template = template
         self.device = decoder_of(model).device
         self.embeddings = min(decoder_of(model).vocabulary, int(model.get_input_embeddings().weight.shape[0]))
-        self.tokens = response_tokens(tokenizer, tokenizer.chat_template, _end_token(spec))
+        self.tokens = response_tokens(tokenizer, tokenizer.chat_template, end_token_of(spec))
         self._check_readable([self.tokens.end], "what ends a response")
         self.pad_id = _pad_id(tokenizer, self.embeddings)
         self.end_ids = _end_ids(model, tokenizer, self.tokens.end, self.embeddings)
@@ -58,8 +58,7 @@ class HFPolicy:
     @property
     def context(self) -> int | None:
         """The longest text in tokens that the model can read, or None when its configuration sets no limit."""
-        limit = self.model.config.to_dict().get("max_position_embeddings")
-        return None if limit is None else int(limit)
+        return context_of(self.model.config)
 
     @property
     def parts(self) -> tuple[HFPolicy, ...]:
@@ -157,6 +156,12 @@ class HFPolicy:
             )
 
 
+def context_of(config: PreTrainedConfig) -> int | None:
+    """Return how many tokens a model can read by its configuration, under whatever name; None without a limit."""
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return None if limit is None else int(limit)
+
+
 def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return each target's log-probability, and 1 where it has the highest logit, else 0. Shape: (tokens, 2)."""
     logprobs = logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
@@ -189,6 +194,6 @@ def _pad_id(tokenizer: PreTrainedTokenizerBase, embeddings: int) -> int:
     return int(named) if named is not None and 0 <= named < embeddings else 0
 
 
-def _end_token(spec: PolicySpec) -> str | None:
+def end_token_of(spec: PolicySpec) -> str | None:
     beginning = root(spec)
     return beginning.end_token if isinstance(beginning, Pretrained) else None

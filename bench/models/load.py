@@ -148,6 +148,16 @@ def _rewrite(path: Path, changes: Mapping[str, object], drop: Sequence[str] = ()
     path.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def load_tokenizer(spec: Pretrained) -> tuple[PreTrainedTokenizerBase, PreTrainedConfig]:
+    """Return the tokenizer and configuration of a model, without its weights; raises StageError as ``load_model``."""
+    where = _where(spec)
+    try:
+        config = AutoConfig.from_pretrained(where, revision=spec.revision, trust_remote_code=False)
+        return _tokenizer(where, spec.revision), config
+    except (OSError, ValueError, KeyError) as error:
+        raise StageError(f"cannot load the tokenizer of {where}: {error}") from error
+
+
 def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
     if isinstance(root(spec), BestOf):
         raise StageError(

@@ -7,17 +7,20 @@ tokens; a plain model is its own only part. A row is therefore a prompt per part
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from bench.core.datasets import Reply
 from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
-from bench.core.policy import Chat, Completion, Decoding, Policy, PolicySpec, ResponseLikelihood
+from bench.core.policy import Chat, Completion, Decoding, Policy, PolicySpec, ResponseLikelihood, as_read
 from bench.core.stage import StageIO
-from bench.models.chat import fit_group_to_length
+from bench.models.chat import lay_out
 from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts, draw_batch
+from bench.models.lengths import TokenRow, Yielding, longest_of
 from bench.models.likelihood.logprobs import TokenLogprobs
 from bench.models.packing.layout import Group
 
@@ -28,6 +31,38 @@ SCORED_TOKENS_AT_ONCE = 8_192
 Prompts = Sequence[Sequence[int]]
 # One prompt with its responses as each part reads it; the responses are the same ids in all.
 Groups = Sequence[Group]
+
+
+class PromptReader(Protocol):
+    """What reads a prompt: instructions, tokenizer, and the template of a tokenizer that has none."""
+
+    @property
+    def spec(self) -> PolicySpec:
+        """The policy, for the instructions that it reads."""
+        ...
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer."""
+        ...
+
+    @property
+    def template(self) -> str:
+        """The plain template."""
+        ...
+
+
+class RowReader(Protocol):
+    """What reads rows of data: one or several readers of prompts, and one way to write responses."""
+
+    @property
+    def parts(self) -> Sequence[PromptReader]:
+        """Who reads every prompt."""
+        ...
+
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response to any prompt, its end token last."""
+        ...
 
 
 class PolicyPart(Protocol):
@@ -91,20 +126,77 @@ def prompts_of(policy: LocalPolicy, chat: Chat) -> Prompts:
     return tuple(part.prompt(chat) for part in policy.parts)
 
 
-def fitted(policy: LocalPolicy, chat: Chat, responses: Sequence[str], max_length: int) -> Groups:
-    """Return a chat and responses to it as each part reads them, cut to ``max_length`` and to what it can read.
+def token_row(policy: RowReader, chat: Chat, replies: Sequence[Reply]) -> TokenRow:
+    """Return a chat and responses to it as tokens, the prompt as each part reads it; nothing is cut."""
+    prompts = tuple(yielding(part, chat) for part in policy.parts)
+    ids = [reply_ids(policy, reply) for reply in replies]
+    return TokenRow(prompts, ids, [reply.ended for reply in replies])
 
-    See ``bench.models.chat.fit_group_to_length``. Where a part must cut a response, it is cut for all of them.
+
+def reply_ids(policy: RowReader, reply: Reply) -> list[int]:
+    """Return the ids of a response: behind one that was cut off there is no end token."""
+    ids = policy.response(reply.text)
+    return ids if reply.ended else ids[:-1]
+
+
+def yielding(part: PromptReader, chat: Chat) -> Yielding:
+    """Return a prompt as a part reads it, with what may give way; see ``yielding_as``."""
+    return yielding_as(part, part.spec, chat)
+
+
+def yielding_as(part: PromptReader, spec: PolicySpec, chat: Chat) -> Yielding:
+    """Return a prompt as a part reads it with the instructions of ``spec``, with what may give way of it.
+
+    That is the content of every turn but a system turn, without the instructions: what the same chat has at its end
+    when it is read without them.
     """
-    ids = [policy.response(response) for response in responses]
-    found = []
-    for part in policy.parts:
-        longest = max_length if part.context is None else min(max_length, part.context)
-        found.append(fit_group_to_length(part.prompt(chat), ids, longest))
-    kept = [min(map(len, alike)) for alike in zip(*(cut for _, cut in found), strict=True)]
-    return tuple(
-        Group(prompt, [response[:length] for response, length in zip(cut, kept, strict=True)]) for prompt, cut in found
-    )
+    read = as_read(spec, chat)
+    whole = _laid_out(part, read)
+    if read == chat:
+        return whole
+    plain = _laid_out(part, chat)
+    shift = len(whole.ids) - len(plain.ids)
+    first = len(whole.ids) - _alike(whole.ids, plain.ids)
+    content = (range(max(one.start + shift, first), one.stop + shift) for one in plain.content)
+    return Yielding(whole.ids, tuple(one for one in content if one))
+
+
+def _laid_out(part: PromptReader, chat: Chat) -> Yielding:
+    found = lay_out(part.tokenizer, chat, part.template)
+    contents = (range(one.start, one.stop) for one in found.contents if one.role != "system")
+    return Yielding(found.ids, tuple(one for one in contents if one))
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two texts have in common, read from their ends."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((place for place, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))
+
+
+def longest(policy: LocalPolicy, max_length: int) -> int:
+    """Return how many tokens a prompt and a response may take: ``max_length``, or what every part can read."""
+    return longest_of(max_length, policy.context)
+
+
+@dataclass(frozen=True)
+class NoRoom:
+    """Why a text cannot be read: so many ``tokens``, and a model that reads ``context`` at most."""
+
+    tokens: int
+    context: int
+
+    @property
+    def why(self) -> str:
+        """The same in words."""
+        return f"{self.tokens} tokens, more than the model's context of {self.context}"
+
+
+def no_room(policy: LocalPolicy, lengths: Sequence[int]) -> NoRoom | None:
+    """Return why texts of so many tokens, one for each part of a policy, cannot be read; None where they can."""
+    for part, tokens in zip(policy.parts, lengths, strict=True):
+        if part.context is not None and tokens > part.context:
+            return NoRoom(tokens, part.context)
+    return None
 
 
 def completions(
@@ -117,10 +209,18 @@ def completions(
 ) -> list[Completion]:
     """Return one completion per row, in order; see ``bench.core.policy.Policy.generate``.
 
-    Every part's tokens and FLOPs are on the meter; a token that they write together is one generated token. Raises
-    StageError for a prompt that is empty or too long for a part's context.
+    Every part's tokens and FLOPs are on the meter; a token that they write together is one generated token. A prompt
+    that leaves no room in a part's context has a completion without text (``finish``: ``no_room``). Raises StageError
+    for an empty prompt.
     """
-    found: dict[int, Completion] = {}
+    if len(seeds) != len(rows):
+        raise StageError(f"{len(rows)} prompts but {len(seeds)} seeds: give one seed per prompt.")
+    new = decoding.max_new_tokens
+    roomy = [row for row, own in enumerate(rows) if no_room(policy, [len(prompt) + new for prompt in own]) is None]
+    found: dict[int, Completion] = {
+        row: Completion(text="", tokens=(), logprobs=(), finish="no_room", prompt_tokens=len(rows[row][0]))
+        for row in sorted(set(range(len(rows))) - set(roomy))
+    }
     parameters = sum(part.parameters for part in policy.parts)
 
     def count(tokens: int) -> None:
@@ -130,8 +230,10 @@ def completions(
             io.progress(len(found), len(rows), "prompt")
 
     if io is not None:
-        charge_reading(policy, [[len(prompt) for prompt in row] for row in rows], io)
-    for row, drawn in written(policy, rows, decoding, seeds, count):
+        charge_reading(policy, [[len(prompt) for prompt in rows[row]] for row in roomy], io)
+    own_seeds = [seeds[row] for row in roomy]
+    for place, drawn in written(policy, [rows[row] for row in roomy], decoding, own_seeds, count):
+        row = roomy[place]
         found[row] = completion(policy, drawn, len(rows[row][0]))
     if io is not None:
         io.progress(len(found), len(rows), "prompt")
@@ -185,20 +287,15 @@ def likelihoods(policy: LocalPolicy, pairs: Sequence[tuple[Chat, str]]) -> list[
     for number, (chat, response) in enumerate(pairs):
         ids = policy.response(response)
         row = tuple(Group(prompt, [ids]) for prompt in prompts_of(policy, chat))
-        check_length(policy, row, f"pair {number}")
+        if (why := too_long(policy, row)) is not None:
+            raise StageError(f"pair {number} has {why.why}. Shorten the prompt or the response.")
         rows.append(row)
     return [found for (found,) in scored(policy, rows)]
 
 
-def check_length(policy: LocalPolicy, row: Groups, name: str) -> None:
-    """Raise StageError where a prompt and a response to it are together longer than a part can read."""
-    for part, group in zip(policy.parts, row, strict=True):
-        length = len(group.prompt) + max(map(len, group.responses))
-        if part.context is not None and length > part.context:
-            raise StageError(
-                f"{name} has {length} tokens, more than the model's context of {part.context}. "
-                "Shorten the prompt or the response."
-            )
+def too_long(policy: LocalPolicy, row: Groups) -> NoRoom | None:
+    """Return why a prompt and the longest response to it cannot be read together; None where they can."""
+    return no_room(policy, [len(group.prompt) + max(map(len, group.responses)) for group in row])
 
 
 @torch.inference_mode()

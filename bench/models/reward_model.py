@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from bench.core.datasets import Reply
 from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
 from bench.core.policy import Chat, Tuned
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, StageIO
-from bench.models.chat import fit_to_length
 from bench.models.decoding.sampling import batches
 from bench.models.hf import HFPolicy
+from bench.models.lengths import TokenRow, fit, longest_of
 from bench.models.likelihood.logprobs import Group, last_token_states
 from bench.models.load import load_model
+from bench.models.local import reply_ids, yielding
 
 HEAD_FILE = "head.safetensors"
 # Tokens of one scoring batch, padding included; chosen on a two-core machine, changes results by rounding only.
@@ -39,7 +41,7 @@ class RewardModel:
     def __init__(self, policy: HFPolicy, head: nn.Linear, max_length: int) -> None:
         self.policy = policy
         self.head = head
-        self.max_length = max_length if policy.context is None else min(max_length, policy.context)
+        self.max_length = longest_of(max_length, policy.context)
 
     @torch.inference_mode()
     def scores(self, groups: Sequence[Group], io: StageIO | None = None) -> list[float]:
@@ -65,19 +67,24 @@ class RewardModel:
                 io.meter.flops += READ_FLOPS * self.policy.parameters * read
         return [value for number in range(len(groups)) for value in found[number]]
 
-    def score_texts(self, chats: Sequence[Chat], responses: Sequence[str], io: StageIO | None = None) -> list[float]:
-        """Return the reward of each response to its chat, the end token included, in order.
+    def score_texts(
+        self, chats: Sequence[Chat], responses: Sequence[Reply], io: StageIO | None = None
+    ) -> list[float | None]:
+        """Return the reward of each response to its chat, the end token of one that ended included, in order.
 
         Prompt and response are cut to ``max_length`` as in training, each response on its own, so that a score does
-        not depend on what else is scored. Responses to equal prompts share their prompt's computation, and the same
-        response to the same prompt is scored once, so that its scores are equal to the last bit.
+        not depend on what else is scored; ``cuts`` says which. None for a response that cannot be made to fit.
+        Responses to equal prompts share their prompt's computation, and the same response to the same prompt is scored
+        once, so that its scores are equal to the last bit.
         """
-        prompts = {chat: self.policy.prompt(chat) for chat in dict.fromkeys(chats)}
         groups: dict[Ids, dict[Ids, None]] = {}
-        asked: list[tuple[Ids, Ids]] = []
-        for chat, text in zip(chats, responses, strict=True):
-            cut = fit_to_length(prompts[chat], self.policy.response(text), self.max_length)
-            prompt, response = tuple(cut[0]), tuple(cut[1])
+        asked: list[tuple[Ids, Ids] | None] = []
+        for row in self._rows(chats, responses):
+            cut = fit(0, row, self.max_length)
+            if cut is None:
+                asked.append(None)
+                continue
+            prompt, response = tuple(cut.prompts[0]), tuple(cut.responses[0])
             groups.setdefault(prompt, {})[response] = None
             asked.append((prompt, response))
         distinct = [(prompt, response) for prompt, members in groups.items() for response in members]
@@ -87,7 +94,29 @@ class RewardModel:
             for start in range(0, len(members), RESPONSES_PER_GROUP)
         ]
         found = dict(zip(distinct, self.scores(parts, io), strict=True))
-        return [found[one] for one in asked]
+        return [None if one is None else found[one] for one in asked]
+
+    def cuts(self, chats: Sequence[Chat], responses: Sequence[Reply]) -> list[str]:
+        """Return, for each response to its chat, what of the two ``score_texts`` does not read; empty for nothing."""
+        found = []
+        for row in self._rows(chats, responses):
+            prompt, (response,), cut = row.prompts[0].ids, row.responses, fit(0, row, self.max_length)
+            if cut is None:
+                found.append(f"{len(prompt)} tokens of the prompt leave no room within {self.max_length}")
+                continue
+            parts = (("prompt", prompt, cut.prompts[0]), ("response", response, cut.responses[0]))
+            short = [
+                f"{len(now)} of {len(before)} tokens of the {name}" for name, before, now in parts if now != before
+            ]
+            found.append(f"read with {' and '.join(short)}" if short else "")
+        return found
+
+    def _rows(self, chats: Sequence[Chat], responses: Sequence[Reply]) -> Iterator[TokenRow]:
+        """Yield a row for each response; one that was cut off before it had any text is read as its end token."""
+        prompts = {chat: yielding(self.policy, chat) for chat in dict.fromkeys(chats)}
+        for chat, reply in zip(chats, responses, strict=True):
+            ids = reply_ids(self.policy, reply) or reply_ids(self.policy, Reply(reply.text))
+            yield TokenRow((prompts[chat],), [ids], [reply.ended])
 
 
 def rewards_of(policy: HFPolicy, head: nn.Linear, groups: Sequence[Group]) -> Tensor:

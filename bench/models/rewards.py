@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.core.datasets import Reply
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import digest_of_file, load_file
 from bench.core.judge import Response, one_for_each
+from bench.core.policy import Completion
 from bench.core.reward import FileReward, JudgeReward, MixedReward, ModelReward, RewardSpec
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt
@@ -23,12 +25,18 @@ FUNCTION = "reward"
 class Reward(Protocol):
     """A loaded reward."""
 
-    def of(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
+    def of(self, prompts: Sequence[Prompt], responses: Sequence[Reply]) -> list[float]:
         """Return one finite number per response, in order; ``prompts[i]`` is what ``responses[i]`` answers.
 
-        Raises StageError naming the stage and the prompt where a reward cannot be computed.
+        A reward model reads an end token behind a response only where that was ended. Raises StageError naming the
+        stage and the prompt where a reward cannot be computed.
         """
         ...
+
+
+def reply_of(completion: Completion) -> Reply:
+    """Return what a policy wrote as a response to reward."""
+    return Reply(completion.text, ended=completion.finish == "end")
 
 
 def open_reward(spec: RewardSpec, io: StageIO, *, asked_by: Stage | None = None) -> Reward:
@@ -57,8 +65,16 @@ class _OfModel:
     io: StageIO
     stage: str
 
-    def of(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
-        found = self.model.score_texts([prompt.chat for prompt in prompts], responses, self.io)
+    def of(self, prompts: Sequence[Prompt], responses: Sequence[Reply]) -> list[float]:
+        chats = [prompt.chat for prompt in prompts]
+        found = self.model.score_texts(chats, responses, self.io)
+        if None in found:
+            place = found.index(None)
+            why = self.model.cuts([chats[place]], [responses[place]])[0]
+            raise StageError(
+                f"{self.stage}the reward model cannot read a response to prompt {prompts[place].id!r}: {why}. Raise "
+                "given.max_length as far as the model's context allows, or leave that prompt out."
+            )
         return checked(found, prompts, f"{self.stage}the reward model", "Its training has diverged: lower its lr.")
 
 
@@ -68,9 +84,12 @@ class _OfJudge:
     io: StageIO
     stage: str
 
-    def of(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
+    def of(self, prompts: Sequence[Prompt], responses: Sequence[Reply]) -> list[float]:
         judge = self.spec.judge
-        asked = [Response(prompt=prompt, text=text) for prompt, text in zip(prompts, responses, strict=True)]
+        asked = [
+            Response(prompt=prompt, text=one.text, ended=one.ended)
+            for prompt, one in zip(prompts, responses, strict=True)
+        ]
         try:
             verdicts = one_for_each(judge, judge.rate(self.spec.task, asked, self.io), len(asked))
         except BenchError as error:
@@ -94,12 +113,12 @@ class _OfFile:
     path: str
     stage: str
 
-    def of(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
+    def of(self, prompts: Sequence[Prompt], responses: Sequence[Reply]) -> list[float]:
         where = f"{self.stage}{FUNCTION}() in {self.path}"
         texts = [plain_text(prompt.chat) for prompt in prompts]
         first = f"The first of the {len(prompts)} prompts was {prompts[0].id!r}." if prompts else ""
         try:
-            found = self.function(texts, list(responses))
+            found = self.function(texts, [one.text for one in responses])
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises is reported, not a crash of ours
             raise StageError(f"{where} raised {type(error).__name__}: {error}. {first} Correct it there.") from error
         try:
@@ -118,7 +137,7 @@ class _OfFile:
 class _Mix:
     parts: tuple[tuple[Reward, float], ...]
 
-    def of(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
+    def of(self, prompts: Sequence[Prompt], responses: Sequence[Reply]) -> list[float]:
         found = [[weight * value for value in reward.of(prompts, responses)] for reward, weight in self.parts]
         return [math.fsum(values) for values in zip(*found, strict=True)]
 

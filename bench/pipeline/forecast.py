@@ -16,6 +16,7 @@ from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurement import Cell
+from bench.pipeline.lengths import NOTHING_KNOWN, PlannedLengths
 from bench.pipeline.paid_calls import PaidCalls, paid_calls
 from bench.pipeline.plan import Plan, waits_for
 from bench.statistics.power.detectable import planned_smallest_detectable
@@ -39,10 +40,10 @@ class Forecast(Frozen):
     """What a run would do.
 
     ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
-    ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``paid``: what models behind an API
-    are to be asked. ``waits``: judges that cannot be asked yet, and why. ``equal_draws``: tasks that are answered
-    several times and decode greedily, so that every further answer is the first again. ``defaults``: per arm, the
-    numbers that settings of None stand for.
+    ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``lengths``: what truncation will do.
+    ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked yet, and why.
+    ``equal_draws``: tasks that are answered several times and decode greedily, so that every further answer is the
+    first again. ``defaults``: per arm, the numbers that settings of None stand for.
     """
 
     name: str
@@ -60,10 +61,11 @@ class Forecast(Frozen):
     defaults: dict[str, dict[str, float]] = {}
     smallest_detectable_win_rate: float | None
     level: float
+    lengths: PlannedLengths = NOTHING_KNOWN
 
 
-def forecast(plan: Plan, store: Store) -> Forecast:
-    """Return what running the plan would do, given what the store holds."""
+def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) -> Forecast:
+    """Return what running the plan would do, given what the store holds, and what is known of ``lengths``."""
     comparison = plan.comparison
     total = Counter(stage.KIND for stage in plan.stages.values())
     waiting = [stage for stage in plan.stages.values() if not (store.place(stage) / MANIFEST).is_file()]
@@ -108,6 +110,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
             else None
         ),
         level=comparison.statistics.level,
+        lengths=lengths,
     )
 
 
@@ -175,6 +178,7 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
     if found.unknown_calls:
         lines.append(f"beside these, {found.unknown_calls} stages that ask about rows or claims which are not made yet")
+    lines += found.lengths.lines()
     lines += [paid.line() for paid in found.paid]
     lines += [f"not asked yet: {judge}" for judge in found.waits]
     lines += [

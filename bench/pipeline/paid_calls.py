@@ -74,7 +74,7 @@ def _rows(answers: Generate, store: Store) -> list[dict[str, Any]]:
         return stored_rows(store.place(answers))
     length = CHARACTERS_PER_TOKEN * answers.task.decoding().max_new_tokens
     return [
-        {"prompt": prompt.id, "draw": draw, "text": f"{answers.key} {draw}".ljust(length, "x")}
+        {"prompt": prompt.id, "draw": draw, "text": f"{answers.key} {draw}".ljust(length, "x"), "finish": "end"}
         for prompt in answers.task.prompts()
         for draw in range(answers.draws)
     ]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow.parquet as pq
+
 from bench.config.comparison import Arm
 from bench.core.data import Data, Made
 from bench.core.frozen import encode
@@ -17,6 +19,7 @@ from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE
 from bench.engine.provenance import versions
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store, read_manifest
+from bench.evaluation.generate import COMPLETIONS, NO_ROOM
 from bench.evaluation.measurement import Cell
 from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelPairs
 from bench.evaluation.measurements.responses import Responses
@@ -24,7 +27,7 @@ from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
 from bench.pipeline.describe import describe_data, describe_policy, described
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
-from bench.results.summary import ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, ShiftFacts, StageFacts
+from bench.results.summary import ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, ShiftFacts, StageFacts, Unanswered
 
 T = TypeVar("T")
 LOG_ROWS = 100
@@ -66,6 +69,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         divergence_bounds=plan.bounds() if comparison.evaluation.divergence else {},
         labellers=labeller_facts(plan, outcome, store),
         shifts=token_shifts(plan, outcome, store),
+        unanswered=unanswered(plan, outcome, store),
     )
 
 
@@ -138,6 +142,27 @@ def labeller_of(cells: Sequence[Cell[LabelPairs]], outcome: Outcome, store: Stor
         parameters=parameters,
         samples=len(cells) > 1,
         missing=next((why for why in missing if why is not None), None),
+    )
+
+
+def unanswered(plan: Plan, outcome: Outcome, store: Store) -> tuple[Unanswered, ...]:
+    """Return how many prompts of every task were too long for which arms; those that lack as many are together."""
+    lacking: dict[tuple[str, str], int] = {}
+    for cell in plan.of(Responses.NAME):
+        if outcome.finished(cell.stage.key):
+            table = pq.read_table(store.place(cell.stage) / COMPLETIONS, columns=["prompt", "finish"])
+            rows = zip(table["prompt"].to_pylist(), table["finish"].to_pylist(), strict=True)
+            about = (str(cell.task_name), str(cell.arm))
+            count = len({prompt for prompt, finish in rows if finish == NO_ROOM})
+            lacking[about] = max(count, lacking.get(about, 0))
+    prompts = {task.NAME: len(task.prompts()) for task in plan.comparison.evaluation.tasks}
+    alike: dict[tuple[str, int], list[str]] = {}
+    for (task, arm), count in lacking.items():
+        if count:
+            alike.setdefault((task, count), []).append(arm)
+    return tuple(
+        Unanswered(task=task, arms=tuple(arms), prompts=count, of=prompts[task])
+        for (task, count), arms in alike.items()
     )
 
 

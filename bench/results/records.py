@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 from bench.core.errors import DataError
 from bench.results.tables import TableFile
 
-RecordStatus = Literal["ok", "unparsed", "refused", "error", "undefined", "missing"]
+RecordStatus = Literal["ok", "unparsed", "refused", "error", "undefined", "missing", "too_long"]
+# The status of what was not measured because the prompt, or what was to be read with it, is longer than a model reads.
+TOO_LONG: Final = "too_long"
 RECORDS_SCHEMA_VERSION = 1
 # The source of a value that no judge gave.
 TASK_SOURCE = "task"

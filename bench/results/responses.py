@@ -27,7 +27,8 @@ RESPONSES_SCHEMA = pa.schema(
     ]
 )
 """One row per response. ``chat``: the prompt as ``chat_text`` writes it; ``turns`` reads it. ``run``: the training
-seed. ``finish``: ``end`` where the response ended by itself."""
+seed. ``finish``: ``end`` where the response ended by itself, ``length`` where it was cut, ``no_room`` where the prompt
+was too long for the policy, so that there is none."""
 
 VERDICTS_SCHEMA = pa.schema(
     [

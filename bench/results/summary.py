@@ -150,6 +150,15 @@ class ShiftFacts(Frozen):
     lowered: tuple[TokenFacts, ...]
 
 
+class Unanswered(Frozen):
+    """How many prompts of a task were too long for arms, of how many, at the seed at which it is most."""
+
+    task: str
+    arms: tuple[str, ...]
+    prompts: int
+    of: int
+
+
 class RunSummary(Frozen):
     """Everything about a run that is not a record or a contrast.
 
@@ -171,6 +180,7 @@ class RunSummary(Frozen):
     divergence_bounds: dict[str, float] = {}
     labellers: tuple[LabellerFacts, ...] = ()
     shifts: tuple[ShiftFacts, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
 
     def lacking(self) -> list[str]:
         """Return what is missing, line by line; what a judge lacks on several cells for one reason is one line."""

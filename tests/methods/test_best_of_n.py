@@ -20,6 +20,7 @@ from bench.core.task import user
 from bench.models.best_of import open_policy, sample_seeds
 from bench.models.load import load_policy
 from bench.models.reward_model import load_reward_model
+from bench.models.rewards import reply_of
 from methods._train.feedback.best_samples import BestOfSamples, prompt_seed
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods.best_of_n import BestOfN
@@ -69,7 +70,7 @@ def test_best_of_n_shares_start_and_reward_model(given: Given, bench: Bench) -> 
     seeds, chat = [5], user("ask one")
     found = open_policy(spec, bench.io()).generate([chat], SHORT, seeds=seeds)[0]
     drawn = load_policy(spec.base, bench.io()).generate([chat] * 4, SHORT, seeds=sample_seeds(5, 4))
-    scores = load_reward_model(stage, bench.io()).score_texts([chat] * 4, [one.text for one in drawn])
+    scores = load_reward_model(stage, bench.io()).score_texts([chat] * 4, [reply_of(one) for one in drawn])
     assert found == drawn[int(np.argmax(scores))]
     assert len({one.text for one in drawn}) > 1
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.core.data import Made
-from bench.core.datasets import read_demonstrations
+from bench.core.datasets import Reply, read_demonstrations
 from bench.core.errors import BenchError, StageError
 from bench.core.frozen import decode, encode
 from bench.core.method import Given, Lora
@@ -194,19 +194,21 @@ def test_responses_are_the_same_tokens_in_every_context_whatever_is_cut(given: G
     texts = Instructions.model_validate(WORDS)
     specs = (given.base, texts.for_good(given.base), texts.for_bad(given.base))
     chat, responses = user("tell me all of it"), ["red.", "a black cat."]
-    whole = contexts(policy, specs, chat, responses, 64)
+    rows = [(chat, [Reply(response) for response in responses])]
+    whole = contexts(policy, specs, rows, 64)[0][0].groups
     assert [list(group.prompt) for group in whole] == [policy.prompt(as_read(spec, chat)) for spec in specs]
     assert whole[0].responses == whole[1].responses == whole[2].responses
-    cut = contexts(policy, specs, chat, responses, 34)
+    cut = contexts(policy, specs, rows, 34)[0][0].groups
     assert cut[0].responses == cut[1].responses == cut[2].responses
     kept = list(cut[0].prompt)
     assert 0 < len(kept) < len(whole[0].prompt)
     for group, long in zip(cut[1:], whole[1:], strict=True):
         head = len(group.prompt) - len(kept)
-        assert list(group.prompt) == [*long.prompt[:head], *kept]
+        # The beginning token and the instruction stay; the chat loses the same tokens of its beginning everywhere.
+        assert list(group.prompt) == [*long.prompt[: head + 1], *kept[1:]]
         assert len(group.prompt) + max(map(len, group.responses)) <= 34
-    with pytest.raises(StageError, match="an instruction takes 14 tokens"):
-        contexts(policy, specs, chat, responses, 15)
+    with pytest.raises(StageError, match="1 do not fit into 15 tokens"):
+        contexts(policy, specs, rows, 15)
 
 
 def test_the_instructions_of_the_program() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.core.datasets import Reply
 from bench.core.errors import StageError
 from bench.core.frozen import Open, digest, digest_of_file
 from bench.core.policy import (
@@ -82,9 +83,9 @@ class Values:
     def __init__(self, table: Sequence[float] | None = None) -> None:
         self.table = table
 
-    def of(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
+    def of(self, prompts: Sequence[Prompt], responses: Sequence[Reply]) -> list[float]:
         assert len(prompts) == len(responses)
-        return [float(text) if self.table is None else self.table[int(text)] for text in responses]
+        return [float(one.text) if self.table is None else self.table[int(one.text)] for one in responses]
 
 
 def written(policy: BestOfPolicy, count: int) -> list[str]:

@@ -11,8 +11,6 @@ from bench.core.errors import StageError
 from bench.core.policy import Message
 from bench.core.task import user
 from bench.models.chat import (
-    fit_group_to_length,
-    fit_to_length,
     plain_text,
     prompt_ids,
     response_ids,
@@ -124,25 +122,3 @@ def test_a_tokenizer_without_an_end_token_is_refused() -> None:
     tokenizer.eos_token = None
     with pytest.raises(StageError, match="end token"):
         response_ids(tokenizer, "a")
-
-
-def test_fitting_cuts_the_prompt_first_and_keeps_its_end() -> None:
-    prompt, response = list(range(10)), list(range(100, 106))
-    assert fit_to_length(prompt, response, 16) == (prompt, response)
-    assert fit_to_length(prompt, response, 14) == (prompt[2:], response)
-    assert fit_to_length(prompt, response, 10) == (prompt[5:], response[:5])
-    assert fit_to_length([1, 2], list(range(20)), 8) == ([1, 2], list(range(6)))
-    assert fit_to_length([1, 2], [3], 2) == ([2], [3])
-
-
-def test_all_responses_of_a_group_keep_the_same_prompt() -> None:
-    prompt, short, long = list(range(10)), [50, 51], list(range(100, 112))
-    kept, responses = fit_group_to_length(prompt, [short, long], 16)
-    assert kept == prompt[2:]
-    assert responses == [short, long[:8]]
-    assert fit_group_to_length(prompt, [short, long], 22) == (prompt, [short, long])
-
-
-def test_a_length_without_room_is_refused() -> None:
-    with pytest.raises(StageError, match="at least 2"):
-        fit_to_length([1], [2], 1)

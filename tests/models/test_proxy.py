@@ -9,6 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bench.core.data import Data
+from bench.core.datasets import Reply
 from bench.core.errors import BenchError, StageError
 from bench.core.frozen import digest
 from bench.core.method import Lora
@@ -20,9 +21,10 @@ from bench.models import proxy as under_test
 from bench.models.decoding.noise import keys
 from bench.models.decoding.sampling import choose
 from bench.models.hf import HFPolicy
+from bench.models.lengths import fit
 from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs
 from bench.models.load import load_model, load_policy, load_trainable
-from bench.models.local import completions, fitted, prompts_of, scored
+from bench.models.local import completions, longest, prompts_of, scored, token_row
 from bench.models.packing.layout import Group
 from bench.models.proxy import ProxyPolicy, combined, terms_of
 from tests.methods.tiny import Bench, pretrained
@@ -279,13 +281,15 @@ def test_the_end_and_the_context_are_those_of_all() -> None:
     policy = policy_of(proxied(), expert=other)
     assert policy.end_ids == {2, 7}
     assert policy.context == 24
-    with pytest.raises(StageError, match="context of 24"):
-        policy.generate([user(" ".join(WORDS[:20]))], Decoding(max_new_tokens=8), seeds=[0])
+    long, short = policy.generate([user(" ".join(WORDS[:20])), user("w1")], Decoding(max_new_tokens=8), seeds=[0, 1])
+    assert (long.finish, long.text, long.tokens) == ("no_room", "", ())
+    assert short == policy.generate([user("w1")], Decoding(max_new_tokens=8), seeds=[1])[0]
     with pytest.raises(StageError, match=r"pair 0 has .* context of 24"):
         policy.loglikelihood([(user(" ".join(WORDS[:20])), " ".join(WORDS[:9]))])
-    groups = fitted(policy, user(" ".join(WORDS[:9])), [" ".join(WORDS[:30])], 64)
-    assert len({tuple(group.responses[0]) for group in groups}) == 1
-    assert all(len(group.prompt) + len(group.responses[0]) <= 24 for group in groups[1:2])
+    row = token_row(policy, user(" ".join(WORDS[:9])), [Reply(" ".join(WORDS[:30]))])
+    found = fit(0, row, longest(policy, 64))
+    assert found is not None
+    assert all(len(prompt) + len(found.responses[0]) <= 24 for prompt in found.prompts)
 
 
 def test_it_can_label(tmp_path: Path) -> None:

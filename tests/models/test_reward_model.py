@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.core.datasets import Reply
 from bench.core.errors import StageError
 from bench.core.task import user
 from bench.models.hf import HFPolicy
@@ -73,21 +74,22 @@ def test_scores_come_in_order_and_equal_responses_are_equal_to_the_last_bit() ->
     model = RewardModel(policy, head_of(policy), 90)
     assert model.scores(GROUPS) == pytest.approx(one_by_one(policy, model.head).tolist(), abs=1e-4)
     chats = [user("w1 w2"), user("w3"), user("w1 w2"), user("w1 w2")]
-    found = model.score_texts(chats * 9, ["w4", "w4", "w4", "w5 w6"] * 9)
+    found = model.score_texts(chats * 9, [Reply(one) for one in ("w4", "w4", "w4", "w5 w6")] * 9)
     assert found[0] == found[2] == found[4]
     assert found[:4] * 9 == found
     assert len(set(found[:4])) == 3
     many = [f"w{number}" for number in range(30)]
-    together = model.score_texts([chats[0]] * 30, many)
-    assert together == pytest.approx([model.score_texts([chats[0]], [one])[0] for one in many], abs=1e-5)
+    together = model.score_texts([chats[0]] * 30, [Reply(one) for one in many])
+    assert together == pytest.approx([model.score_texts([chats[0]], [Reply(one)])[0] for one in many], abs=1e-5)
 
 
 def test_texts_are_cut_as_in_training() -> None:
     policy = tiny_policy()
     model = RewardModel(policy, head_of(policy), 8)
     long = " ".join(f"w{number}" for number in range(20))
-    assert model.score_texts([user(long)], ["w4 w5"]) == pytest.approx(
-        model.scores([Group(policy.prompt(user(long))[-5:], [[8, 9, 2]])]), abs=1e-5
+    prompt = policy.prompt(user(long))
+    assert model.score_texts([user(long)], [Reply("w4 w5")]) == pytest.approx(
+        model.scores([Group([*prompt[:1], *prompt[-4:]], [[8, 9, 2]])]), abs=1e-5
     )
     assert RewardModel(policy, head_of(policy), 10_000).max_length == policy.context
 

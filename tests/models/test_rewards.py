@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 
+from bench.core.datasets import Reply
 from bench.core.errors import DataError, StageError
 from bench.core.frozen import digest_of_file
 from bench.core.judge import Judge, Pair, Response, Verdict
@@ -57,11 +58,11 @@ def file_reward(folder: Path, body: str) -> FileReward:
 def test_judges_files_and_mixes(tmp_path: Path, io: StageIO) -> None:
     judge = JudgeReward(judge=Length())
     file = file_reward(tmp_path, "return [len(p) for p in prompts]")
-    assert open_reward(judge, io).of(PROMPTS, RESPONSES) == [1.0, 2.0, 3.0]
+    assert open_reward(judge, io).of(PROMPTS, [Reply(one) for one in RESPONSES]) == [1.0, 2.0, 3.0]
     assert io.meter.judgements == 3
-    assert open_reward(file, io).of(PROMPTS, RESPONSES) == [3.0, 3.0, 5.0]
+    assert open_reward(file, io).of(PROMPTS, [Reply(one) for one in RESPONSES]) == [3.0, 3.0, 5.0]
     mix = MixedReward(parts=(Part(reward=judge, weight=0.5), Part(reward=file, weight=-1.0)))
-    assert open_reward(mix, io).of(PROMPTS, RESPONSES) == [-2.5, -2.0, -3.5]
+    assert open_reward(mix, io).of(PROMPTS, [Reply(one) for one in RESPONSES]) == [-2.5, -2.0, -3.5]
     assert open_reward(mix, io).of([], []) == []
 
 
@@ -80,19 +81,19 @@ def test_judges_files_and_mixes(tmp_path: Path, io: StageIO) -> None:
 def test_a_wrong_function_is_told(tmp_path: Path, io: StageIO, body: str, message: str) -> None:
     reward = open_reward(file_reward(tmp_path, body), io, asked_by=ASKING)
     with pytest.raises(StageError, match=message):
-        reward.of(PROMPTS, RESPONSES)
+        reward.of(PROMPTS, [Reply(one) for one in RESPONSES])
 
 
 def test_a_missing_rating_is_told(io: StageIO) -> None:
     reward = open_reward(JudgeReward(judge=Length(silent=2)), io, asked_by=ASKING)
     with pytest.raises(StageError, match=r"test/number .*judge length.*prompt 'p1' \(unparsed: no number\)"):
-        reward.of(PROMPTS, RESPONSES)
+        reward.of(PROMPTS, [Reply(one) for one in RESPONSES])
 
 
 def test_a_judge_that_leaves_questions_out_is_told(io: StageIO) -> None:
     reward = open_reward(JudgeReward(judge=Length(lost=1)), io, asked_by=ASKING)
     with pytest.raises(StageError, match=r"test/number .*judge length returned 2 verdicts on 3 questions"):
-        reward.of(PROMPTS, RESPONSES)
+        reward.of(PROMPTS, [Reply(one) for one in RESPONSES])
 
 
 def test_a_changed_file_is_refused(tmp_path: Path, io: StageIO) -> None:

@@ -33,8 +33,10 @@ class Columns:
 ROW_ID = "id"  # a column that rows may have; it can be renamed like the needed ones
 PREFERENCES = "preferences"
 COLUMNS = {
-    "demonstrations": Columns(("prompt", "response"), ("probability",)),
-    PREFERENCES: Columns(("prompt", "chosen", "rejected"), ("probability", "margin")),
+    "demonstrations": Columns(("prompt", "response"), ("probability", "finish")),
+    PREFERENCES: Columns(
+        ("prompt", "chosen", "rejected"), ("probability", "margin", "chosen_finish", "rejected_finish")
+    ),
     "prompts": Columns(("prompt",), ("kind", "facts")),
 }
 _TEMPLATE = ("template", "dtype", "end_token")

@@ -82,7 +82,13 @@ def question_id(pair: Pair) -> str:
 
 def turned(pair: Pair) -> Pair:
     """Return the pair with its responses in the other order."""
-    return Pair(prompt=pair.prompt, first=pair.second, second=pair.first)
+    return Pair(
+        prompt=pair.prompt,
+        first=pair.second,
+        second=pair.first,
+        first_ended=pair.second_ended,
+        second_ended=pair.first_ended,
+    )
 
 
 def read_annotations(path: Path) -> list[Annotation]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.judge import Judge, Pair, Response, Verdict
+from bench.core.judge import Judge, Pair, Verdict
 from bench.core.stage import StageIO
 from bench.core.task import Task
 
 
 def rated_pairs(judge: Judge, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[tuple[Verdict, Verdict]]:
     """Return the judge's ratings of both responses of each pair, from one call."""
-    asked = [Response(prompt=pair.prompt, text=text) for pair in pairs for text in (pair.first, pair.second)]
+    asked = [response for pair in pairs for response in pair.responses()]
     ratings = judge.rate(task, asked, io)
     return list(zip(ratings[::2], ratings[1::2], strict=True))
 

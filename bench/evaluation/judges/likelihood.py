@@ -214,38 +214,51 @@ class Likelihood(Judge):
     def _answered(self, form: Form, asked: Sequence[_Asked], io: StageIO) -> list[tuple[list[float] | None, str]]:
         """Return the distribution over the answers to each question, and the rationales behind it.
 
-        The mean over the samples; None where no answer has any probability.
+        The mean over the samples; None with the reason where no answer has any probability, and where the policy
+        cannot read the question, or has no room for its rationale.
         """
         from bench.models.kept import kept_policy  # noqa: PLC0415
         from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
+        from bench.models.local import NoRoom  # noqa: PLC0415
 
         policy = kept_policy(self.policy, io)
         plain = policy.tokenizer.chat_template is None
         reasoned = self.rationale != "none"
         chats = [form.question(one.texts, reasoned=reasoned) for one in asked]
-        draws = self.samples if self.rationale == "sampled" else 1
         rationales: list[list[str | None]] = [[None] for _ in asked]
         if reasoned:
-            self._check_room(policy, form, asked, chats)
             rationales = self._reasoned(policy, form, asked, chats, io)
         questions = [
             OpenedQuestion(one.name, chat, form.opening(rationale, plain=plain))
             for one, chat, written in zip(asked, chats, rationales, strict=True)
             for rationale in written
         ]
-        found = answer_logprobs(policy, questions, form.answers, io)
-        means = []
-        for number, written in enumerate(rationales):
-            rows = found[number * draws : (number + 1) * draws]
-            known = all(max(row) > float("-inf") for row in rows)
-            mean = mean_distribution([probabilities(row) for row in rows]) if known else None
-            means.append((mean, "\n---\n".join(one for one in written if one is not None)))
+        found = iter(answer_logprobs(policy, questions, form.answers, io))
+        means: list[tuple[list[float] | None, str]] = []
+        for written in rationales:
+            rows = [next(found) for _ in written]
+            unread = next((row for row in rows if isinstance(row, NoRoom)), None)
+            read = [row for row in rows if not isinstance(row, NoRoom)]
+            if not rows:
+                means.append((None, self._too_long("it leaves no room for a rationale")))
+            elif unread is not None:
+                means.append((None, self._too_long(unread.why)))
+            elif not all(max(row) > float("-inf") for row in read):
+                means.append((None, "the labeller finds every answer impossible"))
+            else:
+                mean = mean_distribution([probabilities(row) for row in read])
+                means.append((mean, "\n---\n".join(one for one in written if one is not None)))
         return means
+
+    def _too_long(self, why: str) -> str:
+        """Return what to say of a question that the policy cannot read."""
+        room = "" if self.rationale == "none" else f" (max_rationale_tokens is {self.max_rationale_tokens})"
+        return f"the question is too long for the labeller: {why}{room}"
 
     def _reasoned(
         self, policy: LocalPolicy, form: Form, asked: Sequence[_Asked], chats: Sequence[Chat], io: StageIO
     ) -> list[list[str | None]]:
-        """Return the rationales that the policy writes to each question.
+        """Return the rationales that the policy writes to each question, none to one that leaves no room for them.
 
         The noise of a sampled one depends on the seed, the question and its number only.
         """
@@ -263,23 +276,11 @@ class Likelihood(Judge):
             seeds=[row_seed(self.seed, one.identity(), draw) for one, _, draw in rows],
             io=io,
         )
-        texts: list[str | None] = [form.reasoning(completion.text) for completion in written]
-        return [texts[number * len(draws) : (number + 1) * len(draws)] for number in range(len(asked))]
-
-    def _check_room(self, policy: LocalPolicy, form: Form, asked: Sequence[_Asked], chats: Sequence[Chat]) -> None:
-        """Raise StageError for a question that leaves no room for its rationale, before any is written."""
-        from bench.models.local import prompts_of  # noqa: PLC0415 - torch loads here
-
-        if policy.context is None:
-            return
-        for one, chat in zip(asked, chats, strict=True):
-            length = max(len(prompt) for prompt in prompts_of(policy, chat))
-            if length + self.max_rationale_tokens > policy.context:
-                raise StageError(
-                    f"{one.name}: {length} tokens, and with a rationale of {self.max_rationale_tokens} that is more "
-                    f"than the labeller's context of {policy.context}. Leave out long prompts or responses, lower "
-                    "max_rationale_tokens, or choose a labeller that reads more."
-                )
+        found: list[list[str | None]] = [[] for _ in asked]
+        for place, one in enumerate(written):
+            if one.finish != "no_room":
+                found[place // len(draws)].append(form.reasoning(one.text))
+        return found
 
 
 @dataclass(frozen=True)
@@ -321,5 +322,5 @@ def mean_distribution(distributions: Sequence[Sequence[float]]) -> list[float]:
 
 def _verdict(value: float | None, text: str) -> Verdict:
     if value is None:
-        return Verdict(value=None, status="undefined", text="the labeller finds every answer impossible")
+        return Verdict(value=None, status="undefined", text=text)
     return Verdict(value=value, text=text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
+from bench.core.datasets import Reply
 from bench.core.errors import BenchError, StageError
 from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import PolicySpec
@@ -26,7 +27,7 @@ class RewardModelJudge(Judge):
     """
 
     NAME: ClassVar[str] = "reward_model"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     # The arm's name only says where the model is found; an arm renamed leaves its verdicts as they are.
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"of"})
@@ -55,7 +56,10 @@ class RewardModelJudge(Judge):
         return [verdict_on_ratings(first, second) for first, second in rated_pairs(self, task, pairs, io)]
 
     def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
-        """Return the score of each response. Raises StageError when no reward model is filled in."""
+        """Return the score of each response; the text says what of prompt and response was too long to be read.
+
+        A response to a prompt that leaves it no room is undefined. Raises StageError when no reward model is filled in.
+        """
         from bench.models.reward_model import load_reward_model  # noqa: PLC0415 - torch loads here, not when planning
 
         if self.by is None:
@@ -63,5 +67,10 @@ class RewardModelJudge(Judge):
         if not responses:
             return []
         model = load_reward_model(self.by, io)
-        scores = model.score_texts([one.prompt.chat for one in responses], [one.text for one in responses], io)
-        return [Verdict(value=score) for score in scores]
+        chats = [one.prompt.chat for one in responses]
+        replies = [Reply(one.text, one.ended) for one in responses]
+        scores, cuts = model.score_texts(chats, replies, io), model.cuts(chats, replies)
+        return [
+            Verdict(value=score, status="undefined" if score is None else "ok", text=cut)
+            for score, cut in zip(scores, cuts, strict=True)
+        ]

@@ -13,9 +13,9 @@ from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, MetricInfo
 from bench.core.policy import BestOf, Decoding, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt, Task
-from bench.evaluation.generate import Generate, read_rows
+from bench.evaluation.generate import NO_RESPONSE, Generate, is_answered, read_rows
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, as_metric
-from bench.results.records import RECORDS
+from bench.results.records import RECORDS, TOO_LONG
 from bench.results.tables import TableFile
 
 DIVERGENCES = "divergences.parquet"
@@ -79,8 +79,9 @@ class Divergence(Stage):
     def run(self, io: StageIO) -> None:
         """Write ``divergences.parquet``: one row per prompt and draw.
 
-        Every row is undefined, with the reason, where one of the policies has no likelihood. Raises StageError when
-        the two do not share a tokenizer.
+        Every row is undefined, with the reason, where one of the policies has no likelihood; a row is ``too_long``
+        where the prompt left no room for a response, or the reference cannot read both. Raises StageError when the two
+        do not share a tokenizer.
         """
         answers = read_rows(io, self.responses)
         why = without_likelihood(self.responses.policy) or without_likelihood(self.reference)
@@ -91,12 +92,18 @@ class Divergence(Stage):
             from bench.models.likelihood.divergence import divergences  # noqa: PLC0415 - torch loads here, not when planning
 
             chats = {prompt.id: prompt.chat for prompt in self.responses.task.prompts()}
-            written = [(chats[row["prompt"]], row["tokens"]) for row in answers]
-            found = divergences(self.responses.policy, self.reference, written, io)
-            rows = [
-                {"prompt": row["prompt"], "draw": row["draw"], "value": k1, "k3": k3, "status": "ok", "text": ""}
-                for row, (k1, k3) in zip(answers, found, strict=True)
-            ]
+            written = [(chats[row["prompt"]], row["tokens"]) for row in answers if is_answered(row)]
+            found = iter(divergences(self.responses.policy, self.reference, written, io))
+            rows = []
+            for row in answers:
+                same = {"prompt": row["prompt"], "draw": row["draw"]}
+                estimates = next(found) if is_answered(row) else NO_RESPONSE
+                if isinstance(estimates, tuple):
+                    k1, k3 = estimates
+                    rows.append({**same, "value": k1, "k3": k3, "status": "ok", "text": ""})
+                    continue
+                why = estimates if isinstance(estimates, str) else estimates.why
+                rows.append({**same, "value": None, "k3": None, "status": TOO_LONG, "text": why})
         pq.write_table(pa.Table.from_pylist(rows, schema=DIVERGENCES_SCHEMA), io.out / DIVERGENCES)
 
 

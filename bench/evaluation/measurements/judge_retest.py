@@ -20,6 +20,7 @@ from bench.evaluation.measurements.win_rate import (
     PAYLOAD_SCHEMA,
     Orders,
     Presentation,
+    asked_pairs,
     orders_shown,
     presentations,
     stored_presentations,
@@ -97,4 +98,4 @@ class JudgeRetest(Measurement):
         """Return a question per presentation of a sampled prompt."""
         stage = cell.stage
         shown = presentations(stage.a.task, written(stage.a), written(stage.b), stage.orders)
-        return list(judge.questions_on([one.pair for one in sample_of(stage.a.task, shown, stage.prompts)]))
+        return list(judge.questions_on(asked_pairs(sample_of(stage.a.task, shown, stage.prompts))))

@@ -17,7 +17,7 @@ from bench.core.task import Choice, Task, offers_choices
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
 from bench.evaluation.measurements.divergence import without_likelihood
 from bench.evaluation.measurements.scores import SCORES, SCORES_SCHEMA
-from bench.results.records import RECORDS
+from bench.results.records import RECORDS, TOO_LONG
 from bench.results.tables import TableFile
 
 
@@ -37,27 +37,34 @@ class WeighChoices(Stage):
     task: Task
 
     def run(self, io: StageIO) -> None:
-        """Write ``scores.parquet``: two rows per prompt, undefined where the policy has no likelihood."""
+        """Write ``scores.parquet``: two rows per prompt.
+
+        They are undefined where the policy has no likelihood, and ``too_long`` where it cannot read prompt and answer.
+        """
         asked = [(prompt, self.task.choices(prompt)) for prompt in self.task.prompts()]
         values: list[tuple[float | None, float | None]] = [(None, None)] * len(asked)
+        unread: set[int] = set()
         if without_likelihood(self.policy) is None:
             from bench.models.likelihood.answers import choice_logprobs  # noqa: PLC0415 - torch loads here, not when planning
             from bench.models.load import load_policy  # noqa: PLC0415
+            from bench.models.local import NoRoom  # noqa: PLC0415
 
-            questions = [
-                (f"prompt {prompt.id}", prompt.chat, [choice.text for choice in choices]) for prompt, choices in asked
-            ]
+            questions = [(prompt.chat, [choice.text for choice in choices]) for prompt, choices in asked]
             logprobs = choice_logprobs(load_policy(self.policy, io), questions, io)
-            values = [weighed(choices, row) for (_, choices), row in zip(asked, logprobs, strict=True)]
+            unread = {n for n, row in enumerate(logprobs) if isinstance(row, NoRoom)}
+            values = [
+                (None, None) if isinstance(row, NoRoom) else weighed(choices, row)
+                for (_, choices), row in zip(asked, logprobs, strict=True)
+            ]
         rows: list[dict[str, Any]] = [
             {
                 "prompt": prompt.id,
                 "draw": 0,
                 "metric": metric.name,
                 "value": value,
-                "status": "undefined" if value is None else "ok",
+                "status": TOO_LONG if number in unread else "undefined" if value is None else "ok",
             }
-            for (prompt, _), both in zip(asked, values, strict=True)
+            for number, ((prompt, _), both) in enumerate(zip(asked, values, strict=True))
             for metric, value in zip((MC1, MC2), both, strict=True)
         ]
         pq.write_table(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA), io.out / SCORES)

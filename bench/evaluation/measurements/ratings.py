@@ -14,9 +14,9 @@ from bench.core.metrics import RATING, MetricInfo
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
 from bench.evaluation.api.questions import ApiQuestion
-from bench.evaluation.generate import Generate, read_rows
+from bench.evaluation.generate import NO_RESPONSE, Generate, is_answered, read_rows
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
-from bench.results.records import RECORDS
+from bench.results.records import RECORDS, TOO_LONG
 from bench.results.responses import VERDICTS
 from bench.results.tables import TableFile
 
@@ -52,15 +52,17 @@ class RateResponses(Stage):
         """
         task, answers = self.responses.task, read_rows(io, self.responses)
         asked = responses_in(task, answers)
-        verdicts = one_for_each(self.judge, self.judge.rate(task, asked, io), len(asked))
-        io.meter.judgements += len(verdicts)
+        given = one_for_each(self.judge, self.judge.rate(task, asked, io), len(asked))
+        io.meter.judgements += len(given)
+        left = iter(given)
+        verdicts = [next(left) if is_answered(row) else None for row in answers]
         rows = [
             {
                 "prompt": row["prompt"],
                 "draw": row["draw"],
-                "value": verdict.value,
-                "status": verdict.status,
-                "text": verdict.text,
+                "value": None if verdict is None else verdict.value,
+                "status": TOO_LONG if verdict is None else verdict.status,
+                "text": NO_RESPONSE if verdict is None else verdict.text,
             }
             for row, verdict in zip(answers, verdicts, strict=True)
         ]
@@ -68,9 +70,13 @@ class RateResponses(Stage):
 
 
 def responses_in(task: Task, rows: Sequence[Mapping[str, Any]]) -> list[Response]:
-    """Return the rows of a generation as a judge reads them."""
+    """Return the rows of a generation as a judge reads them, without those that have no response."""
     prompts = {prompt.id: prompt for prompt in task.prompts()}
-    return [Response(prompt=prompts[row["prompt"]], text=row["text"]) for row in rows]
+    return [
+        Response(prompt=prompts[row["prompt"]], text=row["text"], ended=row["finish"] == "end")
+        for row in rows
+        if is_answered(row)
+    ]
 
 
 class Ratings(Measurement):

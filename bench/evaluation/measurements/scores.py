@@ -13,9 +13,9 @@ from bench.core.errors import StageError
 from bench.core.metrics import HYGIENE, MetricInfo
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Task
-from bench.evaluation.generate import COMPLETIONS, Generate
+from bench.evaluation.generate import COMPLETIONS, Generate, is_answered
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
-from bench.results.records import RECORDS
+from bench.results.records import RECORDS, TOO_LONG
 from bench.results.tables import TableFile
 
 SCORES = "scores.parquet"
@@ -39,12 +39,17 @@ class ScoreResponses(Stage):
     responses: Generate
 
     def run(self, io: StageIO) -> None:
-        """Write ``scores.parquet``: one row per prompt, draw and metric."""
+        """Write ``scores.parquet``: one row per prompt, draw and metric, without a value where there is no response."""
         task = self.responses.task
         prompts = {prompt.id: prompt for prompt in task.prompts()}
         names = tuple(metric.name for metric in task.METRICS)
         rows: list[dict[str, Any]] = []
         for row in pq.read_table(io.read(self.responses) / COMPLETIONS).to_pylist():
+            same = {"prompt": row["prompt"], "draw": row["draw"]}
+            if not is_answered(row):
+                measured = [metric.name for metric in metrics_of(task)]
+                rows += [{**same, "metric": name, "value": None, "status": TOO_LONG} for name in measured]
+                continue
             values: dict[str, float | None] = {
                 "response_tokens": float(len(row["tokens"])),
                 "response_characters": float(len(row["text"])),
@@ -60,9 +65,7 @@ class ScoreResponses(Stage):
             values.update(scored)
             for metric, value in values.items():
                 status = "undefined" if value is None else "ok"
-                rows.append(
-                    {"prompt": row["prompt"], "draw": row["draw"], "metric": metric, "value": value, "status": status}
-                )
+                rows.append({**same, "metric": metric, "value": value, "status": status})
         pq.write_table(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA), io.out / SCORES)
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from bench.core.errors import StageError
 from bench.core.policy import Proxy, root
 from bench.core.stage import Resources, Stage, StageIO
-from bench.evaluation.generate import Generate, read_rows
+from bench.evaluation.generate import Generate, is_answered, read_rows
 from bench.evaluation.measurement import Cell, Design, Measurement
 from bench.results.summary import ShiftFacts, TokenFacts
 
@@ -57,7 +57,7 @@ class TokenShift(Stage):
         from bench.models.likelihood.token_shift import shifts  # noqa: PLC0415 - torch loads here and not when planning
 
         chats = {prompt.id: prompt.chat for prompt in self.responses.task.prompts()}
-        answers = read_rows(io, self.responses)
+        answers = [row for row in read_rows(io, self.responses) if is_answered(row)]
         found = shifts(self.responses.policy, [(chats[row["prompt"]], row["tokens"]) for row in answers], io)
         expected = found.expected.tolist()
         order = sorted(range(len(expected)), key=lambda token: (expected[token], token))

@@ -16,12 +16,12 @@ from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE, MetricInfo
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
 from bench.evaluation.api.questions import ApiQuestion
-from bench.evaluation.generate import Generate, read_rows, stored_rows
+from bench.evaluation.generate import NO_RESPONSE, Generate, is_answered, read_rows, stored_rows
 from bench.evaluation.judges._annotators import Annotations
 from bench.evaluation.judges.human import Human
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
 from bench.results.annotations import ANNOTATIONS, ANNOTATIONS_SCHEMA
-from bench.results.records import RECORDS
+from bench.results.records import RECORDS, TOO_LONG
 from bench.results.responses import VERDICTS
 from bench.results.tables import TableFile
 
@@ -67,12 +67,16 @@ class JudgePairs(Stage):
 
 @dataclass(frozen=True)
 class Presentation:
-    """Two responses to one prompt and draw as a judge sees them; ``order``: where a's response stands."""
+    """Two responses to one prompt and draw as a judge sees them; ``order``: where a's response stands.
+
+    ``answered``: false where one of the two is not there, because the prompt was too long; then no judge is asked.
+    """
 
     prompt: str
     draw: int
     order: str
     pair: Pair
+    answered: bool = True
 
 
 def stored_presentations(io: StageIO, generations: tuple[Generate, Generate], orders: Orders) -> list[Presentation]:
@@ -91,23 +95,42 @@ def presentations(
 ) -> list[Presentation]:
     """Return every presentation of a's responses (the rows of its generation) beside b's."""
     prompts = {prompt.id: prompt for prompt in task.prompts()}
-    others = {(row["prompt"], row["draw"]): row["text"] for row in theirs}
+    others = {(row["prompt"], row["draw"]): row for row in theirs}
     found = []
     for row in ours:
         other = others[row["prompt"], row["draw"]]
         for order in ("first", "second") if orders == "both" else ("first",):
-            first, second = (row["text"], other) if order == "first" else (other, row["text"])
-            pair = Pair(prompt=prompts[row["prompt"]], first=first, second=second)
-            found.append(Presentation(row["prompt"], row["draw"], order, pair))
+            first, second = (row, other) if order == "first" else (other, row)
+            pair = Pair(
+                prompt=prompts[row["prompt"]],
+                first=first["text"],
+                second=second["text"],
+                first_ended=first["finish"] == "end",
+                second_ended=second["finish"] == "end",
+            )
+            there = is_answered(row) and is_answered(other)
+            found.append(Presentation(row["prompt"], row["draw"], order, pair, there))
     return found
+
+
+def asked_pairs(shown: Sequence[Presentation]) -> list[Pair]:
+    """Return what a judge is asked: the presentations of which both responses are there."""
+    return [one.pair for one in shown if one.answered]
 
 
 def verdict_rows(judge: Judge, task: Task, shown: Sequence[Presentation], io: StageIO) -> list[dict[str, Any]]:
     """Return a row of PAYLOAD_SCHEMA for each presentation, with the value as a preference for a."""
-    verdicts = one_for_each(judge, judge.compare(task, [one.pair for one in shown], io), len(shown))
+    asked = asked_pairs(shown)
+    verdicts = one_for_each(judge, judge.compare(task, asked, io), len(asked))
     io.meter.judgements += len(verdicts)
-    rows = []
-    for one, verdict in zip(shown, verdicts, strict=True):
+    rows: list[dict[str, Any]] = []
+    given = iter(verdicts)
+    for one in shown:
+        if not one.answered:
+            same = {"prompt": one.prompt, "draw": one.draw, "order": one.order}
+            rows.append({**same, "value": None, "status": TOO_LONG, "text": NO_RESPONSE})
+            continue
+        verdict = next(given)
         value = verdict.value if verdict.value is None or one.order == "first" else 1.0 - verdict.value
         rows.append(
             {
@@ -166,7 +189,7 @@ class WinRate(Measurement):
         """Return a question per presentation."""
         stage = cell.stage
         shown = presentations(stage.a.task, written(stage.a), written(stage.b), stage.orders)
-        return list(judge.questions_on([one.pair for one in shown]))
+        return list(judge.questions_on(asked_pairs(shown)))
 
 
 def orders_shown(orders: Orders) -> int:
@@ -188,6 +211,7 @@ def annotations_of(stage: JudgePairs, human: Human, payload: Payload) -> pa.Tabl
             "answer": one.answer,
         }
         for shown in presentations(stage.a.task, ours, theirs, "first")
+        if shown.answered
         for one in annotations.on(shown.pair)
     ]
     named = ("prompt", "cluster", "draw", "annotator", "value", "answer")

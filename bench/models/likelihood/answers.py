@@ -16,7 +16,7 @@ from bench.core.errors import StageError
 from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
 from bench.models.chat import ids_of_openings
-from bench.models.local import LocalPolicy, PolicyPart, charge_reading, check_length, prompts_of, scored
+from bench.models.local import LocalPolicy, NoRoom, PolicyPart, charge_reading, prompts_of, scored, too_long
 from bench.models.packing.layout import Group
 
 # Questions between two notes of progress; changes no result.
@@ -47,20 +47,26 @@ class _Spelled:
 
 def answer_logprobs(
     policy: LocalPolicy, questions: Sequence[OpenedQuestion], answers: Sequence[str], io: StageIO
-) -> list[list[float]]:
+) -> list[list[float] | NoRoom]:
     """Return the log-probability, in nats, that the policy goes on with each answer and with no longer one.
 
     The spellings of an answer, with and without a space before it, are added up. The probabilities of the answers are
-    disjoint, so they sum to at most 1. Raises StageError for an answer that the tokenizer cannot write, for two
-    answers that it writes alike, and for a question that does not fit into the model's context.
+    disjoint, so they sum to at most 1. A question that a model cannot read has the reason instead. Raises StageError
+    for an answer that the tokenizer cannot write, and for two answers that it writes alike.
     """
-    found: list[list[float]] = []
+    found: list[list[float] | NoRoom] = []
     for start in range(0, len(questions), ASKED_AT_ONCE):
         asked = [_asked(policy, question, answers) for question in questions[start : start + ASKED_AT_ONCE]]
         rows = [tuple(one.group() for one in parts) for parts in asked]
-        charge_reading(policy, [[group.shared_length() for group in row] for row in rows], io)
-        for parts, likelihoods in zip(asked, scored(policy, rows), strict=True):
-            found.append(disjoint_logprobs(parts[0].answers, [one.logprob for one in likelihoods]))
+        unread = [too_long(policy, row) for row in rows]
+        read = [row for row, why in zip(rows, unread, strict=True) if why is None]
+        charge_reading(policy, [[group.shared_length() for group in row] for row in read], io)
+        likelihoods = iter(scored(policy, read))
+        for parts, why in zip(asked, unread, strict=True):
+            if why is not None:
+                found.append(why)
+                continue
+            found.append(disjoint_logprobs(parts[0].answers, [one.logprob for one in next(likelihoods)]))
         io.progress(len(found), len(questions), "question")
     return found
 
@@ -119,12 +125,6 @@ def _spelled(policy: PolicyPart, question: OpenedQuestion, answers: Sequence[str
     # Tokens can merge across the end of the prompt; then the answers begin before it.
     shared = min(_common(base, ids) for ids in every)
     shared = min(shared, *(len(ids) - 1 for ids in every))
-    longest = max(len(ids) for ids in every)
-    if policy.context is not None and longest > policy.context:
-        raise StageError(
-            f"{question.name}: {longest} tokens with the answer, more than the labeller's context of {policy.context}. "
-            "Leave out long prompts or responses, lower max_rationale_tokens, or choose a labeller that reads more."
-        )
     return _Spelled(base[:shared], [[ids[shared:] for ids in spellings] for spellings in written])
 
 
@@ -164,22 +164,22 @@ def _log_sum(logprobs: Sequence[float]) -> float:
 
 
 def choice_logprobs(
-    policy: LocalPolicy, asked: Sequence[tuple[str, Chat, Sequence[str]]], io: StageIO
-) -> list[list[float]]:
+    policy: LocalPolicy, asked: Sequence[tuple[Chat, Sequence[str]]], io: StageIO
+) -> list[list[float] | NoRoom]:
     """Return the log-probability, in nats, of each answer to each chat, its end token included.
 
-    ``asked``: a name for error messages, the chat, and the answers. Raises StageError for an answer that does not fit
-    into the context of a part.
+    A chat with an answer that a model cannot read has the reason instead.
     """
-    found: list[list[float]] = []
+    found: list[list[float] | NoRoom] = []
     for start in range(0, len(asked), CHOICES_AT_ONCE):
         rows = []
-        for name, chat, answers in asked[start : start + CHOICES_AT_ONCE]:
+        for chat, answers in asked[start : start + CHOICES_AT_ONCE]:
             ids = [policy.response(answer) for answer in answers]
-            row = tuple(Group(prompt, ids) for prompt in prompts_of(policy, chat))
-            check_length(policy, row, name)
-            rows.append(row)
-        charge_reading(policy, [[group.shared_length() for group in row] for row in rows], io)
-        found += [[one.logprob for one in likelihoods] for likelihoods in scored(policy, rows)]
+            rows.append(tuple(Group(prompt, ids) for prompt in prompts_of(policy, chat)))
+        unread = [too_long(policy, row) for row in rows]
+        read = [row for row, why in zip(rows, unread, strict=True) if why is None]
+        charge_reading(policy, [[group.shared_length() for group in row] for row in read], io)
+        likelihoods = iter(scored(policy, read))
+        found += [[one.logprob for one in next(likelihoods)] if why is None else why for why in unread]
         io.progress(len(found), len(asked), "prompt")
     return found

@@ -11,27 +11,29 @@ from bench.core.policy import Chat, PolicySpec
 from bench.core.stage import StageIO
 from bench.models.decoding.sampling import batches
 from bench.models.load import load_policy
-from bench.models.local import SCORED_TOKENS_AT_ONCE, Groups, LocalPolicy, charge_reading, prompts_of
+from bench.models.local import SCORED_TOKENS_AT_ONCE, Groups, LocalPolicy, NoRoom, charge_reading, no_room, prompts_of
 from bench.models.packing.layout import Group
 
 
 def divergences(
     spec: PolicySpec, reference: PolicySpec, written: Sequence[tuple[Chat, Sequence[int]]], io: StageIO
-) -> list[tuple[float, float]]:
+) -> list[tuple[float, float] | NoRoom]:
     """Return (k1, k3) in nats for each chat and the ids that the policy wrote.
 
     They are the estimates that ``bench.evaluation.measurements.divergence`` describes. Both policies are in memory at
-    once, and see the same ids behind the chat as each reads it. Raises StageError when their tokenizers differ, and
-    for a response that does not fit into the reference's context.
+    once, and see the same ids behind the chat as each reads it. A response that the reference cannot read behind its
+    prompt has the reason instead. Raises StageError when their tokenizers differ.
     """
     policy = load_policy(spec, io)
     other = policy if reference == spec else load_policy(reference, io)
     _check_tokenizers(policy, other)
     rows = [(_groups(policy, chat, ids), _groups(other, chat, ids)) for chat, ids in written]
-    _check_lengths(other, [theirs for _, theirs in rows])
-    lengths = [max(_length(own), _length(theirs)) for own, theirs in rows]
-    found: dict[int, tuple[float, float]] = {}
-    for numbers in batches(lengths, tokens_at_once=SCORED_TOKENS_AT_ONCE):
+    unread = [no_room(other, [group.shared_length() for group in theirs]) for _, theirs in rows]
+    read = [number for number, why in enumerate(unread) if why is None]
+    found: dict[int, tuple[float, float] | NoRoom] = {n: why for n, why in enumerate(unread) if why is not None}
+    lengths = [max(map(_length, rows[number])) for number in read]
+    for places in batches(lengths, tokens_at_once=SCORED_TOKENS_AT_ONCE):
+        numbers = [read[place] for place in places]
         own = _logprobs(policy, [rows[number][0] for number in numbers], io)
         theirs = _logprobs(other, [rows[number][1] for number in numbers], io)
         for number, k1, k3 in zip(numbers, *estimates(own, theirs), strict=True):
@@ -65,14 +67,3 @@ def _check_tokenizers(policy: LocalPolicy, other: LocalPolicy) -> None:
             "the divergence of two policies needs one tokenizer, and these have different ones: their tokens are not "
             "the same events. Name an arm of the same model family under `divergence: {from: ...}`, or leave it away."
         )
-
-
-def _check_lengths(other: LocalPolicy, rows: Sequence[Groups]) -> None:
-    for number, row in enumerate(rows):
-        for part, group in zip(other.parts, row, strict=True):
-            length = group.shared_length()
-            if part.context is not None and length > part.context:
-                raise StageError(
-                    f"response {number} has {length} tokens with its prompt, more than the context of {part.context} "
-                    "of the policy that the divergence is measured from. Lower the task's max_new_tokens."
-                )

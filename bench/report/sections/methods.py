@@ -9,7 +9,7 @@ from bench.report.facts.methods import CORRECTIONS, flat, lora_text, statistics_
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Bullets, Folded, Heading, Table, Text
 from bench.report.references import Citation, citations
-from bench.results.summary import ArmFacts
+from bench.results.summary import ArmFacts, RunSummary
 from bench.results.wording import NONE, amount, counted, listed, percent, value_text
 
 HARDWARE = ("device", "processor", "cores", "threads", "platform", "python", "revision")
@@ -51,8 +51,24 @@ def _given(inputs: Inputs) -> list[str]:
         *(f"{name.capitalize()}: {described}" for name, described in summary.data.items()),
         f"Training seeds: {', '.join(str(seed) for seed in summary.seeds)}",
         f"Budget: {limit}",
-        f"Longest sequence in training: {counted(given.max_length, 'token')}",
+        f"Longest sequence in training: {longest_sequence(summary, given.max_length)}",
     ]
+
+
+def longest_sequence(summary: RunSummary, max_length: int) -> str:
+    """Return how many tokens prompt and response could take in training, where models read less than was allowed."""
+    shared = summary.data.values()
+    told = [
+        found
+        for facts in summary.stages.values()
+        if facts.data in shared
+        for found in facts.diagnostics.get("lengths", ())
+    ]
+    read = {found["max_length"] for found in told if found["data"] != "prompts"}
+    if not read or read == {max_length}:
+        return counted(max_length, "token")
+    numbers = listed([f"{tokens:,}" for tokens in sorted(read)])
+    return f"{numbers} tokens (the model's context; given.max_length is {max_length:,})"
 
 
 def _settings(arms: Mapping[str, ArmFacts]) -> list[Block]:

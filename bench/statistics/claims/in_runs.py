@@ -33,7 +33,7 @@ from bench.core.metrics import (
 )
 from bench.results.conclusions.factuality import ErrorReduction, Estimate, FactualRates
 from bench.results.records import TASK_SOURCE
-from bench.statistics.crossing.crossing import OK, UNDEFINED, Crossing, RecordIndex, Request, cells, codes
+from bench.statistics.crossing.crossing import SETTLED, UNREAD, Crossing, RecordIndex, Request, cells, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.intervals import wilson_interval
 from bench.statistics.tests.random_effects import IntArray, crossed_effects
@@ -171,8 +171,10 @@ def counts_of(index: RecordIndex, comparison: Comparison, arm: str, task: str) -
     found = [index.cells(dataclasses.replace(request, metric=metric.name), arm, None) for metric in names]
     if not universe.prompts or any(part.values.shape != found[0].values.shape for part in found):
         return None
-    complete = np.all([((part.states == OK) | (part.states == UNDEFINED)).all(axis=(1, 2)) for part in found], axis=0)
-    if not complete.any() or (comparison.statistics.missing == "refuse" and not complete.all()):
+    states = np.concatenate([part.states for part in found], axis=2)
+    settled = np.isin(states, SETTLED).all(axis=(1, 2))
+    complete = settled & ~(states == UNREAD).any(axis=(1, 2))  # the claims of a response that could not be had
+    if not complete.any() or (comparison.statistics.missing == "refuse" and not settled.all()):
         return None
     supported, unsupported, irrelevant, answered, score = (part.values[complete] for part in found)
     facts = supported + unsupported + irrelevant

@@ -220,7 +220,7 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
         mean_b=mean_b,
         n_prompts=len(crossing.prompts),
         n_runs=len(request.seeds),
-        n_missing=crossing.dropped + crossing.undefined,
+        n_missing=crossing.left_out,
         speaks_about="the training procedure" if len(request.seeds) > 1 else "these trained models",
         verdict="undecided",
         family=plan.family,
@@ -255,6 +255,8 @@ def _notes(plan: _Plan, crossing: Crossing) -> list[str]:
         notes.append(f"{crossing.judge_failed} prompts left out: the judge gave nothing usable on them")
     if crossing.undefined:
         notes.append(f"{crossing.undefined} prompts left out: the metric is undefined for some response to them")
+    if crossing.too_long:
+        notes.append(f"{crossing.too_long} prompts left out: too long for a model that had to read them")
     if plan.higher_is_better is None:
         notes.append("no direction")
     return notes

@@ -95,7 +95,7 @@ def _line(request: Request, crossing: Crossing, sign: float, tax: AlignmentTax, 
         verdict=verdict,
         n_prompts=len(crossing.prompts),
         n_runs=len(request.seeds),
-        n_missing=crossing.dropped + crossing.undefined,
+        n_missing=crossing.left_out,
         speaks_about="the training procedure" if len(request.seeds) > 1 else "these trained models",
         note=found.note,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import DataError, IncompleteRecords
 from bench.core.metrics import WIN_RATE
-from bench.results.records import TASK_SOURCE, RecordStatus
+from bench.results.records import TASK_SOURCE, TOO_LONG, RecordStatus
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.random_effects import IntArray
@@ -20,7 +20,9 @@ from bench.statistics.tests.random_effects import IntArray
 # States of a cell's row: ABSENT, or 1 + the place of its status.
 ABSENT = 0
 STATES = {status: 1 + place for place, status in enumerate(get_args(RecordStatus))}
-OK, UNDEFINED = STATES["ok"], STATES["undefined"]
+OK, UNDEFINED, UNREAD = STATES["ok"], STATES["undefined"], STATES[TOO_LONG]
+# What is known of a cell without a value is known for good: there is nothing to be computed again.
+SETTLED = (OK, UNDEFINED, UNREAD)
 # A judge was asked and gave nothing usable. Such prompts may be this share of all before the statistics stop.
 JUDGE_FAILED = tuple(STATES[status] for status in ("unparsed", "refused", "error"))
 MOST_JUDGE_FAILED = 0.05
@@ -53,7 +55,8 @@ class Crossing:
     win rate). ``drawn`` (prompts, seeds, draws) holds what ``values`` averages over draws. ``first`` and ``second``, of
     that shape, are the preferences for a when shown first and second, None unless both orders are there. ``dropped``
     prompts were incomplete (``judge_failed`` of them because the judge gave nothing usable) and ``undefined`` ones have
-    a cell in which the metric is not defined; neither is in ``values``. Prompts are sorted by id.
+    a cell in which the metric is not defined; ``too_long`` ones were longer than a model that had to read them can
+    read. None of these is in ``values``. Prompts are sorted by id.
     """
 
     prompts: tuple[str, ...]
@@ -67,6 +70,12 @@ class Crossing:
     dropped: int = 0
     judge_failed: int = 0
     undefined: int = 0
+    too_long: int = 0
+
+    @property
+    def left_out(self) -> int:
+        """How many prompts are not in ``values``."""
+        return self.dropped + self.undefined + self.too_long
 
 
 @dataclass(frozen=True)
@@ -198,9 +207,10 @@ def cells(
     A cell is complete when each of its draws (and orders) has an ``ok`` row; which draws and orders there should be
     is read from all cells together. A cell with status ``undefined`` is one in which the metric does not exist (no
     claim to be wrong about): its prompt leaves this metric in either setting and is counted; with ``undefined`` set to
-    ``zero`` it stays, for sums to which such a cell adds nothing. Prompts on which the judge failed, and nothing else
-    is missing, are dropped and counted up to MOST_JUDGE_FAILED of the prompts. Anything else missing raises
-    IncompleteRecords, or drops the prompt when ``missing`` is ``drop_prompts``.
+    ``zero`` it stays, for sums to which such a cell adds nothing. A prompt with a cell of status ``too_long`` is left
+    out of either arm and counted: only what both arms could read is compared. Prompts on which the judge failed, and
+    nothing else is missing, are dropped and counted up to MOST_JUDGE_FAILED of the prompts. Anything else missing
+    raises IncompleteRecords, or drops the prompt when ``missing`` is ``drop_prompts``.
 
     Verdicts are looked for as (a, versus b), then as (b, versus a) with the preference turned round.
     """
@@ -212,10 +222,11 @@ def cells(
     else:
         turned = False
         sides = [index.cells(request, arm, None) for arm in (request.a, request.b)]
-    not_defined = np.zeros(len(prompts), dtype=bool)
+    not_defined, unread = np.zeros(len(prompts), dtype=bool), np.zeros(len(prompts), dtype=bool)
     complete, answered = np.full(len(prompts), bool(prompts)), np.full(len(prompts), request.source != TASK_SOURCE)
     for side in sides:
-        there = (side.states == OK) | (side.states == UNDEFINED)
+        there = np.isin(side.states, SETTLED)
+        unread |= (side.states == UNREAD).any(axis=(1, 2))
         not_defined |= (side.states == UNDEFINED).any(axis=(1, 2))
         complete &= there.all(axis=(1, 2))
         answered &= (there | np.isin(side.states, JUDGE_FAILED)).all(axis=(1, 2))
@@ -223,7 +234,8 @@ def cells(
     excused = judge_failed if judge_failed.sum() <= MOST_JUDGE_FAILED * len(prompts) else np.zeros_like(complete)
     if missing == "refuse" and not ((complete | excused).all() and prompts):
         raise IncompleteRecords(_describe(request, sides, list(prompts)))
-    keep = complete & ~not_defined if undefined == "leave_out" else complete
+    read = complete & ~unread
+    keep = read & ~not_defined if undefined == "leave_out" else read
     names = [name for name, kept in zip(prompts, keep, strict=True) if kept]
     crossing = _pair(sides, keep, turned)
     return Crossing(
@@ -231,7 +243,8 @@ def cells(
         clusters=codes(prompts[name] for name in names),
         dropped=int((~complete).sum()),
         judge_failed=int(judge_failed.sum()),
-        undefined=int((complete & ~keep).sum()),
+        undefined=int((read & ~keep).sum()),
+        too_long=int((complete & unread).sum()),
         **crossing,
     )
 
@@ -284,7 +297,7 @@ def _describe(request: Request, sides: list[_Cells], prompts: list[str]) -> str:
 
 def _missing_in(states: NDArray[np.int8], prompts: list[str]) -> str:
     """Return how many prompts of one seed are missing, with the status of the first few; empty when none is."""
-    bad = (states != OK) & (states != UNDEFINED)
+    bad = ~np.isin(states, SETTLED)
     places = np.flatnonzero(bad.any(axis=1))
     if not len(places):
         return ""

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from pydantic import NonNegativeInt, model_validator
 
 from bench.core.data import DataSpec
-from bench.core.datasets import ROWS_FILE, read_preferences, read_prompts
+from bench.core.datasets import ROWS_FILE, Reply, read_preferences, read_prompts
 from bench.core.errors import BenchError, StageError
 from bench.core.judge import Judge, Pair, Verdict, one_for_each
+from bench.core.lengths import WrittenCounts
 from bench.core.policy import Decoding, PolicySpec
+from bench.core.reward import CutResponses
 from bench.core.stage import DIAGNOSTICS_FILE, Resources, Stage, StageIO
 from bench.core.task import Prompt
 from bench.evaluation.generate import row_seed
@@ -34,8 +37,10 @@ class SamplePairs(Stage):
     """Two responses of ``policy`` to each prompt, as rows of unlabelled preferences.
 
     ``probability`` of each row is 0.5, for neither is preferred. Each prompt is answered once, also where rows repeat
-    it. A pair of equal responses has nothing to learn from and is left out; ``diagnostics.json`` has the number. The
-    noise of a response depends on (seed, prompt, number of the response, position), and is not that of an evaluation.
+    it. A pair of equal responses has nothing to learn from and is left out; ``diagnostics.json`` has the number. So is
+    a prompt that leaves no room for a response. ``cut_responses``: a pair with a response that was cut is kept, marked
+    by ``chosen_finish`` and ``rejected_finish``, so that no end token is put behind it; or left out. The noise of a
+    response depends on (seed, prompt, number of the response, position), and is not that of an evaluation.
     """
 
     KIND: ClassVar[str] = "sample_pairs"
@@ -45,6 +50,7 @@ class SamplePairs(Stage):
     policy: PolicySpec
     prompts: DataSpec
     decoding: Decoding
+    cut_responses: CutResponses = "keep"
     seed: NonNegativeInt
 
     @model_validator(mode="after")
@@ -70,22 +76,37 @@ class SamplePairs(Stage):
                 seeds=[row_seed(self.seed, f"pair\x1f{prompt.id}", draw) for prompt, draw in asked],
                 io=io,
             )
-            texts = [completion.text for completion in written]
             return [
-                {**as_row(prompt), "chosen": first, "rejected": second, "probability": NO_LABEL}
-                for prompt, first, second in zip(part, texts[::2], texts[1::2], strict=True)
+                {
+                    **as_row(prompt),
+                    "chosen": one.text,
+                    "rejected": other.text,
+                    "chosen_finish": one.finish,
+                    "rejected_finish": other.finish,
+                    "probability": NO_LABEL,
+                }
+                for prompt, one, other in zip(part, written[::2], written[1::2], strict=True)
             ]
 
-        rows = in_parts(io, "pairs", prompts, PROMPTS_AT_ONCE, sample)
+        answered = in_parts(io, "pairs", prompts, PROMPTS_AT_ONCE, sample)
+        finishes = Counter(row[name] for row in answered for name in ("chosen_finish", "rejected_finish"))
+        told = written_counts(finishes, len(prompts), finishes["no_room"] // 2, self.cut_responses)
+        check_some_left(self, told)
+        rows = [row for row in answered if self._is_kept(row)]
         different = [row for row in rows if row["chosen"] != row["rejected"]]
         if not different:
             raise StageError(
                 f"{self.label()}: the policy answers every one of {len(rows)} prompts twice in the same words, so "
                 "there is nothing to compare. Raise the temperature of the decoding."
+                + (f" {len(answered) - len(rows)} pairs with cut responses are left out." if rows != answered else "")
             )
         write_rows(io, different)
         found = {"prompts": len(rows), "pairs": len(different), "equal_responses": len(rows) - len(different)}
-        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_written(io, told, found)
+
+    def _is_kept(self, row: Row) -> bool:
+        finishes = {row["chosen_finish"], row["rejected_finish"]}
+        return "no_room" not in finishes and not ("length" in finishes and self.cut_responses == "leave_out")
 
 
 class LabelPreferences(Stage):
@@ -117,11 +138,9 @@ class LabelPreferences(Stage):
         def label(part: Sequence[int]) -> list[Row]:
             asked = []
             for number in part:
-                row = preferences[number]
-                asked += [
-                    Pair(prompt=prompts[number], first=row.chosen, second=row.rejected),
-                    Pair(prompt=prompts[number], first=row.rejected, second=row.chosen),
-                ]
+                chosen, rejected = preferences[number].replies()
+                asked.append(paired(prompts[number], chosen, rejected))
+                asked.append(paired(prompts[number], rejected, chosen))
             verdicts = one_for_each(self.judge, self.judge.compare(None, asked, io), len(asked))
             io.meter.judgements += len(verdicts)
             both = zip(part, verdicts[::2], verdicts[1::2], strict=True)
@@ -130,7 +149,7 @@ class LabelPreferences(Stage):
         label_rows = in_parts(io, "labels", numbers, PAIRS_AT_ONCE, label)
         labels = [Label(row["forward"], row["backward"]) for row in label_rows]
         rows = [
-            {**as_row(prompt), **preferred(row.chosen, row.rejected, known)}
+            {**as_row(prompt), **preferred(*row.replies(), known)}
             for prompt, row, one in zip(prompts, preferences, labels, strict=True)
             if (known := one.probability) is not None
         ]
@@ -172,11 +191,17 @@ class Label:
         return "second" if self.forward < NO_LABEL and self.backward < NO_LABEL else None
 
 
-def preferred(one: str, other: str, probability: float) -> Row:
+def preferred(one: Reply, other: Reply, probability: float) -> Row:
     """Return the columns of a preference with P(one over other); a tie goes to the smaller SHA-256 of the text."""
-    swapped = probability < NO_LABEL or (probability == NO_LABEL and _sha(other) < _sha(one))
+    swapped = probability < NO_LABEL or (probability == NO_LABEL and _sha(other.text) < _sha(one.text))
     chosen, rejected = (other, one) if swapped else (one, other)
-    return {"chosen": chosen, "rejected": rejected, "probability": max(probability, 1.0 - probability)}
+    return {
+        "chosen": chosen.text,
+        "rejected": rejected.text,
+        "chosen_finish": chosen.finish,
+        "rejected_finish": rejected.finish,
+        "probability": max(probability, 1.0 - probability),
+    }
 
 
 def diagnostics(labels: Sequence[Label], own: Sequence[float]) -> dict[str, float | None]:
@@ -218,6 +243,41 @@ def unrepeated(prompts: Iterable[Prompt]) -> list[Prompt]:
     for prompt in prompts:
         first.setdefault(prompt.chat, prompt)
     return list(first.values())
+
+
+def paired(prompt: Prompt, first: Reply, second: Reply) -> Pair:
+    """Return two responses as a judge sees them."""
+    return Pair(prompt=prompt, first=first.text, second=second.text, first_ended=first.ended, second_ended=second.ended)
+
+
+def written_counts(
+    finishes: Mapping[str, int], prompts: int, too_long: int, cut_responses: CutResponses
+) -> WrittenCounts:
+    """Return what became of prompts and responses; ``finishes``: how many responses stopped in which way."""
+    return WrittenCounts(
+        prompts=prompts,
+        too_long=too_long,
+        responses=finishes.get("end", 0) + finishes.get("length", 0),
+        cut=finishes.get("length", 0),
+        left_out=finishes.get("length", 0) if cut_responses == "leave_out" else 0,
+    )
+
+
+def check_some_left(stage: Stage, told: WrittenCounts) -> None:
+    """Raise StageError where no response is left to learn from."""
+    if told.responses > told.left_out:
+        return
+    raise StageError(
+        f"{stage.label()}: no response is left to learn from: of {told.prompts} prompts {told.too_long} leave no room "
+        f"for one, and {told.left_out} responses were cut at max_new_tokens and are left out. Shorten the prompts, "
+        "raise or lower decoding.max_new_tokens, or set cut_responses: keep."
+    )
+
+
+def write_written(io: StageIO, told: WrittenCounts, more: Mapping[str, Any] | None = None) -> None:
+    """Write ``diagnostics.json``: ``written``, what became of prompts and responses, and ``more``."""
+    found = {**(more or {}), "written": told.model_dump()}
+    (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def as_row(prompt: Prompt) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -11,14 +12,23 @@ import yaml
 from pydantic import Field, NonNegativeInt
 
 from bench.core.data import DataSpec
-from bench.core.datasets import read_demonstrations, read_prompts
-from bench.core.errors import StageError
+from bench.core.datasets import Reply, read_demonstrations, read_prompts
 from bench.core.frozen import Frozen
-from bench.core.policy import Chat, Decoding, Message, PolicySpec
+from bench.core.policy import Chat, Completion, Decoding, Message, PolicySpec
+from bench.core.reward import CutResponses
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
 from bench.evaluation.generate import row_seed
-from methods._train.feedback.label_pairs import PROMPTS_AT_ONCE, as_row, unrepeated, write_lines, write_rows
+from methods._train.feedback.label_pairs import (
+    PROMPTS_AT_ONCE,
+    as_row,
+    check_some_left,
+    unrepeated,
+    write_lines,
+    write_rows,
+    write_written,
+    written_counts,
+)
 from methods._train.loop.resumable import Row, in_parts
 
 CONSTITUTION_FILE = Path(__file__).resolve().parents[2] / "_data" / "constitution.yaml"
@@ -49,8 +59,11 @@ class Revise(Stage):
     its latest answer, not the earlier critiques, so the context does not grow with the rounds.
 
     ``rows.jsonl``: demonstrations of the answers of every round (of the first answers where ``rounds`` is 0), then
-    those of ``helpful``, where there are any. ``revisions.jsonl``: per prompt and round, principle, critique, answer.
-    The noise of a text depends on (seed, prompt, round, kind of text, position).
+    those of ``helpful``, where there are any. ``finish`` marks answers that were cut, so that no end is taught behind
+    them; ``cut_responses: leave_out`` leaves them out of what is taught. A prompt is left out from where it, or what
+    was said so far, leaves no room for what is to be written; ``diagnostics.json`` counts both. ``revisions.jsonl``:
+    per prompt and round, principle, critique, answer. The noise of a text depends on (seed, prompt, round, kind of
+    text, position).
     """
 
     KIND: ClassVar[str] = "revise"
@@ -63,6 +76,7 @@ class Revise(Stage):
     principles: Annotated[tuple[Principle, ...], Field(min_length=1)]
     rounds: NonNegativeInt
     decoding: Decoding
+    cut_responses: CutResponses = "keep"
     seed: NonNegativeInt
 
     def run(self, io: StageIO) -> None:
@@ -70,53 +84,70 @@ class Revise(Stage):
         prompts = unrepeated(read_prompts(self.prompts, io))
         helpful = [] if self.helpful is None else read_demonstrations(self.helpful, io)
         rounds = in_parts(io, "revisions", prompts, PROMPTS_AT_ONCE, lambda part: self._revised(part, io))
-        taught = [row for row in rounds if row["round"] > 0 or self.rounds == 0]
+        taught = [row for row in rounds if row["finish"] != "no_room" and (row["round"] > 0 or self.rounds == 0)]
+        too_long = sum(row["finish"] == "no_room" for row in rounds)
+        told = written_counts(Counter(row["finish"] for row in taught), len(prompts), too_long, self.cut_responses)
+        check_some_left(self, told)
         by_id = {prompt.id: prompt for prompt in prompts}
-        rows = [{**as_row(by_id[row["id"]]), "response": row["response"]} for row in taught]
+        rows = [
+            {**as_row(by_id[row["id"]]), "response": row["response"], "finish": row["finish"]}
+            for row in taught
+            if row["finish"] == "end" or self.cut_responses == "keep"
+        ]
         rows += [
-            {"id": row.id, "prompt": [turn.model_dump() for turn in row.prompt], "response": row.response}
+            {
+                "id": row.id,
+                "prompt": [turn.model_dump() for turn in row.prompt],
+                "response": row.response,
+                "finish": Reply(row.response, row.ended).finish,
+            }
             for row in helpful
         ]
         write_rows(io, rows)
         write_lines(io, REVISIONS_FILE, rounds)
+        write_written(io, told)
 
     def _revised(self, prompts: Sequence[Prompt], io: StageIO) -> list[Row]:
-        """Return what happened to each prompt in each round, round 0 being its first answer."""
+        """Return what happened to each prompt in each round, round 0 being its first answer.
+
+        A prompt's last row has ``finish``: ``no_room`` where what was to be written next had no room.
+        """
         answers = self._written(prompts, [prompt.chat for prompt in prompts], "answer", io)
-        rows: list[Row] = [_row(prompt, 0, answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        rows = [_row(prompt, 0, answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        alive = _with_room(prompts, answers)
         for number in range(1, self.rounds + 1):
-            drawn = [principle_of(self.principles, self.seed, prompt.id, number) for prompt in prompts]
-            asked = [
-                turns(prompt.chat, answer, principle.critique)
-                for prompt, answer, principle in zip(prompts, answers, drawn, strict=True)
-            ]
-            critiques = self._written(prompts, asked, f"critique {number}", io)
-            asked = [
-                turns(chat, critique, principle.revision)
-                for chat, critique, principle in zip(asked, critiques, drawn, strict=True)
-            ]
-            answers = self._written(prompts, asked, f"revision {number}", io)
+            drawn = {one.id: principle_of(self.principles, self.seed, one.id, number) for one, _ in alive}
+            asked = [turns(one.chat, answer.text.strip(), drawn[one.id].critique) for one, answer in alive]
+            own = [one for one, _ in alive]
+            critiques = self._written(own, asked, f"critique {number}", io)
+            lost = [_row(one, number, found) for one, found in zip(own, critiques, strict=True) if not _room(found)]
+            chats = dict(zip((one.id for one in own), asked, strict=True))
+            alive = _with_room(own, critiques)
+            asked = [turns(chats[one.id], found.text.strip(), drawn[one.id].revision) for one, found in alive]
+            own = [one for one, _ in alive]
+            answers = self._written(own, asked, f"revision {number}", io)
+            rows += lost
             rows += [
-                {**_row(prompt, number, answer), "principle": principle.name, "critique": critique}
-                for prompt, answer, principle, critique in zip(prompts, answers, drawn, critiques, strict=True)
+                {**_row(one, number, answer), "principle": drawn[one.id].name, "critique": critique.text.strip()}
+                for (one, critique), answer in zip(alive, answers, strict=True)
             ]
+            alive = _with_room(own, answers)
         return rows
 
-    def _written(self, prompts: Sequence[Prompt], chats: Sequence[Chat], what: str, io: StageIO) -> list[str]:
+    def _written(self, prompts: Sequence[Prompt], chats: Sequence[Chat], what: str, io: StageIO) -> list[Completion]:
         from bench.models.kept import kept_policy
-        from bench.models.local import prompts_of
 
         seeds = [row_seed(self.seed, f"{what}\x1f{prompt.id}", 0) for prompt in prompts]
-        policy = kept_policy(self.policy, io)
-        for prompt, chat in zip(prompts, chats, strict=True):
-            length = max(len(prompt) for prompt in prompts_of(policy, chat))
-            if policy.context is not None and length + self.decoding.max_new_tokens > policy.context:
-                raise StageError(
-                    f"{self.label()}: prompt {prompt.id}: {length} tokens before the {what}, which may take "
-                    f"{self.decoding.max_new_tokens}, and the policy's context is {policy.context}. Lower "
-                    "decoding.max_new_tokens, leave out long prompts, or choose shorter principles (brief)."
-                )
-        return [one.text.strip() for one in policy.generate(chats, self.decoding, seeds=seeds, io=io)]
+        return kept_policy(self.policy, io).generate(chats, self.decoding, seeds=seeds, io=io)
+
+
+def _room(written: Completion) -> bool:
+    return written.finish != "no_room"
+
+
+def _with_room(prompts: Sequence[Prompt], written: Sequence[Completion]) -> list[tuple[Prompt, Completion]]:
+    """Return the prompts, each with what was written to it, where there was room for it."""
+    return [(prompt, one) for prompt, one in zip(prompts, written, strict=True) if _room(one)]
 
 
 def turns(chat: Chat, answer: str, asked: str) -> Chat:
@@ -129,5 +160,5 @@ def principle_of(principles: Sequence[Principle], seed: int, prompt: str, number
     return principles[row_seed(seed, f"principle\x1f{prompt}", number) % len(principles)]
 
 
-def _row(prompt: Prompt, number: int, answer: str) -> Row:
-    return {"id": prompt.id, "round": number, "response": answer}
+def _row(prompt: Prompt, number: int, answer: Completion) -> Row:
+    return {"id": prompt.id, "round": number, "response": answer.text.strip(), "finish": answer.finish}

@@ -120,7 +120,12 @@ def write_log(rows: Sequence[Mapping[str, float]], io: StageIO) -> None:
 
 
 def write_diagnostics(found: Mapping[str, object], io: StageIO) -> None:
-    """Write what a stage tells of itself to ``io.out / "diagnostics.json"``, beside what stands there already."""
+    """Write what a stage tells of itself to ``io.out / "diagnostics.json"``, beside what stands there already.
+
+    The main process alone writes.
+    """
+    if not ranks.is_main():
+        return
     path = io.out / DIAGNOSTICS_FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.write_text(json.dumps({**before, **found}, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -8,12 +8,16 @@ from typing import Any
 
 import torch
 
+from bench.core.datasets import Reply
+from bench.core.errors import StageError
+from bench.core.lengths import LengthCounts, RowsOf
 from bench.core.policy import Chat
 from bench.core.stage import StageIO
-from bench.models.chat import fit_group_to_length
 from bench.models.hf import HFPolicy
+from bench.models.lengths import fit_rows, none_left
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable, load_whole, save_adapter, save_weights
+from bench.models.local import longest, token_row
 from bench.models.masters import master_of, set_master
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
@@ -43,15 +47,18 @@ def loaded(stage: FineTuning, io: StageIO) -> HFPolicy:
     return load_trainable(stage.init, io, lora=stage.lora, seed=stage.seed)
 
 
-def examples_of(policy: HFPolicy, rows: Iterable[tuple[Chat, Sequence[str]]], max_length: int) -> list[Example]:
-    """Return prompts with their responses as tokens, cut to ``max_length`` and to what the model can read."""
-    context = policy.context
-    longest = max_length if context is None else min(max_length, context)
-    examples = []
-    for number, (chat, responses) in enumerate(rows):
-        ids = [policy.response(response) for response in responses]
-        examples.append(Example(number, Group(*fit_group_to_length(policy.prompt(chat), ids, longest))))
-    return examples
+def examples_of(
+    policy: HFPolicy, data: RowsOf, rows: Iterable[tuple[Chat, Sequence[Reply]]], max_length: int
+) -> tuple[list[Example], LengthCounts]:
+    """Return the rows that can be learnt from as tokens, and what was cut and dropped (``bench.models.lengths``).
+
+    Rows keep their numbers in the data. Raises StageError when no row is left.
+    """
+    read = (token_row(policy, chat, replies) for chat, replies in rows)
+    found, counts = fit_rows(data, read, longest(policy, max_length))
+    if not found:
+        raise StageError(none_left(counts))
+    return [Example(one.row, Group(one.prompts[0], one.responses)) for one in found], counts
 
 
 def training_of(

@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.core.data import DataSpec
 from bench.core.datasets import read_demonstrations
+from bench.core.lengths import LengthCounts
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from methods._train.loop.batches import TRAINED_FLOPS, micro_batches
@@ -19,15 +20,17 @@ from methods._train.sft.train import sft_loss
 
 def demonstration_loss(
     stage: TrainOnReward, data: DataSpec, weight: float, io: StageIO
-) -> Callable[[HFPolicy, PolicyUpdater], Extra]:
+) -> Callable[[HFPolicy, PolicyUpdater], tuple[Extra, LengthCounts]]:
     """Return what adds ``weight`` times the mean loss per token of demonstrations to every step.
 
-    Each step meets as many demonstrations as responses, drawn without replacement by (seed, update, pass, step).
+    What was cut of the demonstrations is returned beside it. Each step meets as many demonstrations as responses, drawn
+    without replacement by (seed, update, pass, step).
     """
     rows = read_demonstrations(data, io)
 
-    def extra_of(policy: HFPolicy, updater: PolicyUpdater) -> Extra:
-        examples = examples_of(policy, [(row.prompt, [row.response]) for row in rows], stage.max_length)
+    def extra_of(policy: HFPolicy, updater: PolicyUpdater) -> tuple[Extra, LengthCounts]:
+        texts = [(row.prompt, row.replies()) for row in rows]
+        examples, counts = examples_of(policy, "demonstrations", texts, stage.max_length)
         lengths = [example.padded() for example in examples]
 
         def add(update: int, epoch: int, step: int, responses: int) -> float:
@@ -44,6 +47,6 @@ def demonstration_loss(
             io.meter.flops += TRAINED_FLOPS * policy.parameters * trained
             return total
 
-        return add
+        return add, counts
 
     return extra_of

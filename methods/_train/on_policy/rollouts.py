@@ -12,17 +12,20 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import StageError
+from bench.core.lengths import LengthCounts
 from bench.core.meter import READ_FLOPS
 from bench.core.policy import Decoding, computed_in
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
 from bench.models.adapters import is_adapted, without_new
 from bench.models.hf import HFPolicy
+from bench.models.lengths import fitting_prompts
 from bench.models.likelihood.logprobs import Group, Want, response_outputs
 from bench.models.load import load_model
-from bench.models.rewards import Reward
+from bench.models.local import longest
+from bench.models.rewards import Reward, reply_of
 from methods._train.loop.batches import micro_batches
-from methods._train.on_policy.reward_optimisation import Practice, TrainOnReward
+from methods._train.on_policy.reward_optimisation import TrainOnReward
 
 # Tokens of one forward pass without gradients, padding included; changes results by rounding only.
 TOKENS_AT_ONCE = 8192
@@ -120,8 +123,8 @@ class Sampler:
     The reference is the policy that training starts from: with an adapter, the policy without the new one; else a
     second, frozen copy. In float32 the log-probabilities of the sampling policy are those recorded while decoding. In
     bfloat16 decoding and a pass over whole responses differ by rounding (.04 nats per response were measured), which a
-    KL divergence would count: there both are read by such a pass. Raises StageError for a prompt that leaves no room
-    for a response, before anything is computed.
+    KL divergence would count: there both are read by such a pass. Every prompt leaves room for a response
+    (``answerable``).
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class Sampler:
     ) -> None:
         self._practice, self._seed, self._io = stage.practice, stage.seed, io
         self._policy, self._prompts, self._reward = policy, prompts, reward
-        self._ids = checked_prompts(stage, policy, prompts)
+        self._ids = [policy.prompt(prompt.chat) for prompt in prompts]
         self._adapted = is_adapted(policy.model)
         self._reference = policy if self._adapted else load_model(stage.init, io)
         self.reads_own = computed_in(stage.init) != "float32"
@@ -144,7 +147,7 @@ class Sampler:
             decoding,
             seeds=[noise_seed(self._seed, update, number, draw) for number, draw in asked],
         )
-        rewards = self._reward.of([self._prompts[number] for number, _ in asked], [one.text for one in written])
+        rewards = self._reward.of([self._prompts[number] for number, _ in asked], [reply_of(one) for one in written])
         groups = tuple(
             Group(self._ids[number], [list(one.tokens) for one in written[first : first + practice.samples]])
             for number, first in zip(numbers, range(0, len(written), practice.samples), strict=True)
@@ -195,18 +198,19 @@ class Sampler:
         meter.flops += READ_FLOPS * self._policy.parameters * (asked + written + scored)
 
 
-def checked_prompts(stage: TrainOnReward, policy: HFPolicy, prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Return the prompts as ids; raises StageError for the first that leaves no room for ``max_new_tokens``."""
-    practice: Practice = stage.practice
-    room = stage.max_length if policy.context is None else min(stage.max_length, policy.context)
-    found = []
-    for prompt in prompts:
-        ids = policy.prompt(prompt.chat)
-        if len(ids) + practice.max_new_tokens > room:
-            raise StageError(
-                f"{stage.label()}: prompt {prompt.id!r} has {len(ids)} tokens; with max_new_tokens "
-                f"{practice.max_new_tokens} that is more than the {room} that prompt and response may take (the lesser "
-                "of given.max_length and the model's context). Leave that prompt out, or lower max_new_tokens."
-            )
-        found.append(ids)
-    return found
+def answerable(stage: TrainOnReward, policy: HFPolicy, prompts: Sequence[Prompt]) -> tuple[list[Prompt], LengthCounts]:
+    """Return the prompts that leave room for ``max_new_tokens``, in order, and how many do not and are left out.
+
+    Prompt and response may take ``max_length`` tokens, or the model's context where that is less. Raises StageError
+    where none is left.
+    """
+    written = stage.practice.max_new_tokens
+    room = longest(policy, stage.max_length) - written
+    places, counts = fitting_prompts([policy.prompt(prompt.chat) for prompt in prompts], room)
+    if not places:
+        raise StageError(
+            f"{stage.label()}: none of {len(prompts)} prompts leaves room for a response: with max_new_tokens "
+            f"{written} a prompt may have {room} tokens (the lesser of given.max_length and the model's context, "
+            "without them). Lower max_new_tokens, raise given.max_length, or give shorter prompts."
+        )
+    return [prompts[place] for place in places], counts

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.core.datasets import read_prompts
 from bench.core.errors import StageError
+from bench.core.lengths import LengthCounts, told
 from bench.core.meter import READ_FLOPS
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
@@ -23,7 +24,7 @@ from methods._train.loop.tune import loaded, store
 from methods._train.on_policy.critic import critic_of
 from methods._train.on_policy.objective import Advantages, Objective
 from methods._train.on_policy.reward_optimisation import TrainOnReward
-from methods._train.on_policy.rollouts import Rollouts, Sampler
+from methods._train.on_policy.rollouts import Rollouts, Sampler, answerable
 from methods._train.on_policy.update import Extra, PolicyUpdater, Update
 
 LOG = logging.getLogger(__name__)
@@ -35,12 +36,13 @@ def train_on_reward(
     stage: TrainOnReward,
     io: StageIO,
     objective: Objective,
-    extra_of: Callable[[HFPolicy, PolicyUpdater], Extra] | None = None,
+    extra_of: Callable[[HFPolicy, PolicyUpdater], tuple[Extra, LengthCounts]] | None = None,
     checkpoint_updates: int | None = None,
 ) -> None:
     """Train ``stage.init`` on the reward of its own responses, and write the policy, the log and diagnostics.
 
-    ``extra_of(policy, updater)`` returns a further loss for every optimiser step. ``checkpoint_updates``: a checkpoint
+    ``extra_of(policy, updater)`` returns a further loss for every optimiser step, and what was cut of its data. Prompts
+    that leave no room for a response are left out and counted (``answerable``). ``checkpoint_updates``: a checkpoint
     after so many updates; None: by time. A run that was killed goes on from its last checkpoint to the same weights,
     bit for bit, unless its budget is in seconds.
 
@@ -67,23 +69,25 @@ class _OnPolicyTraining:
         stage: TrainOnReward,
         io: StageIO,
         objective: Objective,
-        extra_of: Callable[[HFPolicy, PolicyUpdater], Extra] | None,
+        extra_of: Callable[[HFPolicy, PolicyUpdater], tuple[Extra, LengthCounts]] | None,
     ) -> None:
         self.stage, self.io, self.objective = stage, io, objective
-        prompts = read_prompts(stage.data, io)
         practice = stage.practice
+        self.policy = loaded(stage, io)
+        prompts, counts = answerable(stage, self.policy, read_prompts(stage.data, io))
+        self.lengths = [counts]
         self.train_prompts = len(prompts) - practice.held_out
         if self.train_prompts < 1:
             raise StageError(
                 f"{stage.label()}: {len(prompts)} prompts, of which {practice.held_out} are held out: none is left."
             )
         self.held_out = range(self.train_prompts, len(prompts))
-        self.policy = loaded(stage, io)
         self.sampler = Sampler(stage, io, self.policy, prompts, open_reward(stage.reward, io, asked_by=stage))
         critic = None if objective.critic is None else critic_of(stage, io, self.policy, objective.critic)
         self.updater = PolicyUpdater(stage, self.policy, critic, objective, io.device)
         if extra_of is not None:
-            self.updater.extra = extra_of(self.policy, self.updater)
+            self.updater.extra, counts = extra_of(self.policy, self.updater)
+            self.lengths.append(counts)
         needed = practice.updates * practice.prompts_per_update
         self.order = order_of(self.train_prompts, -(-needed // self.train_prompts), stage.seed)
         self.log: list[dict[str, float]] = []
@@ -152,7 +156,7 @@ class _OnPolicyTraining:
         }
         if "warning" in found:
             LOG.warning("%s: %s", self.stage.label(), found["warning"])
-        write_diagnostics(found, self.io)
+        write_diagnostics({**found, **told(self.lengths)}, self.io)
 
     def _update(self, number: int) -> dict[str, float] | None:
         """Take one update and return its log row; None when the budget does not pay for it."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bench.core.datasets import Reply
 from bench.core.errors import StageError
-from bench.core.policy import Chat, PolicySpec, as_read
-from bench.models.chat import fit_group_to_length, prompt_ids
+from bench.core.lengths import LengthCounts
+from bench.core.policy import Chat, PolicySpec
 from bench.models.hf import HFPolicy
+from bench.models.lengths import fit_rows, none_left
 from bench.models.likelihood.logprobs import Group
+from bench.models.local import longest, token_row, yielding_as
 
 
 @dataclass(frozen=True)
@@ -25,40 +28,24 @@ class Contexts:
 
 
 def contexts(
-    policy: HFPolicy, specs: Sequence[PolicySpec], chat: Chat, responses: Sequence[str], max_length: int
-) -> tuple[Group, ...]:
-    """Return one group per spec: the chat as it reads it, instructions included, before the very same responses.
+    policy: HFPolicy, specs: Sequence[PolicySpec], rows: Sequence[tuple[Chat, Sequence[Reply]]], max_length: int
+) -> tuple[list[Contexts], LengthCounts]:
+    """Return for each row one group per spec: the chat as it reads it, instructions included, and the same responses.
 
-    What is too long is cut as for every method (``bench.models.chat.fit_group_to_length``), with room left for the
-    longest instruction. The same tokens of the chat are cut in every group, and never those of an instruction. Raises
-    StageError when the instructions leave no room.
+    What is too long is cut as for every method (``bench.models.lengths``): the same tokens of the chat in every group,
+    and never those of an instruction. Rows that do not fit, and pairs of equal responses, are dropped and counted.
+    Raises StageError when no row is left.
     """
-    plain = policy.prompt(chat)
-    prompts = [prompt_ids(policy.tokenizer, as_read(spec, chat), policy.template) for spec in specs]
-    heads = [_before(prompt, plain) for prompt in prompts]
-    longest = max_length if policy.context is None else min(max_length, policy.context)
-    room = longest - max(heads)
-    if room < 2:
-        raise StageError(
-            f"an instruction takes {max(heads)} tokens, and prompt and response may take {longest} with it. Raise "
-            "given.max_length if the model can read more, or choose shorter instructions (the set `brief`)."
-        )
-    kept, cut = fit_group_to_length(plain, [policy.response(response) for response in responses], room)
-    if len(kept) == len(plain):
-        return tuple(Group(prompt, cut) for prompt in prompts)
-    return tuple(Group([*prompt[:head], *kept], cut) for prompt, head in zip(prompts, heads, strict=True))
+    read = (
+        replace(token_row(policy, chat, replies), prompts=tuple(yielding_as(policy, spec, chat) for spec in specs))
+        for chat, replies in rows
+    )
+    found, counts = fit_rows("preferences", read, longest(policy, max_length))
+    if not found:
+        raise StageError(f"{none_left(counts)} The instructions count too: shorter ones are the set `brief`.")
+    return [Contexts(one.row, tuple(Group(prompt, one.responses) for prompt in one.prompts)) for one in found], counts
 
 
 def tokens_of(group: Group) -> int:
     """Return the tokens of a group; each response counts with its prompt."""
     return sum(len(group.prompt) + len(response) for response in group.responses)
-
-
-def _before(prompt: Sequence[int], plain: Sequence[int]) -> int:
-    """Return how many tokens stand before what a prompt has in common with the plain one, read from their ends."""
-    alike = 0
-    for one, other in zip(reversed(prompt), reversed(plain), strict=False):
-        if one != other:
-            break
-        alike += 1
-    return len(prompt) - alike

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from bench.core.datasets import read_preferences
+from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.fine_tuning import FineTuning
-from methods._train.loop.loop import LossSum
+from methods._train.loop.loop import LossSum, write_diagnostics
 from methods._train.loop.tune import Example, loaded, train, training_of
 from methods._train.pairs.labels import PairLabels, expected_loss, labels_of, refuse_margins
 from methods._train.pairs.logprobs import PairLogprobs
@@ -47,8 +48,8 @@ def train_on_pairs_with_margins(
     """
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
-    examples = pair_examples(policy, rows, stage.max_length)
-    frozen = read_pairs(reference, io, len(rows), policy.device)
+    examples, lengths = pair_examples(policy, rows, stage.max_length)
+    frozen = read_pairs(reference, io, len(rows), examples, policy.device)
     labels = labels_of(rows, policy.device)
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
@@ -59,6 +60,7 @@ def train_on_pairs_with_margins(
         return LossSum(losses.sum(), len(batch), with_reference(found, against, own))
 
     train(stage, io, policy, training_of(policy, examples, loss_of))
+    write_diagnostics(told([lengths]), io)
 
 
 def train_on_pairs_alone(stage: FineTuning, io: StageIO, loss: Callable[[PairLogprobs], Tensor]) -> None:
@@ -69,7 +71,7 @@ def train_on_pairs_alone(stage: FineTuning, io: StageIO, loss: Callable[[PairLog
     rows = read_preferences(stage.data, io)
     refuse_margins(rows, stage.label())
     policy = loaded(stage, io)
-    examples = pair_examples(policy, rows, stage.max_length)
+    examples, lengths = pair_examples(policy, rows, stage.max_length)
     labels = labels_of(rows, policy.device)
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
@@ -78,6 +80,7 @@ def train_on_pairs_alone(stage: FineTuning, io: StageIO, loss: Callable[[PairLog
         return LossSum(losses.sum(), len(batch), without_reference(found))
 
     train(stage, io, policy, training_of(policy, examples, loss_of))
+    write_diagnostics(told([lengths]), io)
 
 
 def pair_logprobs(policy: HFPolicy, batch: Sequence[Example]) -> PairLogprobs:

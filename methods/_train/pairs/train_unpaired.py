@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from bench.core.datasets import read_preferences
+from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
-from methods._train.loop.loop import LossSum
+from methods._train.loop.loop import LossSum, write_diagnostics
 from methods._train.loop.tune import Example, loaded, train, training_of
 from methods._train.pairs.labels import expected_loss, labels_of, refuse_margins
 from methods._train.pairs.logprobs import PairLogprobs
@@ -37,9 +38,9 @@ def train_unpaired(
     rows = read_preferences(stage.data, io)
     refuse_margins(rows, stage.label())
     policy = loaded(stage, io)
-    examples = pair_examples(policy, rows, stage.max_length)
+    examples, lengths = pair_examples(policy, rows, stage.max_length)
     others = mismatched_examples(policy, rows, stage.max_length)
-    frozen = read_pairs(reference, io, len(rows), policy.device)
+    frozen = read_pairs(reference, io, len(rows), examples, policy.device)
     frozen_others = read_mismatched(mismatched, io, len(rows), policy.device)
     labels = labels_of(rows, policy.device)
     z = torch.zeros((), device=policy.device)
@@ -64,5 +65,6 @@ def train_unpaired(
         return LossSum(losses.sum(), len(batch), metrics)
 
     training = training_of(policy, examples, loss_of)
-    read = [example.tokens() for example in others]
+    read = [others[example.row].tokens() for example in examples]
     train(stage, io, policy, replace(training, before_step=estimate, read=read))
+    write_diagnostics(told([lengths]), io)

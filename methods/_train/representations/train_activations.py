@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.core.datasets import read_preferences
+from bench.core.lengths import told
 from bench.core.policy import PolicySpec, weights_of
 from bench.core.stage import StageIO
 from bench.models.adapters import without_new
@@ -84,12 +85,8 @@ def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> N
     reader = _reader(stage, io, policy, aim)
     specs = (stage.init, aim.good, aim.bad)
     picked = np.random.default_rng([stage.seed, len(rows)]).integers(2, size=len(rows))
-    examples = []
-    for number, row in enumerate(rows):
-        pair = [row.chosen, row.rejected]
-        texts = pair if aim.responses == "both" else [pair[picked[number]]]
-        whole = contexts(policy, specs, row.prompt, texts, stage.max_length)
-        examples.append(Contexts(number, tuple(_beginning(group, aim.response_tokens) for group in whole)))
+    found, lengths = contexts(policy, specs, [(row.prompt, row.replies()) for row in rows], stage.max_length)
+    examples = [Contexts(one.row, tuple(_read(group, aim, picked[one.row]) for group in one.groups)) for one in found]
     training = Training(
         policy.model,
         examples,
@@ -101,7 +98,7 @@ def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> N
     train(stage, io, policy, training)
     if ranks.is_main():
         found = diagnostics(reader, examples[:MEASURED_ROWS], loss)
-        write_diagnostics({"layers": found}, io)
+        write_diagnostics({"layers": found, **told([lengths])}, io)
 
 
 def layers_at(fractions: Sequence[float], count: int) -> tuple[int, ...]:
@@ -177,8 +174,10 @@ def _reader(stage: FineTuning, io: StageIO, policy: HFPolicy, aim: Aim) -> Reade
     return Reader(policy, reading(aim.good), reading(aim.bad), layers)
 
 
-def _beginning(group: Group, tokens: int) -> Group:
-    return Group(group.prompt, [response[:tokens] for response in group.responses])
+def _read(group: Group, aim: Aim, picked: int) -> Group:
+    """Return what is compared of a group: the beginnings of both responses, or of the picked one."""
+    responses = group.responses if aim.responses == "both" else [group.responses[picked]]
+    return Group(group.prompt, [response[: aim.response_tokens] for response in responses])
 
 
 def _states(policy: HFPolicy, groups: Sequence[Group], layers: tuple[int, ...]) -> dict[int, Tensor]:

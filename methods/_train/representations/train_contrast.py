@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,12 +10,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from bench.core.datasets import read_preferences
-from bench.core.stage import DIAGNOSTICS_FILE, StageIO
+from bench.core.lengths import told
+from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, over_chunks, response_logprobs, states_at_responses
 from bench.models.packing.decoder import decoder_of
 from methods._train.loop import ranks
-from methods._train.loop.loop import LossSum, Training
+from methods._train.loop.loop import LossSum, Training, write_diagnostics
 from methods._train.loop.tune import loaded, train
 from methods._train.pairs.contexts import Contexts, contexts, tokens_of
 from methods._train.pairs.labels import in_order
@@ -42,10 +42,7 @@ def train_contrast(stage: ContrastFields, io: StageIO) -> None:
     rows = ordered.rows
     policy = loaded(stage, io)
     asked = (stage.instructions.for_good(stage.init), stage.instructions.for_bad(stage.init))
-    examples = [
-        Contexts(number, contexts(policy, asked, row.prompt, [row.chosen, row.rejected], stage.max_length))
-        for number, row in enumerate(rows)
-    ]
+    examples, lengths = contexts(policy, asked, [(row.prompt, row.replies()) for row in rows], stage.max_length)
     batch = Batch()
 
     def look_at(passes: Sequence[Sequence[Contexts]]) -> None:
@@ -66,8 +63,7 @@ def train_contrast(stage: ContrastFields, io: StageIO) -> None:
         before_step=look_at,
     )
     train(stage, io, policy, training)
-    if ranks.is_main() and (counts := ordered.counts()):
-        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
+    write_diagnostics({**told([lengths]), **ordered.counts()}, io)
 
 
 def contrast_sum(stage: ContrastFields, policy: HFPolicy, part: Sequence[Contexts], batch: Batch) -> LossSum:

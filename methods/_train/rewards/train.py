@@ -14,6 +14,7 @@ from torch.nn.functional import logsigmoid
 from bench.core.data import DataSpec
 from bench.core.datasets import Preference, read_demonstrations, read_preferences
 from bench.core.errors import StageError
+from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.reward_model import RewardModel, new_head, rewards_of, save_head
 from methods._train.fine_tuning import FineTuning
@@ -55,7 +56,7 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
     head = new_head(policy, stage.seed)
-    examples = pair_examples(policy, rows, stage.max_length)
+    examples, lengths = pair_examples(policy, rows, stage.max_length)
     kept = held_out_prompts([row.prompt for row in rows], fit.held_out, stage.seed)
     labels = labels_of(rows, policy.device)
 
@@ -65,6 +66,8 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
         return pair_loss(rewards[:, 0], rewards[:, 1], labels.probability[numbers], labels.margin[numbers])
 
     trained = [example for example in examples if example.row not in kept]
+    if not trained:
+        raise StageError(f"{stage.label()}: no pair is left to train on beside those held out. Lower held_out.")
     training = training_of(policy, trained, loss_of)
     train(stage, io, policy, replace(training, model=nn.ModuleList([policy.model, head])))
     if not ranks.is_main():
@@ -77,7 +80,7 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
         **normalise(fit, io, model, examples),
     }
     save_head(head, io.out)
-    write_diagnostics(found, io)
+    write_diagnostics({**found, **told([lengths])}, io)
 
 
 def pair_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Tensor) -> LossSum:
@@ -108,7 +111,8 @@ def normalise(fit: RewardModelFit, io: StageIO, model: RewardModel, pairs: Seque
     references = [example.group for example in pairs]
     if fit.references is not None:
         rows = read_demonstrations(fit.references, io)
-        known = examples_of(model.policy, [(row.prompt, [row.response]) for row in rows], model.max_length)
+        texts = [(row.prompt, row.replies()) for row in rows]
+        known, _ = examples_of(model.policy, "demonstrations", texts, model.max_length)
         references = [example.group for example in known]
     found = np.array(model.scores(references, io))
     shift, scale = float(found.mean()), 1.0

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.datasets import read_demonstrations
+from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import response_logprobs
 from methods._train.fine_tuning import FineTuning
-from methods._train.loop.loop import LossSum
+from methods._train.loop.loop import LossSum, write_diagnostics
 from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
 
 
@@ -17,8 +18,10 @@ def train_sft(stage: FineTuning, io: StageIO) -> None:
     """Train ``stage.init`` on the demonstrations, and write the policy."""
     rows = read_demonstrations(stage.data, io)
     policy = loaded(stage, io)
-    examples = examples_of(policy, [(row.prompt, [row.response]) for row in rows], stage.max_length)
+    texts = [(row.prompt, row.replies()) for row in rows]
+    examples, lengths = examples_of(policy, "demonstrations", texts, stage.max_length)
     train(stage, io, policy, training_of(policy, examples, lambda batch: sft_loss(policy, batch)))
+    write_diagnostics(told([lengths]), io)
 
 
 def sft_loss(policy: HFPolicy, batch: Sequence[Example]) -> LossSum:

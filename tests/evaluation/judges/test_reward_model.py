@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import methods
+from bench.core.datasets import Reply
 from bench.core.errors import BenchError, StageError
 from bench.core.frozen import decode, digest, encode
 from bench.core.judge import Pair, Response
@@ -57,7 +58,7 @@ def test_it_rates_with_the_model_of_its_arm(given: Given, tmp_path: Path) -> Non
     asked = [Response(prompt=pair.prompt, text=text) for pair in PAIRS for text in (pair.first, pair.second)]
     found = [verdict.value for verdict in judge.rate(None, asked, bench.io())]
     model = load_reward_model(stage, bench.io())
-    assert found == model.score_texts([one.prompt.chat for one in asked], [one.text for one in asked])
+    assert found == model.score_texts([one.prompt.chat for one in asked], [Reply(one.text) for one in asked])
     assert judge.rate(None, [], bench.io()) == []
     assert decode(encode(judge)) == judge
 

@@ -156,3 +156,12 @@ def test_twice_the_same_cell_is_an_error() -> None:
 def test_a_prompt_in_two_clusters_is_an_error() -> None:
     with pytest.raises(DataError, match="two clusters"):
         read(rows("a", A, clusters=["x"] * 4) + rows("b", B, clusters=["y"] * 4))
+
+
+@pytest.mark.parametrize("undefined", ["leave_out", "zero"])
+def test_prompts_too_long_for_one_arm_leave_the_pair_and_are_counted(undefined: Any) -> None:
+    records = rows("a", A) + rows("b", B)
+    records[2] |= {"value": None, "status": "too_long"}
+    found = cells(RecordIndex(table(records)), SCORE, "refuse", undefined)
+    assert found.prompts == ("p000", "p002", "p003") or len(found.prompts) == 3
+    assert (found.dropped, found.undefined, found.too_long, found.left_out) == (0, 0, 1, 1)

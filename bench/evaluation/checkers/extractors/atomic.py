@@ -26,8 +26,8 @@ class AtomicFacts(Extractor):
     """The facts into which a policy breaks each sentence, one per list item of what it writes, each once.
 
     ``policy``: who breaks them. ``path``: a prompt file of your own with a place ``{sentence}``; ``digest`` is that of
-    its bytes. A sentence of which it makes no list is one claim itself. Decoded greedily, so a claim is the same in
-    every run; FActScore samples at temperature 0.7 and adds demonstrations chosen by BM25.
+    its bytes. A sentence of which it makes no list, or that it cannot read, is one claim itself. Decoded greedily, so a
+    claim is the same in every run; FActScore samples at temperature 0.7 and adds demonstrations chosen by BM25.
     """
 
     NAME: ClassVar[str] = "atomic"

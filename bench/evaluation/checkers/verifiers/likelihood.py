@@ -25,7 +25,8 @@ class TrueOrFalse(Verifier):
     ``policy``: who reads. ``path``: a prompt file of your own with places ``{passages}``, ``{prompt}`` and ``{claim}``;
     ``digest`` is that of its bytes. Whole answers are compared in all their spellings
     (``bench.models.likelihood.answers``), where FActScore compares two tokens of one model. It labels nothing
-    irrelevant; where it finds both answers impossible, the claim is not supported.
+    irrelevant; where it finds both answers impossible, or cannot read claim and passages together, the claim is not
+    supported, and the evidence says so.
     """
 
     NAME: ClassVar[str] = "likelihood"
@@ -47,6 +48,7 @@ class TrueOrFalse(Verifier):
         """Return one finding per claim, in order; its evidence is P(True) and the titles that were read."""
         from bench.models.kept import kept_policy  # noqa: PLC0415
         from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs, probabilities  # noqa: PLC0415 - torch loads here
+        from bench.models.local import NoRoom  # noqa: PLC0415
 
         template = template_text(PROMPT, self.path, self.digest, PLACES)
         questions = [
@@ -64,9 +66,12 @@ class TrueOrFalse(Verifier):
         if not questions:
             return []
         found = []
-        for one, (true, false) in zip(
-            asked, answer_logprobs(kept_policy(self.policy, io), questions, ANSWERS, io), strict=True
-        ):
+        answers = answer_logprobs(kept_policy(self.policy, io), questions, ANSWERS, io)
+        for one, logprobs in zip(asked, answers, strict=True):
+            if isinstance(logprobs, NoRoom):
+                found.append(Finding(label=NOT_SUPPORTED, evidence=f"not read by the verifier: {logprobs.why}"))
+                continue
+            true, false = logprobs
             if max(true, false) == -math.inf:
                 found.append(Finding(label=NOT_SUPPORTED, evidence="both answers are impossible to the verifier"))
                 continue

@@ -11,7 +11,7 @@ from bench.core.checker import Extractor
 from bench.core.errors import StageError
 from bench.core.judge import Response
 from bench.core.stage import Resources, Stage, StageIO
-from bench.evaluation.generate import Generate, read_rows
+from bench.evaluation.generate import Generate, is_answered, read_rows
 from bench.results.claims import EXTRACTED_SCHEMA
 
 PAYLOAD = "claims.parquet"
@@ -31,13 +31,13 @@ class ExtractClaims(Stage):
         return self.extractor.RESOURCES
 
     def run(self, io: StageIO) -> None:
-        """Write ``claims.parquet``: one row per claim, none for a response without claims.
+        """Write ``claims.parquet``: one row per claim, none for a response without claims or a missing one.
 
         Raises StageError for an extractor that does not return one list per response, or a place outside it.
         """
         task = self.responses.task
         prompts = {prompt.id: prompt for prompt in task.prompts()}
-        answers = read_rows(io, self.responses)
+        answers = [row for row in read_rows(io, self.responses) if is_answered(row)]
         asked = [Response(prompt=prompts[row["prompt"]], text=row["text"]) for row in answers]
         extracted = self.extractor.extract(task, asked, io)
         if len(extracted) != len(asked):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,14 +21,14 @@ from bench.core.metrics import (
     fact_score,
 )
 from bench.core.task import IRRELEVANT, NOT_SUPPORTED, SUPPORTED
-from bench.evaluation.generate import Generate
+from bench.evaluation.generate import Generate, is_answered, stored_rows
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
 from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractClaims
 from bench.evaluation.measurements.factuality.retrieve import IndexPassages, RetrievePassages
 from bench.evaluation.measurements.factuality.verification import COUNTS, CheckClaims
 from bench.evaluation.measurements.scores import SCORES_SCHEMA
 from bench.results.claims import CLAIMS
-from bench.results.records import RECORDS
+from bench.results.records import RECORDS, TOO_LONG
 from bench.results.tables import TableFile
 
 COUNTED_AS = {SUPPORTED: SUPPORTED_CLAIMS, NOT_SUPPORTED: UNSUPPORTED_CLAIMS, IRRELEVANT: IRRELEVANT_CLAIMS}
@@ -55,7 +55,9 @@ class FactualErrors(Measurement):
         yield CLAIMS, pq.read_table(folder / PAYLOAD)
         if design.evaluation.factuality is not None:
             gamma = design.evaluation.factuality.gamma
-            yield RECORDS, counted(pq.read_table(folder / COUNTS).to_pylist(), gamma)
+            responses = stored_rows(payload(cell.stage.claims.responses))
+            unanswered = {(row["prompt"], row["draw"]) for row in responses if not is_answered(row)}
+            yield RECORDS, counted(pq.read_table(folder / COUNTS).to_pylist(), gamma, unanswered)
 
     def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
         """Return what is counted of claims, where they are checked."""
@@ -66,8 +68,11 @@ class FactualErrors(Measurement):
         return None if cell.stage.passages is not None else 0
 
 
-def counted(rows: Sequence[dict[str, Any]], gamma: float) -> pa.Table:
-    """Return the values of every response: claims by label, whether there are any, and FActScore."""
+def counted(rows: Sequence[dict[str, Any]], gamma: float, unanswered: Collection[tuple[str, int]] = ()) -> pa.Table:
+    """Return the values of every response: claims by label, whether there are any, and FActScore.
+
+    ``unanswered``: the prompts and draws without a response, which have no values.
+    """
     found: list[dict[str, Any]] = []
     for counts in rows:
         facts = sum(counts[label] for label in COUNTED_AS)
@@ -75,9 +80,11 @@ def counted(rows: Sequence[dict[str, Any]], gamma: float) -> pa.Table:
         values[ANSWERED.name] = float(facts > 0)
         values[FACTSCORE.name] = fact_score(counts[SUPPORTED], facts, gamma)
         for metric, value in values.items():
-            status = "undefined" if value is None else "ok"
-            same = {"prompt": counts["prompt"], "draw": counts["draw"]}
-            found.append({**same, "metric": metric, "value": value, "status": status})
+            same = {"prompt": counts["prompt"], "draw": counts["draw"], "metric": metric}
+            if (counts["prompt"], counts["draw"]) in unanswered:
+                found.append({**same, "value": None, "status": TOO_LONG})
+            else:
+                found.append({**same, "value": value, "status": "undefined" if value is None else "ok"})
     return pa.Table.from_pylist(found, schema=SCORES_SCHEMA)
 
 

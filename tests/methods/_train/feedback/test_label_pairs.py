@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.core.data import Data, Made
-from bench.core.datasets import read_preferences, read_prompts
+from bench.core.datasets import Reply, read_preferences, read_prompts
 from bench.core.errors import BenchError, StageError
 from bench.core.judge import Judge
 from bench.core.policy import Decoding
@@ -81,10 +81,12 @@ def test_a_tie_counts_half_and_pairs_without_a_label_not_at_all() -> None:
 
 
 def test_a_tie_is_called_by_a_rule_that_reads_no_label() -> None:
-    assert preferred("x", "y", 0.5) == preferred("y", "x", 0.5)
-    called = [preferred(f"a{number}", f"b{number}", 0.5)["chosen"][0] for number in range(40)]
+    x, y = Reply("x"), Reply("y", ended=False)
+    assert preferred(x, y, 0.5) == preferred(y, x, 0.5)
+    called = [preferred(Reply(f"a{number}"), Reply(f"b{number}"), 0.5)["chosen"][0] for number in range(40)]
     assert 10 < called.count("a") < 30
-    assert preferred("x", "y", 0.3) == {"chosen": "y", "rejected": "x", "probability": 0.7}
+    finishes = {"chosen_finish": "length", "rejected_finish": "end"}
+    assert preferred(x, y, 0.3) == {"chosen": "y", "rejected": "x", **finishes, "probability": 0.7}
 
 
 def test_a_judge_labels_the_given_pairs_and_their_labels_only_measure_it(pairs: Data, bench: Bench) -> None:
@@ -149,7 +151,9 @@ def test_sampled_pairs_are_rows_that_nobody_has_labelled(bench: Bench, tmp_path:
     out = bench.payload(stage)
     found = read_preferences(Made(by=stage), bench.io("reader"))
     counts = json.loads((out / "diagnostics.json").read_text())
+    written = counts.pop("written")
     assert counts == {"prompts": 9, "pairs": len(found), "equal_responses": 9 - len(found)}
+    assert (written["responses"], written["too_long"], written["left_out"]) == (18, 0, 0)
     assert {row.probability for row in found} == {0.5}
     assert all(row.chosen != row.rejected for row in found)
     last = read_prompts(Made(by=stage), bench.io("reader"))[-1]

@@ -24,7 +24,7 @@ def test_the_stored_reference_is_the_live_one(tmp_path: Path) -> None:
     io = bench.run(ReferenceLogprobs(policy=base, data=rows, max_length=64))
     stored = load_file(io.out / FILE)
     policy = load_policy(base, bench.io())
-    examples = pair_examples(policy, read_preferences(rows, bench.io()), 64)
+    examples, _ = pair_examples(policy, read_preferences(rows, bench.io()), 64)
     with torch.no_grad():
         for number, example in enumerate(examples):
             live = response_logprobs(policy.model, [example.group], pad_id=policy.pad_id)
@@ -42,7 +42,7 @@ def test_an_adapter_switched_off_is_the_reference(tmp_path: Path) -> None:
             if "lora_B" in name:
                 weight.normal_(generator=torch.Generator().manual_seed(len(name)))
     rows = read_preferences(data(tmp_path / "pairs.jsonl", PREFERENCES), bench.io())
-    examples = pair_examples(frozen, rows, 64)
+    examples, _ = pair_examples(frozen, rows, 64)
     reference = pair_logprobs(frozen, examples)
     with tuned.model.disable_adapter():
         switched_off = pair_logprobs(tuned, examples)

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import methods
+from bench.core.datasets import Reply
 from bench.core.errors import StageError
 from bench.core.frozen import decode, encode
 from bench.core.method import Given, Lora
@@ -85,7 +86,7 @@ def test_it_learns_and_its_references_average_zero(given: Given, bench: Bench) -
     assert rows[-1]["accuracy"] == 1.0
     model = load_reward_model(stage, bench.io())
     found = model.score_texts(
-        [user(row["prompt"]) for row in DEMONSTRATIONS], [row["response"] for row in DEMONSTRATIONS]
+        [user(row["prompt"]) for row in DEMONSTRATIONS], [Reply(row["response"]) for row in DEMONSTRATIONS]
     )
     assert np.mean(found) == pytest.approx(0, abs=1e-5)
     said = diagnostics(folder)
@@ -100,7 +101,7 @@ def test_without_demonstrations_the_pairs_are_the_reference_and_the_spread_is_on
     bench.payload(stage)
     model = load_reward_model(stage, bench.io())
     chats = [user(row["prompt"]) for row in PREFERENCES for _ in range(2)]
-    found = model.score_texts(chats, [row[side] for row in PREFERENCES for side in ("chosen", "rejected")])
+    found = model.score_texts(chats, [Reply(row[side]) for row in PREFERENCES for side in ("chosen", "rejected")])
     assert np.mean(found) == pytest.approx(0, abs=1e-5)
     assert np.std(found) == pytest.approx(1, abs=1e-5)
 
@@ -110,7 +111,9 @@ def test_the_spread_changes_neither_the_order_nor_what_is_measured(given: Given,
     held_out = [diagnostics(bench.payload(stage))["held_out"] for stage in (natural, unit)]
     assert held_out[0] == held_out[1]
     chats, texts = [user("ask one")] * 3, ["red.", "no.", "tea no."]
-    one, other = (load_reward_model(stage, bench.io()).score_texts(chats, texts) for stage in (natural, unit))
+    one, other = (
+        load_reward_model(stage, bench.io()).score_texts(chats, list(map(Reply, texts))) for stage in (natural, unit)
+    )
     scale = diagnostics(bench.payload(unit))["scale"]
     assert [value * scale for value in other] == pytest.approx(one, abs=1e-5)
 
@@ -120,7 +123,7 @@ def test_lora_trains_an_adapter_and_the_head(given: Given, bench: Bench) -> None
     folder = bench.payload(stage)
     assert (folder / "policy" / "adapter_config.json").is_file()
     assert log(folder)[-1]["loss"] < log(folder)[0]["loss"]
-    assert len(load_reward_model(stage, bench.io()).score_texts([user("ask one")], ["red."])) == 1
+    assert len(load_reward_model(stage, bench.io()).score_texts([user("ask one")], [Reply("red.")])) == 1
 
 
 def test_the_head_begins_small_and_by_its_seed(given: Given, bench: Bench) -> None:
@@ -280,8 +283,8 @@ def test_scores_depend_on_nothing_beside_the_response(given: Given, bench: Bench
     model = load_reward_model(stage, bench.io())
     chats = [user("ask one"), user("tell five"), user("ask one"), user("say a long thing")]
     texts = ["red.", "no no no.", "a black cat sat.", "so."]
-    whole = model.score_texts(chats, texts)
-    alone = [model.score_texts([chat], [text])[0] for chat, text in zip(chats, texts, strict=True)]
+    whole = model.score_texts(chats, list(map(Reply, texts)))
+    alone = [model.score_texts([chat], [Reply(text)])[0] for chat, text in zip(chats, texts, strict=True)]
     assert whole == pytest.approx(alone, abs=1e-5)
     prompt, response = model.policy.prompt(chats[0]), [8, 9, 2]
     # Padding left and right: a longer neighbour before and behind.

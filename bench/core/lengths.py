@@ -1,0 +1,123 @@
+"""How long the rows of a data set are in tokens, and what was cut so that they fit: counts, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from bench.core.data import Data
+from bench.core.frozen import Frozen
+from bench.core.policy import Chat, PolicySpec
+
+# What a row of data holds besides its prompt: one response, two of which one was chosen, or none yet.
+RowsOf = Literal["demonstrations", "preferences", "prompts"]
+
+
+class Quantiles(Frozen):
+    """Numbers of tokens: the median, the 95th percentile, and the most."""
+
+    median: int
+    high: int
+    most: int
+
+
+class LengthCounts(Frozen):
+    """What fitting a data set into ``max_length`` tokens did to its rows, and how long they were before.
+
+    ``rows``: how many were read, whatever became of them. ``max_length``: the tokens that a prompt and a response may
+    take together. ``prompts_cut`` and ``responses_cut`` count those that lost tokens, and ``ends_lost`` the responses
+    of which the end token was among these. ``unfinished``: responses that whoever wrote them did not end; no end
+    token is put behind them. ``identical``: pairs dropped because both responses are the same tokens in the data;
+    ``became_identical``: those whose cut responses are. ``dropped``: rows that do not fit at all. ``prompt``,
+    ``response`` and ``together`` (a prompt with its longest response): tokens before anything was cut, None where
+    there are none.
+    """
+
+    data: RowsOf
+    rows: int
+    max_length: int
+    prompts_cut: int = 0
+    responses_cut: int = 0
+    ends_lost: int = 0
+    unfinished: int = 0
+    identical: int = 0
+    became_identical: int = 0
+    dropped: int = 0
+    prompt: Quantiles | None = None
+    response: Quantiles | None = None
+    together: Quantiles | None = None
+
+    def lost(self) -> int:
+        """Return how many rows are not learnt from."""
+        return self.dropped + self.identical + self.became_identical
+
+    def whole(self) -> bool:
+        """Return whether every row is used as it stands in the data."""
+        return not (self.prompts_cut or self.responses_cut or self.unfinished or self.lost())
+
+
+def told(counts: Sequence[LengthCounts]) -> dict[str, object]:
+    """Return the counts of a stage's data sets as an entry of its ``diagnostics.json``."""
+    return {"lengths": [one.model_dump() for one in counts]}
+
+
+class WrittenCounts(Frozen):
+    """What became of the prompts that a policy answered to make data, and of its responses.
+
+    ``too_long``: prompts left out because they, or what was to be read with them, left the policy no room. ``cut``: the
+    responses that were cut at the longest length; they are kept without an end, except ``left_out`` of them.
+    """
+
+    prompts: int
+    too_long: int = 0
+    responses: int = 0
+    cut: int = 0
+    left_out: int = 0
+
+    def whole(self) -> bool:
+        """Return whether every prompt was answered and every response ended by itself."""
+        return not (self.too_long or self.cut)
+
+
+class DataAsked(Frozen):
+    """A file of data, and how it is trained on. ``new_tokens``: what is written to a prompt, where rows are prompts."""
+
+    rows_of: RowsOf
+    data: Data
+    reader: PolicySpec
+    max_length: PositiveInt
+    new_tokens: PositiveInt | None = None
+
+
+class PromptsAsked(Frozen):
+    """The prompts of a task, how many tokens are written to them, and who reads them."""
+
+    chats: tuple[Chat, ...]
+    new_tokens: PositiveInt
+    reader: PolicySpec
+
+
+class LengthsAsked(Frozen):
+    """What a plan wants to know. ``version``: that of the way to count, so that no kept answer outlives a change."""
+
+    version: Literal[1] = 1
+    data: tuple[DataAsked, ...] = ()
+    prompts: tuple[PromptsAsked, ...] = ()
+
+
+class LengthsFound(Frozen):
+    """The counts of each file of data, and how many prompts of each task leave no room, in the order of the request."""
+
+    data: tuple[LengthCounts, ...] = ()
+    too_long: tuple[int, ...] = ()
+
+
+def quantiles(tokens: Sequence[int]) -> Quantiles | None:
+    """Return the quantiles of numbers of tokens, each a number that is there (the nearest rank); None without any."""
+    if not tokens:
+        return None
+    ordered = sorted(tokens)
+    median, high = (ordered[-(-share * len(ordered) // 100) - 1] for share in (50, 95))
+    return Quantiles(median=median, high=high, most=ordered[-1])

@@ -1,0 +1,99 @@
+"""``python -m bench.models.count_lengths``: how long data and prompts are, for a plan, which loads no torch itself.
+
+Tokenizers come with transformers, and that loads torch; so a plan asks this process. It counts with what stages cut
+with (``bench.models.lengths``), so the numbers are theirs. A request comes in as JSON and the answer goes out as JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from bench.core.datasets import read_demonstrations, read_preferences, read_prompts
+from bench.core.errors import BenchError, StageError
+from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
+from bench.core.policy import PolicySpec, Pretrained, root
+from bench.core.stage import Stage, StageIO
+from bench.models.hf import context_of, end_token_of
+from bench.models.lengths import fit_rows, fitting_prompts, longest_of
+from bench.models.load import load_tokenizer
+from bench.models.local import token_row, yielding
+from bench.models.response_tokens import response_tokens
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads a prompt: a policy without its weights, the only part of itself."""
+
+    spec: PolicySpec
+    tokenizer: PreTrainedTokenizerBase
+    template: str
+    context: int | None
+
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response, its end token last."""
+        return response_tokens(self.tokenizer, self.tokenizer.chat_template, end_token_of(self.spec)).ids(text)
+
+    @property
+    def parts(self) -> tuple[Reader, ...]:
+        """The reader itself."""
+        return (self,)
+
+
+def reader_of(spec: PolicySpec) -> Reader:
+    """Return what reads the prompts of a local model; raises StageError for a model that is no local folder."""
+    start = root(spec)
+    if not isinstance(start, Pretrained):
+        raise StageError("only a model that is there already has a tokenizer to count with.")
+    tokenizer, config = load_tokenizer(start)
+    return Reader(spec, tokenizer, start.template, context_of(config))
+
+
+def counted_data(asked: DataAsked, reader: Reader) -> LengthCounts:
+    """Return what the stages that train on the data will cut and drop of it."""
+    io = StageIO(out=Path(), scratch=Path(), read_payload=_no_payload)
+    room = longest_of(asked.max_length, reader.context)
+    if asked.new_tokens is not None:
+        prompts = [yielding(reader, prompt.chat).ids for prompt in read_prompts(asked.data, io)]
+        return fitting_prompts(prompts, room - asked.new_tokens)[1]
+    read = read_demonstrations if asked.rows_of == "demonstrations" else read_preferences
+    rows = (token_row(reader, row.prompt, row.replies()) for row in read(asked.data, io))
+    return fit_rows(asked.rows_of, rows, room)[1]
+
+
+def counted_prompts(asked: PromptsAsked, reader: Reader) -> int:
+    """Return how many prompts leave no room for ``new_tokens`` in what the model can read."""
+    if reader.context is None:
+        return 0
+    room = reader.context - asked.new_tokens
+    return sum(len(yielding(reader, chat).ids) > room for chat in asked.chats)
+
+
+def counted(asked: LengthsAsked) -> LengthsFound:
+    """Return the answer to a request; each model's tokenizer is loaded once."""
+    specs = [*(one.reader for one in asked.data), *(one.reader for one in asked.prompts)]
+    readers = {spec: reader_of(spec) for spec in dict.fromkeys(specs)}
+    return LengthsFound(
+        data=tuple(counted_data(one, readers[one.reader]) for one in asked.data),
+        too_long=tuple(counted_prompts(one, readers[one.reader]) for one in asked.prompts),
+    )
+
+
+def _no_payload(stage: Stage) -> Path:
+    raise StageError(f"{stage.label()} is not computed while a plan is made.")
+
+
+def main() -> None:
+    """Answer the request on standard input; ends with a message where it cannot be answered."""
+    try:
+        found = counted(LengthsAsked.model_validate_json(sys.stdin.read()))
+    except BenchError as error:
+        sys.exit(str(error))
+    sys.stdout.write(found.model_dump_json())
+
+
+if __name__ == "__main__":
+    main()

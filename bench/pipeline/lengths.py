@@ -1,0 +1,174 @@
+"""What truncation will do, known before a run: counted in a process of its own, because tokenizers load torch.
+
+What was counted once is kept beside the store, by the digests of data, models and settings.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from bench.core.data import Data, Made
+from bench.core.files import replacing
+from bench.core.frozen import Frozen, digest
+from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked, RowsOf
+from bench.core.policy import BestOf, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root
+from bench.core.stage import Stage
+from bench.engine.processes import with_these_packages
+from bench.engine.store import Store
+from bench.pipeline.plan import Plan
+from bench.results.lengths import cut_in_words, quantiles_in_words, unanswered_in_words
+from bench.results.summary import Unanswered
+
+KEPT = ".lengths"
+# Rows of a data set that are read while planning.
+MOST_ROWS = 2_000
+
+
+class PlannedLengths(Frozen):
+    """What is known of lengths before a run.
+
+    ``data``: each file of data as stages will cut it. ``limited``: whether only its first rows were read.
+    ``unanswered``: evaluation prompts that will get no response. ``unknown``: what is known later, and why.
+    """
+
+    data: tuple[LengthCounts, ...] = ()
+    limited: tuple[bool, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return the same as lines of text."""
+        lines = []
+        for counts, limited in zip(self.data, self.limited, strict=True):
+            of = f" (of the first {counts.rows:,} rows)" if limited else ""
+            cut = cut_in_words(counts) or f"nothing is cut at {counts.max_length:,} tokens"
+            lines.append(f"{counts.data}{of}: {quantiles_in_words(counts)}; {cut}")
+        lines += [unanswered_in_words(one) for one in self.unanswered]
+        return [*lines, *self.unknown]
+
+
+NOTHING_KNOWN = PlannedLengths()
+
+
+def planned_lengths(plan: Plan, store: Store) -> PlannedLengths:
+    """Return what truncation will do to local data and to the tasks' prompts, as far as the models are there already.
+
+    The first time, a process is started for it, which takes some seconds.
+    """
+    data = list({digest(one): one for one in data_asked(plan)}.values())
+    prompts = dict(prompts_asked(plan))
+    unknown = unknown_yet(plan)
+    asked = LengthsAsked(data=tuple(data), prompts=tuple(prompts))
+    if not data and not prompts:
+        return PlannedLengths(unknown=unknown)
+    found = kept(asked, store)
+    if isinstance(found, str):
+        return PlannedLengths(unknown=(*unknown, f"token lengths could not be counted: {found}"))
+    lacking = zip(prompts.items(), found.too_long, strict=True)
+    return PlannedLengths(
+        data=found.data,
+        limited=tuple(one.data.limit == MOST_ROWS == counts.rows for one, counts in zip(data, found.data, strict=True)),
+        unanswered=tuple(
+            Unanswered(task=task, arms=arms, prompts=count, of=len(one.chats))
+            for (one, (task, arms)), count in lacking
+            if count
+        ),
+        unknown=unknown,
+    )
+
+
+def data_asked(plan: Plan) -> Iterator[DataAsked]:
+    """Yield the data that stages train on, of which file and model are there already.
+
+    Stages of training are known by their fields, because methods are not known here.
+    """
+    for stage in plan.stages.values():
+        data, policy = getattr(stage, "data", None), getattr(stage, "init", None)
+        max_length, role = getattr(stage, "max_length", None), role_of(stage, plan)
+        readers = list(readers_of(policy)) if policy is not None else []
+        if not isinstance(data, Data) or not isinstance(max_length, int) or role is None or not readers:
+            continue
+        practice = getattr(stage, "practice", None)
+        limit = MOST_ROWS if data.limit is None else min(data.limit, MOST_ROWS)
+        yield DataAsked(
+            rows_of="prompts" if practice is not None else role,
+            data=data.model_copy(update={"limit": limit}),
+            reader=readers[0],
+            max_length=max_length,
+            new_tokens=None if practice is None else practice.max_new_tokens,
+        )
+
+
+def role_of(stage: Stage, plan: Plan) -> RowsOf | None:
+    """Return what the comparison gives a stage's data as; None for data that a method makes."""
+    given = plan.comparison.given
+    roles: tuple[RowsOf, ...] = ("demonstrations", "preferences", "prompts")
+    return next((role for role in roles if getattr(given, role) == getattr(stage, "data", None)), None)
+
+
+def prompts_asked(plan: Plan) -> Iterator[tuple[PromptsAsked, tuple[str, tuple[str, ...]]]]:
+    """Yield the prompts of every task with a reader, and the task and the arms that read with it."""
+    seed = plan.comparison.given.seeds[0]
+    arms: dict[PolicySpec, list[str]] = {}
+    for (arm, at), policy in plan.policies.items():
+        for reader in readers_of(policy) if at == seed else ():
+            arms.setdefault(reader, []).append(arm)
+    for task in plan.comparison.evaluation.tasks:
+        chats = tuple(prompt.chat for prompt in task.prompts())
+        for reader, own in arms.items():
+            asked = PromptsAsked(chats=chats, new_tokens=task.decoding().max_new_tokens, reader=reader)
+            yield asked, (task.NAME, tuple(dict.fromkeys(own)))
+
+
+def readers_of(policy: PolicySpec) -> Iterator[PolicySpec]:
+    """Yield what reads a policy's prompts, of local models: the pretrained model, behind the same instructions."""
+    match policy:
+        case Pretrained(path=str()):
+            yield policy
+        case Instructed():
+            for inner in readers_of(policy.base):
+                yield policy.model_copy(update={"base": inner})
+        case Tuned() | BestOf():
+            yield from readers_of(policy.base)
+        case Proxy():
+            for part in (policy.base, policy.expert, policy.antiexpert):
+                yield from readers_of(part)
+
+
+def unknown_yet(plan: Plan) -> tuple[str, ...]:
+    """Return a line about the lengths that are known only when their data or model is made."""
+    given = plan.comparison.given
+    made = [name for name in ("demonstrations", "preferences", "prompts") if isinstance(getattr(given, name), Made)]
+    start = root(given.base)
+    base = [] if isinstance(start, Pretrained) and start.path is not None else ["the base model"]
+    if not made and not base:
+        return ()
+    return (f"token lengths: known when they are there: {', '.join([*made, *base])} (the report says what was cut)",)
+
+
+def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
+    """Return the answer to a request, from beside the store where it is known; as a text, why there is none."""
+    path = store.root / KEPT / f"{digest(asked)}.json"
+    if path.is_file():
+        try:
+            return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError:
+            path.unlink()  # of another version, or damaged: counted anew
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.models.count_lengths"],
+        input=asked.model_dump_json(),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=with_these_packages(),
+    )
+    if done.returncode != 0:
+        return (done.stderr.strip().split("\n") or [""])[-1]
+    found = LengthsFound.model_validate_json(done.stdout)
+    with replacing(path) as partial:
+        partial.write_text(done.stdout, encoding="utf-8")
+    return found

@@ -1,0 +1,86 @@
+"""What was cut, dropped and left unanswered because of its length, in words: for plans, reports and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.core.lengths import LengthCounts, Quantiles, WrittenCounts
+from bench.results.summary import RunSummary, StageFacts, Unanswered
+from bench.results.wording import counted, listed
+
+
+def length_lines(summary: RunSummary) -> list[str]:
+    """Return what was cut, dropped and left unanswered in a run, a line each; none where nothing was.
+
+    What several stages did alike to one data set, at any seed, is one line.
+    """
+    found = [line for facts in summary.stages.values() for line in _of_stage(facts)]
+    return [*dict.fromkeys(found), *(unanswered_in_words(one) for one in summary.unanswered)]
+
+
+def cut_in_words(counts: LengthCounts) -> str:
+    """Return what was cut and dropped of a data set; empty where every row is used as it stands."""
+    if counts.data == "prompts":
+        return (
+            f"{counts.dropped:,} of {counted(counts.rows, 'prompt')} left out: more than {counts.max_length:,} tokens, "
+            "which leaves no room for a response"
+            if counts.dropped
+            else ""
+        )
+    ends = f" ({counts.ends_lost:,} lost the end token)" if counts.ends_lost else ""
+    parts = [
+        f"{counted(counts.prompts_cut, 'prompt')} cut at the beginning of what turns say" if counts.prompts_cut else "",
+        f"{counted(counts.responses_cut, 'response')} cut at the end{ends}" if counts.responses_cut else "",
+        f"{counted(counts.unfinished, 'response')} used without an end token, as cut when sampled"
+        if counts.unfinished
+        else "",
+        f"{counted(counts.identical, 'pair')} left out: both responses are the same tokens" if counts.identical else "",
+        f"{counted(counts.became_identical, 'pair')} left out: the responses are the same tokens once cut"
+        if counts.became_identical
+        else "",
+        f"{counted(counts.dropped, 'row')} left out: too long to fit" if counts.dropped else "",
+    ]
+    found = [part for part in parts if part]
+    if not found:
+        return ""
+    return f"of {counted(counts.rows, 'row')}, at most {counts.max_length:,} tokens each: {'; '.join(found)}"
+
+
+def quantiles_in_words(counts: LengthCounts) -> str:
+    """Return how long the rows of a data set are before anything is cut."""
+    parts = (("prompt", counts.prompt), ("response", counts.response), ("together", counts.together))
+    known = [f"{name} {_quantiles(found)}" for name, found in parts if found is not None]
+    return f"tokens (median / 95th percentile / most): {', '.join(known)}"
+
+
+def written_in_words(counts: WrittenCounts) -> str:
+    """Return what became of prompts and responses that a policy answered to make data; empty where nothing did."""
+    parts = []
+    if counts.too_long:
+        parts.append(f"{counted(counts.too_long, 'prompt')} left out: no room for a response in the model's context")
+    if counts.cut:
+        left = "left out" if counts.left_out else "kept without an end token"
+        parts.append(f"{counts.cut:,} of {counted(counts.responses, 'response')} cut at max_new_tokens, {left}")
+    return f"of {counted(counts.prompts, 'prompt')}: {'; '.join(parts)}" if parts else ""
+
+
+def unanswered_in_words(one: Unanswered) -> str:
+    """Return how many prompts of a task an arm did not answer."""
+    return (
+        f"{one.task}: {one.prompts:,} of {counted(one.of, 'prompt')} too long for {listed(list(one.arms))} (with the "
+        "task's max_new_tokens more than the model's context): no response, and left out of every comparison"
+    )
+
+
+def _of_stage(facts: StageFacts) -> Iterator[str]:
+    for found in facts.diagnostics.get("lengths", ()):
+        counts = LengthCounts.model_validate(found)
+        if (words := cut_in_words(counts)) != "":
+            yield f"{counts.data}{f' ({facts.data})' if facts.data else ''}: {words}"
+    written = facts.diagnostics.get("written")
+    if written is not None and (words := written_in_words(WrittenCounts.model_validate(written))) != "":
+        yield f"{facts.kind}: {words}"
+
+
+def _quantiles(found: Quantiles) -> str:
+    return f"{found.median:,} / {found.high:,} / {found.most:,}"
