@@ -25,8 +25,8 @@ from bench.models.response_tokens import response_tokens
 
 
 @dataclass(frozen=True)
-class Reader:
-    """What reads a prompt: a policy without its weights, the only part of itself."""
+class Weightless:
+    """What reads rows of data: a policy without its weights, the only part of itself."""
 
     spec: PolicySpec
     tokenizer: PreTrainedTokenizerBase
@@ -38,21 +38,21 @@ class Reader:
         return response_tokens(self.tokenizer, self.tokenizer.chat_template, end_token_of(self.spec)).ids(text)
 
     @property
-    def parts(self) -> tuple[Reader, ...]:
+    def parts(self) -> tuple[Weightless, ...]:
         """The reader itself."""
         return (self,)
 
 
-def reader_of(spec: PolicySpec) -> Reader:
+def reader_of(spec: PolicySpec) -> Weightless:
     """Return what reads the prompts of a local model; raises StageError for a model that is no local folder."""
     start = root(spec)
     if not isinstance(start, Pretrained):
         raise StageError("only a model that is there already has a tokenizer to count with.")
     tokenizer, config = load_tokenizer(start)
-    return Reader(spec, tokenizer, start.template, context_of(config))
+    return Weightless(spec, tokenizer, start.template, context_of(config))
 
 
-def counted_data(asked: DataAsked, reader: Reader) -> LengthCounts:
+def counted_data(asked: DataAsked, reader: Weightless) -> LengthCounts:
     """Return what the stages that train on the data will cut and drop of it."""
     io = StageIO(out=Path(), scratch=Path(), read_payload=_no_payload)
     room = longest_of(asked.max_length, reader.context)
@@ -64,7 +64,7 @@ def counted_data(asked: DataAsked, reader: Reader) -> LengthCounts:
     return fit_rows(asked.rows_of, rows, room)[1]
 
 
-def counted_prompts(asked: PromptsAsked, reader: Reader) -> int:
+def counted_prompts(asked: PromptsAsked, reader: Weightless) -> int:
     """Return how many prompts leave no room for ``new_tokens`` in what the model can read."""
     if reader.context is None:
         return 0
