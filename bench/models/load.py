@@ -196,9 +196,9 @@ def _tokenizer(where: str, revision: str | None) -> PreTrainedTokenizerBase:
 
 
 def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedConfig) -> PreTrainedModel:
-    # Attention reads its dropout from the configuration, not from a module, and a router its noise (Phi-3.5 MoE).
+    # Attention reads its dropout from the configuration, not from a module, and experts their noise (Phi-3.5 MoE).
     for name, value in config.to_dict().items():
-        if ("drop" in name or "jitter" in name) and isinstance(value, float):
+        if ("drop" in name or name == "input_jitter_noise") and isinstance(value, float):
             setattr(config, name, 0.0)
     if config.model_type == "rwkv":
         config.rescale_every = 0  # in evaluation mode it would halve weights where they stand, and save them so
@@ -234,6 +234,7 @@ def _with_adapter(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=list(lora.targets) or "all-linear",
+        exclude_modules=[] if lora.targets else _not_linear(model),
         bias="none",
     )
     devices = [model.device] if model.device.type == "cuda" else []
@@ -243,6 +244,20 @@ def _with_adapter(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
             return get_peft_model(model, config)
         except ValueError as error:
             raise StageError(f"cannot put the LoRA adapter on {type(model).__name__}: {error}") from error
+
+
+def _not_linear(model: PreTrainedModel) -> list[str]:
+    """Return the names of modules that "all linear layers" must leave out.
+
+    A router is linear by its class and returns more than a product. A Mamba block reads the weight of its ``out_proj``
+    past the module, so that peft refuses an adapter there.
+    """
+    past = model.config.model_type in ("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h")
+    return [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, nn.Linear) and ("Router" in type(part).__name__ or (past and name.endswith("out_proj")))
+    ]
 
 
 def _root_dtype(spec: PolicySpec) -> str:

@@ -199,9 +199,7 @@ def response_states(
         if not prompt or not response:
             missing = "response" if prompt else "prompt"
             raise StageError(f"row {number} has an empty {missing}, so its log-probability is not defined.")
-    found = [
-        (numbers, _read(decoder, layout, layers)) for numbers, layout in _passes(decoder, groups, rows, pad_id)
-    ]
+    found = [(numbers, _read(decoder, layout, layers)) for numbers, layout in _passes(decoder, groups, rows, pad_id)]
     counts = [len(response) for _, response in rows]
     lengths = torch.tensor(counts)[:, None]
     mask = torch.arange(int(lengths.max())) < lengths

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 SAME = 1e-4  # the largest difference between the two layouts, relative to the states' size, that counts as rounding
 # The same for one state, relative to how much states differ from each other. In 16 bits a product rounds otherwise in
 # another shape; a state that is really another one is off by about 1.
-SAME_STATE, SAME_STATE_16 = 3e-4, 0.1
+SAME_STATE, SAME_STATE_16 = 1e-4, 0.1
 LONGEST = 9  # tokens of a row in a trial
 _FAILS = (AttributeError, TypeError, ValueError, RuntimeError, IndexError, KeyError, NotImplementedError)
 
