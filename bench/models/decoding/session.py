@@ -125,7 +125,8 @@ def open_session(model: nn.Module, prompts: Prompts, pad_id: int) -> Steps:
 def way_of(decoder: Decoder) -> Way:
     """Return how this model decodes: the first way whose states were those of a full pass over each row alone.
 
-    It is tried once per model. A way that is slower than a cache with padding is logged, with what was wrong with the one before.
+    It is tried once per model. A way that is slower than a cache with padding is logged, with what was wrong with the
+    one before it.
     """
     if decoder.causal not in _FOUND:
         reasons: list[str] = []
