@@ -233,7 +233,7 @@ class _Row:
 
     def ended(self, name: str) -> bool:
         """Return whether a response ended by itself; one without such a column did."""
-        value = self.values.get(self.columns.get(name, name))
+        value = self.optional(name)
         if value not in (None, *FINISHES):
             raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {' or '.join(FINISHES)}")
         return value != "length"

@@ -47,15 +47,16 @@ def with_new_adapter(model: PreTrainedModel | PeftModel, lora: Lora, seed: int) 
 
     Its random half is drawn from ``seed``. Raises StageError where the model has no such module.
     """
+    causal = model.get_base_model() if isinstance(model, PeftModel) else model
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=list(lora.targets) or "all-linear",
+        exclude_modules=[] if lora.targets else _not_linear(causal),
         bias="none",
     )
-    causal = model.get_base_model() if isinstance(model, PeftModel) else model
     devices = [causal.device] if causal.device.type == "cuda" else []
     causal.requires_grad_(False)
     with torch.random.fork_rng(devices=devices):
@@ -125,6 +126,20 @@ def _set_up(model: PeftModel) -> None:
         if type(layer) in (LoraLinear, AdaptedLinear):
             adapt(layer)
     model.base_model.active_adapter = names
+
+
+def _not_linear(causal: PreTrainedModel) -> list[str]:
+    """Return the names of modules that "all linear layers" must leave out.
+
+    A router is linear by its class and returns more than a product. A Mamba block reads the weight of its ``out_proj``
+    past the module, so that peft refuses an adapter there.
+    """
+    past = causal.config.model_type in ("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h")
+    return [
+        name
+        for name, part in causal.named_modules()
+        if isinstance(part, nn.Linear) and ("Router" in type(part).__name__ or (past and name.endswith("out_proj")))
+    ]
 
 
 def _layers(model: nn.Module) -> list[Any]:

@@ -22,7 +22,8 @@ from bench.core.policy import (
 from bench.core.stage import StageIO
 from bench.models import local
 from bench.models.chat import LaidOut, lay_out
-from bench.models.decoding.sampling import BatchSession, open_session
+from bench.models.decoding.sampling import Steps
+from bench.models.decoding.session import open_session
 from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
 from bench.models.local import Groups, Prompts
 from bench.models.packing.decoder import decoder_of
@@ -69,7 +70,7 @@ class HFPolicy:
         """Open a decoding session over the chats, one row each."""
         return self.open([(self.prompt(chat),) for chat in chats])
 
-    def open(self, rows: Sequence[Prompts]) -> BatchSession:
+    def open(self, rows: Sequence[Prompts]) -> Steps:
         """Return a decoding session over prompts of ids, one per row."""
         return open_session(self.model, [prompt for (prompt,) in rows], self.pad_id)
 

@@ -256,10 +256,12 @@ def _tokenizer(where: str, revision: str | None) -> PreTrainedTokenizerBase:
 
 
 def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedConfig) -> PreTrainedModel:
-    # Attention reads its dropout from the configuration, not from a module.
+    # Attention reads its dropout from the configuration, not from a module, and experts their noise (Phi-3.5 MoE).
     for name, value in config.to_dict().items():
-        if "drop" in name and isinstance(value, float):
+        if ("drop" in name or name == "input_jitter_noise") and isinstance(value, float):
             setattr(config, name, 0.0)
+    if config.model_type == "rwkv":
+        config.rescale_every = 0  # in evaluation mode it would halve weights where they stand, and save them so
 
     def load(attention: str) -> PreTrainedModel:
         model, report = AutoModelForCausalLM.from_pretrained(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ from bench.core.errors import DataError
 from bench.core.files import digest_of_folder
 from bench.core.frozen import digest_of_file
 from bench.core.rows import read_rows
+
+# How transformers names models that write text: causal ones, and those of images and text that it loads as such.
+_CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead", "ForConditionalGeneration")
 
 
 def kind_of(path: Path) -> Literal["file", "folder"] | None:
@@ -42,7 +46,24 @@ def digest_of_model(folder: Path) -> str:
             f"{shown(folder)}: no model folder: {' and '.join(lacking)} missing\n"
             "save the model with save_pretrained(..., safe_serialization=True)"
         )
+    check_causal(folder)
     return digest_of(folder)
+
+
+def check_causal(folder: Path) -> None:
+    """Raise DataError for a model folder whose config.json names no causal language model."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{shown(folder)}: its config.json cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise DataError(f"{shown(folder)}: its config.json is no mapping, so no model is described")
+    names = [str(name) for name in config.get("architectures") or ()]
+    called = ", ".join(names) or str(config.get("model_type"))
+    if config.get("is_encoder_decoder"):
+        raise DataError(f"{shown(folder)}: {called} is an encoder-decoder model; give a causal (decoder-only) one")
+    if names and not any(name.endswith(_CAUSAL) for name in names):
+        raise DataError(f"{shown(folder)}: {called} is no causal language model; give one, such as LlamaForCausalLM")
 
 
 def digest_of_data(file: Path, needed: Collection[str], columns: Mapping[str, str | None]) -> str:

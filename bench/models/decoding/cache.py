@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache, PreTrainedConfig
+from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
 # A buffer grows by this many positions or by half its size, whichever is more. Chosen for speed, changes no result.
 GROWTH = 64
-_ATTENTION = {"full_attention", "sliding_attention"}
 
 
 class GrowingLayer(DynamicLayer):
@@ -44,10 +43,10 @@ class GrowingLayer(DynamicLayer):
         self._show()
         return self.keys, self.values
 
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep some rows of the batch only."""
-        self._key_buffer = self._key_buffer.index_select(0, indices)
-        self._value_buffer = self._value_buffer.index_select(0, indices)
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep these rows of the batch only, in this order; a row may be asked for more than once."""
+        self._key_buffer = self._key_buffer.index_select(0, beam_idx)
+        self._value_buffer = self._value_buffer.index_select(0, beam_idx)
         self._show()
 
     def _show(self) -> None:
@@ -55,11 +54,9 @@ class GrowingLayer(DynamicLayer):
         self.values = self._value_buffer[..., : self._length, :]
 
 
-def new_cache(config: PreTrainedConfig) -> Cache:
-    """Return an empty cache: growing layers where every layer is an attention layer, else what transformers offers."""
-    if set(config.to_dict().get("layer_types") or _ATTENTION) <= _ATTENTION:
-        return Cache(layer_class_to_replicate=GrowingLayer)
-    return DynamicCache(config=config)
+def growing_cache() -> Cache:
+    """Return an empty cache of growing layers, for models whose layers all are attention."""
+    return Cache(layer_class_to_replicate=GrowingLayer)
 
 
 def _larger(buffer: Tensor, length: int, capacity: int) -> Tensor:

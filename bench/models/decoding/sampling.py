@@ -8,13 +8,11 @@ from functools import lru_cache
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.core.errors import StageError
 from bench.core.policy import Decoding
-from bench.models.decoding.cache import new_cache
 from bench.models.decoding.noise import FACTOR, SHIFT, UNIT, keys, token_words
-from bench.models.packing.decoder import Decoder, decoder_of
 
 # Rows of one batch, and tokens that its cache may hold in the end. Chosen on one CPU thread for a model of 0.3 million
 # parameters (128 rows were 1.0 to 1.3 times as fast as 64, 256 up to 1.4 times as fast as 128 and more uneven in
@@ -34,7 +32,7 @@ class Drawn:
 
 
 class Steps(Protocol):
-    """A decoding session whose rows can leave it; see ``BatchSession``."""
+    """A decoding session whose rows can leave it; see ``bench.models.decoding.session``."""
 
     def logits(self) -> Tensor:
         """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
@@ -47,66 +45,6 @@ class Steps(Protocol):
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows, given by their numbers."""
         ...
-
-
-class BatchSession:
-    """A decoding session over prompts of ids: left-padded, one row each, with a key-value cache.
-
-    Equal prompts (several samples of one) are read once; their rows start from copies of one cache.
-    """
-
-    def __init__(self, decoder: Decoder, rows: Sequence[Sequence[int]], pad_id: int) -> None:
-        numbers: dict[tuple[int, ...], int] = {}
-        which = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
-        prompts = list(numbers)
-        width = max(len(prompt) for prompt in prompts)
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=decoder.device)
-        ids = torch.tensor([[pad_id] * (width - len(prompt)) + list(prompt) for prompt in prompts])
-        place = torch.arange(width, device=decoder.device) - (width - lengths)[:, None]
-        self._decoder = decoder
-        self._cache = new_cache(decoder.causal.config)
-        self._next_place = lengths[:, None]
-        # Without padding the mask is left out, which is faster and means the same.
-        self._attended = place >= 0 if len(set(map(len, prompts))) > 1 else None
-        self._hidden = decoder.hidden(
-            ids.to(decoder.device),
-            attention_mask=self._attended,
-            position_ids=place.clamp_min(0),
-            cache=self._cache,
-        )[:, -1]
-        if len(prompts) < len(rows):
-            self.keep(torch.tensor(which, device=decoder.device))
-
-    @torch.inference_mode()
-    def logits(self) -> Tensor:
-        """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
-        return self._decoder.logits(self._hidden)
-
-    @torch.inference_mode()
-    def push(self, tokens: Tensor) -> None:
-        """Append one token per row. Shape: (batch,)."""
-        if self._attended is not None:
-            self._attended = torch.nn.functional.pad(self._attended, (0, 1), value=True)
-        self._hidden = self._decoder.hidden(
-            tokens[:, None], attention_mask=self._attended, position_ids=self._next_place, cache=self._cache
-        )[:, -1]
-        self._next_place = self._next_place + 1
-
-    @torch.inference_mode()
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these rows, given by their numbers; a number may stand more than once. Call before ``push``."""
-        for layer in self._cache.layers:
-            layer.batch_select_indices(rows)
-        self._next_place = self._next_place[rows]
-        self._hidden = self._hidden[rows]
-        if self._attended is not None:
-            self._attended = self._attended[rows]
-
-
-@torch.inference_mode()
-def open_session(model: nn.Module, prompts: Sequence[Sequence[int]], pad_id: int) -> BatchSession:
-    """Return a decoding session over prompts of ids."""
-    return BatchSession(decoder_of(model), prompts, pad_id)
 
 
 def check_prompts(prompts: Sequence[Sequence[int]], max_new_tokens: int, context: int | None) -> None:

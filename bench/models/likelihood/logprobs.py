@@ -23,7 +23,7 @@ from bench.models.packing.layout import (
     predicting_states,
     trimmed,
 )
-from bench.models.packing.sharing import packs, trims, why_not_shared
+from bench.models.packing.sharing import packs, passes_of, trims, why_not_shared
 
 __all__ = [
     "Group",
@@ -203,18 +203,19 @@ def response_states(
         if not prompt or not response:
             missing = "response" if prompt else "prompt"
             raise StageError(f"row {number} has an empty {missing}, so its log-probability is not defined.")
-    layout = _laid_out(decoder, groups, pad_id)
-    lengths = torch.tensor([len(response) for _, response in rows])[:, None]
+    found = [(numbers, _read(decoder, layout, layers)) for numbers, layout in _passes(decoder, groups, rows, pad_id)]
+    counts = [len(response) for _, response in rows]
+    lengths = torch.tensor(counts)[:, None]
     mask = torch.arange(int(lengths.max())) < lengths
     targets = torch.tensor([token for _, response in rows for token in response])
-    with reading(decoder, layers) as seen:
-        hidden = predicting_states(decoder, layout)
-    last = depth(decoder) if layers else None
+    hidden, *others = (
+        _in_order([(numbers, states[which]) for numbers, states in found], counts) for which in range(1 + len(layers))
+    )
     return ResponseStates(
         hidden=hidden,
         targets=targets.to(decoder.device),
         mask=mask.to(decoder.device),
-        layers={layer: (layout.read_from_last if layer == last else layout.read)(seen[layer]) for layer in layers},
+        layers=dict(zip(layers, others, strict=True)),
     )
 
 
@@ -232,14 +233,37 @@ def over_chunks(compute: Callable[[Tensor, Tensor], Tensor], states: ResponseSta
     return [compute(hidden, targets) for hidden, targets in chunks]
 
 
-def _laid_out(decoder: Decoder, groups: Sequence[Group], pad_id: int) -> Layout:
+def _passes(
+    decoder: Decoder, groups: Sequence[Group], rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad_id: int
+) -> list[tuple[list[int], Layout]]:
+    """Return the layout of every forward pass, with the numbers of the rows in it: one, where rows can share it."""
+    apart = passes_of(decoder, [len(prompt) + len(response) - 1 for prompt, response in rows])
+    if len(apart) > 1:
+        return [(numbers, lay_out_rows([rows[number] for number in numbers], pad_id)) for numbers in apart]
     if packs(decoder):
         packed = lay_out_packed(groups)
-        return trimmed(packed) if trims(decoder) else packed
+        return [(apart[0], trimmed(packed) if trims(decoder) else packed)]
     if any(len(group.responses) > 1 for group in groups) and why_not_shared(decoder) is None:
-        return lay_out_groups(groups, pad_id)
-    rows = [(group.prompt, response) for group in groups for response in group.responses]
-    return lay_out_rows(rows, pad_id)
+        return [(apart[0], lay_out_groups(groups, pad_id))]
+    return [(apart[0], lay_out_rows(rows, pad_id))]
+
+
+def _read(decoder: Decoder, layout: Layout, layers: Sequence[int]) -> list[Tensor]:
+    """Return the states of one pass that predict the response tokens: the last ones, then those of ``layers``."""
+    with reading(decoder, layers) as seen:
+        hidden = predicting_states(decoder, layout)
+    last = depth(decoder) if layers else None
+    return [hidden, *((layout.read_from_last if layer == last else layout.read)(seen[layer]) for layer in layers)]
+
+
+def _in_order(parts: Sequence[tuple[list[int], Tensor]], counts: Sequence[int]) -> Tensor:
+    """Return the states of several passes, row after row. Shape: (tokens, width)."""
+    if len(parts) == 1:
+        return parts[0][1]
+    found: dict[int, Tensor] = {}
+    for numbers, states in parts:
+        found.update(zip(numbers, states.split([counts[number] for number in numbers]), strict=True))
+    return torch.cat([found[number] for number in range(len(counts))])
 
 
 def _in_rows(found: Tensor, mask: Tensor) -> Tensor:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from bench.core.errors import StageError
 from bench.models.packing.attention import Packing
+from bench.models.packing.rope import Rope, forget, rope_of
+
+# What architectures call the same entry of their configuration, or the same argument. Falcon-H1, Cohere and the
+# muP models multiply their logits, Granite divides them; Gemma, RecurrentGemma and xLSTM bound them.
+_MULTIPLY = ("logit_scale", "lm_head_multiplier", "output_multiplier")
+_DIVIDE = ("logits_scaling",)
+_SOFTCAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
+_CACHES = ("past_key_values", "cache_params", "state")
+CHECKED_TOKENS = 12
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,9 @@ class Decoder:
     """The two halves of a causal language model, and what its configuration does to the logits after the head.
 
     ``takes_positions``: whether positions can be given. ``scale`` multiplies the logits; ``softcap`` c bounds them by
-    c * tanh(logits / c) (Gemma 2, arXiv:2408.00118).
+    c * tanh(logits / c) (Gemma 2, arXiv:2408.00118). ``cache_name``: what the backbone calls what it remembers of the
+    tokens before, None where it offers no such thing. ``rope``: how its rotary positions depend on the longest row of
+    a pass, None where they do not.
     """
 
     causal: PreTrainedModel
@@ -30,27 +42,44 @@ class Decoder:
     takes_positions: bool = True
     scale: float = 1.0
     softcap: float | None = None
+    cache_name: str | None = "past_key_values"
+    rope: Rope | None = None
 
     def hidden(
-        self,
-        ids: Tensor,
-        *,
-        attention_mask: Tensor | None,
-        position_ids: Tensor,
-        cache: Cache | None = None,
-        packing: Packing | None = None,
+        self, ids: Tensor, *, attention_mask: Tensor | None, position_ids: Tensor, packing: Packing | None = None
     ) -> Tensor:
-        """Return the last hidden states. Shape: (batch, length, width); ``cache`` grows by the new positions.
+        """Return the last hidden states of whole rows. Shape: (batch, length, width).
 
         A model that takes no positions (recurrent ones, those with a bias by distance) is given none.
         """
-        extra: dict[str, Any] = {"position_ids": position_ids} if self.takes_positions else {}
-        if cache is not None:
-            extra["past_key_values"] = cache
-        if packing is not None:
-            extra["packing"] = packing
-        found = self.backbone(input_ids=ids, attention_mask=attention_mask, use_cache=cache is not None, **extra)
+        extra: dict[str, Any] = {} if packing is None else {"packing": packing}
+        found = self._run(ids, attention_mask, position_ids, use_cache=False, **extra)
         return found.last_hidden_state
+
+    def read(
+        self, ids: Tensor, *, attention_mask: Tensor | None, position_ids: Tensor, cache: Any
+    ) -> tuple[Tensor, Any]:
+        """Return the last hidden states of tokens, (batch, length, width), and the cache, which has read them too.
+
+        ``cache``: what an earlier call returned, or an empty one, or None for one of the model's own making. Raises
+        ValueError where the model remembers nothing.
+        """
+        if self.cache_name is None:
+            raise ValueError("it offers no cache")
+        found = self._run(ids, attention_mask, position_ids, use_cache=True, **{self.cache_name: cache})
+        grown = cache if found.get(self.cache_name) is None else found[self.cache_name]
+        if grown is None:
+            raise ValueError("it returns no cache")
+        return found.last_hidden_state, grown
+
+    def _run(
+        self, ids: Tensor, attention_mask: Tensor | None, position_ids: Tensor, *, use_cache: bool, **extra: Any
+    ) -> Any:
+        if self.takes_positions:
+            extra["position_ids"] = position_ids
+        if self.rope is not None and self.rope.remembers:
+            forget(self.backbone)
+        return self.backbone(input_ids=ids, attention_mask=attention_mask, use_cache=use_cache, **extra)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return float32 logits. Shape: hidden's, with the width replaced by the vocabulary."""
@@ -71,37 +100,56 @@ def decoder_of(model: nn.Module) -> Decoder:
     if causal is None:
         raise StageError(f"{type(model).__name__} is no causal language model of transformers.")
     head = causal.get_output_embeddings()
-    if head is None or causal.base_model is causal:
+    # Llama 4 names a base that its text model does not have; then the decoder is asked for.
+    backbone = causal.get_decoder() if causal.base_model is causal else causal.base_model
+    if backbone is causal and isinstance(getattr(causal, "model", None), PreTrainedModel):
+        backbone = causal.model
+    if head is None or backbone is causal:
         raise StageError(f"{type(causal).__name__} has no language-model head. Give a causal language model.")
     settings = causal.config.to_dict()
-    # Granite divides its logits by one entry, Cohere multiplies by the other.
-    scale = float(settings.get("logit_scale") or 1.0) / float(settings.get("logits_scaling") or 1.0)
+    takes = inspect.signature(backbone.forward).parameters
     return Decoder(
         causal=causal,
-        backbone=causal.base_model,
+        backbone=backbone,
         head=head,
         vocabulary=int(head.weight.shape[0]),
         device=causal.device,
-        takes_positions="position_ids" in inspect.signature(causal.base_model.forward).parameters,
-        scale=scale,
-        softcap=settings.get("final_logit_softcapping"),
+        takes_positions="position_ids" in takes,
+        scale=_given(settings, _MULTIPLY, 1.0) / _given(settings, _DIVIDE, 1.0),
+        softcap=_given(settings, _SOFTCAPS, None),
+        cache_name=next((name for name in _CACHES if name in takes), None),
+        rope=rope_of(settings),
     )
+
+
+def _given(settings: Mapping[str, Any], names: Sequence[str], without: Any) -> Any:
+    return next((float(settings[name]) for name in names if settings.get(name) is not None), without)
 
 
 @torch.inference_mode()
 def check_halves(model: nn.Module) -> None:
     """Do nothing when decoder and head together are the model; raise StageError for an architecture where they are not.
 
-    Some architectures change the logits after the head; a wrong likelihood must not pass in silence.
+    Some architectures change the logits after the head; a wrong likelihood must not pass in silence. The tokens differ
+    from each other, and both ways take the same operations, so that what a bound does to small logits is seen.
     """
     decoder = decoder_of(model)
-    ids = torch.zeros((1, 2), dtype=torch.long, device=decoder.device)
-    places = torch.arange(2, device=decoder.device)[None]
+    ids = varied(CHECKED_TOKENS, decoder.vocabulary)[None].to(decoder.device)
+    places = torch.arange(CHECKED_TOKENS, device=decoder.device)[None]
     halves = decoder.logits(decoder.hidden(ids, attention_mask=None, position_ids=places))
     whole = decoder.causal(input_ids=ids, use_cache=False).logits.float()
-    rounding = 1e-3 if decoder.causal.dtype == torch.float32 else 0.02
-    if not torch.allclose(halves, whole, rtol=rounding, atol=rounding * max(1.0, float(whole.abs().max()))):
+    allowed = 16 * torch.finfo(decoder.causal.dtype).eps
+    if not torch.allclose(halves, whole, rtol=allowed, atol=allowed * float(whole.abs().max())):
         raise StageError(
             f"{type(decoder.causal).__name__} changes its logits after the head in a way this program does not know. "
             "Use another architecture, or teach bench/models/packing/decoder.py this one."
         )
+
+
+def varied(count: int, vocabulary: int, start: int = 0) -> Tensor:
+    """Return token ids all over a vocabulary, no two neighbours alike, for trials of a model. Shape: (count,), int64.
+
+    They are steps by the golden ratio around the vocabulary: no generator is asked.
+    """
+    steps = torch.arange(1 + start, 1 + start + count, dtype=torch.float64) * 0.6180339887498949
+    return ((steps % 1) * vocabulary).long()

@@ -1,17 +1,20 @@
-"""Whether a model lets a prompt be computed once for all responses to it, and groups lie end to end in one row."""
+"""What may share a forward pass of a model: rows with each other, a prompt with its responses, groups in one row."""
 
 from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
-from bench.models.packing.decoder import Decoder
+from bench.core.errors import StageError
+from bench.models.packing.decoder import Decoder, varied
 from bench.models.packing.layout import (
     Group,
     Layout,
@@ -26,15 +29,26 @@ from bench.models.packing.llama_blocks import patch_blocks, unpatch_blocks
 log = logging.getLogger(__name__)
 # The largest difference between two layouts, relative to the states' size, that counts as rounding.
 SAME = {torch.float64: 1e-4, torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
+# The same for one state, relative to how much states differ from each other. In 16 bits a product rounds otherwise in
+# another shape; a state that is really another one is off by about 1.
+SAME_STATE, SAME_STATE_16 = 1e-4, 0.1
+LONGEST = 9  # tokens of a row in a trial
+_FAILS = (AttributeError, TypeError, ValueError, RuntimeError, IndexError, KeyError, NotImplementedError)
+
+# Which rows may stand in one pass: any, padded on the right; those of one length; none beside another.
+Rows = Literal["padded", "level", "alone"]
+_SAID = {"level": "only rows of equal length share a pass", "alone": "every row is computed alone"}
 
 
 @dataclass
 class _Found:
-    """What is known of a model: why it cannot share, and how it takes packed rows.
+    """What is known of a model: which rows share a pass and why not all, why it cannot share a prompt, how it packs.
 
     ``trims``: whether its last block leaves out what nothing reads. ``logged``: whether the log has it.
     """
 
+    rows: Rows
+    rows_reason: str | None
     reason: str | None
     packs: bool
     trims: bool
@@ -55,6 +69,27 @@ def why_not_shared(decoder: Decoder) -> str | None:
         log.warning("%s: every response gets a prompt of its own: %s", type(decoder.causal).__name__, found.reason)
         found.logged = True
     return found.reason
+
+
+def passes_of(decoder: Decoder, lengths: Sequence[int]) -> list[list[int]]:
+    """Return the numbers of the rows of each forward pass, given how many tokens of each are read.
+
+    All rows share one unless a trial found that the model's states are then not those of the row alone, or rows are
+    read with different rotary frequencies (``bench.models.packing.rope``). What a trial found is logged, once.
+    """
+    rows, rope = _find(decoder).rows, decoder.rope
+    if rows == "padded" and (rope is None or max(lengths) <= rope.boundary):
+        return [list(range(len(lengths)))]
+    found: dict[tuple[int, int], list[int]] = {}
+    for number, length in enumerate(lengths):
+        apart = {"padded": 0, "level": length, "alone": number}[rows]
+        found.setdefault((apart, 0 if rope is None else rope.kind(length)), []).append(number)
+    if len(found) > 1 and any(isinstance(part, FSDPModule) for part in decoder.backbone.modules()):
+        raise StageError(
+            f"{type(decoder.causal).__name__} must read these rows in {len(found)} passes, and processes that share "
+            "out its weights must run it equally often. Run it with --engine processes, or with a smaller max_length."
+        )
+    return list(found.values())
 
 
 def packs(decoder: Decoder) -> bool:
@@ -83,14 +118,76 @@ def trims(decoder: Decoder) -> bool:
 
 def _find(decoder: Decoder) -> _Found:
     if decoder.causal not in _FOUND:
-        reason = _by_configuration(decoder)
+        rows, rows_reason = _rows_by_trial(decoder)
+        if rows_reason is not None:
+            log.warning("%s: %s: %s", type(decoder.causal).__name__, _SAID[rows], rows_reason)
+        reason = rows_reason if rows_reason is not None else _by_configuration(decoder)
         if reason is None:
             reason = _by_trial(decoder, [lay_out_groups([group], pad_id=0) for group in _trial_groups(decoder)])
         packable = reason is None and decoder.causal.config._attn_implementation == "sdpa"
         trims = packable and _trims(decoder)
         packed = trims or (packable and _by_trial(decoder, [lay_out_packed(_trial_groups(decoder))]) is None)
-        _FOUND[decoder.causal] = _Found(reason, packed, trims)
+        _FOUND[decoder.causal] = _Found(rows, rows_reason, reason, packed, trims)
     return _FOUND[decoder.causal]
+
+
+def _rows_by_trial(decoder: Decoder) -> tuple[Rows, str | None]:
+    """Return which rows share a pass, and why not all of them: each is computed with others and alone.
+
+    Padding on the right must change no state before it, and neither must a neighbour.
+    """
+    rows = trial_rows(decoder)
+    level = [row for row in rows if len(row) == len(rows[0])]
+    reason = differs(decoder, lambda: _states(decoder, rows), lambda: _alone(decoder, rows))
+    if reason is None:
+        return "padded", None
+    if differs(decoder, lambda: _states(decoder, level), lambda: _alone(decoder, level)) is None:
+        return "level", reason
+    return "alone", reason
+
+
+def trial_rows(decoder: Decoder) -> list[list[int]]:
+    """Return rows of tokens all over the vocabulary: three of one length, two shorter ones.
+
+    They are short enough for the model to write a few tokens behind them, and in a model whose rotary frequencies
+    change with the length, to be read with one set.
+    """
+    limits = [getattr(decoder.causal.config, "max_position_embeddings", None) or LONGEST * 2]
+    limits += [] if decoder.rope is None else [decoder.rope.boundary]
+    longest = max(2, min(LONGEST, min(limits) - 4))
+    start, rows = 0, []
+    for length in (longest, max(2, longest // 2), longest, 2, longest):
+        rows.append(varied(length, decoder.vocabulary, start).tolist())
+        start += length
+    return rows
+
+
+def _states(decoder: Decoder, rows: list[list[int]]) -> Tensor:
+    return predicting_states(decoder, lay_out_rows([(row[:1], row[1:]) for row in rows], pad_id=0))
+
+
+def _alone(decoder: Decoder, rows: list[list[int]]) -> Tensor:
+    return torch.cat([_states(decoder, [row]) for row in rows])
+
+
+@torch.inference_mode()
+def differs(decoder: Decoder, one: Callable[[], Tensor], other: Callable[[], Tensor]) -> str | None:
+    """Return how much the states of two ways differ, or the error of the first; None where it is no more than rounding.
+
+    The difference is relative to how much the other way's states vary between their rows, so that it is as large for
+    a model whose logits are nearly uniform as for any. Both run without dropout and autocast. Shapes: (tokens, width).
+    """
+    with _as_in_evaluation(decoder.causal), torch.autocast(decoder.device.type, enabled=False):
+        wanted = other().float()
+        try:
+            found = one().float()
+        except _FAILS as error:
+            return f"{type(error).__name__}: {error}"
+    # A near tie that 16 bits decide otherwise can send a token to another expert, so there most states must agree.
+    share, allowed = (1.0, SAME_STATE) if decoder.causal.dtype == torch.float32 else (0.6, SAME_STATE_16)
+    spread = (wanted - wanted.mean(0)).norm(dim=-1).mean().clamp_min(torch.finfo(torch.float32).tiny)
+    difference = float(((found - wanted).norm(dim=-1) / spread).quantile(share))
+    return None if difference <= allowed else f"a trial of both ways differed by {difference:.2g} of the states' spread"
 
 
 def _trims(decoder: Decoder) -> bool:
@@ -140,7 +237,7 @@ def _by_trial(decoder: Decoder, layouts: list[Layout]) -> str | None:
         try:
             shared = torch.cat([predicting_states(decoder, layout) for layout in layouts])
             alone = torch.cat([predicting_states(decoder, lay_out_rows([row], pad_id=0)) for row in rows])
-        except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        except _FAILS as error:
             return f"it takes no block mask or positions ({type(error).__name__}: {error})"
     difference = float((shared - alone).abs().max())
     allowed = SAME[decoder.causal.dtype] * max(float(alone.abs().max()), 1.0)

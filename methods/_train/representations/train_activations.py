@@ -97,8 +97,8 @@ def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> N
     )
     train(stage, io, policy, training)
     if ranks.is_main():
-        found = diagnostics(reader, examples[:MEASURED_ROWS], loss)
-        write_diagnostics({"layers": found, **told([lengths])}, io)
+        layers = diagnostics(reader, examples[:MEASURED_ROWS], loss)
+        write_diagnostics({"layers": layers, **told([lengths])}, io)
 
 
 def layers_at(fractions: Sequence[float], count: int) -> tuple[int, ...]:

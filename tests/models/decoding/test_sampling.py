@@ -16,7 +16,9 @@ from bench.core.stage import Progress, StageIO
 from bench.core.task import user
 from bench.models.decoding.noise import gumbels, keys
 from bench.models.decoding.sampling import choose, filtered
+from bench.models.decoding.session import way_of
 from bench.models.hf import HFPolicy
+from bench.models.packing.decoder import decoder_of
 from tests.models.tiny import FAMILIES, WORDS, tiny_chats, tiny_policy
 
 DECODINGS = [
@@ -250,6 +252,7 @@ def test_several_samples_of_a_prompt_read_it_once() -> None:
     prompts = [[1, 5, 6, 7], [1, 9], [1, 5, 6, 7], [1, 5, 6, 7]]
     seeds = [1, 2, 3, 4]
     read: list[tuple[int, ...]] = []
+    way_of(decoder_of(policy.model))  # its trial, once per model, is not to be counted
     policy.model.model.embed_tokens.register_forward_hook(lambda _m, arguments, _o: read.append(arguments[0].shape))
     together = policy.generate_ids(prompts, Decoding(max_new_tokens=8), seeds=seeds)
     assert read[0] == (2, 4)
