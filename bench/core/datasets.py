@@ -236,7 +236,7 @@ class _Row:
         value = self.optional(name)
         if value not in (None, *FINISHES):
             raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {' or '.join(FINISHES)}")
-        return value != "length"
+        return bool(value != "length")
 
     def chat(self, name: str) -> Chat:
         value = self.get(name)
