@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,19 @@ def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
 def row_with_margin(data: DataSpec) -> int | None:
     """Return the number of the first row of a file with a margin other than 0, counted from 1.
 
-    None where there is none, and for rows that a stage has yet to make. Raises DataError as ``read_preferences``.
+    None where there is none, for rows that a stage has yet to make, and for a file that is not here. A file is read
+    once, however many arms and seeds ask. Raises DataError as ``read_preferences``.
     """
+    if isinstance(data, Made):
+        return None
+    return _row_with_margin(data.path, data.digest, tuple(sorted(data.columns.items())), data.limit)
+
+
+@lru_cache(maxsize=64)
+def _row_with_margin(
+    path: str, digest: str, columns: tuple[tuple[str, str | None], ...], limit: int | None
+) -> int | None:
+    data = Data(path=path, digest=digest, columns=dict(columns), limit=limit)
     found = _first(data, lambda row: row.number_in("margin", default=0.0) != 0)
     return None if found is None else found.number
 
@@ -283,8 +295,8 @@ def _renamed(data: DataSpec) -> Mapping[str, str | None]:
 
 
 def _first(data: DataSpec, wanted: Callable[[_Row], bool]) -> _Row | None:
-    """Return the first row of a file of which that is so; None for rows that a stage has yet to make."""
-    if isinstance(data, Made):
+    """Return the first row of a file of which that is so; None where there is no row to look at yet."""
+    if isinstance(data, Made) or not Path(data.path).is_file():
         return None
     return next((row for row in _read(data, Path(data.path), data.path) if wanted(row)), None)
 

@@ -29,6 +29,7 @@ TRAINING = {
     "fit",
     "train_on_pairs",
     "train_on_pairs_alone",
+    "train_on_pairs_with_margins",
     "train_on_reward",
     "train_sft",
     "train_unpaired",

@@ -206,12 +206,15 @@ def test_top_k_and_top_p_keep_what_they_should() -> None:
     assert filtered(weights, Decoding(top_k=99)).equal(weights)
 
 
-def test_a_prompt_too_long_for_the_context_is_named() -> None:
+def test_a_prompt_too_long_for_the_context_gets_no_answer_and_says_so() -> None:
     policy = tiny_policy(context=32)
     chats = [user("w1"), user(" ".join(WORDS[:20]))]
-    with pytest.raises(StageError, match=r"prompt 1 has 21 tokens.*max_new_tokens 12.*context of 32"):
-        policy.generate(chats, Decoding(max_new_tokens=12), seeds=[0, 1])
-    assert len(policy.generate(chats, Decoding(max_new_tokens=11, temperature=0), seeds=[0, 1])) == 2
+    short, long = policy.generate(chats, Decoding(max_new_tokens=12), seeds=[0, 1])
+    assert (long.finish, long.text, long.tokens) == ("no_room", "", ())
+    assert short.tokens
+    found = policy.generate(chats, Decoding(max_new_tokens=11, temperature=0), seeds=[0, 1])
+    assert [one.finish for one in found] != ["no_room", "no_room"]
+    assert all(one.tokens for one in found)
 
 
 def test_seeds_and_prompts_must_match() -> None:
