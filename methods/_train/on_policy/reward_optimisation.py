@@ -58,8 +58,9 @@ class RewardOptimisation(Optimisation, Practice):
 
     Two fields of the optimiser mean something of their own here. ``epochs``: passes over the responses of an update.
     ``batch_size``: responses per optimiser step, so that an update takes epochs * prompts_per_update * samples /
-    batch_size steps; it must be a multiple of ``samples``, because the responses to a prompt stay together. The
-    learning rate changes from update to update. Dropout is off everywhere, an adapter's too.
+    batch_size steps. The responses to a prompt stay together, so a batch holds as many whole prompts as
+    ``batch_size`` responses allow, and one below ``samples`` is refused. The learning rate changes from update to
+    update. Dropout is off everywhere, an adapter's too.
 
     The defaults are those of the reproduction of RLHF on TL;DR (arXiv:2403.17031), for models of 1 to 7 billion
     parameters: lr 3e-6 for full fine-tuning, 3e-5 for an adapter (ten times, see ``Optimisation``), falling to 0 in a
@@ -82,13 +83,11 @@ class RewardOptimisation(Optimisation, Practice):
 
     @model_validator(mode="after")
     def _whole_prompts_in_a_batch(self) -> Self:
-        """Refuse a batch that would hold a part of a prompt's responses."""
-        if self.batch_size % self.samples:
-            below = self.batch_size - self.batch_size % self.samples
-            right = f"{below} or {below + self.samples}" if below else f"{self.samples}"
+        """Refuse a batch that the responses to one prompt would exceed."""
+        if self.batch_size < self.samples:
             raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of samples {self.samples}, and the responses to one "
-                f"prompt stay in one batch. Set batch_size to {right}, or samples to a divisor of it."
+                f"batch_size {self.batch_size} is less than samples {self.samples}, and the responses to one prompt "
+                f"stay in one batch. Set batch_size to {self.samples} or more, or samples to {self.batch_size} or less."
             )
         return self
 
