@@ -286,7 +286,7 @@ def test_prompts_without_room_are_left_out_and_counted(given: Given, tmp_path: P
     practice = {**QUICK, "updates": 2, "prompts_per_update": 2, "reward": reward(tmp_path)}
     stage = stage_of(PPO(**practice), given).model_copy(update={"max_length": 16})
     told = json.loads((bench.payload(stage) / "diagnostics.json").read_text())["lengths"]
-    assert [(one["rows"], one["too_long"]) for one in told] == [(8, 5)]
+    assert [(one["rows"], one["dropped"]) for one in told] == [(8, 5)]
 
 
 def test_no_prompt_with_room_is_told_before_anything_is_computed(given: Given, tmp_path: Path, bench: Bench) -> None:
