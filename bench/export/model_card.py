@@ -53,7 +53,8 @@ def model_card(
 ) -> ModelCard:
     """Return the card, with every contrast of the arm as an evaluation result in its metadata.
 
-    An evaluation result has the estimate as its value, and interval, level, p-value and the other arm as arguments.
+    An evaluation result has the estimate as its value, and interval, level, p-value and the other arm as arguments;
+    no interval where there is none.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData  # noqa: PLC0415 - 0.3 s that no report needs
 
@@ -71,7 +72,7 @@ def model_card(
             metric_args={
                 "versus": item.b,
                 "judge": item.judge,
-                "interval": [item.low, item.high],
+                "interval": None if item.low is None or item.high is None else [item.low, item.high],
                 "level": item.level,
                 "p": decisive_p(item),
                 "prompts": item.n_prompts,

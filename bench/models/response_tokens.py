@@ -61,9 +61,9 @@ class ResponseTokens:
                 return [*ids, self.end]
             found = ids if found is None else found
         self.changed += 1
-        self._tell(
-            self.changed, "do not come back from their tokens as they were (spaces or characters are lost)", text
-        )
+        one, several = "does not come back from its tokens as it was", "do not come back from their tokens as they were"
+        lost = "(spaces or characters are lost)"
+        self._tell(self.changed, f"response {one} {lost}", f"responses {several} {lost}", text)
         return [*self._alone(text), self.end] if found is None else [*found, self.end]
 
     def text(self, ids: Sequence[int], ends: Collection[int]) -> str:
@@ -76,14 +76,14 @@ class ResponseTokens:
         text = self._decoded(said).removeprefix(self._prefix)
         if not self._special.isdisjoint(said):
             self.spelt += 1
-            self._tell(self.spelt, "hold special tokens before their end; they are spelt out and read as text", text)
+            said_of = "special tokens before the end; they are spelt out and read as text"
+            self._tell(self.spelt, f"response holds {said_of}", f"responses hold {said_of}", text)
         return text.removesuffix(self._form.closing) if ended else text
 
-    def _tell(self, count: int, what: str, text: str) -> None:
+    def _tell(self, count: int, of_one: str, of_several: str, text: str) -> None:
         if count in _TOLD:
-            log.warning(
-                "%s: %d responses %s; the latest begins %r", self.tokenizer.name_or_path, count, what, text[:60]
-            )
+            what = of_one if count == 1 else of_several
+            log.warning("%s: %d %s; the latest begins %r", self.tokenizer.name_or_path, count, what, text[:60])
 
     def _decoded(self, ids: Sequence[int]) -> str:
         if self._apart is None:

@@ -186,6 +186,7 @@ def test_several_responses_to_a_prompt_score_as_one_by_one(monkeypatch: pytest.M
         ]
         for row in rows
     ]
+    # Sums of float32 numbers, added in another order: they differ by up to 4e-6 here, by machine.
     np.testing.assert_allclose(together, alone, atol=1e-5)
     monkeypatch.setattr(under_test, "LOGITS_AT_ONCE", 4 * len(VOCABULARY) * 3)
     np.testing.assert_allclose([[one.logprob for one in row] for row in scored(policy, rows)], together, atol=1e-5)

@@ -109,7 +109,7 @@ def test_special_tokens_before_the_end_are_spelt_out_and_told(caplog: pytest.Log
     assert tokens.text([*written, tokens.end], (tokens.end,)) == "a<|im_start|>b"
     assert tokens.text(written, (tokens.end,)) == "a<|im_start|>b"
     assert tokens.spelt == 2
-    assert "1 responses hold special tokens" in caplog.text
+    assert "1 response holds special tokens" in caplog.text
     # As it is scored: read as text, not as a control token.
     assert start not in tokens.ids("a<|im_start|>b")
 

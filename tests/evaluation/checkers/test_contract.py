@@ -352,7 +352,7 @@ def test_counts_are_those_of_the_labels(tmp_path: Path, monkeypatch: pytest.Monk
     texts = {"one": "red um blue red", "two": ""}
 
     def written(_io: StageIO, _generation: Generate) -> list[dict[str, Any]]:
-        return [{"prompt": name, "draw": 0, "text": text} for name, text in texts.items()]
+        return [{"prompt": name, "draw": 0, "text": text, "finish": "end"} for name, text in texts.items()]
 
     monkeypatch.setattr("bench.evaluation.measurements.factuality.extract.read_rows", written)
     monkeypatch.setattr("bench.evaluation.measurements.factuality.verification.read_rows", written)
@@ -377,7 +377,7 @@ class Wrong(Sentences):
 
 @pytest.mark.parametrize(("how", "told"), [("short", "claims of 0 responses out of 2"), ("place", "no stretch")])
 def test_a_wrong_extractor_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, told: str) -> None:
-    rows = [{"prompt": name, "draw": 0, "text": "abc"} for name in ("one", "two")]
+    rows = [{"prompt": name, "draw": 0, "text": "abc", "finish": "end"} for name in ("one", "two")]
     monkeypatch.setattr("bench.evaluation.measurements.factuality.extract.read_rows", lambda _io, _generation: rows)
     answers = Generate(policy=LABELLER, task=Colours(), draws=1, seed=0)
     with pytest.raises(StageError, match=told):

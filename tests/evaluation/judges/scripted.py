@@ -16,7 +16,7 @@ from bench.core.policy import Chat, Completion, Decoding, PolicySpec, Pretrained
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, user
 from bench.models.hf import HFPolicy
-from bench.models.local import Groups
+from bench.models.local import Groups, no_room
 
 LABELLER = Pretrained(path="labeller", digest="d")
 Rule = Callable[[str, str], float]
@@ -74,13 +74,16 @@ class Scripted(HFPolicy):
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
     ) -> list[Completion]:
         self.decodings.append(decoding)
-        written = []
-        for chat in chats:
-            text = chat[-1].content
-            written.append(self.rationale(text, self.asked.count(text)))
-            self.asked.append(text)
         assert len(set(seeds)) == len(seeds)
-        return [Completion(text=text, tokens=(), logprobs=(), finish="end", prompt_tokens=1) for text in written]
+        return [self._written(chat, decoding) for chat in chats]
+
+    def _written(self, chat: Chat, decoding: Decoding) -> Completion:
+        if no_room(self, [len(self.prompt(chat)) + decoding.max_new_tokens]) is not None:
+            return Completion(text="", tokens=(), logprobs=(), finish="no_room", prompt_tokens=1)
+        asked = chat[-1].content
+        text = self.rationale(asked, self.asked.count(asked))
+        self.asked.append(asked)
+        return Completion(text=text, tokens=(), logprobs=(), finish="end", prompt_tokens=1)
 
 
 @pytest.fixture

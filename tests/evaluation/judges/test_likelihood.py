@@ -185,13 +185,16 @@ def test_a_labeller_that_cannot_answer_is_refused(tmp_path: Path, install: Insta
         labeller().compare(None, [pair("a", "b", "p7")], io_in(tmp_path))
 
 
-def test_what_does_not_fit_is_refused_and_named(tmp_path: Path, install: Install) -> None:
+def test_what_does_not_fit_is_undefined_and_says_why(tmp_path: Path, install: Install) -> None:
     install(Scripted(prefers("good", 0.9), context=64))
     asked = [pair("a", "b"), pair("a" * 60, "b", "p8")]
-    with pytest.raises(StageError, match=r"prompt p8: .*context of 64"):
-        labeller().compare(None, asked, io_in(tmp_path))
-    with pytest.raises(StageError, match=r"prompt p1: .*rationale of 50 .*max_rationale_tokens"):
-        labeller(rationale="greedy", max_rationale_tokens=50).compare(None, asked, io_in(tmp_path))
+    short, long = labeller().compare(None, asked, io_in(tmp_path))
+    assert short.status == "ok"
+    assert (long.value, long.status) == (None, "undefined")
+    assert "too long for the labeller" in long.text and "context of 64" in long.text
+    for verdict in labeller(rationale="greedy", max_rationale_tokens=50).compare(None, asked, io_in(tmp_path)):
+        assert (verdict.value, verdict.status) == (None, "undefined")
+        assert "no room for a rationale (max_rationale_tokens is 50)" in verdict.text
 
 
 def test_one_stage_loads_a_labeller_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

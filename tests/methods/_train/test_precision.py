@@ -85,7 +85,7 @@ class World:
     def sums(self, spec: PolicySpec) -> torch.Tensor:
         """log pi of chosen and rejected, pair by pair, as an evaluation reads them."""
         policy = load_model(spec, self.bench.io("read"))
-        examples = pair_examples(policy, read_preferences(self.data, self.bench.io("read")), 64)
+        examples, _ = pair_examples(policy, read_preferences(self.data, self.bench.io("read")), 64)
         return policy.token_logprobs([(example.group,) for example in examples]).sum()
 
 
@@ -174,7 +174,7 @@ def test_steps_that_bfloat16_cannot_hold_add_up(tmp_path: Path) -> None:
 def test_gradients_of_parts_add_up_in_float32(tmp_path: Path) -> None:
     """One part is 2^10 times another: added in bfloat16 the small one would vanish."""
     model = nn.Linear(1, 1, bias=False).bfloat16()
-    optimizer = Optimizer(model, Optimisation(max_grad_norm=None), "cpu")
+    optimizer = Optimizer(model, Optimisation(lr=1e-3, max_grad_norm=None), "cpu")
     for size in (1024.0, 1.0, 1.0):
         optimizer.backward((model(torch.ones(1, 1, dtype=torch.bfloat16)) * size).sum())
     assert optimizer.step(0.0, 1.0) == 1026.0
@@ -323,7 +323,7 @@ def test_all_weights_on_top_of_an_adapter(tmp_path: Path) -> None:
     whole = load_trainable(start, world.bench.io("read"), lora=None, seed=0)
     assert {part.dtype for part in whole.model.parameters()} == {torch.bfloat16}
     assert not any("lora" in name for name, _ in whole.model.named_parameters())
-    masters = Optimizer(whole.model, Optimisation(), "cpu").weights()
+    masters = Optimizer(whole.model, Optimisation(lr=1e-3), "cpu").weights()
     write_model(start, world.bench.io("x"), tmp_path / "merged")
     stored = load_file(tmp_path / "merged" / "model.safetensors")
     assert all(masters[name].equal(stored[name]) for name in stored)

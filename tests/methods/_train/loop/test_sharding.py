@@ -98,7 +98,7 @@ def test_gathered_blocks_are_whole_for_a_while(group: None) -> None:
     net = model().eval()
     ids = torch.arange(4, 12)[None]
     before = net(input_ids=ids).logits
-    shards = Shards(net)
+    shards = Shards(net, {})
     with torch.no_grad(), shards.gathered():
         assert not any(isinstance(part, DTensor) for part in net.parameters())
         assert torch.equal(net(input_ids=ids).logits, before)
@@ -110,7 +110,7 @@ def test_gathered_blocks_are_whole_for_a_while(group: None) -> None:
 @pytest.mark.parametrize("limit", [0.1, float("inf")])
 def test_gradients_are_clipped_together(group: None, limit: float) -> None:
     nets = [model().eval() for _ in range(2)]
-    shards = Shards(nets[1])
+    shards = Shards(nets[1], {})
     ids = torch.arange(4, 12)[None]
     for net in nets:
         net(input_ids=ids, labels=ids).loss.backward()
@@ -126,7 +126,7 @@ def test_blocks_that_share_weights_are_refused(group: None) -> None:
     net = model()
     net.model.layers[1].mlp.gate_proj.weight = net.model.layers[0].mlp.gate_proj.weight
     with pytest.raises(StageError, match="share weights with each other"):
-        Shards(net)
+        Shards(net, {})
 
 
 def test_weights_are_divided_over_several_processes_only(tmp_path: Path) -> None:

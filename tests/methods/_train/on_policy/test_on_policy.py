@@ -281,10 +281,19 @@ def test_a_budget_below_an_update_is_refused(given: Given, tmp_path: Path, bench
         bench.run(stage)
 
 
-def test_a_prompt_without_room_is_told_before_anything_is_computed(given: Given, tmp_path: Path, bench: Bench) -> None:
+def test_prompts_without_room_are_left_out_and_counted(given: Given, tmp_path: Path, bench: Bench) -> None:
+    """Five of the prompts have 11 tokens, and the others fewer."""
+    practice = {**QUICK, "updates": 2, "prompts_per_update": 2, "reward": reward(tmp_path)}
+    stage = stage_of(PPO(**practice), given).model_copy(update={"max_length": 16})
+    told = json.loads((bench.payload(stage) / "diagnostics.json").read_text())["lengths"]
+    assert [(one["rows"], one["dropped"]) for one in told] == [(8, 5)]
+
+
+def test_no_prompt_with_room_is_told_before_anything_is_computed(given: Given, tmp_path: Path, bench: Bench) -> None:
     stage = stage_of(PPO(**{**QUICK, "max_new_tokens": 55, "reward": reward(tmp_path)}), given)
-    with pytest.raises(StageError, match=r"train/ppo .*prompt 'p2' has 11 tokens.*lower max_new_tokens"):
-        bench.run(stage.model_copy(update={"max_length": 65}))
+    stage = stage.model_copy(update={"max_length": 58})
+    with pytest.raises(StageError, match=r"none of 8 prompts .*max_new_tokens 55 .* 3 tokens.*Lower max_new_tokens"):
+        bench.run(stage)
     assert not list((bench.root / stage.key).glob("out/*"))
 
 

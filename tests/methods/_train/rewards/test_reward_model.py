@@ -20,7 +20,7 @@ from bench.core.method import Given, Lora
 from bench.core.reward import MixedReward, ModelReward, Part, reward_models
 from bench.core.task import user
 from bench.models.likelihood.logprobs import Group
-from bench.models.reward_model import load_reward_model, new_head
+from bench.models.reward_model import RewardModel, load_reward_model, new_head
 from methods._train.rewards.held_out import Labels, held_out_prompts, measured
 from methods._train.rewards.stage import TrainRewardModel
 from methods._train.rewards.train import preference_loss
@@ -190,9 +190,12 @@ def test_soft_labels_and_margins_reach_the_loss(given: Given, tmp_path: Path) ->
     assert margin > hard + 0.3
 
 
-def test_one_reward_for_all_cannot_be_spread(given: Given, bench: Bench, tmp_path: Path) -> None:
-    rows = [{"prompt": "ask", "chosen": "no.", "rejected": "no."}]
+def test_one_reward_for_all_cannot_be_spread(
+    given: Given, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"prompt": "ask", "chosen": "no.", "rejected": "so."}]
     only = given.model_copy(update={"preferences": data(tmp_path / "same.jsonl", rows), "demonstrations": None})
+    monkeypatch.setattr(RewardModel, "scores", lambda _model, groups, _io=None: [0.5] * (2 * len(groups)))
     with pytest.raises(StageError, match="one reward"):
         bench.run(planned(only, QUICK.model_copy(update={"spread": "unit"})))
 
