@@ -1,7 +1,8 @@
-"""``python -m bench.models.count_lengths``: how long data and prompts are, for a plan, which loads no torch itself.
+"""``python -m bench.models.count_lengths``: how long data and prompts are, counted without torch.
 
-Tokenizers come with transformers, and that loads torch; so a plan asks this process. It counts with what stages cut
-with (``bench.models.lengths``), so the numbers are theirs. A request comes in as JSON and the answer goes out as JSON.
+A process of its own, because tokenizers come with transformers, which takes seconds to import, and a plan that finds
+its counts kept needs none. It counts with what stages cut with (``bench.models.lengths``, ``bench.models.tokenizer``),
+so the numbers are theirs. A request comes in as JSON and the answer goes out as JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+if __name__ == "__main__":
+    # Counting needs no torch. But transformers imports it wherever it is there, which takes longer than all else here;
+    # what is None in this table counts as not installed. Only before transformers is imported, and in this process.
+    sys.modules["torch"] = None  # type: ignore[assignment]
+
 from transformers import PreTrainedTokenizerBase
 
 from bench.core.datasets import read_demonstrations, read_preferences, read_prompts
@@ -17,11 +23,9 @@ from bench.core.errors import BenchError, StageError
 from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
 from bench.core.policy import PolicySpec, Pretrained, root
 from bench.core.stage import Stage, StageIO
-from bench.models.hf import context_of, end_token_of
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
-from bench.models.load import load_tokenizer
-from bench.models.local import token_row, yielding
 from bench.models.response_tokens import response_tokens
+from bench.models.tokenizer import context_of, end_token_of, load_tokenizer, token_row, yielding
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
 from bench.core.policy import (
@@ -13,11 +13,9 @@ from bench.core.policy import (
     Completion,
     Decoding,
     PolicySpec,
-    Pretrained,
     ResponseLikelihood,
     Session,
     as_read,
-    root,
 )
 from bench.core.stage import StageIO
 from bench.models import local
@@ -28,6 +26,7 @@ from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, respons
 from bench.models.local import Groups, Prompts
 from bench.models.packing.decoder import decoder_of
 from bench.models.response_tokens import response_tokens
+from bench.models.tokenizer import context_of, end_token_of
 
 __all__ = ["HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
 
@@ -157,12 +156,6 @@ class HFPolicy:
             )
 
 
-def context_of(config: PreTrainedConfig) -> int | None:
-    """Return how many tokens a model can read by its configuration, under whatever name; None without a limit."""
-    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return None if limit is None else int(limit)
-
-
 def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return each target's log-probability, and 1 where it has the highest logit, else 0. Shape: (tokens, 2)."""
     logprobs = logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
@@ -193,8 +186,3 @@ def _pad_id(tokenizer: PreTrainedTokenizerBase, embeddings: int) -> int:
     """
     named = tokenizer.pad_token_id
     return int(named) if named is not None and 0 <= named < embeddings else 0
-
-
-def end_token_of(spec: PolicySpec) -> str | None:
-    beginning = root(spec)
-    return beginning.end_token if isinstance(beginning, Pretrained) else None

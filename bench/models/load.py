@@ -13,17 +13,13 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
-from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils.logging import disable_progress_bar
 
-from bench.core.errors import DataError, StageError
-from bench.core.files import digest_of_folder
+from bench.core.errors import StageError
 from bench.core.method import Lora
 from bench.core.policy import (
     BestOf,
@@ -45,6 +41,7 @@ from bench.models.local import LocalPolicy
 from bench.models.masters import set_master, stored_as
 from bench.models.packing.decoder import check_halves
 from bench.models.proxy import ProxyPolicy, terms_of
+from bench.models.tokenizer import place_of, tokenizer_at
 
 # A run shows progress of its own; a bar per loaded model would run through it.
 disable_progress_bar()
@@ -148,16 +145,6 @@ def _rewrite(path: Path, changes: Mapping[str, object], drop: Sequence[str] = ()
     path.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def load_tokenizer(spec: Pretrained) -> tuple[PreTrainedTokenizerBase, PreTrainedConfig]:
-    """Return the tokenizer and configuration of a model, without its weights; raises StageError as ``load_model``."""
-    where = _where(spec)
-    try:
-        config = AutoConfig.from_pretrained(where, revision=spec.revision, trust_remote_code=False)
-        return _tokenizer(where, spec.revision), config
-    except (OSError, ValueError, KeyError) as error:
-        raise StageError(f"cannot load the tokenizer of {where}: {error}") from error
-
-
 def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
     if isinstance(root(spec), BestOf):
         raise StageError(
@@ -179,7 +166,7 @@ def _resolve(spec: PolicySpec, io: StageIO, dtype: str) -> tuple[PreTrainedModel
     """Return model (on the CPU) and tokenizer of a spec, its adapters on it."""
     match spec:
         case Pretrained():
-            return _from_pretrained(_where(spec), spec.revision, dtype)
+            return _from_pretrained(place_of(spec), spec.revision, dtype)
         case Built():
             return _from_pretrained(str(io.read(spec.by) / PAYLOAD), None, dtype)
         case Instructed():
@@ -209,25 +196,10 @@ def _with_masters(policy: HFPolicy, io: StageIO) -> HFPolicy:
     return HFPolicy(policy.spec, model, policy.tokenizer, policy.template)
 
 
-def _where(spec: Pretrained) -> str:
-    """Return the folder or repository of a pretrained spec, a folder's content checked against its digest."""
-    if spec.path is None:
-        if spec.repo is None:
-            raise StageError("a pretrained policy needs a path or a repo. Set one of them.")
-        return spec.repo
-    found = digest_of_folder(Path(spec.path))
-    if spec.digest is not None and found != spec.digest:
-        raise DataError(
-            f"{spec.path}: the model's files have changed: their digest is {found}, not {spec.digest}. "
-            "Restore the files, or plan again with the new ones."
-        )
-    return spec.path
-
-
 def _from_pretrained(where: str, revision: str | None, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
-        tokenizer = _tokenizer(where, revision)
+        tokenizer = tokenizer_at(where, revision)
         model = _weights(where, revision, dtype, config)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise StageError(
@@ -241,18 +213,6 @@ def _from_pretrained(where: str, revision: str | None, dtype: str) -> tuple[PreT
             # It would keep the padding token's embedding from learning, also where that token is read: as an end.
             module.padding_idx = None
     return model, tokenizer
-
-
-def _tokenizer(where: str, revision: str | None) -> PreTrainedTokenizerBase:
-    """Return the tokenizer as its files describe it.
-
-    For some architectures (Qwen2) AutoTokenizer puts the architecture's own way to split a text in the place of what
-    tokenizer.json says, even where the files name no such class; then the file is read as it stands.
-    """
-    declared = get_tokenizer_config(where, revision=revision).get("tokenizer_class")
-    if declared in ("PreTrainedTokenizerFast", "TokenizersBackend"):
-        return PreTrainedTokenizerFast.from_pretrained(where, revision=revision)
-    return AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
 
 
 def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedConfig) -> PreTrainedModel:

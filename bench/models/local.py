@@ -13,14 +13,12 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from bench.core.datasets import Reply
 from bench.core.errors import StageError
 from bench.core.meter import READ_FLOPS
-from bench.core.policy import Chat, Completion, Decoding, Policy, PolicySpec, ResponseLikelihood, as_read
+from bench.core.policy import Chat, Completion, Decoding, Policy, PolicySpec, ResponseLikelihood
 from bench.core.stage import StageIO
-from bench.models.chat import lay_out
 from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts, draw_batch
-from bench.models.lengths import TokenRow, Yielding, longest_of
+from bench.models.lengths import longest_of
 from bench.models.likelihood.logprobs import TokenLogprobs
 from bench.models.packing.layout import Group
 
@@ -31,38 +29,6 @@ SCORED_TOKENS_AT_ONCE = 8_192
 Prompts = Sequence[Sequence[int]]
 # One prompt with its responses as each part reads it; the responses are the same ids in all.
 Groups = Sequence[Group]
-
-
-class PromptReader(Protocol):
-    """What reads a prompt: instructions, tokenizer, and the template of a tokenizer that has none."""
-
-    @property
-    def spec(self) -> PolicySpec:
-        """The policy, for the instructions that it reads."""
-        ...
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer."""
-        ...
-
-    @property
-    def template(self) -> str:
-        """The plain template."""
-        ...
-
-
-class RowReader(Protocol):
-    """What reads rows of data: one or several readers of prompts, and one way to write responses."""
-
-    @property
-    def parts(self) -> Sequence[PromptReader]:
-        """Who reads every prompt."""
-        ...
-
-    def response(self, text: str) -> list[int]:
-        """Return the ids of a response to any prompt, its end token last."""
-        ...
 
 
 class PolicyPart(Protocol):
@@ -124,53 +90,6 @@ class LocalPolicy(Policy, Protocol):
 def prompts_of(policy: LocalPolicy, chat: Chat) -> Prompts:
     """Return the ids of a chat as each part reads it, its template and instructions included."""
     return tuple(part.prompt(chat) for part in policy.parts)
-
-
-def token_row(policy: RowReader, chat: Chat, replies: Sequence[Reply]) -> TokenRow:
-    """Return a chat and responses to it as tokens, the prompt as each part reads it; nothing is cut."""
-    prompts = tuple(yielding(part, chat) for part in policy.parts)
-    ids = [reply_ids(policy, reply) for reply in replies]
-    return TokenRow(prompts, ids, [reply.ended for reply in replies])
-
-
-def reply_ids(policy: RowReader, reply: Reply) -> list[int]:
-    """Return the ids of a response: behind one that was cut off there is no end token."""
-    ids = policy.response(reply.text)
-    return ids if reply.ended else ids[:-1]
-
-
-def yielding(part: PromptReader, chat: Chat) -> Yielding:
-    """Return a prompt as a part reads it, with what may give way; see ``yielding_as``."""
-    return yielding_as(part, part.spec, chat)
-
-
-def yielding_as(part: PromptReader, spec: PolicySpec, chat: Chat) -> Yielding:
-    """Return a prompt as a part reads it with the instructions of ``spec``, with what may give way of it.
-
-    That is the content of every turn but a system turn, without the instructions: what the same chat has at its end
-    when it is read without them.
-    """
-    read = as_read(spec, chat)
-    whole = _laid_out(part, read)
-    if read == chat:
-        return whole
-    plain = _laid_out(part, chat)
-    shift = len(whole.ids) - len(plain.ids)
-    first = len(whole.ids) - _alike(whole.ids, plain.ids)
-    content = (range(max(one.start + shift, first), one.stop + shift) for one in plain.content)
-    return Yielding(whole.ids, tuple(one for one in content if one))
-
-
-def _laid_out(part: PromptReader, chat: Chat) -> Yielding:
-    found = lay_out(part.tokenizer, chat, part.template)
-    contents = (range(one.start, one.stop) for one in found.contents if one.role != "system")
-    return Yielding(found.ids, tuple(one for one in contents if one))
-
-
-def _alike(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return how many tokens two texts have in common, read from their ends."""
-    pairs = zip(reversed(one), reversed(other), strict=False)
-    return next((place for place, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))
 
 
 def longest(policy: LocalPolicy, max_length: int) -> int:

@@ -20,7 +20,7 @@ from bench.models.hf import HFPolicy
 from bench.models.lengths import TokenRow, fit, longest_of
 from bench.models.likelihood.logprobs import Group, last_token_states
 from bench.models.load import load_model
-from bench.models.local import reply_ids, yielding
+from bench.models.tokenizer import reply_ids, yielding
 
 HEAD_FILE = "head.safetensors"
 # Tokens of one scoring batch, padding included; chosen on a two-core machine, changes results by rounding only.

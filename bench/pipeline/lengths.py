@@ -1,4 +1,4 @@
-"""What truncation will do, known before a run: counted in a process of its own, because tokenizers load torch.
+"""What truncation will do, known before a run: counted in a process of its own, which loads tokenizers.
 
 What was counted once is kept beside the store, by the digests of data, models and settings.
 """
@@ -57,7 +57,7 @@ NOTHING_KNOWN = PlannedLengths()
 def planned_lengths(plan: Plan, store: Store) -> PlannedLengths:
     """Return what truncation will do to local data and to the tasks' prompts, as far as the models are there already.
 
-    The first time, a process is started for it, which takes some seconds.
+    The first time, one process is started for it, which takes some seconds; none where no data and model is there.
     """
     data = list({digest(one): one for one in data_asked(plan)}.values())
     prompts = dict(prompts_asked(plan))

@@ -11,7 +11,7 @@ from bench.core.policy import Chat, Instructed, Message, Pretrained
 from bench.core.task import user
 from bench.models.hf import HFPolicy
 from bench.models.lengths import Fitted, TokenRow, Yielding, fit, fit_rows, fitting_prompts, none_left
-from bench.models.local import token_row, yielding, yielding_as
+from bench.models.tokenizer import token_row, yielding, yielding_as
 from tests.models.tiny import WORDS, tiny_model, word_tokenizer
 
 HEAD, TAIL = [1, 2], [3]

@@ -24,9 +24,10 @@ from bench.models.hf import HFPolicy
 from bench.models.lengths import fit
 from bench.models.likelihood.answers import OpenedQuestion, answer_logprobs
 from bench.models.load import load_model, load_policy, load_trainable
-from bench.models.local import completions, longest, prompts_of, scored, token_row
+from bench.models.local import completions, longest, prompts_of, scored
 from bench.models.packing.layout import Group
 from bench.models.proxy import ProxyPolicy, combined, terms_of
+from bench.models.tokenizer import token_row
 from tests.methods.tiny import Bench, pretrained
 from tests.models.decoding.test_sampling import DECODINGS, by_session
 from tests.models.tiny import VOCABULARY, WORDS, tiny_chats, tiny_model, word_tokenizer

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from bench.config.load import load_comparison
 from bench.core.datasets import read_preferences
 from bench.core.lengths import DataAsked, LengthsAsked, LengthsFound, PromptsAsked
-from bench.core.policy import Instructed
+from bench.core.policy import Instructed, Pretrained
 from bench.core.task import user
 from bench.engine.store import Store
 from bench.models.count_lengths import counted
 from bench.models.load import load_model
-from bench.pipeline.lengths import KEPT, kept, readers_of
+from bench.pipeline import lengths as under_test
+from bench.pipeline.lengths import KEPT, kept, planned_lengths, readers_of
+from bench.pipeline.plan import make_plan
 from methods._train.pairs.score_reference import pair_examples
 from tests.methods.tiny import PREFERENCES, Bench, data, pretrained
+from tests.whole import write_whole
 
 
 def test_the_counts_are_those_of_the_stages(tmp_path: Path) -> None:
@@ -45,3 +53,60 @@ def test_what_was_counted_is_not_counted_again(tmp_path: Path) -> None:
     assert kept(asked, store) == LengthsFound(too_long=(1,))
     path.write_text("{", encoding="utf-8")
     assert kept(asked, store) == LengthsFound(too_long=(0,))
+
+
+def test_the_process_that_counts_loads_no_torch(tmp_path: Path) -> None:
+    base = pretrained(tmp_path / "model")
+    rows = data(tmp_path / "p.jsonl", PREFERENCES)
+    asked = LengthsAsked(
+        data=(DataAsked(rows_of="preferences", data=rows, reader=base, max_length=12),),
+        prompts=(PromptsAsked(chats=(user("a"), user("x" * 120)), new_tokens=20, reader=base),),
+    )
+    code = (
+        "import runpy, sys; runpy.run_module('bench.models.count_lengths', run_name='__main__')\n"
+        "heavy = {name.partition('.')[0] for name, found in sys.modules.items() if found is not None}\n"
+        "assert 'transformers' in heavy\n"
+        "sys.exit(' '.join(heavy & {'torch', 'peft', 'pandas', 'scipy', 'matplotlib'}) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=asked.model_dump_json(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = LengthsFound.model_validate_json(done.stdout)
+    assert found == counted(asked), "it counts otherwise than where torch is there"
+    assert found.too_long == (1,)
+    assert found.data[0].prompts_cut
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests for which a process would have been started; they are answered here."""
+    requests: list[str] = []
+
+    def answer(command: list[str], *, input: str, **_: object) -> subprocess.CompletedProcess[str]:
+        requests.append(input)
+        found = counted(LengthsAsked.model_validate_json(input)).model_dump_json()
+        return subprocess.CompletedProcess(command, 0, found, "")
+
+    monkeypatch.setattr(under_test.subprocess, "run", answer)
+    return requests
+
+
+def test_a_plan_starts_one_process_and_then_none(tmp_path: Path, started: list[str]) -> None:
+    plan, store = make_plan(load_comparison(write_whole(tmp_path))), Store(tmp_path / "store")
+    found = planned_lengths(plan, store)
+    (asked,) = map(LengthsAsked.model_validate_json, started)
+    assert len(found.data) == len(asked.data) > 1
+    assert asked.prompts
+    assert planned_lengths(plan, store) == found
+    assert len(started) == 1
+
+
+def test_a_plan_starts_no_process_for_a_model_that_is_elsewhere(tmp_path: Path, started: list[str]) -> None:
+    comparison = load_comparison(write_whole(tmp_path))
+    given = comparison.given.model_copy(update={"base": Pretrained(repo="some/model", revision="0" * 40)})
+    plan = make_plan(comparison.model_copy(update={"given": given}))
+    found = planned_lengths(plan, Store(tmp_path / "store"))
+    assert found.data == ()
+    assert "the base model" in "".join(found.unknown)
+    assert started == []

@@ -17,8 +17,9 @@ from bench.models.hf import HFPolicy
 from bench.models.lengths import fit_rows, none_left
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable, load_whole, save_adapter, save_weights
-from bench.models.local import longest, token_row
+from bench.models.local import longest
 from bench.models.masters import master_of, set_master
+from bench.models.tokenizer import token_row
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training, fit, write_diagnostics

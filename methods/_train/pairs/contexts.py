@@ -12,7 +12,8 @@ from bench.core.policy import Chat, PolicySpec
 from bench.models.hf import HFPolicy
 from bench.models.lengths import fit_rows, none_left
 from bench.models.likelihood.logprobs import Group
-from bench.models.local import longest, token_row, yielding_as
+from bench.models.local import longest
+from bench.models.tokenizer import token_row, yielding_as
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from bench.core.stage import Stage, StageIO
 from bench.models.hf import HFPolicy
 from bench.models.lengths import Fitted, fit_rows, none_left
 from bench.models.load import load_policy
-from bench.models.local import Groups, LocalPolicy, charge_reading, longest, token_row
+from bench.models.local import Groups, LocalPolicy, charge_reading, longest
 from bench.models.packing.layout import Group
+from bench.models.tokenizer import token_row
 from methods._train.loop.batches import micro_batches
 from methods._train.loop.loop import write_diagnostics
 from methods._train.loop.tune import Example, examples_of

@@ -1,0 +1,148 @@
+"""What reads text for a policy and needs no weights: its model's tokenizer and configuration, its instructions.
+
+Nothing here imports torch, so that a plan counts tokens without it and by what stages cut with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+from bench.core.datasets import Reply
+from bench.core.errors import DataError, StageError
+from bench.core.files import digest_of_folder
+from bench.core.policy import Chat, PolicySpec, Pretrained, as_read, root
+from bench.models.chat import lay_out
+from bench.models.lengths import TokenRow, Yielding
+
+
+class PromptReader(Protocol):
+    """What reads a prompt: instructions, tokenizer, and the template of a tokenizer that has none."""
+
+    @property
+    def spec(self) -> PolicySpec:
+        """The policy, for the instructions that it reads."""
+        ...
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer."""
+        ...
+
+    @property
+    def template(self) -> str:
+        """The plain template."""
+        ...
+
+
+class RowReader(Protocol):
+    """What reads rows of data: one or several readers of prompts, and one way to write responses."""
+
+    @property
+    def parts(self) -> Sequence[PromptReader]:
+        """Who reads every prompt."""
+        ...
+
+    def response(self, text: str) -> list[int]:
+        """Return the ids of a response to any prompt, its end token last."""
+        ...
+
+
+def load_tokenizer(spec: Pretrained) -> tuple[PreTrainedTokenizerBase, PreTrainedConfig]:
+    """Return the tokenizer and configuration of a model, without its weights; raises StageError as ``load_model``."""
+    where = place_of(spec)
+    try:
+        config = AutoConfig.from_pretrained(where, revision=spec.revision, trust_remote_code=False)
+        return tokenizer_at(where, spec.revision), config
+    except (OSError, ValueError, KeyError) as error:
+        raise StageError(f"cannot load the tokenizer of {where}: {error}") from error
+
+
+def tokenizer_at(where: str, revision: str | None) -> PreTrainedTokenizerBase:
+    """Return the tokenizer as its files describe it.
+
+    For some architectures (Qwen2) AutoTokenizer puts the architecture's own way to split a text in the place of what
+    tokenizer.json says, even where the files name no such class; then the file is read as it stands.
+    """
+    declared = get_tokenizer_config(where, revision=revision).get("tokenizer_class")
+    if declared in ("PreTrainedTokenizerFast", "TokenizersBackend"):
+        return PreTrainedTokenizerFast.from_pretrained(where, revision=revision)
+    return AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+
+
+def place_of(spec: Pretrained) -> str:
+    """Return the folder or repository of a pretrained spec, a folder's content checked against its digest."""
+    if spec.path is None:
+        if spec.repo is None:
+            raise StageError("a pretrained policy needs a path or a repo. Set one of them.")
+        return spec.repo
+    found = digest_of_folder(Path(spec.path))
+    if spec.digest is not None and found != spec.digest:
+        raise DataError(
+            f"{spec.path}: the model's files have changed: their digest is {found}, not {spec.digest}. "
+            "Restore the files, or plan again with the new ones."
+        )
+    return spec.path
+
+
+def context_of(config: PreTrainedConfig) -> int | None:
+    """Return how many tokens a model can read by its configuration, under whatever name; None without a limit."""
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return None if limit is None else int(limit)
+
+
+def end_token_of(spec: PolicySpec) -> str | None:
+    """Return the token that was chosen to end a response of a policy's first model; None where its template says."""
+    beginning = root(spec)
+    return beginning.end_token if isinstance(beginning, Pretrained) else None
+
+
+def token_row(policy: RowReader, chat: Chat, replies: Sequence[Reply]) -> TokenRow:
+    """Return a chat and responses to it as tokens, the prompt as each part reads it; nothing is cut."""
+    prompts = tuple(yielding(part, chat) for part in policy.parts)
+    ids = [reply_ids(policy, reply) for reply in replies]
+    return TokenRow(prompts, ids, [reply.ended for reply in replies])
+
+
+def reply_ids(policy: RowReader, reply: Reply) -> list[int]:
+    """Return the ids of a response: behind one that was cut off there is no end token."""
+    ids = policy.response(reply.text)
+    return ids if reply.ended else ids[:-1]
+
+
+def yielding(part: PromptReader, chat: Chat) -> Yielding:
+    """Return a prompt as a part reads it, with what may give way; see ``yielding_as``."""
+    return yielding_as(part, part.spec, chat)
+
+
+def yielding_as(part: PromptReader, spec: PolicySpec, chat: Chat) -> Yielding:
+    """Return a prompt as a part reads it with the instructions of ``spec``, with what may give way of it.
+
+    That is the content of every turn but a system turn, without the instructions: what the same chat has at its end
+    when it is read without them.
+    """
+    read = as_read(spec, chat)
+    whole = _laid_out(part, read)
+    if read == chat:
+        return whole
+    plain = _laid_out(part, chat)
+    shift = len(whole.ids) - len(plain.ids)
+    first = len(whole.ids) - _alike(whole.ids, plain.ids)
+    content = (range(max(one.start + shift, first), one.stop + shift) for one in plain.content)
+    return Yielding(whole.ids, tuple(one for one in content if one))
+
+
+def _laid_out(part: PromptReader, chat: Chat) -> Yielding:
+    found = lay_out(part.tokenizer, chat, part.template)
+    contents = (range(one.start, one.stop) for one in found.contents if one.role != "system")
+    return Yielding(found.ids, tuple(one for one in contents if one))
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two texts have in common, read from their ends."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((place for place, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))
