@@ -117,4 +117,11 @@ def in_order(rows: Sequence[Preference], where: str) -> Ordered:
 
 
 def _swapped(row: Preference) -> Preference:
-    return replace(row, chosen=row.rejected, rejected=row.chosen, probability=1 - row.probability)
+    return replace(
+        row,
+        chosen=row.rejected,
+        rejected=row.chosen,
+        probability=1 - row.probability,
+        chosen_ended=row.rejected_ended,
+        rejected_ended=row.chosen_ended,
+    )

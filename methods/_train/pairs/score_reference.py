@@ -103,10 +103,14 @@ def mismatched_texts(rows: Sequence[Preference]) -> list[tuple[Chat, Sequence[Re
 def _borrowed(rows: Sequence[Preference], number: int) -> Reply:
     for step in range(1, len(rows)):
         other = rows[(number + step) % len(rows)]
-        if other.prompt != rows[number].prompt:
-            chosen, rejected = other.replies()
-            return chosen if number % 2 == 0 else rejected
-    raise DataError("all rows have the same prompt, so no response belongs to another one. KTO needs at least two.")
+        reply = other.replies()[number % 2]
+        # One that was cut before it had any text has no tokens to be scored.
+        if other.prompt != rows[number].prompt and (reply.text or reply.ended):
+            return reply
+    raise DataError(
+        "all rows have the same prompt, or responses without text, so no response belongs to another prompt. KTO needs "
+        "at least two."
+    )
 
 
 def read_pairs(stage: Stage, io: StageIO, rows: int, examples: Sequence[Example], device: torch.device) -> PairLogprobs:

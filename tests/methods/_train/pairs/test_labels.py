@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,11 @@ def test_rows_in_the_order_of_their_labels() -> None:
         in_order([row(0.5)], "here")
     with pytest.raises(StageError, match="row 2 of the preferences has margin 3"):
         in_order([row(1), row(1, 3.0)], "here")
+
+
+def test_a_swapped_row_keeps_which_response_was_cut() -> None:
+    (found,) = in_order([replace(row(0.2), chosen_ended=False)], "here").rows
+    assert [(reply.text, reply.ended) for reply in found.replies()] == [("b", True), ("a", False)]
 
 
 QUICK: dict[str, Any] = {"lr": 2e-2, "epochs": 8, "batch_size": 8}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.core.datasets import read_preferences
+from bench.core.datasets import Preference, Reply, read_preferences
+from bench.core.errors import DataError
 from bench.core.method import Lora
+from bench.core.policy import Message
 from bench.models.likelihood.logprobs import response_logprobs
 from bench.models.load import load_policy, load_trainable
 from methods._train.pairs.reference import ReferenceLogprobs
-from methods._train.pairs.score_reference import FILE, pair_examples
+from methods._train.pairs.score_reference import FILE, mismatched_texts, pair_examples
 from methods._train.pairs.train import pair_logprobs
 from tests.methods.tiny import PREFERENCES, Bench, data, pretrained
 
@@ -49,3 +52,16 @@ def test_an_adapter_switched_off_is_the_reference(tmp_path: Path) -> None:
     torch.testing.assert_close(switched_off.chosen, reference.chosen, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(switched_off.rejected, reference.rejected, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(pair_logprobs(tuned, examples).chosen, reference.chosen, atol=1e-2)
+
+
+def test_no_row_borrows_a_response_without_tokens() -> None:
+    """One that was cut before it had any text; a row that borrowed it would be dropped, and its pair be missed."""
+
+    def row(prompt: str, chosen: str, *, ended: bool) -> Preference:
+        asked = (Message(role="user", content=prompt),)
+        return Preference(id=prompt, prompt=asked, chosen=chosen, rejected="no", chosen_ended=ended)
+
+    rows = [row("one", "a", ended=True), row("two", "", ended=False), row("three", "", ended=True)]
+    assert mismatched_texts(rows)[0][1] == [Reply("")]
+    with pytest.raises(DataError, match="without text"):
+        mismatched_texts(rows[:2])
