@@ -80,6 +80,10 @@ class Constitutional(Method):
         own = frozenset({"prompts"}) | (frozenset({"labeller"}) if self.labeller is None else frozenset())
         return own | (feedback.learner(self.then).needs() - {"preferences"})
 
+    def written_out(self) -> Self:
+        """Return the method with what learns from the labels in the place of None."""
+        return self.model_copy(update={"then": feedback.learner(self.then)})
+
     def policy(self, given: Given) -> PolicySpec:
         """Return the policy that ``then`` makes of the labels, starting from the one that learnt the revisions."""
         then, prompts = feedback.learner(self.then), feedback.prompts(given)

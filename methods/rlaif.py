@@ -80,6 +80,10 @@ class RLAIF(Method):
             return own
         return own | {"preferences" if self.pairs == "given" else "prompts"}
 
+    def written_out(self) -> Self:
+        """Return the method with what learns from the labels in the place of None."""
+        return self.model_copy(update={"then": feedback.learner(self.then)})
+
     def policy(self, given: Given) -> PolicySpec:
         """Return the policy that ``then`` makes of the labels, or of the labeller's rating."""
         judge, then = feedback.labeller(self.labeller, given), feedback.learner(self.then)

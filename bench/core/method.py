@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -40,6 +40,8 @@ def defaults_of(value: Frozen, lora: Lora | None) -> dict[str, float]:
 
     ``lora``: what the comparison has a method train, an adapter or all weights (None).
     """
+    if isinstance(value, Method):
+        value = value.written_out()
     found = dict(value.stands_for(lora)) if isinstance(value, Settings) else {}
     for name in type(value).model_fields:
         part = getattr(value, name)
@@ -89,6 +91,10 @@ class Method(Open, ABC):
     def needs(self) -> frozenset[str]:
         """Return the fields of Given that must be there with these settings."""
         return self.NEEDS
+
+    def written_out(self) -> Self:
+        """Return the method with each method that a setting of None stands for in its place."""
+        return self
 
     @abstractmethod
     def policy(self, given: Given) -> PolicySpec:

@@ -14,6 +14,7 @@ from bench.core.policy import Tuned
 from bench.core.stage import Stage
 from methods._train.settings import Optimisation, PreferenceOptimisation, RewardModelSettings
 from methods.best_of_n import BestOfN
+from methods.constitutional import Constitutional
 from methods.dpo import DPO
 from methods.grpo import GRPO
 from methods.hir import HIR
@@ -24,6 +25,7 @@ from methods.ppo import PPO
 from methods.proxy_tuning import ProxyTuning
 from methods.rahf import RAHF
 from methods.reinforce import REINFORCE
+from methods.rlaif import RLAIF
 from methods.rloo import RLOO
 from methods.sft import SFT
 from methods.simpo import SimPO
@@ -91,6 +93,12 @@ def test_defaults_are_told_by_name() -> None:
     assert defaults_of(DPO(), None) == {"lr": 1e-6, "start.lr": 2e-5}
     assert defaults_of(DPO(lr=1e-3), Lora()) == {"start.lr": 2e-4}
     assert defaults_of(DPO(lr=1e-3, start=Optimisation(lr=1e-3)), Lora()) == {}
+    for method in (RLAIF(), Constitutional()):  # PPO at its defaults learns from the labels where nobody is named
+        found = defaults_of(method, None)
+        assert {name: found[name] for name in ("then.lr", "then.reward_model.lr")} == {
+            "then.lr": 3e-6,
+            "then.reward_model.lr": 3e-6,
+        }
     assert defaults_of(PPO(lr=1e-3), None) == {"reward_model.lr": 3e-6, "start.lr": 2e-5}
     assert defaults_of(ProxyTuning(expert=DPO()), None) == {"expert.lr": 1e-6, "expert.start.lr": 2e-5}
     assert defaults_of(RAHF(variant="dual"), Lora()) == {"lr": 9e-6, "contrast.lr": 2e-4, "start.lr": 2e-4}
