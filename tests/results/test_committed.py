@@ -18,6 +18,7 @@ from bench.results.lock import LOCK
 from bench.results.records import AUDIT, RECORDS
 from bench.results.responses import RESPONSES, VERDICTS
 from bench.results.summary import SUMMARY
+from tests.awaiting import AWAITING
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 TABLES = (RECORDS, AUDIT, RESPONSES, VERDICTS, CLAIMS, LABELS, ANNOTATIONS)
@@ -26,6 +27,7 @@ FILES = [
     pytest.param(kind, path.parent, id=f"{path.parent.name}/{kind.name}")
     for kind in (*TABLES, *DOCUMENTS)
     for path in sorted(RESULTS.glob(f"*/{kind.name}"))
+    if path.parent.name not in AWAITING
 ]
 
 
@@ -36,7 +38,7 @@ def test_a_committed_file_is_written_again_to_the_same_bytes(kind: Any, folder: 
 
 
 def test_no_kind_of_file_is_left_out() -> None:
-    assert len(FILES) == 39 + 28
+    assert len(FILES) + 7 * len(AWAITING) == 39 + 28
     assert len({kind.name for kind in (*TABLES, *DOCUMENTS)}) == 11
     known = {kind.name for kind in (*TABLES, *DOCUMENTS)}
     assert {path.name for path in RESULTS.glob("*/*.parquet")} <= known
