@@ -72,7 +72,9 @@ def test_the_audit_says_what_is_known_of_these_judges(ran: Path) -> None:
     assert (whole["lexicon"].retest, whole["random"].retest) == ("no noise", "asked")
     assert whole["random"].retested.n == PAIRS * RETEST
     assert whole["lexicon"].flips.estimate == whole["longer_wins"].flips.estimate == 0
-    assert whole["random"].flips.estimate == pytest.approx(0.5, abs=0.15)
+    flips = whole["random"].flips  # few clusters, and two equal responses are the same draw in both orders
+    assert flips.low is not None and flips.high is not None
+    assert flips.low < 0.5 < flips.high
     assert whole["longer_wins"].longer_wins.estimate == 1
     for audit in found.judges:
         names = {one.control for one in audit.controls}
