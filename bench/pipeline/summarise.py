@@ -103,7 +103,8 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
 
 def with_defaults(arm: Arm) -> dict[str, Any]:
     """Return an arm's settings; one of None that stands for a number has it, marked as the method's default."""
-    fields = {name: described(getattr(arm.method, name)) for name in type(arm.method).model_fields}
+    method = arm.method.written_out()
+    fields = {name: described(getattr(method, name)) for name in type(method).model_fields}
     for name, number in defaults_of(arm.method, arm.lora).items():
         *groups, last = name.split(".")
         place = fields

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.config.comparison import Arm
 from bench.config.load import load_comparison
 from bench.core.frozen import digest_of_file, load_file
 from bench.core.method import Lora
@@ -15,6 +16,7 @@ from bench.evaluation.judges import lexicon
 from bench.evaluation.judges.first_wins import FirstWins
 from bench.evaluation.judges.lexicon import Lexicon
 from bench.pipeline.describe import described
+from bench.pipeline.summarise import with_defaults
 from methods import dpo, ppo, rlaif
 from tests.awaiting import AWAITING
 from tests.core.test_committed_keys import DATA, ROOT, needs_data
@@ -56,12 +58,19 @@ def test_committed_runs_hold_what_is_told_today(summary: Path) -> None:
         pytest.skip(f"{summary.parent.name} is loaded with files below {DATA}, which are not here")
     text = summary.read_text(encoding="utf-8")
     assert not re.search(r"\bbench\.\w+\.", text)
-    told = {
-        arm.name: {name: described(getattr(arm.method, name)) for name in type(arm.method).model_fields}
-        for arm in load_comparison(summary.parent).arms
-    }
+    told = {arm.name: with_defaults(arm) for arm in load_comparison(summary.parent).arms}
     assert json.loads(json.dumps(told)) == {name: arm["fields"] for name, arm in json.loads(text)["arms"].items()}
 
 
 def test_settings_without_files_are_as_they_are() -> None:
     assert described(Lora(rank=4)) == Lora(rank=4).model_dump(mode="json")
+
+
+def test_what_learns_from_labels_by_default_is_told_with_its_rates() -> None:
+    arm = Arm(name="rlaif", method=rlaif.RLAIF(), lora=None, replicate=None)
+    told = with_defaults(arm)["then"]
+    assert (told["is"], told["lr"], told["reward_model"]["lr"]) == (
+        "methods.ppo:PPO",
+        "3e-06 (default)",
+        "3e-06 (default)",
+    )
