@@ -19,7 +19,7 @@ class FineTuning(Stage):
     It writes ``policy/`` (a LoRA adapter over ``init``, or whole weights when ``lora`` is None) and ``log.jsonl``, so
     its result is ``Tuned(base=init, by=stage)``. ``keep``: what whole weights are stored in (an adapter is stored in
     float32); what is computed in is the policy's (``bench.core.policy.computed_in``). Prompt and response take
-    ``max_length`` tokens at most; see ``bench.models.chat.fit_group_to_length`` for what gives way.
+    ``max_length`` tokens at most; see ``bench.models.lengths`` for what gives way.
     """
 
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True, distributed=True)

@@ -13,10 +13,12 @@ import torch
 from torch import nn
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PrinterCallback
 
+from bench.models.lengths import Fitted
 from bench.models.likelihood.logprobs import Group
 from bench.models.reward_model import new_head, rewards_of
 from methods._train.loop.loop import LossSum, fit
 from methods._train.loop.tune import Example, training_of
+from methods._train.pairs.labels import PairLabels
 from methods._train.pairs.logprobs import PairLogprobs
 from methods._train.pairs.score_reference import scored
 from methods._train.pairs.train import pair_logprobs, with_reference
@@ -36,14 +38,18 @@ def our_dpo(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callab
     words = tokenizer(model.config.vocab_size)
     examples = [Example(number, Group(row.prompt, [row.chosen, row.rejected])) for number, row in enumerate(rows)]
     trained = policy(model, words)
-    found = scored(trained, [(example.group,) for example in examples], stage_io())
+    fit_already = [Fitted(one.row, (list(one.group.prompt),), list(map(list, one.group.responses))) for one in examples]
+    found = scored(trained, fit_already, len(rows), stage_io())
     sums, tokens = found["logprob"], found["tokens"]
     frozen = PairLogprobs(sums[:, 0], sums[:, 1], tokens[:, 0], tokens[:, 1])
 
+    labels = PairLabels(torch.ones(len(rows)), torch.zeros(len(rows)), soft=False)
+
     def loss_of(part: Sequence[Example]) -> LossSum:
-        logprobs = pair_logprobs(trained, part)
-        against = frozen.at(torch.tensor([example.row for example in part]))
-        return LossSum(dpo_loss(logprobs, against, BETA).sum(), len(part), with_reference(logprobs, against))
+        numbers = [example.row for example in part]
+        logprobs, own = pair_logprobs(trained, part), labels.at(numbers)
+        against = frozen.at(torch.tensor(numbers))
+        return LossSum(dpo_loss(logprobs, against, BETA).sum(), len(part), with_reference(logprobs, against, own))
 
     training = training_of(trained, examples, loss_of)
     optimisation = Optimisation(lr=RATE, epochs=1, batch_size=batch)

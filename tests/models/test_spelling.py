@@ -93,7 +93,7 @@ def test_what_a_tokenizer_cannot_write_is_told(caplog: pytest.LogCaptureFixture)
     tokens.ids("w1  w2")
     tokens.ids("w1 unheard")
     assert tokens.changed == 2
-    assert "1 responses do not come back" in caplog.text
+    assert "1 response does not come back" in caplog.text
     lower = byte_tokenizer()
     lower.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Strip()])
     tokens = ResponseTokens(lower)

@@ -23,7 +23,7 @@ TEXT = (
     COMPARISON.replace("  dpo_lora:", "  best: {method: best_of_n, n: 4, start: *sft}\n  dpo_lora:")
     .replace("judges: [", "judges: [{judge: reward_model, of: best}, ")
     .replace("gate:\n", SECTIONS)
-    .replace("max_new_tokens: 6", "max_new_tokens: 6, temperature: 0")
+    .replace("max_new_tokens: 6", "max_new_tokens: 6, temperature: 0.7")
 )
 
 

@@ -13,7 +13,7 @@ BASE, SMALL = (Pretrained(path=name, digest=digit * 64) for name, digit in (("ba
 
 def test_what_is_shared_is_declared_once() -> None:
     assert Given.model_fields.keys() - Shared.model_fields.keys() == {"seed"}
-    assert Common.model_fields.keys() - Shared.model_fields.keys() == {"seeds"}
+    assert Common.model_fields.keys() - Shared.model_fields.keys() == {"seeds", "dtype"}
 
 
 def test_a_method_is_given_what_is_shared_and_its_own_adapter_and_seed() -> None:
