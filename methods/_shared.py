@@ -12,16 +12,13 @@ from bench.core.policy import PolicySpec, Tuned
 from bench.core.reward import MixedReward, ModelReward, Part, RewardSpec
 from methods._train.fine_tuning import FineTuning
 from methods._train.on_policy.reward_optimisation import RewardOptimisation, TrainOnReward
+from methods._train.pairs.logprobs import NO_MARGIN
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.rewards.stage import TrainRewardModel
 from methods._train.settings import Optimisation, RewardModelSettings
 from methods._train.sft.stage import TrainSFT
 
 S = TypeVar("S", bound=FineTuning)
-NO_MARGIN = (
-    "This method's loss has no place for a margin (those of dpo, hinge and reward models have). Write "
-    "`columns: {margin: null}` beside the data's path to leave that column unread."
-)
 
 
 def supervised_start(given: Given, settings: Optimisation | None = None) -> PolicySpec:

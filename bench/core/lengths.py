@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import PositiveInt
 
@@ -13,6 +13,7 @@ from bench.core.policy import Chat, PolicySpec
 
 # What a row of data holds besides its prompt: one response, two of which one was chosen, or none yet.
 RowsOf = Literal["demonstrations", "preferences", "prompts"]
+ROWS_OF: tuple[RowsOf, ...] = get_args(RowsOf)
 
 
 class Quantiles(Frozen):

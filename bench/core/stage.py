@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +73,12 @@ class StageIO:
         Raises StageError when that stage is not finished, DamagedArtefact when its bytes have changed.
         """
         return self.read_payload(stage)
+
+    def diagnose(self, found: Mapping[str, object]) -> None:
+        """Write what a stage tells of itself to ``diagnostics.json``, beside what stands there already."""
+        path = self.out / DIAGNOSTICS_FILE
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        path.write_text(json.dumps({**before, **found}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
     def progress(self, done: int, total: int, unit: str, note: str = "") -> None:
         """Report how far this stage has come."""

@@ -15,7 +15,6 @@ from transformers import PreTrainedTokenizerBase
 from bench.core.errors import StageError
 from bench.core.policy import Chat
 from bench.models.rendering import Content, Rendered, filled, rendered
-from bench.models.response_tokens import ResponseTokens
 from bench.models.spelling import Encoded, Span, encode_text, natively, spells
 from bench.models.turn_end import control_of
 
@@ -138,14 +137,3 @@ def plain_text(chat: Chat) -> str:
     text ends with ``Assistant:``, so a response starts with a space. The layout is this program's own.
     """
     return _plainly(chat, PLACEHOLDER).text
-
-
-def response_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Return the ids of a response with its end token, for a tokenizer without a policy; see ``ResponseTokens``."""
-    return ResponseTokens(tokenizer).ids(text)
-
-
-def response_text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    """Return the text of a response's ids, for a tokenizer without a policy; see ``ResponseTokens``."""
-    tokens = ResponseTokens(tokenizer)
-    return tokens.text(ids, (tokens.end,))

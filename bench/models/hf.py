@@ -19,7 +19,7 @@ from bench.core.policy import (
 )
 from bench.core.stage import StageIO
 from bench.models import local
-from bench.models.chat import LaidOut, lay_out
+from bench.models.chat import prompt_ids
 from bench.models.decoding.sampling import Steps
 from bench.models.decoding.session import open_session
 from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
@@ -75,13 +75,9 @@ class HFPolicy:
 
     def prompt(self, chat: Chat) -> list[int]:
         """Return the ids of a chat, behind the policy's instructions if it has any, ready for a response to follow."""
-        return self.laid_out(chat).ids
-
-    def laid_out(self, chat: Chat) -> LaidOut:
-        """Return the same with the places of what the turns say, instructions counted as said."""
-        found = lay_out(self.tokenizer, as_read(self.spec, chat), self.template)
-        self._check_readable(found.ids, "a prompt")
-        return found
+        ids = prompt_ids(self.tokenizer, as_read(self.spec, chat), self.template)
+        self._check_readable(ids, "a prompt")
+        return ids
 
     def response(self, text: str) -> list[int]:
         """Return the ids of a response to any prompt, with the token that ends a turn of this policy."""

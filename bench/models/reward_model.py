@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -70,7 +70,11 @@ class RewardModel:
     def score_texts(
         self, chats: Sequence[Chat], responses: Sequence[Reply], io: StageIO | None = None
     ) -> list[float | None]:
-        """Return the reward of each response to its chat, the end token of one that ended included, in order.
+        """Return the reward of each response to its chat; see ``score_rows``."""
+        return self.score_rows(self.rows(chats, responses), io)
+
+    def score_rows(self, rows: Iterable[TokenRow], io: StageIO | None = None) -> list[float | None]:
+        """Return the reward of each response to its prompt, the end token of one that ended included, in order.
 
         Prompt and response are cut to ``max_length`` as in training, each response on its own, so that a score does
         not depend on what else is scored; ``cuts`` says which. None for a response that cannot be made to fit.
@@ -79,7 +83,7 @@ class RewardModel:
         """
         groups: dict[Ids, dict[Ids, None]] = {}
         asked: list[tuple[Ids, Ids] | None] = []
-        for row in self._rows(chats, responses):
+        for row in rows:
             cut = fit(0, row, self.max_length)
             if cut is None:
                 asked.append(None)
@@ -96,10 +100,10 @@ class RewardModel:
         found = dict(zip(distinct, self.scores(parts, io), strict=True))
         return [None if one is None else found[one] for one in asked]
 
-    def cuts(self, chats: Sequence[Chat], responses: Sequence[Reply]) -> list[str]:
-        """Return, for each response to its chat, what of the two ``score_texts`` does not read; empty for nothing."""
+    def cuts(self, rows: Iterable[TokenRow]) -> list[str]:
+        """Return, for each response to its prompt, what of the two ``score_rows`` does not read; empty for nothing."""
         found = []
-        for row in self._rows(chats, responses):
+        for row in rows:
             prompt, (response,), cut = row.prompts[0].ids, row.responses, fit(0, row, self.max_length)
             if cut is None:
                 found.append(f"{len(prompt)} tokens of the prompt leave no room within {self.max_length}")
@@ -111,7 +115,7 @@ class RewardModel:
             found.append(f"read with {' and '.join(short)}" if short else "")
         return found
 
-    def _rows(self, chats: Sequence[Chat], responses: Sequence[Reply]) -> Iterator[TokenRow]:
+    def rows(self, chats: Sequence[Chat], responses: Sequence[Reply]) -> Iterator[TokenRow]:
         """Yield a row for each response; one that was cut off before it had any text is read as its end token."""
         prompts = {chat: yielding(self.policy, chat) for chat in dict.fromkeys(chats)}
         for chat, reply in zip(chats, responses, strict=True):

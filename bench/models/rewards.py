@@ -70,7 +70,7 @@ class _OfModel:
         found = self.model.score_texts(chats, responses, self.io)
         if None in found:
             place = found.index(None)
-            why = self.model.cuts([chats[place]], [responses[place]])[0]
+            why = self.model.cuts(self.model.rows([chats[place]], [responses[place]]))[0]
             raise StageError(
                 f"{self.stage}the reward model cannot read a response to prompt {prompts[place].id!r}: {why}. Raise "
                 "given.max_length as far as the model's context allows, or leave that prompt out."

@@ -6,6 +6,7 @@ Nothing here imports torch, so that a plan counts tokens without it and by what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os.path import commonprefix
 from pathlib import Path
 from typing import Protocol
 
@@ -144,5 +145,4 @@ def _laid_out(part: PromptReader, chat: Chat) -> Yielding:
 
 def _alike(one: Sequence[int], other: Sequence[int]) -> int:
     """Return how many tokens two texts have in common, read from their ends."""
-    pairs = zip(reversed(one), reversed(other), strict=False)
-    return next((place for place, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))
+    return len(commonprefix([list(reversed(one)), list(reversed(other))]))

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bench.core.data import Data, Made
 from bench.core.files import replacing
 from bench.core.frozen import Frozen, digest
-from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked, RowsOf
+from bench.core.lengths import ROWS_OF, DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked, RowsOf
 from bench.core.policy import BestOf, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root
 from bench.core.stage import Stage
 from bench.engine.processes import with_these_packages
@@ -106,8 +106,7 @@ def data_asked(plan: Plan) -> Iterator[DataAsked]:
 def role_of(stage: Stage, plan: Plan) -> RowsOf | None:
     """Return what the comparison gives a stage's data as; None for data that a method makes."""
     given = plan.comparison.given
-    roles: tuple[RowsOf, ...] = ("demonstrations", "preferences", "prompts")
-    return next((role for role in roles if getattr(given, role) == getattr(stage, "data", None)), None)
+    return next((role for role in ROWS_OF if getattr(given, role) == getattr(stage, "data", None)), None)
 
 
 def prompts_asked(plan: Plan) -> Iterator[tuple[PromptsAsked, tuple[str, tuple[str, ...]]]]:
@@ -142,7 +141,7 @@ def readers_of(policy: PolicySpec) -> Iterator[PolicySpec]:
 def unknown_yet(plan: Plan) -> tuple[str, ...]:
     """Return a line about the lengths that are known only when their data or model is made."""
     given = plan.comparison.given
-    made = [name for name in ("demonstrations", "preferences", "prompts") if isinstance(getattr(given, name), Made)]
+    made = [name for name in ROWS_OF if isinstance(getattr(given, name), Made)]
     start = root(given.base)
     base = [] if isinstance(start, Pretrained) and start.path is not None else ["the base model"]
     if not made and not base:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.methods.tiny import Bench
+from bench.core.method import Given
+from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrained
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +23,14 @@ def _one_torch_thread() -> Iterator[None]:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "bench")
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Given:
+    """A tiny base, demonstrations and preferences."""
+    return Given(
+        base=pretrained(tmp_path / "model"),
+        demonstrations=data(tmp_path / "demonstrations.jsonl", DEMONSTRATIONS),
+        preferences=data(tmp_path / "preferences.jsonl", PREFERENCES),
+        seed=0,
+    )

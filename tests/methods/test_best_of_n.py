@@ -26,21 +26,11 @@ from methods._train.settings import Optimisation, RewardModelSettings
 from methods.best_of_n import BestOfN
 from methods.expert_iteration import ExpertIteration
 from methods.sft import SFT
-from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrained
+from tests.methods.tiny import PREFERENCES, Bench, data
 
 QUICK = Optimisation(lr=5e-3, epochs=1, batch_size=4)
 REWARD = RewardModelSettings(lr=5e-3, epochs=2, batch_size=4)
 SHORT = Decoding(max_new_tokens=8)
-
-
-@pytest.fixture
-def given(tmp_path: Path) -> Given:
-    return Given(
-        base=pretrained(tmp_path / "model"),
-        demonstrations=data(tmp_path / "demonstrations.jsonl", DEMONSTRATIONS),
-        preferences=data(tmp_path / "preferences.jsonl", PREFERENCES),
-        seed=0,
-    )
 
 
 def rewarded(folder: Path, body: str) -> FileReward:

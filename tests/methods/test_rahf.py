@@ -32,7 +32,7 @@ from methods._train.sft.stage import TrainSFT
 from methods.hir import HIR
 from methods.rahf import RAHF, TrainActivity, activations_loss
 from tasks._atlas.tokenizer import build_tokenizer
-from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
+from tests.methods.tiny import PREFERENCES, Bench, log, pretrained
 
 LN2 = math.log(2)
 WORDS = {"good": "be good.", "bad": "be very bad.", "separator": " "}
@@ -41,14 +41,8 @@ GROUPS = [Group([1, 5, 6], [[7, 8, 2], [9, 2]]), Group([1, 10], [[2], [11, 12, 1
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> Given:
-    return Given(
-        base=pretrained(tmp_path / "model"),
-        demonstrations=data(tmp_path / "demonstrations.jsonl", DEMONSTRATIONS),
-        preferences=data(tmp_path / "preferences.jsonl", PREFERENCES),
-        max_length=64,
-        seed=0,
-    )
+def given(given: Given) -> Given:
+    return given.model_copy(update={"max_length": 64})
 
 
 def quick(**fields: Any) -> RAHF:

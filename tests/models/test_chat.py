@@ -13,9 +13,8 @@ from bench.core.task import user
 from bench.models.chat import (
     plain_text,
     prompt_ids,
-    response_ids,
-    response_text,
 )
+from tests.models.responses import response_ids, response_text
 from tests.models.tiny import byte_tokenizer, sentence_tokenizer, word_tokenizer
 
 TEXTS = ["Once upon a", " Once a time", "  two", "\nnew line", "a", " a", ".", "...", "ends ", "", "a <s> b </s>"]

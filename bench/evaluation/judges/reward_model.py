@@ -68,8 +68,8 @@ class RewardModelJudge(Judge):
             return []
         model = load_reward_model(self.by, io)
         chats = [one.prompt.chat for one in responses]
-        replies = [Reply(one.text, one.ended) for one in responses]
-        scores, cuts = model.score_texts(chats, replies, io), model.cuts(chats, replies)
+        rows = list(model.rows(chats, [Reply(one.text, one.ended) for one in responses]))
+        scores, cuts = model.score_rows(rows, io), model.cuts(rows)
         return [
             Verdict(value=score, status="undefined" if score is None else "ok", text=cut)
             for score, cut in zip(scores, cuts, strict=True)

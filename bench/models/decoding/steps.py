@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -24,7 +25,22 @@ class Stated(Steps, Protocol):
         ...
 
 
-class Cached:
+class FromStates(ABC):
+    """What all kinds have in common: the logits of the states that they show."""
+
+    _decoder: Decoder
+
+    @abstractmethod
+    def states(self) -> Tensor:
+        """Return the last hidden state of each row that has not left. Shape: (batch, width)."""
+
+    @torch.inference_mode()
+    def logits(self) -> Tensor:
+        """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
+        return self._decoder.logits(self.states())
+
+
+class Cached(FromStates):
     """Rows of ids, left-padded, with what the model remembers of them; none leaves. ``cache``: see ``Decoder.read``."""
 
     def __init__(self, decoder: Decoder, rows: Prompts, pad_id: int, cache: Any) -> None:
@@ -44,11 +60,6 @@ class Cached:
     def states(self) -> Tensor:
         """Return the last hidden state of each row. Shape: (batch, width)."""
         return self._hidden
-
-    @torch.inference_mode()
-    def logits(self) -> Tensor:
-        """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
-        return self._decoder.logits(self._hidden)
 
     @torch.inference_mode()
     def push(self, tokens: Tensor) -> None:
@@ -85,7 +96,7 @@ class BatchSession(Cached):
             self._attended = self._attended[rows]
 
 
-class StayingSession:
+class StayingSession(FromStates):
     """A decoding session whose rows are all computed to the end, because what the model remembers cannot be divided."""
 
     def __init__(self, decoder: Decoder, rows: Prompts, pad_id: int) -> None:
@@ -99,11 +110,6 @@ class StayingSession:
         return self._all.states()[self._shown]
 
     @torch.inference_mode()
-    def logits(self) -> Tensor:
-        """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
-        return self._decoder.logits(self.states())
-
-    @torch.inference_mode()
     def push(self, tokens: Tensor) -> None:
         """Append one token per row that has not left; the others get any. Shape: (batch,)."""
         self._fed[self._shown] = tokens
@@ -115,7 +121,7 @@ class StayingSession:
         self._shown = self._shown[rows]
 
 
-class LevelSession:
+class LevelSession(FromStates):
     """A decoding session without padding: rows of equal length together, each length in a session of its own."""
 
     def __init__(
@@ -133,11 +139,6 @@ class LevelSession:
         """Return the last hidden state of each row. Shape: (batch, width)."""
         found = torch.cat([session.states() for session in self._sessions])
         return found[torch.cat(self._numbers).argsort()]
-
-    @torch.inference_mode()
-    def logits(self) -> Tensor:
-        """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
-        return self._decoder.logits(self.states())
 
     @torch.inference_mode()
     def push(self, tokens: Tensor) -> None:
@@ -163,7 +164,7 @@ class LevelSession:
         self._sessions = [session for _, session in left]
 
 
-class RereadingSession:
+class RereadingSession(FromStates):
     """A decoding session without a cache: every token costs a pass over the whole rows, as they are scored."""
 
     def __init__(self, decoder: Decoder, rows: Prompts, pad_id: int) -> None:
@@ -184,11 +185,6 @@ class RereadingSession:
     def states(self) -> Tensor:
         """Return the last hidden state of each row. Shape: (batch, width)."""
         return self._hidden
-
-    @torch.inference_mode()
-    def logits(self) -> Tensor:
-        """Return float32 logits of the next token, before temperature. Shape: (batch, vocabulary)."""
-        return self._decoder.logits(self._hidden)
 
     @torch.inference_mode()
     def push(self, tokens: Tensor) -> None:

@@ -177,7 +177,7 @@ def differs(decoder: Decoder, one: Callable[[], Tensor], other: Callable[[], Ten
     The difference is relative to how much the other way's states vary between their rows, so that it is as large for
     a model whose logits are nearly uniform as for any. Both run without dropout and autocast. Shapes: (tokens, width).
     """
-    with _as_in_evaluation(decoder.causal), torch.autocast(decoder.device.type, enabled=False):
+    with as_in_evaluation(decoder.causal), torch.autocast(decoder.device.type, enabled=False):
         wanted = other().float()
         try:
             found = one().float()
@@ -233,7 +233,7 @@ def _by_trial(decoder: Decoder, layouts: list[Layout]) -> str | None:
     A model that ignores positions or the mask is found out here.
     """
     rows = [(group.prompt, response) for group in _trial_groups(decoder) for response in group.responses]
-    with _as_in_evaluation(decoder.causal), torch.autocast(decoder.device.type, enabled=False):
+    with as_in_evaluation(decoder.causal), torch.autocast(decoder.device.type, enabled=False):
         try:
             shared = torch.cat([predicting_states(decoder, layout) for layout in layouts])
             alone = torch.cat([predicting_states(decoder, lay_out_rows([row], pad_id=0)) for row in rows])
@@ -245,7 +245,7 @@ def _by_trial(decoder: Decoder, layouts: list[Layout]) -> str | None:
 
 
 @contextmanager
-def _as_in_evaluation(model: nn.Module) -> Iterator[None]:
+def as_in_evaluation(model: nn.Module) -> Iterator[None]:
     """Switch dropout off, and give every module its own mode back: an adapter's dropout may be on by itself."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

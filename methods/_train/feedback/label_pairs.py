@@ -22,7 +22,7 @@ from bench.core.judge import Judge, Pair, Verdict, one_for_each
 from bench.core.lengths import WrittenCounts
 from bench.core.policy import Decoding, PolicySpec
 from bench.core.reward import CutResponses
-from bench.core.stage import DIAGNOSTICS_FILE, Resources, Stage, StageIO
+from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
 from bench.evaluation.generate import row_seed
 from methods._train.loop.resumable import Row, in_parts
@@ -163,7 +163,7 @@ class LabelPreferences(Stage):
         write_lines(io, LABELS_FILE, label_rows)
         own = [row.probability for row in preferences]
         found = diagnostics(labels, own)
-        (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        io.diagnose(found)
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ def check_some_left(stage: Stage, told: WrittenCounts) -> None:
 def write_written(io: StageIO, told: WrittenCounts, more: Mapping[str, Any] | None = None) -> None:
     """Write ``diagnostics.json``: ``written``, what became of prompts and responses, and ``more``."""
     found = {**(more or {}), "written": told.model_dump()}
-    (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    io.diagnose(found)
 
 
 def as_row(prompt: Prompt) -> Row:

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from bench.core.errors import StageError
 from bench.core.meter import Meter
 from bench.core.method import Budget
-from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE, StageIO
+from bench.core.stage import LOG_FILE, StageIO
+from bench.models.packing.sharing import as_in_evaluation
 from methods._train.loop import ranks
 from methods._train.loop.batches import Costs, micro_batches, plan_of
 from methods._train.loop.checkpoint import Pace, State, read_checkpoint
@@ -120,15 +121,9 @@ def write_log(rows: Sequence[Mapping[str, float]], io: StageIO) -> None:
 
 
 def write_diagnostics(found: Mapping[str, object], io: StageIO) -> None:
-    """Write what a stage tells of itself to ``io.out / "diagnostics.json"``, beside what stands there already.
-
-    The main process alone writes.
-    """
-    if not ranks.is_main():
-        return
-    path = io.out / DIAGNOSTICS_FILE
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    path.write_text(json.dumps({**before, **found}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write what a stage tells of itself (``StageIO.diagnose``), from the main process alone."""
+    if ranks.is_main():
+        io.diagnose(found)
 
 
 def _check(training: Training[E]) -> None:
@@ -191,7 +186,7 @@ class _Training(Generic[E]):
         rate = self.optimisation.rate_at(step, len(self.batches))
         passes = self._passes(batch)
         if self.training.before_step is not None:
-            with torch.no_grad(), _without_dropout(self.training.model), self.optimizer.freely():
+            with torch.no_grad(), as_in_evaluation(self.training.model), self.optimizer.freely():
                 self.training.before_step(passes)
         missing = self._missing(len(passes))
         sums = _Sums()
@@ -277,29 +272,13 @@ class _Sums:
 def _only_adapter_dropout(model: nn.Module) -> Iterator[None]:
     """Keep the model in evaluation mode, except for the dropout of a LoRA adapter; evaluation mode afterwards."""
     model.eval()
-    for module in _adapter_dropout(model):
-        module.train()
+    for name, module in model.named_modules():
+        if "lora_dropout" in name:
+            module.train()
     try:
         yield
     finally:
         model.eval()
-
-
-@contextmanager
-def _without_dropout(model: nn.Module) -> Iterator[None]:
-    """Switch adapter dropout off, as long as this is open: what is measured then draws no noise."""
-    switched = [module for module in _adapter_dropout(model) if module.training]
-    for module in switched:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module in switched:
-            module.train()
-
-
-def _adapter_dropout(model: nn.Module) -> list[nn.Module]:
-    return [module for name, module in model.named_modules() if "lora_dropout" in name]
 
 
 @contextmanager

@@ -117,22 +117,26 @@ def logprobs_at(policy: HFPolicy, groups: Sequence[Group], shape: torch.Size, te
     return found
 
 
+@dataclass(frozen=True)
+class Answerable:
+    """Prompts that leave room for a response, and what the policy reads of each, as ids."""
+
+    prompts: Sequence[Prompt]
+    ids: Sequence[Sequence[int]]
+
+
 class Sampler:
     """Draws responses to prompts and has them scored.
 
     The reference is the policy that training starts from: with an adapter, the policy without the new one; else a
     second, frozen copy. In float32 the log-probabilities of the sampling policy are those recorded while decoding. In
     bfloat16 decoding and a pass over whole responses differ by rounding (.04 nats per response were measured), which a
-    KL divergence would count: there both are read by such a pass. Every prompt leaves room for a response
-    (``answerable``).
+    KL divergence would count: there both are read by such a pass.
     """
 
-    def __init__(
-        self, stage: TrainOnReward, io: StageIO, policy: HFPolicy, prompts: Sequence[Prompt], reward: Reward
-    ) -> None:
+    def __init__(self, stage: TrainOnReward, io: StageIO, policy: HFPolicy, asked: Answerable, reward: Reward) -> None:
         self._practice, self._seed, self._io = stage.practice, stage.seed, io
-        self._policy, self._prompts, self._reward = policy, prompts, reward
-        self._ids = [policy.prompt(prompt.chat) for prompt in prompts]
+        self._policy, self._prompts, self._ids, self._reward = policy, asked.prompts, asked.ids, reward
         self._adapted = is_adapted(policy.model)
         self._reference = policy if self._adapted else load_model(stage.init, io)
         self.reads_own = computed_in(stage.init) != "float32"
@@ -198,7 +202,7 @@ class Sampler:
         meter.flops += READ_FLOPS * self._policy.parameters * (asked + written + scored)
 
 
-def answerable(stage: TrainOnReward, policy: HFPolicy, prompts: Sequence[Prompt]) -> tuple[list[Prompt], LengthCounts]:
+def answerable(stage: TrainOnReward, policy: HFPolicy, prompts: Sequence[Prompt]) -> tuple[Answerable, LengthCounts]:
     """Return the prompts that leave room for ``max_new_tokens``, in order, and how many do not and are left out.
 
     Prompt and response may take ``max_length`` tokens, or the model's context where that is less. Raises StageError
@@ -206,11 +210,12 @@ def answerable(stage: TrainOnReward, policy: HFPolicy, prompts: Sequence[Prompt]
     """
     written = stage.practice.max_new_tokens
     room = longest(policy, stage.max_length) - written
-    places, counts = fitting_prompts([policy.prompt(prompt.chat) for prompt in prompts], room)
+    ids = [policy.prompt(prompt.chat) for prompt in prompts]
+    places, counts = fitting_prompts(ids, room)
     if not places:
         raise StageError(
             f"{stage.label()}: none of {len(prompts)} prompts leaves room for a response: with max_new_tokens "
             f"{written} a prompt may have {room} tokens (the lesser of given.max_length and the model's context, "
             "without them). Lower max_new_tokens, raise given.max_length, or give shorter prompts."
         )
-    return [prompts[place] for place in places], counts
+    return Answerable([prompts[place] for place in places], [ids[place] for place in places]), counts

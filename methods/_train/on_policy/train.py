@@ -74,15 +74,16 @@ class _OnPolicyTraining:
         self.stage, self.io, self.objective = stage, io, objective
         practice = stage.practice
         self.policy = loaded(stage, io)
-        prompts, counts = answerable(stage, self.policy, read_prompts(stage.data, io))
+        asked, counts = answerable(stage, self.policy, read_prompts(stage.data, io))
         self.lengths = [counts]
-        self.train_prompts = len(prompts) - practice.held_out
+        count = len(asked.prompts)
+        self.train_prompts = count - practice.held_out
         if self.train_prompts < 1:
             raise StageError(
-                f"{stage.label()}: {len(prompts)} prompts, of which {practice.held_out} are held out: none is left."
+                f"{stage.label()}: {count} prompts, of which {practice.held_out} are held out: none is left."
             )
-        self.held_out = range(self.train_prompts, len(prompts))
-        self.sampler = Sampler(stage, io, self.policy, prompts, open_reward(stage.reward, io, asked_by=stage))
+        self.held_out = range(self.train_prompts, count)
+        self.sampler = Sampler(stage, io, self.policy, asked, open_reward(stage.reward, io, asked_by=stage))
         critic = None if objective.critic is None else critic_of(stage, io, self.policy, objective.critic)
         self.updater = PolicyUpdater(stage, self.policy, critic, objective, io.device)
         if extra_of is not None:

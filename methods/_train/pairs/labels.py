@@ -23,12 +23,7 @@ from torch import Tensor
 
 from bench.core.datasets import EVEN, Preference
 from bench.core.errors import StageError
-from methods._train.pairs.logprobs import PairLogprobs
-
-_NO_MARGIN = (
-    "This method's loss has no place for one (those of dpo, hinge and reward models have). Leave the column out, or "
-    "write `columns: {margin: null}` beside the data's path."
-)
+from methods._train.pairs.logprobs import NO_MARGIN, PairLogprobs
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ def refuse_margins(rows: Sequence[Preference], where: str) -> None:
     """Raise StageError where a row has a margin, for a loss that has no place for one."""
     for number, row in enumerate(rows, start=1):
         if row.margin != 0:
-            raise StageError(f"{where}: row {number} of the preferences has margin {row.margin:g}. {_NO_MARGIN}")
+            raise StageError(f"{where}: row {number} of the preferences has margin {row.margin:g}. {NO_MARGIN}")
 
 
 @dataclass(frozen=True)

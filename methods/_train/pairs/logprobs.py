@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+# What is said of data with margins to a loss that looks at none.
+NO_MARGIN = (
+    "This method's loss has no place for a margin (those of dpo, hinge and reward models have). Leave the column out, "
+    "or write `columns: {margin: null}` beside the data's path."
+)
+
 
 @dataclass(frozen=True)
 class PairLogprobs:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bench.core.datasets import read_preferences
+from bench.core.datasets import Preference, read_preferences
 from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
@@ -32,8 +32,9 @@ def train_on_pairs(
     The loss is that of pairs whose chosen response is the better one; soft labels are expectations of it
     (``methods._train.pairs.labels``). Raises StageError for data with margins.
     """
-    refuse_margins(read_preferences(stage.data, io), stage.label())
-    train_on_pairs_with_margins(stage, io, reference, lambda policy, frozen, _margin: loss(policy, frozen))
+    rows = read_preferences(stage.data, io)
+    refuse_margins(rows, stage.label())
+    _train_on_rows(stage, io, reference, rows, lambda policy, frozen, _margin: loss(policy, frozen))
 
 
 def train_on_pairs_with_margins(
@@ -46,7 +47,16 @@ def train_on_pairs_with_margins(
 
     The margin, (pairs,), is by how much the chosen response is labelled better, 0 without a label of it.
     """
-    rows = read_preferences(stage.data, io)
+    _train_on_rows(stage, io, reference, read_preferences(stage.data, io), loss)
+
+
+def _train_on_rows(
+    stage: FineTuning,
+    io: StageIO,
+    reference: ReferenceLogprobs,
+    rows: Sequence[Preference],
+    loss: Callable[[PairLogprobs, PairLogprobs, Tensor], Tensor],
+) -> None:
     policy = loaded(stage, io)
     examples, lengths = pair_examples(policy, rows, stage.max_length)
     frozen = read_pairs(reference, io, len(rows), examples, policy.device)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from bench.core.data import DataSpec, Made
 from bench.core.datasets import ROWS_FILE, read_preferences
-from bench.core.stage import DIAGNOSTICS_FILE, Stage, StageIO
+from bench.core.stage import Stage, StageIO
 
 
 class Side(Stage):
@@ -29,7 +29,7 @@ class Side(Stage):
 
         ordered = in_order(read_preferences(self.data, io), self.label())
         if counts := ordered.counts():
-            (io.out / DIAGNOSTICS_FILE).write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
+            io.diagnose(counts)
         with (io.out / ROWS_FILE).open("w", encoding="utf-8") as file:
             for row in ordered.rows:
                 response = row.chosen if self.side == "chosen" else row.rejected

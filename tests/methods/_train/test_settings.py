@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +28,6 @@ from methods.rlaif import RLAIF
 from methods.rloo import RLOO
 from methods.sft import SFT
 from methods.simpo import SimPO
-from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, data, pretrained
 
 FULL_AND_LORA: dict[Method, dict[str, tuple[float, float]]] = {
     SFT(): {"train/sft": (2e-5, 2e-4)},
@@ -47,16 +45,6 @@ FULL_AND_LORA: dict[Method, dict[str, tuple[float, float]]] = {
     RAHF(variant="dual"): {"train/sft": (2e-5, 2e-4), "train/activity": (9e-6, 9e-6)},
     BestOfN(): {"train/reward_model": (3e-6, 3e-5)},
 }
-
-
-@pytest.fixture
-def given(tmp_path: Path) -> Given:
-    return Given(
-        base=pretrained(tmp_path / "m"),
-        demonstrations=data(tmp_path / "d.jsonl", DEMONSTRATIONS),
-        preferences=data(tmp_path / "p.jsonl", PREFERENCES),
-        seed=0,
-    )
 
 
 def rates_by_kind(value: Any, found: dict[str, set[float | None]]) -> dict[str, set[float | None]]:

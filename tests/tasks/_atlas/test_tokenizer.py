@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from bench.core.task import user
-from bench.models.chat import prompt_ids, response_ids, response_text
+from bench.models.chat import prompt_ids
 from tasks._atlas.questions import KINDS, pool
 from tasks._atlas.tokenizer import SPECIAL, build_tokenizer, vocabulary
 from tasks._atlas.writing import documents
+from tests.models.responses import response_ids, response_text
 
 
 @pytest.fixture(scope="module")

@@ -25,19 +25,9 @@ from methods._train.rewards.held_out import Labels, held_out_prompts, measured
 from methods._train.rewards.stage import TrainRewardModel
 from methods._train.rewards.train import preference_loss
 from methods._train.settings import Optimisation, RewardModelSettings
-from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pretrained
+from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log
 
 QUICK = RewardModelSettings(lr=5e-3, epochs=6, batch_size=4, held_out=0.25)
-
-
-@pytest.fixture
-def given(tmp_path: Path) -> Given:
-    return Given(
-        base=pretrained(tmp_path / "model"),
-        demonstrations=data(tmp_path / "demonstrations.jsonl", DEMONSTRATIONS),
-        preferences=data(tmp_path / "preferences.jsonl", PREFERENCES),
-        seed=0,
-    )
 
 
 def planned(given: Given, settings: RewardModelSettings = QUICK) -> TrainRewardModel:
