@@ -106,10 +106,8 @@ class LiveWatcher:
     def progressed(self, stage: Stage, progress: StageProgress) -> None:
         """Move the stage's bar; show its speed and its own time left."""
         seconds = max(self._clock.running_for(stage.key), 1e-6)
-        left = seconds / progress.done * (progress.total - progress.done) if progress.done else None
         speed = f"{progress.tokens / seconds:,.0f} tokens/s" if progress.tokens else progress.unit
-        speed = f"{speed}, {progress.note}" if progress.note else speed
-        note = speed if left is None else f"{speed}, {duration(left)} left"
+        note = ", ".join([speed, *_note_and_time_left(progress, seconds)])
         self._progress.update(self._bars[stage.key], total=progress.total, completed=progress.done, note=note)
 
     def ended(self, stage: Stage, failure: str | None) -> None:
@@ -174,11 +172,11 @@ class PlainWatcher:
             return
         self._spoke_at[stage.key] = time.monotonic()
         seconds = max(self._clock.running_for(stage.key), 1e-6)
-        pace = f"{progress.tokens / seconds:,.0f} tokens/s"
-        if progress.note and progress.done:
-            left = seconds / progress.done * (progress.total - progress.done)
-            pace = f"{progress.note}, about {duration(left)} left"
-        self._print(f"  {self._labels[stage.key]}: {progress.unit} {progress.done} of {progress.total}, {pace}")
+        speed = [f"{progress.tokens / seconds:,.0f} tokens/s"] if progress.tokens else []
+        pace = ", ".join(
+            [f"{progress.unit} {progress.done} of {progress.total}", *speed, *_note_and_time_left(progress, seconds)]
+        )
+        self._print(f"  {self._labels[stage.key]}: {pace}")
 
     def ended(self, stage: Stage, failure: str | None) -> None:
         """Say how a stage ended and how much is left."""
@@ -214,3 +212,11 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def _note_and_time_left(progress: StageProgress, seconds: float) -> list[str]:
+    """Return the stage's own note, and about how long it still takes once something is done."""
+    found = [progress.note] if progress.note else []
+    if progress.done:
+        found.append(f"about {duration(seconds / progress.done * (progress.total - progress.done))} left")
+    return found

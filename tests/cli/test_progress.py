@@ -22,10 +22,12 @@ def test_judgements_done_what_was_spent_and_the_time_left(monkeypatch: pytest.Mo
     watcher.planned({stage.key: stage}, 0)
     watcher.started(stage, 0)
     watcher.progressed(stage, Progress(5, 10, "judgements", note="0.02 USD, 100 tokens"))
-    watcher.progressed(stage, Progress(5, 10, "steps", tokens=0))
+    watcher.progressed(stage, Progress(5, 10, "rows", tokens=0))
+    watcher.progressed(stage, Progress(0, 10, "steps", tokens=70))
     lines = written.getvalue().splitlines()
     assert lines[1].startswith("  judge (a vs b): judgements 5 of 10, 0.02 USD, 100 tokens, about 0.0 s left")
-    assert lines[2] == "  judge (a vs b): steps 5 of 10, 0 tokens/s"
+    assert lines[2].startswith("  judge (a vs b): rows 5 of 10, about ")  # what writes no token has no such speed
+    assert lines[3].startswith("  judge (a vs b): steps 0 of 10, ") and lines[3].endswith(" tokens/s")
 
 
 def test_the_note_comes_over_from_a_worker() -> None:
