@@ -24,8 +24,8 @@ from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFou
 from bench.core.policy import PolicySpec, Pretrained, root
 from bench.core.stage import Stage, StageIO
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
-from bench.models.response_tokens import response_tokens
-from bench.models.tokenizer import context_of, end_token_of, load_tokenizer, token_row, yielding
+from bench.models.response_tokens import ResponseTokens, response_tokens
+from bench.models.tokenizer import context_of, embeddings_of, end_token_of, load_tokenizer, token_row, yielding
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,18 @@ class Weightless:
     tokenizer: PreTrainedTokenizerBase
     template: str
     context: int | None
+    embeddings: int | None
 
     def response(self, text: str) -> list[int]:
         """Return the ids of a response, its end token last."""
-        return response_tokens(self.tokenizer, self.tokenizer.chat_template, end_token_of(self.spec)).ids(text)
+        return self._tokens().ids(text)
+
+    def cut_response(self, text: str) -> list[int]:
+        """Return the ids of a response that was cut off, without an end."""
+        return self._tokens().cut_ids(text)
+
+    def _tokens(self) -> ResponseTokens:
+        return response_tokens(self.tokenizer, self.tokenizer.chat_template, end_token_of(self.spec))
 
     @property
     def parts(self) -> tuple[Weightless, ...]:
@@ -53,7 +61,7 @@ def reader_of(spec: PolicySpec) -> Weightless:
     if not isinstance(start, Pretrained):
         raise StageError("only a model that is there already has a tokenizer to count with.")
     tokenizer, config = load_tokenizer(start)
-    return Weightless(spec, tokenizer, start.template, context_of(config))
+    return Weightless(spec, tokenizer, start.template, context_of(config), embeddings_of(config))
 
 
 def counted_data(asked: DataAsked, reader: Weightless) -> LengthCounts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from bench.models.adapters import ADAPTER_CONFIG
 from bench.models.chat import PLACEHOLDER
 from bench.models.hf import HFPolicy
 from bench.models.load import PAYLOAD, load_whole, save_weights
+from bench.models.turn_end import turn_end
+
+log = logging.getLogger(__name__)
 
 BASE_FOLDER = "base"
 
@@ -84,10 +88,22 @@ def chat_template(template: str) -> str:
 
 
 def _finish(policy: HFPolicy) -> None:
-    """Give the tokenizer the chat template and the model the end token that this program used beside them."""
-    tokenizer = policy.tokenizer
+    """Give the tokenizer the chat template and the end token, and the model the ends, that this program used.
+
+    A plain template writes no end, so the folder's ``eos_token`` becomes the token that ends a response. A chat
+    template of the model's own keeps its word, and where ``end_token`` named another the log says so.
+    """
+    tokenizer, end = policy.tokenizer, policy.tokens.end
     if tokenizer.chat_template is None:
         tokenizer.chat_template = chat_template(policy.template)
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+    elif end != turn_end(tokenizer, tokenizer.chat_template, None).token:
+        log.warning(
+            "%s: its chat template ends a turn with another token than end_token, %r. The exported model stops at "
+            "both; where the folder is trained or scored again, set `end_token:` beside it",
+            tokenizer.name_or_path,
+            tokenizer.convert_ids_to_tokens(end),
+        )
     config: GenerationConfig | None = policy.model.generation_config
     if config is not None:
         ends = sorted(policy.end_ids)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.core.errors import StageError
 from bench.core.policy import (
     Chat,
     Completion,
@@ -26,7 +25,7 @@ from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, respons
 from bench.models.local import Groups, Prompts
 from bench.models.packing.decoder import decoder_of
 from bench.models.response_tokens import response_tokens
-from bench.models.tokenizer import context_of, end_token_of
+from bench.models.tokenizer import check_readable, context_of, end_token_of
 
 __all__ = ["HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
 
@@ -50,7 +49,7 @@ class HFPolicy:
         self.device = decoder_of(model).device
         self.embeddings = min(decoder_of(model).vocabulary, int(model.get_input_embeddings().weight.shape[0]))
         self.tokens = response_tokens(tokenizer, tokenizer.chat_template, end_token_of(spec))
-        self._check_readable([self.tokens.end], "what ends a response")
+        check_readable(self, [self.tokens.end], "what ends a response")
         self.pad_id = _pad_id(tokenizer, self.embeddings)
         self.end_ids = _end_ids(model, tokenizer, self.tokens.end, self.embeddings)
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -76,13 +75,19 @@ class HFPolicy:
     def prompt(self, chat: Chat) -> list[int]:
         """Return the ids of a chat, behind the policy's instructions if it has any, ready for a response to follow."""
         ids = prompt_ids(self.tokenizer, as_read(self.spec, chat), self.template)
-        self._check_readable(ids, "a prompt")
+        check_readable(self, ids, "a prompt")
         return ids
 
     def response(self, text: str) -> list[int]:
         """Return the ids of a response to any prompt, with the token that ends a turn of this policy."""
         ids = self.tokens.ids(text)
-        self._check_readable(ids, "a response")
+        check_readable(self, ids, "a response")
+        return ids
+
+    def cut_response(self, text: str) -> list[int]:
+        """Return the ids of a response that was cut off: neither its end nor what stands before that follows."""
+        ids = self.tokens.cut_ids(text)
+        check_readable(self, ids, "a response")
         return ids
 
     def text(self, ids: Sequence[int]) -> str:
@@ -140,16 +145,6 @@ class HFPolicy:
             return logprob_and_greedy_of(decoder.logits(hidden), targets)
 
         return likelihoods_of(torch.cat(over_chunks(logprob_and_greedy, states, decoder.vocabulary)), states.mask)
-
-    def _check_readable(self, ids: Sequence[int], what: str) -> None:
-        """Raise StageError where ids lie outside of the model's embeddings."""
-        highest = max(ids, default=0)
-        if highest >= self.embeddings:
-            raise StageError(
-                f"the token {self.tokenizer.convert_ids_to_tokens(highest)!r} of {what} has the id {highest}, and the "
-                f"model {self.tokenizer.name_or_path!r} has {self.embeddings} embeddings. Its tokenizer was given "
-                "tokens that the model never had: use the tokenizer that belongs to it, or enlarge the embeddings."
-            )
 
 
 def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

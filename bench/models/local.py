@@ -70,6 +70,10 @@ class LocalPolicy(Policy, Protocol):
         """Return the ids of a response to any prompt, with the token that ends a turn."""
         ...
 
+    def cut_response(self, text: str) -> list[int]:
+        """Return the ids of a response that was cut off: neither its end nor what stands before that follows."""
+        ...
+
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of a response's ids; special tokens before its end are spelt out."""
         ...

@@ -117,6 +117,10 @@ class ProxyPolicy:
         """Return the ids of a response to any prompt, with the token that ends a turn of the first model."""
         return self.models[0].response(text)
 
+    def cut_response(self, text: str) -> list[int]:
+        """Return the ids of a response that was cut off, as the first model reads it."""
+        return self.models[0].cut_response(text)
+
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of a response's ids; special tokens before its end are spelt out."""
         return self.models[0].tokens.text(ids, self.end_ids)

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from bench.core.errors import StageError
 from bench.core.policy import Chat
 
-_MARK = re.compile("qZq([0-9]+)zQz")
+_MARK = re.compile("qZq([0-9]+)zQz", re.IGNORECASE)  # a template may change the case of what turns say
 
 Turns = tuple[tuple[str, str], ...]
 

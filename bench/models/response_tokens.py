@@ -28,6 +28,9 @@ class ResponseTokens:
     chat template writes to open the turn, or else behind a short text, of several the first with which no token lies
     across the border and from whose ids the response comes back as it was.
 
+    What a template writes between the opened turn and the response (spaces; gpt-oss's ``<|channel|>final<|message|>``)
+    is learnt as the beginning of a response, and is not part of its text.
+
     ``end`` is the token that ends a response (``bench.models.turn_end``). ``changed`` counts the responses that the
     tokenizer cannot give back as they were, because it normalises text or does not know a character, and ``spelt``
     those in which a policy wrote a special token before the end; the log says both.
@@ -48,36 +51,51 @@ class ResponseTokens:
         self._anchors = tuple(dict.fromkeys([*([form.tail] if form.tail else []), *generic, *_ANCHORS]))
         self._before = {anchor: natively(tokenizer, [anchor])[0].ids for anchor in ("", *self._anchors)}
         self._shown = len(decode(tokenizer, self._before[self._apart or ""]))
-        self._prefix = self._dummy() + form.opening
+        self._prefix = self._ahead()
+        self._opening = natively(tokenizer, [form.opening])[0].ids if form.opening.strip() else []
 
     def ids(self, text: str) -> list[int]:
         """Return the ids of a response that follows a prompt, its end token last; what it spells is mere text."""
+        return [*self._written(text, self._form.closing, (self.end,)), self.end]
+
+    def cut_ids(self, text: str) -> list[int]:
+        """Return the ids of a response that was cut off: neither its end nor what stands before that follows."""
+        return self._written(text, "", ())
+
+    def _written(self, text: str, closing: str, end: tuple[int, ...]) -> list[int]:
         found: list[int] | None = None
         for anchor in self._anchors:
-            ids = self._behind(anchor, f"{self._form.opening}{text}{self._form.closing}")
+            ids = self._behind(anchor, text, closing)
             if ids is None:
                 continue
-            if self.text([*ids, self.end], (self.end,)) == text:
-                return [*ids, self.end]
+            if self._read([*ids, *end], end) == text:
+                return ids
             found = ids if found is None else found
         self.changed += 1
         one, several = "does not come back from its tokens as it was", "do not come back from their tokens as they were"
         lost = "(spaces or characters are lost)"
         self._tell(self.changed, f"response {one} {lost}", f"responses {several} {lost}", text)
-        return [*self._alone(text), self.end] if found is None else [*found, self.end]
+        return self._behind("", text, closing) or [] if found is None else found
 
     def text(self, ids: Sequence[int], ends: Collection[int]) -> str:
         """Return the text of generated ids, of which the last may be one of ``ends``; a leading space is kept.
 
         A special token before the end is spelt out, since the policy wrote it: rewards and judges read it as text.
         """
-        ended = len(ids) > 0 and ids[-1] in ends
-        said = ids[:-1] if ended else ids
-        text = self._decoded(said).removeprefix(self._prefix)
+        text = self._read(ids, ends)
+        said = ids[:-1] if ids and ids[-1] in ends else ids
+        said = said[len(self._opening) :] if list(said[: len(self._opening)]) == self._opening else said
         if not self._special.isdisjoint(said):
             self.spelt += 1
             said_of = "special tokens before the end; they are spelt out and read as text"
             self._tell(self.spelt, f"response holds {said_of}", f"responses hold {said_of}", text)
+        return text
+
+    def _read(self, ids: Sequence[int], ends: Collection[int]) -> str:
+        ended = len(ids) > 0 and ids[-1] in ends
+        text = self._decoded(ids[:-1] if ended else ids)
+        # The tokenizer's own space behind the opening is not there where nothing follows.
+        text = text.removeprefix(self._prefix if text.startswith(self._prefix) else self._prefix.rstrip(" "))
         return text.removesuffix(self._form.closing) if ended else text
 
     def _tell(self, count: int, of_one: str, of_several: str, text: str) -> None:
@@ -90,23 +108,25 @@ class ResponseTokens:
             return decode(self.tokenizer, ids)
         return decode(self.tokenizer, [*self._before[self._apart], *ids])[self._shown :]
 
-    def _behind(self, anchor: str, text: str) -> list[int] | None:
-        """Return the ids of a text behind an anchor, or None where a token lies across the border."""
+    def _behind(self, anchor: str, text: str, closing: str) -> list[int] | None:
+        """Return the ids of a response behind an anchor, or None where a token lies across the border."""
         before = self._before[anchor]
-        whole = anchor + text
-        joined = encode_text(self.tokenizer, whole, [(len(anchor), len(whole))], self._control).ids
+        ahead = anchor + self._form.opening
+        said = (len(ahead), len(ahead) + len(text))
+        joined = encode_text(self.tokenizer, f"{ahead}{text}{closing}", [said], self._control).ids
         return joined[len(before) :] if joined[: len(before)] == before else None
 
-    def _alone(self, text: str) -> list[int]:
-        return encode_text(self.tokenizer, text, [(0, len(text))], self._control).ids
+    def _ahead(self) -> str:
+        """Return how what stands before a response's text reads: the opening, and spaces that the tokenizer puts there.
 
-    def _dummy(self) -> str:
-        """Return the space that a tokenizer puts before a response behind the template's own opening, if it does."""
+        SentencePiece puts one behind the template's control tokens, those that open the turn and those of the opening.
+        """
+        opening = self._form.opening
         if self._apart is None or not self._form.tail:
-            return ""
-        ids = self._behind(self._form.tail, self._form.opening + "a")
-        found = "" if ids is None else self._decoded(ids).removesuffix(self._form.opening + "a")
-        return found if found == " " else ""
+            return opening
+        ids = self._behind(self._form.tail, "a", "")
+        found = "" if ids is None else self._decoded(ids).removesuffix("a")
+        return found if found.replace(" ", "") == opening.replace(" ", "") else opening
 
 
 @lru_cache(maxsize=16)

@@ -39,6 +39,11 @@ class PromptReader(Protocol):
         """The plain template."""
         ...
 
+    @property
+    def embeddings(self) -> int | None:
+        """How many token ids, counted from 0, the model has an embedding for; None where that is not known."""
+        ...
+
 
 class RowReader(Protocol):
     """What reads rows of data: one or several readers of prompts, and one way to write responses."""
@@ -50,6 +55,10 @@ class RowReader(Protocol):
 
     def response(self, text: str) -> list[int]:
         """Return the ids of a response to any prompt, its end token last."""
+        ...
+
+    def cut_response(self, text: str) -> list[int]:
+        """Return the ids of a response that was cut off: neither its end nor what stands before that follows."""
         ...
 
 
@@ -96,6 +105,12 @@ def context_of(config: PreTrainedConfig) -> int | None:
     return None if limit is None else int(limit)
 
 
+def embeddings_of(config: PreTrainedConfig) -> int | None:
+    """Return how many embeddings a model has by its configuration; None where that does not say."""
+    found = getattr(config.get_text_config(), "vocab_size", None)
+    return None if found is None else int(found)
+
+
 def end_token_of(spec: PolicySpec) -> str | None:
     """Return the token that was chosen to end a response of a policy's first model; None where its template says."""
     beginning = root(spec)
@@ -111,8 +126,7 @@ def token_row(policy: RowReader, chat: Chat, replies: Sequence[Reply]) -> TokenR
 
 def reply_ids(policy: RowReader, reply: Reply) -> list[int]:
     """Return the ids of a response: behind one that was cut off there is no end token."""
-    ids = policy.response(reply.text)
-    return ids if reply.ended else ids[:-1]
+    return policy.response(reply.text) if reply.ended else policy.cut_response(reply.text)
 
 
 def yielding(part: PromptReader, chat: Chat) -> Yielding:
@@ -137,8 +151,20 @@ def yielding_as(part: PromptReader, spec: PolicySpec, chat: Chat) -> Yielding:
     return Yielding(whole.ids, tuple(one for one in content if one))
 
 
+def check_readable(part: PromptReader, ids: Sequence[int], what: str) -> None:
+    """Raise StageError where ids of ``what`` lie outside of the model's embeddings."""
+    highest = max(ids, default=0)
+    if part.embeddings is not None and highest >= part.embeddings:
+        raise StageError(
+            f"the token {part.tokenizer.convert_ids_to_tokens(highest)!r} of {what} has the id {highest}, and the "
+            f"model {part.tokenizer.name_or_path!r} has {part.embeddings} embeddings. Its tokenizer was given "
+            "tokens that the model never had: use the tokenizer that belongs to it, or enlarge the embeddings."
+        )
+
+
 def _laid_out(part: PromptReader, chat: Chat) -> Yielding:
     found = lay_out(part.tokenizer, chat, part.template)
+    check_readable(part, found.ids, "a prompt")
     contents = (range(one.start, one.stop) for one in found.contents if one.role != "system")
     return Yielding(found.ids, tuple(one for one in contents if one))
 

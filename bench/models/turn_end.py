@@ -2,12 +2,14 @@
 
 A tokenizer's ``eos_token`` often ends a document and not a turn, so the end is found by rendering: the first control
 token behind an assistant's turn, where it is the last one and where another follows. What the template writes between
-the response and that token (Llama 2 writes a space) belongs to what a model learns to write, as do spaces between the
-opened turn and the response. Without a template, and with one that writes no end, it is ``eos_token``.
+the response and that token (Llama 2 writes a space) belongs to what a model learns to write, as does what it writes
+between the opened turn and the response (Llama 2 a space, gpt-oss ``<|channel|>final<|message|>``). Without a template
+it is ``eos_token``, and with one that writes no end, or in which none can be found, the log says so.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from os.path import commonprefix
@@ -18,6 +20,8 @@ from bench.core.errors import StageError
 from bench.models.rendering import skeleton_of
 from bench.models.spelling import control_tokens, first_control
 
+log = logging.getLogger(__name__)
+
 _TURNS = ("user", "assistant")
 
 
@@ -25,8 +29,8 @@ _TURNS = ("user", "assistant")
 class TurnEnd:
     """How an assistant's turn stands in a chat.
 
-    ``token`` ends it. ``opening`` is spaces that the template writes before the response and not when it opens the
-    turn; ``closing`` is what it writes between the response and the end. ``tail`` is what it writes to open the turn.
+    ``token`` ends it. ``opening`` is what the template writes before the response and not when it opens the turn;
+    ``closing`` is what it writes between the response and the end. ``tail`` is what it writes to open the turn.
     """
 
     token: int
@@ -46,6 +50,13 @@ def turn_end(tokenizer: PreTrainedTokenizerBase, template: str | None, end_token
     named = control if chosen is None or end_token is None else {end_token: chosen}
     closing, token = ("", None) if template is None else _written(tokenizer, template, named)
     token = token if chosen is None else chosen
+    if token is None and template is not None and tokenizer.eos_token_id is not None:
+        log.warning(
+            "%s: its chat template shows no token that it writes after an assistant's turn, so a response ends with "
+            "eos_token, %r; set `end_token:` beside the model where that is another one",
+            tokenizer.name_or_path,
+            tokenizer.eos_token,
+        )
     token = tokenizer.eos_token_id if token is None else token
     if token is None:
         raise StageError(
@@ -116,13 +127,14 @@ def _opened_by(tokenizer: PreTrainedTokenizerBase, template: str) -> str:
 
 
 def _opened(tokenizer: PreTrainedTokenizerBase, template: str) -> tuple[str, str]:
-    """Return the spaces between an opened turn and its response, and what opens the turn."""
+    """Return what stands between an opened turn and its response, and what opens the turn."""
     opened = skeleton_of(tokenizer, template, ("user",), opened=True)
     if opened is None or opened.order != (0,):
         return "", ""
     tail = opened.pieces[1]
     last = skeleton_of(tokenizer, template, _TURNS, opened=False)
-    if last is None or last.order != (0, 1) or not last.pieces[1].startswith(tail):
+    # A template that lays out one turn in another way than two says nothing of what follows the one.
+    alike = last is not None and last.order == (0, 1) and last.pieces[0] == opened.pieces[0]
+    if last is None or not alike or not last.pieces[1].startswith(tail):
         return "", tail
-    more = last.pieces[1][len(tail) :]
-    return (more if not more.strip() else ""), tail
+    return last.pieces[1][len(tail) :], tail

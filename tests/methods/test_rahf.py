@@ -32,7 +32,7 @@ from methods._train.sft.stage import TrainSFT
 from methods.hir import HIR
 from methods.rahf import RAHF, TrainActivity, activations_loss
 from tasks._atlas.tokenizer import build_tokenizer
-from tests.methods.tiny import PREFERENCES, Bench, log, pretrained
+from tests.methods.tiny import PREFERENCES, Bench, data, log, pretrained
 
 LN2 = math.log(2)
 WORDS = {"good": "be good.", "bad": "be very bad.", "separator": " "}
@@ -448,6 +448,17 @@ def test_made_data_have_sides_too(given: Given, bench: Bench) -> None:
     once = side_of(given.preferences, "chosen") if given.preferences else None
     assert isinstance(once, Made)
     assert bench.payload(once.by).joinpath("rows.jsonl").read_text(encoding="utf-8").count("\n") == len(PREFERENCES)
+
+
+def test_a_side_marks_what_was_cut(bench: Bench, tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "a", "chosen": "b", "rejected": "c", "rejected_finish": "length"},
+        {"prompt": "d", "chosen": "e", "rejected": "f", "chosen_finish": "length", "probability": 0.25},
+    ]
+    pairs = data(tmp_path / "cut.jsonl", rows)
+    for side, ended in (("chosen", [True, True]), ("rejected", [False, False])):
+        found = read_demonstrations(side_of(pairs, side), bench.io())
+        assert [row.ended for row in found] == ended
 
 
 def test_the_papers_settings() -> None:

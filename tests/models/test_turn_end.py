@@ -9,6 +9,7 @@ import torch
 from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
+from bench.core.datasets import Reply
 from bench.core.errors import StageError
 from bench.core.files import digest_of_folder
 from bench.core.policy import Decoding, Message, Pretrained
@@ -17,9 +18,10 @@ from bench.core.task import user
 from bench.models.chat import prompt_ids
 from bench.models.for_transformers import write_model
 from bench.models.hf import HFPolicy
-from bench.models.load import load_trainable
+from bench.models.load import load_model, load_trainable
 from bench.models.rendering import render
 from bench.models.response_tokens import ResponseTokens
+from bench.models.tokenizer import token_row
 from bench.models.turn_end import turn_end
 from tests.models.tiny import SPEC, byte_tokenizer, sentence_tokenizer, tiny_chats, tiny_model, word_tokenizer
 
@@ -84,12 +86,31 @@ BLOCKS = (
     )
     + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+GPT_OSS = (
+    _LOOP.replace(
+        "BODY",
+        "{% if m.role == 'assistant' %}{{ '<|start|>assistant<|channel|>final<|message|>' + m.content }}"
+        "{% if loop.last and not add_generation_prompt %}<|return|>{% else %}<|end|>{% endif %}"
+        "{% else %}{{ '<|start|>' + m.role + '<|message|>' + m.content + '<|end|>' }}{% endif %}",
+    )
+    + "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+THINKING = (
+    _LOOP.replace(
+        "BODY",
+        "{{ '<|im_start|>' + m.role + '\n' }}{% if loop.last and m.role == 'assistant' %}<think>\n\n</think>\n\n"
+        "{% endif %}{{ m.content + '<|im_end|>\n' }}",
+    )
+    + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SHOUTING = CHATML.replace("m.content", "m.content | upper")
 UNASKED = _LOOP.replace("BODY", "{{ '<|' + m.role + '|>' + m.content }}") + "<|assistant|>"
 NOTHING = _LOOP.replace("BODY", "{{ m.role + ': ' + m.content + '\\n' }}")
 
 NAMES = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<start_of_turn>", "<end_of_turn>", "<|start_header_id|>",
     "<|end_header_id|>", "<|eot_id|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>",
+    "<|start|>", "<|channel|>", "<|message|>", "<|return|>", "<think>", "</think>",
 )  # fmt: skip
 ENDS = {
     "ChatML": (CHATML, "<|im_end|>", ""),
@@ -104,6 +125,9 @@ ENDS = {
     "only before another turn": (BETWEEN_ONLY, "<|im_end|>", ""),
     "the next turn opened unasked": (UNASKED, "</s>", ""),
     "nothing": (NOTHING, "</s>", ""),
+    "gpt-oss": (GPT_OSS, "<|return|>", ""),
+    "thinking": (THINKING, "<|im_end|>", ""),
+    "what turns say in capitals": (SHOUTING, "<|im_end|>", ""),
 }
 MAKERS = {"bytes": byte_tokenizer, "sentence": lambda: sentence_tokenizer("normalizer"),
           "metaspace": lambda: sentence_tokenizer("metaspace")}  # fmt: skip
@@ -148,6 +172,47 @@ def test_prompt_and_response_are_the_finished_conversation(name: str, maker: str
         assert ids[-1] == tokens.end
         assert tokens.text(ids, (tokens.end,)) == text
     assert tokens.changed == 0
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize(
+    ("template", "between"),
+    [(GPT_OSS, "<|channel|>final<|message|>"), (THINKING, "<think>\n\n</think>\n\n"), (LLAMA_2, "")],
+)
+def test_what_stands_before_a_response_is_learnt_and_is_not_its_text(template: str, between: str, maker: str) -> None:
+    tokenizer = chatting(template, maker)
+    if template == GPT_OSS:
+        tokenizer.eos_token = "<|return|>"  # noqa: S105 - no password
+    tokens = ResponseTokens(tokenizer)
+    whole = tokenizer(
+        render(tokenizer, (("user", "Hi"), ("assistant", "a On")), opened=False), add_special_tokens=False
+    )["input_ids"]
+    ours = [*prompt_ids(tokenizer, user("Hi"), ""), *tokens.ids("a On")]
+    assert ours == whole[: len(ours)]
+    for text in ("a On", " a", "", "\n", between, f"{between}a", "<|im_start|> a"):
+        ids = tokens.ids(text)
+        assert ids.count(tokens.end) == 1
+        assert tokens.text(ids, (tokens.end,)) == text
+        cut = tokens.cut_ids(text)
+        assert tokens.end not in cut
+        assert tokens.text(cut, (tokens.end,)) == text
+    assert (tokens.changed, tokens.spelt) == (0, 0)
+
+
+def test_a_cut_response_has_nothing_of_the_end() -> None:
+    tokens = ResponseTokens(chatting(LLAMA_2))
+    assert tokens.ids("a ")[:-1] == [*tokens.cut_ids("a "), *tokens.cut_ids("a ")[-1:]]  # the template's space
+
+
+def test_a_template_that_shows_no_end_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        turn_end(chatting(CHATML), CHATML, None)
+        turn_end(chatting(None), None, None)
+        turn_end(chatting(NOTHING), NOTHING, "</s>")
+        assert caplog.text == ""
+        turn_end(chatting(NOTHING), NOTHING, None)
+    assert "shows no token that it writes after an assistant's turn" in caplog.text
+    assert "'</s>'" in caplog.text
 
 
 def test_a_plain_model_ends_with_its_eos_token_and_a_chosen_end_wins() -> None:
@@ -221,6 +286,20 @@ def test_the_folder_for_transformers_stops_at_the_same_token(tmp_path: Path) -> 
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "out").generation_config.eos_token_id == [2, 49]
 
 
+def test_the_folder_of_a_plain_model_ends_where_the_model_did(tmp_path: Path) -> None:
+    tiny_model("llama").save_pretrained(tmp_path / "base")
+    word_tokenizer().save_pretrained(tmp_path / "base")
+    spec = Pretrained(path=str(tmp_path / "base"), digest=digest_of_folder(tmp_path / "base"), end_token="w45")
+    io = nowhere(tmp_path)
+    write_model(spec, io, tmp_path / "out")
+    again = Pretrained(path=str(tmp_path / "out"), digest=digest_of_folder(tmp_path / "out"))
+    before, after = load_model(spec, io), load_model(again, io)
+    assert after.response("w1 w2") == before.response("w1 w2")
+    assert after.response("w1 w2")[-1] == 49
+    assert after.prompt(user("w3")) == before.prompt(user("w3"))
+    assert after.end_ids == before.end_ids
+
+
 @pytest.mark.parametrize("pad", [None, 0, 2, 50, 99])
 def test_any_valid_id_pads(pad: int | None) -> None:
     tokenizer = word_tokenizer()
@@ -246,6 +325,8 @@ def test_a_token_without_an_embedding_is_refused_where_it_would_be_read() -> Non
     policy = HFPolicy(SPEC, tiny_model("llama"), tokenizer)
     with pytest.raises(StageError, match=r"'<begin>' of a prompt has the id 50.*50 embeddings"):
         policy.prompt(user("w1"))
+    with pytest.raises(StageError, match=r"'<begin>' of a prompt has the id 50.*50 embeddings"):
+        token_row(policy, user("w1"), [Reply("w2")])
     tokenizer = word_tokenizer()
     tokenizer.add_special_tokens({"eos_token": "<end>"})
     with pytest.raises(StageError, match="'<end>' of what ends a response"):

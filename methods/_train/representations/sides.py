@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar, Literal
 
 from bench.core.data import DataSpec, Made
-from bench.core.datasets import ROWS_FILE, read_preferences
+from bench.core.datasets import Preference, read_preferences
 from bench.core.stage import Stage, StageIO
 
 
@@ -14,7 +13,8 @@ class Side(Stage):
     """Rows of ``prompt`` and ``response``, the response being the chosen or the rejected one of each pair.
 
     A pair whose label is below one half is read the other way round, one at one half is left out, and where there are
-    such pairs ``diagnostics.json`` has their numbers (``methods._train.pairs.labels.in_order``).
+    such pairs ``diagnostics.json`` has their numbers (``methods._train.pairs.labels.in_order``). A response that was
+    cut off is marked by ``finish``, so that no end is taught behind it.
     """
 
     KIND: ClassVar[str] = "side"
@@ -25,16 +25,20 @@ class Side(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write the rows."""
+        from methods._train.feedback.label_pairs import write_rows
         from methods._train.pairs.labels import in_order
 
         ordered = in_order(read_preferences(self.data, io), self.label())
         if counts := ordered.counts():
             io.diagnose(counts)
-        with (io.out / ROWS_FILE).open("w", encoding="utf-8") as file:
-            for row in ordered.rows:
-                response = row.chosen if self.side == "chosen" else row.rejected
-                turns = [turn.model_dump() for turn in row.prompt]
-                file.write(json.dumps({"id": row.id, "prompt": turns, "response": response}) + "\n")
+        write_rows(io, (self._demonstration(row) for row in ordered.rows))
+
+    def _demonstration(self, row: Preference) -> dict[str, object]:
+        chosen, rejected = row.replies()
+        reply = chosen if self.side == "chosen" else rejected
+        turns = [turn.model_dump() for turn in row.prompt]
+        found = {"id": row.id, "prompt": turns, "response": reply.text}
+        return found if reply.ended else {**found, "finish": reply.finish}
 
 
 def side_of(data: DataSpec, side: Literal["chosen", "rejected"]) -> Made:
