@@ -44,6 +44,11 @@ class PolicyPart(Protocol):
         """The longest text in tokens, or None where nothing sets a limit."""
         ...
 
+    @property
+    def embeddings(self) -> int | None:
+        """How many token ids, counted from 0, the model has an embedding for; None where that is not known."""
+        ...
+
     def prompt(self, chat: Chat) -> list[int]:
         """Return the ids of a chat, ready for a response to follow."""
         ...

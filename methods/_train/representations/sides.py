@@ -37,7 +37,7 @@ class Side(Stage):
         chosen, rejected = row.replies()
         reply = chosen if self.side == "chosen" else rejected
         turns = [turn.model_dump() for turn in row.prompt]
-        found = {"id": row.id, "prompt": turns, "response": reply.text}
+        found: dict[str, object] = {"id": row.id, "prompt": turns, "response": reply.text}
         return found if reply.ended else {**found, "finish": reply.finish}
 
 

@@ -136,7 +136,7 @@ def test_a_model_that_cannot_share_falls_back_and_says_so(name: str, caplog: pyt
         reason = why_not_shared(decoder_of(model))
         why_not_shared(decoder_of(model))
     assert reason is not None
-    assert [record.message.count(reason) for record in caplog.records] == [1]
+    assert sum(record.message.count(reason) for record in caplog.records) == 1  # libraries may warn of their own
 
 
 def test_learned_positions_with_position_ids_can_share() -> None:
