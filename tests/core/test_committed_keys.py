@@ -18,7 +18,7 @@ from tests.awaiting import AWAITING
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ALIGNMENT_BENCH_DATA", ROOT.parent / "shared" / "data"))
 LOCKS = [path for path in sorted((ROOT / "results").glob("*/lock.json")) if path.parent.name not in AWAITING]
-KEYS = 957
+KEYS = 1391
 
 
 def needs_data(comparison: Path) -> bool:
