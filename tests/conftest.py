@@ -19,6 +19,14 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of the comparison of ``tests.whole``, which has been run: to be read and copied, not to be changed."""
+    from tests.once import made_once, run_whole
+
+    return made_once(tmp_path_factory, "computed", run_whole)
+
+
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
