@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,39 @@ def real_data() -> Path:
     if not (folder / "models" / "stories260K" / "config.json").is_file():
         pytest.skip(f"no real data in {folder}: set ALIGNMENT_BENCH_DATA to a folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of the comparison of ``tests.whole``, which has been run: to be read and copied, not to be changed."""
+    from tests.once import made_once, run_whole
+
+    return made_once(tmp_path_factory, "computed", run_whole)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup`` a file is run by one process, which makes its fixtures once, and slow files begin."""
+    if getattr(config.option, "loadgroup", False):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
+        for item in items:
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what importing has made, a million objects, out of every garbage collection to come."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Nothing of a test outlives a power cut. Processes that tests start do wait for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, FunctionType
 
@@ -44,6 +45,7 @@ from bench.report.page.markdown import write_report
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from methods.dpo import DPO, TrainDPO, dpo_loss
 from tests.methods.tiny import PREFERENCES, Bench, data, pretrained
+from tests.once import take_stages
 from tests.sketched import sketched
 from tests.whole import write_whole
 
@@ -52,9 +54,14 @@ Action = Callable[[], object]
 Sees = Callable[[FrameType], None]
 
 
-def trips(root: Path) -> dict[str, list[str]]:
-    """Return the modules of every trip, by its name; ``root`` is an empty folder."""
+def trips(root: Path, computed: Path | None = None) -> dict[str, list[str]]:
+    """Return the modules of every trip, by its name; ``root`` is an empty folder.
+
+    ``computed`` is the root of the same comparison, where it has been run: its stages are not computed again.
+    """
     folder = write_whole(root / "whole")
+    if computed is not None:
+        take_stages(computed, root / "whole")
 
     def compare() -> None:
         with sketched(), contextlib.redirect_stdout(io.StringIO()), pytest.raises(typer.Exit) as ended:
@@ -62,12 +69,19 @@ def trips(root: Path) -> dict[str, list[str]]:
         assert ended.value.exit_code == 0
 
     compare()
-    return {
-        "comparison_to_number": entered(compare, during=[run], before=write_report),
-        "comparison_handed_on": entered(compare, during=[run], before=write_report, handed=path_of(folder)),
-        "verdict_to_contrast": entered(compare, during=[WinRate.rows, filled, compute_contrasts]),
-        "field_to_loss": field_to_loss(root / "field"),
+    through = {
+        "comparison_to_number": Entered(during=[run], before=write_report),
+        "comparison_handed_on": Entered(during=[run], before=write_report, handed=path_of(folder)),
+        "verdict_to_contrast": Entered(during=[WinRate.rows, filled, compute_contrasts]),
     }
+
+    def see(frame: FrameType) -> None:
+        for trip in through.values():
+            trip.see(frame)
+
+    profiled(compare, see)
+    found = {name: list(trip.found) for name, trip in through.items()}
+    return {**found, "field_to_loss": field_to_loss(root / "field")}
 
 
 def path_of(folder: Path) -> Callable[[object], bool]:
@@ -101,30 +115,29 @@ def field_to_loss(root: Path) -> list[str]:
     return list(dict.fromkeys([*planned, *computed, dpo_loss.__module__]))
 
 
-def entered(
-    action: Action,
-    during: list[FunctionType],
-    before: FunctionType | None = None,
-    handed: Callable[[object], bool] | None = None,
-) -> list[str]:
-    """Return the modules entered by an action while one of the functions ``during`` runs, up to the call of ``before``.
+@dataclass
+class Entered:
+    """The modules entered while one of the functions ``during`` runs, up to the call of ``before``.
 
     With ``handed`` only those with a function that has an argument of which it is true.
     """
-    codes = {function.__code__ for function in during}
-    found: dict[str, None] = {}
-    over: list[FrameType] = []
 
-    def see(frame: FrameType) -> None:
-        if before is not None and frame.f_code is before.__code__:
-            over.append(frame)
-        if over or not any(up.f_code in codes for up in upwards(frame)):
+    during: list[FunctionType]
+    before: FunctionType | None = None
+    handed: Callable[[object], bool] | None = None
+    found: dict[str, None] = field(default_factory=dict)
+    over: bool = False
+
+    def see(self, frame: FrameType) -> None:
+        """Take in a call."""
+        self.over = self.over or (self.before is not None and frame.f_code is self.before.__code__)
+        if self.over or module_of(frame) in self.found:
             return
-        if handed is None or any(map(handed, arguments(frame))):
-            found.setdefault(module_of(frame))
-
-    profiled(action, see)
-    return list(found)
+        codes = {function.__code__ for function in self.during}
+        if not any(up.f_code in codes for up in upwards(frame)):
+            return
+        if self.handed is None or any(map(self.handed, arguments(frame))):
+            self.found.setdefault(module_of(frame))
 
 
 def on_the_way(action: Action, reached: Callable[[FrameType], bool]) -> list[str]:

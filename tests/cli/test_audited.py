@@ -16,10 +16,10 @@ from bench.pipeline.forecast import forecast
 from bench.pipeline.plan import make_plan
 from bench.results.conclusions.all import CONCLUSIONS
 from tests.cli.test_cli import bench
+from tests.once import take_stages
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
-pytestmark = pytest.mark.xdist_group("audited")
 JUDGES = "judges: [{judge: lexicon, path: ../../words.txt}, random, longer_wins]"
 PROMPTS, RUNS, PAIRS, CONTROLS, RETEST = 24, 2, 5, 4, 10
 
@@ -31,8 +31,10 @@ def text() -> str:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = write_whole(tmp_path_factory.mktemp("audited"), text())
+def ran(computed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("audited")
+    folder = write_whole(root, text())
+    take_stages(computed, root)
     with sketched():
         done = bench("run", folder, "--engine", "inline", "--json")
         assert done.returncode == 0, done.stderr

@@ -19,10 +19,10 @@ from bench.results.claims import CLAIMS
 from bench.results.conclusions.all import CONCLUSIONS
 from tests.cli.test_cli import bench
 from tests.evaluation.checkers.encoders import classifier
+from tests.once import take_stages
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
-pytestmark = pytest.mark.xdist_group("claims")
 SECTION = """\
   factuality:
     tasks: [prompts]
@@ -41,8 +41,9 @@ QUESTIONS = [f"adversarial,{kind},ask {kind},red.,red.; pink.,no.; no no.\n" for
 PAGES = [{"title": word, "text": f"{word} is red and a big city"} for word in ("one", "two", "three", "i", "a")]
 
 
-def written(root: Path) -> Path:
+def written(root: Path, computed: Path) -> Path:
     folder = write_whole(root, TEXT)
+    take_stages(computed, root)
     classifier(root / "classifier", seed=7)
     (root / "pages.jsonl").write_text("".join(json.dumps(page) + "\n" for page in PAGES), encoding="utf-8")
     (root / "quiz.csv").write_text(HEAD + "".join(QUESTIONS), encoding="utf-8")
@@ -50,9 +51,9 @@ def written(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def ran(computed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a comparison that has been run in this process."""
-    folder = written(tmp_path_factory.mktemp("claims"))
+    folder = written(tmp_path_factory.mktemp("claims"), computed)
     with sketched():
         done = bench("run", folder, "--engine", "inline", "--json")
         assert done.returncode == 0, done.stderr
@@ -141,8 +142,8 @@ def test_a_forecast_says_what_is_not_known_yet(ran: Path, tmp_path: Path) -> Non
     )
 
 
-def test_a_failing_verifier_is_told_and_loses_its_cells(tmp_path: Path) -> None:
-    folder = written(tmp_path)
+def test_a_failing_verifier_is_told_and_loses_its_cells(tmp_path: Path, computed: Path) -> None:
+    folder = written(tmp_path, computed)
     config = tmp_path / "classifier" / "config.json"
     text = config.read_text().replace('"Entailment"', '"yes"')
     config.write_text(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,13 +22,13 @@ from bench.cli.doctor import OPTIONAL
 from bench.core.frozen import digest_of_file
 from bench.results.records import RECORDS
 from bench.results.responses import RESPONSES, VERDICTS
+from tests.once import take_stages
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 README_METHOD = Path(__file__).parent / "my_hinge.py"
 README_METHOD_DIGEST = "12b8fb037fed6ab87402966ba40d56fb6a5701a6e152599511b61cebf98c193f"
-pytestmark = pytest.mark.xdist_group("cli")  # one worker, so that the comparison is run once
 
 
 @dataclass(frozen=True)
@@ -58,24 +57,17 @@ def bench_sketched(*arguments: str | Path) -> Done:
         return bench(*arguments)
 
 
-def bench_process(*arguments: str | Path) -> Done:
-    """Run a command in a process of its own."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "140", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "bench.cli", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=env, check=False)
-    return Done(done.returncode, done.stdout, done.stderr)
-
-
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a comparison that has been run."""
-    folder = write_whole(tmp_path_factory.mktemp("whole"))
-    done = bench_process("run", folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "report:" in done.stdout
-    assert "dpo vs sft" in done.stdout
-    assert "tokens/s" in done.stdout or "58/58" in done.stdout
-    return folder
+def ran(computed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison that the command has run in processes of its own, store and all."""
+    return Path(shutil.copytree(computed, tmp_path_factory.mktemp("whole") / "copy")) / "results" / "whole"
+
+
+def test_run_tells_how_far_it_is_what_it_found_and_where_the_report_is(computed: Path) -> None:
+    printed = (computed / "printed.txt").read_text(encoding="utf-8")
+    assert "report:" in printed
+    assert "dpo vs sft" in printed
+    assert "tokens/s" in printed or "58/58" in printed
 
 
 def test_run_writes_everything_and_a_second_run_finds_it(ran: Path) -> None:
@@ -121,8 +113,9 @@ def test_contrasts_have_the_agreed_fields(ran: Path) -> None:
     assert pairs == {("base", "sft"), ("dpo", "sft"), ("dpo_again", "sft"), ("dpo_lora", "sft"), ("dpo_again", "dpo")}
 
 
-def test_one_run_speaks_about_these_models(tmp_path: Path, ran: Path) -> None:
+def test_one_run_speaks_about_these_models(tmp_path: Path, computed: Path) -> None:
     folder = write_whole(tmp_path)
+    take_stages(computed, tmp_path)
     done = bench_sketched("run", folder, "--set", "given.seeds=[0]", "--engine", "inline", "--json")
     assert done.returncode == 0, done.stderr
     assert {contrast["speaks_about"] for contrast in json.loads(done.stdout)["contrasts"]} == {"these trained models"}
@@ -278,11 +271,12 @@ def test_without_its_responses_a_run_is_shown_after_running_again(ran: Path) -> 
     assert bench_sketched("report", folder).returncode == 0
 
 
-def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_failing_stage_leaves_the_rest_and_says_what_is_missing(tmp_path: Path, computed: Path) -> None:
     text = COMPARISON.replace(
         "dpo_lora: {method: dpo, beta: 0.1, lr: 0.02", "dpo_lora: {method: dpo, beta: 0.1, lr: 1.0e+30"
     )
     folder = write_whole(tmp_path, text)
+    take_stages(computed, tmp_path)
     done = bench_sketched("run", folder, "--engine", "inline")
     assert done.returncode == 1
     assert "missing: responses (dpo_lora, seed 0" in done.stdout
@@ -351,11 +345,12 @@ def test_the_method_of_the_readme_is_the_one_that_people_copied() -> None:
     assert digest_of_file(README_METHOD) == README_METHOD_DIGEST
 
 
-def test_the_method_of_the_readme_works(tmp_path: Path) -> None:
+def test_the_method_of_the_readme_works(tmp_path: Path, computed: Path) -> None:
     code = README_METHOD.read_text(encoding="utf-8")
     arm = "  mine: {method: ./my_hinge.py, beta: 0.5, lr: 0.01, batch_size: 4, start: *sft}\n"
     folder = write_whole(tmp_path, COMPARISON.replace("  dpo_again:", arm + "  dpo_again:"))
     (folder / "my_hinge.py").write_text(code, encoding="utf-8")
+    take_stages(computed, tmp_path)
     done = bench_sketched("run", folder, "--set", "given.seeds=[0]", "--engine", "inline", "--json")
     assert done.returncode == 0, done.stderr
     assert ("mine", "sft") in {(contrast["a"], contrast["b"]) for contrast in json.loads(done.stdout)["contrasts"]}

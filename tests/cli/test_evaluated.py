@@ -19,10 +19,10 @@ from bench.pipeline.forecast import forecast, forecast_lines
 from bench.pipeline.plan import make_plan
 from bench.results.summary import SUMMARY
 from tests.cli.test_cli import ROOT, bench
+from tests.once import take_stages
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
-pytestmark = pytest.mark.xdist_group("evaluated")
 SECTIONS = """\
   ratings:
     - {judge: lexicon, path: ../../words.txt}
@@ -36,9 +36,11 @@ TEXT = COMPARISON.replace("gate:\n", SECTIONS)
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def ran(computed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a comparison that has been run in this process."""
-    folder = write_whole(tmp_path_factory.mktemp("evaluated"), TEXT)
+    root = tmp_path_factory.mktemp("evaluated")
+    folder = write_whole(root, TEXT)
+    take_stages(computed, root)
     with sketched():
         done = bench("run", folder, "--engine", "inline", "--json")
         assert done.returncode == 0, done.stderr
@@ -127,8 +129,9 @@ def test_a_judge_without_a_seed_is_asked_once(ran: Path) -> None:
     assert reseeded(labelled.stage.judge) is None
 
 
-def test_a_failing_divergence_is_told_and_loses_only_its_arm(tmp_path: Path) -> None:
+def test_a_failing_divergence_is_told_and_loses_only_its_arm(tmp_path: Path, computed: Path) -> None:
     folder = write_whole(tmp_path, TEXT)
+    take_stages(computed, tmp_path)
     strange = tmp_path / "strange.py"
     strange.write_text(
         "from bench.core.method import Given, Method\n"

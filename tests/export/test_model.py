@@ -32,8 +32,6 @@ from bench.results.wording import estimate, interval
 from tests.sketched import sketched
 from tests.whole import write_whole
 
-pytestmark = pytest.mark.xdist_group("exported_policies")  # one worker, so that its fixtures are made once
-
 COMPARISON = """\
 question: What can be exported?
 given:

@@ -19,7 +19,7 @@ from tests.cli.test_cli import ROOT, Done, bench
 from tests.gate.signed_comparison import write_signed
 from tests.sketched import sketched
 
-pytestmark = [pytest.mark.xdist_group("gating"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,19 @@ def model(seed: int = 0, hidden: int = 16) -> LlamaForCausalLM:
         return LlamaForCausalLM(config)
 
 
+@cache
+def saved(seed: int, hidden: int) -> dict[str, bytes]:
+    """The files of a model and its tokenizer."""
+    with tempfile.TemporaryDirectory() as folder:
+        model(seed, hidden).save_pretrained(folder)
+        tokenizer().save_pretrained(folder)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
 def pretrained(folder: Path, seed: int = 0, hidden: int = 16) -> Pretrained:
-    model(seed, hidden).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in saved(seed, hidden).items():
+        (folder / name).write_bytes(content)
     return Pretrained(path=str(folder), digest=digest_of_folder(folder), template="{prompt}?")
 
 

@@ -10,13 +10,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.cli.test_cli import ROOT
+from bench.engine.store import MANIFEST
+from tests.once import ROOT, STORE
 from tests.whole import write_whole
 
 KILLS = 3
 SEED = 20
-# Without real pictures, which would be a third of the time: so that most kills meet a stage at work.
+STAGES = 58
+# Without real pictures, which nobody looks at here.
 RUN = (
     "import sys; from bench.cli import main; from tests.sketched import sketched\n"
     "with sketched():\n    main(['run', sys.argv[1]])"
@@ -32,25 +35,32 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def test_a_run_killed_again_and_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    calm, rough = write_whole(tmp_path / "calm"), write_whole(tmp_path / "rough")
-    started = time.monotonic()
-    assert start(calm).wait(timeout=300) == 0
-    whole = time.monotonic() - started
-    moments = np.random.default_rng(SEED).uniform(0.2, whole, size=KILLS)
-    killed = 0
-    for moment in moments:
+def finished(root: Path) -> int:
+    """Return how many stages are whole in the store."""
+    store = root / STORE
+    return sum(1 for place in store.rglob(MANIFEST) if not place.relative_to(store).parts[0].startswith("."))
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_gives_the_same_bytes(tmp_path: Path, computed: Path) -> None:
+    """Each kill comes a moment after a random number of stages, one in each part of the run, and at least one more."""
+    calm, rough = computed / "results" / "whole", write_whole(tmp_path)
+    random = np.random.default_rng(SEED)
+    for part in np.array_split(np.arange(1, STAGES - 1), KILLS):
+        stages = max(int(random.choice(part)), finished(tmp_path) + 1)
         process = start(rough)
         try:
-            process.wait(timeout=float(moment))
-        except subprocess.TimeoutExpired:
+            while finished(tmp_path) < stages and process.poll() is None:
+                time.sleep(0.05)
+            time.sleep(random.uniform(0.0, 0.3))
+            assert process.poll() is None, "the run has ended by itself"
+        finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            killed += 1
-    assert killed >= 1
     assert start(rough).wait(timeout=300) == 0
+    assert finished(tmp_path) == finished(computed) == STAGES
     for name in ("records.parquet", "contrasts.json"):
         assert (rough / name).read_bytes() == (calm / name).read_bytes()
-    for one in sorted((calm.parent / ".store").rglob("policy/*.safetensors")):
-        other = rough.parent / ".store" / one.relative_to(calm.parent / ".store")
+    for one in sorted((computed / STORE).rglob("policy/*.safetensors")):
+        other = tmp_path / STORE / one.relative_to(computed / STORE)
         assert other.read_bytes() == one.read_bytes()

@@ -12,8 +12,8 @@ MOST = {"comparison_to_number": 103, "comparison_handed_on": 29, "verdict_to_con
 
 
 @pytest.mark.slow
-def test_no_trip_gets_longer(tmp_path: Path) -> None:
-    found = trips(tmp_path)
+def test_no_trip_gets_longer(tmp_path: Path, computed: Path) -> None:
+    found = trips(tmp_path, computed)
     assert found.keys() == MOST.keys()
     for name, modules in found.items():
         assert len(modules) <= MOST[name], f"{name}: {', '.join(modules)}"

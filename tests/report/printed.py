@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
+
+from bench.statistics.tests.confidence import FloatArray
+
 NUMBER = r"[+\-\u2212]?\d+(?:,\d{3})*(?:\.\d+)?"
 WITH_INTERVAL = re.compile(rf"(?<![\w.])({NUMBER})(%?),? \[({NUMBER})%?, ({NUMBER})%?\]")
 INTERVAL = re.compile(rf"\[({NUMBER}), ({NUMBER})\]")
@@ -24,8 +28,12 @@ def agrees(text: str, exact: float | None) -> bool:
         return found is None and exact is None
     if text.strip().startswith("<"):
         return exact < value(found[0])
-    decimals = len(found[0].partition(".")[2])
-    return abs(value(found[0]) - exact) <= 0.5 * 10.0**-decimals * (1 + 1e-9)
+    return abs(value(found[0]) - exact) <= tolerance(found[0])
+
+
+def tolerance(text: str) -> float:
+    """How far a number may be from the one that is printed: half of the last digit."""
+    return 0.5 * 10.0 ** -len(text.partition(".")[2]) * (1 + 1e-9)
 
 
 def with_intervals(text: str) -> list[tuple[str, str, str]]:
@@ -56,9 +64,10 @@ def triples(body: Any) -> Iterator[Triple]:
             yield from triples(part)
 
 
-def known(printed: tuple[str, str, str], exact: list[Triple]) -> bool:
-    """Whether some conclusion has exactly these three numbers."""
-    return any(all(agrees(text, number) for text, number in zip(printed, one, strict=True)) for one in exact)
+def known(printed: tuple[str, str, str], exact: FloatArray) -> bool:
+    """Whether some conclusion, a row of ``exact``, ``agrees`` in these three numbers."""
+    numbers = np.array([value(text) for text in printed])
+    return bool((np.abs(exact - numbers) <= [tolerance(text) for text in printed]).all(axis=1).any())
 
 
 def tables(text: str) -> Iterator[list[dict[str, str]]]:

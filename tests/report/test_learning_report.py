@@ -16,8 +16,6 @@ from bench.results.summary import SUMMARY, RunSummary
 from tests.report.synthetic_learning import ARMS, BOUND, LEARNT, SEEDS, build
 from tests.report.test_report import parsed, rows_of, same
 
-pytestmark = pytest.mark.xdist_group("learning_report")  # one worker, so that its fixtures are made once
-
 PLOTS = ("earlier_stages", "frontier", "over_optimisation", "updates", "reward_models", "representations", "labellers")
 
 

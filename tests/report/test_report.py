@@ -28,8 +28,6 @@ from bench.results.wording import estimate, interval, p_value
 from tests.report.synthetic import ARMS, PROMPTS, SEEDS, build, comparison
 from tests.sketched import sketched
 
-pytestmark = pytest.mark.xdist_group("report")  # one worker, so that its fixtures are made once
-
 PLOTS = ("forest", "seed_spread", "judge_audit", "learning_curves", "response_length", "cost", "quality_and_cost")
 HOSTILE = {"sft": "<script>alert(1)</script>", "dpo": "dpo|`*$x$", "dpo_again": "[a](http://b)"}
 

@@ -22,6 +22,7 @@ from tests.evaluation.api.asking_process import io_for, judge
 from tests.evaluation.api.servers import Reply, Stub, completion, serving
 from tests.evaluation.judges.scripted import pair, response
 from tests.evaluation.judges.test_human import run
+from tests.once import take_stages
 from tests.whole import COMPARISON, write_whole
 
 SECRET = "sk-very-secret-0123456789"
@@ -232,7 +233,7 @@ def write_paid(root: Path, url: str) -> Path:
 
 @pytest.mark.slow
 def test_a_whole_comparison_is_judged_and_labelled_and_the_key_is_nowhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, computed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", SECRET)
 
@@ -248,6 +249,7 @@ def test_a_whole_comparison_is_judged_and_labelled_and_the_key_is_nowhere(
         line = r"^stub: (\d+) judge calls, 0 answered already, \1 to ask, about 0\.\d+ USD, and 1 stage asking"
         told = re.search(line, before.out, re.M)
         assert told is not None, before.out
+        take_stages(computed, tmp_path)
         assert run(folder, "run", "--workers", "1") == 0
         printed = capsys.readouterr()
         once = len(stub.requests)
@@ -280,12 +282,13 @@ def test_a_whole_comparison_is_judged_and_labelled_and_the_key_is_nowhere(
 
 @pytest.mark.slow
 def test_a_judge_that_runs_out_of_money_takes_nobody_elses_results_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, computed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", SECRET)
     text = COMPARISON.replace("judges: [", f"judges: [{JUDGED}, ").replace("usd: 1.0", "calls: 50")
     with serving(Stub(preferring("no"))) as stub:
         folder = write_whole(tmp_path, text.replace("URL", stub.url))
+        take_stages(computed, tmp_path)
         assert run(folder, "run", "--engine", "inline") == 1
         assert len(stub.requests) == 50
         said = capsys.readouterr().out

@@ -28,6 +28,7 @@ from bench.human.questions import AnnotatorQuestion
 from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY
 from tests.evaluation.judges.scripted import io_in, pair
+from tests.once import take_stages
 from tests.sketched import sketched
 from tests.whole import COMPARISON, write_whole
 
@@ -146,11 +147,12 @@ def run(folder: Path, *arguments: str) -> int:
 
 @pytest.mark.slow
 def test_a_comparison_runs_without_answers_and_takes_them_in(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, computed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_whole(tmp_path, WITH_PEOPLE)
     with pytest.raises(BenchError, match="Run the comparison first"):
         export_questions(folder, [], tmp_path / "q.csv", None, None, 0)
+    take_stages(computed, tmp_path)
     assert run(folder, "run", "--engine", "inline") == 0
     assert "missing: verdicts of human: nobody has answered yet" in capsys.readouterr().out
     assert "bench human export" in (folder / "report.md").read_text(encoding="utf-8")

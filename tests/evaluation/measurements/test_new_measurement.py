@@ -27,6 +27,7 @@ from bench.results.responses import RESPONSES
 from bench.results.summary import SUMMARY
 from tests.cli.test_cli import ROOT, bench_sketched
 from tests.evaluation.measurements.everything import PLAIN, write_everything
+from tests.once import take_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("measurements")]
 CALLS = 3
@@ -74,10 +75,11 @@ def fails(_stage: Stage, _io: StageIO) -> None:
 
 
 def test_it_is_planned_run_collected_concluded_and_told(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, everything: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert make_plan(load_comparison(write_everything(tmp_path / "plain", PLAIN))).of("vowels") == ()
     folder = write_everything(tmp_path, PLAIN + f"  measurements: [{name}]\n" + GATE)
+    take_stages(everything, tmp_path)
     plan = make_plan(load_comparison(folder))
     cells = plan.of("vowels")
     assert [(cell.arm, cell.seed) for cell in cells] == [(arm, seed) for arm in ("base", "sft") for seed in (0, 1)]

@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.skipif(
         CHROMIUM is None, reason="no Chromium: apt-get install chromium, or set ALIGNMENT_BENCH_CHROMIUM"
     ),
-    pytest.mark.xdist_group("browser"),  # one worker, so that the browser is started once
 ]
 FLAGS = [
     "--no-sandbox",

@@ -21,8 +21,6 @@ from tests.report.synthetic import build
 from tests.report.test_report import parsed, rows_of
 from tests.sketched import sketched
 
-pytestmark = pytest.mark.xdist_group("statistics_sections")  # one worker, so that its fixtures are made once
-
 
 def line(arm: str, metric: str, advantage: float, half: float, verdict: TaxVerdict) -> Tax:
     return Tax(

@@ -13,8 +13,6 @@ from bench.results.conclusions.length_recovery import LengthRecovery, Recovered
 from bench.statistics.length.recovery import length_recoveries
 from tests.statistics.build import Coin, Plain, comparison, rows, table, verdicts
 
-pytestmark = pytest.mark.xdist_group("length_recovery")  # one worker, so that its fixtures are made once
-
 N, RUNS = 240, 3
 # Each arm's advantage in utility over c, and by how many characters it is longer.
 ARMS = {"a": (1.5, 0.0), "b": (0.5, -20.0), "d": (-0.6, 120.0)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -94,18 +95,26 @@ def leave_a_checkpoint(stage: Stage, scratch: Path, store: Store, monkeypatch: p
     assert (scratch / checkpoint.FILE).is_file()
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Several, Path]:
+    """The stages, run in one process, and the root of the store that holds them and what they rest on."""
+    folder = tmp_path_factory.mktemp("alone")
+    whole, root = Several(stages=tuple(stages(folder))), folder / "store"
+    one = Store(root)
+    for reference in {stage.key: stage for part in whole.stages for stage in part.inputs()}.values():
+        run(reference, one)
+    run(whole, one)
+    return whole, root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", ["replicated", "sharded"])
 def test_two_processes_train_to_the_weights_of_one(
-    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Weights, alone: tuple[Several, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = stages(tmp_path)
-    whole = Several(stages=tuple(parts))
-    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
-    for store in (one, two):
-        for reference in {stage.key: stage for part in parts for stage in part.inputs()}.values():
-            run(reference, store)
-    run(whole, one)
+    whole, root = alone
+    parts, one, two = whole.stages, Store(root), Store(shutil.copytree(root, tmp_path / "two"))
+    shutil.rmtree(two.place(whole))
     leave_a_checkpoint(parts[1], two.scratch(whole) / parts[1].key, two, monkeypatch)
     told = run(whole, two, Together(2, weights))
 
