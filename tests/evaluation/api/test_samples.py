@@ -32,10 +32,10 @@ def test_seeds_are_distinct_and_the_first_is_the_one_that_is_written() -> None:
 
 def test_samples_are_independent_where_the_server_honours_seeds(tmp_path: Path) -> None:
     with serving(Stub(lambda request, _headers: completion("1" if drawn(request) < 0.6 else "2"))) as stub:
-        values = [one.value for one in ask_all(tmp_path, stub.url, 200, samples=5, temperature=1.0)]
-        assert len(stub.requests) == 1000
+        values = [one.value for one in ask_all(tmp_path, stub.url, 60, samples=5, temperature=1.0)]
+        assert len(stub.requests) == 300
     # The mean of five answers of probability .6: sqrt(.24 / 5) = .219, where five equal ones have sqrt(.24) = .490.
-    assert 0.19 < np.std([0.0 if value is None else value for value in values]) < 0.25
+    assert 0.16 < np.std([0.0 if value is None else value for value in values]) < 0.28
 
 
 def test_asking_again_is_another_draw(tmp_path: Path) -> None:
@@ -43,9 +43,9 @@ def test_asking_again_is_another_draw(tmp_path: Path) -> None:
         return completion("hm" if drawn(request) < 0.3 else "1")
 
     with serving(Stub(rule)) as stub:
-        once = ask_all(tmp_path, stub.url, 100, temperature=1.0)
-        assert 15 < sum(one.status == "unparsed" for one in once) < 45
-        again = ask_all(tmp_path, stub.url, 100, temperature=1.0, ask_again=8)
+        once = ask_all(tmp_path, stub.url, 50, temperature=1.0)
+        assert 5 < sum(one.status == "unparsed" for one in once) < 25
+        again = ask_all(tmp_path, stub.url, 50, temperature=1.0, ask_again=8)
     assert all(one.status == "ok" for one in again)
 
 
