@@ -81,6 +81,13 @@ class Judge(Open, ABC):
     def check(self, kind: Literal["compare", "rate"]) -> None:
         """Raise BenchError where the judge's settings rule out such a call; called when planning."""
 
+    def is_imitated_by(self, text: str) -> bool:
+        """Return whether a response holds what parts this judge's question, or what passes for its answer.
+
+        Of a judge that puts no response into a question: never.
+        """
+        return False
+
     def waits_for(self) -> str | None:
         """Return what is missing before this judge can be called, and how to get it; None where nothing is."""
         return None

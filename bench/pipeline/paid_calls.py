@@ -11,7 +11,8 @@ from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.api.answer_store import FILE, AnswerStore
 from bench.evaluation.api.api_settings import ApiSettings
-from bench.evaluation.api.questions import Answer, ApiQuestion
+from bench.evaluation.api.questions import ApiQuestion
+from bench.evaluation.api.replies import Answer
 from bench.evaluation.api.spending import cost_of
 from bench.evaluation.generate import Generate, stored_rows
 from bench.evaluation.judges.api import Api

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from bench.config.comparison import Arm, Comparison
 from bench.core.errors import BenchError, did_you_mean
@@ -14,6 +15,7 @@ from bench.core.method import Given, Shared
 from bench.core.policy import BestOf, Instructed, PolicySpec
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.core.stage import Stage, stages_in
+from bench.evaluation.api.api_settings import ApiSettings
 from bench.evaluation.measurement import Cell, Design, judges_in
 from bench.evaluation.measurements.divergence import divergence_bound
 
@@ -116,6 +118,7 @@ def make_plan(comparison: Comparison) -> Plan:
     design = Design(comparison, policies)
     check_gate(design)
     check_choice(design)
+    check_servers(comparison)
     cells = [cell for measurement in design.measurements for cell in measurement.cells(design)]
     # What is asked a second time comes behind all that is asked once.
     ready = sorted((cell for cell in cells if waits_for(cell) is None), key=lambda cell: cell.call)
@@ -175,6 +178,35 @@ def check_choice(design: Design) -> None:
                     f"temperature above 0, or leave out the task or '{arm.name}'."
                 )
             policy = policy.base
+
+
+def check_servers(comparison: Comparison) -> None:
+    """Raise BenchError where one name of a model, in one version, is asked for at two servers.
+
+    The server is in no key of an answer, so that one that moves keeps its answers: two would share theirs unseen.
+    """
+    servers: dict[tuple[str, str | None], dict[str, str]] = {}
+    for asker in api_settings_in(comparison):
+        address = urlsplit(asker.base_url)
+        where = f"{address.scheme}://{address.netloc.lower()}{address.path.rstrip('/')}"
+        servers.setdefault((asker.model, asker.version), {}).setdefault(where, asker.base_url)
+    for (model, version), found in servers.items():
+        if len(found) > 1:
+            named = model if version is None else f"{model} (version {version})"
+            raise BenchError(
+                f"the model {named} is asked for at {' and at '.join(found.values())}. An answer is stored under the "
+                "name of its model, whoever serves it, so that these would share their answers. Where they are two "
+                "models, or one in two forms, add `version: ...` to tell them apart; where they are one, write the "
+                "same base_url."
+            )
+
+
+def api_settings_in(value: Any) -> Iterator[ApiSettings]:
+    """Yield the settings of everything in a value that asks a model behind an API: judges, labellers, verifiers."""
+    for part in children(value):
+        if isinstance(part, ApiSettings):
+            yield part
+        yield from api_settings_in(part)
 
 
 def waits_for(cell: Cell[Any]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE
 from bench.engine.provenance import versions
 from bench.engine.scheduler import Outcome
 from bench.engine.store import Store, read_manifest
+from bench.evaluation.api.served import SERVED
 from bench.evaluation.generate import COMPLETIONS, NO_ROOM
 from bench.evaluation.measurement import Cell
 from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelPairs
@@ -70,6 +72,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         labellers=labeller_facts(plan, outcome, store),
         shifts=token_shifts(plan, outcome, store),
         unanswered=unanswered(plan, outcome, store),
+        served_models=served_models(plan, outcome, store),
     )
 
 
@@ -165,6 +168,18 @@ def unanswered(plan: Plan, outcome: Outcome, store: Store) -> tuple[Unanswered, 
         Unanswered(task=task, arms=tuple(arms), prompts=count, of=prompts[task])
         for (task, count), arms in alike.items()
     )
+
+
+def served_models(plan: Plan, outcome: Outcome, store: Store) -> dict[str, dict[str, int]]:
+    """Return how many answers which model gave, by the model asked for, where a server named another one."""
+    found: dict[str, Counter[str]] = {}
+    for key, stage in plan.stages.items():
+        diagnostics = store.place(stage) / DIAGNOSTICS_FILE
+        if outcome.finished(key) and diagnostics.is_file():
+            told = json.loads(diagnostics.read_text(encoding="utf-8")).get(SERVED, {})
+            for asked, answers in told.items():
+                found.setdefault(asked, Counter()).update(answers)
+    return {asked: dict(sorted(answers.items())) for asked, answers in sorted(found.items())}
 
 
 def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts, ...]:

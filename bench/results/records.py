@@ -55,6 +55,7 @@ KEYS = tuple(name for name in SCHEMA.names if name not in ("value", "status"))
 RECORDS = TableFile("records.parquet", SCHEMA, KEYS, check, required=True)
 # Verdicts that were had only to know the judges: of the control judges (metric CONTROL, the control as source), and of
 # judges asked once more with other noise (metric RETEST). They are no records, because whoever reads records takes a
-# verdict in them for one that counts.
+# verdict in them for one that counts. Of metric IMITATION there is a row for each pair of responses of which one holds
+# what parts the judge's question, or what passes for its answer.
 AUDIT = TableFile("audit.parquet", SCHEMA, KEYS, check)
-CONTROL, RETEST = "control", "retest"
+CONTROL, RETEST, IMITATION = "control", "retest", "imitation"

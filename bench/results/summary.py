@@ -163,7 +163,8 @@ class RunSummary(Frozen):
     """Everything about a run that is not a record or a contrast.
 
     ``own_rewards``: for a judge, the arms that learnt from it. ``divergence_bounds``: the most nats that an arm's
-    divergence can have, where only that is known.
+    divergence can have, where only that is known. ``served_models``: for a model asked for behind an API that a server
+    gave another name, the answers by the name it gave.
     """
 
     name: str
@@ -181,6 +182,7 @@ class RunSummary(Frozen):
     labellers: tuple[LabellerFacts, ...] = ()
     shifts: tuple[ShiftFacts, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
+    served_models: dict[str, dict[str, int]] = {}
 
     def lacking(self) -> list[str]:
         """Return what is missing, line by line; what a judge lacks on several cells for one reason is one line."""

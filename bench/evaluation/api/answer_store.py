@@ -8,6 +8,7 @@ lock that the operating system freed, and counted as spent, because nobody knows
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,9 @@ from typing import Literal, Self
 from filelock import FileLock, Timeout
 
 from bench.core.errors import StageError
-from bench.evaluation.api.questions import Answer, ApiQuestion, read_reply
+from bench.core.policy import Message
+from bench.evaluation.api.questions import ApiQuestion
+from bench.evaluation.api.replies import Answer, read_reply
 from bench.evaluation.api.spending import Cost, SpendingLimit
 
 FILE = "answers.sqlite"
@@ -119,6 +122,23 @@ class AnswerStore:
         """Return what this account has spent."""
         with self._readable_errors():
             return self._sum("spending")
+
+    def answered_before(self, like: ApiQuestion, server: str) -> ApiQuestion | None:
+        """Return the shortest question that a server's model has answered, decoded as ``like`` is; None without one.
+
+        Only one that left the same room for its answer: with more room it may not fit.
+        """
+        with self._readable_errors():
+            found = self._base.execute(
+                "SELECT question FROM answers WHERE server = ? AND json_extract(question, '$.model') = ? "
+                "AND json_extract(question, '$.max_tokens') = ? AND json_array_length(reply, '$.choices') > 0 "
+                "ORDER BY length(question), key LIMIT 1",
+                [server, like.decoding.model, like.decoding.max_tokens],
+            ).fetchone()
+        if found is None:
+            return None
+        chat = tuple(Message.model_validate(turn) for turn in json.loads(found[0])["messages"])
+        return ApiQuestion(chat, like.decoding, name="a question that was answered before")
 
     def costs_known(self, model: str) -> list[Answer]:
         """Return the answers of a model, to estimate what a further one costs."""

@@ -1,4 +1,13 @@
-"""Sending many questions at once: stored answers are reused, failures retried, new answers stored."""
+"""Sending many questions at once: stored answers are reused, failures retried, new answers stored.
+
+**Whom a refusal concerns.** A server that answers other questions and refuses one with a 4xx refuses that question, and
+the refusal is its answer (status ``error``); one that refuses them all takes no question with these settings, or this
+account. Refusals are therefore held back until another question is answered. The shortest is asked first, so that what
+fits any question fits it. Where ``REFUSED_IN_A_ROW`` are held back, or none is left to ask, one that this server has
+answered before is sent once more: where it is answered, the others are at fault, and are kept; where it is refused too,
+or nothing was ever answered, the server's words end the stage and no refusal is kept. What a filter refuses is kept at
+once, and, behind an answer, what is too long.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +18,16 @@ from collections.abc import Iterator, Sequence
 from bench.core.errors import StageError
 from bench.core.stage import StageIO
 from bench.evaluation.api.answer_store import AnswerStore
-from bench.evaluation.api.client import Access, Connection, TryAgain
-from bench.evaluation.api.questions import Answer, ApiQuestion, read_reply
+from bench.evaluation.api.client import Access, Connection, Sent, TryAgain
+from bench.evaluation.api.questions import ApiQuestion
+from bench.evaluation.api.replies import Answer
 from bench.evaluation.api.retry import LONGEST_ASKED_FOR, back_off
 from bench.evaluation.api.spending import Cost, actual, most, this_run
 
 OFFLINE_VARIABLE = "ALIGNMENT_BENCH_OFFLINE"
 LOOKS_AGAIN_SECONDS = 0.1
+# So many refusals in a row are looked into: few enough to stop early, many enough that one more request is little.
+REFUSED_IN_A_ROW = 8
 _NEXT = "Every answer so far is stored: the same command goes on from there and pays nothing twice."
 
 
@@ -54,7 +66,9 @@ class _Asking:
 
     def __init__(self, store: AnswerStore, access: Access, io: StageIO, todo: Sequence[ApiQuestion]) -> None:
         self._store, self._access, self._io = store, access, io
-        self._total, self._open = len(todo), iter(todo)
+        self._total, self._open = len(todo), iter(shortest_first(todo))
+        self._refused: list[tuple[ApiQuestion, Sent]] = []
+        self._answered, self._looking_into = False, asyncio.Lock()
         self._done, self._spent = 0, Cost()
         self._failure: StageError | None = None
         self._not_before = 0.0
@@ -67,6 +81,7 @@ class _Asking:
             async with asyncio.TaskGroup() as group:
                 for _ in range(askers):
                     group.create_task(self._ask_in_turn(self._open))
+            await self._look_into_refusals(1)
         finally:
             await self._connection.close()
             self._io.meter.api_calls += self._spent.calls
@@ -85,7 +100,6 @@ class _Asking:
                 self._failure = self._failure or failure
             if self._failure is not None:
                 return
-            self._done += 1
             self._io.progress(self._done, self._total, "judgements", self._note())
 
     async def _ask(self, question: ApiQuestion) -> None:
@@ -93,9 +107,10 @@ class _Asking:
         reserved, attempt = most(question, self._access.prices), 0
         while self._failure is None:
             if not await self._may_send(question, reserved):
+                self._done += self._failure is None
                 return
             try:
-                body = await self._connection.send(question)
+                sent = await self._connection.send(question)
             except TryAgain as reason:
                 self._charge(question, reserved if reason.billed else Cost())
                 await self._wait(question, attempt, reason)
@@ -104,10 +119,70 @@ class _Asking:
                 self._charge(question, Cost())
                 raise
             else:
-                cost = actual(read_reply(body), question, self._access.prices)
-                self._spent += cost
-                self._store.keep(question, body, self._access.base_url, cost)
+                await self._take(question, sent)
                 return
+
+    async def _take(self, question: ApiQuestion, sent: Sent) -> None:
+        """Keep what came of a question; hold a refusal back until it is known whom it concerns."""
+        if sent.refused is None:
+            self._keep(question, sent)
+            if sent.completed:
+                self._answered = True
+                self._keep_refusals()
+            return
+        # Its claim is given back meanwhile: it costs nothing, and what is held back for it others can use.
+        self._store.give_up(question, Cost())
+        self._refused.append((question, sent))
+        if self._answered and sent.is_too_long:
+            self._keep_refusals()
+        else:
+            await self._look_into_refusals(REFUSED_IN_A_ROW)
+
+    def _keep(self, question: ApiQuestion, sent: Sent) -> None:
+        # What a server refuses to read is no tokens, and counts as a call.
+        cost = actual(sent.answer, question, self._access.prices) if sent.completed else Cost(calls=1)
+        self._spent += cost
+        self._done += 1
+        self._store.keep(question, sent.body, self._access.base_url, cost)
+
+    def _keep_refusals(self) -> None:
+        for question, sent in self._refused:
+            self._keep(question, sent)
+        self._refused.clear()
+
+    async def _look_into_refusals(self, count: int) -> None:
+        """Keep refusals, where there are so many, if they concern their questions; note the failure if they do not."""
+        async with self._looking_into:
+            if len(self._refused) < count or self._failure is not None:
+                return
+            known = self._store.answered_before(self._refused[0][0], self._access.base_url)
+            try:
+                if known is not None and await self._is_answered(known):
+                    self._keep_refusals()
+                else:
+                    raise StageError(self._all_refused())
+            except StageError as failure:
+                self._failure = self._failure or failure
+
+    async def _is_answered(self, known: ApiQuestion) -> bool:
+        """Return whether a question that was answered before is answered now."""
+        limit, attempt = self._access.spending_limit, 0
+        reserved = most(known, self._access.prices)
+        while limit is None or limit.admits(self._store.spent() + reserved):
+            try:
+                sent = await self._connection.send(known)
+            except TryAgain as reason:
+                self._charge(known, reserved if reason.billed else Cost())
+                await self._wait(known, attempt, reason)
+                attempt += 1
+            else:
+                self._charge(known, actual(sent.answer, known, self._access.prices) if sent.completed else Cost())
+                return sent.completed and sent.refused is None
+        raise StageError(self._at_the_limit())
+
+    def _all_refused(self) -> str:
+        question, sent = self._refused[-1]
+        return f"{len(self._refused)} questions in a row were refused, the last one so: {sent.refused}"
 
     async def _may_send(self, question: ApiQuestion, reserved: Cost) -> bool:
         """Return True once the question is claimed, False when its answer is there already.
@@ -157,6 +232,12 @@ class _Asking:
 
     def _note(self) -> str:
         return _in_words(self._spent)
+
+
+def shortest_first(questions: Sequence[ApiQuestion]) -> list[ApiQuestion]:
+    """Return the questions with the shortest (the first of those) in front, the others in order."""
+    place = min(range(len(questions)), key=lambda at: sum(len(turn.content) for turn in questions[at].chat))
+    return [questions[place], *questions[:place], *questions[place + 1 :]]
 
 
 def _in_words(cost: Cost) -> str:

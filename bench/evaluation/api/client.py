@@ -6,14 +6,15 @@ All that a server needs is ``/chat/completions`` with one choice: no log-probabi
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core.errors import StageError
-from bench.evaluation.api.questions import ApiQuestion, ServerError, UnreadableReply, error_in, read_reply
+from bench.evaluation.api.questions import ApiQuestion
+from bench.evaluation.api.refusals import failed_with
+from bench.evaluation.api.replies import NO_CHOICE, Answer, UnreadableReply, kept_refusal, read_reply
 from bench.evaluation.api.retry import asked_for
 from bench.evaluation.api.spending import Prices, SpendingLimit
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 NO_KEY = "none"  # the client sends something; a local server does not look at it
 HIDDEN = "[key]"
 TRIED_AGAIN = frozenset({408, 409, 425, 429})
-OUT_OF_MONEY = "insufficient_quota"
+SERVER_ERRORS = 500
+# Who asks, what for and where: whatever the question is. Everything else below 500 may be about the one question.
+ABOUT_ALL = frozenset({401, 402, 404, 405, 407})
 _SHORTEST_SECRET = 4
 _ADVICE = {
     400: "Look at the judge's settings: the server takes none that it does not know (`temperature: null` and "
@@ -72,8 +75,24 @@ class TryAgain(Exception):
         self.billed, self.wait = billed, wait
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What came of a request: the body to keep, and the answer in it.
+
+    ``refused``: the server's words where it refused the request or left it without an answer, which may concern this
+    question or every question; None for an answer, and where a filter objects. ``completed``: a model has read it.
+    ``is_too_long``: the words say that the question is.
+    """
+
+    body: str
+    answer: Answer
+    refused: str | None = None
+    completed: bool = True
+    is_too_long: bool = False
+
+
 class Connection:
-    """An open client. ``send`` returns the body of a reply that is a chat completion."""
+    """An open client. ``send`` returns the body of a reply that is a chat completion, or of a refusal."""
 
     def __init__(self, access: Access) -> None:
         try:
@@ -92,48 +111,58 @@ class Connection:
         """Close the connections."""
         await self._client.close()
 
-    async def send(self, question: ApiQuestion) -> str:
-        """Return the body of the reply to a question, or of an error that is about this question and will come again.
+    async def send(self, question: ApiQuestion) -> Sent:
+        """Return what came of a question: its answer, or a refusal that would come again.
 
-        Raises TryAgain for a failure that may pass, StageError for one that will not.
+        Raises TryAgain for a failure that may pass, StageError for one that will not and is about every question.
         """
         access = self._access
         completions = self._client.chat.completions.with_raw_response
-        fields: dict[str, Any] = question.decoding.sent(access.limit_as)
+        fields: dict[str, Any] = question.sent(access.limit_as)
         try:
             async with asyncio.timeout(access.timeout):
                 reply = await completions.create(messages=question.messages, **fields)  # type: ignore[arg-type]
             body = self.hidden(reply.http_response.text)
-            read_reply(body)
+            answer = read_reply(body)
         except (TimeoutError, self._openai.APITimeoutError) as error:
             raise TryAgain(f"no reply within {access.timeout:g} s", billed=True) from error
         except self._openai.APIConnectionError as error:
             reason = self.hidden(str(error.__cause__ or error))
             raise TryAgain(f"the connection failed: {reason}", billed=not _never_connected(error)) from error
         except self._openai.APIStatusError as error:
-            return self._body_of_refusal(error, question)
+            return self._refusal(error, question)
         except (UnreadableReply, UnicodeDecodeError) as error:
             raise TryAgain(f"an unreadable reply: {error}", billed=True) from error
-        return body
+        return Sent(body, answer, answer.text if answer.status == "error" else None, answer.text != NO_CHOICE)
 
     def hidden(self, text: str) -> str:
         """Return a text of the server without the key, should it echo it."""
         return text if len(self._key) < _SHORTEST_SECRET or self._key == NO_KEY else text.replace(self._key, HIDDEN)
 
-    def _body_of_refusal(self, error: openai.APIStatusError, question: ApiQuestion) -> str:
-        """Return the body to keep of an error that is about the question itself; raise what any other one means."""
-        code = error.status_code
-        refusal = error_in({"error": error.body}) or ServerError("", error.response.text)
-        message = self.hidden(refusal.message)[:300]
-        if refusal.code != OUT_OF_MONEY and (code in TRIED_AGAIN or code >= 500):
+    def _refusal(self, error: openai.APIStatusError, question: ApiQuestion) -> Sent:
+        """Return an error that may be about the question itself; raise what any other one means."""
+        code, found = error.status_code, failed_with(_body_of(error))
+        message = self.hidden(found.message)[:300]
+        words = (
+            f"{self._access.base_url} refused {question.name} to model {question.decoding.model} with HTTP {code}: "
+            f"{message}. {_ADVICE.get(code, 'What is asked for cannot be had there.')}"
+        )
+        if found.of_the_account or code in ABOUT_ALL:
+            raise StageError(words) from error
+        if code in TRIED_AGAIN or (code >= SERVER_ERRORS and found.means is None):
             headers: Mapping[str, str] = error.response.headers
             raise TryAgain(f"HTTP {code}: {message}", billed=False, wait=asked_for(headers)) from error
-        if refusal.status is None:
-            raise StageError(
-                f"{self._access.base_url} refused {question.name} to model {question.decoding.model} with HTTP {code}: "
-                f"{message}. {_ADVICE.get(code, 'What is asked for cannot be had there.')}"
-            ) from error
-        return json.dumps({"error": {"code": refusal.code, "message": message}})
+        kept = kept_refusal(found, code, message)
+        answer = read_reply(kept)
+        return Sent(kept, answer, words if answer.status == "error" else None, False, found.means == "error")
+
+
+def _body_of(error: openai.APIStatusError) -> Any:
+    """Return the body of an error as JSON, as text where it is none."""
+    try:
+        return error.response.json()
+    except ValueError:
+        return error.response.text
 
 
 def _never_connected(error: BaseException) -> bool:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.core.judge import Status
-from bench.evaluation.api.questions import Answer
+from bench.evaluation.api.replies import Answer
+from bench.evaluation.api.thoughts import said_aloud
 from bench.evaluation.judges._prompt_file import Form
 
 ReplyStyle = Literal["bare", "reasoned"]
 TIE = "tie"
 CUT = "length"  # the servers' word for an answer that was cut at max_tokens
-_THOUGHT = "</think>"
 _AROUND = " \t*_`'\"“”‘’()[]{}."
 # How a model says no; looked for only where there is no answer.
 _REFUSALS = ("i'm sorry", "i am sorry", "sorry,", "i cannot", "i can't", "i can not", "i'm unable", "i am unable")
@@ -46,8 +46,9 @@ def chosen(answer: Answer, form: Form, style: ReplyStyle, answers: Sequence[str]
 
     ``bare``: what it wrote is one of them, perhaps behind the label that the question ends with. ``reasoned``: the last
     line is the label and one of them. Case, quotation marks, brackets, asterisks and a full stop do not count, nor what
-    a reasoning model thinks before ``</think>``. Anything else is unparsed, or refused where it begins as refusals do;
-    so is the beginning of a longer answer that was cut off ("1" of "10").
+    a reasoning model thinks first (``bench.evaluation.api.thoughts``). Anything else is unparsed, or refused where it
+    begins as refusals do; so is a thought that does not end, reasons that were cut off, whose last line is not the one
+    that was asked for, and the beginning of a longer answer that was cut off ("1" of "10").
     """
     return chosen_of(answer, _label(form), style, answers)
 
@@ -56,7 +57,10 @@ def chosen_of(answer: Answer, label: str, style: ReplyStyle, answers: Sequence[s
     """Return the same for a question without a form, whose answers stand behind ``label``."""
     if answer.status != "ok":
         return Chosen(None, answer.status)
-    text = answer.text.rpartition(_THOUGHT)[2].strip()
+    aloud = said_aloud(answer.text)
+    if aloud is None or (style == "reasoned" and answer.finish == CUT):
+        return Chosen(None, "unparsed")
+    text = aloud.strip()
     lines = [line for line in text.splitlines() if line.strip(_AROUND)]
     behind = _behind_label(lines[-1], label) if lines else None
     if behind is None and style == "bare" and len(lines) == 1:

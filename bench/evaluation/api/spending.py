@@ -10,7 +10,8 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from bench.core.frozen import Frozen
-from bench.evaluation.api.questions import Answer, ApiQuestion
+from bench.evaluation.api.questions import ApiQuestion
+from bench.evaluation.api.replies import Answer
 
 RUN_VARIABLE = "ALIGNMENT_BENCH_RUN"
 TOKENS_OF_A_PRICE = 1_000_000

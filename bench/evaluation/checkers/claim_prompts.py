@@ -9,8 +9,11 @@ from typing import Any
 
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
+from bench.evaluation.fenced import fenced, marks_of
 
 FOLDER = Path(__file__).resolve().parent / "prompts"
+# The places whose text is from a response.
+OF_RESPONSES = ("claim", "sentence")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -44,8 +47,13 @@ def template_text(name: str, path: str | None, digest: str, places: frozenset[st
 
 
 def filled(template: str, texts: Mapping[str, str]) -> str:
-    """Return a template with the texts at their places; what stands in a text is never a place itself."""
-    return _PLACE.sub(lambda place: texts[place[1]], template)
+    """Return a template with the texts at their places; what stands in a text is never a place itself.
+
+    A claim or a sentence that holds what parts the template stands within a fence (``bench.evaluation.fenced``).
+    """
+    shown, fence = fenced(texts, OF_RESPONSES, marks_of(template))
+    text = _PLACE.sub(lambda place: shown[place[1]], template)
+    return f"{fence}\n\n{text}" if fence else text
 
 
 def _listed(places: set[str] | frozenset[str]) -> str:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from bench.core.errors import DataError, did_you_mean
 from bench.core.frozen import Frozen, digest_of_file
 from bench.core.policy import Chat, Message
+from bench.evaluation.fenced import fenced, marks_of
 
 FOLDER = Path(__file__).resolve().parent / "prompts"
 PROMPT, FIRST, SECOND, RESPONSE, PRINCIPLE = "prompt", "first", "second", "response", "principle"
@@ -61,11 +62,25 @@ class Form(Frozen):
         """Tell whether the sample has a place for a principle."""
         return PRINCIPLE in _PLACE.findall(self.sample)
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether lines part the question. Without any (``atlas``) its labeller reads no other marks than words."""
+        return "\n" in f"{self.sample}{self.separator}"
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What parts the question, and how an answer begins."""
+        return marks_of(self.sample, self.ending)
+
     def question(self, texts: Mapping[str, str], *, reasoned: bool) -> Chat:
-        """Return what the labeller is asked, with the texts at their places; ``reasoned`` asks for a rationale."""
-        sample = _PLACE.sub(lambda place: texts[place[1]], self.sample)
+        """Return what the labeller is asked, with the texts at their places; ``reasoned`` asks for a rationale.
+
+        Responses that hold what parts the question stand within a fence (``bench.evaluation.fenced``).
+        """
+        shown, fence = fenced(texts, (FIRST, SECOND, RESPONSE), self.marks) if self.has_lines else (texts, "")
+        sample = _PLACE.sub(lambda place: shown[place[1]], self.sample)
         asked = (self.rationale or "",) if reasoned else ()
-        blocks = [block for block in (self.preamble, *self.exemplars, sample, *asked) if block]
+        blocks = [block for block in (self.preamble, *self.exemplars, fence, sample, *asked) if block]
         return (Message(role="user", content=self.separator.join(blocks)),)
 
     def opening(self, rationale: str | None, *, plain: bool) -> str:

@@ -24,7 +24,10 @@ from bench.core.task import Task
 from bench.evaluation.api.api_settings import OPERATION, ApiSettings
 from bench.evaluation.api.ask import ask
 from bench.evaluation.api.parsing import Chosen, ReplyStyle, chosen, possible, request
-from bench.evaluation.api.questions import Answer, ApiQuestion
+from bench.evaluation.api.questions import ApiQuestion
+from bench.evaluation.api.replies import Answer
+from bench.evaluation.api.served import tell_served
+from bench.evaluation.fenced import imitates
 from bench.evaluation.judges._prompt_file import (
     DEFAULT,
     FIRST,
@@ -61,7 +64,7 @@ class Api(ApiSettings, Judge):
     """
 
     NAME: ClassVar[str] = "api"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LOCATIONS: ClassVar[frozenset[str]] = OPERATION | {"path"}
 
     prompt: str | None = None
@@ -99,6 +102,12 @@ class Api(ApiSettings, Judge):
             self._rate_form()
         else:
             self._compare_form()
+
+    def is_imitated_by(self, text: str) -> bool:
+        """Return whether a response holds a line of the question, or one that begins as an answer does."""
+        prompt = self.texts()
+        form = prompt.rate if self.asks == "grades" else prompt.compare
+        return form is not None and imitates(text, form.marks)
 
     def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         """Return 1, 0 or 0.5 for each pair, or the mean over the samples."""
@@ -177,6 +186,7 @@ class Api(ApiSettings, Judge):
             ]
             for place, answer in zip(unread, ask(once_more, access, io), strict=True):
                 answers[place], found[place] = answer, self._chosen(form, answer)
+        tell_served(self.model, answers, io)
         count = self.samples
         return [
             _mean(found[start : start + count], answers[start : start + count], values)

@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
@@ -24,6 +26,7 @@ NEGATION_REACH = 3
 NEGATION_FACTOR = -0.74
 # VADER's constant for mapping a sum of valences to (-1, 1).
 NORMALISATION = 15.0
+_FORMAT = "A line is a word in small letters, a tab and its valence, as in VADER's lexicon."
 
 
 class Lexicon(Judge):
@@ -39,7 +42,11 @@ class Lexicon(Judge):
 
     path: str
     digest: str
-    tie_below: float = 0.0
+    tie_below: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    def check(self, kind: Literal["compare", "rate"]) -> None:
+        """Raise DataError for a lexicon that cannot be used, with its line."""
+        lexicon(self.path, self.digest)
 
     def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         """Return 1 where the first response is more positive, 0 where less, 0.5 within ``tie_below``."""
@@ -78,21 +85,36 @@ def is_negation(word: str) -> bool:
 
 @cache
 def lexicon(path: str, digest: str) -> dict[str, float]:
-    """Return the valence of each plain word of a lexicon file; raises DataError when its bytes have changed."""
+    """Return the valence of each plain word of a lexicon file; lines that begin with anything else are passed over.
+
+    Raises DataError when its bytes have changed, for a line whose number is none or not finite, and for a file in which
+    no line begins with a plain word, or none of these is worth anything.
+    """
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: no lexicon there")
     if digest_of_file(file) != digest:
         raise DataError(f"{path}: the lexicon has changed since the comparison was planned. Plan it again.")
-    words = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text: {error}. Save the lexicon as UTF-8.") from error
+    words: dict[str, float] = {}
+    for number, line in enumerate(text.split("\n"), 1):
         word, _, rest = line.partition("\t")
         if not LEXICON_WORD.fullmatch(word):
             continue
+        given = rest.partition("\t")[0]
         try:
-            words[word] = float(rest.partition("\t")[0])
+            words[word] = float(given)
         except ValueError as error:
-            raise DataError(f"{path}:{number}: no number after the word {word!r}") from error
+            raise DataError(f"{path}:{number}: no number after the word {word!r}. {_FORMAT}") from error
+        if not math.isfinite(words[word]):
+            raise DataError(f"{path}:{number}: the valence of {word!r} is {given}, which is no number. {_FORMAT}")
+    if not any(words.values()):
+        first = next((line for line in text.split("\n") if line.strip()), "")
+        what = "no word has a valence other than 0" if words else "no line begins with a word in small letters"
+        raise DataError(
+            f"{path}:1: {what}, so that every response would be a tie (it begins {first[:40]!r}). {_FORMAT}"
+        )
     return words

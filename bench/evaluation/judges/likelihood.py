@@ -30,6 +30,7 @@ from bench.core.judge import Judge, Pair, Response, Verdict
 from bench.core.policy import Chat, Decoding, PolicySpec
 from bench.core.stage import Resources, StageIO
 from bench.core.task import Prompt, Task
+from bench.evaluation.fenced import imitates
 from bench.evaluation.generate import row_seed
 from bench.evaluation.judges._prompt_file import (
     DEFAULT,
@@ -117,6 +118,12 @@ class Likelihood(Judge):
         """Raise BenchError for a prompt file that does not fit the settings, or knows no such question."""
         asked: Literal["compare", "rate"] = "rate" if self.asks == "grades" else kind
         self._form(asked, getattr(self.texts(), asked))
+
+    def is_imitated_by(self, text: str) -> bool:
+        """Return whether a response holds a line of the question, or one that begins as an answer does."""
+        prompt = self.texts()
+        form = prompt.rate if self.asks == "grades" else prompt.compare
+        return form is not None and imitates(text, form.marks)
 
     def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
         """Return P(first) of each pair, in the order in which it is shown."""

@@ -21,7 +21,7 @@ from bench.evaluation.judges._annotators import Annotations
 from bench.evaluation.judges.human import Human
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
 from bench.results.annotations import ANNOTATIONS, ANNOTATIONS_SCHEMA
-from bench.results.records import RECORDS, TOO_LONG
+from bench.results.records import AUDIT, IMITATION, RECORDS, TOO_LONG
 from bench.results.responses import VERDICTS
 from bench.results.tables import TableFile
 
@@ -152,7 +152,7 @@ class WinRate(Measurement):
     OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 2
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "judge"
-    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS)
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS, AUDIT)
 
     def cells(self, design: Design) -> Iterator[Cell[JudgePairs]]:
         """Yield the verdicts of every judge on every pair, those of judges that cannot be asked yet among them."""
@@ -168,6 +168,7 @@ class WinRate(Measurement):
         rows = pq.read_table(payload(cell.stage) / PAYLOAD)
         yield RECORDS, as_metric(rows, WIN_RATE.name)
         yield VERDICTS, rows
+        yield AUDIT, as_metric(imitations_of(cell.stage, payload), IMITATION)
         if isinstance(cell.stage.judge, Human):
             yield ANNOTATIONS, annotations_of(cell.stage, cell.stage.judge, payload)
 
@@ -195,6 +196,17 @@ class WinRate(Measurement):
 def orders_shown(orders: Orders) -> int:
     """Return how often a pair is shown."""
     return 2 if orders == "both" else 1
+
+
+def imitations_of(stage: JudgePairs, payload: Payload) -> pa.Table:
+    """Return a row for each pair of responses of which one holds what parts the judge's question (``IMITATION``)."""
+    ours, theirs = (stored_rows(payload(responses)) for responses in (stage.a, stage.b))
+    rows = [
+        {"prompt": shown.prompt, "draw": shown.draw, "order": shown.order, "value": 1.0, "status": "ok", "text": ""}
+        for shown in presentations(stage.a.task, ours, theirs, "first")
+        if shown.answered and any(map(stage.judge.is_imitated_by, (shown.pair.first, shown.pair.second)))
+    ]
+    return pa.Table.from_pylist(rows, schema=PAYLOAD_SCHEMA)
 
 
 def annotations_of(stage: JudgePairs, human: Human, payload: Payload) -> pa.Table:

@@ -48,6 +48,7 @@ def judges_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
         Bullets(tuple(leanings(audits))),
         *_both_win_rates(inputs),
         *_positions(audits),
+        *_imitations(audits),
         *_lengths(audits),
         *_agreements(inputs),
         *_controls(audits),
@@ -132,6 +133,19 @@ def _positions(audits: Sequence[JudgeAudit]) -> list[Block]:
         "are all usable has one line for all pairs."
     )
     return [Heading(3, "Positions and noise"), Table(columns, "lll" + "r" * 10, rows), Text(note)]
+
+
+def _imitations(audits: Sequence[JudgeAudit]) -> list[Block]:
+    """Return how many pairs of responses imitate a judge's question; nothing where none does."""
+    return [
+        Text(
+            f"{counted(audit.imitations, 'pair')} of responses shown to {audit.judge} on {audit.task} "
+            f"{'holds' if audit.imitations == 1 else 'hold'} a line of its question, or one that begins as its answer "
+            "does. They stood within a fence made of their digest, where the judge's prompt has lines."
+        )
+        for audit in overall(audits)
+        if audit.imitations
+    ]
 
 
 def _never_wavers(audit: JudgeAudit) -> bool:

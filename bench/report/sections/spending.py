@@ -1,10 +1,10 @@
-"""What was asked of models behind an API: requests, tokens and money, from the manifests of the stages."""
+"""What was asked of models behind an API: requests, tokens and money, and which models answered."""
 
 from __future__ import annotations
 
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Heading, Table, Text
-from bench.results.wording import NONE
+from bench.results.wording import NONE, listed
 
 # The meter's counts of requests to models behind an API.
 SPENT = ("api_calls", "api_tokens", "usd")
@@ -12,15 +12,33 @@ COLUMNS = ("stages", "requests", "tokens", "USD")
 
 
 def spending_section(inputs: Inputs) -> list[Block]:
-    """Return what each kind of stage spent on such models, and the sum; nothing where none was asked."""
+    """Return what each kind of stage spent on such models, and the names under which servers answered for others.
+
+    Nothing where nothing was spent and every server gave the name that was asked for.
+    """
     kinds: dict[str, list[float]] = {}
     for stage in inputs.summary.stages.values():
         spent = [stage.cost.get(axis, 0.0) for axis in SPENT]
         if any(spent):
             so_far = kinds.get(stage.kind, [0.0] * len(SPENT))
             kinds[stage.kind] = [a + b for a, b in zip(so_far, spent, strict=True)]
-    if not kinds:
-        return []
+    told = [*(_spent(kinds) if kinds else []), *_served(inputs)]
+    return [Heading(3, "Models behind an API"), *told] if told else []
+
+
+def _served(inputs: Inputs) -> list[Block]:
+    """Return a sentence for every model whose server gave it another name."""
+    return [
+        Text(
+            f"{asked} was asked for, and the server says that the answers were written by "
+            f"{listed([f'{name} ({count:,})' for name, count in served.items()])}. An alias may stand for a dated "
+            "model, or a router may have chosen another one; `version` in the comparison file says which is meant."
+        )
+        for asked, served in inputs.summary.served_models.items()
+    ]
+
+
+def _spent(kinds: dict[str, list[float]]) -> list[Block]:
     lines = dict(sorted(kinds.items()))
     if len(lines) > 1:
         lines["together"] = [sum(column) for column in zip(*lines.values(), strict=True)]
@@ -30,7 +48,7 @@ def spending_section(inputs: Inputs) -> list[Block]:
         "store of answers knew already cost nothing and is not counted. A server that counts no tokens is taken to "
         f"have used the most it could. USD by the prices in the comparison file; {NONE} where it names none."
     )
-    return [Heading(3, "Models behind an API"), Table(COLUMNS, "lrrr", rows), Text(note)]
+    return [Table(COLUMNS, "lrrr", rows), Text(note)]
 
 
 def _usd(spent: float) -> str:

@@ -1,7 +1,8 @@
 """The judge audit: what is known of how a judge judged, and the verdicts that were had only to know it.
 
 ``audit.parquet`` holds those verdicts, in the schema of the records: of the control judges (metric ``control``, the
-control as ``source``), and of judges asked once more with other noise (metric ``retest``). They are no records, because
+control as ``source``), and of judges asked once more with other noise (metric ``retest``); and which responses imitate
+the judge's question (metric ``imitation``). They are no records, because
 whoever reads records takes a verdict in them for one that counts.
 """
 
@@ -65,7 +66,8 @@ class JudgeAudit(Frozen):
     twice; ``flips_to_first`` says how many of these went to the first, with the exact interval, and ``position_p`` is
     the exact p-value of one half. ``retest``: whether it was asked again; ``retested`` the share with the same winner
     both times. ``longer_wins``: the mean preference for the longer response; ``length_slope``: on the logistic scale,
-    per unit of tanh of the standardised difference of lengths, positive where length is liked.
+    per unit of tanh of the standardised difference of lengths, positive where length is liked. ``imitations``: pairs of
+    responses of which one holds what parts the judge's question, or what passes for its answer.
     """
 
     judge: str
@@ -88,6 +90,7 @@ class JudgeAudit(Frozen):
     longer_wins: Measure
     length_status: LengthStatus
     length_slope: Measure
+    imitations: int = 0
     references: tuple[Reference, ...] = ()
     controls: tuple[Explained, ...] = ()
 

@@ -104,7 +104,6 @@ def compute_contrasts(
         raise IncompleteRecords(
             "\n  ".join(["The crossing of arms, runs and prompts is incomplete, so nothing is tested.", *problems])
             + "\n  Run the comparison again to fill the gaps, or set statistics.missing to drop_prompts."
-            + f" What a judge cannot answer is left out and counted, up to {MOST_JUDGE_FAILED:.0%} of the prompts."
         )
     done = _with_differences(done, comparison)
     own = own_rewards or {}
@@ -247,11 +246,31 @@ def _means(crossing: Crossing, found: Analysis) -> tuple[float | None, float | N
     return float(np.mean(crossing.a_values)), float(np.mean(crossing.b_values))
 
 
+def _unusable(crossing: Crossing) -> str:
+    """Return why nothing, or only what was told to be kept, is concluded from a judge, and what helps."""
+    share = f"{crossing.failed_calls} of {crossing.calls} values of the judge are unusable"
+    if crossing.prompts:
+        return f"{share}, more than {MOST_JUDGE_FAILED:.0%}: only prompts without any of them are kept"
+    drop = ", or statistics.missing: drop_prompts" if crossing.failed_calls < crossing.calls else ""
+    return (
+        f"{share}, more than {MOST_JUDGE_FAILED:.0%}, so nothing is concluded from it. Its words are in "
+        "verdicts.parquet. Running again gives the same ones: set ask_again (with a temperature), more max_tokens, "
+        f"another prompt or model{drop}"
+    )
+
+
 def _notes(plan: _Plan, crossing: Crossing) -> list[str]:
     notes: list[str] = list(plan.notes)
     if crossing.dropped > crossing.judge_failed:
         notes.append(f"{crossing.dropped - crossing.judge_failed} incomplete prompts dropped")
-    if crossing.judge_failed:
+    if crossing.is_unusable:
+        notes.append(_unusable(crossing))
+    elif crossing.filled_calls:
+        notes.append(
+            f"{crossing.filled_calls} of {crossing.calls} values of the judge were unusable and stand by the same "
+            "prompt's others in the same order"
+        )
+    if crossing.judge_failed and crossing.prompts:
         notes.append(f"{crossing.judge_failed} prompts left out: the judge gave nothing usable on them")
     if crossing.undefined:
         notes.append(f"{crossing.undefined} prompts left out: the metric is undefined for some response to them")

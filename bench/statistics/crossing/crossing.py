@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from bench.core.errors import DataError, IncompleteRecords
 from bench.core.metrics import WIN_RATE
 from bench.results.records import TASK_SOURCE, TOO_LONG, RecordStatus
+from bench.statistics.crossing.failed_calls import filled
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.random_effects import IntArray
@@ -23,7 +25,7 @@ STATES = {status: 1 + place for place, status in enumerate(get_args(RecordStatus
 OK, UNDEFINED, UNREAD = STATES["ok"], STATES["undefined"], STATES[TOO_LONG]
 # What is known of a cell without a value is known for good: there is nothing to be computed again.
 SETTLED = (OK, UNDEFINED, UNREAD)
-# A judge was asked and gave nothing usable. Such prompts may be this share of all before the statistics stop.
+# A judge was asked and gave nothing usable. This share of its calls may be so before nothing is concluded from it.
 JUDGE_FAILED = tuple(STATES[status] for status in ("unparsed", "refused", "error"))
 MOST_JUDGE_FAILED = 0.05
 WORDS = ("absent", *STATES)
@@ -56,7 +58,9 @@ class Crossing:
     that shape, are the preferences for a when shown first and second, None unless both orders are there. ``dropped``
     prompts were incomplete (``judge_failed`` of them because the judge gave nothing usable) and ``undefined`` ones have
     a cell in which the metric is not defined; ``too_long`` ones were longer than a model that had to read them can
-    read. None of these is in ``values``. Prompts are sorted by id.
+    read. None of these is in ``values``. ``calls`` is how often the judge was asked, ``failed_calls`` how often it gave
+    nothing usable, and ``filled_calls`` how many of these stand in ``values`` by the prompt's other values
+    (``bench.statistics.crossing.failed_calls``). Prompts are sorted by id.
     """
 
     prompts: tuple[str, ...]
@@ -71,6 +75,14 @@ class Crossing:
     judge_failed: int = 0
     undefined: int = 0
     too_long: int = 0
+    calls: int = 0
+    failed_calls: int = 0
+    filled_calls: int = 0
+
+    @property
+    def is_unusable(self) -> bool:
+        """Whether the judge failed so often that nothing is concluded from what is left."""
+        return self.failed_calls > MOST_JUDGE_FAILED * self.calls
 
     @property
     def left_out(self) -> int:
@@ -208,9 +220,11 @@ def cells(
     is read from all cells together. A cell with status ``undefined`` is one in which the metric does not exist (no
     claim to be wrong about): its prompt leaves this metric in either setting and is counted; with ``undefined`` set to
     ``zero`` it stays, for sums to which such a cell adds nothing. A prompt with a cell of status ``too_long`` is left
-    out of either arm and counted: only what both arms could read is compared. Prompts on which the judge failed, and
-    nothing else is missing, are dropped and counted up to MOST_JUDGE_FAILED of the prompts. Anything else missing
-    raises IncompleteRecords, or drops the prompt when ``missing`` is ``drop_prompts``.
+    out of either arm and counted: only what both arms could read is compared. Where a judge failed on at most
+    MOST_JUDGE_FAILED of its calls, a failed one is filled from the prompt's others (``filled``), and a prompt that has
+    none to fill it from is dropped and counted. Where it failed more often, no prompt is kept (``is_unusable``), or
+    with ``drop_prompts`` those on which it never failed. Anything else missing raises IncompleteRecords, or drops the
+    prompt when ``missing`` is ``drop_prompts``.
 
     Verdicts are looked for as (a, versus b), then as (b, versus a) with the preference turned round.
     """
@@ -222,6 +236,9 @@ def cells(
     else:
         turned = False
         sides = [index.cells(request, arm, None) for arm in (request.a, request.b)]
+    calls = _calls(request, sides)
+    if calls.few_failed:
+        sides = list(map(_with_filled, sides, calls.failures))
     not_defined, unread = np.zeros(len(prompts), dtype=bool), np.zeros(len(prompts), dtype=bool)
     complete, answered = np.full(len(prompts), bool(prompts)), np.full(len(prompts), request.source != TASK_SOURCE)
     for side in sides:
@@ -231,9 +248,10 @@ def cells(
         complete &= there.all(axis=(1, 2))
         answered &= (there | np.isin(side.states, JUDGE_FAILED)).all(axis=(1, 2))
     judge_failed = answered & ~complete
-    excused = judge_failed if judge_failed.sum() <= MOST_JUDGE_FAILED * len(prompts) else np.zeros_like(complete)
-    if missing == "refuse" and not ((complete | excused).all() and prompts):
+    if missing == "refuse" and not ((complete | judge_failed).all() and prompts):
         raise IncompleteRecords(_describe(request, sides, list(prompts)))
+    if missing == "refuse" and not calls.few_failed:
+        complete = np.zeros_like(complete)
     read = complete & ~unread
     keep = read & ~not_defined if undefined == "leave_out" else read
     names = [name for name, kept in zip(prompts, keep, strict=True) if kept]
@@ -245,8 +263,42 @@ def cells(
         judge_failed=int(judge_failed.sum()),
         undefined=int((read & ~keep).sum()),
         too_long=int((complete & unread).sum()),
+        calls=calls.made,
+        failed_calls=calls.failed,
+        filled_calls=calls.failed - _calls(request, sides).failed,
         **crossing,
     )
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """How often a judge was asked for the values of some arms, how often it gave nothing usable, and where."""
+
+    made: int
+    failures: tuple[NDArray[np.bool_], ...]
+
+    @property
+    def failed(self) -> int:
+        return sum(int(where.sum()) for where in self.failures)
+
+    @property
+    def few_failed(self) -> bool:
+        return self.failed <= MOST_JUDGE_FAILED * self.made
+
+
+def _calls(request: Request, sides: list[_Cells]) -> _Calls:
+    """Return a judge's calls, of which there are none where no judge gives the values."""
+    if request.source == TASK_SOURCE:
+        return _Calls(0, tuple(np.zeros(side.states.shape, dtype=bool) for side in sides))
+    made = sum(int(np.isin(side.states, (OK, UNDEFINED, *JUDGE_FAILED)).sum()) for side in sides)
+    return _Calls(made, tuple(np.isin(side.states, JUDGE_FAILED) for side in sides))
+
+
+def _with_filled(side: _Cells, failed: NDArray[np.bool_]) -> _Cells:
+    """Return one arm's cells with the failed calls filled where the prompt has other values in the same order."""
+    found = filled(side.values, side.states == OK, failed, [order or "" for _, order in side.keys])
+    states = np.where(failed & np.isfinite(found), OK, side.states).astype(np.int8)
+    return dataclasses.replace(side, values=np.nan_to_num(found), states=states)
 
 
 def codes(labels: Iterable[str]) -> IntArray:

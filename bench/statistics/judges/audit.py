@@ -21,6 +21,7 @@ seeds.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ from bench.config.comparison import Comparison, Named
 from bench.core.judge import reseeded
 from bench.core.metrics import WIN_RATE
 from bench.results.conclusions.judge_audit import Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
-from bench.results.records import CONTROL, RETEST
+from bench.results.records import CONTROL, IMITATION, RETEST
 from bench.statistics.crossing.verdicts import ArmPair, CrossedDesign, Verdicts, design_of, verdicts_of
 from bench.statistics.judges.agreement import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.judges.controls import split
@@ -56,7 +57,10 @@ Lengths = Mapping[tuple[str, str, int, int], float]
 
 @dataclass(frozen=True)
 class _Task:
-    """All verdicts on one task: those of the judges, of the second calls and of the controls, each by name."""
+    """All verdicts on one task: those of the judges, of the second calls and of the controls, each by name.
+
+    ``imitations``: pairs of responses of which one imitates the question, by judge and arms.
+    """
 
     name: str
     design: CrossedDesign
@@ -65,6 +69,7 @@ class _Task:
     again: dict[str, Verdicts]
     controls: dict[str, Verdicts]
     lengths: Lengths
+    imitations: Counter[tuple[str, str, str]]
 
 
 def judge_audits(
@@ -94,6 +99,7 @@ def _task(records: pa.Table, audit: pa.Table, task: str, comparison: Comparison)
     declared = [pair for pair in comparison.evaluation.contrasts if pair in judged]
     pairs = tuple(dict.fromkeys([*declared, *judged]))
     lengths = _rows(records, task, CHARACTERS)
+    imitating = _rows(audit, task, IMITATION)
     names = [lengths[name].to_pylist() for name in ("method", "prompt", "run", "draw")]
     return _Task(
         task,
@@ -103,6 +109,7 @@ def _task(records: pa.Table, audit: pa.Table, task: str, comparison: Comparison)
         _by_source(_rows(audit, task, RETEST), design, pairs),
         _by_source(_rows(audit, task, CONTROL), design, pairs),
         dict(zip(zip(*names, strict=True), lengths["value"].to_pylist(), strict=True)),
+        Counter(zip(*(imitating[name].to_pylist() for name in ("source", "method", "versus")), strict=True)),
     )
 
 
@@ -160,6 +167,11 @@ def _audit(
         longer_wins=longer.longer_wins,
         length_status=longer.status,
         length_slope=longer.slope,
+        imitations=sum(
+            count
+            for (judge, *arms), count in task.imitations.items()
+            if judge == named.label and (pair is None or tuple(arms) == pair)
+        ),
         references=tuple(_references(task, named, judged, comparison)),
         controls=() if pair is None else tuple(_controls(task, named, judged, comparison)),
     )

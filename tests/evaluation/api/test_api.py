@@ -16,7 +16,7 @@ from bench.core.errors import ConfigError, StageError
 from bench.core.frozen import digest_of_file
 from bench.core.judge import Pair, Verdict
 from bench.evaluation.api.parsing import Chosen, chosen, possible, request
-from bench.evaluation.api.questions import Answer
+from bench.evaluation.api.replies import Answer
 from bench.evaluation.judges._prompt_file import LabellerPrompt, read_prompt, shipped, shipped_file
 from tests.evaluation.api.asking_process import io_for, judge
 from tests.evaluation.api.servers import Reply, Stub, completion, serving
@@ -74,6 +74,27 @@ def test_an_answer_behind_its_reasoning_stands_on_the_last_line() -> None:
     assert read(f"### {label}: 2", style="reasoned") == Chosen(1)
     for text in ("The first is short.\n1", f"{label}: 1\nI think.", f"I say {label}: 1", f"{label}: 1 or 2"):
         assert read(text, style="reasoned") == Chosen(None, "unparsed")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        *(("<think>", "</think>"), ("<Thinking>", "</Thinking>"), ("<seed:think>", "</seed:think>")),
+        *(("[THINK]", "[/THINK]"), ("<|begin_of_thought|>", "<|end_of_thought|>"), ("◁think▷", "◁/think▷")),
+        *(("<|START_THINKING|>", "<|END_THINKING|>"), ("<unused94>thought", "<unused95>"), ("", "</think>")),
+        ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    ],
+)
+def test_a_thought_is_no_answer_and_one_that_does_not_end_leaves_none(before: str, after: str) -> None:
+    draft = "I should end with\nNumber of the better answer: 1\n"
+    for style in ("bare", "reasoned"):
+        assert read(f"{before}\n{draft}{after}\nNumber of the better answer: 2", style=style) == Chosen(1)
+        if before:
+            for finish in ("length", "stop"):
+                assert read(f"{before}\n{draft}", style=style, finish=finish) == Chosen(None, "unparsed")
+                assert read(f"{before}1{after}{before}\n1", style=style, finish=finish) == Chosen(None, "unparsed")
+    # Some templates open the thought in the model's place: cut off, it shows no mark at all.
+    assert read(draft, style="reasoned", finish="length") == Chosen(None, "unparsed")
 
 
 def test_ties_and_answers_that_were_cut() -> None:

@@ -19,9 +19,10 @@ import pytest
 from bench.core.errors import StageError
 from bench.core.task import user
 from bench.evaluation.api.answer_store import FILE, AnswerStore
-from bench.evaluation.api.ask import ask
+from bench.evaluation.api.ask import REFUSED_IN_A_ROW, ask
 from bench.evaluation.api.client import HIDDEN, Access, Connection
-from bench.evaluation.api.questions import Answer, ApiDecoding, ApiQuestion, UnreadableReply, read_reply
+from bench.evaluation.api.questions import ApiDecoding, ApiQuestion
+from bench.evaluation.api.replies import Answer, UnreadableReply, read_reply
 from bench.evaluation.api.retry import LONGEST_BACK_OFF, asked_for, back_off
 from bench.evaluation.api.spending import Cost, Prices, SpendingLimit, actual, cost_of, most
 from tests.evaluation.api.asking_process import ask_all, io_for
@@ -67,9 +68,9 @@ def test_everything_that_is_sent_is_in_the_key_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("body", "answer"),
     [
-        (completion("1")[2], Answer("1", "ok", "stop", (20, 1))),
-        (completion("1", tokens=None)[2], Answer("1", "ok", "stop", None)),
-        (completion("", finish="content_filter")[2], Answer("", "refused", "content_filter", (20, 1))),
+        (completion("1")[2], Answer("1", "ok", "stop", (20, 1), "stub")),
+        (completion("1", tokens=None)[2], Answer("1", "ok", "stop", None, "stub")),
+        (completion("", finish="content_filter")[2], Answer("", "refused", "content_filter", (20, 1), "stub")),
         (b'{"choices": [{"message": {"content": null, "refusal": "No."}}]}', Answer("No.", "refused", "", None)),
         (failure(400, "no", "content_filter")[2], Answer("no", "refused")),
         (failure(400, "too long", "context_length_exceeded")[2], Answer("too long", "error")),
@@ -79,7 +80,9 @@ def test_replies_that_say_something(body: bytes, answer: Answer) -> None:
     assert read_reply(body.decode()) == answer
 
 
-@pytest.mark.parametrize("body", ["", "<html>", '{"choices": []}', REPLY[: len(REPLY) // 2], "[1]", "null", '{"a": 1}'])
+@pytest.mark.parametrize(
+    "body", ["", "<html>", '{"choices": [1]}', REPLY[: len(REPLY) // 2], "[1]", "null", '{"a": 1}']
+)
 def test_replies_that_say_nothing(body: str) -> None:
     with pytest.raises(UnreadableReply):
         read_reply(body)
@@ -135,7 +138,7 @@ def test_the_store_keeps_an_answer_and_its_cost(tmp_path: Path) -> None:
         assert store.claim(question(), Cost(1, 100, 0.1), None) == "answered"
         assert store.spent() == Cost(1, 21, 0.02)
     found = stored_answers(tmp_path, [question(), question("another")])
-    assert found == {question().key: Answer("1", "ok", "stop", (20, 1))}
+    assert found == {question().key: Answer("1", "ok", "stop", (20, 1), "stub")}
     assert stored_answers(tmp_path / "nowhere", [question()]) == {}
     assert not (tmp_path / "nowhere").exists()
 
@@ -201,7 +204,7 @@ def test_what_will_not_pass_is_not_tried_again(tmp_path: Path, reply: Reply, sai
     with serving(stub):
         with pytest.raises(StageError, match=said) as error:
             ask_all(tmp_path, stub.url, 40)
-        assert len(stub.requests) <= 16  # those under way
+        assert len(stub.requests) <= 16 + REFUSED_IN_A_ROW  # those under way, and those behind the first refusals
     assert "40 of 40 questions have no answer" in str(error.value)
     assert "prompt p" in str(error.value)
     with sqlite3.connect(tmp_path / ".answers" / FILE) as base:

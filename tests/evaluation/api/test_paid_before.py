@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,9 @@ from bench.core.policy import Pretrained
 from bench.core.stage import Stage, StageIO
 from bench.engine.store import Store, store_of
 from bench.evaluation.api.answer_store import FILE
+from bench.evaluation.api.questions import seed_of
 from bench.evaluation.checkers.verifiers.api import ApiVerifier
+from bench.evaluation.fenced import fenced
 from bench.evaluation.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate
 from bench.evaluation.judges.api import Api
 from bench.human.exchange import write_csv
@@ -127,14 +131,53 @@ def answers_to(comparison: Comparison, plan: Plan, store: Store, out: Path) -> d
     return found
 
 
+def moved(file: Path, changed: Callable[[dict[str, Any]], bool]) -> int:
+    """Put questions that are asked otherwise today under the keys that they have now; return how many there are."""
+    count = 0
+    with sqlite3.connect(file) as base:
+        for key, text in base.execute("SELECT key, question FROM answers").fetchall():
+            body = json.loads(text)
+            if changed(body):
+                text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+                place = (hashlib.sha256(text.encode()).hexdigest(), text, key)
+                base.execute("UPDATE answers SET key = ?, question = ? WHERE key = ?", place)
+                count += 1
+    return count
+
+
+def with_a_seed_of_its_own(body: dict[str, Any]) -> bool:
+    further = bool(body["sample"] or body["again"])
+    if further:
+        body["seed"] = seed_of(body["seed"], body["sample"], body["again"])
+    return further
+
+
+def with_a_fence(body: dict[str, Any]) -> bool:
+    (message,) = body["messages"]
+    for first, second in permutations([TEXTS["base"][1].strip(), TEXTS["sft"][1]]):
+        before = f"1: {first}\n2: {second}\nBetter:"
+        shown, fence = fenced({"first": first, "second": second}, ("first", "second"), ("1:", "2:", "better:"))
+        if before in message["content"]:
+            after = f"1: {shown['first']}\n2: {shown['second']}\nBetter:"
+            message["content"] = f"{fence}\n{message['content'].replace(before, after)}"
+            return True
+    return False
+
+
 def test_answers_are_found_by_the_keys_of_their_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALIGNMENT_BENCH_OFFLINE", "1")
     comparison, plan, store = comparison_with_texts(tmp_path)
     store.answers.mkdir(parents=True)
     shutil.copy(BEFORE / FILE, store.answers)
     (paid,) = forecast(plan, store).paid
-    # Three pairs in both orders, by two judges, both asked again and one twice each time; six grades; six ratings.
-    assert (paid.calls, paid.answered, paid.usd) == (2 * (6 + 12) + 6 + 6, 48, 0.0)
+    # Three pairs in both orders, by two judges, both asked again and one twice each time; six grades; six ratings. The
+    # second answers, of twice six questions, were asked for with the seed of the first: they are none of today's.
+    # Nor is "1: no, 2: no", shown in two orders twice by `bare`, which stands within a fence today.
+    assert (paid.calls, paid.answered) == (2 * (6 + 12) + 6 + 6, 48 - 12 - 4)
+    assert moved(store.answers / FILE, with_a_seed_of_its_own) == 12
+    assert moved(store.answers / FILE, with_a_fence) == 4
+    (paid,) = forecast(plan, store).paid
+    assert (paid.answered, paid.usd) == (48, 0.0)
     found = answers_to(comparison, plan, store, tmp_path / "out")
     assert json.loads(json.dumps(found)) == json.loads((BEFORE / "verdicts.json").read_text(encoding="utf-8"))
     assert {row["status"] for rows in found.values() for row in rows if "status" in row} == {"ok"}

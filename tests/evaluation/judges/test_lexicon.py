@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
@@ -79,3 +80,27 @@ def test_the_rewards_recorded_beside_real_completions(real_data: Path) -> None:
     assert len(rows) == 800
     for row in rows:
         assert valence(row["completion"], words) == pytest.approx(row["reward"], abs=6e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ":1: no line begins with a word"),
+        ("word,valence\n:)\t2.0\n", ":1: no line begins with a word"),
+        ("good 2.0\nbad -2.0\n", ":1: no line begins with a word"),
+        ("good\t0\n", ":1: no word has a valence other than 0"),
+        ("good\t2.0\nbad\tnan\n", ":2: the valence of 'bad' is nan"),
+        ("good\tinf\n", ":1: the valence of 'good' is inf"),
+        ("good\tvery\n", ":1: no number after the word 'good'"),
+        ("good\n", ":1: no number after the word 'good'"),
+    ],
+)
+def test_a_lexicon_that_cannot_be_used_is_refused_when_planning(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text(text)
+    judge = Lexicon(path=str(file), digest=digest_of_file(file))
+    with pytest.raises(DataError) as error:
+        judge.check("compare")
+    assert said in str(error.value)
+    with pytest.raises(ValidationError):
+        Lexicon(path=str(file), digest=judge.digest, tie_below=float("nan"))

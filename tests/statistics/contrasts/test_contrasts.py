@@ -208,17 +208,23 @@ def test_all_incomplete_contrasts_are_told_at_once() -> None:
     assert (found[1].estimate, found[1].verdict) == (None, "undecided")
 
 
-def test_an_unreadable_verdict_is_counted_and_said_and_many_stop_the_statistics() -> None:
-    records = verdicts("a", "b", np.tile([[0.5, 1.0, 0.0]], (40, 1)), np.ones((40, 3)))
+def test_a_judge_that_fails_is_counted_by_its_calls_and_stops_nobody_else() -> None:
+    values = np.tile([[0.5, 1.0, 0.0]], (40, 1))
+    records = verdicts("a", "b", values, np.ones((40, 3)))
+    records += [{**row, "source": "sound"} for row in records]
     records[0].update(value=None, status="unparsed")
     asked = comparison([("a", "b")], judges=[Coin()])
-    (found,) = compute_contrasts(table(records), asked, METRICS)
-    assert (found.n_prompts, found.n_missing) == (39, 1)
-    assert "1 prompts left out: the judge gave nothing usable" in found.note
-    for row in records[3:12:3]:
-        row.update(value=None, status="refused")
-    with pytest.raises(IncompleteRecords, match="up to 5% of the prompts"):
-        compute_contrasts(table(records), asked, METRICS)
+    found, sound = compute_contrasts(table(records), asked, METRICS)
+    assert (found.n_prompts, found.n_missing) == (40, 0)
+    assert "1 of 240 values of the judge were unusable and stand by the same prompt's others" in found.note
+    for row in records[:240]:
+        row.update(value=None, status="unparsed")
+    found, again = compute_contrasts(table(records), asked, METRICS)
+    assert (found.judge, found.estimate, found.verdict, found.n_prompts) == ("coin", None, "undecided", 0)
+    assert "240 of 240 values of the judge are unusable, more than 5%" in found.note
+    assert "set ask_again" in found.note
+    assert "drop_prompts" not in found.note  # nothing would be left
+    assert again.estimate == sound.estimate
 
 
 def test_judges_without_any_verdict_are_told() -> None:

@@ -15,6 +15,7 @@ from bench.evaluation.api.api_settings import OPERATION, ApiSettings
 from bench.evaluation.api.ask import ask
 from bench.evaluation.api.parsing import Chosen, chosen_of
 from bench.evaluation.api.questions import ApiQuestion
+from bench.evaluation.api.served import tell_served
 from bench.evaluation.checkers.claim_prompts import filled, shipped_digest, template_text
 from bench.evaluation.checkers.verifiers.likelihood import ANSWERS, PLACES, PROMPT, in_words
 
@@ -33,7 +34,7 @@ class ApiVerifier(ApiSettings, Verifier):
     """
 
     NAME: ClassVar[str] = "api"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     READS: ClassVar[Literal["task", "passages"]] = "passages"
     LOCATIONS: ClassVar[frozenset[str]] = OPERATION | {"path"}
 
@@ -59,7 +60,9 @@ class ApiVerifier(ApiSettings, Verifier):
                 ApiQuestion(questions[place].chat, self.decoding(), again=again, name=questions[place].name)
                 for place in rest
             ]
-            for place, answer in zip(rest, ask(once, self.access(), io), strict=True):
+            answers = ask(once, self.access(), io)
+            tell_served(self.model, answers, io)
+            for place, answer in zip(rest, answers, strict=True):
                 found[place] = (chosen_of(answer, LABEL, "bare", ANSWERS), answer.text)
         self._check_all_labelled(asked, found)
         return [

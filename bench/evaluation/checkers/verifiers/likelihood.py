@@ -30,7 +30,7 @@ class TrueOrFalse(Verifier):
     """
 
     NAME: ClassVar[str] = "likelihood"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     READS: ClassVar[Literal["task", "passages"]] = "passages"
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})

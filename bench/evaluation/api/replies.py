@@ -1,0 +1,133 @@
+"""What a server has replied: an answer, a refusal of one question, or nothing that can be read.
+
+The format is that of OpenAI's chat completions. Servers that call themselves compatible leave out what it calls
+required (``usage``, ``id``, ``finish_reason``) or fill it in their own way, so only ``choices`` is needed here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from bench.evaluation.api.refusals import KEPT_AS, ServerError, error_in, is_filtered
+
+AnswerStatus: TypeAlias = Literal["ok", "refused", "error"]
+NO_CHOICE = "the server replied without any choice"
+# Parts of a message that are what a model says; others are what it thinks, or no text.
+_SAID = frozenset({"text", "output_text"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered. ``finish``: how it ended, as the server calls it.
+
+    ``refused``: the model or its server would not answer. ``error``: the server says that it cannot, and will say so
+    each time. ``tokens`` are those read and written, None where the server does not count them. ``served``: the model
+    that wrote it, as the server says, None where it does not.
+    """
+
+    text: str
+    status: AnswerStatus = "ok"
+    finish: str = ""
+    tokens: tuple[int, int] | None = None
+    served: str | None = None
+
+
+class UnreadableReply(Exception):
+    """A reply that is no chat completion: garbage, or half of one."""
+
+
+def read_reply(text: str) -> Answer:
+    """Return the answer in the body of a reply. Raises UnreadableReply for anything but a chat completion.
+
+    Of several choices the one with the lowest ``index`` is read. What is kept of a refusal (``kept_refusal``) is read
+    too.
+    """
+    body = _json(text)
+    failure = error_in(body)
+    if failure is not None:
+        if failure.means is None:
+            raise UnreadableReply(f"an error in the place of an answer: {failure.message[:200]}")
+        return Answer(failure.message, failure.means)
+    choices = body.get("choices", ()) if isinstance(body, Mapping) else ()
+    if choices == [] or (choices is None and isinstance(body, Mapping)):
+        why = json.dumps({name: part for name, part in body.items() if name not in ("choices", "id", "model")})
+        filtered = is_filtered(why)
+        return Answer(NO_CHOICE, "refused" if filtered else "error", "", _tokens(body), _served(body))
+    if not isinstance(choices, list) or not all(isinstance(choice, Mapping) for choice in choices):
+        raise UnreadableReply(f"no list of choices in a reply of {len(text)} characters")
+    first = min(choices, key=_index)
+    if isinstance(first.get("error"), Mapping) or first.get("finish_reason") == "error":
+        raise UnreadableReply("an answer that the server broke off with an error")
+    return _answer_in(first, _tokens(body), _served(body))
+
+
+def kept_refusal(failure: ServerError, http_status: int, message: str) -> str:
+    """Return the body to keep of an error that is about one question; ``read_reply`` reads it as its answer."""
+    error = {"code": failure.code, "message": message}
+    return json.dumps({"error": error, "http_status": http_status, KEPT_AS: failure.means or "error"})
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UnreadableReply(f"no JSON in a reply of {len(text)} characters") from error
+
+
+def _answer_in(choice: Mapping[str, Any], tokens: tuple[int, int] | None, served: str | None) -> Answer:
+    found = choice.get("message")
+    message: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    finish = choice.get("finish_reason")
+    finish = "" if finish is None else str(finish)
+    if not message and not finish:
+        raise UnreadableReply("a choice without a message")
+    content, refusal = _said(message.get("content")), message.get("refusal")
+    said_no = isinstance(refusal, str) and bool(refusal.strip())
+    text = str(refusal) if said_no and not content else content
+    return Answer(text, "refused" if said_no or is_filtered(finish) else "ok", finish, tokens, served)
+
+
+def _said(content: Any) -> str:
+    """Return what a message says, of a list of parts the texts; raises UnreadableReply for anything else."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise UnreadableReply(f"a message whose content is a {type(content).__name__}")
+    texts = [part if isinstance(part, str) else _text_of(part) for part in content]
+    return "".join(texts)
+
+
+def _text_of(part: Any) -> str:
+    if not isinstance(part, Mapping):
+        raise UnreadableReply(f"a part of a message that is a {type(part).__name__}")
+    text = part.get("text")
+    return text if part.get("type", "text") in _SAID and isinstance(text, str) else ""
+
+
+def _index(choice: Mapping[str, Any]) -> float:
+    index = choice.get("index")
+    return index if isinstance(index, int | float) else 0.0
+
+
+def _tokens(body: Any) -> tuple[int, int] | None:
+    """Return the tokens read and written, None where the server does not count both."""
+    usage = body.get("usage")
+    if not isinstance(usage, Mapping):
+        return None
+    read, written = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+    return None if read is None or written is None else (read, written)
+
+
+def _count(value: Any) -> int | None:
+    is_count = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value == value // 1
+    return int(value) if is_count else None
+
+
+def _served(body: Any) -> str | None:
+    model = body.get("model")
+    return model if isinstance(model, str) and model else None
