@@ -61,7 +61,7 @@ class TruthfulQA(Task):
     """
 
     NAME: ClassVar[str] = "truthfulqa"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
     METRICS: ClassVar[tuple[MetricInfo, ...]] = (CLOSER, DIFFERENCE, ABSTAINED)
 
