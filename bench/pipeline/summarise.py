@@ -22,12 +22,22 @@ from bench.engine.store import Store, read_manifest
 from bench.evaluation.generate import COMPLETIONS, NO_ROOM
 from bench.evaluation.measurement import Cell
 from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelPairs
+from bench.evaluation.measurements.lm_eval import Benchmarks, read_cut
 from bench.evaluation.measurements.responses import Responses
 from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
 from bench.pipeline.describe import describe_data, describe_policy, described
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
-from bench.results.summary import ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, ShiftFacts, StageFacts, Unanswered
+from bench.results.summary import (
+    ArmAtSeed,
+    ArmFacts,
+    BenchmarkCuts,
+    LabellerFacts,
+    RunSummary,
+    ShiftFacts,
+    StageFacts,
+    Unanswered,
+)
 
 T = TypeVar("T")
 LOG_ROWS = 100
@@ -70,6 +80,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         labellers=labeller_facts(plan, outcome, store),
         shifts=token_shifts(plan, outcome, store),
         unanswered=unanswered(plan, outcome, store),
+        benchmark_cuts=benchmark_cuts(plan, outcome, store),
     )
 
 
@@ -165,6 +176,22 @@ def unanswered(plan: Plan, outcome: Outcome, store: Store) -> tuple[Unanswered, 
         Unanswered(task=task, arms=tuple(arms), prompts=count, of=prompts[task])
         for (task, count), arms in alike.items()
     )
+
+
+def benchmark_cuts(plan: Plan, outcome: Outcome, store: Store) -> tuple[BenchmarkCuts, ...]:
+    """Return what every arm could not read of every task of lm-eval, at the seed with most; none where all was read."""
+    found: dict[tuple[str, str], BenchmarkCuts] = {}
+    for cell in plan.of(Benchmarks.NAME):
+        if outcome.finished(cell.stage.key):
+            about = (str(cell.task_name), str(cell.arm))
+            one = BenchmarkCuts(task=about[0], arm=about[1], **read_cut(store.place(cell.stage)))
+            if _lost(one) > (_lost(found[about]) if about in found else 0):
+                found[about] = one
+    return tuple(found.values())
+
+
+def _lost(one: BenchmarkCuts) -> int:
+    return one.contexts + one.undefined + one.without_system + one.examples_left_out
 
 
 def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts, ...]:
