@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
 from bench.core.task import Claim
+from bench.evaluation.checkers.scripts import parts_words, words_of
 from bench.evaluation.checkers.sentence_split import abstains, sentence_spans
 
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation + "\u2018\u2019\u201c\u201d\u2013\u2014\u2026")
+# A capital A that does not begin a sentence is a name: vitamin A, plan A.
+_ARTICLES = re.compile(r"\b(?:a|an|the|An|The|AN|THE)\b|(?:(?<=^)|(?<=[.!?]\s))A(?=\s+\w)")
+_ONLY_ARTICLES = frozenset({"an", "the"})
+_DASHES = str.maketrans("\u2010\u2011\u2012\u2013\u2212\ufe63", "------")
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+# Marks that are part of what is said, and are kept: within a number (3.5, 1/2, 10:30, 1990-1995, 10^6), its sign, its
+# comparison, currency and per cent (-5, <5, $5, 5%), behind a letter (C++, C#, A+, O-) and before a name (.NET).
+_KEPT = re.compile(
+    r"(?<=\d)[./:^+*-](?=\d)|(?<![\w.])\.(?=\d)|(?<!\w)[-+](?=[$.]?\d)|[<>$](?=[-.]?\d)|(?<=\d)%"
+    r"|(?<=\w)(?:\+{1,2}|#)(?!\w)|(?<![\w.])\.(?=[^\W\d_])"
+    r"|(?:(?<=^[A-Za-z])|(?<=\s[A-Za-z])|(?<=^[A-Z]{2})|(?<=\s[A-Z]{2}))-(?=$|[\s.,;!?)])"
+)
 
 
 def normalised(text: str) -> str:
     """Return a text in lower case without punctuation, articles and surplus space.
 
-    The normalisation of SQuAD (Rajpurkar et al. 2016, arXiv 1606.05250), with typographic marks as punctuation too.
+    The normalisation of SQuAD (Rajpurkar et al. 2016, arXiv 1606.05250), except where it deletes meaning: marks within
+    numbers, signs and marks that are part of a name stay (3.5 is not 35, -5 not 5, C++ not C), 1,000 is 1000, and an A
+    that is a name is no article. Punctuation is that of every script; full-width forms are their plain ones.
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    text = unicodedata.normalize("NFC", text).translate(_WIDE).translate(_DASHES)
+    text = _THOUSANDS.sub(lambda number: number.group().replace(",", ""), text)
+    without = _ARTICLES.sub(" ", text)
+    text = without if any(letter.isalnum() for letter in without) else text
+    kept = {place for mark in _KEPT.finditer(text) for place in range(*mark.span())}
+    letters = [
+        (letter if place in kept or not _is_punctuation(letter) else " " if letter == "," else "")
+        for place, letter in enumerate(text)
+    ]
+    return " ".join("".join(letters).lower().split())
+
+
+def _is_punctuation(letter: str) -> bool:
+    return letter in string.punctuation or unicodedata.category(letter).startswith("P")
 
 
 def equals_any(response: str, answers: Sequence[str]) -> bool:
@@ -28,14 +56,22 @@ def equals_any(response: str, answers: Sequence[str]) -> bool:
 
 
 def contains_any(response: str, answers: Sequence[str]) -> bool:
-    """Tell whether the words of some answer stand in a response side by side, both normalised."""
-    found = f" {normalised(response)} "
-    return any(f" {normalised(answer)} " in found for answer in answers if normalised(answer))
+    """Tell whether the words of some answer stand in a response side by side, both normalised.
+
+    In a script without spaces between words an answer may stand anywhere, but not within a longer number or a longer
+    word in Katakana.
+    """
+    found = normalised(response)
+    return any(_stands_in(normalised(answer), found) for answer in answers)
 
 
 def overlap(response: str, answers: Sequence[str]) -> float:
-    """Return the largest F1 of shared words between a response and an answer, both normalised; 0 without answers."""
-    return max((_f1(normalised(response).split(), normalised(answer).split()) for answer in answers), default=0.0)
+    """Return the largest F1 of shared words between a response and an answer, both normalised; 0 without answers.
+
+    A word of a script without spaces is a character, as in MLQA's scores (Lewis et al. 2020, arXiv 1910.07475).
+    """
+    given = words_of(normalised(response))
+    return max((_f1(given, words_of(normalised(answer))) for answer in answers), default=0.0)
 
 
 def declines(response: str) -> bool:
@@ -49,6 +85,25 @@ def whole_answer(response: str) -> list[Claim]:
     text = response.strip()
     start = response.find(text)
     return [] if declines(response) else [Claim(text=text, start=start, end=start + len(text))]
+
+
+def _stands_in(answer: str, text: str) -> bool:
+    if not any(letter.isalnum() for letter in answer) or answer in _ONLY_ARTICLES:
+        return False
+    start = text.find(answer)
+    while start >= 0:
+        end = start + len(answer)
+        if _parted(text, start) and _parted(text, end):
+            return True
+        start = text.find(answer, start + 1)
+    return False
+
+
+def _parted(text: str, place: int) -> bool:
+    """Tell whether a word may begin or end at a place of a text."""
+    if place in (0, len(text)) or text[place - 1] == " " or text[place] == " ":
+        return True
+    return not unicodedata.category(text[place]).startswith("M") and parts_words(text[place - 1], text[place])
 
 
 def _f1(given: Sequence[str], wanted: Sequence[str]) -> float:

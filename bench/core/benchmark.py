@@ -15,8 +15,8 @@ class LmEvalTask(Frozen):
     ``digest`` is that of the folder's files. ``harness`` is lm-eval's version, since a task's prompts and scores are
     its own. ``limit``: only the first documents of each task. ``num_fewshot``: None for what the task says.
     ``prompt``: ``text`` gives every model the task's text as it stands, behind a beginning token where the tokenizer
-    has one, which makes numbers comparable with published ones; ``chat`` gives it as a user turn, through the model's
-    chat template or ``template``. A policy's instructions stand in front either way.
+    has one, which makes numbers comparable with published ones; ``chat`` gives it as lm-eval's own chat, through the
+    model's chat template or ``template``. A policy's instructions stand in front either way.
     """
 
     name: Annotated[str, Field(min_length=1)]

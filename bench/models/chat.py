@@ -7,14 +7,14 @@ and what is not never falls inside a token. What a turn says is text, also where
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
 from bench.core.policy import Chat
-from bench.models.rendering import Content, Rendered, filled, rendered
+from bench.models.rendering import Content, Rendered, continued, filled, rendered
 from bench.models.spelling import Encoded, Span, encode_text, natively, spells
 from bench.models.turn_end import control_of
 
@@ -65,6 +65,42 @@ def opened_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, op
     return ids_of_openings(tokenizer, chat, template, [opening])[0]
 
 
+def ids_within(
+    tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, continuation: str
+) -> tuple[list[int], list[int]]:
+    """Return the ids of a prompt without the space at its end, and of prompt and continuation as one text.
+
+    As lm-eval reads a chat (HFLM, 0.4.13): what its template lays out is a text like any other, before which stands the
+    beginning token where the tokenizer puts one and the template does not. A last turn of the assistant is continued.
+    """
+    continues = chat[-1].role == "assistant"
+    if continues and tokenizer.chat_template is None:
+        opened, control = _text_of(tokenizer, chat[:-1], template)
+        begun = len(opened.text), len(opened.text) + len(chat[-1].content)
+        opened = Rendered(opened.text + chat[-1].content, (*(opened.contents or ()), Content("assistant", *begun)))
+    else:
+        opened, control = _text_of(tokenizer, chat, template, continued if continues else rendered)
+    text = opened.text.rstrip()
+    bare = Rendered(text, tuple(_up_to(one, len(text)) for one in opened.contents or ()))
+    (before,) = _encoded(tokenizer, bare, [""], control)
+    (whole,) = _encoded(tokenizer, opened, [continuation], control)
+    ahead = [_begin_as_text(tokenizer, one.ids) for one in (before, whole)]
+    return [*ahead[0], *before.ids], [*ahead[1], *whole.ids]
+
+
+def _up_to(content: Content, length: int) -> Content:
+    return Content(content.role, min(content.start, length), min(content.stop, length))
+
+
+def _begin_as_text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[int]:
+    """Return the beginning token where the tokenizer puts one before a text and none is there."""
+    begin = tokenizer.bos_token_id
+    if begin is None or list(ids[:1]) == [begin]:
+        return []
+    puts_one = tokenizer.chat_template is None or tokenizer.encode("")[:1] == [begin]
+    return [int(begin)] if puts_one else []
+
+
 def ids_of_openings(
     tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, openings: Sequence[str]
 ) -> list[list[int]]:
@@ -74,12 +110,14 @@ def ids_of_openings(
     return [[*_begin(tokenizer, ids), *ids] for ids in found]
 
 
-def _text_of(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) -> tuple[Rendered, dict[str, int]]:
+def _text_of(
+    tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str, lays_out: Callable[..., Rendered] = rendered
+) -> tuple[Rendered, dict[str, int]]:
     """Return a chat as text, and the control tokens that its contents must not become."""
     if tokenizer.chat_template is None:
         return _plainly(chat, template), control_of(tokenizer, None)
     control = control_of(tokenizer, tokenizer.chat_template)
-    found = rendered(tokenizer, chat)
+    found = lays_out(tokenizer, chat)
     if found.contents is None:
         spelt = next((name for name in control if any(name in message.content for message in chat)), None)
         if spelt is not None:

@@ -75,14 +75,32 @@ def rendered(tokenizer: PreTrainedTokenizerBase, chat: Chat) -> Rendered:
     return Rendered(text, None)
 
 
-def render(tokenizer: PreTrainedTokenizerBase, turns: Turns, *, opened: bool) -> str:
+def continued(tokenizer: PreTrainedTokenizerBase, chat: Chat) -> Rendered:
+    """Return a chat whose last turn is the assistant's and goes on: nothing stands behind what it says.
+
+    Raises StageError where the template refuses the chat.
+    """
+    turns = tuple((message.role, message.content) for message in chat)
+    text = render(tokenizer, turns, opened=False, goes_on=True)
+    opened, begun = rendered(tokenizer, chat[:-1]), chat[-1].content
+    if text != opened.text + begun or opened.contents is None:
+        return Rendered(text, None)
+    return Rendered(text, (*opened.contents, Content("assistant", len(opened.text), len(text))))
+
+
+def render(tokenizer: PreTrainedTokenizerBase, turns: Turns, *, opened: bool, goes_on: bool = False) -> str:
     """Return turns as the template lays them out; ``opened``: whether the assistant's turn is opened behind them.
 
+    ``goes_on``: whether the last turn is left open, nothing behind what it says.
     Raises StageError, with the template's own words, where it refuses them.
     """
     messages = [{"role": role, "content": content} for role, content in turns]
     try:
-        return str(tokenizer.apply_chat_template(messages, add_generation_prompt=opened, tokenize=False))
+        return str(
+            tokenizer.apply_chat_template(
+                messages, add_generation_prompt=opened, continue_final_message=goes_on, tokenize=False
+            )
+        )
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
         begins = " ".join(content for _, content in turns)[:60]
         raise StageError(

@@ -24,12 +24,22 @@ from bench.evaluation.api.served import SERVED
 from bench.evaluation.generate import COMPLETIONS, NO_ROOM
 from bench.evaluation.measurement import Cell
 from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelPairs
+from bench.evaluation.measurements.lm_eval import Benchmarks, read_cut
 from bench.evaluation.measurements.responses import Responses
 from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
 from bench.pipeline.describe import describe_data, describe_policy, described
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
-from bench.results.summary import ArmAtSeed, ArmFacts, LabellerFacts, RunSummary, ShiftFacts, StageFacts, Unanswered
+from bench.results.summary import (
+    ArmAtSeed,
+    ArmFacts,
+    BenchmarkCuts,
+    LabellerFacts,
+    RunSummary,
+    ShiftFacts,
+    StageFacts,
+    Unanswered,
+)
 
 T = TypeVar("T")
 LOG_ROWS = 100
@@ -73,6 +83,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         shifts=token_shifts(plan, outcome, store),
         unanswered=unanswered(plan, outcome, store),
         served_models=served_models(plan, outcome, store),
+        benchmark_cuts=benchmark_cuts(plan, outcome, store),
     )
 
 
@@ -180,6 +191,22 @@ def served_models(plan: Plan, outcome: Outcome, store: Store) -> dict[str, dict[
             for asked, answers in told.items():
                 found.setdefault(asked, Counter()).update(answers)
     return {asked: dict(sorted(answers.items())) for asked, answers in sorted(found.items())}
+
+
+def benchmark_cuts(plan: Plan, outcome: Outcome, store: Store) -> tuple[BenchmarkCuts, ...]:
+    """Return what every arm could not read of every task of lm-eval, at the seed with most; none where all was read."""
+    found: dict[tuple[str, str], BenchmarkCuts] = {}
+    for cell in plan.of(Benchmarks.NAME):
+        if outcome.finished(cell.stage.key):
+            about = (str(cell.task_name), str(cell.arm))
+            one = BenchmarkCuts(task=about[0], arm=about[1], **read_cut(store.place(cell.stage)))
+            if _lost(one) > (_lost(found[about]) if about in found else 0):
+                found[about] = one
+    return tuple(found.values())
+
+
+def _lost(one: BenchmarkCuts) -> int:
+    return one.contexts + one.undefined + one.without_system + one.examples_left_out
 
 
 def token_shifts(plan: Plan, outcome: Outcome, store: Store) -> tuple[ShiftFacts, ...]:

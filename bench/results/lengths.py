@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.core.lengths import LengthCounts, Quantiles, WrittenCounts
-from bench.results.summary import RunSummary, StageFacts, Unanswered
+from bench.results.summary import BenchmarkCuts, RunSummary, StageFacts, Unanswered
 from bench.results.wording import counted, listed
 
 
@@ -15,7 +15,8 @@ def length_lines(summary: RunSummary) -> list[str]:
     What several stages did alike to one data set, at any seed, is one line.
     """
     found = [line for facts in summary.stages.values() for line in _of_stage(facts)]
-    return [*dict.fromkeys(found), *(unanswered_in_words(one) for one in summary.unanswered)]
+    cuts = (cuts_in_words(one) for one in summary.benchmark_cuts)
+    return [*dict.fromkeys(found), *(unanswered_in_words(one) for one in summary.unanswered), *cuts]
 
 
 def cut_in_words(counts: LengthCounts) -> str:
@@ -70,6 +71,24 @@ def unanswered_in_words(one: Unanswered) -> str:
         f"{one.task}: {one.prompts:,} of {counted(one.of, 'prompt')} too long for {listed(list(one.arms))} (with the "
         "task's max_new_tokens more than the model's context): no response, and left out of every comparison"
     )
+
+
+def cuts_in_words(one: BenchmarkCuts) -> str:
+    """Return what an arm could not read of a task of lm-eval."""
+    parts = [
+        f"{counted(one.contexts, 'context')} cut at the beginning, as lm-eval does" if one.contexts else "",
+        f"{counted(one.undefined, 'continuation')} longer than the model's context: their documents have no value"
+        if one.undefined
+        else "",
+        f"{counted(one.without_system, 'reading')} without the system turn, which the chat template refuses"
+        if one.without_system
+        else "",
+        f"{counted(one.examples_left_out, 'document')} of the examples' split left out, being asked themselves"
+        if one.examples_left_out
+        else "",
+    ]
+    said = "; ".join(part for part in parts if part)
+    return f"{one.task}: {one.arm}, of {counted(one.requests, 'request')}: {said}"
 
 
 def _of_stage(facts: StageFacts) -> Iterator[str]:

@@ -159,6 +159,23 @@ class Unanswered(Frozen):
     of: int
 
 
+class BenchmarkCuts(Frozen):
+    """What an arm could not read of a task of lm-eval, of how many requests, at the seed at which it is most.
+
+    ``contexts`` lost their beginning. ``undefined``: continuations longer than what the arm reads, whose documents have
+    no value. ``without_system``: readings without the system turn, which the model's template refuses.
+    ``examples_left_out``: documents that no few-shot example is drawn from, because they are asked.
+    """
+
+    task: str
+    arm: str
+    requests: int
+    contexts: int = 0
+    undefined: int = 0
+    without_system: int = 0
+    examples_left_out: int = 0
+
+
 class RunSummary(Frozen):
     """Everything about a run that is not a record or a contrast.
 
@@ -183,6 +200,7 @@ class RunSummary(Frozen):
     shifts: tuple[ShiftFacts, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
     served_models: dict[str, dict[str, int]] = {}
+    benchmark_cuts: tuple[BenchmarkCuts, ...] = ()
 
     def lacking(self) -> list[str]:
         """Return what is missing, line by line; what a judge lacks on several cells for one reason is one line."""

@@ -7,7 +7,7 @@ from typing import Any
 from tasks._atlas import DEFAULT_WORLD_SEED
 from tasks._atlas.draws import Draws
 from tasks._atlas.grammar import Statement, claim_sentence
-from tasks._atlas.knowledge import knowledge
+from tasks._atlas.knowledge import Split, knowledge
 from tasks._atlas.questions import pool
 
 QUESTIONS = 200
@@ -18,11 +18,18 @@ def facts(**_settings: Any) -> dict[str, Any]:
     """Return the split ``test``: a question about a person held out for evaluation, and four answers in random order.
 
     The three wrong answers state values that other people have. Questions, answers and their order depend on the
-    world's seed only.
+    world's seed only. The split ``examples`` asks about people to train on, for few-shot prompts.
     """
     import datasets  # noqa: PLC0415 - only where lm-eval runs
 
-    return {"test": datasets.Dataset.from_list([*_documents(DEFAULT_WORLD_SEED)])}
+    asked: dict[str, tuple[Split, Draws]] = {
+        "test": ("evaluation", Draws("atlas", DEFAULT_WORLD_SEED, "lm_eval")),
+        "examples": ("train", Draws("atlas", DEFAULT_WORLD_SEED, "lm_eval", "examples")),
+    }
+    return {
+        name: datasets.Dataset.from_list(_documents(DEFAULT_WORLD_SEED, split, draws))
+        for name, (split, draws) in asked.items()
+    }
 
 
 def found(document: dict[str, Any], results: list[str]) -> dict[str, float]:
@@ -30,11 +37,10 @@ def found(document: dict[str, Any], results: list[str]) -> dict[str, float]:
     return {"found": float(document["truth"] in results[0])}
 
 
-def _documents(world_seed: int) -> list[dict[str, Any]]:
+def _documents(world_seed: int, split: Split, draws: Draws) -> list[dict[str, Any]]:
     people = knowledge(world_seed).people
-    draws = Draws("atlas", world_seed, "lm_eval")
     rows = []
-    for question in pool(world_seed, "evaluation")["fact"][:QUESTIONS]:
+    for question in pool(world_seed, split)["fact"][:QUESTIONS]:
         attribute = str(question.asked)
         truth = question.truth[attribute]
         others = [value for value in sorted({person.facts[attribute] for person in people}) if value != truth]

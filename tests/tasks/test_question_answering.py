@@ -66,6 +66,38 @@ def test_answers_are_compared_without_case_articles_and_punctuation() -> None:
     assert overlap("", ["red"]) == overlap("red", []) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("35", "3.5"), ("C", "C++"), ("C", "C#"), ("NET", ".NET"), ("5", "-5"), ("12", "1/2"), ("1030", "10:30"),
+        ("35", "3-5"), ("The", "A"), ("Vitamin", "Vitamin A"), ("15 million", "1.5 million"), ("A", "A+"), ("O", "O-"),
+        ("5", "5%"), ("35", "3,5"),
+    ],
+)  # fmt: skip
+def test_no_meaning_is_deleted(said: str, answer: str) -> None:
+    assert not equals_any(said, [answer]) and not equals_any(answer, [said])
+    assert equals_any(f"{answer}.", [answer])
+
+
+def test_what_is_the_same_is_the_same() -> None:
+    same = [("1,000", "1000"), ("\u22125", "-5"), ("1990\u20131995", "1990-1995"), ("北京。", "北京"), ("２０", "20")]
+    assert all(equals_any(*pair[:1], pair[1:]) for pair in same)
+
+
+def test_answers_in_scripts_without_spaces_are_found() -> None:
+    for said, answer in [
+        ("答案是北京。", "北京"), ("我用iPhone手机", "iPhone"), ("เขาอยู่ที่กรุงเทพครับ", "กรุงเทพ"), ("他生于1950年", "1950"),
+        ("彼はドイツに住む", "ドイツ"), ("The right one is A.", "A"), ("It is C++.", "C++"),
+    ]:  # fmt: skip
+        assert contains_any(said, [answer]), said
+    for said, answer in [
+        ("他生于1950年", "50"), ("インドです", "イン"), ("三十人", "三"), ("It is a dog", "A"), ("It is C++.", "C"),
+        ("It is 3.5", "5"),
+    ]:  # fmt: skip
+        assert not contains_any(said, [answer]), said
+    assert overlap("答案是北京", ["北京"]) == pytest.approx(4 / 7)
+
+
 def test_an_answer_is_one_claim_and_an_abstention_none() -> None:
     (claim,) = whole_answer("  Paris, I think. ")
     assert (claim.text, claim.start, claim.end) == ("Paris, I think.", 2, 17)
@@ -100,13 +132,13 @@ def test_questions_with_aliases(tmp_path: Path) -> None:
     ("rows", "told"),
     [
         ([], "no rows"),
-        ([["x"]], "row 1: list, wanted named columns"),
+        ([["x"]], "line 1: list, wanted named columns"),
         ([{"question": "x"}], "no column 'answers'"),
         ([{"question": "x", "answers": 3}], "answers are int, wanted"),
-        ([{"question": "x", "answers": []}], "no answer"),
-        ([{"question": "x", "answers": " ; "}], "no answer"),
-        ([{"question": " ", "answers": "x"}], "no question"),
-        ([ROWS[0], ROWS[0]], "row 2: the id 'a' stands twice"),
+        ([{"question": "x", "answers": []}], "answers has no text in it"),
+        ([{"question": "x", "answers": " ; "}], "answers has no text in it"),
+        ([{"question": " ", "answers": "x"}], "question is empty"),
+        ([ROWS[0], ROWS[0]], "line 2: the id 'a' stands twice"),
     ],
 )
 def test_wrong_questions_are_told(tmp_path: Path, rows: list[Any], told: str) -> None:
@@ -142,7 +174,7 @@ def test_truthfulqa_by_likeness(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_row_that_lacks_something_is_told(tmp_path: Path, column: str) -> None:
-    with pytest.raises(DataError, match=f"row 1: nothing under {column}"):
+    with pytest.raises(DataError, match=f"line 2: {column} is empty. Give the public TruthfulQA.csv"):
         truthful(tmp_path, **{column: " "}).prompts()
 
 

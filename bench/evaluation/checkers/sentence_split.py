@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from bench.evaluation.checkers.scripts import HIRAGANA, SENTENCE_ENDS, UNSPACED
+
 _TITLES = "mr mrs ms dr prof rev fr sr jr st hon gen col maj capt cmdr lt sgt gov sen rep pres"
 _LATIN = "vs v cf eg ie al approx ca c b d r fl"
 _PLACES = "est dept univ inc ltd co corp bros mt ft ave blvd rd"
@@ -13,19 +15,48 @@ _DATES = "jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri s
 ABBREVIATIONS = frozenset(f"{_TITLES} {_LATIN} {_PLACES} {_PAPERS} {_DATES}".split())
 # Of these, the ones that often end a sentence too: a capital after them decides that it does.
 ENDING_ABBREVIATIONS = frozenset({"inc", "ltd", "co", "corp", "bros", "jr", "sr", "ave", "blvd", "rd", "al", "etc"})
-_END = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)\]]*(?=\s|$)|\n+")
+_CLOSING = r"[\"'\u201d\u2019\u00bb\u203a)\]\uff09\u3011\u300d\u300f\u300b\u3009\uff3d\u3015]*"
+# Latin's marks end a sentence before a space, and before a word of a script that writes none; a script's own marks end
+# one wherever they stand, and full stops that look like Latin's do except before a digit.
+_END = re.compile(
+    rf"[.!?\u2026]+{_CLOSING}(?=\s|$|[{UNSPACED}])"
+    rf"|(?:[{SENTENCE_ENDS}]|[\u2024\ufe52\uff0e](?!\d))[{SENTENCE_ENDS}!?]*{_CLOSING}|\n+"
+)
+# Japanese goes on behind a quotation: "..." to itta.
+_GOES_ON = re.compile(f"[\u300d\u300f\u201d][{HIRAGANA}]")
 _MARKER = re.compile(r"(?:[-*\u2022]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+")
 _INITIALS = re.compile(r"(?:^|[\s(\"'])(?:[A-Za-z]\.)*[A-Za-z]$")
 _WORD = re.compile(r"[\w'\u2019]+$")
 _CAPITAL = re.compile(r"\s*[\"'\u201c\u2018(\[]*[A-Z\u00c0-\u00de0-9]")
+_NOT = r"(?:do(?: not|n['\u2019]t)|can(?:not| not|['\u2019]t)|could(?: not|n['\u2019]t))"
+_DATA = r"(?:[\w-]+ ){0,2}(?:information|data|details|records?)"
+_UNABLE = r"(?:(?:['\u2019]m| am|['\u2019]re| are) (?:unable|not able) to|"
+_KNOWN = (
+    r"(?:info(?:rmation)?|knowledge|details?|data|records?|access|context|idea|clue|answer|memory|recollection|sources?"
+    r"|evidence|mentions?|references?|results|anything|(?:personal )?(?:opinions?|beliefs|feelings|experiences?))"
+)
+# Who declines says so of himself, and names what he lacks: knowledge, not a king or his keys.
 _ABSTAINS = re.compile(
-    r"\b(?:i|we)(?:'m| am|'re| are)? (?:sorry|afraid|unable|not (?:able|sure|aware|certain|familiar)|unaware)\b"
-    r"|\b(?:i|we) (?:do(?: not|n['\u2019]t)|can(?:not| not|['\u2019]t)|could(?: not|n['\u2019]t)) "
-    r"(?:\w+ ){0,2}(?:know|have|find|provide|answer|help|recall|confirm|verify|say|tell|comment|assist)\b"
-    r"|\b(?:i|we) have no (?:idea|information|knowledge|comment|record)\b"
-    r"|\bas an? (?:ai|language model|artificial intelligence)\b"
-    r"|\bno (?:reliable |further |public )?information (?:is available|was found|could be found)\b"
-    r"|\b(?:could|can) you (?:please )?(?:provide|give|clarify)\b",
+    rf"\b(?:i|we){_UNABLE} {_NOT}) (?:\w+ ){{0,2}}"
+    r"(?:know|provide|answer|help(?! but\b)|recall|confirm|verify|say|tell|comment|assist|determine|identify|browse)\b"
+    rf"|\b(?:i|we){_UNABLE} {_NOT}) (?:\w+ ){{0,2}}(?:have|find|locate|access) (?:[\w-]+ ){{0,4}}{_KNOWN}\b"
+    rf"|\b(?:i|we)(?:['\u2019]ve| have)? (?:(?:have|had|found|got) no|lack(?:ed)?) (?:[\w-]+ ){{0,3}}{_KNOWN}\b"
+    r"|\b(?:i|we)(?:['\u2019]m| am|['\u2019]re| are) (?:sorry(?=\W*$|[,.;:!]| but\b| i\b)|unaware\b"
+    r"|afraid(?= (?:that )?(?:i|we|there|no)\b| not\b)|not (?:sure|aware|certain|familiar)\b)"
+    r"|\b(?:i|we) apologi[sz]e\b(?=\W*$|[,.;:!]| but\b| for (?:the|any) (?:confusion|inconvenience))"
+    r"|\bhave no comment\b|^\W*(?:sorry|apologies|unfortunately), (?:but )?(?:i|we) (?:cannot|can['\u2019]t)\b"
+    rf"|\bthere (?:is|are|was|were) no {_DATA} (?:about|on|regarding|of|available)\b"
+    rf"|\bno {_DATA} (?:(?:is|are) available|exists?|(?:was|were|could be) found)\b"
+    r"|\b(?:information|data|details)\b(?: [\w-]+){0,6} (?:is|are) "
+    r"(?:not (?:publicly |currently )?available|unavailable)\b"
+    r"|\b(?:could|can|would) you (?:please )?(?:clarify\b|(?:provide|give|share|specify)\b[^.!?]*"
+    r"\b(?:context|information|details?|specifics?|question|mean)\b)",
+    re.IGNORECASE,
+)
+# What follows a hedge is a claim all the same.
+_CLAIMS_YET = re.compile(
+    r"\b(?:but|though|although|however),? (?:(?:i|we) (?:do )?(?:think|believe|guess|suspect|recall|remember)\b"
+    r"|(?:he|she|it|they) (?:is|was|are|were|has|had)\b)",
     re.IGNORECASE,
 )
 
@@ -33,12 +64,15 @@ _ABSTAINS = re.compile(
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Return the places (start, end) of a text's sentences, in order, without the space and list marks around them.
 
-    A sentence ends with ``.``, ``!``, ``?`` or an ellipsis before a space, with the quotes and brackets that close
-    behind it, and at the end of a line. A full stop of an abbreviation, of initials or of a number in a list ends none.
+    A sentence ends with ``.``, ``!``, ``?`` or an ellipsis before a space, with any other mark that Unicode calls a
+    sentence's end wherever it stands, with the quotes and brackets that close behind it, and at the end of a line. A
+    full stop of an abbreviation, of initials or of a number in a list ends none.
     """
     spans: list[tuple[int, int]] = []
     start = 0
     for match in _END.finditer(text):
+        if _GOES_ON.match(text, match.end() - 1):
+            continue
         if match.group().startswith("\n") or _ends(text, start, match):
             spans.append((start, match.start() if match.group().startswith("\n") else match.end()))
             start = match.end()
@@ -51,7 +85,7 @@ def abstains(sentence: str) -> bool:
 
     By a fixed list of English wordings; docs/factuality.md says how far that goes.
     """
-    return _ABSTAINS.search(sentence) is not None
+    return _ABSTAINS.search(sentence) is not None and _CLAIMS_YET.search(sentence) is None
 
 
 def _ends(text: str, start: int, match: re.Match[str]) -> bool:

@@ -1,17 +1,23 @@
 """A loaded policy as a model of lm-eval: likelihoods, rolling likelihoods and answers, of several models together too.
 
 Text is tokenised as lm-eval's own HFLM does it (0.4.13): context and continuation as one text, spaces at the end of a
-context moved to the continuation, what is too long cut from the left, a beginning token where the tokenizer puts one. A
-special token that a text spells is one, as there, except with ``prompt: chat``, where the program's own rule holds:
-what a user says is text. Special tokens of an answer are left out, as there. Every model of a proxied policy does so by
-itself; the tokens of the continuation must come out the same.
+context moved to the continuation, what is too long cut from the left, a beginning token where the tokenizer puts one.
+With ``prompt: chat`` lm-eval makes the chat (``apply_chat_template``) and leaves the target delimiter away: examples
+are turns of their own, a description is the system turn, ``gen_prefix`` begins the answer. The chat is handed on as
+turns, so that each model of a policy lays it out with its own template and instructions. A special token that a text
+spells is one, as in HFLM, except in a chat, where the program's own rule holds: what a turn says is text. Special
+tokens of an answer are left out, as there. Every model of a proxied policy does so by itself; the tokens of the
+continuation must come out the same.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from lm_eval import utils
@@ -20,10 +26,10 @@ from lm_eval.api.model import LM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
 from bench.core.errors import StageError
-from bench.core.policy import Decoding, ResponseLikelihood, as_read
+from bench.core.policy import Chat, Decoding, Message, ResponseLikelihood, as_read
 from bench.core.stage import StageIO
 from bench.core.task import user
-from bench.models.chat import opened_ids
+from bench.models.chat import ids_within
 from bench.models.local import Groups, LocalPolicy, PolicyPart, charge_reading, completions, scored
 from bench.models.packing.layout import Group
 
@@ -32,6 +38,25 @@ LONGEST = 2048
 NEW_TOKENS = 256
 # Requests between two notes of progress; changes no result.
 ASKED_AT_ONCE = 256
+
+
+# What begins a context that is a chat; no text of a task begins with a control character.
+CHAT = "\x02chat "
+
+
+@dataclass
+class Cut:
+    """How many requests were asked, and what could not be read of them.
+
+    ``contexts`` lost their beginning: with their answer they are longer than what the policy reads. ``undefined``:
+    continuations that are longer by themselves. ``without_system``: readings of a chat without its system turn, which a
+    model's template refuses.
+    """
+
+    requests: int = 0
+    contexts: int = 0
+    undefined: int = 0
+    without_system: int = 0
 
 
 class PolicyLM(LM):
@@ -46,16 +71,30 @@ class PolicyLM(LM):
         self._io = io
         self._prompt = prompt
         self._seed = seed
+        self.cut = Cut()
 
     @property
     def tokenizer_name(self) -> str:
         """What lm-eval files cached requests under, which this program never uses."""
         return str(self._policy.tokenizer.name_or_path)
 
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Return the chat as a text that this model alone reads: its turns, which every part lays out by itself.
+
+        Whether the assistant's turn is opened or goes on is seen from its last turn.
+        """
+        return CHAT + json.dumps([[turn["role"], turn["content"]] for turn in chat_history], ensure_ascii=False)
+
     def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Return, for every (context, continuation), the continuation's log-probability and whether it is greedy."""
+        """Return, for every (context, continuation), the continuation's log-probability and whether it is greedy.
+
+        (NaN, False) for a continuation longer than what the policy can read, of which HFLM makes an error.
+        """
         rows = [self._row(*request.args) for request in requests]
-        return [(one.logprob, one.is_greedy) for one in self._scored(rows)]
+        found = iter(self._scored([row for row in rows if row is not None]))
+        self.cut.requests += len(rows)
+        self.cut.undefined += rows.count(None)
+        return [(math.nan, False) if row is None else _read(next(found)) for row in rows]
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
         """Return every text's log-probability, in windows as long as the policy can read, each token scored once.
@@ -92,14 +131,15 @@ class PolicyLM(LM):
         found: dict[int, str] = {}
         for decoding, numbers in asked.items():
             rows = [self._opened(requests[number].args[0], decoding.max_new_tokens) for number in numbers]
+            self.cut.requests += len(rows)
             seeds = [self._seed_of(requests[number], draws[number]) for number in numbers]
             written = completions(self._policy, rows, decoding, seeds=seeds, io=self._io)
             found |= {number: self._plain(one.tokens) for number, one in zip(numbers, written, strict=True)}
         return [until_first(found[number], stops[number]) for number in range(len(requests))]
 
     def _plain(self, tokens: Sequence[int]) -> str:
-        special = set(self._policy.tokenizer.all_special_ids)
-        return self._policy.text([token for token in tokens if token not in special])
+        # As HFLM: the answer by itself, so a tokenizer that drops the space before a text drops it here.
+        return str(self._policy.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def _seed_of(self, request: Instance, draw: int) -> int:
         text = f"{self._seed}\x1f{request.doc_id}\x1f{request.idx}\x1f{draw}\x1f{request.args[0]}".encode()
@@ -124,8 +164,14 @@ class PolicyLM(LM):
             self._io.progress(len(found), len(rows), "request")
         return found
 
-    def _row(self, context: str, continuation: str) -> Groups:
-        row = tuple(self._group(part, context, continuation) for part in self._policy.parts)
+    def _row(self, context: str, continuation: str) -> Groups | None:
+        """Return what is scored, None where the continuation is longer than what some part can read."""
+        parts = [(part, *self._pair(part, context, continuation)) for part in self._policy.parts]
+        if any(len(ids) > longest_of(part) for part, _, ids in parts):
+            return None
+        room = [(longest_of(part) + 1 - len(ids), before, ids) for part, before, ids in parts]
+        self.cut.contexts += any(len(before) > most for most, before, _ in room)
+        row = tuple(Group(before[-most:], [ids]) for most, before, ids in room)
         if any(group.responses != row[0].responses for group in row):
             raise StageError(
                 f"the models of a proxied policy write {continuation!r} with different tokens, because what stands "
@@ -133,23 +179,17 @@ class PolicyLM(LM):
             )
         return row
 
-    def _group(self, part: PolicyPart, context: str, continuation: str) -> Group:
-        if context:
-            spaces = len(context) - len(context.rstrip())
-            if spaces:
-                context, continuation = context[:-spaces], context[-spaces:] + continuation
-            before = self._ids(part, context, "")
-            ids = self._ids(part, context, continuation)[len(before) :]
-        else:
+    def _pair(self, part: PolicyPart, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Return a context's ids and its continuation's."""
+        if not context:
             before, ids = [prefix_of(part)], encoded(part, continuation, special=False)
-            if ids[:1] == before:
-                ids = ids[1:]
+            ids = ids[1:] if ids[:1] == before else ids
+        else:
+            before, whole = self._within(part, context, continuation)
+            ids = whole[len(before) :]
         if not ids:
             raise StageError(f"the continuation {continuation!r} has no tokens of its own behind {context[-40:]!r}.")
-        longest = longest_of(part)
-        whole = [*before, *ids][-(longest + 1) :]
-        kept = min(len(ids), longest)
-        return Group(whole[: len(whole) - kept], [whole[len(whole) - kept :]])
+        return before, ids
 
     def _opened(self, context: str, new_tokens: int) -> list[list[int]]:
         found = []
@@ -160,20 +200,49 @@ class PolicyLM(LM):
                     f"the task asks for {new_tokens} new tokens, and the model reads {longest_of(part)}. Set "
                     "max_gen_toks in the task's generation_kwargs."
                 )
-            found.append(self._ids(part, context, "")[-room:] if context else [prefix_of(part)])
-        return found
+            ids = self._within(part, context, "")[1] if context else [prefix_of(part)]
+            found.append((ids[-room:], len(ids) > room))
+        self.cut.contexts += any(is_cut for _, is_cut in found)
+        return [ids for ids, _ in found]
 
-    def _ids(self, part: PolicyPart, context: str, continuation: str) -> list[int]:
-        chat = as_read(part.spec, user(context))
-        if self._prompt == "chat":
-            return opened_ids(part.tokenizer, chat, part.template, continuation)
-        return encoded(part, chat[0].content + continuation, special=True)
+    def _within(self, part: PolicyPart, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Return the ids of a context without the space at its end, and of context and continuation as one text."""
+        chat = as_read(part.spec, chat_in(context))
+        if self._prompt == "chat" or context.startswith(CHAT):
+            return self._laid_out(part, chat, continuation)
+        text = chat[0].content
+        bare = text.rstrip()
+        return encoded(part, bare, special=True), encoded(part, text + continuation, special=True)
+
+    def _laid_out(self, part: PolicyPart, chat: Chat, continuation: str) -> tuple[list[int], list[int]]:
+        try:
+            return ids_within(part.tokenizer, chat, part.template, continuation)
+        except StageError:
+            # As HFLM: a template that knows no system turn gets the chat without one.
+            others = tuple(turn for turn in chat if turn.role != "system")
+            if len(others) == len(chat):
+                raise
+            found = ids_within(part.tokenizer, others, part.template, continuation)
+            self.cut.without_system += 1
+            return found
 
     def _windows(self, part: PolicyPart, text: str) -> list[tuple[list[int], list[int]]]:
         ids = encoded(part, text, special=True)
         longest = min(longest_of(one) for one in self._policy.parts)
         rolling = utils.get_rolling_token_windows(ids, prefix_of(part), longest, 1)
         return [utils.make_disjoint_window(window) for window in rolling]
+
+
+def chat_in(context: str) -> Chat:
+    """Return a context as turns: those that ``apply_chat_template`` made of them, or one of the user."""
+    if not context.startswith(CHAT):
+        return user(context)
+    turns = json.loads(context.removeprefix(CHAT))
+    return tuple(Message(role=role, content=content) for role, content in turns)
+
+
+def _read(one: ResponseLikelihood) -> tuple[float, bool]:
+    return one.logprob, one.is_greedy
 
 
 def encoded(part: PolicyPart, text: str, *, special: bool) -> list[int]:

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,7 +53,7 @@ class LmEval(Stage):
     """
 
     KIND: ClassVar[str] = "lm_eval"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
 
     policy: PolicySpec
@@ -74,8 +75,8 @@ def evaluate(stage: LmEval, io: StageIO) -> None:
     """Run the task on the policy, and write ``documents.parquet`` and ``metrics.json``."""
     # Both load torch, and lm_eval configures logging when imported.
     import lm_eval  # noqa: PLC0415
-    from lm_eval.tasks import TaskManager  # noqa: PLC0415
 
+    from bench.evaluation.measurements._lm_eval_examples import ExamplesApart  # noqa: PLC0415
     from bench.evaluation.measurements._lm_eval_model import PolicyLM  # noqa: PLC0415
     from bench.models.load import load_policy  # noqa: PLC0415
 
@@ -84,16 +85,19 @@ def evaluate(stage: LmEval, io: StageIO) -> None:
     policy = load_policy(stage.policy, io)
     # Its progress bars would run through the run's own; what goes wrong is raised.
     with generators_kept(), redirect_stderr(StringIO()):
+        model = PolicyLM(policy, io, task.prompt, stage.seed)
         try:
-            tasks = TaskManager(include_path=task.folder, include_defaults=task.folder is None)
+            tasks = ExamplesApart(include_path=task.folder, include_defaults=task.folder is None)
+            tasks.examples = task.num_fewshot
             results: Any = lm_eval.simple_evaluate(
-                model=PolicyLM(policy, io, task.prompt, stage.seed),
+                model=model,
                 tasks=[task.name],
                 num_fewshot=task.num_fewshot,
                 limit=task.limit,
                 bootstrap_iters=0,
                 log_samples=True,
                 task_manager=tasks,
+                apply_chat_template=task.prompt == "chat",
             )
         except (KeyError, ValueError, OSError, ImportError) as error:
             raise StageError(
@@ -112,7 +116,8 @@ def evaluate(stage: LmEval, io: StageIO) -> None:
         }
         for name in sorted({row["metric"] for row in rows})
     ]
-    text = json.dumps({"metrics": metrics, "without_documents": whole}, indent=2)
+    cut = {**asdict(model.cut), "examples_left_out": tasks.left_out}
+    text = json.dumps({"metrics": metrics, "without_documents": whole, "cut": cut}, indent=2)
     (io.out / METRICS).write_text(text + "\n", encoding="utf-8")
     pq.write_table(pa.Table.from_pylist(rows, schema=DOCUMENTS_SCHEMA), io.out / DOCUMENTS)
 
@@ -134,7 +139,8 @@ def generators_kept() -> Iterator[None]:
 def rows_of(samples: Mapping[str, list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], list[str]]:
     """Return a row per document and metric, and the metrics that have no number per document.
 
-    A document that stands twice in a task is told apart by its place among its like.
+    A document that stands twice in a task is told apart by its place among its like. All metrics of a document are
+    undefined where a continuation of it could not be read: the likeliest of the others would not be the answer.
     """
     rows: list[dict[str, Any]] = []
     whole: set[str] = set()
@@ -144,6 +150,7 @@ def rows_of(samples: Mapping[str, list[dict[str, Any]]]) -> tuple[list[dict[str,
             at = (document["doc_hash"], document["filter"])
             prompt = document["doc_hash"] if not seen[at] else f"{document['doc_hash']}-{seen[at]}"
             seen[at] += 1
+            unread = any(_is_undefined(answer) for answers in document["resps"] for answer in answers)
             for metric in document["metrics"]:
                 value = document[metric]
                 label = metric if document["filter"] == NO_FILTER else f"{metric}@{document['filter']}"
@@ -151,7 +158,7 @@ def rows_of(samples: Mapping[str, list[dict[str, Any]]]) -> tuple[list[dict[str,
                     whole.add(label)
                     continue
                 number = float(value)
-                known = bool(np.isfinite(number))
+                known = bool(np.isfinite(number)) and not unread
                 rows.append(
                     {
                         "prompt": prompt,
@@ -163,6 +170,16 @@ def rows_of(samples: Mapping[str, list[dict[str, Any]]]) -> tuple[list[dict[str,
                     }
                 )
     return rows, sorted(whole)
+
+
+def _is_undefined(answer: Any) -> bool:
+    return isinstance(answer, tuple | list) and len(answer) == 2 and answer[0] != answer[0]  # noqa: PLR0124 - NaN
+
+
+def read_cut(folder: Path) -> dict[str, int]:
+    """Return how many requests a finished stage cut or left undefined, and of how many (``requests``)."""
+    found = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    return {str(name): int(count) for name, count in found["cut"].items()}
 
 
 def higher_is_better(directions: Mapping[str, Mapping[str, bool | None]], metric: str) -> bool | None:
