@@ -5,13 +5,15 @@ Example, in a comparison file:
     tasks:
       - {task: prompts, path: my_prompts.jsonl, column: question, max_new_tokens: 200}
 
-A row of the file needs the prompt's text in ``column``; an ``id``, a ``cluster`` and a ``kind`` are used when the row
-has them. Rows that repeat a prompt count once.
+A row of the file needs the prompt in ``column``: a text, or chat turns (``{"role": ..., "content": ...}``) that end
+with the user's. An ``id``, a ``cluster`` and a ``kind`` are used when the row has them, a text or a number; a null,
+empty or NaN cell is none. Rows that repeat a prompt count once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,18 +21,18 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveInt
 
-from bench.core.errors import DataError, did_you_mean
+from bench.core.cells import own_cluster, rows_in
+from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
-from bench.core.policy import Decoding
-from bench.core.rows import kind_of, read_rows
-from bench.core.task import Prompt, Task, user
+from bench.core.policy import Chat, Decoding
+from bench.core.task import Prompt, Task
 
 
 class Prompts(Task):
     """Prompts from a file of rows (JSON Lines, JSON, CSV or Parquet). No metrics of its own: judges compare."""
 
     NAME: ClassVar[str] = "prompts"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
 
     path: str
@@ -53,30 +55,39 @@ class Prompts(Task):
 def read_prompts(path: str, digest: str, column: str) -> tuple[Prompt, ...]:
     """Return the distinct prompts of a file.
 
-    Raises DataError for a missing or changed file, a row without the column, or two different prompts with one id.
+    Raises DataError for a missing or changed file, a row without a prompt, a cell of another kind than it must be, or
+    two different prompts with one id.
     """
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: no prompts there")
     if digest_of_file(file) != digest:
         raise DataError(f"{path}: the file has changed since the comparison was planned. Plan it again.")
+    rows = list(rows_in(file, path))
+    clusters = [row.label("cluster") for row in rows]
+    named = {cluster for cluster in clusters if cluster is not None}
     found: dict[str, Prompt] = {}
-    texts: set[str] = set()
-    for number, row in enumerate(read_rows(file, path), 1):
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: row {number} is {kind_of(row)}, wanted named columns")
-        if column not in row:
-            raise DataError(f"{path}: row {number} has no column {column!r}. {did_you_mean(column, row)}")
-        text = str(row[column])
-        if text in texts:
+    asked: set[Chat] = set()
+    for row, cluster in zip(rows, clusters, strict=True):
+        chat, name, kind = row.question(column), row.label("id"), row.label("kind")
+        if chat in asked:
             continue
-        texts.add(text)
-        name = str(row.get("id") or hashlib.sha256(text.encode()).hexdigest()[:12])
+        asked.add(chat)
+        name = id_of(chat) if name is None else name
         if name in found:
-            raise DataError(f"{path}: row {number} repeats the id {name!r} with another prompt")
+            raise DataError(f"{row.where}: repeats the id {name!r} with another prompt")
         found[name] = Prompt(
-            id=name, chat=user(text), cluster=str(row.get("cluster") or name), kind=str(row.get("kind") or "prompt")
+            id=name,
+            chat=chat,
+            cluster=own_cluster(name, named) if cluster is None else cluster,
+            kind="prompt" if kind is None else kind,
         )
-    if not found:
-        raise DataError(f"{path}: no rows in it")
     return tuple(found.values())
+
+
+def id_of(chat: Chat) -> str:
+    """Return the id of a prompt that has none: the beginning of the SHA-256 of what it says."""
+    turns = [[message.role, message.content] for message in chat]
+    only = len(chat) == 1 and chat[0].role == "user"
+    text = chat[0].content if only else json.dumps(turns, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -7,7 +7,8 @@ Example, in a comparison file:
     factuality: {tasks: [qa_aliases], extractor: task, verifier: exact}
 
 A row of the file needs the question and its answers: a list of texts, or one text that ``separator`` divides. An
-``id``, a ``cluster`` (questions that are not independent) and a ``kind`` are used when the row has them.
+``id``, a ``cluster`` (questions that are not independent) and a ``kind`` are used when the row has them, a text or a
+number; a null, empty or NaN cell is none.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from bench.core.errors import DataError, did_you_mean
+from bench.core.cells import own_cluster, rows_in
+from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
-from bench.core.rows import kind_of, read_rows
 from bench.core.task import NOT_SUPPORTED, SUPPORTED, Claim, Finding, Prompt, Task, user
 from tasks._answer_matching import contains_any, declines, equals_any, overlap, whole_answer
 
@@ -63,7 +64,7 @@ class QaAliases(Task):
     """
 
     NAME: ClassVar[str] = "qa_aliases"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
     METRICS: ClassVar[tuple[MetricInfo, ...]] = (EXACT_MATCH, CONTAINS, ANSWER_F1, ABSTAINED)
 
@@ -123,41 +124,21 @@ def read_questions(path: str, digest: str, columns: tuple[str, str], separator: 
         raise DataError(f"{path}: no questions there")
     if digest_of_file(file) != digest:
         raise DataError(f"{path}: the file has changed since the comparison was planned. Plan it again.")
+    rows = list(rows_in(file, path))
+    clusters = [row.label("cluster") for row in rows]
+    named = {cluster for cluster in clusters if cluster is not None}
     found: dict[str, Prompt] = {}
-    for number, row in enumerate(read_rows(file, path), 1):
-        where = f"{path}, row {number}"
-        if not isinstance(row, dict):
-            raise DataError(f"{where}: {kind_of(row)}, wanted named columns")
-        for column in columns:
-            if column not in row:
-                raise DataError(f"{where}: no column {column!r}. {did_you_mean(column, row)}")
-        text = str(row[columns[0]]).strip()
-        answers = _answers(row[columns[1]], separator, where)
-        name = str(row.get("id") or hashlib.sha256(text.encode()).hexdigest()[:12])
-        if not text or name in found:
-            raise DataError(f"{where}: {'no question' if not text else f'the id {name!r} stands twice'}")
+    for row, cluster in zip(rows, clusters, strict=True):
+        text, answers = row.stated(columns[0]), row.texts(columns[1], separator)
+        name, kind = row.label("id"), row.label("kind")
+        name = hashlib.sha256(text.encode()).hexdigest()[:12] if name is None else name
+        if name in found:
+            raise DataError(f"{row.where}: the id {name!r} stands twice")
         found[name] = Prompt(
             id=name,
             chat=user(text),
-            cluster=str(row.get("cluster") or name),
-            kind=str(row.get("kind") or "question"),
+            cluster=own_cluster(name, named) if cluster is None else cluster,
+            kind="question" if kind is None else kind,
             facts={"answers": BETWEEN.join(answers)},
         )
-    if not found:
-        raise DataError(f"{path}: no rows in it")
     return tuple(found.values())
-
-
-def _answers(cell: Any, separator: str, where: str) -> list[str]:
-    """Return the answers in a cell, on one line each; raises DataError when there is none."""
-    if isinstance(cell, str):
-        parts: Sequence[Any] = cell.split(separator)
-    elif isinstance(cell, list):
-        parts = cell
-    else:
-        raise DataError(f"{where}: answers are {kind_of(cell)}, wanted a list of texts or one text")
-    answers = [" ".join(str(part).split()) for part in parts if part is not None]
-    kept = [answer for answer in answers if answer]
-    if not kept:
-        raise DataError(f"{where}: no answer")
-    return kept

@@ -19,11 +19,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
+from bench.core.cells import FileRow, rows_in
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 from bench.core.metrics import MetricInfo
 from bench.core.policy import Decoding
-from bench.core.rows import read_rows
 from bench.core.task import NOT_SUPPORTED, SUPPORTED, Choice, Claim, Finding, Prompt, Task, user
 from tasks._answer_matching import declines, overlap, whole_answer
 
@@ -128,30 +128,23 @@ def read_truthfulqa(path: str, digest: str) -> tuple[Prompt, ...]:
         raise DataError(f"{path}: no questions there. Give the public file TruthfulQA.csv.")
     if digest_of_file(file) != digest:
         raise DataError(f"{path}: the file has changed since the comparison was planned. Plan it again.")
-    found = []
-    for number, row in enumerate(read_rows(file, path), 1):
-        lacking = [name for name in COLUMNS if not isinstance(row, dict) or not str(row.get(name) or "").strip()]
-        if lacking:
-            raise DataError(
-                f"{path}, row {number}: nothing under {', '.join(lacking)}. Give the public TruthfulQA.csv."
-            )
-        found.append(
-            Prompt(
-                id=f"tqa-{number - 1}",
-                chat=user(row[QUESTION].strip()),
-                cluster=row[CATEGORY].strip(),
-                kind=row[TYPE].strip().lower(),
-                facts={
-                    "best": row[BEST].strip(),
-                    "correct": BETWEEN.join(dict.fromkeys([*_answers(row[CORRECT]), row[BEST].strip()])),
-                    "incorrect": BETWEEN.join(_answers(row[INCORRECT])),
-                },
-            )
-        )
-    if not found:
-        raise DataError(f"{path}: no rows in it")
-    return tuple(found)
+    return tuple(_prompt(number, row) for number, row in enumerate(rows_in(file, path)))
 
 
-def _answers(cell: str) -> list[str]:
-    return [answer for part in cell.split(";") if (answer := " ".join(part.split()))]
+def _prompt(number: int, row: FileRow) -> Prompt:
+    try:
+        cells = {name: row.stated(name) for name in COLUMNS}
+        correct, incorrect = row.texts(CORRECT, ";"), row.texts(INCORRECT, ";")
+    except DataError as error:
+        raise DataError(f"{error}. Give the public TruthfulQA.csv.") from error
+    return Prompt(
+        id=f"tqa-{number}",
+        chat=user(cells[QUESTION]),
+        cluster=cells[CATEGORY],
+        kind=cells[TYPE].lower(),
+        facts={
+            "best": cells[BEST],
+            "correct": BETWEEN.join(dict.fromkeys([*correct, cells[BEST]])),
+            "incorrect": BETWEEN.join(incorrect),
+        },
+    )

@@ -9,12 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from bench.core.cells import chat_of, is_missing, label_of, text_of
 from bench.core.data import Data, DataSpec, Made
 from bench.core.errors import DataError, did_you_mean
 from bench.core.frozen import digest_of_file
-from bench.core.policy import Chat, Message
+from bench.core.policy import Chat
 from bench.core.rows import kind_of, read_rows
 from bench.core.stage import StageIO
 from bench.core.task import Prompt
@@ -178,16 +177,9 @@ def read_prompts(data: DataSpec, io: StageIO) -> list[Prompt]:
         while id_ in taken:  # more than once where a row's own id looks like one that was made unique
             id_ = f"{id_}#{row.number}"
         taken.add(id_)
-        kind, facts = row.values.get("kind"), row.values.get("facts")
-        found.append(
-            Prompt(
-                id=id_,
-                chat=row.chat("prompt"),
-                cluster=id_,
-                kind=kind if isinstance(kind, str) else "prompt",
-                facts={str(name): str(value) for name, value in facts.items()} if isinstance(facts, Mapping) else {},
-            )
-        )
+        kind = row.label("kind")
+        kind = "prompt" if kind is None else kind
+        found.append(Prompt(id=id_, chat=row.chat("prompt"), cluster=id_, kind=kind, facts=row.facts()))
     return found
 
 
@@ -213,8 +205,30 @@ class _Row:
         return self.values[column]
 
     def id(self) -> str:
-        value = self.optional("id")
-        return str(self.number) if value is None else str(value)
+        """Return the row's own id, or its number."""
+        own = self.label("id")
+        return str(self.number) if own is None else own
+
+    def label(self, name: str) -> str | None:
+        """Return the name in a cell that rows need not have; see ``bench.core.cells.label_of``."""
+        return label_of(self.optional(name), self.what(name))
+
+    def facts(self) -> dict[str, str]:
+        """Return what is known of a prompt, a text or a number each; a fact left empty is none."""
+        cell = self.optional("facts")
+        if is_missing(cell):
+            return {}
+        if not isinstance(cell, Mapping):
+            raise DataError(
+                f"{self.what('facts')} are {kind_of(cell)}, wanted a mapping of texts. Where the column is something "
+                "else, write `columns: {facts: null}` beside the data's path."
+            )
+        named = {str(name): label_of(value, f"{self.what('facts')}: {name}") for name, value in cell.items()}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def what(self, name: str) -> str:
+        """Return how an error message names a cell."""
+        return f"{self.where}, row {self.number}: {name}"
 
     def optional(self, name: str) -> Any:
         """Return the value of a column that rows need not have, None where it is missing or left unread."""
@@ -227,10 +241,7 @@ class _Row:
         return renamed and self.number_in("probability", default=1.0, most=1.0) < EVEN
 
     def text(self, name: str) -> str:
-        value = self.get(name)
-        if not isinstance(value, str):
-            raise DataError(f"{self.where}, row {self.number}: {name} is {kind_of(value)}, wanted a text")
-        return value
+        return text_of(self.get(name), self.what(name))
 
     def number_in(self, name: str, *, default: float, most: float | None = None) -> float:
         """Return a finite number, at least 0 and at most ``most``; ``default`` where the column is missing or null."""
@@ -251,19 +262,7 @@ class _Row:
         return bool(value != "length")
 
     def chat(self, name: str) -> Chat:
-        value = self.get(name)
-        if isinstance(value, str):
-            return (Message(role="user", content=value),)
-        if not isinstance(value, list) or not value:
-            raise DataError(f"{self.where}, row {self.number}: {name} is {kind_of(value)}, wanted a text or chat turns")
-        try:
-            return tuple(Message.model_validate(turn) for turn in value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise DataError(
-                f"{self.where}, row {self.number}: {name} has a turn that cannot be used: {first['msg']}. "
-                'A turn is {"role": "user" | "assistant" | "system", "content": text}.'
-            ) from error
+        return chat_of(self.get(name), self.what(name))
 
 
 def _rows(data: DataSpec, io: StageIO) -> list[_Row]:

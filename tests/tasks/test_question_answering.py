@@ -100,13 +100,13 @@ def test_questions_with_aliases(tmp_path: Path) -> None:
     ("rows", "told"),
     [
         ([], "no rows"),
-        ([["x"]], "row 1: list, wanted named columns"),
+        ([["x"]], "line 1: list, wanted named columns"),
         ([{"question": "x"}], "no column 'answers'"),
         ([{"question": "x", "answers": 3}], "answers are int, wanted"),
-        ([{"question": "x", "answers": []}], "no answer"),
-        ([{"question": "x", "answers": " ; "}], "no answer"),
-        ([{"question": " ", "answers": "x"}], "no question"),
-        ([ROWS[0], ROWS[0]], "row 2: the id 'a' stands twice"),
+        ([{"question": "x", "answers": []}], "answers has no text in it"),
+        ([{"question": "x", "answers": " ; "}], "answers has no text in it"),
+        ([{"question": " ", "answers": "x"}], "question is empty"),
+        ([ROWS[0], ROWS[0]], "line 2: the id 'a' stands twice"),
     ],
 )
 def test_wrong_questions_are_told(tmp_path: Path, rows: list[Any], told: str) -> None:
@@ -142,7 +142,7 @@ def test_truthfulqa_by_likeness(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_row_that_lacks_something_is_told(tmp_path: Path, column: str) -> None:
-    with pytest.raises(DataError, match=f"row 1: nothing under {column}"):
+    with pytest.raises(DataError, match=f"line 2: {column} is empty. Give the public TruthfulQA.csv"):
         truthful(tmp_path, **{column: " "}).prompts()
 
 

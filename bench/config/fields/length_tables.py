@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from bench.core.cells import rows_in
 from bench.core.errors import BenchError, DataError
-from bench.core.rows import number_in, rows_of
 from bench.core.task import Prompt
 
 # AlpacaEval's own name and that of the surrogate, whose preferences are reconstructed.
@@ -21,31 +21,30 @@ def read_difficulty(path: Path) -> dict[str, float]:
     positions shift when one row is missing, and then every difficulty belongs to another prompt.
     """
     found: dict[str, float] = {}
-    for number, row in enumerate(rows_of(path), start=1):
-        where = f"{path}, row {number}"
-        text, value = row.get("instruction"), number_in(row, "instruction_difficulty", where)
-        if not isinstance(text, str) or value is None:
+    for row in rows_in(path, str(path)):
+        text, value = row.label("instruction"), row.number("instruction_difficulty")
+        if text is None or value is None:
             raise DataError(
-                f"{where}: needs instruction (the prompt's text) and instruction_difficulty. Difficulty is joined on "
-                "the text, never on the row's position."
+                f"{row.where}: needs instruction (the prompt's text) and instruction_difficulty. Difficulty is joined "
+                "on the text, never on the row's position."
             )
         if found.setdefault(text, value) != value:
-            raise DataError(f"{where}: a second difficulty for the instruction {text[:80]!r}")
+            raise DataError(f"{row.where}: a second difficulty for the instruction {text[:80]!r}")
     return found
 
 
 def read_calibration(path: Path) -> list[list[float]]:
     """Return rows (tanh length feature, difficulty, preference); raises DataError for anything unusable."""
-    rows = rows_of(path)
-    preference = next((name for name in PREFERENCES if name in rows[0]), None)
+    rows = list(rows_in(path, str(path)))
+    preference = next((name for name in PREFERENCES if rows[0].has(name)), None)
     if preference is None:
         raise DataError(f"{path}: needs a column {' or '.join(PREFERENCES)}")
     columns = ("tanh_std_delta_len", "instruction_difficulty", preference)
     found: list[list[float]] = []
-    for number, row in enumerate(rows, start=1):
-        values = [number_in(row, column, f"{path}, row {number}") for column in columns]
+    for row in rows:
+        values = [row.number(column) for column in columns]
         if None in values:
-            raise DataError(f"{path}, row {number}: needs a number in each of {', '.join(columns)}")
+            raise DataError(f"{row.where}: needs a number in each of {', '.join(columns)}")
         found.append([value for value in values if value is not None])
     return found
 

@@ -58,8 +58,9 @@ def check_causal(folder: Path) -> None:
         raise DataError(f"{shown(folder)}: its config.json cannot be read: {error}") from error
     if not isinstance(config, dict):
         raise DataError(f"{shown(folder)}: its config.json is no mapping, so no model is described")
-    names = [str(name) for name in config.get("architectures") or ()]
-    called = ", ".join(names) or str(config.get("model_type"))
+    listed = config.get("architectures")
+    names = [str(name) for name in listed] if isinstance(listed, list) else []
+    called = ", ".join(names) if names else f"a model of the type {config.get('model_type')!r}"
     if config.get("is_encoder_decoder"):
         raise DataError(f"{shown(folder)}: {called} is an encoder-decoder model; give a causal (decoder-only) one")
     if names and not any(name.endswith(_CAUSAL) for name in names):

@@ -13,8 +13,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
+from bench.core.cells import label_of
 from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.judge import Pair
@@ -151,7 +152,8 @@ def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
     try:
         # The header is row 1, as a spreadsheet counts.
         return [
-            (number, {name: (row.get(name) or "").strip() for name in COLUMNS}) for number, row in enumerate(reader, 2)
+            (number, {name: _cell(row.get(name), f"{path}, row {number}: {name}") for name in COLUMNS})
+            for number, row in enumerate(reader, 2)
         ]
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num}: {error}") from error
@@ -167,8 +169,15 @@ def _json_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
     for row in found[:1]:
         _check_columns(path, [str(name) for name in row])
     return [
-        (number, {name: str(row.get(name) or "").strip() for name in COLUMNS}) for number, row in enumerate(found, 1)
+        (number, {name: _cell(row.get(name), f"{path}, row {number}: {name}") for name in COLUMNS})
+        for number, row in enumerate(found, 1)
     ]
+
+
+def _cell(cell: Any, what: str) -> str:
+    """Return what a cell names or says, empty where it is missing; an annotator may be a number, 0 too."""
+    found = label_of(cell, what)
+    return "" if found is None else found.strip()
 
 
 def _check_columns(path: Path, there: Sequence[str]) -> None:

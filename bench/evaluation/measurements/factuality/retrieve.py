@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import PositiveInt
 
+from bench.core.cells import rows_in, text_of
 from bench.core.checker import PagesFile, Passage, Retriever, WorldPages
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
-from bench.core.rows import kind_of, read_rows
 from bench.core.stage import Resources, Stage, StageIO
 from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractClaims
 
@@ -107,11 +107,8 @@ def pages_in(file: PagesFile) -> Iterator[tuple[str, str]]:
     if path.suffix in SQLITE:
         yield from _documents(path)
         return
-    for number, row in enumerate(read_rows(path, file.path), 1):
-        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("title", "text")):
-            got = f"columns {', '.join(map(str, row))}" if isinstance(row, dict) else kind_of(row)
-            raise DataError(f"{file.path}, row {number}: needs texts under 'title' and 'text', and has {got}")
-        yield row["title"], row["text"]
+    for row in rows_in(path, file.path):
+        yield row.stated("title"), row.text("text")
 
 
 def cut(page: str, words: int) -> list[str]:
@@ -127,16 +124,20 @@ def _documents(path: Path) -> list[tuple[str, str]]:
             rows = base.execute("SELECT title, text FROM documents ORDER BY title").fetchall()
     except sqlite3.Error as error:
         raise DataError(f"{path}: cannot be read as SQLite with a table documents(title, text): {error}") from error
-    return [(str(title), _text(text)) for title, text in rows]
+    return [
+        (text_of(title, f"{path}: a title"), _paragraphs(text, f"{path}: the text of {title!r}"))
+        for title, text in rows
+    ]
 
 
-def _text(cell: object) -> str:
+def _paragraphs(cell: object, what: str) -> str:
     """Return a page's text; some knowledge files hold a JSON list of paragraphs."""
-    text = str(cell)
+    text = text_of(cell, what)
     if text.startswith("["):
         try:
             parts = json.loads(text)
         except json.JSONDecodeError:
             return text
-        return "\n".join(map(str, parts)) if isinstance(parts, list) else text
+        if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
+            return "\n".join(parts)
     return text
