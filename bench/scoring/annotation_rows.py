@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.core.errors import DataError
-from bench.core.rows import number_in
-from bench.scoring.row_files import INSTRUCTION, FileRow, RowFile
+from bench.scoring.row_files import INSTRUCTION, RowFile, RowOfKind
 
 PreferenceScale = Literal["1-2", "0-1"]
 # A judge's probabilities miss the ends of the scale by rounding.
 SLACK = 1e-5
 FAILED = -1.0
-ERROR = "error"
+# What programs write for a verdict that is not there, as text.
+FAILED_WORDS = ("error", "nan")
 TIE = 0.5
-TRUTH = {"true": 1.0, "false": 0.0}
+TRUTH = ("true", "false")
 ADVICE = (
     "Give --preference-scale 0-1 where 0 or false says that output_1 wins and 1 or true that output_2 wins; "
     "--preference-scale 1-2 where 1 says that output_1 wins and 2 that output_2 wins (AlpacaEval)."
@@ -77,16 +77,19 @@ def check_scale(file: RowFile, scale: PreferenceScale | None) -> None:
         )
 
 
-def _stored(row: FileRow, scale: PreferenceScale | None) -> float | None:
+def _stored(row: RowOfKind, scale: PreferenceScale | None) -> float | None:
     """Return the stored number, None for a failed verdict; raises DataError for a truth value that is not expected."""
     cell = row.cells.get("preference")
-    if isinstance(cell, str) and cell.strip().lower() in TRUTH:
-        cell = cell.strip().lower() == "true"
+    word = cell.strip().lower() if isinstance(cell, str) else None
+    if word in FAILED_WORDS:
+        return None
+    if word in TRUTH:
+        cell = word == "true"
     if isinstance(cell, bool):
         if scale != "0-1":
             raise DataError(f"{row.where}: preference is {str(cell).lower()}, wanted a number. {ADVICE}")
         return float(cell)
-    value = None if cell == ERROR else number_in(row.cells, "preference", row.where)
+    value = row.number("preference")
     return None if value == FAILED else value
 
 

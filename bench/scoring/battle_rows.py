@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.scoring.markup import MarkupStyle, style_of
-from bench.scoring.row_files import FileRow, RowFile
+from bench.scoring.row_files import RowFile, RowOfKind
 
 OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5}
 # What battles are scored under: the category of their question and the baseline that their rows name, None for none.
@@ -56,16 +56,16 @@ def add_battles(battles: Battles, file: RowFile) -> None:
             battles.rows.append(Battle(sides, value, 1.0, row.unit("question_id", "uid"), heading, style))
 
 
-def category_of(row: FileRow) -> str | None:
+def category_of(row: RowOfKind) -> str | None:
     """Return the category of a row's question, None for none."""
     return row.label_or_none("category")
 
 
-def _outcome(row: FileRow) -> float | None:
+def _outcome(row: RowOfKind) -> float | None:
     winner = row.label_or_none("winner")
     return None if winner is None else OUTCOMES.get(winner)
 
 
-def _asked(row: FileRow) -> tuple[str | None, ...]:
+def _asked(row: RowOfKind) -> tuple[str | None, ...]:
     """Return what was asked: two rows of one question, one order of the sides and one turn are two tries."""
     return (row.unit("question_id", "uid"), row.label("model_a"), row.label("model_b"), row.label_or_none("turn"))

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.core.errors import DataError
 from bench.scoring.battle_rows import RETRIED, UNKNOWN, Battle, Battles, Heading, category_of
-from bench.scoring.row_files import FileRow, RowFile
+from bench.scoring.row_files import RowFile, RowOfKind
 
 # Verdicts of Arena-Hard's judge on the answers A and B: A's score, and how often the battle counts.
 SLIGHTLY, CLEARLY = 1.0, 3.0
@@ -31,7 +31,7 @@ HALF = "games left out because the question's other game has no verdict"
 class _Judgement:
     """The verdicts on one question, in the order of the games; None for a game without one."""
 
-    row: FileRow
+    row: RowOfKind
     verdicts: tuple[str | None, ...]
 
     @property
@@ -84,7 +84,7 @@ def _lose(
     battles.lose(heading, sides, HALF, there)
 
 
-def _verdicts(row: FileRow) -> tuple[str | None, ...]:
+def _verdicts(row: RowOfKind) -> tuple[str | None, ...]:
     games = row.cells.get("games")
     # A row that holds an error instead of games has none; so has one of null.
     games = [] if games is None else games

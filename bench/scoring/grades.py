@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.core.rows import number_in
 from bench.scoring.method_score import Score
 from bench.scoring.paired import all_pairs, law_of
 from bench.scoring.parts import JudgedPart
-from bench.scoring.row_files import FileRow
+from bench.scoring.row_files import RowOfKind
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.random_effects import crossed_effects
 
@@ -57,7 +56,7 @@ def scores(part: JudgedPart) -> list[Score]:
     return [_score(part, name, models[name], found) for name, found in zip(names, paired, strict=True)]
 
 
-def _add(graded: _Graded, row: FileRow) -> None:
+def _add(graded: _Graded, row: RowOfKind) -> None:
     unit = row.unit("question_id"), row.label_or_none("turn")
     score, known = _grade(row), graded.scores.get(unit)
     if unit in graded.scores and (score is None or known is None):
@@ -69,11 +68,8 @@ def _add(graded: _Graded, row: FileRow) -> None:
     graded.scores[unit] = score if known is None else known
 
 
-def _grade(row: FileRow) -> float | None:
-    cell = row.cells.get("score")
-    if isinstance(cell, bool):
-        raise DataError(f"{row.where}: score is {cell!r}, wanted a number")
-    value = number_in(row.cells, "score", row.where)
+def _grade(row: RowOfKind) -> float | None:
+    value = row.number("score")
     if value is None or value == FAILED:
         return None
     if not LOWEST <= value <= HIGHEST:

@@ -10,7 +10,7 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.scoring.method_score import Score
 from bench.scoring.parts import JudgedPart
-from bench.scoring.row_files import FileRow
+from bench.scoring.row_files import RowOfKind
 from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
 from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.random_effects import crossed_effects
@@ -67,7 +67,7 @@ def scores(part: JudgedPart) -> list[Score]:
     return [_score(part, names, list(pair.values())) for names, pair in pairs.items()]
 
 
-def _winners(row: FileRow) -> tuple[str, str] | None:
+def _winners(row: RowOfKind) -> tuple[str, str] | None:
     """Return the winners of both games, None where one is an error or missing; raises DataError for unknown words."""
     found = row.label_or_none("g1_winner"), row.label_or_none("g2_winner")
     for winner in found:

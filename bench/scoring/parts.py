@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.core.cells import label_of
 from bench.core.errors import DataError
-from bench.scoring.row_files import FileRow, RowFile, label_of, shown
+from bench.scoring.row_files import RowFile, RowOfKind, shown
 
 Judges = Literal["apart", "together"]
 COLUMNS = ("judge", "annotator")
@@ -55,7 +56,7 @@ def _of_judge(file: RowFile, judge: str) -> list[RowFile]:
     return [replace(file, rows=rows)] if rows else []
 
 
-def judge_of(row: FileRow) -> str | None:
+def judge_of(row: RowOfKind) -> str | None:
     """Return the judge that a row names, None for none; raises DataError for what is no name."""
     for column in COLUMNS:
         cell = row.cells.get(column)

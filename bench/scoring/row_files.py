@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.core.cells import FileRow, is_missing, label_of
 from bench.core.errors import DataError
-from bench.core.rows import kind_of, rows_of
+from bench.core.rows import kind_of, placed_rows
 
 FileKind = Literal["outputs", "annotations", "pairs", "battles", "games", "facts", "grades"]
 # Columns that go by two names: AlpacaEval's, and that of most other files.
@@ -29,7 +29,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class FileRow:
+class RowOfKind:
     """One row, and where it stands. Its cells are read by what they must be; null, NaN and no column are missing."""
 
     where: str
@@ -57,7 +57,8 @@ class FileRow:
         """
         column = next((name for name in columns if name in self.cells), columns[0])
         value = self.cells.get(column)
-        return None if value is None or _is_nan(value) else self.text(column)
+        blank = isinstance(value, str)  # an empty answer is an answer
+        return None if is_missing(value) and not blank else self.text(column)
 
     def label(self, column: str) -> str:
         """Return a name or a number as text; raises DataError for anything else, and for a missing one."""
@@ -71,6 +72,10 @@ class FileRow:
         found = (label_of(self.cells.get(column), f"{self.where}: {column}") for column in columns)
         return next((label for label in found if label is not None), None)
 
+    def number(self, column: str) -> float | None:
+        """Return the finite number in a cell, None for a missing one; raises DataError for anything else."""
+        return FileRow(self.where, self.cells).number(column)
+
     def unit(self, *columns: str) -> str:
         """Return the question that the row is about; a row that names none stands alone, by its place."""
         found = self.label_or_none(*columns)
@@ -83,7 +88,7 @@ class RowFile:
 
     path: Path
     kind: FileKind
-    rows: Sequence[FileRow]
+    rows: Sequence[RowOfKind]
 
     @property
     def stem(self) -> str:
@@ -96,16 +101,19 @@ def read_file(path: Path) -> RowFile:
 
     The file is of the kind that most of its rows are, so that a failed row, which lacks columns, does not decide.
     """
-    rows = rows_of(path)
-    kinds = Counter(kind for kind in map(_kind, rows) if kind is not None)
+    rows = list(placed_rows(path, str(path)))
+    for place, cells in rows:
+        if not isinstance(cells, Mapping):
+            raise DataError(f"{place}: {kind_of(cells)}, wanted named columns")
+    if not rows:
+        raise DataError(f"{path}: no rows")
+    kinds = Counter(kind for kind in (_kind(cells) for _, cells in rows) if kind is not None)
     if not kinds:
-        columns = sorted({str(column) for row in rows for column in row})
+        columns = sorted({str(column) for _, cells in rows for column in cells})
         wanted = "; ".join(f"{kind}: {', '.join('/'.join(names) for names in needed)}" for kind, needed in COLUMNS)
         raise DataError(f"{path}: columns {', '.join(columns)} are of no known kind of file. Known: {wanted}.")
     kind = kinds.most_common(1)[0][0]
-    return RowFile(
-        path, kind, [FileRow(f"{path}, row {number}", kind, row) for number, row in enumerate(rows, start=1)]
-    )
+    return RowFile(path, kind, [RowOfKind(place, kind, cells) for place, cells in rows])
 
 
 def _kind(row: Mapping[str, Any]) -> FileKind | None:
@@ -113,25 +121,6 @@ def _kind(row: Mapping[str, Any]) -> FileKind | None:
         if all(any(name in row for name in names) for names in needed):
             return kind
     return None
-
-
-def label_of(cell: Any, what: str) -> str | None:
-    """Return the name in a cell: a text, or a number in digits; None for a missing one.
-
-    A whole number is the same name however it is written (3, 3.0, "3"), since one missing cell makes floats of a
-    column of integers. Raises DataError for a truth value, an infinite number, a list and all else.
-    """
-    if cell is None or _is_nan(cell) or (isinstance(cell, str) and not cell.strip()):
-        return None
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell):
-        return str(int(cell)) if cell == int(cell) else repr(cell)
-    raise DataError(f"{what} is {kind_of(cell)}, wanted a name")
-
-
-def _is_nan(cell: Any) -> bool:
-    return isinstance(cell, float) and math.isnan(cell)
 
 
 def shown(names: Sequence[str]) -> str:
