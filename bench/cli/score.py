@@ -209,10 +209,11 @@ def _differences(name: str, other: str, found: dict[str, Any], corrected: str) -
     lines: list[str] = []
     for what, law in found.items():
         if isinstance(law, dict) and "difference" in law:
-            lines.append(
-                f"{name} - {other}, {what} on {found['n']} shared prompts: {law['difference']:+.4g} "
-                f"[{law['low']:.4g}, {law['high']:.4g}], p {law['p_adjusted']:.3g}{corrected}"
-            )
+            head = f"{name} - {other}, {what} on {found['n']} shared prompts: {law['difference']:+.4g}"
+            tested = "without variation, so that nothing can be tested"
+            if law["p"] is not None:
+                tested = f"[{law['low']:.4g}, {law['high']:.4g}], p {law['p_adjusted']:.3g}{corrected}"
+            lines.append(f"{head} {tested}")
         elif isinstance(law, dict):
             lines.append(f"{name} vs {other}, {what}: {law['estimate']:.1%} [{law['low']:.1%}, {law['high']:.1%}]")
     return lines

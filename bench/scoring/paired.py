@@ -11,15 +11,23 @@ from bench.statistics.tests.confidence import Confidence
 from bench.statistics.tests.corrections import holm
 
 LEVEL = 0.95
+# A standard error below this, in percent or on any scale here, is none: sums differ by rounding only.
+ROUNDING = 1e-9
 Paired = dict[str, Any]
 
 
-def law_of(law: Confidence) -> dict[str, float]:
-    """Return a difference with its standard error, its 95% interval, and the p of "there is none"."""
+def law_of(law: Confidence) -> dict[str, float | None]:
+    """Return a difference with its standard error, its 95% interval, and the p of "there is none".
+
+    Where the units do not vary there is nothing to test with: all but the difference is None.
+    """
+    difference, error = float(np.asarray(law.estimate)), float(law.standard_error)
+    if error <= ROUNDING:
+        return {"difference": difference, "standard_error": None, "low": None, "high": None, "p": None}
     low, high = law.interval(LEVEL)
     return {
-        "difference": float(np.asarray(law.estimate)),
-        "standard_error": float(law.standard_error),
+        "difference": difference,
+        "standard_error": error,
         "low": low,
         "high": high,
         "p": float(law.p_value(0.0)),
@@ -27,7 +35,7 @@ def law_of(law: Confidence) -> dict[str, float]:
 
 
 def all_pairs(names: Sequence[str], compare: Callable[[int, int], Paired]) -> list[dict[str, Paired]]:
-    """Return for each method its differences to the others by name, each law with ``p_adjusted``.
+    """Return for each method its differences to the others by name, each tested law with ``p_adjusted``.
 
     ``compare`` gives what is known of one pair: ``n``, and a law or None by measure. The pairs of one measure are one
     family, corrected by Holm's steps (Holm 1979).
@@ -52,4 +60,4 @@ def corrected(contrasts: Sequence[Paired]) -> None:
 
 
 def _is_tested(law: Any) -> bool:
-    return isinstance(law, dict) and "p" in law
+    return isinstance(law, dict) and law.get("p") is not None

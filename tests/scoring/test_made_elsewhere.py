@@ -356,3 +356,22 @@ def test_questions_without_a_name_stand_alone_and_0_is_a_name(tmp_path: Path, co
     for wrong in ([1], True, {"a": 1}):
         with pytest.raises(DataError, match=column):
             scored(tmp_path, [{**row, column: wrong} for row in rows])
+
+
+def test_a_difference_without_variation_is_no_evidence(tmp_path: Path) -> None:
+    """Always right against always wrong, on two prompts: neither p 0 nor an interval without width."""
+    rows = [
+        {"instruction": f"q{i}", "output_1": "r", "output_2": name, "generator_1": "ref", "generator_2": name}
+        | {"preference": 2 if name == "x" else 1}
+        for i in range(2)
+        for name in "xy"
+    ]
+    graded = [grade(q, 1, m, {"x": 9, "y": 1}[m]) for q in range(2) for m in "xy"]
+    for found, measure in ((scored(tmp_path, rows), "win_rate"), (scored(tmp_path, graded), "score")):
+        law = found[0]["paired"]["y"][measure]
+        assert law["difference"] > 0
+        assert law["p"] is None or law["p"] > 0.05
+        assert law["low"] is None or law["low"] < 0
+    assert "p 0" not in bench("score", "--annotations", written(tmp_path, rows)).stdout
+    (alike,) = scored(tmp_path, [pair(i, "model_2", "model_2") for i in range(2)])
+    assert alike["standard_error"] is None or alike["standard_error"] > 0
