@@ -29,7 +29,7 @@ ADVICE = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class StoredVerdict:
     """One annotation row, with the names and texts of output_1 and output_2 where it has them.
 
     ``preference`` is that for output_2, from 0 to 1, None for a failed verdict; ``old_tie``: it was stored as 0.
@@ -42,13 +42,13 @@ class Verdict:
     old_tie: bool
 
 
-def verdicts_of(files: Sequence[RowFile], scale: PreferenceScale | None) -> dict[str, list[Verdict]]:
+def verdicts_of(files: Sequence[RowFile], scale: PreferenceScale | None) -> dict[str, list[StoredVerdict]]:
     """Return the verdicts by instruction.
 
     Raises DataError for preferences that are not of the scale, and for a row that names one method twice and holds no
     texts: which answer it prefers cannot be told.
     """
-    found: dict[str, list[Verdict]] = {}
+    found: dict[str, list[StoredVerdict]] = {}
     for row in (row for file in files for row in file.rows):
         names = row.label_or_none("generator_1"), row.label_or_none("generator_2")
         texts = row.text_or_none("output_1"), row.text_or_none("output_2")
@@ -60,7 +60,7 @@ def verdicts_of(files: Sequence[RowFile], scale: PreferenceScale | None) -> dict
             )
         stored = _stored(row, scale)
         old_tie = stored == 0 and scale != "0-1"
-        verdict = Verdict(row.where, names, texts, _preference(stored, scale, row.where), old_tie)
+        verdict = StoredVerdict(row.where, names, texts, _preference(stored, scale, row.where), old_tie)
         found.setdefault(row.text(*INSTRUCTION), []).append(verdict)
     return found
 

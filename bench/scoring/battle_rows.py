@@ -29,7 +29,7 @@ class Battle:
 
 
 @dataclass
-class Battles:
+class JudgedBattles:
     """All battles of one judge. ``missing`` by heading, method and reason; ``noted`` by heading and what."""
 
     rows: list[Battle] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Battles:
             self.missing[heading, name, reason] += count
 
 
-def add_battles(battles: Battles, file: RowFile) -> None:
+def add_battles(battles: JudgedBattles, file: RowFile) -> None:
     """Add the battles of a file; one without a known winner is counted, unless the same was asked again."""
     known = {_asked(row) for row in file.rows if _outcome(row) is not None}
     for row in file.rows:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.scoring.battle_rows import OUTCOMES, Battle, Battles, Heading, add_battles
+from bench.scoring.battle_rows import OUTCOMES, Battle, Heading, JudgedBattles, add_battles
 from bench.scoring.games import VERDICTS, add_games
 from bench.scoring.markup import at_equal_style, style_details
 from bench.scoring.method_score import Score
@@ -42,7 +42,7 @@ def scores(part: JudgedPart, reference: str | None) -> list[Score]:
     cluster; repeated rows, and clear wins, carry weight without counting as observations of their own. Raises
     DataError where nothing is left.
     """
-    found = Battles()
+    found = JudgedBattles()
     add_games(found, [file for file in part.files if file.kind == "games"], reference)
     for file in part.files:
         if file.kind != "games":
@@ -66,7 +66,7 @@ def scores(part: JudgedPart, reference: str | None) -> list[Score]:
     return told
 
 
-def _whole(found: Battles, reference: str | None) -> _Group | None:
+def _whole(found: JudgedBattles, reference: str | None) -> _Group | None:
     """Return all battles as one group.
 
     None where they have several baselines and nobody said which counts, or all are of one category.
@@ -79,7 +79,7 @@ def _whole(found: Battles, reference: str | None) -> _Group | None:
     return _Group(None, headings, found.rows, _anchor(found.rows, reference, named))
 
 
-def _by_heading(found: Battles, reference: str | None) -> list[_Group]:
+def _by_heading(found: JudgedBattles, reference: str | None) -> list[_Group]:
     """Return the battles by category, and by the baseline that they name where nobody said which counts.
 
     None where all belong together: no category, and no second baseline.
@@ -98,7 +98,7 @@ def _by_heading(found: Battles, reference: str | None) -> list[_Group]:
     return groups
 
 
-def _headings(found: Battles) -> list[Heading]:
+def _headings(found: JudgedBattles) -> list[Heading]:
     """Return every heading, of lost battles too, in alphabetical order, none first."""
     there = {battle.heading for battle in found.rows} | {heading for heading, _, _ in found.missing}
     return sorted(there, key=lambda heading: [(name is not None, str(name)) for name in heading])
@@ -113,7 +113,7 @@ def _anchor(battles: Sequence[Battle], reference: str | None, named: Sequence[st
     return max(sorted(counts), key=lambda name: counts[name], default="")
 
 
-def _scores(found: Battles, group: _Group, judge: str | None, noted: Mapping[str, int]) -> list[Score]:
+def _scores(found: JudgedBattles, group: _Group, judge: str | None, noted: Mapping[str, int]) -> list[Score]:
     of = group.battles
     sides = [battle.sides[0] for battle in of], [battle.sides[1] for battle in of]
     outcome, weight = [battle.outcome for battle in of], [battle.weight for battle in of]
@@ -169,7 +169,7 @@ def _scores(found: Battles, group: _Group, judge: str | None, noted: Mapping[str
     return told
 
 
-def _missing(found: Battles, group: _Group, name: str) -> dict[str, int]:
+def _missing(found: JudgedBattles, group: _Group, name: str) -> dict[str, int]:
     """Return how many battles of a method were left out, by reason."""
     counts: Counter[str] = Counter()
     for (heading, of_name, reason), count in found.missing.items():

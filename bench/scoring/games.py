@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.errors import DataError
-from bench.scoring.battle_rows import RETRIED, UNKNOWN, Battle, Battles, Heading, category_of
+from bench.scoring.battle_rows import RETRIED, UNKNOWN, Battle, Heading, JudgedBattles, category_of
 from bench.scoring.row_files import RowFile, RowOfKind
 
 # Verdicts of Arena-Hard's judge on the answers A and B: A's score, and how often the battle counts.
@@ -44,7 +44,7 @@ class _Judgement:
         return len(self.given) == games
 
 
-def add_games(battles: Battles, files: Sequence[RowFile], reference: str | None) -> None:
+def add_games(battles: JudgedBattles, files: Sequence[RowFile], reference: str | None) -> None:
     """Add the games of judgement files to battles.
 
     ``reference`` is the baseline of rows that name none. Of a question that was judged again after a failure the whole
@@ -76,7 +76,7 @@ def add_games(battles: Battles, files: Sequence[RowFile], reference: str | None)
 
 
 def _lose(
-    battles: Battles, heading: Heading, sides: tuple[str, str], judged: Sequence[_Judgement], games: int
+    battles: JudgedBattles, heading: Heading, sides: tuple[str, str], judged: Sequence[_Judgement], games: int
 ) -> None:  # fmt: skip
     """Count the games of a question of which no judgement is whole, once however often it was tried."""
     there = max(len(one.given) for one in judged)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.scoring.annotation_rows import TIE, Verdict
+from bench.scoring.annotation_rows import TIE, StoredVerdict
 from bench.scoring.row_files import GENERATOR, INSTRUCTION, OUTPUT, RowFile, shown
 from bench.statistics.tests.confidence import FloatArray
 
@@ -114,7 +114,7 @@ def _answers_on(annotations: Sequence[RowFile], side: str) -> dict[str, dict[str
 
 
 def join(
-    methods: Sequence[AnswerFile], reference: AnswerFile, verdicts: Mapping[str, Sequence[Verdict]]
+    methods: Sequence[AnswerFile], reference: AnswerFile, verdicts: Mapping[str, Sequence[StoredVerdict]]
 ) -> tuple[list[str], list[Preferences]]:
     """Return the prompts and each method's preferences over them; raises DataError when a method has none.
 
@@ -124,7 +124,7 @@ def join(
     return prompts, [_joined(method, reference, prompts, verdicts) for method in methods]
 
 
-def is_judged(method: AnswerFile, reference: AnswerFile, verdicts: Mapping[str, Sequence[Verdict]]) -> bool:
+def is_judged(method: AnswerFile, reference: AnswerFile, verdicts: Mapping[str, Sequence[StoredVerdict]]) -> bool:
     """Return whether any verdict is about the method and the reference."""
     for prompt, text in method.by_instruction.items():
         base = reference.by_instruction.get(prompt)
@@ -136,7 +136,7 @@ def is_judged(method: AnswerFile, reference: AnswerFile, verdicts: Mapping[str, 
 
 
 def _joined(
-    method: AnswerFile, reference: AnswerFile, prompts: Sequence[str], verdicts: Mapping[str, Sequence[Verdict]]
+    method: AnswerFile, reference: AnswerFile, prompts: Sequence[str], verdicts: Mapping[str, Sequence[StoredVerdict]]
 ) -> Preferences:
     missing: Counter[str] = Counter()
     noted: Counter[str] = Counter()
@@ -178,7 +178,9 @@ def _same_throughout(method: AnswerFile, reference: AnswerFile, prompts: Sequenc
     return all(own == base for own, base in both if own is not None and base is not None)
 
 
-def _orientation(verdict: Verdict, method: AnswerFile, reference: AnswerFile, pair: tuple[str, str]) -> bool | None:
+def _orientation(
+    verdict: StoredVerdict, method: AnswerFile, reference: AnswerFile, pair: tuple[str, str]
+) -> bool | None:
     """Return whether the method stood second; None when the verdict is about another pair.
 
     ``pair``: the reference's answer and the method's, without spaces around them.
@@ -190,7 +192,7 @@ def _orientation(verdict: Verdict, method: AnswerFile, reference: AnswerFile, pa
     return True if verdict.names == names else False if verdict.names == names[::-1] else None
 
 
-def _one_of(usable: Sequence[Verdict], stood_second: Sequence[bool], prompt: str) -> float:
+def _one_of(usable: Sequence[StoredVerdict], stood_second: Sequence[bool], prompt: str) -> float:
     """Return the preference of a pair's verdicts; raises DataError when equal rows contradict each other."""
     by_order: dict[bool, float] = {}
     for one, second in zip(usable, stood_second, strict=True):
@@ -205,7 +207,7 @@ def _nothing(
     method: AnswerFile,
     reference: AnswerFile,
     prompts: Sequence[str],
-    verdicts: Mapping[str, Sequence[Verdict]],
+    verdicts: Mapping[str, Sequence[StoredVerdict]],
     failed: int,
 ) -> str:
     """Return why a method has no verdict at all; ``failed``: on so many pairs the judge gave none."""
