@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -21,6 +21,8 @@ commands = typer.Typer()
 
 # Of a table without lines: what stands between two columns.
 SPACES = 2
+# What tells scores of one method apart, as columns where they differ.
+BESIDE = {"judge": "judge", "category": "category", "reference": "against"}
 UNLIMITED = 10_000
 HEADINGS = {
     "conservative_win_rate": "conservative %",
@@ -37,6 +39,9 @@ HEADINGS = {
     "incorrect_per_response": "wrong per response",
     "respond_rate": "responded",
     "factscore": "FActScore",
+    "score_standard_error": "± (score)",
+    "first_turn": "first turn",
+    "second_turn": "second turn",
 }
 
 
@@ -49,7 +54,7 @@ HEADINGS = {
         "bench score --outputs labeled_ChatGPT.jsonl --reference labeled_InstructGPT.jsonl",
     )
 )
-def score(
+def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     outputs: Annotated[
         list[Path] | None, typer.Option(help="Answers of a method (AlpacaEval), or its labels (FActScore). Repeatable.")
     ] = None,
@@ -58,7 +63,9 @@ def score(
     ] = None,
     annotations: Annotated[
         list[Path] | None,
-        typer.Option(help="Verdicts: AlpacaEval annotations, MT-bench pairs, or Arena-Hard battles. Repeatable."),
+        typer.Option(
+            help="Verdicts: AlpacaEval annotations, MT-bench pairs or grades, or Arena-Hard battles. Repeatable."
+        ),
     ] = None,
     difficulty: Annotated[
         str | None,
@@ -69,6 +76,14 @@ def score(
     calibration: Annotated[
         Path | None, typer.Option(help="CSV of tanh_std_delta_len, instruction_difficulty, preference.")
     ] = None,
+    preference_scale: Annotated[
+        Literal["1-2", "0-1"] | None,
+        typer.Option(help="How annotations store a preference: output_1 wins is the first number. AlpacaEval: 1-2."),
+    ] = None,
+    judges: Annotated[
+        Literal["apart", "together"],
+        typer.Option(help="Score each judge by itself, or count the votes of a crowd together (battles only)."),
+    ] = "apart",
     as_json: JsonOption = False,
 ) -> None:
     """Score outputs and judgements made elsewhere: win rates, raw and at equal length, with standard errors.
@@ -78,7 +93,17 @@ def score(
     """
     from bench.scoring import score as scoring
 
-    found = scoring.score(scoring.FilesToScore(outputs or (), reference, annotations or (), difficulty, calibration))
+    found = scoring.score(
+        scoring.FilesToScore(
+            outputs=() if outputs is None else outputs,
+            reference=reference,
+            annotations=() if annotations is None else annotations,
+            difficulty=difficulty,
+            calibration=calibration,
+            preference_scale=preference_scale,
+            judges=judges,
+        )
+    )
     if as_json:
         sys.stdout.write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     else:
@@ -103,16 +128,21 @@ def scores_table(scores: Sequence[Score]) -> Table:
     raw = any(one.win_rate is not None for one in scores)
     controlled = any(one.length_controlled_win_rate is not None for one in scores)
     table.add_column("method", no_wrap=True)
+    beside = [name for name in BESIDE if len({getattr(one, name) for one in scores}) > 1]
+    for name in beside:
+        table.add_column(BESIDE[name], no_wrap=True)
     heads = [*(("win rate %", "±") if raw else ()), *(("at equal length %", "±") if controlled else ())]
-    extra = list(scores[0].columns)
+    extra = list(dict.fromkeys(name for one in scores for name in one.columns))
     rows = []
     for one in scores:
         cells = [one.win_rate, one.standard_error] if raw else []
         cells += [one.length_controlled_win_rate, one.length_controlled_standard_error] if controlled else []
-        shown = [_number(cell, 2) for cell in cells] + [_number(one.details[name], 4) for name in extra]
-        rows.append([one.name, *shown, str(one.n), str(one.n_missing)])
+        shown = [_number(cell, 2) for cell in cells] + [_number(one.details.get(name), 4) for name in extra]
+        told = [getattr(one, name) for name in beside]
+        words = [one.name, *("all" if value is None else value for value in told)]
+        rows.append([*words, *shown, str(one.n), str(one.n_missing)])
     titles = [*heads, *(HEADINGS.get(name, name) for name in extra), "n", "missing"]
-    for title, column in zip(titles, list(zip(*rows, strict=True))[1:], strict=True):
+    for title, column in zip(titles, list(zip(*rows, strict=True))[1 + len(beside) :], strict=True):
         # Neither a number nor a word of a title is broken.
         widest = max(len(text) for text in [*column, *title.split()])
         table.add_column(title, justify="right", min_width=widest)
@@ -131,33 +161,59 @@ def remarks(scores: Sequence[Score]) -> list[str]:
     if choice:
         used = "with" if any(one.details.get("calibrated") for one in scores) else "without"
         lines.append(f"length control: difficulty {', '.join(sorted(choice))}, {used} calibration rows")
+    if any("score_standard_error" in one.details for one in scores):
+        lines.append("scores from 0 to 10; ± is one standard error")
     for one in scores:
-        lines += [f"{one.name}: {count} missing, {reason}" for reason, count in one.missing.items()]
-        lines += [f"{one.name}: {count} {what}" for what, count in one.noted.items()]
-        lines += [f"{one.name}: warning: {text}" for text in one.warnings]
+        title = _title(one, scores)
+        lines += [f"{title}: {count} missing, {reason}" for reason, count in one.missing.items()]
+        lines += [f"{title}: {count} {what}" for what, count in one.noted.items()]
+        lines += [f"{title}: warning: {text}" for text in one.warnings]
+    judges = list(dict.fromkeys(one.judge for one in scores))
+    for judge in judges:
+        by = "" if len(judges) == 1 else f"judge {judge}: "
+        lines += [by + line for line in _compared([one for one in scores if one.judge == judge])]
+    return lines
+
+
+def _title(one: Score, scores: Sequence[Score]) -> str:
+    """Return a score's name, with the judge and the category where there are several."""
+    several = {"judge": one.judge, "category": one.category}
+    beside = [value for name, value in several.items() if value and len({getattr(each, name) for each in scores}) > 1]
+    return f"{one.name} ({', '.join(beside)})" if beside else one.name
+
+
+def _compared(scores: Sequence[Score]) -> list[str]:
+    """Return lines about the differences among the methods that one judge scored."""
+    lines: list[str] = []
     if any_difference := scores[0].details.get("any_difference"):
         lines.append(
             f"any difference among the {len(scores)} methods, on {any_difference['n']} shared prompts (Friedman): "
             f"chi-square {any_difference['statistic']:.4g} with {any_difference['df']} df, "
             f"p {any_difference['p']:.3g}"
         )
-    seen: set[frozenset[str]] = set()
+    pairs = {frozenset((one.name, other)) for one in scores for other in _others(one)}
+    corrected = " (Holm, over all pairs)" if len(pairs) > 1 else ""
     for one in scores:
-        for other, found in one.details.get("paired", {}).items():
-            if frozenset((one.name, other)) not in seen:
-                seen.add(frozenset((one.name, other)))
-                lines += _differences(one.name, other, found)
+        for other, found in _others(one).items():
+            if frozenset((one.name, other)) in pairs:
+                pairs.discard(frozenset((one.name, other)))
+                lines += _differences(one.name, other, found, corrected)
     return lines
 
 
-def _differences(name: str, other: str, found: dict[str, Any]) -> list[str]:
+def _others(one: Score) -> dict[str, Any]:
+    return dict(one.details.get("paired", {}))
+
+
+def _differences(name: str, other: str, found: dict[str, Any], corrected: str) -> list[str]:
     lines: list[str] = []
     for what, law in found.items():
         if isinstance(law, dict) and "difference" in law:
-            lines.append(
-                f"{name} - {other}, {what} on {found['n']} shared prompts: {law['difference']:+.4g} "
-                f"[{law['low']:.4g}, {law['high']:.4g}], p {law['p']:.3g}"
-            )
+            head = f"{name} - {other}, {what} on {found['n']} shared prompts: {law['difference']:+.4g}"
+            tested = "without variation, so that nothing can be tested"
+            if law["p"] is not None:
+                tested = f"[{law['low']:.4g}, {law['high']:.4g}], p {law['p_adjusted']:.3g}{corrected}"
+            lines.append(f"{head} {tested}")
         elif isinstance(law, dict):
             lines.append(f"{name} vs {other}, {what}: {law['estimate']:.1%} [{law['low']:.1%}, {law['high']:.1%}]")
     return lines

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,26 +90,3 @@ def _csv(text: str, where: str) -> Iterator[tuple[str, Any]]:
             raise DataError(f"{where}, row {number}: its number of cells differs from the head's")
         # Where the row ends: a cell in quotes may hold lines.
         yield f"{where}, line {reader.line_num}", row
-
-
-def rows_of(path: Path) -> list[Mapping[str, Any]]:
-    """Return the rows of a file as mappings; raises DataError for a missing, empty or broken file."""
-    rows = list(read_rows(path, str(path)))
-    if not rows:
-        raise DataError(f"{path}: no rows")
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, Mapping):
-            raise DataError(f"{path}, row {number}: {kind_of(row)}, wanted named columns")
-    return rows
-
-
-def number_in(row: Mapping[str, Any], column: str, where: str) -> float | None:
-    """Return the number in a cell, written as a number or as text; None for null, empty and NaN."""
-    value = row.get(column)
-    if value is None or value == "":
-        return None
-    try:
-        found = float(value)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: {column} is {value!r}, wanted a number") from error
-    return found if math.isfinite(found) else None

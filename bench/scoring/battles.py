@@ -1,177 +1,181 @@
-"""Battle files (Arena-Hard, Chatbot Arena): Bradley-Terry strengths with errors over questions."""
+"""Battle files (Arena-Hard, Chatbot Arena): Bradley-Terry strengths with errors over questions, by category."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.scoring.markup import MarkupStyle, at_equal_style, style_details, style_of
+from bench.scoring.battle_rows import OUTCOMES, Battle, Heading, JudgedBattles, add_battles
+from bench.scoring.games import VERDICTS, add_games
+from bench.scoring.markup import at_equal_style, style_details
 from bench.scoring.method_score import Score
-from bench.scoring.row_files import RowFile
+from bench.scoring.parts import JudgedPart
 from bench.statistics.ranking.bradley_terry import ELO_SCALE, bradley_terry, rank_intervals
 from bench.statistics.ranking.style import StyledBattles
 
-OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5}
-# Verdicts of Arena-Hard's judge on the answers A and B: A's score, and how often the battle counts.
-SLIGHTLY, CLEARLY = 1.0, 3.0
-VERDICTS = {
-    "A>>B": (1.0, CLEARLY), "A>B": (1.0, SLIGHTLY), "A=B": (0.5, SLIGHTLY), "B>A": (0.0, SLIGHTLY),
-    "B>>A": (0.0, CLEARLY), "B<<A": (1.0, CLEARLY), "B<A": (1.0, SLIGHTLY), "B=A": (0.5, SLIGHTLY),
-    "A<B": (0.0, SLIGHTLY), "A<<B": (0.0, CLEARLY),
-}  # fmt: skip
 COLUMNS = ("elo", "elo_standard_error", "rank_low", "rank_high")
-UNKNOWN = "battles without a known winner (of all methods)"
-REPEATED = "repeated judgements, counted once"
+FEWEST_QUESTIONS = 2
+# The category of battles without one, beside others that have one; None is all categories together.
+WITHOUT = "without category"
 
 
-@dataclass
-class BattleColumns:
-    """Battles as columns: who met whom, the first one's score, how often it counts, its question and its style."""
+@dataclass(frozen=True)
+class _Group:
+    """The battles of some headings, which are scored together, and the method that stands at 0."""
 
-    first: list[str] = field(default_factory=list)
-    second: list[str] = field(default_factory=list)
-    outcome: list[float] = field(default_factory=list)
-    weight: list[float] = field(default_factory=list)
-    question: list[str] = field(default_factory=list)
-    style: list[MarkupStyle | None] = field(default_factory=list)
-    noted: Counter[str] = field(default_factory=Counter)
-
-    def add(
-        self, sides: tuple[str, str], outcome: float, weight: float, question: str, style: MarkupStyle | None = None
-    ) -> None:  # fmt: skip
-        """Append one battle."""
-        self.first.append(sides[0])
-        self.second.append(sides[1])
-        self.outcome.append(outcome)
-        self.weight.append(weight)
-        self.question.append(question)
-        self.style.append(style)
+    category: str | None
+    headings: Collection[Heading]
+    battles: Sequence[Battle]
+    anchor: str
 
 
-def scores(files: Sequence[RowFile], baseline: str | None) -> list[Score]:
+def scores(part: JudgedPart, reference: str | None) -> list[Score]:
     """Return one score per method, best first: the chance to beat the baseline, its error, Elo, and ranks.
 
-    The baseline is the named method, else the one with the most battles. Battles whose winner is not known are left
-    out and counted. Battles of one question are one cluster; repeated rows, and clear wins, carry weight without
-    counting as observations of their own. Raises DataError where nothing is left.
+    Questions with a category are scored by category, as Arena-Hard's leaderboard is; with one baseline for all, also
+    together. The baseline is ``reference``, else the one that the rows name (several: each by itself), else the method
+    with the most battles. Battles whose winner is not known are left out and counted. Battles of one question are one
+    cluster; repeated rows, and clear wins, carry weight without counting as observations of their own. Raises
+    DataError where nothing is left.
     """
-    battles = BattleColumns()
-    judges: set[str] = set()
-    seen: dict[tuple[str, str, str], object] = {}
-    for file in files:
-        if file.kind == "games":
-            _add_games(battles, file, baseline, seen)
-            judges |= {str(row["judge"]) for row in file.rows if row.get("judge")}
-        else:
-            _add_battles(battles, file)
-    if len(judges) > 1:
-        raise DataError(f"judgements of several judges ({', '.join(sorted(judges))}): score each judge by itself")
-    lost = battles.noted.pop(UNKNOWN, 0)
-    if not battles.outcome:
-        known = "games have a verdict" if files[0].kind == "games" else "battles has a winner"
-        wanted = VERDICTS if files[0].kind == "games" else OUTCOMES
-        raise DataError(f"none of {lost} {known} among {', '.join(wanted)}")
-    return _scores(battles, baseline, lost)
+    found = JudgedBattles()
+    add_games(found, [file for file in part.files if file.kind == "games"], reference)
+    for file in part.files:
+        if file.kind != "games":
+            add_battles(found, file)
+    if not found.rows:
+        known = "games have a verdict" if part.files[0].kind == "games" else "battles has a winner"
+        wanted = VERDICTS if part.files[0].kind == "games" else OUTCOMES
+        raise DataError(f"none of {found.missing.total() // 2} {known} among {', '.join(wanted)}")
+    whole, by_heading = _whole(found, reference), _by_heading(found, reference)
+    scored = [group for group in by_heading if len({one.question for one in group.battles}) >= FEWEST_QUESTIONS]
+    if whole is None and not scored:
+        raise DataError("no category has two questions with a verdict: no error can be estimated")
+    thin = sorted({str(group.category) for group in by_heading if group not in scored})
+    noted = {
+        **part.noted,
+        f"categories with fewer than two judged questions, not scored ({', '.join(thin)})": len(thin),
+    }
+    told: list[Score] = []
+    for group in [*([] if whole is None else [whole]), *scored]:
+        told += _scores(found, group, part.judge, {} if told else noted)
+    return told
 
 
-def _add_battles(battles: BattleColumns, file: RowFile) -> None:
-    for number, row in enumerate(file.rows, start=1):
-        value = OUTCOMES.get(str(file.cell(number, "winner")))
-        sides = file.label(number, "model_a"), file.label(number, "model_b")
-        if value is None:
-            battles.noted[UNKNOWN] += 1
-            continue
-        style = style_of(row, f"{file.path}, row {number}")
-        battles.add(sides, value, 1.0, _question(file, number, row), style)
+def _whole(found: JudgedBattles, reference: str | None) -> _Group | None:
+    """Return all battles as one group.
 
-
-def _question(file: RowFile, number: int, row: Mapping[str, Any]) -> str:
-    """Return the question of a row; one without stands alone, and the file's name keeps two files apart."""
-    named = next((column for column in ("question_id", "uid") if row.get(column) is not None), None)
-    return f"{file.path} {number}" if named is None else file.label(number, named)
-
-
-def _add_games(
-    battles: BattleColumns, file: RowFile, baseline: str | None, seen: dict[tuple[str, str, str], object]
-) -> None:  # fmt: skip
-    """Add an Arena-Hard judgement file: a row per question and model, with two games against the baseline.
-
-    The baseline's answer is A in the first game and B in the second. Version 2 names the baseline in each row (and the
-    question ``uid``), version 0.1 does not.
+    None where they have several baselines and nobody said which counts, or all are of one category.
     """
-    for number, row in enumerate(file.rows, start=1):
-        where = f"{file.path}, row {number}"
-        model, games = file.label(number, "model"), file.cell(number, "games")
-        other = file.label(number, "baseline") if row.get("baseline") is not None else baseline
-        if not other:
-            raise DataError(f"{where}: does not say what {model} was held against. Give --reference NAME.")
-        if not isinstance(games, list) or not all(game is None or isinstance(game, dict) for game in games):
-            raise DataError(f"{where}: games is not a list of games")
-        if len(games) > 2:
-            raise DataError(f"{where}: {len(games)} games, wanted one, or two with the answers exchanged")
-        if model == other:
-            raise DataError(f"{where}: {model!r} is held against itself")
-        question = _question(file, number, row)
-        given = [game.get("score") if game else None for game in games]
-        pair = (question, model, other)
-        if pair in seen:
-            if seen[pair] != given:
-                raise DataError(f"{where}: a second, different judgement of {model} on question {question}")
-            battles.noted[REPEATED] += 1
-            continue
-        seen[pair] = given
-        for place, verdict in enumerate(given):
-            found = VERDICTS.get(str(verdict))
-            if found is None:
-                battles.noted[UNKNOWN] += 1
-                continue
-            battles.add((other, model) if place == 0 else (model, other), *found, question)
+    headings = _headings(found)
+    named = sorted({baseline for _, baseline in headings if baseline is not None})
+    categories = {category for category, _ in headings}
+    if (reference is None and len(named) > 1) or (len(categories) == 1 and None not in categories):
+        return None
+    return _Group(None, headings, found.rows, _anchor(found.rows, reference, named))
 
 
-def _scores(battles: BattleColumns, baseline: str | None, lost: int) -> list[Score]:
-    names, counts = np.unique([*battles.first, *battles.second], return_counts=True)
-    anchor = str(names[counts.argmax()]) if baseline is None else baseline
-    columns = battles.first, battles.second, battles.outcome
-    found = bradley_terry(*columns, battles.question, battles.weight, anchor)
-    styled = at_equal_style(StyledBattles(*columns, {}, battles.question, battles.weight), battles.style, anchor)
-    ranks = rank_intervals(found.theta, found.covariance)
-    share, errors = found.win_probability, found.standard_errors
-    warnings = () if found.connected else (_apart(found.groups),)
-    order = np.argsort(-found.theta, kind="stable")
-    of_method = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    return [
-        Score(
-            name=found.names[place],
-            reference=found.anchor,
-            win_rate=100 * float(share[place]),
-            # Delta method: d sigma / d theta = sigma (1 - sigma).
-            standard_error=100 * float(share[place] * (1 - share[place]) * errors[place]),
-            length_controlled_win_rate=None,
-            length_controlled_standard_error=None,
-            n=of_method[found.names[place]],
-            n_missing=lost,
-            missing={UNKNOWN: lost} if lost else {},
-            noted=dict(battles.noted) if place == order[0] else {},
-            warnings=warnings,
-            details={
-                "theta": float(found.theta[place]),
-                "theta_standard_error": float(errors[place]),
-                "elo": float(found.elo[place]),
-                "elo_standard_error": float(ELO_SCALE * errors[place]),
-                "rank_low": ranks[place][0],
-                "rank_high": ranks[place][1],
-                "questions": found.clusters,
-                **style_details(styled, int(place)),
-            },
-            columns=COLUMNS if styled is None else (*COLUMNS, "style_controlled_win_rate"),
+def _by_heading(found: JudgedBattles, reference: str | None) -> list[_Group]:
+    """Return the battles by category, and by the baseline that they name where nobody said which counts.
+
+    None where all belong together: no category, and no second baseline.
+    """
+    headings = _headings(found)
+    keys = [(category, baseline if reference is None else None) for category, baseline in headings]
+    if all(category is None for category, _ in keys) and len({baseline for _, baseline in keys} - {None}) < 2:
+        return []
+    groups = []
+    for key in dict.fromkeys(keys):
+        of_key = [heading for heading, other in zip(headings, keys, strict=True) if other == key]
+        battles = [battle for battle in found.rows if battle.heading in of_key]
+        named = [] if key[1] is None else [key[1]]
+        category = WITHOUT if key[0] is None and any(name is not None for name, _ in keys) else key[0]
+        groups.append(_Group(category, of_key, battles, _anchor(battles, reference, named)))
+    return groups
+
+
+def _headings(found: JudgedBattles) -> list[Heading]:
+    """Return every heading, of lost battles too, in alphabetical order, none first."""
+    there = {battle.heading for battle in found.rows} | {heading for heading, _, _ in found.missing}
+    return sorted(there, key=lambda heading: [(name is not None, str(name)) for name in heading])
+
+
+def _anchor(battles: Sequence[Battle], reference: str | None, named: Sequence[str]) -> str:
+    if reference is not None:
+        return reference
+    if named:
+        return named[0]
+    counts = Counter(side for battle in battles for side in battle.sides)
+    return max(sorted(counts), key=lambda name: counts[name], default="")
+
+
+def _scores(found: JudgedBattles, group: _Group, judge: str | None, noted: Mapping[str, int]) -> list[Score]:
+    of = group.battles
+    sides = [battle.sides[0] for battle in of], [battle.sides[1] for battle in of]
+    outcome, weight = [battle.outcome for battle in of], [battle.weight for battle in of]
+    fit = bradley_terry(*sides, outcome, [battle.question for battle in of], weight, group.anchor)
+    styled = at_equal_style(
+        StyledBattles(*sides, outcome, {}, [battle.question for battle in of], weight),
+        [battle.style for battle in of],
+        group.anchor,
+    )
+    ranks = rank_intervals(fit.theta, fit.covariance)
+    share, errors = fit.win_probability, fit.standard_errors
+    warnings = () if fit.connected else (_apart(fit.groups),)
+    order = np.argsort(-fit.theta, kind="stable")
+    battled = Counter(side for battle in of for side in battle.sides)
+    repaired = Counter(noted)
+    for (heading, what), count in found.noted.items():
+        repaired[what] += count if heading in group.headings else 0
+    if styled is not None and styled.left_out:
+        repaired["battles without style counts, left out at equal style (of all methods)"] += styled.left_out
+    told = []
+    for place in order:
+        name = fit.names[place]
+        missing = _missing(found, group, name)
+        told.append(
+            Score(
+                name=name,
+                reference=fit.anchor,
+                judge=judge,
+                category=group.category,
+                win_rate=100 * float(share[place]),
+                # Delta method: d sigma / d theta = sigma (1 - sigma).
+                standard_error=100 * float(share[place] * (1 - share[place]) * errors[place]),
+                length_controlled_win_rate=None,
+                length_controlled_standard_error=None,
+                n=battled[name],
+                n_missing=sum(missing.values()),
+                missing=missing,
+                noted=dict(+repaired) if place == order[0] else {},
+                warnings=warnings,
+                details={
+                    "theta": float(fit.theta[place]),
+                    "theta_standard_error": float(errors[place]),
+                    "elo": float(fit.elo[place]),
+                    "elo_standard_error": float(ELO_SCALE * errors[place]),
+                    "rank_low": ranks[place][0],
+                    "rank_high": ranks[place][1],
+                    "questions": fit.clusters,
+                    **style_details(styled, name),
+                },
+                columns=COLUMNS if styled is None else (*COLUMNS, "style_controlled_win_rate"),
+            )
         )
-        for place in order
-    ]
+    return told
+
+
+def _missing(found: JudgedBattles, group: _Group, name: str) -> dict[str, int]:
+    """Return how many battles of a method were left out, by reason."""
+    counts: Counter[str] = Counter()
+    for (heading, of_name, reason), count in found.missing.items():
+        if of_name == name and heading in group.headings:
+            counts[reason] += count
+    return dict(+counts)
 
 
 def _apart(groups: Sequence[Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.core.rows import kind_of
 from bench.scoring.method_score import Score
+from bench.scoring.paired import corrected, law_of
 from bench.scoring.row_files import RowFile, shown
 from bench.statistics.claims import in_files
 
@@ -34,10 +35,15 @@ class Claims:
 
 @dataclass(frozen=True)
 class LabelledResponses:
-    """One file of labels, by topic; None for a topic on which the model abstained."""
+    """One file of labels, by topic; None for a topic on which the model abstained.
+
+    ``unlabelled`` topics have no labels because their rows failed; ``retried`` failed rows have another one.
+    """
 
     name: str
     by_topic: Mapping[str, Claims | None]
+    unlabelled: int = 0
+    retried: int = 0
 
     def columns(self, topics: list[str]) -> np.ndarray:
         """Return (topics, 4): supported, unsupported, all facts, answered."""
@@ -46,20 +52,33 @@ class LabelledResponses:
 
 
 def labelled_responses(file: RowFile) -> LabelledResponses:
-    """Return the labels of a file; raises DataError for a repeated topic and for labels that are not known."""
+    """Return the labels of a file; raises DataError for a repeated topic and for labels that are not known.
+
+    A row without the column ``annotations`` has failed: it is no abstention, and is counted unless the topic has
+    another row.
+    """
     found: dict[str, Claims | None] = {}
     repeated: list[str] = []
-    for number in range(1, len(file.rows) + 1):
-        topic = file.text(number, "topic")
+    failed: list[str] = []
+    for row in file.rows:
+        topic = row.text("topic")
+        if "annotations" not in row.cells:
+            failed.append(topic)
+            continue
         if topic in found:
             repeated.append(topic)
-        sentences = file.cell(number, "annotations")
+        sentences = row.cells["annotations"]
         if sentences is not None and not isinstance(sentences, list):
-            raise DataError(f"{file.path}, row {number}: annotations is {kind_of(sentences)}, wanted a list or null")
-        found[topic] = None if sentences is None else _claims(sentences, f"{file.path}, row {number}")
+            raise DataError(f"{row.where}: annotations is {kind_of(sentences)}, wanted a list or null")
+        found[topic] = None if sentences is None else _claims(sentences, row.where)
     if repeated:
         raise DataError(f"{file.path}: {len(repeated)} topics appear more than once ({shown(repeated)})")
-    return LabelledResponses(file.stem.removeprefix("labeled_"), found)
+    return LabelledResponses(
+        file.stem.removeprefix("labeled_"),
+        found,
+        unlabelled=len({topic for topic in failed if topic not in found}),
+        retried=sum(topic in found for topic in failed),
+    )
 
 
 def _claims(sentences: list[Any], where: str) -> Claims:
@@ -68,7 +87,10 @@ def _claims(sentences: list[Any], where: str) -> Claims:
     for sentence in sentences:
         if not isinstance(sentence, Mapping):
             raise DataError(f"{where}: a sentence is {kind_of(sentence)}, wanted its labels")
-        if not sentence.get("is-relevant", True):
+        relevant = sentence.get("is-relevant", True)
+        if not isinstance(relevant, bool):
+            raise DataError(f"{where}: is-relevant is {kind_of(relevant)}, wanted true or false")
+        if not relevant:
             beside += len(_facts(sentence, "model-atomic-facts", where))
             continue
         for fact in _facts(sentence, "human-atomic-facts", where):
@@ -84,7 +106,7 @@ def _facts(sentence: Mapping[str, Any], column: str, where: str) -> list[Any]:
     facts = sentence.get(column)
     if facts is not None and not isinstance(facts, list):
         raise DataError(f"{where}: {column} is {kind_of(facts)}, wanted a list or null")
-    return facts or []
+    return [] if facts is None else facts
 
 
 def scores(files: Sequence[RowFile], reference: RowFile | None) -> list[Score]:
@@ -94,10 +116,13 @@ def scores(files: Sequence[RowFile], reference: RowFile | None) -> list[Score]:
     DataError for files that cannot be read.
     """
     base = None if reference is None else labelled_responses(reference)
-    return [_score(labelled_responses(file), base) for file in files]
+    read = [labelled_responses(file) for file in files]
+    paired = [{} if base is None else _paired(labels, base) for labels in read]
+    corrected(paired)
+    return [_score(labels, base, found) for labels, found in zip(read, paired, strict=True)]
 
 
-def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
+def _score(labels: LabelledResponses, base: LabelledResponses | None, paired: dict[str, Any]) -> Score:
     columns = labels.columns(list(labels.by_topic))
     supported, unsupported, _, answered = columns.T
     there = columns[answered == 1]
@@ -108,7 +133,11 @@ def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
     of_all = in_files.coverage(supported, unsupported, answered)
     precision = in_files.factscore(there[:, 0], there[:, 2])
     silent = len(columns) - len(there)
-    unlabelled = int((there[:, 2] == 0).sum())
+    missing = {"abstained": silent, "no labels: the row failed": labels.unlabelled}
+    noted = {
+        "responses make no claim; they are in no error rate and score 0": int((there[:, 2] == 0).sum()),
+        "failed rows, left out beside another on the same topic": labels.retried,
+    }
     return Score(
         name=labels.name,
         reference=None if base is None else base.name,
@@ -117,9 +146,9 @@ def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
         length_controlled_win_rate=None,
         length_controlled_standard_error=None,
         n=len(there),
-        n_missing=silent,
-        missing={"abstained": silent} if silent else {},
-        noted={"responses make no claim; they are in no error rate and score 0": unlabelled} if unlabelled else {},
+        n_missing=silent + labels.unlabelled,
+        missing={reason: count for reason, count in missing.items() if count},
+        noted={what: count for what, count in noted.items() if count},
         details={
             "error_rate": None if rate is None else rate.estimate,
             "error_rate_standard_error": None if rate is None else rate.standard_error,
@@ -130,7 +159,7 @@ def _score(labels: LabelledResponses, base: LabelledResponses | None) -> Score:
             "factscore_standard_error": None if precision.standard_error is None else 100 * precision.standard_error,
             "factscore_without_penalty": 100 * precision.without_penalty,
             "facts_per_response": precision.facts_per_response,
-            "paired": {} if base is None else {base.name: _paired(labels, base)},
+            "paired": {} if base is None else {base.name: paired},
         },
         columns=("error_rate", "error_rate_standard_error", "incorrect_per_response", "respond_rate", "factscore"),
     )
@@ -146,17 +175,9 @@ def _paired(labels: LabelledResponses, base: LabelledResponses) -> dict[str, Any
     if not all(checked.any() for _, checked in sides):
         return {"n": len(shared), "error_rate": None, "relative_error_reduction": None}
     a, b = (in_files.error_rate(wrong, checked) for wrong, checked in sides)
-    law = in_files.paired_difference(a, b)
-    low, high = law.interval(0.95)
     found: dict[str, Any] = {
         "n": len(shared),
-        "error_rate": {
-            "difference": float(np.asarray(law.estimate)),
-            "standard_error": float(law.standard_error),
-            "low": low,
-            "high": high,
-            "p": float(law.p_value(0.0)),
-        },
+        "error_rate": law_of(in_files.paired_difference(a, b)),
         "relative_error_reduction": None,
     }
     if a.estimate > 0 and b.estimate > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,34 +47,47 @@ def _count(value: Any, where: str) -> float:
     return float(value)
 
 
-def at_equal_style(columns: StyledBattles, styles: Sequence[MarkupStyle | None], anchor: str) -> StyleControlled | None:
-    """Return the strengths at equal style, by the features that every battle has; None where there is none.
+@dataclass(frozen=True)
+class EqualStyle:
+    """Strengths at equal style, and how many battles were left out because a count of theirs is not known."""
 
-    ``columns`` are the battles, still without features.
+    controlled: StyleControlled
+    left_out: int
+
+
+def at_equal_style(columns: StyledBattles, styles: Sequence[MarkupStyle | None], anchor: str) -> EqualStyle | None:
+    """Return the strengths at equal style, by the features that most battles with any have.
+
+    A battle without one of them is left out and counted. None where no battle has counts, and where those that have
+    are of one question or without the anchor. ``columns`` are the battles, still without features.
     """
     known = [style for style in styles if style is not None]
-    shared = [name for name in COUNTS if known and all(name in style for style in known)]
-    if len(known) < len(styles) or not shared:
+    shared = [name for name in COUNTS if 2 * sum(name in style for style in known) > len(known)]
+    kept = [place for place, style in enumerate(styles) if style is not None and all(name in style for name in shared)]
+    first, second = ([side[place] for place in kept] for side in (columns.first, columns.second))
+    clusters, weights, outcome = (
+        np.asarray(values)[kept] for values in (columns.clusters, columns.weights, columns.outcome)
+    )
+    if not shared or anchor not in {*first, *second} or len(set(clusters.tolist())) < 2:
         return None
-    counts = {name: np.array([style[name] for style in known]) for name in shared}
+    counts = {name: np.array([style[name] for place in kept if (style := styles[place])]) for name in shared}
     features = {name: style_differences(both[:, 0], both[:, 1]) for name, both in counts.items()}
-    given = StyledBattles(
-        columns.first, columns.second, columns.outcome, features, columns.clusters, columns.weights
-    )  # fmt: skip
-    return style_controlled(given, anchor)
+    given = StyledBattles(first, second, outcome, features, clusters, weights)
+    return EqualStyle(style_controlled(given, anchor), len(styles) - len(kept))
 
 
-def style_details(found: StyleControlled | None, place: int) -> dict[str, Any]:
+def style_details(found: EqualStyle | None, name: str) -> dict[str, Any]:
     """Return what a method's score says about style; nothing where no style is known."""
-    if found is None:
+    if found is None or name not in found.controlled.strengths.names:
         return {}
-    strengths = found.strengths
+    strengths, place = found.controlled.strengths, found.controlled.strengths.names.index(name)
     return {
         "style_controlled_theta": float(strengths.theta[place]),
         "style_controlled_theta_standard_error": float(strengths.standard_errors[place]),
         "style_controlled_win_rate": 100 * float(strengths.win_probability[place]),
+        "style_controlled_left_out": found.left_out,
         "style": {
-            name: {"coefficient": value, "standard_error": found.standard_errors[name]}
-            for name, value in found.coefficients.items()
+            feature: {"coefficient": value, "standard_error": found.controlled.standard_errors[feature]}
+            for feature, value in found.controlled.coefficients.items()
         },
     }

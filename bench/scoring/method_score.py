@@ -11,6 +11,7 @@ from typing import Any
 class Score:
     """One method's score. Win rates and their errors are in percent; None where the kind of file has none.
 
+    ``judge`` is the one that the file names, ``category`` that of the prompts (Arena-Hard); None for none.
     ``n`` units were scored and ``n_missing`` were not, by reason in ``missing``. ``noted`` counts what was repaired or
     left out besides. ``details`` depend on the kind of file; ``columns`` names those that the table shows.
     """
@@ -28,12 +29,16 @@ class Score:
     warnings: Sequence[str] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     columns: Sequence[str] = ()
+    judge: str | None = None
+    category: str | None = None
 
     def as_data(self) -> dict[str, Any]:
         """Return the score as plain data, the details beside the rest."""
         return {
             "name": self.name,
             "reference": self.reference,
+            "judge": self.judge,
+            "category": self.category,
             "win_rate": self.win_rate,
             "standard_error": self.standard_error,
             "length_controlled_win_rate": self.length_controlled_win_rate,

@@ -15,15 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.core.rows import number_in
-from bench.scoring.row_files import RowFile, shown
+from bench.scoring.annotation_rows import TIE, StoredVerdict
+from bench.scoring.row_files import GENERATOR, INSTRUCTION, OUTPUT, RowFile, shown
 from bench.statistics.tests.confidence import FloatArray
 
-# Preferences are stored from 1 (the baseline wins) to 2; a judge's probabilities miss the ends by rounding.
-SLACK = 1e-5
-FAILED = -1.0
 FAILED_VERDICT = "the judge gave no preference"
-TIE = 0.5
+RETRIED = "failed verdicts, left out beside a later one on the same answers"
 
 
 @dataclass(frozen=True)
@@ -48,35 +45,32 @@ class Preferences:
     baseline_length: FloatArray
     missing: Mapping[str, int]
     noted: Mapping[str, int]
-    annotators: tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class _Verdict:
-    """One annotation row, with the texts it judged where it has them."""
-
-    where: str
-    names: tuple[str | None, str | None]
-    texts: tuple[str | None, str | None]
-    preference: float | None
-    annotator: str
+    @property
+    def judged(self) -> int:
+        """On how many prompts a judge was asked about this pair, whatever it answered."""
+        return int(np.isfinite(self.preference).sum()) + self.missing.get(FAILED_VERDICT, 0)
 
 
 def answers_of(file: RowFile) -> AnswerFile:
-    """Return the answers of an outputs file; raises DataError for a repeated instruction."""
+    """Return the answers of an outputs file; raises DataError for a repeated instruction.
+
+    A row without an answer beside one with an answer to the same instruction is a failed try, and does not count.
+    """
     found: dict[str, str | None] = {}
     repeated: list[str] = []
-    for number in range(1, len(file.rows) + 1):
-        instruction, output = file.text(number, "instruction"), file.text_or_none(number, "output")
-        if instruction in found:
+    for row in file.rows:
+        instruction, output = row.text(*INSTRUCTION), row.text_or_none(*OUTPUT)
+        if found.get(instruction) is not None and output is not None:
             repeated.append(instruction)
-        found[instruction] = output
+        if found.get(instruction) is None:
+            found[instruction] = output
     if repeated:
         raise DataError(
             f"{file.path}: {len(repeated)} instructions appear more than once ({shown(repeated)}). "
             "Which answer counts cannot be told: keep one row for each."
         )
-    names = {str(row["generator"]) for row in file.rows if row.get("generator")}
+    names = {name for name in (row.label_or_none(*GENERATOR) for row in file.rows) if name is not None}
     if len(names) > 1:
         raise DataError(f"{file.path}: answers of several generators ({', '.join(sorted(names))}); one file for each")
     return AnswerFile(names.pop() if names else file.stem, found)
@@ -85,75 +79,67 @@ def answers_of(file: RowFile) -> AnswerFile:
 def answers_in(annotations: Sequence[RowFile]) -> tuple[list[AnswerFile], AnswerFile]:
     """Return the methods and the baseline of annotation files that carry both texts.
 
-    Raises DataError for rows without texts, and for several baselines.
+    Raises DataError for rows without texts or with names in some rows only, and for several baselines.
     """
-    methods: dict[str, dict[str, str | None]] = {}
-    baselines: dict[str, dict[str, str | None]] = {}
-    for file in annotations:
-        for number in range(1, len(file.rows) + 1):
-            instruction = file.text(number, "instruction")
-            for side, into in (("1", baselines), ("2", methods)):
-                texts = into.setdefault(str(file.rows[number - 1].get(f"generator_{side}") or f"output_{side}"), {})
-                text = file.text_or_none(number, f"output_{side}")
-                if texts.setdefault(instruction, text) != text:
-                    raise DataError(f"{file.path}, row {number}: a second output_{side} for {instruction[:80]!r}")
-    if len(baselines) > 1:
+    (name, texts), *others = _answers_on(annotations, "1").items()
+    if others:
+        names = sorted({name, *(other for other, _ in others)})
         raise DataError(
-            f"the annotations compare with several baselines ({', '.join(sorted(baselines))}): "
+            f"the annotations compare with several baselines ({', '.join(names)}): "
             "give --outputs and --reference to say which pair to score"
         )
-    name, texts = next(iter(baselines.items()))
+    methods = _answers_on(annotations, "2")
     return [AnswerFile(method, found) for method, found in methods.items()], AnswerFile(name, texts)
 
 
+def _answers_on(annotations: Sequence[RowFile], side: str) -> dict[str, dict[str, str | None]]:
+    """Return the answers on one side of the rows, by generator and instruction."""
+    rows = [row for file in annotations for row in file.rows]
+    nameless = [row for row in rows if row.label_or_none(f"generator_{side}") is None]
+    if nameless and len(nameless) < len(rows):
+        raise DataError(
+            f"{nameless[0].where}: no generator_{side}, though other rows have one ({len(nameless)} such rows). "
+            "Name it, or leave the rows out."
+        )
+    found: dict[str, dict[str, str | None]] = {}
+    for row in rows:
+        instruction, text = row.text(*INSTRUCTION), row.text_or_none(f"output_{side}")
+        texts = found.setdefault(f"output_{side}" if nameless else row.label(f"generator_{side}"), {})
+        known = texts.get(instruction)
+        if known is not None and text is not None and known != text:
+            raise DataError(f"{row.where}: a second output_{side} for {instruction[:80]!r}")
+        if known is None:
+            texts[instruction] = text
+    return found
+
+
 def join(
-    methods: Sequence[AnswerFile], reference: AnswerFile, annotations: Sequence[RowFile]
+    methods: Sequence[AnswerFile], reference: AnswerFile, verdicts: Mapping[str, Sequence[StoredVerdict]]
 ) -> tuple[list[str], list[Preferences]]:
     """Return the prompts and each method's preferences over them; raises DataError when a method has none.
 
     The prompts are the reference's instructions, then those that only a method answered.
     """
     prompts = list(dict.fromkeys([*reference.by_instruction, *(key for one in methods for key in one.by_instruction)]))
-    verdicts = _verdicts(annotations)
     return prompts, [_joined(method, reference, prompts, verdicts) for method in methods]
 
 
-def _verdicts(annotations: Sequence[RowFile]) -> dict[str, list[_Verdict]]:
-    found: dict[str, list[_Verdict]] = {}
-    for file in annotations:
-        for number, row in enumerate(file.rows, start=1):
-            where = f"{file.path}, row {number}"
-            names = tuple(None if row.get(key) is None else str(row[key]) for key in ("generator_1", "generator_2"))
-            texts = tuple(row[key] if isinstance(row.get(key), str) else None for key in ("output_1", "output_2"))
-            found.setdefault(file.text(number, "instruction"), []).append(
-                _Verdict(
-                    where,
-                    (names[0], names[1]),
-                    (texts[0], texts[1]),
-                    _preference(number_in(row, "preference", where), where),
-                    str(row.get("annotator") or ""),
-                )
-            )
-    return found
-
-
-def _preference(stored: float | None, where: str) -> float | None:
-    """Return the preference for output_2 in [0, 1]; None for a failed verdict. 0 is the old sign of a tie."""
-    if stored is None or stored == FAILED:
-        return None
-    if stored == 0:
-        return TIE
-    if not 1 - SLACK <= stored <= 2 + SLACK:
-        raise DataError(f"{where}: preference {stored:g}, wanted 1 (output_1 wins) to 2 (output_2 wins)")
-    return min(max(stored - 1, 0.0), 1.0)
+def is_judged(method: AnswerFile, reference: AnswerFile, verdicts: Mapping[str, Sequence[StoredVerdict]]) -> bool:
+    """Return whether any verdict is about the method and the reference."""
+    for prompt, text in method.by_instruction.items():
+        base = reference.by_instruction.get(prompt)
+        if text is not None and base is not None:
+            pair = (base.strip(), text.strip())
+            if any(_orientation(one, method, reference, pair) is not None for one in verdicts.get(prompt, ())):
+                return True
+    return False
 
 
 def _joined(
-    method: AnswerFile, reference: AnswerFile, prompts: Sequence[str], verdicts: Mapping[str, Sequence[_Verdict]]
+    method: AnswerFile, reference: AnswerFile, prompts: Sequence[str], verdicts: Mapping[str, Sequence[StoredVerdict]]
 ) -> Preferences:
     missing: Counter[str] = Counter()
     noted: Counter[str] = Counter()
-    annotators: set[str] = set()
     preference, own, other = (np.full(len(prompts), np.nan) for _ in range(3))
     same_throughout = _same_throughout(method, reference, prompts)
     for place, prompt in enumerate(prompts):
@@ -171,22 +157,19 @@ def _joined(
         # Another method may have given the same answer: its verdict counts where this method has none of its own.
         own_rows = [one for one in found if method.name in one.names]
         usable = [one for one in own_rows or found if one.preference is not None]
-        annotators.update(one.annotator for one in usable)
         if usable:
             stood_second = [_orientation(one, method, reference, pair) is True for one in usable]
             preference[place] = _one_of(usable, stood_second, prompt)
             noted["repeated verdicts, counted once or averaged over orders"] += len(usable) - 1
+            noted[RETRIED] += len(own_rows or found) - len(usable)
+            noted["preferences of 0, counted as ties (AlpacaEval's old code)"] += any(one.old_tie for one in usable)
         elif found:
             missing[FAILED_VERDICT] += 1
         else:
             missing["no verdict on these two texts" if verdicts.get(prompt) else "no verdict"] += 1
     if not np.isfinite(preference).any():
         raise DataError(_nothing(method, reference, prompts, verdicts, missing[FAILED_VERDICT]))
-    if len(annotators) > 1:
-        raise DataError(f"{method.name}: verdicts of several annotators ({', '.join(sorted(annotators))}); keep one")
-    return Preferences(
-        method.name, reference.name, preference, own, other, dict(missing), dict(+noted), tuple(annotators)
-    )
+    return Preferences(method.name, reference.name, preference, own, other, dict(missing), dict(+noted))
 
 
 def _same_throughout(method: AnswerFile, reference: AnswerFile, prompts: Sequence[str]) -> bool:
@@ -195,7 +178,9 @@ def _same_throughout(method: AnswerFile, reference: AnswerFile, prompts: Sequenc
     return all(own == base for own, base in both if own is not None and base is not None)
 
 
-def _orientation(verdict: _Verdict, method: AnswerFile, reference: AnswerFile, pair: tuple[str, str]) -> bool | None:
+def _orientation(
+    verdict: StoredVerdict, method: AnswerFile, reference: AnswerFile, pair: tuple[str, str]
+) -> bool | None:
     """Return whether the method stood second; None when the verdict is about another pair.
 
     ``pair``: the reference's answer and the method's, without spaces around them.
@@ -207,7 +192,7 @@ def _orientation(verdict: _Verdict, method: AnswerFile, reference: AnswerFile, p
     return True if verdict.names == names else False if verdict.names == names[::-1] else None
 
 
-def _one_of(usable: Sequence[_Verdict], stood_second: Sequence[bool], prompt: str) -> float:
+def _one_of(usable: Sequence[StoredVerdict], stood_second: Sequence[bool], prompt: str) -> float:
     """Return the preference of a pair's verdicts; raises DataError when equal rows contradict each other."""
     by_order: dict[bool, float] = {}
     for one, second in zip(usable, stood_second, strict=True):
@@ -222,7 +207,7 @@ def _nothing(
     method: AnswerFile,
     reference: AnswerFile,
     prompts: Sequence[str],
-    verdicts: Mapping[str, Sequence[_Verdict]],
+    verdicts: Mapping[str, Sequence[StoredVerdict]],
     failed: int,
 ) -> str:
     """Return why a method has no verdict at all; ``failed``: on so many pairs the judge gave none."""

@@ -2,26 +2,84 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.core.cells import FileRow, is_missing, label_of
 from bench.core.errors import DataError
-from bench.core.rows import kind_of, rows_of
+from bench.core.rows import kind_of, placed_rows
 
-FileKind = Literal["outputs", "annotations", "pairs", "battles", "games", "facts"]
-# The first set of columns that a file's first row has says what the file is.
-COLUMNS: tuple[tuple[FileKind, frozenset[str]], ...] = (
-    ("annotations", frozenset({"instruction", "preference"})),
-    ("pairs", frozenset({"g1_winner", "g2_winner", "model_1", "model_2"})),
-    ("battles", frozenset({"model_a", "model_b", "winner"})),
-    ("games", frozenset({"model", "games"})),
-    ("facts", frozenset({"topic", "annotations"})),
-    ("outputs", frozenset({"instruction", "output"})),
+FileKind = Literal["outputs", "annotations", "pairs", "battles", "games", "facts", "grades"]
+# Columns that go by two names: AlpacaEval's, and that of most other files.
+INSTRUCTION, OUTPUT, GENERATOR = ("instruction", "prompt"), ("output", "response"), ("generator", "model")
+# The first set of columns that a row has says what the row is; each column with the names it goes by.
+COLUMNS: tuple[tuple[FileKind, tuple[tuple[str, ...], ...]], ...] = (
+    ("annotations", (INSTRUCTION, ("preference",))),
+    ("pairs", (("g1_winner",), ("g2_winner",), ("model_1",), ("model_2",))),
+    ("battles", (("model_a",), ("model_b",), ("winner",))),
+    ("games", (("model",), ("games",))),
+    ("facts", (("topic",), ("annotations",))),
+    ("outputs", (INSTRUCTION, OUTPUT)),
+    ("grades", (("model",), ("score",), ("question_id",))),
 )
 SHOWN = 3
+
+
+@dataclass(frozen=True)
+class RowOfKind:
+    """One row, and where it stands. Its cells are read by what they must be; null, NaN and no column are missing."""
+
+    where: str
+    kind: FileKind
+    cells: Mapping[str, Any]
+
+    def cell(self, column: str) -> Any:
+        """Return what stands in a column; raises DataError for a row without it."""
+        if column not in self.cells:
+            raise DataError(f"{self.where}: no column {column}, which a file of {self.kind} needs")
+        return self.cells[column]
+
+    def text(self, *columns: str) -> str:
+        """Return the text in the first of the columns that the row has; raises DataError where there is none."""
+        column = next((name for name in columns if name in self.cells), columns[0])
+        value = self.cells.get(column)
+        if not isinstance(value, str):
+            raise DataError(f"{self.where}: {column} is {kind_of(value)}, wanted a text")
+        return value
+
+    def text_or_none(self, *columns: str) -> str | None:
+        """Return the text in the first of the columns that the row has, None where it is missing.
+
+        Raises DataError for anything else. An empty text is a text.
+        """
+        column = next((name for name in columns if name in self.cells), columns[0])
+        value = self.cells.get(column)
+        blank = isinstance(value, str)  # an empty answer is an answer
+        return None if is_missing(value) and not blank else self.text(column)
+
+    def label(self, column: str) -> str:
+        """Return a name or a number as text; raises DataError for anything else, and for a missing one."""
+        found = label_of(self.cell(column), f"{self.where}: {column}")
+        if found is None:
+            raise DataError(f"{self.where}: {column} is {kind_of(self.cell(column))}, wanted a name")
+        return found
+
+    def label_or_none(self, *columns: str) -> str | None:
+        """Return the first name or number among the columns as text, None where all are missing."""
+        found = (label_of(self.cells.get(column), f"{self.where}: {column}") for column in columns)
+        return next((label for label in found if label is not None), None)
+
+    def number(self, column: str) -> float | None:
+        """Return the finite number in a cell, None for a missing one; raises DataError for anything else."""
+        return FileRow(self.where, self.cells).number(column)
+
+    def unit(self, *columns: str) -> str:
+        """Return the question that the row is about; a row that names none stands alone, by its place."""
+        found = self.label_or_none(*columns)
+        return self.where if found is None else found
 
 
 @dataclass(frozen=True)
@@ -30,35 +88,7 @@ class RowFile:
 
     path: Path
     kind: FileKind
-    rows: Sequence[Mapping[str, Any]]
-
-    def cell(self, number: int, column: str) -> Any:
-        """Return what row ``number`` (from 1) has in a column; raises DataError for a row without it."""
-        row = self.rows[number - 1]
-        if column not in row:
-            raise DataError(f"{self.path}, row {number}: no column {column}, which a file of {self.kind} needs")
-        return row[column]
-
-    def text(self, number: int, column: str) -> str:
-        """Return a text of row ``number`` (from 1); raises DataError where there is none."""
-        value = self.rows[number - 1].get(column)
-        if not isinstance(value, str):
-            raise DataError(f"{self.path}, row {number}: {column} is {kind_of(value)}, wanted a text")
-        return value
-
-    def text_or_none(self, number: int, column: str) -> str | None:
-        """Return a text of row ``number`` (from 1), None for null, NaN or no column; raises DataError for others."""
-        value = self.rows[number - 1].get(column)
-        if value is None or (isinstance(value, float) and math.isnan(value)):
-            return None
-        return self.text(number, column)
-
-    def label(self, number: int, column: str) -> str:
-        """Return a name or a number of row ``number`` (from 1) as text; raises DataError for anything else."""
-        value = self.cell(number, column)
-        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-            raise DataError(f"{self.path}, row {number}: {column} is {kind_of(value)}, wanted a name")
-        return str(value)
+    rows: Sequence[RowOfKind]
 
     @property
     def stem(self) -> str:
@@ -67,14 +97,30 @@ class RowFile:
 
 
 def read_file(path: Path) -> RowFile:
-    """Return the rows of a JSON, JSON Lines or CSV file, packed or not; raises DataError for anything unusable."""
-    rows = rows_of(path)
-    columns = set(rows[0])
+    """Return the rows of a JSON, JSON Lines or CSV file, packed or not; raises DataError for anything unusable.
+
+    The file is of the kind that most of its rows are, so that a failed row, which lacks columns, does not decide.
+    """
+    rows = list(placed_rows(path, str(path)))
+    for place, cells in rows:
+        if not isinstance(cells, Mapping):
+            raise DataError(f"{place}: {kind_of(cells)}, wanted named columns")
+    if not rows:
+        raise DataError(f"{path}: no rows")
+    kinds = Counter(kind for kind in (_kind(cells) for _, cells in rows) if kind is not None)
+    if not kinds:
+        columns = sorted({str(column) for _, cells in rows for column in cells})
+        wanted = "; ".join(f"{kind}: {', '.join('/'.join(names) for names in needed)}" for kind, needed in COLUMNS)
+        raise DataError(f"{path}: columns {', '.join(columns)} are of no known kind of file. Known: {wanted}.")
+    kind = kinds.most_common(1)[0][0]
+    return RowFile(path, kind, [RowOfKind(place, kind, cells) for place, cells in rows])
+
+
+def _kind(row: Mapping[str, Any]) -> FileKind | None:
     for kind, needed in COLUMNS:
-        if needed <= columns:
-            return RowFile(path, kind, rows)
-    wanted = "; ".join(f"{kind}: {', '.join(sorted(needed))}" for kind, needed in COLUMNS)
-    raise DataError(f"{path}: columns {', '.join(sorted(columns))} are of no known kind of file. Known: {wanted}.")
+        if all(any(name in row for name in names) for names in needed):
+            return kind
+    return None
 
 
 def shown(names: Sequence[str]) -> str:

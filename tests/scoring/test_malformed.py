@@ -56,6 +56,16 @@ def whole() -> dict[str, list[dict[str, Any]]]:
             for number in range(4)
             for model in ("new", "newer")
         ],
+        "grades": [
+            {
+                "question_id": 80 + number // 4,
+                "turn": 1 + number // 2 % 2,
+                "model": f"m{number % 2}",
+                "judge": ["g", "v1"],
+            }
+            | {"score": (number * 7) % 10 + 1}
+            for number in range(12)
+        ],
         "facts": [{"topic": f"t{number}", "annotations": [claim, claim]} for number in range(4)],
     }
 
@@ -151,10 +161,13 @@ def test_another_baseline_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="other texts or baselines"):
         score(inputs(tmp_path, files, "outputs"))
     games = whole()["games"]
-    games[0]["baseline"] = "older"
+    for row in games[4:]:
+        row["baseline"] = "older"
     rows = as_data(score(inputs(tmp_path, {**whole(), "games": games}, "games")))
     assert isinstance(rows, list)
-    assert {row["name"] for row in rows} == {"old", "older", "new", "newer"}
+    assert {(row["name"], row["reference"]) for row in rows} == {
+        (name, base) for base in ("old", "older") for name in (base, "new", "newer")
+    }
 
 
 def test_duplicates_are_refused_or_counted_by_kind(tmp_path: Path) -> None:
@@ -178,13 +191,16 @@ def test_duplicates_are_refused_or_counted_by_kind(tmp_path: Path) -> None:
 
 
 def test_arena_hard_games_are_the_battles_they_stand_for(tmp_path: Path) -> None:
-    """A clear win counts three times; the baseline is A in the first game and B in the second."""
+    """A clear win counts three times; the baseline is A in the first game and B in the second.
+
+    A question with one game only is left out whole, as Arena-Hard and FastChat do.
+    """
     files = whole()
     files["games"][3]["games"] = [{"score": "A=B"}, None]
     battles = []
     for row in files["games"]:
         for place, game in enumerate(row["games"]):
-            if game is None:
+            if None in row["games"]:
                 battles.append(
                     {"model_a": row["baseline"], "model_b": row["model"], "winner": "?", "question_id": "q1"}
                 )
@@ -200,7 +216,9 @@ def test_arena_hard_games_are_the_battles_they_stand_for(tmp_path: Path) -> None
     for ours, theirs in zip(by_games, by_battles, strict=True):
         for key in ("name", "reference", "win_rate", "theta", "theta_standard_error", "rank_low", "n_missing"):
             assert ours[key] == (pytest.approx(theirs[key]) if isinstance(ours[key], float) else theirs[key])
-    assert by_games[0]["n_missing"] == 1
+    told = {row["name"]: row["missing"] for row in by_games}
+    half = "games left out because the question's other game has no verdict"
+    assert told == {"new": {}, **dict.fromkeys(("newer", "old"), {"battles without a known winner": 1, half: 1})}
 
 
 def test_version_0_1_does_not_name_the_baseline(tmp_path: Path) -> None:
@@ -217,7 +235,7 @@ def test_version_0_1_does_not_name_the_baseline(tmp_path: Path) -> None:
     assert {row["reference"] for row in found} == {"old"}
     rows[0]["judge"] = "another"
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    with pytest.raises(DataError, match="several judges"):
+    with pytest.raises(DataError, match="judge another: all battles are in one cluster"):
         score(FilesToScore(annotations=(path,), reference="old"))
 
 
@@ -236,7 +254,15 @@ def test_battles_with_style_counts_are_scored_at_equal_style_too(tmp_path: Path)
     assert "at equal style %" in done.stdout
     del rows[3]["conv_metadata"]
     without = as_data(score(inputs(tmp_path, {**whole(), "battles": rows}, "battles")))
-    assert isinstance(without, list) and "style" not in without[0]
+    fewer = as_data(score(inputs(tmp_path, {**whole(), "battles": [*rows[:3], *rows[4:]]}, "battles")))
+    assert isinstance(without, list) and isinstance(fewer, list)
+    assert without[0]["noted"] == {"battles without style counts, left out at equal style (of all methods)": 1}
+    assert [row["style"] for row in without] == [row["style"] for row in fewer]
+    assert [row["theta"] for row in without] != [row["theta"] for row in fewer]
+    for row in rows:
+        row.pop("conv_metadata", None)
+    bare = as_data(score(inputs(tmp_path, {**whole(), "battles": rows}, "battles")))
+    assert isinstance(bare, list) and "style" not in bare[0]
 
 
 def test_one_prompt_has_no_error_and_no_crash(tmp_path: Path) -> None:
