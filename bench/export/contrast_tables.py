@@ -31,7 +31,7 @@ LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "\u2212": "$-$", "\u2013": "--",
-    "\u2026": r"\ldots{}",
+    "\u2026": r"\ldots{}", "\u2191": r"$\uparrow$", "\u2193": r"$\downarrow$",
 }  # fmt: skip
 COLUMNS = ("method", "versus", "interval", "estimate", "$p$", "verdict")
 

@@ -9,7 +9,7 @@ from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Facts, Heading, Quote, Text, VerdictList
 from bench.report.sentences import Context
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, describe_metric, percent
+from bench.results.wording import counted, describe_metric, number, percent
 
 
 def opening(inputs: Inputs) -> list[Block]:
@@ -81,6 +81,20 @@ def _controls(inputs: Inputs, context: Context, scale: tuple[float, float] | Non
     if alarms:
         blocks.append(VerdictList(tuple(sentences.control(item) for item in alarms)))
     if others:
-        quiet = len(others) - len(alarms)
-        blocks.append(Text(f"On further metrics {quiet} of {counted(len(others), 'control')} find no difference."))
+        blocks.append(Text(_on_further_metrics(others, len(alarms))))
     return blocks
+
+
+def _on_further_metrics(controls: Sequence[Contrast], alarms: int) -> str:
+    """Return how many controls find no difference of those that could have found one, and how many alarms chance gives.
+
+    A control without a p-value cannot fail, so it is none that passed.
+    """
+    tested = [item for item in controls if item.p is not None]
+    words = f"On further metrics {len(tested) - alarms} of {counted(len(tested), 'tested control')} find no difference"
+    if tested:
+        by_chance = number(sum(1 - item.level for item in tested), 1)
+        words += f"; chance alone gives {by_chance} false alarms on average"
+    if len(tested) < len(controls):
+        words += f"; {len(controls) - len(tested)} could not be tested"
+    return f"{words}."

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from bench.report import sentences
 from bench.report.inputs import Inputs
 from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.results.wording import (
+    A_HIGHER,
+    B_HIGHER,
     NONE,
     counted,
     describe_metric,
@@ -26,6 +28,9 @@ COLUMNS = (
     "method", "versus", "interval", "difference", "adjusted p", "verdict", "smallest detectable", "per seed",
     "mean of method", "mean of versus",
 )  # fmt: skip
+MARKS: dict[VerdictOnPair, str] = {
+    "undecided": UNDECIDED, "a better": BETTER, "b better": WORSE, "a higher": A_HIGHER, "b higher": B_HIGHER
+}  # fmt: skip
 # Where the metrics that nearly every response differs in stand: after those that a reader came for.
 LAST = ("response_words", "response_tokens", "response_characters", "ended", "divergence", "divergence_k3")
 
@@ -51,8 +56,9 @@ def _overview(titles: Sequence[str], groups: Sequence[Sequence[Contrast]]) -> li
         by_pair = {(item.a, item.b): item for item in items}
         rows.append((title, *(_cell(by_pair[pair]) if pair in by_pair else NONE for pair in pairs)))
     note = (
-        f"{BETTER} the method that is named first is better, {WORSE} it is worse, {UNDECIDED} not decided; ↑ and ↓ "
-        "where no direction is better. Numbers are the difference, first minus second, or the preference for the first."
+        f"{BETTER} the method that is named first is better, {WORSE} it is worse, {UNDECIDED} not decided; {A_HIGHER} "
+        f"it is higher and {B_HIGHER} lower, where neither is better. Numbers are the difference, first minus second, "
+        "or the preference for the first."
     )
     columns = ("metric", *(f"{a} vs {b}" for a, b in pairs))
     return [Table(columns, "l" + "r" * len(pairs), tuple(rows)), Text(note)]
@@ -76,10 +82,7 @@ def _title(item: Contrast) -> str:
 
 def _cell(contrast: Contrast) -> str:
     """Return the estimate with a mark that says how the contrast is decided."""
-    mark = {"undecided": UNDECIDED, "a better": BETTER, "b better": WORSE}[contrast.verdict]
-    if contrast.verdict != "undecided" and contrast.higher_is_better is None and contrast.estimate is not None:
-        mark = "↑" if contrast.estimate > contrast.null_value else "↓"
-    return f"{mark} {estimate(contrast)}"
+    return f"{MARKS[contrast.verdict]} {estimate(contrast)}"
 
 
 def _in_full(title: str, items: Sequence[Contrast]) -> Folded:

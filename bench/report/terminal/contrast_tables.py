@@ -25,7 +25,9 @@ from bench.results.wording import (
     p_value,
 )
 
-STYLES = {"a better": "bold blue", "b better": "bold dark_orange", "undecided": ""}
+STYLES = {
+    "a better": "bold blue", "b better": "bold dark_orange", "a higher": "bold", "b higher": "bold", "undecided": ""
+}  # fmt: skip
 
 
 def summary_table(contrasts: Sequence[Contrast], summary: RunSummary) -> RenderableType:

@@ -8,7 +8,8 @@ from typing import Literal
 from bench.core.frozen import Frozen
 from bench.core.metrics import WIN_RATE
 
-VerdictOnPair = Literal["a better", "b better", "undecided"]
+# "Higher" where the metric has no better side: the difference is decided, and nobody is better by it.
+VerdictOnPair = Literal["a better", "b better", "a higher", "b higher", "undecided"]
 SpeaksAbout = Literal["these trained models", "the training procedure"]
 
 

@@ -109,11 +109,13 @@ def _law(contrast: Contrast) -> Confidence:
 
 
 def verdict_of(contrast: Contrast, p_adjusted: float | None) -> VerdictOnPair:
-    """Return which of the two is better: undecided without a direction or an adjusted p below 1 - level."""
-    if p_adjusted is None or contrast.estimate is None or contrast.higher_is_better is None:
+    """Return which of the two is better, or higher where no side is; undecided unless adjusted p is below 1 - level."""
+    if p_adjusted is None or contrast.estimate is None:
         return "undecided"
     # Rounded, because 1 - 0.95 is a hair above 0.05 in binary.
     if p_adjusted >= round(1 - contrast.level, 12):
         return "undecided"
     a_is_higher = contrast.estimate > contrast.null_value
+    if contrast.higher_is_better is None:
+        return "a higher" if a_is_higher else "b higher"
     return "a better" if a_is_higher == contrast.higher_is_better else "b better"
