@@ -56,11 +56,12 @@ def context_of(contrasts: Sequence[Contrast], beside: Sequence[Contrast]) -> Con
 
 
 def measured(contrast: Contrast) -> str:
-    """Return what was measured: ``win rate (gold judge, atlas_questions)``."""
+    """Return what was measured: ``win rate (gold judge, atlas_questions)``; marked where it is secondary."""
     own = f", own reward of {listed(list(contrast.own_reward))}" if contrast.own_reward else ""
     by = f"{contrast.judge} judge{own}, {contrast.task}" if contrast.judge else contrast.task
     direction = ", lower is better" if contrast.higher_is_better is False else ""
-    return f"{describe_metric(contrast.metric)} ({by}{direction})"
+    role = ", secondary" if contrast.role == "secondary" else ""
+    return f"{describe_metric(contrast.metric)} ({by}{direction}{role})"
 
 
 def judge(contrast: Contrast) -> str:

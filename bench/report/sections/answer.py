@@ -37,9 +37,10 @@ def answer(inputs: Inputs) -> list[Block]:
     context = sentences.context_of(inputs.primary, inputs.further)
     scale = sentences.scale_of(inputs.primary)
     blocks: list[Block] = [Heading(2, "Verdicts")]
-    if not treatments:
+    blocks += _without_primary(inputs)
+    if not treatments and not blocks[1:]:
         blocks.append(Text("The comparison declares no contrast between treatments, so there is no verdict."))
-    else:
+    elif treatments:
         decided = [item for item in treatments if item.verdict != "undecided"]
         open_ones = [item for item in treatments if item.verdict == "undecided"]
         blocks.append(Text(_lead(inputs.primary, (len(decided), len(open_ones)), context)))
@@ -48,6 +49,25 @@ def answer(inputs: Inputs) -> list[Block]:
                 verdicts = tuple(sentences.verdict(item, context) for item in items)
                 blocks += [Heading(3, f"{title}: {len(items)}"), VerdictList(verdicts, scale)]
     return [*blocks, Heading(3, "A/A controls"), *_controls(inputs, context, scale)]
+
+
+def _without_primary(inputs: Inputs) -> list[Block]:
+    """Return a sentence where what the file is about has no contrast (its judge waits, or failed); else nothing."""
+    wanted = inputs.comparison.primary
+    known = inputs.conclusions.contrasts
+    if wanted is None or not any(item.role is not None for item in known):
+        return []
+    if any((item.metric, item.judge) == (wanted.metric, wanted.judge) for item in known):
+        return []
+    by = f" by the {wanted.judge} judge" if wanted.judge else ""
+    there = inputs.primary[0] if inputs.primary else None
+    instead = (
+        ""
+        if there is None
+        else f" What leads instead is the {describe_metric(there.metric)}"
+        + (f" by the {there.judge} judge." if there.judge else ".")
+    )
+    return [Text(f"The question is about the {describe_metric(wanted.metric)}{by}, which has no result.{instead}")]
 
 
 def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], context: Context) -> str:

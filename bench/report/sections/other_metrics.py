@@ -45,7 +45,30 @@ def other_metrics_section(inputs: Inputs) -> list[Block]:
     ordered = dict(sorted(groups.items(), key=lambda group: group[0][0] in LAST))
     titles = _titles([items[0] for items in ordered.values()])
     folded = (_in_full(title, items) for title, items in zip(titles, ordered.values(), strict=True))
-    return [Heading(2, "Further metrics"), *_overview(titles, list(ordered.values())), *folded]
+    note = [Text(_counts_for(inputs))] if any(item.role == "secondary" for item in inputs.further) else []
+    return [Heading(2, "Further metrics"), *note, *_overview(titles, list(ordered.values())), *folded]
+
+
+def _counts_for(inputs: Inputs) -> str:
+    """Return what secondary verdicts count for: by themselves, family by family, or after the primary ones."""
+    families = len({item.family for item in inputs.further if item.role == "secondary" and not item.is_control})
+    lead = f"These verdicts are secondary: the question is about {_primary_words(inputs)}."
+    if inputs.comparison.statistics.secondary == "after_primary":
+        return (
+            f"{lead} They count only after every primary contrast is decided (serial gatekeeping): "
+            "p is corrected over all of them together, and never below the largest primary one."
+        )
+    return (
+        f"{lead} Each of their {counted(families, 'family', 'families')} (one metric of one judge) is corrected by "
+        "itself, so the error rate over all of them is not that of one family."
+    )
+
+
+def _primary_words(inputs: Inputs) -> str:
+    if not inputs.primary:
+        return "a metric without a result here"
+    first = inputs.primary[0]
+    return describe_metric(first.metric) + (f" by the {first.judge} judge" if first.judge else "")
 
 
 def _overview(titles: Sequence[str], groups: Sequence[Sequence[Contrast]]) -> list[Block]:
@@ -75,9 +98,10 @@ def _titles(contrasts: Sequence[Contrast]) -> list[str]:
 
 
 def _title(item: Contrast) -> str:
-    by = [f"{item.judge} judge"] if item.judge else []
-    lower = ["lower is better"] if item.higher_is_better is False else []
-    return describe_metric(item.metric) + (f" ({', '.join([*by, *lower])})" if by or lower else "")
+    marks = [f"{item.judge} judge"] if item.judge else []
+    marks += ["lower is better"] if item.higher_is_better is False else []
+    marks += ["secondary"] if item.role == "secondary" else []
+    return describe_metric(item.metric) + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _cell(contrast: Contrast) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.config.comparison import StatisticsSettings
 from bench.results.conclusions.contrast import Contrast, VerdictOnPair
+from bench.statistics.contrasts.primary import after_primary
 from bench.statistics.crossing.crossing import Crossing, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.corrections import adjusted
@@ -27,7 +28,8 @@ def corrected(
 ) -> list[Contrast]:
     """Return the contrasts with adjusted p-values and verdicts.
 
-    ``crossings`` are those of the contrasts; ``labels`` gives for each task the cluster of every prompt.
+    They have their roles already. ``crossings`` are those of the contrasts; ``labels`` gives for each task the cluster
+    of every prompt.
     """
     families: dict[str, list[int]] = {}
     for place, contrast in enumerate(contrasts):
@@ -43,6 +45,9 @@ def corrected(
         else:
             found = adjusted(raw, settings.correction)
         p_adjusted.update(zip(members, found, strict=True))
+    if settings.secondary == "after_primary":
+        within = [item.model_copy(update={"p_adjusted": p_adjusted.get(at)}) for at, item in enumerate(contrasts)]
+        p_adjusted |= after_primary(within)
     result: list[Contrast] = []
     for place, contrast in enumerate(contrasts):
         p = p_adjusted.get(place)
