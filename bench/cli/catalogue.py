@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -208,9 +209,11 @@ def new(name: Annotated[str, typer.Argument(help="Name of the comparison, or the
     target = folder / "comparison.yaml"
     if target.exists():
         raise BenchError(f"{target} is there already. Choose another name, or remove it first.")
+    text = new_comparison(str(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    target.write_text(new_comparison(folder.name), encoding="utf-8")
-    out.print(f"wrote {target}\nnext: bench plan {folder}   and   bench run {folder}", markup=False)
+    target.write_text(text, encoding="utf-8")
+    here = shlex.quote(str(folder))
+    out.print(f"wrote {target}\nnext: bench plan {here}   and   bench run {here}", markup=False, soft_wrap=True)
 
 
 @commands.command(epilog=example("bench schema > comparison.schema.json"))

@@ -12,7 +12,7 @@ from bench.core.data import DataSpec
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
 from bench.core.method import Lora, Method, Shared
-from bench.core.metrics import FEWEST_FACTS
+from bench.core.metrics import FEWEST_FACTS, WIN_RATE
 from bench.core.policy import Kept
 from bench.core.task import Task
 
@@ -164,8 +164,18 @@ class Evaluation(Frozen):
     ] = None
 
 
+class Primary(Frozen):
+    """What the question is about: a metric, and the judge that gives it (None for a metric without a judge)."""
+
+    metric: str
+    judge: Annotated[str | None, Field(description="the first declared judge by default")] = None
+
+
 class StatisticsSettings(Frozen):
     """How certain a verdict must be. ``missing`` says what to do with an incomplete crossing.
+
+    ``primary`` is what the question is about, None for the default (``Comparison.primary``). ``secondary``: verdicts
+    on all else stand ``beside`` it, each family corrected by itself, or count ``after_primary`` only (gatekeeping).
 
     ``interval``: that of the test, or one of the cluster bootstrap over prompts (for one training seed). ``detect`` is
     a difference on the scale of the primary metric: the report says which seeds and prompts it needs.
@@ -176,6 +186,11 @@ class StatisticsSettings(Frozen):
     interval: Literal["t", "bootstrap", "bca"] = "t"
     resamples: Annotated[int, Field(ge=200)] = 10_000
     missing: Literal["refuse", "drop_prompts"] = "refuse"
+    primary: Annotated[Primary | None, Field(description="what the question is about")] = None
+    secondary: Annotated[
+        Literal["beside", "after_primary"],
+        Field(description="whether verdicts on all else count by themselves, or only after the primary ones"),
+    ] = "beside"
     detect: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -235,6 +250,23 @@ class Comparison(Frozen):
     def arm(self, name: str) -> Arm:
         """Return the arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    @property
+    def primary(self) -> Primary | None:
+        """What the question is about.
+
+        As the file says; else the win rate of the first declared judge; else the first metric with a better side of
+        the first declared task that has one. None without any of these.
+        """
+        if self.statistics.primary is not None:
+            return self.statistics.primary
+        if self.evaluation.judges:
+            return Primary(metric=WIN_RATE.name, judge=self.evaluation.judges[0].label)
+        for task in self.evaluation.tasks:
+            for metric in task.METRICS:
+                if metric.higher_is_better is not None and metric.name != WIN_RATE.name:
+                    return Primary(metric=metric.name)
+        return None
 
     def repeats(self, a: str, b: str) -> bool:
         """Tell whether two arms differ in nothing but ``replicate``: an A/A control."""

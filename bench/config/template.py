@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from bench.core.errors import BenchError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TEXT = """\
-# {name}: a comparison of alignment methods. Run it with `bench run {name}`; look before with `bench plan {name}`.
+# {name}: a comparison of alignment methods. Run it with `bench run {folder}`; look before with `bench plan {folder}`.
 
 question: Does DPO make the atlas model better than supervised fine-tuning does?
 
@@ -62,13 +63,14 @@ gate:
 """
 
 
-def new_comparison(name: str) -> str:
+def new_comparison(folder: str) -> str:
     """Return the text of a comparison file that loads as it stands.
 
-    ``name`` is the folder it goes to; raises BenchError for one that cannot be a folder's name.
+    ``folder`` is where it goes, as a command is to name it; raises BenchError for one that cannot be a folder's name.
     """
-    if not _NAME.fullmatch(name.rstrip("/").rpartition("/")[2]):
+    name = folder.rstrip("/").rpartition("/")[2]
+    if not _NAME.fullmatch(name):
         raise BenchError(f"'{name}' cannot name a comparison. Use letters, digits, '_', '-' and '.'.")
-    if not name.isprintable():
+    if not folder.isprintable():
         raise BenchError("a comparison's path must be printable")
-    return _TEXT.format(name=name)
+    return _TEXT.format(name=name, folder=shlex.quote(folder))

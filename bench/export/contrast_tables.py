@@ -31,7 +31,7 @@ LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "\u2212": "$-$", "\u2013": "--",
-    "\u2026": r"\ldots{}",
+    "\u2026": r"\ldots{}", "\u2191": r"$\uparrow$", "\u2193": r"$\downarrow$",
 }  # fmt: skip
 COLUMNS = ("method", "versus", "interval", "estimate", "$p$", "verdict")
 
@@ -91,10 +91,11 @@ def _table(items: Sequence[Contrast], summary: RunSummary) -> str:
     by = f", {first.judge} judge" if first.judge else ""
     seeds = listed([counted(count, "training seed") for count in sorted({item.n_runs for item in items})])
     levels = listed([percent(level) for level in sorted({item.level for item in items})])
+    role = " Secondary." if first.role == "secondary" else ""
     lower = " Lower is better." if first.higher_is_better is False else ""
     caption = (
         f"{describe_metric(first.metric).capitalize()} ({first.task}{by}): {levels} intervals over {seeds}."
-        f"{lower} {'p is adjusted for several tests.' if any(i.p_adjusted is not None for i in items) else ''}"
+        f"{lower}{role} {'p is adjusted for several tests.' if any(i.p_adjusted is not None for i in items) else ''}"
     )
     name = "-".join(part for part in (summary.name, first.metric, first.judge, first.task) if part)
     rows = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from bench.config.comparison import Comparison
 from bench.core.policy import Built, Pretrained, Tuned, computed_in, root
 from bench.report import sentences
-from bench.report.facts.methods import flat, lora_text, statistics_of
+from bench.report.facts.methods import adapter_text, flat, statistics_of
 from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.report.page.markdown import render_markdown
 from bench.report.references import as_bibtex, of_method
@@ -160,7 +160,7 @@ def _making(comparison: Comparison, summary: RunSummary, exported: Exported) -> 
         *(f"{name.capitalize()}: {described}" for name, described in summary.data.items()),
         f"Training seed: {exported.seed}{f', replicate {facts.replicate}' if facts.replicate else ''}; the comparison "
         f"has {', '.join(map(str, summary.seeds))}",
-        f"Adapter in training: {lora_text(facts.lora)}; here: "
+        f"Adapter in training: {adapter_text(summary, exported.arm)}; here: "
         + ("weights with everything in them" if exported.form == "merged" else "the adapter alone"),
         f"Computed in: {computed_in(exported.spec)}; the weights here are float32",
         f"Budget: {f'{amount(budget.value)} {budget.axis} per training stage' if budget else 'none was set'}",

@@ -8,11 +8,16 @@ from typing import Literal
 from bench.config.comparison import Criterion
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.frozen import Frozen
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.results.wording import describe_metric
 
 CriterionVerdict = Literal["pass", "regression", "undecided"]
 MarginClaim = Literal["superior_by", "not_worse_by", "equivalent_within"]
+# The verdict on a pair that is turned round.
+TURNED: dict[VerdictOnPair, VerdictOnPair] = {
+    "a better": "b better", "b better": "a better", "a higher": "b higher", "b higher": "a higher",
+    "undecided": "undecided",
+}  # fmt: skip
 
 
 class DataNeeded(Frozen):
@@ -128,7 +133,6 @@ def turned(contrast: Contrast, method: str) -> Contrast:
     if contrast.a == method:
         return contrast
     twice = 2 * contrast.null_value
-    swap = {"a better": "b better", "b better": "a better", "undecided": "undecided"}
     return contrast.model_copy(
         update={
             "a": contrast.b,
@@ -139,6 +143,6 @@ def turned(contrast: Contrast, method: str) -> Contrast:
             "mean_a": contrast.mean_b,
             "mean_b": contrast.mean_a,
             "per_run": tuple(None if value is None else twice - value for value in contrast.per_run),
-            "verdict": swap[contrast.verdict],
+            "verdict": TURNED[contrast.verdict],
         }
     )

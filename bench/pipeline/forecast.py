@@ -7,6 +7,7 @@ from collections import Counter
 from statistics import median
 from typing import Any
 
+from bench.config.comparison import Primary
 from bench.core.data import Data, Made
 from bench.core.datasets import rows_known
 from bench.core.frozen import Frozen
@@ -19,6 +20,7 @@ from bench.evaluation.measurement import Cell
 from bench.pipeline.lengths import NOTHING_KNOWN, PlannedLengths
 from bench.pipeline.paid_calls import PaidCalls, paid_calls
 from bench.pipeline.plan import Plan, waits_for
+from bench.results.wording import describe_metric
 from bench.statistics.power.detectable import planned_smallest_detectable
 
 
@@ -42,6 +44,7 @@ class Forecast(Frozen):
     ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
     ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``lengths``: what truncation will do.
     ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked yet, and why.
+    ``primary``: what the question is about.
     ``equal_draws``: tasks that are answered several times and decode greedily, so that every further answer is the
     first again. ``defaults``: per arm, the numbers that settings of None stand for.
     """
@@ -50,6 +53,8 @@ class Forecast(Frozen):
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     contrasts: tuple[tuple[str, str], ...]
+    primary: Primary | None = None
+    secondary: str = "beside"
     prompts: dict[str, int]
     stages: tuple[StagesOfKind, ...]
     most_generated_tokens: int
@@ -89,6 +94,8 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
         arms=tuple(arm.name for arm in comparison.arms),
         seeds=comparison.given.seeds,
         contrasts=comparison.evaluation.contrasts,
+        primary=comparison.primary,
+        secondary=comparison.statistics.secondary,
         prompts=prompts,
         stages=stages,
         most_generated_tokens=sum(most_tokens(stage) for stage in waiting),
@@ -160,6 +167,14 @@ def judge_calls(stage: Stage, cell: Cell[Any] | None) -> int | None:
     return None if rows is None else 2 * rows
 
 
+def primary_line(found: Forecast) -> str:
+    """Return what the question is about, and what the verdicts on all else count for."""
+    by = "" if found.primary is None or found.primary.judge is None else f" by the {found.primary.judge} judge"
+    what = "the first metric with a better side" if found.primary is None else describe_metric(found.primary.metric)
+    after = ", which count only after every primary contrast is decided" if found.secondary == "after_primary" else ""
+    return f"primary: {what}{by}; verdicts on all else are secondary{after}"
+
+
 def forecast_lines(found: Forecast) -> list[str]:
     """Return a forecast as lines of text."""
     waiting = sum(kind.total - kind.finished for kind in found.stages)
@@ -168,6 +183,7 @@ def forecast_lines(found: Forecast) -> list[str]:
         f"{found.name}: {len(found.arms)} methods x {len(found.seeds)} seeds: {', '.join(found.arms)}",
         f"prompts: {', '.join(f'{task} {count}' for task, count in found.prompts.items())}",
         f"contrasts: {', '.join(f'{a} vs {b}' for a, b in found.contrasts)}",
+        primary_line(found),
         f"{total} stages, {total - waiting} finished in the store, {waiting} to compute:",
     ]
     for kind in found.stages:

@@ -33,7 +33,7 @@ class Inputs:
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
-        """The contrasts the report leads with: the win rates, or those of the first metric where there are none."""
+        """The contrasts the report leads with: those that the question is about."""
         return primary_of(self.conclusions.contrasts)
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
 from bench.report.facts.win_rates import cell_of
 from bench.report.page.content import Tone, VerdictLine, Whisker
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.results.wording import (
     NONE,
     counted,
@@ -25,6 +25,9 @@ from bench.results.wording import (
 )
 from bench.statistics.power.detectable import POWER
 
+TONES: dict[VerdictOnPair, Tone] = {
+    "undecided": "undecided", "a better": "decided", "b better": "reversed", "a higher": "higher", "b higher": "higher"
+}  # fmt: skip
 OWN_REWARD = (
     "Where a judge is marked as an arm's own reward, the arm learnt from that very judge: such a verdict says how well "
     "the arm learnt to please it, and not that its responses are better."
@@ -53,11 +56,12 @@ def context_of(contrasts: Sequence[Contrast], beside: Sequence[Contrast]) -> Con
 
 
 def measured(contrast: Contrast) -> str:
-    """Return what was measured: ``win rate (gold judge, atlas_questions)``."""
+    """Return what was measured: ``win rate (gold judge, atlas_questions)``; marked where it is secondary."""
     own = f", own reward of {listed(list(contrast.own_reward))}" if contrast.own_reward else ""
     by = f"{contrast.judge} judge{own}, {contrast.task}" if contrast.judge else contrast.task
     direction = ", lower is better" if contrast.higher_is_better is False else ""
-    return f"{describe_metric(contrast.metric)} ({by}{direction})"
+    role = ", secondary" if contrast.role == "secondary" else ""
+    return f"{describe_metric(contrast.metric)} ({by}{direction}{role})"
 
 
 def judge(contrast: Contrast) -> str:
@@ -72,9 +76,8 @@ def headline(contrast: Contrast, context: Context = NO_CONTEXT) -> str:
     on = f"on {_short(contrast) if context.shared else measured(contrast)}"
     if contrast.verdict == "undecided":
         return f"{contrast.a} against {contrast.b} {on} is undecided"
-    if contrast.higher_is_better is None:
-        above = contrast.estimate is not None and contrast.estimate > contrast.null_value
-        return f"{contrast.a} is {'higher' if above else 'lower'} than {contrast.b} {on}"
+    if contrast.verdict in {"a higher", "b higher"}:
+        return f"{contrast.a} is {'higher' if contrast.verdict == 'a higher' else 'lower'} than {contrast.b} {on}"
     return f"{contrast.a} {'beats' if contrast.verdict == 'a better' else 'loses to'} {contrast.b} {on}"
 
 
@@ -151,9 +154,8 @@ def scale_of(contrasts: Sequence[Contrast]) -> tuple[float, float] | None:
 
 def verdict(contrast: Contrast, context: Context = NO_CONTEXT) -> VerdictLine:
     """Return the verdict on a pair of treatments."""
-    tones: dict[str, Tone] = {"undecided": "undecided", "a better": "decided", "b better": "reversed"}
     return VerdictLine(
-        headline(contrast, context), numbers(contrast, context), tones[contrast.verdict], whisker(contrast)
+        headline(contrast, context), numbers(contrast, context), TONES[contrast.verdict], whisker(contrast)
     )
 
 
@@ -161,6 +163,8 @@ def control(contrast: Contrast, context: Context = NO_CONTEXT) -> VerdictLine:
     """Return the verdict on an A/A control, where the truth is known to be no difference."""
     same = f"{contrast.a} against {contrast.b}, the same treatment trained twice"
     on = _short(contrast) if context.shared else measured(contrast)
+    if contrast.p is None:
+        return VerdictLine(f"{same}: not tested on {on}", numbers(contrast, context), "control", whisker(contrast))
     if contrast.verdict == "undecided":
         quiet = f"{same}: no difference on {on}, as it should be"
         return VerdictLine(quiet, numbers(contrast, context), "control", whisker(contrast))

@@ -202,6 +202,11 @@ class RunSummary(Frozen):
     served_models: dict[str, dict[str, int]] = {}
     benchmark_cuts: tuple[BenchmarkCuts, ...] = ()
 
+    def is_trained(self, arm: str) -> bool:
+        """Return whether a stage of the arm trains; the pretraining of an embedded world is its base's, not its own."""
+        kinds = {self.stages[key].kind for run in self.arms[arm].runs.values() for key in run.stages}
+        return any(kind.startswith("train/") and not kind.endswith("/pretrain") for kind in kinds)
+
     def lacking(self) -> list[str]:
         """Return what is missing, line by line; what a judge lacks on several cells for one reason is one line."""
         found: dict[tuple[str | None, str | None, str], list[Missing]] = {}

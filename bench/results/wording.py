@@ -10,6 +10,8 @@ from bench.results.conclusions.contrast import Contrast
 
 MINUS = "\u2212"
 NONE = "\u2013"
+# The sign of a difference, first minus second, where it is decided and neither side is better.
+A_HIGHER, B_HIGHER = "\u2191", "\u2193"
 MOST_DECIMALS = 6
 SMALLEST_P = 0.001
 # Metrics whose words are not their name with spaces.
@@ -189,12 +191,18 @@ def describe_metric(metric: str) -> str:
 
 
 def describe_verdict(contrast: Contrast) -> str:
-    """Return ``dpo better``, ``sft better`` or ``undecided``; for a metric without a better side, who is higher."""
-    if contrast.verdict == "undecided":
-        return "undecided"
-    if contrast.higher_is_better is None and contrast.estimate is not None:
-        return f"{contrast.a if contrast.estimate > contrast.null_value else contrast.b} higher"
-    return f"{contrast.a if contrast.verdict == 'a better' else contrast.b} better"
+    """Return ``dpo better``, ``sft better`` or ``undecided``; for a metric without a better side, who is higher.
+
+    The arrow of ``↑ dpo higher`` and ``↓ sft higher`` is the sign of the difference, first minus second.
+    """
+    words = {
+        "a better": f"{contrast.a} better",
+        "b better": f"{contrast.b} better",
+        "a higher": f"{A_HIGHER} {contrast.a} higher",
+        "b higher": f"{B_HIGHER} {contrast.b} higher",
+        "undecided": "undecided",
+    }
+    return words[contrast.verdict]
 
 
 def decisive_p(contrast: Contrast) -> float | None:

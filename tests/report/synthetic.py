@@ -176,7 +176,8 @@ def contrast(rows: Sequence[Record], pair: tuple[str, str], metric: str) -> Cont
     higher = {"win_rate": True, "factual_error_rate": False}.get(metric)
     better = (estimate > null) == (higher is not False)
     adjusted = min(1.0, 3 * p)
-    verdict = "undecided" if adjusted > 0.05 else "a better" if better else "b better"
+    word = "better" if higher is not None else "higher"
+    verdict = "undecided" if adjusted > 0.05 else f"{'a' if better else 'b'} {word}"
     return Contrast(
         a=a, b=b, task=TASK, metric=metric, judge="gold" if win else None, estimate=estimate, low=estimate - reach,
         high=estimate + reach, level=0.95, null_value=null, p=p, p_adjusted=adjusted, test="crossed random effects",

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from bench.core.metrics import DIVERGENCE, DIVERGENCE_K3, RATING
 from bench.results.summary import RunSummary
 
-# (square root of the divergence, gain) of every seed and task, by arm and judge.
+# (divergence, gain) of every seed and task, by arm and judge.
 Gains = dict[tuple[str, str], list[tuple[float, float]]]
 
 
@@ -64,13 +64,21 @@ def mean(values: Sequence[float]) -> float:
 
 
 def placed(points: Sequence[Point], summary: RunSummary) -> list[tuple[Point, float]]:
-    """Return the points with their place on the axis of divergence: the bound for arms of which only that is known."""
+    """Return the rated points with their divergence, in nats: the bound for arms of which only that is known."""
     found = []
     for point in points:
-        x = root(point.divergence if point.divergence is not None else summary.divergence_bounds.get(point.arm))
-        if x is not None and point.ratings:
-            found.append((point, x))
+        known = point.divergence if point.divergence is not None else summary.divergence_bounds.get(point.arm)
+        if known is not None and point.ratings:
+            found.append((point, known))
     return found
+
+
+def root_of_mean(divergences: Sequence[float]) -> float:
+    """Return where an arm stands on the axis: the root of its mean divergence over seeds, not the mean of roots.
+
+    So that picture, caption and table say one number, and it is the root of the divergence that stands beside it.
+    """
+    return max(mean(divergences), 0.0) ** 0.5
 
 
 def same_method(summary: RunSummary, arms: Iterable[str]) -> list[list[str]]:
@@ -84,7 +92,7 @@ def same_method(summary: RunSummary, arms: Iterable[str]) -> list[list[str]]:
 
 
 def gains_over(records: pa.Table, summary: RunSummary, reference: str) -> Gains:
-    """Return (square root of the divergence, gain) per arm and judge, one for each seed and task.
+    """Return (divergence, gain) per arm and judge, one for each seed and task.
 
     The gain is the mean rating minus that of the reference arm, in standard deviations of that arm's ratings. A judge
     that gives all of the reference's responses one rating has no scale, and is left out.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.config.comparison import Comparison
+from bench.results.summary import RunSummary
 from bench.results.wording import counted, value_text
 
 CORRECTIONS = {
@@ -22,6 +23,11 @@ def lora_text(lora: Mapping[str, Any] | None) -> str:
         return "none (all weights)"
     parts = [f"{name} {value_text(value)}" for name, value in lora.items() if value not in ((), [], 0, 0.0, None)]
     return f"LoRA, {', '.join(parts)}"
+
+
+def adapter_text(summary: RunSummary, arm: str) -> str:
+    """Return an arm's adapter as text; an arm that trains nothing has none, whatever all arms are given."""
+    return lora_text(summary.arms[arm].lora) if summary.is_trained(arm) else "none (not trained)"
 
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

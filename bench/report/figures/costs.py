@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,6 @@ from bench.results.wording import amount, describe_metric, estimate, listed, sho
 
 ROW_INCHES = 0.42
 LOG_RATIO = 30.0
-DODGE = 0.025
 
 
 def cost_axis(summary: RunSummary) -> str:
@@ -80,21 +78,21 @@ def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, fol
     if len(placed) < 2:
         return None
     first = chosen[0]
-    words = describe_metric(first.metric)
+    words, by = describe_metric(first.metric), f" by the {first.judge} judge" if first.judge else ""
     with theme.styled():
         figure = theme.new_figure(8.4, 4.2)
         axes = figure.subplots()
         _points(axes, placed, costs, first)
         axes.set_xlabel(f"{TITLES[axis]} per training seed")
-        axes.set_ylabel(f"{words} against {shortened(first.b, 24)}")
+        axes.set_ylabel(f"{words}{by} against {shortened(first.b, 24)}")
         axes.xaxis.set_major_formatter(lambda value, _place: amount(value))
         figure.legend(loc="outside right upper")
         theme.save(figure, folder, name)
     parts = listed([f"{arm} {estimate(item)} for {amount(costs[arm])}" for arm, item in placed.items()])
     front = listed(on_the_front(quality_of(placed, costs, first), costs))
     caption = (
-        f"{words.capitalize()} against {first.b}, and {TITLES[axis]} per training seed: {parts}; no other arm is both "
-        f"cheaper and estimated better than {front} (grey steps), and points of nearly equal cost stand side by side."
+        f"{words.capitalize()}{by} on {first.task} against {first.b}, and {TITLES[axis]} per training seed: {parts}; "
+        f"no other arm is both cheaper and estimated better than {front} (grey steps)."
     )
     return Picture(name, "Quality against cost", caption)
 
@@ -133,35 +131,21 @@ def _points(axes: Any, placed: Mapping[str, Contrast], costs: Mapping[str, float
         max(costs[arm] for arm in shown) / min(costs[arm] for arm in shown) > LOG_RATIO
     )
     axes.set_xscale("log" if logarithmic else "linear")
-    at = side_by_side([math.log10(costs[arm]) if logarithmic else costs[arm] for arm in shown])
-    for arm, spot in zip(shown, at, strict=True):
+    for arm in shown:
         place = arms.index(arm)
         value, below, above = first.null_value, 0.0, 0.0
         if arm in placed:
             value = placed[arm].estimate or 0.0
             below, above = (abs(end - value) if end is not None else 0.0 for end in (placed[arm].low, placed[arm].high))
         axes.errorbar(
-            [10**spot if logarithmic else spot], [value], yerr=[[below], [above]], color=theme.colour(place),
-            marker=theme.marker(place), markersize=8, elinewidth=1.6, capsize=4 if arm in placed else 0,
+            [costs[arm]], [value], yerr=[[below], [above]], color=theme.colour(place),
+            marker=theme.marker(place), markersize=8, alpha=0.8, elinewidth=1.6, capsize=4 if arm in placed else 0,
             linestyle="none", label=shortened(arm, 24) + ("" if arm in placed else " (reference)"),
         )  # fmt: skip
     axes.axhline(first.null_value, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-    places = dict(zip(shown, at, strict=True))
     front = on_the_front(quality_of(placed, costs, first), costs)
-    across = [10 ** places[arm] if logarithmic else places[arm] for arm in front]
+    across = [costs[arm] for arm in front]
     up = [(placed[arm].estimate or 0.0) if arm in placed else first.null_value for arm in front]
     axes.step(across, up, where="post", color=theme.FAINT, linewidth=1.4, alpha=0.8, zorder=1.5)
     axes.grid(color=theme.GRID, linewidth=0.6)
     axes.margins(x=0.08, y=0.1)
-
-
-def side_by_side(places: Sequence[float]) -> list[float]:
-    """Return the places with those that nearly coincide moved to the right, a fortieth of the whole width apart."""
-    step = DODGE * (max(places) - min(places) or abs(max(places)) or 1.0)
-    taken: list[float] = []
-    for place in places:
-        spot = place
-        while any(abs(spot - other) < 0.999 * step for other in taken):
-            spot += step
-        taken.append(spot)
-    return taken

@@ -30,6 +30,8 @@ LETTER_INCHES = 0.085
 LOOK = {
     "a better": (theme.A_BETTER, "o"),
     "b better": (theme.B_BETTER, "s"),
+    "a higher": (theme.INK, "^"),
+    "b higher": (theme.INK, "v"),
     "undecided": (theme.UNDECIDED, "o"),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench.report.facts.frontier import Point, mean, placed, points_of, same_method
+from bench.report.facts.frontier import Point, mean, placed, points_of, root_of_mean, same_method
 from bench.report.facts.names import OWN
 from bench.report.figures import theme
 from bench.report.page.content import Picture
@@ -56,13 +56,14 @@ def _panel(axes: Any, shown: Sequence[tuple[Point, float]], summary: RunSummary,
     task, judge = cell
     means: dict[str, tuple[float, float]] = {}
     for place, arm in enumerate(summary.arms):
-        at = [(x, point.ratings[judge]) for point, x in shown if _is(point, arm, cell)]
+        at = [(nats, point.ratings[judge]) for point, nats in shown if _is(point, arm, cell)]
         if not at:
             continue
         hollow = arm in summary.own_rewards.get(judge, ())
         look: dict[str, Any] = {"linestyle": "none", "marker": theme.marker(place), "color": theme.colour(place)}
-        axes.plot(*zip(*at, strict=True), markersize=4, alpha=0.6, markeredgewidth=0, **look)
-        means[arm] = (mean([x for x, _ in at]), mean([y for _, y in at]))
+        seeds = [(root_of_mean([nats]), rating) for nats, rating in at]
+        axes.plot(*zip(*seeds, strict=True), markersize=4, alpha=0.6, markeredgewidth=0, **look)
+        means[arm] = (root_of_mean([nats for nats, _ in at]), mean([rating for _, rating in at]))
         axes.plot(
             [means[arm][0]], [means[arm][1]], markersize=9, markeredgewidth=1.8,
             markerfacecolor="white" if hollow else theme.colour(place), zorder=3, **look,
@@ -106,7 +107,7 @@ def _caption(
         for arm in summary.arms:
             at = [(x, point.ratings[judge]) for point, x in shown if point.arm == arm and judge in point.ratings]
             if at and (best is None or mean([y for _, y in at]) > best[0]):
-                best = (mean([y for _, y in at]), arm, mean([x for x, _ in at]))
+                best = (mean([y for _, y in at]), arm, root_of_mean([x for x, _ in at]))
         if best is not None:
             own = f" ({OWN})" if best[1] in summary.own_rewards.get(judge, ()) else ""
             highest.append(f"{judge} rates {best[1]} highest{own}: {number(best[0], 3)} at {number(best[2], 2)}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench.report.facts.frontier import Gains, gains_over, mean, same_method
+from bench.report.facts.frontier import Gains, gains_over, mean, root_of_mean, same_method
 from bench.report.facts.names import OWN
 from bench.report.figures import theme
 from bench.report.page.content import Picture
@@ -81,7 +81,7 @@ def own_and_others(summary: RunSummary, arms: Sequence[str], judges: set[str]) -
 def _ends(at: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
     """Return the mean place and gain of some seeds, and their lowest and highest gain."""
     gains = [gain for _, gain in at]
-    return mean([x for x, _ in at]), mean(gains), min(gains), max(gains)
+    return root_of_mean([nats for nats, _ in at]), mean(gains), min(gains), max(gains)
 
 
 def _curve(axes: Any, points: Sequence[tuple[float, float, float, float]], look: tuple[int, str, bool]) -> None:

@@ -14,6 +14,7 @@ from bench.results.wording import counted, listed, percent, shortened
 
 ROW_INCHES = 0.42
 NAME_LENGTH = 22
+GROUP_INCHES = 0.2
 
 
 def ranking(found: Sequence[Ranking], folder: Path, name: str) -> Picture | None:
@@ -22,10 +23,14 @@ def ranking(found: Sequence[Ranking], folder: Path, name: str) -> Picture | None
         return None
     heights = [1.1 + ROW_INCHES * len(item.places) for item in found]
     with theme.styled():
-        figure = theme.new_figure(8.2, sum(heights))
-        panels = figure.subplots(len(found), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-        for axes, item in zip(panels, found, strict=True):
+        tied = [ties_of(item) for item in found]
+        room = GROUP_INCHES * (1 + max(map(len, tied)))
+        figure = theme.new_figure(8.2 + room, sum(heights))
+        ratios = {"height_ratios": heights, "width_ratios": (7.0, room)}
+        panels = figure.subplots(len(found), 2, squeeze=False, gridspec_kw=ratios)
+        for (axes, beside), item, groups in zip(panels, found, tied, strict=True):
             _panel(axes, item)
+            _ties(beside, axes, item, groups)
         theme.save(figure, folder, name)
     return Picture(name, "Strength of all methods", _caption(found))
 
@@ -33,7 +38,6 @@ def ranking(found: Sequence[Ranking], folder: Path, name: str) -> Picture | None
 def _panel(axes: Any, item: Ranking) -> None:
     """Draw one ranking: the best on top, ranks right of the frame, and a line through each group of several."""
     last = len(item.places) - 1
-    place = {entry.name: number for number, entry in enumerate(item.places)}
     for number, entry in enumerate(item.places):
         height = last - number
         tint = theme.UNDECIDED if entry.name == item.anchor else theme.A_BETTER
@@ -41,14 +45,6 @@ def _panel(axes: Any, item: Ranking) -> None:
         axes.plot([entry.strength], [height], marker="o", markersize=7.5, color=tint, zorder=3)
         axes.annotate(_ranks(item, entry), (1.02, height), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     axes.annotate("ranks", (1.02, last + 0.5), xycoords=("axes fraction", "data"), fontsize=9, color=theme.FAINT)
-    groups = [group for group in item.models_groups if len(group) > 1]
-    for number, group in enumerate(groups):
-        # Groups may share a method: their lines stand side by side, with a dot at each member.
-        members = [last - place[member] for member in group]
-        axes.plot(
-            [1.17 + 0.025 * number] * len(members), members, transform=axes.get_yaxis_transform(), color=theme.INK,
-            linewidth=1.6, marker="o", markersize=4.5, clip_on=False,
-        )  # fmt: skip
     axes.axvline(0.0, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     axes.set_yticks(range(last + 1), [_label(entry) for entry in reversed(item.places)])
@@ -58,6 +54,24 @@ def _panel(axes: Any, item: Ranking) -> None:
     axes.margins(x=0.06)
     axes.set_title(f"{item.judge} judge, {item.task}")
     axes.set_xlabel(f"log odds of a win over {shortened(item.anchor, NAME_LENGTH)} (dashed) against a loss")
+
+
+def ties_of(item: Ranking) -> list[tuple[str, ...]]:
+    """Return the groups of several of these models that are not told apart."""
+    return [group for group in item.models_groups if len(group) > 1]
+
+
+def _ties(beside: Any, axes: Any, item: Ranking, groups: Sequence[tuple[str, ...]]) -> None:
+    """Draw an upright line through each group, in axes of their own: outside of a frame the layout cuts them off."""
+    last = len(item.places) - 1
+    height = {entry.name: last - number for number, entry in enumerate(item.places)}
+    for number, group in enumerate(groups):
+        # Groups may share a method: their lines stand side by side, with a dot at each member.
+        members = [height[member] for member in group]
+        beside.plot([number] * len(members), members, color=theme.INK, linewidth=1.6, marker="o", markersize=4.5)
+    beside.set_xlim(-0.8, max(len(groups) - 1, 0) + 0.8)
+    beside.set_ylim(axes.get_ylim())
+    beside.set_axis_off()
 
 
 def _ranks(item: Ranking, entry: RankedMethod) -> str:

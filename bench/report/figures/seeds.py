@@ -70,7 +70,8 @@ def _frame(axes: Any, first: Contrast, labels: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
     scale = "preference for the first-named" if first.metric in PREFERENCES else "difference, first minus second"
-    axes.set_xlabel(f"{describe_metric(first.metric)}: {scale} (dashed: no difference)")
+    by = f" by the {first.judge} judge" if first.judge else ""
+    axes.set_xlabel(f"{describe_metric(first.metric)}{by}: {scale} (dashed: no difference)")
 
 
 def _caption(shown: Sequence[Contrast], first: Contrast) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench.report.samples.sample import Samples
 
-Tone = Literal["decided", "reversed", "undecided", "control", "alarm"]
+Tone = Literal["decided", "reversed", "higher", "undecided", "control", "alarm"]
 # Marks at the beginning of a table's cell; the page colours such cells by them.
 BETTER, WORSE, UNDECIDED = "▲", "▼", "·"
 
@@ -56,7 +56,7 @@ class Whisker:
 class VerdictLine:
     """One conclusion: what is concluded, the numbers it rests on, and how it is marked.
 
-    ``reversed``: decided against the one that is named first.
+    ``reversed``: decided against the one that is named first. ``higher``: decided, and neither side is better.
     """
 
     headline: str

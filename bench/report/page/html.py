@@ -83,13 +83,16 @@ def visible(text: str) -> str:
 
 
 def policy(style: str, script: str) -> str:
-    """Return a content security policy that admits this style sheet, this script, and nothing from anywhere."""
+    """Return a content security policy that admits this style sheet, this script, and nothing from anywhere.
+
+    Pictures are those that a drawing holds itself (``data:``).
+    """
 
     def digest(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
     return (
-        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; base-uri 'none'; "
+        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}; base-uri 'none'; "
         "form-action 'none'"
     )
 

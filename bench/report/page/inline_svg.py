@@ -1,7 +1,8 @@
 """A picture's SVG file as part of a page: cleaned, its ids unique, its colours open to the page's theme.
 
 An ``img`` can neither follow a theme toggle nor be read out. So the drawing goes into the page itself, reduced to
-shapes: no scripts, styles, comments or links, whatever the file holds.
+shapes: no scripts, styles, comments or links, whatever the file holds. A shape that is not known here is an error, so
+that none is lost on the way.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ from bench.core.errors import DataError
 
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
-SHAPES = frozenset({"svg", "g", "defs", "path", "rect", "circle", "use", "clipPath", "line", "polygon", "polyline"})
+SHAPES = frozenset(
+    {
+        *("svg", "g", "defs", "path", "rect", "circle", "use", "clipPath", "line", "polygon", "polyline"),
+        *("pattern", "image"),  # hatched areas, and thousands of points as one picture
+    }
+)
+# What is no shape: it is left out with all that is in it.
+NO_SHAPES = frozenset({"metadata", "style", "script", "a", "title", "desc"})
+PNG = "data:image/png;base64,"  # the one picture that a drawing may hold; the page's policy admits no other source
 KEPT = frozenset(
     {
         *("id", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "points"),
-        *("viewBox", "transform", "clip-path", "clip-rule", "opacity"),
+        *("viewBox", "transform", "clip-path", "clip-rule", "opacity", "patternUnits", "preserveAspectRatio"),
         *("fill", "fill-opacity", "fill-rule", "stroke", "stroke-opacity", "stroke-width", "stroke-miterlimit"),
         *("stroke-dasharray", "stroke-dashoffset", "stroke-linecap", "stroke-linejoin"),
     }
@@ -30,7 +39,7 @@ def inline_svg(path: Path, title: str) -> str:
 
     A style attribute becomes attributes of its own, so that the page's style sheet can set colours anew. The width
     stays, so that letters have one size in all drawings. Ids get the file's name before them. Raises DataError for a
-    file that is no SVG.
+    file that is no SVG, and for a shape that is not known here.
     """
     try:
         root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
@@ -48,8 +57,12 @@ def inline_svg(path: Path, title: str) -> str:
 def _cleaned(element: ElementTree.Element, prefix: str) -> ElementTree.Element | None:
     """Return the element without its namespace and with nothing but shapes in it, None for what is no shape."""
     name = str(element.tag).removeprefix(SVG)
-    if name not in SHAPES:
+    if not isinstance(element.tag, str) or name in NO_SHAPES:
         return None
+    if name not in SHAPES:
+        raise DataError(
+            f"{prefix}.svg: the page would lose its <{name}>. Say in {Path(__file__).name} whether it is a shape."
+        )
     given = dict(element.attrib)
     for declaration in given.pop("style", "").split(";"):
         key, _, value = declaration.partition(":")
@@ -59,8 +72,10 @@ def _cleaned(element: ElementTree.Element, prefix: str) -> ElementTree.Element |
         kept["id"] = f"{prefix}-{given['id']}"
     if given.get(HREF, "").startswith("#"):
         kept["href"] = f"#{prefix}-{given[HREF][1:]}"
+    if name == "image" and given.get(HREF, "").startswith(PNG):
+        kept["href"] = given[HREF]
     found = ElementTree.Element(name, kept)
-    found.extend(child for one in element if (child := _cleaned(one, prefix)) is not None)
+    found.extend([child for one in element if (child := _cleaned(one, prefix)) is not None])
     return found
 
 

@@ -9,7 +9,7 @@ from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Facts, Heading, Quote, Text, VerdictList
 from bench.report.sentences import Context
 from bench.results.conclusions.contrast import Contrast
-from bench.results.wording import counted, describe_metric, percent
+from bench.results.wording import counted, describe_metric, number, percent
 
 
 def opening(inputs: Inputs) -> list[Block]:
@@ -37,9 +37,10 @@ def answer(inputs: Inputs) -> list[Block]:
     context = sentences.context_of(inputs.primary, inputs.further)
     scale = sentences.scale_of(inputs.primary)
     blocks: list[Block] = [Heading(2, "Verdicts")]
-    if not treatments:
+    blocks += _without_primary(inputs)
+    if not treatments and not blocks[1:]:
         blocks.append(Text("The comparison declares no contrast between treatments, so there is no verdict."))
-    else:
+    elif treatments:
         decided = [item for item in treatments if item.verdict != "undecided"]
         open_ones = [item for item in treatments if item.verdict == "undecided"]
         blocks.append(Text(_lead(inputs.primary, (len(decided), len(open_ones)), context)))
@@ -48,6 +49,25 @@ def answer(inputs: Inputs) -> list[Block]:
                 verdicts = tuple(sentences.verdict(item, context) for item in items)
                 blocks += [Heading(3, f"{title}: {len(items)}"), VerdictList(verdicts, scale)]
     return [*blocks, Heading(3, "A/A controls"), *_controls(inputs, context, scale)]
+
+
+def _without_primary(inputs: Inputs) -> list[Block]:
+    """Return a sentence where what the file is about has no contrast (its judge waits, or failed); else nothing."""
+    wanted = inputs.comparison.primary
+    known = inputs.conclusions.contrasts
+    if wanted is None or not any(item.role is not None for item in known):
+        return []
+    if any((item.metric, item.judge) == (wanted.metric, wanted.judge) for item in known):
+        return []
+    by = f" by the {wanted.judge} judge" if wanted.judge else ""
+    there = inputs.primary[0] if inputs.primary else None
+    instead = (
+        ""
+        if there is None
+        else f" What leads instead is the {describe_metric(there.metric)}"
+        + (f" by the {there.judge} judge." if there.judge else ".")
+    )
+    return [Text(f"The question is about the {describe_metric(wanted.metric)}{by}, which has no result.{instead}")]
 
 
 def _lead(contrasts: Sequence[Contrast], counts: tuple[int, int], context: Context) -> str:
@@ -81,6 +101,20 @@ def _controls(inputs: Inputs, context: Context, scale: tuple[float, float] | Non
     if alarms:
         blocks.append(VerdictList(tuple(sentences.control(item) for item in alarms)))
     if others:
-        quiet = len(others) - len(alarms)
-        blocks.append(Text(f"On further metrics {quiet} of {counted(len(others), 'control')} find no difference."))
+        blocks.append(Text(_on_further_metrics(others, len(alarms))))
     return blocks
+
+
+def _on_further_metrics(controls: Sequence[Contrast], alarms: int) -> str:
+    """Return how many controls find no difference of those that could have found one, and how many alarms chance gives.
+
+    A control without a p-value cannot fail, so it is none that passed.
+    """
+    tested = [item for item in controls if item.p is not None]
+    words = f"On further metrics {len(tested) - alarms} of {counted(len(tested), 'tested control')} find no difference"
+    if tested:
+        by_chance = number(sum(1 - item.level for item in tested), 1)
+        words += f"; chance alone gives {by_chance} false alarms on average"
+    if len(tested) < len(controls):
+        words += f"; {len(controls) - len(tested)} could not be tested"
+    return f"{words}."

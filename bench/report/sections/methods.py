@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from bench.report.facts.methods import CORRECTIONS, flat, lora_text, statistics_of
+from bench.report.facts.methods import CORRECTIONS, adapter_text, flat, statistics_of
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Bullets, Folded, Heading, Table, Text
 from bench.report.references import Citation, citations
@@ -21,7 +21,7 @@ def methods_section(inputs: Inputs) -> list[Block]:
     """Return base, data, arms, hyper-parameters, evaluation, statistics, versions, hardware and references."""
     arms = inputs.summary.arms
     rows = tuple(
-        (name, facts.method, lora_text(facts.lora), facts.replicate or NONE, facts.about)
+        (name, facts.method, adapter_text(inputs.summary, name), facts.replicate or NONE, facts.about)
         for name, facts in arms.items()
     )
     return [

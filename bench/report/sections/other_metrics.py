@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from bench.report import sentences
 from bench.report.inputs import Inputs
 from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.results.wording import (
+    A_HIGHER,
+    B_HIGHER,
     NONE,
     counted,
     describe_metric,
@@ -26,6 +28,9 @@ COLUMNS = (
     "method", "versus", "interval", "difference", "adjusted p", "verdict", "smallest detectable", "per seed",
     "mean of method", "mean of versus",
 )  # fmt: skip
+MARKS: dict[VerdictOnPair, str] = {
+    "undecided": UNDECIDED, "a better": BETTER, "b better": WORSE, "a higher": A_HIGHER, "b higher": B_HIGHER
+}  # fmt: skip
 # Where the metrics that nearly every response differs in stand: after those that a reader came for.
 LAST = ("response_words", "response_tokens", "response_characters", "ended", "divergence", "divergence_k3")
 
@@ -40,7 +45,30 @@ def other_metrics_section(inputs: Inputs) -> list[Block]:
     ordered = dict(sorted(groups.items(), key=lambda group: group[0][0] in LAST))
     titles = _titles([items[0] for items in ordered.values()])
     folded = (_in_full(title, items) for title, items in zip(titles, ordered.values(), strict=True))
-    return [Heading(2, "Further metrics"), *_overview(titles, list(ordered.values())), *folded]
+    note = [Text(_counts_for(inputs))] if any(item.role == "secondary" for item in inputs.further) else []
+    return [Heading(2, "Further metrics"), *note, *_overview(titles, list(ordered.values())), *folded]
+
+
+def _counts_for(inputs: Inputs) -> str:
+    """Return what secondary verdicts count for: by themselves, family by family, or after the primary ones."""
+    families = len({item.family for item in inputs.further if item.role == "secondary" and not item.is_control})
+    lead = f"These verdicts are secondary: the question is about {_primary_words(inputs)}."
+    if inputs.comparison.statistics.secondary == "after_primary":
+        return (
+            f"{lead} They count only after every primary contrast is decided (serial gatekeeping): "
+            "p is corrected over all of them together, and never below the largest primary one."
+        )
+    return (
+        f"{lead} Each of their {counted(families, 'family', 'families')} (one metric of one judge) is corrected by "
+        "itself, so the error rate over all of them is not that of one family."
+    )
+
+
+def _primary_words(inputs: Inputs) -> str:
+    if not inputs.primary:
+        return "a metric without a result here"
+    first = inputs.primary[0]
+    return describe_metric(first.metric) + (f" by the {first.judge} judge" if first.judge else "")
 
 
 def _overview(titles: Sequence[str], groups: Sequence[Sequence[Contrast]]) -> list[Block]:
@@ -51,8 +79,9 @@ def _overview(titles: Sequence[str], groups: Sequence[Sequence[Contrast]]) -> li
         by_pair = {(item.a, item.b): item for item in items}
         rows.append((title, *(_cell(by_pair[pair]) if pair in by_pair else NONE for pair in pairs)))
     note = (
-        f"{BETTER} the method that is named first is better, {WORSE} it is worse, {UNDECIDED} not decided; ↑ and ↓ "
-        "where no direction is better. Numbers are the difference, first minus second, or the preference for the first."
+        f"{BETTER} the method that is named first is better, {WORSE} it is worse, {UNDECIDED} not decided; {A_HIGHER} "
+        f"it is higher and {B_HIGHER} lower, where neither is better. Numbers are the difference, first minus second, "
+        "or the preference for the first."
     )
     columns = ("metric", *(f"{a} vs {b}" for a, b in pairs))
     return [Table(columns, "l" + "r" * len(pairs), tuple(rows)), Text(note)]
@@ -69,17 +98,15 @@ def _titles(contrasts: Sequence[Contrast]) -> list[str]:
 
 
 def _title(item: Contrast) -> str:
-    by = [f"{item.judge} judge"] if item.judge else []
-    lower = ["lower is better"] if item.higher_is_better is False else []
-    return describe_metric(item.metric) + (f" ({', '.join([*by, *lower])})" if by or lower else "")
+    marks = [f"{item.judge} judge"] if item.judge else []
+    marks += ["lower is better"] if item.higher_is_better is False else []
+    marks += ["secondary"] if item.role == "secondary" else []
+    return describe_metric(item.metric) + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _cell(contrast: Contrast) -> str:
     """Return the estimate with a mark that says how the contrast is decided."""
-    mark = {"undecided": UNDECIDED, "a better": BETTER, "b better": WORSE}[contrast.verdict]
-    if contrast.verdict != "undecided" and contrast.higher_is_better is None and contrast.estimate is not None:
-        mark = "↑" if contrast.estimate > contrast.null_value else "↓"
-    return f"{mark} {estimate(contrast)}"
+    return f"{MARKS[contrast.verdict]} {estimate(contrast)}"
 
 
 def _in_full(title: str, items: Sequence[Contrast]) -> Folded:

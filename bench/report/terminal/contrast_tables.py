@@ -25,16 +25,19 @@ from bench.results.wording import (
     p_value,
 )
 
-STYLES = {"a better": "bold blue", "b better": "bold dark_orange", "undecided": ""}
+STYLES = {
+    "a better": "bold blue", "b better": "bold dark_orange", "a higher": "bold", "b higher": "bold", "undecided": ""
+}  # fmt: skip
 
 
 def summary_table(contrasts: Sequence[Contrast], summary: RunSummary) -> RenderableType:
     """Return what the end of a run shows: the question, and a table per metric, judge and task.
 
-    Each has one line per contrast; the cost is that of the first-named arm. Readable from 80 columns on.
+    The primary ones come first. Each has one line per contrast; the cost is that of the first-named arm. Readable from
+    80 columns on.
     """
     groups: dict[tuple[str, str | None, str], list[Contrast]] = {}
-    for item in contrasts:
+    for item in sorted(contrasts, key=lambda item: item.role == "secondary"):
         groups.setdefault((item.metric, item.judge, item.task), []).append(item)
     titles = [measured(items[0].model_copy(update={"own_reward": ()})) for items in groups.values()]
     tables = [_table(title, items, summary) for title, items in zip(titles, groups.values(), strict=True)]

@@ -8,7 +8,9 @@ from typing import Literal
 from bench.core.frozen import Frozen
 from bench.core.metrics import WIN_RATE
 
-VerdictOnPair = Literal["a better", "b better", "undecided"]
+# "Higher" where the metric has no better side: the difference is decided, and nobody is better by it.
+VerdictOnPair = Literal["a better", "b better", "a higher", "b higher", "undecided"]
+Role = Literal["primary", "secondary"]
 SpeaksAbout = Literal["these trained models", "the training procedure"]
 
 
@@ -18,7 +20,8 @@ class Contrast(Frozen):
     ``estimate`` is on the metric's own scale: for ``win_rate`` the mean preference for a over b (null value 0.5),
     for every other metric the mean paired difference a - b (null value 0). ``low`` and ``high`` bound it at
     ``level``. ``p`` is two-sided; ``p_adjusted`` is corrected within ``family``; both are None where no test is
-    possible, with the reason in ``note``. ``own_reward`` names those of the two that learnt from the judge.
+    possible, with the reason in ``note``. ``own_reward`` names those of the two that learnt from the judge. ``role``
+    says whether the question is about this metric and judge; None in a file of an earlier version.
     """
 
     a: str
@@ -51,11 +54,17 @@ class Contrast(Frozen):
     also: dict[str, float | None] = {}
     components: dict[str, float] = {}
     own_reward: tuple[str, ...] = ()
+    role: Role | None = None
     note: str = ""
 
 
 def primary_of(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
-    """Return the contrasts that lead: the win rates, or those of the first metric where there are none."""
+    """Return the contrasts that the question is about.
+
+    Of a file of an earlier version, without roles, the win rates, or those of the first metric where there are none.
+    """
+    if any(item.role is not None for item in contrasts):
+        return tuple(item for item in contrasts if item.role == "primary")
     win_rates = tuple(item for item in contrasts if item.metric == WIN_RATE.name)
     if win_rates or not contrasts:
         return win_rates

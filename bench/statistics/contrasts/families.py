@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.config.comparison import StatisticsSettings
 from bench.results.conclusions.contrast import Contrast, VerdictOnPair
+from bench.statistics.contrasts.primary import after_primary
 from bench.statistics.crossing.crossing import Crossing, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.corrections import adjusted
@@ -27,7 +28,8 @@ def corrected(
 ) -> list[Contrast]:
     """Return the contrasts with adjusted p-values and verdicts.
 
-    ``crossings`` are those of the contrasts; ``labels`` gives for each task the cluster of every prompt.
+    They have their roles already. ``crossings`` are those of the contrasts; ``labels`` gives for each task the cluster
+    of every prompt.
     """
     families: dict[str, list[int]] = {}
     for place, contrast in enumerate(contrasts):
@@ -43,6 +45,9 @@ def corrected(
         else:
             found = adjusted(raw, settings.correction)
         p_adjusted.update(zip(members, found, strict=True))
+    if settings.secondary == "after_primary":
+        within = [item.model_copy(update={"p_adjusted": p_adjusted.get(at)}) for at, item in enumerate(contrasts)]
+        p_adjusted |= after_primary(within)
     result: list[Contrast] = []
     for place, contrast in enumerate(contrasts):
         p = p_adjusted.get(place)
@@ -109,11 +114,13 @@ def _law(contrast: Contrast) -> Confidence:
 
 
 def verdict_of(contrast: Contrast, p_adjusted: float | None) -> VerdictOnPair:
-    """Return which of the two is better: undecided without a direction or an adjusted p below 1 - level."""
-    if p_adjusted is None or contrast.estimate is None or contrast.higher_is_better is None:
+    """Return which of the two is better, or higher where no side is; undecided unless adjusted p is below 1 - level."""
+    if p_adjusted is None or contrast.estimate is None:
         return "undecided"
     # Rounded, because 1 - 0.95 is a hair above 0.05 in binary.
     if p_adjusted >= round(1 - contrast.level, 12):
         return "undecided"
     a_is_higher = contrast.estimate > contrast.null_value
+    if contrast.higher_is_better is None:
+        return "a higher" if a_is_higher else "b higher"
     return "a better" if a_is_higher == contrast.higher_is_better else "b better"

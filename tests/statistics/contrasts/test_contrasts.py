@@ -61,15 +61,17 @@ def test_a_difference_from_rows_to_verdict() -> None:
     assert found.speaks_about == "these trained models"
 
 
-def test_lower_is_better_turns_the_verdict_and_no_direction_has_none() -> None:
+def test_lower_is_better_turns_the_verdict_and_no_direction_says_who_is_higher() -> None:
     a, b = np.random.default_rng(0).normal(1.0, 0.3, (50, 3)), np.zeros((50, 3))
     worse = only(rows("a", a, "errors") + rows("b", b, "errors"))
     assert (worse.verdict, worse.higher_is_better) == ("b better", False)
     neither = only(rows("a", a, "length") + rows("b", b, "length"))
-    assert (neither.verdict, neither.note) == ("undecided", "no direction")
+    assert (neither.verdict, neither.note) == ("a higher", "no direction")
     assert neither.p is not None and neither.p < 0.01
-    unknown = only(rows("a", a, "other") + rows("b", b, "other"))
-    assert (unknown.verdict, unknown.note) == ("undecided", "no direction")
+    unknown = only(rows("a", b, "other") + rows("b", a, "other"))
+    assert (unknown.verdict, unknown.note) == ("b higher", "no direction")
+    noise = np.random.default_rng(1).normal(0, 1, (2, 50, 3))
+    assert only(rows("a", noise[0], "length") + rows("b", noise[1], "length")).verdict == "undecided"
 
 
 def test_swapping_the_arms_mirrors_everything() -> None:
