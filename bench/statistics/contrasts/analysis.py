@@ -28,7 +28,10 @@ FEW_CLUSTERS = 10
 
 @dataclass(frozen=True)
 class Analysis:
-    """The numbers of one contrast, before the correction for many tests; its names, but for ``per_run``."""
+    """The numbers of one contrast, before the correction for many tests; its names, but for ``per_run``.
+
+    ``law`` is what p and interval come from; None where there is nothing to test with.
+    """
 
     estimate: float | None
     low: float | None
@@ -42,6 +45,7 @@ class Analysis:
     also: dict[str, float | None] = field(default_factory=dict)
     components: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    law: Confidence | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
         },
         components={**_components(effects), **within_cells(crossing)},
         notes=(*_notes(crossing), *_resampled_note(settings)),
+        law=law,
     )
 
 
@@ -156,6 +161,7 @@ def _constant(estimate: float, per_seed: tuple[float, ...], crossing: Crossing, 
         also=position,
         components={SEED_VARIANCE: 0.0, PROMPT_VARIANCE: error**2, PROMPT_DF: units - 1.0},
         notes=("every prompt and run gives the same preference: exact p, Wilson interval, Agresti-Coull error",),
+        law=law,
     )
 
 

@@ -28,7 +28,8 @@ class Confidence:
     """What the data say about a mean: ``below(x)`` is the confidence that the true mean lies below x.
 
     The estimate's variance is ``seed_variance + prompt_variance``. ``seed_variance`` is the seeds' mean square divided
-    by the number of cells: it rests on ``seed_df`` = seeds - 1 degrees of freedom and is 0 when there is one seed.
+    by the number of cells: it rests on ``seed_df`` degrees of freedom (seeds - 1, a whole number unless the variance
+    was estimated with others') and is 0 when there is one seed.
     ``prompt_variance`` rests on ``prompt_df``. Numbers or arrays of one shape (many data sets at once); the two
     degrees of freedom are shared. Without any variance the law is a point: p is 1 at the estimate and 0 elsewhere.
 
@@ -46,9 +47,9 @@ class Confidence:
     prompt_variance: ArrayLike
     prompt_df: float
     seed_variance: ArrayLike = 0.0
-    seed_df: int = 0
+    seed_df: float = 0
     earlier_seed_variance: ArrayLike = 0.0
-    earlier_seed_df: int = 0
+    earlier_seed_df: float = 0
 
     @property
     def variance(self) -> FloatArray:
@@ -136,7 +137,7 @@ def _ratio(distance: FloatArray, scale: FloatArray) -> FloatArray:
 
 
 @lru_cache(maxsize=64)
-def _chi_square_grid(df: int, points: int) -> tuple[FloatArray, FloatArray]:
+def _chi_square_grid(df: float, points: int) -> tuple[FloatArray, FloatArray]:
     """Return points of a chi-square law and their weights (trapezoid rule in the logarithm).
 
     The law's ends and density are those of ``scipy.stats.chi2`` to the last digit, which takes half a second to load.

@@ -19,32 +19,40 @@ def from_t(estimate: float, standard_error: float, df: float) -> Confidence:
     return Confidence(estimate, standard_error**2, df)
 
 
-def advantage(contrast: Contrast) -> Confidence | None:
-    """Return the law of a's advantage over b: null value 0, positive when a is better, on the metric's scale.
+def law_of_contrast(contrast: Contrast) -> Confidence | None:
+    """Return the law of a contrast's mean, on the contrast's own scale.
 
     It is the law behind the contrast's own p where the contrast carries its variances, else t with the contrast's
-    standard error and degrees of freedom. None for a metric without a direction and a contrast without a standard
-    error; the contrast's ``note`` says why.
+    standard error and degrees of freedom. None for a contrast without an estimate or a standard error.
     """
-    if contrast.higher_is_better is None or contrast.estimate is None or contrast.standard_error is None:
+    if contrast.estimate is None or contrast.standard_error is None:
         return None
     parts = contrast.components
-    centre = contrast.estimate - contrast.null_value
     if PROMPT_DF in parts:
-        law = Confidence(
-            estimate=centre,
+        return Confidence(
+            estimate=contrast.estimate,
             prompt_variance=parts[PROMPT_VARIANCE],
             prompt_df=parts[PROMPT_DF],
             seed_variance=parts[SEED_VARIANCE],
-            seed_df=int(parts.get(SEED_DF, max(contrast.n_runs - 1, 0))),
+            seed_df=parts.get(SEED_DF, max(contrast.n_runs - 1, 0)),
             earlier_seed_variance=parts.get(EARLIER_VARIANCE, 0.0),
-            earlier_seed_df=int(parts.get(EARLIER_DF, 0)),
+            earlier_seed_df=parts.get(EARLIER_DF, 0),
         )
-    elif contrast.degrees_of_freedom is not None:
-        law = from_t(centre, contrast.standard_error, contrast.degrees_of_freedom)
-    else:
+    if contrast.degrees_of_freedom is None:
         return None
-    return law if contrast.higher_is_better else dataclasses.replace(law, estimate=-centre)
+    return from_t(contrast.estimate, contrast.standard_error, contrast.degrees_of_freedom)
+
+
+def advantage(contrast: Contrast) -> Confidence | None:
+    """Return the law of a's advantage over b: null value 0, positive when a is better, on the metric's scale.
+
+    None for a metric without a direction, and where ``law_of_contrast`` is; the contrast's ``note`` says why.
+    """
+    law = law_of_contrast(contrast)
+    if law is None or contrast.estimate is None or contrast.higher_is_better is None:
+        return None
+    centre = contrast.estimate - contrast.null_value
+    return dataclasses.replace(law, estimate=centre if contrast.higher_is_better else -centre)
 
 
 def superiority_p(law: Confidence, margin: float = 0.0) -> float:
