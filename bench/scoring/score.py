@@ -213,8 +213,15 @@ def _paired(one: _FittedMethod, other: _FittedMethod) -> dict[str, Any]:
     return {
         "n": int(both.sum()),
         "win_rate": _law(raw),
-        "length_controlled_win_rate": _law(paired_difference(one.fit, other.fit)),
+        "length_controlled_win_rate": _at_equal_length(one.fit, other.fit),
     }
+
+
+def _at_equal_length(one: LengthControlled, other: LengthControlled) -> dict[str, float] | None:
+    """Return the difference at equal length; None where one of the regressions has no finite error."""
+    if one.standard_error is None or other.standard_error is None:
+        return None
+    return _law(paired_difference(one, other))
 
 
 def _law(law: Confidence) -> dict[str, float]:

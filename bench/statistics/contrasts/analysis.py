@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +19,7 @@ from bench.statistics.tests.bootstrap import resampled_means
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE
 from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects
-from bench.statistics.tests.resampling import design_seed
+from bench.statistics.tests.resampling import affordable, design_seed
 
 # Values closer than this are the same: sums of draws differ by rounding only.
 ROUNDING = 1e-12
@@ -72,10 +73,8 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
         return _untested(None, (), "no prompt is complete")
     values = crossing.values
     estimate, per_seed = float(values.mean()), tuple(float(mean) for mean in values.mean(axis=0))
-    if len(crossing.prompts) < 2:
-        return _untested(estimate, per_seed, "one prompt: no test is possible")
-    if int(crossing.clusters.max()) < 1:
-        return _untested(estimate, per_seed, "all prompts are in one cluster: no test is possible")
+    if (reason := _why_untested(crossing)) is not None:
+        return _untested(estimate, per_seed, reason)
     if float(np.ptp(values)) <= ROUNDING:
         return _constant(estimate, per_seed, crossing, settings)
     effects = crossed_effects(values, _clusters(crossing))
@@ -84,6 +83,7 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
     if error <= ROUNDING:
         return _untested(estimate, per_seed, "prompts and runs cancel: no variance to test with")
     low, high = _clipped(_interval(law, crossing, settings), settings)
+    beside = _affordable(crossing, settings)
     df = law.effective_df(settings.level)
     return Analysis(
         estimate=estimate,
@@ -96,14 +96,25 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
         smallest_detectable=smallest_detectable(error, df, settings.level),
         per_seed=per_seed,
         also={
-            **_other_tests(crossing, settings, effects),
-            **_other_intervals(crossing, settings),
+            **_other_tests(crossing, beside, effects),
+            **_other_intervals(crossing, beside),
             **_by_position(crossing, settings),
         },
         components={**_components(effects), **within_cells(crossing)},
-        notes=(*_notes(crossing), *_resampled_note(settings)),
+        notes=(*_notes(crossing), *_resampled_note(settings), *_fewer_note(settings, beside)),
         law=law,
     )
+
+
+def _why_untested(crossing: Crossing) -> str | None:
+    """Return why the prompts of a crossing cannot be tested; None where they can."""
+    if crossing.untestable is not None:
+        return crossing.untestable
+    if len(crossing.prompts) < 2:
+        return "one prompt: no test is possible"
+    if int(crossing.clusters.max()) < 1:
+        return "all prompts are in one cluster: no test is possible"
+    return None
 
 
 def _interval(law: Confidence, crossing: Crossing, settings: AnalysisSettings) -> tuple[float, float]:
@@ -121,6 +132,18 @@ def _interval(law: Confidence, crossing: Crossing, settings: AnalysisSettings) -
 def _resampled_note(settings: AnalysisSettings) -> tuple[str, ...]:
     kinds = {"bootstrap": "percentile", "bca": "bias-corrected and accelerated"}
     return (f"{kinds[settings.interval]} bootstrap interval",) if settings.interval in kinds else ()
+
+
+def _affordable(crossing: Crossing, settings: AnalysisSettings) -> AnalysisSettings:
+    """Return the settings of the numbers that decide nothing: with as many resamples as they are worth."""
+    units = int(crossing.clusters.max()) + 1
+    return dataclasses.replace(settings, resamples=affordable(units, settings.resamples))
+
+
+def _fewer_note(settings: AnalysisSettings, beside: AnalysisSettings) -> tuple[str, ...]:
+    if beside.resamples == settings.resamples:
+        return ()
+    return (f"the numbers that are resampled beside the test rest on {beside.resamples:,} resamples",)
 
 
 def _untested(estimate: float | None, per_seed: tuple[float, ...], reason: str) -> Analysis:

@@ -56,7 +56,8 @@ class Crossing:
     that shape, are the preferences for a when shown first and second, None unless both orders are there. ``dropped``
     prompts were incomplete (``judge_failed`` of them because the judge gave nothing usable) and ``undefined`` ones have
     a cell in which the metric is not defined; ``too_long`` ones were longer than a model that had to read them can
-    read. None of these is in ``values``. Prompts are sorted by id.
+    read. None of these is in ``values``. Prompts are sorted by id. ``untestable`` says why nothing can be tested,
+    where the values are estimates without an error.
     """
 
     prompts: tuple[str, ...]
@@ -71,6 +72,7 @@ class Crossing:
     judge_failed: int = 0
     undefined: int = 0
     too_long: int = 0
+    untestable: str | None = None
 
     @property
     def left_out(self) -> int:
