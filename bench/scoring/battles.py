@@ -14,7 +14,9 @@ from bench.scoring.markup import MarkupStyle, at_equal_style, style_details, sty
 from bench.scoring.method_score import Score
 from bench.scoring.row_files import RowFile
 from bench.statistics.ranking.bradley_terry import ELO_SCALE, bradley_terry, rank_intervals
+from bench.statistics.ranking.separated import across_groups
 from bench.statistics.ranking.style import StyledBattles
+from bench.statistics.tests.clusters import codes_of
 
 OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5}
 # Verdicts of Arena-Hard's judge on the answers A and B: A's score, and how often the battle counts.
@@ -139,7 +141,10 @@ def _scores(battles: BattleColumns, baseline: str | None, lost: int) -> list[Sco
     columns = battles.first, battles.second, battles.outcome
     found = bradley_terry(*columns, battles.question, battles.weight, anchor)
     styled = at_equal_style(StyledBattles(*columns, {}, battles.question, battles.weight), battles.style, anchor)
-    ranks = rank_intervals(found.theta, found.covariance)
+    met = (battles.first, battles.second), np.asarray(battles.outcome, dtype=float), codes_of(battles.question)
+    across = across_groups(found.groups, found.names, *met, seeds=1)
+    ranks = rank_intervals(found.theta, found.covariance, across=across)
+    finite = across.comparable[found.names.index(anchor)]
     share, errors = found.win_probability, found.standard_errors
     warnings = () if found.connected else (_apart(found.groups),)
     order = np.argsort(-found.theta, kind="stable")
@@ -150,7 +155,7 @@ def _scores(battles: BattleColumns, baseline: str | None, lost: int) -> list[Sco
             reference=found.anchor,
             win_rate=100 * float(share[place]),
             # Delta method: d sigma / d theta = sigma (1 - sigma).
-            standard_error=100 * float(share[place] * (1 - share[place]) * errors[place]),
+            standard_error=100 * float(share[place] * (1 - share[place]) * errors[place]) if finite[place] else None,
             length_controlled_win_rate=None,
             length_controlled_standard_error=None,
             n=of_method[found.names[place]],
@@ -160,9 +165,9 @@ def _scores(battles: BattleColumns, baseline: str | None, lost: int) -> list[Sco
             warnings=warnings,
             details={
                 "theta": float(found.theta[place]),
-                "theta_standard_error": float(errors[place]),
+                "theta_standard_error": float(errors[place]) if finite[place] else None,
                 "elo": float(found.elo[place]),
-                "elo_standard_error": float(ELO_SCALE * errors[place]),
+                "elo_standard_error": float(ELO_SCALE * errors[place]) if finite[place] else None,
                 "rank_low": ranks[place][0],
                 "rank_high": ranks[place][1],
                 "questions": found.clusters,
@@ -178,5 +183,5 @@ def _apart(groups: Sequence[Sequence[str]]) -> str:
     listed = " | ".join(", ".join(group[:3]) + (", ..." if len(group) > 3 else "") for group in groups)
     return (
         f"methods fall into {len(groups)} groups between which one side won everything ({listed}): strengths between "
-        "groups have no maximum-likelihood value and rest on a small ridge"
+        "groups have no maximum-likelihood value and no error, and rest on a small ridge"
     )
