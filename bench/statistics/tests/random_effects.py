@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.statistics.tests.confidence import Confidence, FloatArray, satterthwaite_df
+from bench.statistics.tests.support import support_of
 
 IntArray = NDArray[np.int64]
 
@@ -53,12 +54,16 @@ class CrossedEffects:
         )
 
 
-def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> CrossedEffects:
+def crossed_effects(
+    values: FloatArray, clusters: IntArray | None = None, bounds: tuple[float, float] | None = None
+) -> CrossedEffects:
     """Return the estimates for ``values`` of shape (..., prompts, seeds).
 
     ``clusters`` holds one code 0..C-1 per prompt; None means that every prompt stands alone. With one seed the result
     is the (clustered) t test over prompts. Where MS_prompt falls below MS_res the prompts' part of the variance is 0
-    and the seeds alone carry the test. Raises ValueError for fewer than two clusters.
+    and the seeds alone carry the test. Values that are known to lie within ``bounds`` give a law with a support: its
+    variance is never less than what the tested mean demands. Raises ValueError for fewer than two clusters, and for a
+    value beyond the bounds.
     """
     n, s = values.shape[-2:]
     sizes = np.ones(n) if clusters is None else np.bincount(clusters).astype(float)
@@ -71,11 +76,14 @@ def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> Cro
     # Delete-one-cluster scaling; exactly 1 for equal clusters.
     scale = (count / n) * ((count - 1) / count) / (1 - sizes / n)
     prompt = scale * cluster_sums(of_prompt - mean[..., None], clusters)
+    support = None
+    if bounds is not None:
+        support = support_of(cluster_sums(of_prompt, clusters) / sizes, sizes, bounds, 1 / s if s > 1 else 0.0)
     prompt_df = n**2 / float((sizes**2).sum()) - 1
     ms_prompt = s * (prompt**2).sum(axis=-1) / (count - 1)
     cells = count * s
     if s == 1:
-        confidence = Confidence(mean, ms_prompt / cells, prompt_df)
+        confidence = Confidence(mean, ms_prompt / cells, prompt_df, support=support)
         return CrossedEffects(seed_means, None, ms_prompt, None, np.zeros_like(mean), confidence)
     residual = values - seed_means[..., None, :] - of_prompt[..., None] + mean[..., None, None]
     of_cell = scale[:, None] * np.moveaxis(cluster_sums(np.moveaxis(residual, -1, -2), clusters), -1, -2)
@@ -93,6 +101,7 @@ def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> Cro
             prompt_df=prompt_df,
             seed_variance=ms_seed / cells,
             seed_df=s - 1,
+            support=support,
         ),
     )
 
