@@ -29,6 +29,7 @@ from bench.statistics.tests.margin_tests import (
     SEED_DF,
     SEED_SHARE,
     SEED_VARIANCE,
+    TRIALS,
 )
 from bench.statistics.tests.support import difference_bounds, zero_or_one
 
@@ -179,6 +180,7 @@ def _components(effects: EarlierEffects) -> dict[str, float]:
         found[EARLIER_VARIANCE] = float(np.asarray(law.earlier_seed_variance))
         found[EARLIER_DF] = float(law.earlier_seed_df)
     if law.support is not None:
+        found[TRIALS] = float(np.asarray(law.support.trials))
         found[SEED_SHARE], found[EARLIER_SHARE] = law.support.seed_share, law.support.earlier_seed_share
     components = {SEED_COMPONENT: effects.seed_component, EARLIER_SEED_COMPONENT: effects.earlier_seed_component}
     for name, component in components.items():

@@ -17,7 +17,7 @@ from bench.statistics.power.detectable import smallest_detectable
 from bench.statistics.tests import intervals, paired_binary, significance
 from bench.statistics.tests.bootstrap import resampled_means
 from bench.statistics.tests.confidence import Confidence
-from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE
+from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE, TRIALS
 from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects
 from bench.statistics.tests.resampling import design_seed
 from bench.statistics.tests.support import difference_bounds, zero_or_one
@@ -137,6 +137,7 @@ def _without_variation(
         return _untested(estimate, per_seed, "no variation: the values vary in nothing that a test could rest on")
     law = Confidence(estimate, 0.0, seen.prompt_df, 0.0, seen.seed_df, support=seen.support)
     low, high = law.interval(settings.level)
+    trials = np.asarray(seen.support.trials)
     error = law.error_of_width(settings.level)
     return Analysis(
         estimate=estimate,
@@ -149,7 +150,7 @@ def _without_variation(
         smallest_detectable=smallest_detectable(error, law.prompt_df, settings.level),
         per_seed=per_seed,
         also={**_exact_tests(crossing, settings), **_by_position(crossing, settings)},
-        components={SEED_VARIANCE: 0.0, PROMPT_VARIANCE: 0.0, PROMPT_DF: law.prompt_df},
+        components={SEED_VARIANCE: 0.0, PROMPT_VARIANCE: 0.0, PROMPT_DF: law.prompt_df, TRIALS: float(trials)},
         notes=(*_notes(crossing), "no variation: what is uncertain comes from the bounds of the values alone"),
         law=law,
     )
@@ -213,6 +214,8 @@ def _components(effects: CrossedEffects) -> dict[str, float]:
         SEED_VARIANCE: float(np.asarray(law.seed_variance)),
         PROMPT_DF: law.prompt_df,
     }
+    if law.support is not None:
+        parts[TRIALS] = float(np.asarray(law.support.trials))
     if effects.seed_component is not None and effects.residual_component is not None:
         parts["run"] = float(effects.seed_component)
         parts["residual"] = float(effects.residual_component)

@@ -47,7 +47,7 @@ class Confidence:
     (docs/gate.md).
 
     With a ``support`` (values with bounds) the variance depends on the value that is tested: what the value demands
-    beyond what was seen (``bench.statistics.tests.support``), over prompt_df + 1 units, is added to the prompts' part,
+    beyond what was seen (``bench.statistics.tests.support``) is added to the prompts' part,
     and its shares to the seeds' parts, for nothing says to which it belongs. ``variance``, ``half_width`` and
     ``effective_df`` are those of the variance seen; tests and ``interval`` are at the value.
     """
@@ -128,10 +128,10 @@ class Confidence:
             return self
         prompt, seeds = np.asarray(self.prompt_variance, dtype=float), np.asarray(self.seed_variance, dtype=float)
         earlier = np.asarray(self.earlier_seed_variance, dtype=float)
-        units = self.prompt_df + 1
+        trials = np.asarray(self.support.trials, dtype=float)
         # Where all runs have one mean, all that the law counts is the prompts' part, which may be less than was seen.
-        seen = np.where(seeds + earlier > DUST, self.support.variance, prompt * units)
-        demanded = np.maximum(self.support.variance_at(value) - seen, 0) / units
+        seen = np.where(seeds + earlier > DUST, self.support.variance, prompt * trials)
+        demanded = np.maximum(self.support.variance_at(value) - seen, 0) / trials
         return dataclasses.replace(
             self,
             prompt_variance=prompt + demanded,

@@ -11,7 +11,8 @@ from bench.statistics.tests.support import Support
 SEED_VARIANCE, PROMPT_VARIANCE, PROMPT_DF = "run_variance_of_mean", "prompt_variance_of_mean", "prompt_df"
 # Of a contrast with an earlier run: what its seeds add, and the degrees of freedom where they are not n_runs - 1.
 SEED_DF, EARLIER_VARIANCE, EARLIER_DF = "run_df", "earlier_run_variance_of_mean", "earlier_run_df"
-# What its seeds take of the variance that a tested value demands beyond the one seen.
+# Where values have bounds: how many independent prompts they are worth, and the seeds' shares of what a value demands.
+TRIALS = "independent_prompts"
 SEED_SHARE, EARLIER_SHARE = "run_share_of_demanded", "earlier_run_share_of_demanded"
 
 
@@ -51,7 +52,7 @@ def _support(contrast: Contrast) -> Support | None:
     values, weights = np.array(contrast.support).T
     share = 1 / contrast.n_runs if contrast.n_runs > 1 else 0.0
     parts = contrast.components
-    return Support(values, weights, parts.get(SEED_SHARE, share), parts.get(EARLIER_SHARE, 0.0))
+    return Support(values, weights, parts[TRIALS], parts.get(SEED_SHARE, share), parts.get(EARLIER_SHARE, 0.0))
 
 
 def advantage(contrast: Contrast) -> Confidence | None:

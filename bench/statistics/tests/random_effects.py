@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.statistics.tests.confidence import Confidence, FloatArray, satterthwaite_df
+from bench.statistics.tests.confidence import DUST, Confidence, FloatArray, satterthwaite_df
 from bench.statistics.tests.support import support_of
 
 IntArray = NDArray[np.int64]
@@ -76,12 +76,13 @@ def crossed_effects(
     # Delete-one-cluster scaling; exactly 1 for equal clusters.
     scale = (count / n) * ((count - 1) / count) / (1 - sizes / n)
     prompt = scale * cluster_sums(of_prompt - mean[..., None], clusters)
-    support = None
-    if bounds is not None:
-        support = support_of(cluster_sums(of_prompt, clusters) / sizes, sizes, bounds, 1 / s if s > 1 else 0.0)
     prompt_df = n**2 / float((sizes**2).sum()) - 1
     ms_prompt = s * (prompt**2).sum(axis=-1) / (count - 1)
     cells = count * s
+    support = None
+    if bounds is not None:
+        trials = _independent(of_prompt, ms_prompt / cells, prompt_df + 1)
+        support = support_of(of_prompt, bounds, trials, 1 / s if s > 1 else 0.0)
     if s == 1:
         confidence = Confidence(mean, ms_prompt / cells, prompt_df, support=support)
         return CrossedEffects(seed_means, None, ms_prompt, None, np.zeros_like(mean), confidence)
@@ -104,6 +105,17 @@ def crossed_effects(
             support=support,
         ),
     )
+
+
+def _independent(of_prompt: FloatArray, variance: FloatArray, least: float) -> FloatArray:
+    """Return how many independent prompts have a mean of this variance: all of them, or fewer in clusters.
+
+    No fewer than ``least``, the effective number of clusters, which it is where nothing varies.
+    """
+    n = of_prompt.shape[-1]
+    spread = of_prompt.var(axis=-1, ddof=1)
+    found = np.divide(spread, variance, out=np.full_like(spread, least), where=variance > DUST)
+    return np.clip(found, least, n)
 
 
 def cluster_sums(values: FloatArray, clusters: IntArray | None) -> FloatArray:

@@ -1,15 +1,20 @@
 """The variance that a mean would need to have another value than the one seen, for values that have bounds.
 
 A sample without variation, or with one rare loss, has a small variance because the values that would make it large were
-not met. Where the values have bounds e, the law of a unit's value is estimated under the tested mean m instead: the
+not met. Where the values have bounds e, the law of a prompt's value is estimated under the tested mean m instead: the
 multinomial maximum-likelihood law on the values seen and the two bounds (empirical likelihood, Owen 1988, Biometrika
 75:237, with the bounds as possible values that were not seen),
 
     p_i = w_i / (1 + lambda (u_i - m)),   sum p_i (u_i - m) = 0,   1 + lambda (e - m) >= 0 at both bounds
 
-with w_i the share of units at u_i. Where no lambda within these ends meets the constraint, lambda sits at the end and
+with w_i the share of prompts at u_i. Where no lambda within these ends meets the constraint, lambda sits at the end and
 the rest of the mass lies on that bound. For 0/1 values the variance is m (1 - m), that of Wilson's score test; for
 paired 0/1 values it is that of Tango's (1998, Stat. Med. 17:891).
+
+The mean's variance is this over the number of independent prompts. Where prompts come in clusters that is their number
+over the design effect that was seen, as in Rao and Scott's correction (1992, Biometrics 48:577), and no less than
+Kish's effective number of clusters, which it is where nothing varied: how alike the prompts of a cluster are is then
+not known.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
@@ -32,27 +37,28 @@ STEP, MOST_STEPS = 1e-14, 100
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """The values of independent units and how often each was seen, between bounds.
+    """The values of prompts and how often each was seen, between bounds.
 
     ``values`` (points) ascend; the first and the last are the bounds. ``weights`` (..., points) are shares of the
-    units, by size; 0 for a bound that was not seen. Of what a tested mean demands beyond what was seen, per unit,
-    ``seed_share`` is counted as the seeds' too (1 / seeds; 0 with one seed), and ``earlier_seed_share`` as that of an
-    earlier run's seeds.
+    prompts; 0 for a bound that was not seen. ``trials`` is how many independent prompts they are worth. Of what a
+    tested mean demands beyond what was seen, ``seed_share`` is counted as the seeds' too (1 / seeds; 0 with one seed),
+    and ``earlier_seed_share`` as that of an earlier run's seeds.
     """
 
     values: FloatArray
     weights: FloatArray
+    trials: ArrayLike
     seed_share: float = 0.0
     earlier_seed_share: float = 0.0
 
     @property
     def variance(self) -> FloatArray:
-        """The variance of a unit's value as seen, around the mean seen."""
+        """The variance of a prompt's value as seen, around the mean seen."""
         mean = self.weights @ self.values
         return np.asarray((self.weights * (self.values - mean[..., None]) ** 2).sum(axis=-1))
 
     def variance_at(self, mean: float) -> FloatArray:
-        """Return the variance of a unit's value were the mean ``mean``; 0 at a bound and beyond."""
+        """Return the variance of a prompt's value were the mean ``mean``; 0 at a bound and beyond."""
         low, high = self.values[0], self.values[-1]
         if not low < mean < high:
             return np.zeros(self.weights.shape[:-1])
@@ -124,14 +130,14 @@ def zero_or_one(values: FloatArray) -> bool:
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
-def support_of(units: FloatArray, sizes: FloatArray, bounds: tuple[float, float], seed_share: float = 0.0) -> Support:
-    """Return the support of values ``units`` (..., units) of these ``sizes`` (units).
+def support_of(prompts: FloatArray, bounds: tuple[float, float], trials: ArrayLike, seed_share: float = 0.0) -> Support:
+    """Return the support of values (..., prompts) that are worth so many independent ``trials``.
 
     More than MOST_POINTS different values are put on a grid, each value's weight split between its two neighbours, so
     that the mean stays and the variance grows a little. Raises ValueError for a value beyond the bounds.
     """
     low, high = bounds
-    rounded = np.round(units, DIGITS)
+    rounded = np.round(prompts, DIGITS)
     if float(rounded.min()) < low or float(rounded.max()) > high:
         raise ValueError(f"a value lies beyond the bounds [{low:g}, {high:g}]: {rounded.min():g} to {rounded.max():g}")
     points = np.unique(np.concatenate([rounded.ravel(), [low, high]]))
@@ -139,13 +145,13 @@ def support_of(units: FloatArray, sizes: FloatArray, bounds: tuple[float, float]
         points = np.linspace(low, high, MOST_POINTS)
     below = np.clip(np.searchsorted(points, rounded, side="right") - 1, 0, len(points) - 2)
     part = (rounded - points[below]) / (points[below + 1] - points[below])
-    share = np.broadcast_to(sizes / sizes.sum(), units.shape)
-    rows = np.arange(units[..., 0].size)[:, None] * len(points)
-    flat = (below.reshape(-1, units.shape[-1]) + rows).ravel()
-    count = units[..., 0].size * len(points)
+    share = np.full(prompts.shape, 1 / prompts.shape[-1])
+    rows = np.arange(prompts[..., 0].size)[:, None] * len(points)
+    flat = (below.reshape(-1, prompts.shape[-1]) + rows).ravel()
+    count = prompts[..., 0].size * len(points)
     weights = np.bincount(flat, (share * (1 - part)).ravel(), count)
     weights = weights + np.bincount(flat + 1, (share * part).ravel(), count + 1)[:count]
-    table: FloatArray = weights.astype(float).reshape(*units.shape[:-1], len(points))
+    table: FloatArray = weights.astype(float).reshape(*prompts.shape[:-1], len(points))
     kept = np.asarray((table > 0).reshape(-1, len(points)).any(axis=0))
     kept[[0, -1]] = True
-    return Support(points[kept], table[..., kept], seed_share)
+    return Support(points[kept], table[..., kept], trials, seed_share)

@@ -25,7 +25,7 @@ def outcomes(first: int, second: int, n: int) -> FloatArray:
 
 @pytest.mark.parametrize("wins", [0, 1, 25, 50])
 def test_of_wins_and_losses_it_is_wilsons_variance(wins: int) -> None:
-    found = support_of(outcomes(wins, 0, 50), np.ones(50), SHARE)
+    found = support_of(outcomes(wins, 0, 50), SHARE, 50)
     for rate in (0.001, 0.3, 0.5, 0.97):
         assert float(found.variance_at(rate)) == pytest.approx(rate * (1 - rate), abs=1e-9)
     assert found.variance_at(0.0) == found.variance_at(1.0) == 0
@@ -33,7 +33,7 @@ def test_of_wins_and_losses_it_is_wilsons_variance(wins: int) -> None:
 
 @pytest.mark.parametrize(("first", "second", "n"), [(0, 0, 200), (3, 1, 50), (0, 7, 100), (20, 0, 20), (30, 30, 500)])
 def test_of_paired_right_and_wrong_it_is_tangos_variance(first: int, second: int, n: int) -> None:
-    found = support_of(outcomes(first, second, n), np.ones(n), DIFFERENCE)
+    found = support_of(outcomes(first, second, n), DIFFERENCE, n)
     counts = Discordant(first, second, n)
     for difference in (-0.999, -0.5, -0.05, -0.02, 0.013, 0.3, 0.9):
         score = tango_score(counts, difference)
@@ -43,13 +43,13 @@ def test_of_paired_right_and_wrong_it_is_tangos_variance(first: int, second: int
 
 def test_the_law_meets_its_constraint_and_many_sets_are_as_one() -> None:
     values = np.random.default_rng(0).beta(0.5, 2.0, (5, 40))
-    together = support_of(values, np.arange(1.0, 41.0), SHARE)
+    together = support_of(values, SHARE, 40)
     assert len(together.values) <= MOST_POINTS
     means = together.weights @ together.values
-    assert means == pytest.approx(values @ np.arange(1.0, 41.0) / 820, abs=1e-10)  # the grid keeps the means
+    assert means == pytest.approx(values.mean(axis=-1), abs=1e-10)  # the grid keeps the means
     for number, mean in enumerate(means):
         assert float(together.variance_at(float(mean))[number]) == pytest.approx(together.variance[number], rel=1e-9)
-        alone = support_of(values[number], np.arange(1.0, 41.0), SHARE)
+        alone = support_of(values[number], SHARE, 40)
         for tested in (0.02, 0.4, 0.9):
             got = float(together.variance_at(tested)[number])
             # A little more than without the grid, the more so where everything lies between two of its points.
@@ -69,7 +69,7 @@ def test_mirrored_and_shifted_laws_are_the_same_laws() -> None:
 
 def test_a_value_beyond_the_bounds_is_refused() -> None:
     with pytest.raises(ValueError, match="beyond the bounds"):
-        support_of(np.array([0.2, 1.5]), np.ones(2), SHARE)
+        support_of(np.array([0.2, 1.5]), SHARE, 2)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -118,6 +118,32 @@ def test_at_the_margin_right_and_wrong_pass_in_at_most_five_percent(
         law = crossed_effects(flips((SETS, prompts, seeds), margin, other, shared), None, DIFFERENCE).confidence
         assert np.mean(law.below(-margin) < ALPHA) <= LIMIT
         assert np.mean(law.above(-margin) < ALPHA) <= LIMIT
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_clusters_pass_at_the_margin_in_at_most_five_percent(seeds: int, alike: float) -> None:
+    """Twenty clusters of five prompts, whose outcome is the cluster's in a share ``alike`` of the cells."""
+    generator, shape = np.random.default_rng(3), (SETS, 20, 5, seeds)
+    own, of_cluster = generator.random(shape), generator.random((SETS, 20, 1, 1))
+    drawn = np.where(generator.random(shape) < alike, of_cluster, own).reshape(SETS, 100, seeds)
+    clusters = np.repeat(np.arange(20), 5)
+    for margin, other in ((0.02, 0.0), (0.05, 0.0), (0.05, 0.02)):
+        values = (drawn < other) * 1.0 - ((drawn >= other) & (drawn < 2 * other + margin))
+        law = crossed_effects(values.astype(np.float64), clusters, DIFFERENCE).confidence
+        assert np.mean(law.below(-margin) < ALPHA) <= LIMIT
+        assert np.mean(law.above(-margin) < ALPHA) <= LIMIT
+
+
+def test_clusters_that_did_not_vary_are_single_prompts_and_those_that_did_are_what_they_showed() -> None:
+    clusters = np.repeat(np.arange(8), 12)
+    still = crossed_effects(np.zeros((96, 1)), clusters, DIFFERENCE).confidence.support
+    values = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], (96, 1))
+    apart = crossed_effects(values, clusters, DIFFERENCE).confidence.support
+    together = crossed_effects(values[::12].repeat(12, axis=0), clusters, DIFFERENCE).confidence.support
+    assert still is not None and float(np.asarray(still.trials)) == pytest.approx(8)
+    assert apart is not None and 40 < float(np.asarray(apart.trials)) <= 96
+    assert together is not None and float(np.asarray(together.trials)) == pytest.approx(8, rel=0.15)
 
 
 @pytest.mark.parametrize(("prompts", "rate"), [(20, 0.99), (50, 0.9), (50, 0.5), (805, 0.99)])
