@@ -24,7 +24,7 @@ from pydantic import Field, PositiveInt
 from bench.core.cells import own_cluster, rows_in
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
-from bench.core.metrics import MetricInfo
+from bench.core.metrics import SHARE, MetricInfo
 from bench.core.policy import Decoding
 from bench.core.task import NOT_SUPPORTED, SUPPORTED, Claim, Finding, Prompt, Task, user
 from tasks._answer_matching import contains_any, declines, equals_any, overlap, whole_answer
@@ -35,24 +35,28 @@ EXACT_MATCH = MetricInfo(
     unit="share of questions",
     higher_is_better=True,
     description="the response is one of the answers, apart from case, punctuation and articles",
+    bounds=SHARE,
 )
 CONTAINS = MetricInfo(
     name="contains_answer",
     unit="share of questions",
     higher_is_better=True,
     description="the words of one of the answers stand in the response",
+    bounds=SHARE,
 )
 ANSWER_F1 = MetricInfo(
     name="answer_f1",
     unit="share of words",
     higher_is_better=True,
     description="F1 of the words shared with the nearest of the answers",
+    bounds=SHARE,
 )
 ABSTAINED = MetricInfo(
     name="abstained",
     unit="share of questions",
     higher_is_better=None,
     description="the response is empty or says that it does not know",
+    bounds=SHARE,
 )
 
 

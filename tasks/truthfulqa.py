@@ -22,7 +22,7 @@ from pydantic import Field, PositiveInt
 from bench.core.cells import FileRow, rows_in
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
-from bench.core.metrics import MetricInfo
+from bench.core.metrics import SHARE, MetricInfo
 from bench.core.policy import Decoding
 from bench.core.task import NOT_SUPPORTED, SUPPORTED, Choice, Claim, Finding, Prompt, Task, user
 from tasks._answer_matching import declines, overlap, whole_answer
@@ -35,18 +35,21 @@ CLOSER = MetricInfo(
     unit="share of questions",
     higher_is_better=True,
     description="the response shares more words with some correct answer than with any incorrect one, or abstains",
+    bounds=SHARE,
 )
 DIFFERENCE = MetricInfo(
     name="truth_difference",
     unit="share of words",
     higher_is_better=True,
     description="F1 of the words shared with the nearest correct answer, minus that with the nearest incorrect one",
+    bounds=(-1.0, 1.0),
 )
 ABSTAINED = MetricInfo(
     name="abstained",
     unit="share of questions",
     higher_is_better=None,
     description="the response is empty or says that it does not know",
+    bounds=SHARE,
 )
 
 

@@ -10,7 +10,8 @@ from bench.core.frozen import Frozen
 class MetricInfo(Frozen):
     """A metric's own facts: its name, unit, direction, and what a value is averaged over.
 
-    ``chance`` is the value a policy that knows nothing would get, where that is defined.
+    ``chance`` is the value a policy that knows nothing would get, where that is defined. ``bounds`` are the least and
+    the greatest value that there can be, where it has such: no test then takes values that were not met for impossible.
     """
 
     name: str
@@ -18,7 +19,11 @@ class MetricInfo(Frozen):
     higher_is_better: bool | None
     description: str
     chance: float | None = None
+    bounds: tuple[float, float] | None = None
 
+
+# The bounds of a share.
+SHARE = (0.0, 1.0)
 
 # What the bench measures of every response, whatever the task.
 HYGIENE = (
@@ -32,7 +37,11 @@ HYGIENE = (
         name="response_characters", unit="characters", higher_is_better=None, description="length of the response text"
     ),
     MetricInfo(
-        name="ended", unit="share", higher_is_better=True, description="share of responses that end by themselves"
+        name="ended",
+        unit="share",
+        higher_is_better=True,
+        description="share of responses that end by themselves",
+        bounds=SHARE,
     ),
 )
 
@@ -44,6 +53,7 @@ WIN_RATE = MetricInfo(
     higher_is_better=True,
     description="mean preference for the method's response over the other method's; a tie counts one half",
     chance=0.5,
+    bounds=SHARE,
 )
 
 
@@ -80,6 +90,7 @@ LENGTH_CONTROLLED = MetricInfo(
     higher_is_better=True,
     description="the win rate that a regression on the responses' lengths expects at equal length",
     chance=0.5,
+    bounds=SHARE,
 )
 
 
@@ -92,6 +103,7 @@ MC1 = MetricInfo(
     unit="share of questions",
     higher_is_better=True,
     description="the policy finds the best answer more probable than every wrong one",
+    bounds=SHARE,
 )
 
 
@@ -100,6 +112,7 @@ MC2 = MetricInfo(
     unit="share of probability",
     higher_is_better=True,
     description="the probability of the right answers among all that are offered",
+    bounds=SHARE,
 )
 
 
@@ -132,6 +145,7 @@ ANSWERED = MetricInfo(
     unit="share of responses",
     higher_is_better=None,
     description="share of responses that make a claim; the others abstain",
+    bounds=SHARE,
 )
 
 
@@ -140,6 +154,7 @@ FACTSCORE = MetricInfo(
     unit="share of claims",
     higher_is_better=True,
     description="supported among all claims of a response, lowered for few claims; not defined without a claim",
+    bounds=SHARE,
 )
 
 
@@ -148,6 +163,7 @@ FACTUAL_ERROR_RATE = MetricInfo(
     unit="share of claims",
     higher_is_better=False,
     description="unsupported claims of all responses over their supported and unsupported claims: a ratio of sums",
+    bounds=SHARE,
 )
 
 

@@ -143,6 +143,7 @@ def turned(contrast: Contrast, method: str) -> Contrast:
             "mean_a": contrast.mean_b,
             "mean_b": contrast.mean_a,
             "per_run": tuple(None if value is None else twice - value for value in contrast.per_run),
+            "support": tuple((twice - value, share) for value, share in reversed(contrast.support)),
             "verdict": TURNED[contrast.verdict],
         }
     )

@@ -203,10 +203,9 @@ def regression_p(claim: MarginClaim, margin: float, law: Confidence) -> float:
 
 
 def law_of(contrast: Contrast) -> Confidence | None:
-    """Return the law of the advantage, None without a standard error above zero.
+    """Return the law of the advantage, None without a standard error: nothing is known from values without variation.
 
-    A standard error of zero says that all values were equal, not that nothing is uncertain. Where a metric has no
-    better side, the advantage is the difference itself.
+    Where a metric has no better side, the advantage is the difference itself.
     """
     if not contrast.standard_error:
         return None
@@ -228,9 +227,10 @@ def interval_of(contrast: Contrast, sign: float) -> tuple[float, float] | None:
 def smallest_passing(one: Evidence) -> float | None:
     """Return the smallest true advantage at which the claim passes with POWER; for equivalence the smallest margin.
 
-    For equivalence it is taken at a true difference of zero. Without the correction over several claims.
+    For equivalence it is taken at a true difference of zero. Without the correction over several claims. None where no
+    variance was seen to plan with.
     """
-    if one.law is None:
+    if one.law is None or not float(one.law.standard_error):
         return None
     reach = detectable(one.law, one.level, power_wanted(one.claim))
     return {"superior_by": one.margin + reach, "not_worse_by": reach - one.margin, "equivalent_within": reach}[

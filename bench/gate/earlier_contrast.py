@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.config.comparison import BASELINE, Comparison
 from bench.core.errors import DataError
+from bench.core.metrics import SHARE
 from bench.results.baseline import Baseline, Column
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
@@ -21,12 +22,16 @@ from bench.statistics.power.sample_size import EARLIER_SEED_COMPONENT, SEED_COMP
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.margin_tests import (
     EARLIER_DF,
+    EARLIER_SHARE,
     EARLIER_VARIANCE,
     PROMPT_DF,
     PROMPT_VARIANCE,
     SEED_DF,
+    SEED_SHARE,
     SEED_VARIANCE,
+    TRIALS,
 )
+from bench.statistics.tests.support import difference_bounds, zero_or_one
 
 NOT_THERE = "Run `bench run` again to fill the gaps, or set statistics.missing to drop_prompts."
 # With `drop_prompts`, more lost prompts than this share are refused: those that are left are no longer the prompt set.
@@ -70,7 +75,7 @@ def earlier_contrast(sides: Sides, prompts: Sequence[str], comparison: Compariso
     level = comparison.statistics.level
     return Contrast(
         **_identity(sides, summary),
-        **_numbers(now, before, clusters, level),
+        **_numbers(now, before, clusters, level, _bounds(sides, summary, now, before)),
         level=level,
         n_prompts=len(kept),
         n_runs=max(1, now.shape[1]),
@@ -114,7 +119,9 @@ def _identity(sides: Sides, summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def _numbers(now: FloatArray, then: FloatArray, clusters: Any, level: float) -> dict[str, Any]:
+def _numbers(
+    now: FloatArray, then: FloatArray, clusters: Any, level: float, bounds: tuple[float, float] | None
+) -> dict[str, Any]:
     """Return the estimate, its law and its interval, as far as there are any."""
     untested = dict.fromkeys(
         ("low", "high", "p", "standard_error", "degrees_of_freedom", "smallest_detectable", "estimate"),
@@ -126,28 +133,39 @@ def _numbers(now: FloatArray, then: FloatArray, clusters: Any, level: float) -> 
     if int(clusters.max()) < 1:
         return {**untested, **means, "test": "none", "note": "one independent prompt: no test is possible"}
     alone = len(np.unique(clusters)) == len(clusters)
-    effects = earlier_effects(now, then, None if alone else clusters)
+    effects = earlier_effects(now, then, None if alone else clusters, bounds)
     law = effects.confidence
-    error = float(law.standard_error)
-    if error <= ROUNDING:
-        same = abs(means["estimate"]) <= ROUNDING
-        note = "every prompt has the same value as in the baseline" if same else "no variance to test with"
-        ends = {"low": 0.0, "high": 0.0, "p": 1.0, "standard_error": 0.0, "estimate": 0.0} if same else {}
-        return {**untested, **means, **ends, "test": "none needed" if same else "none", "note": note}
+    error, df = float(law.standard_error), law.prompt_df
+    seen = error > ROUNDING
+    if not seen and law.support is None:
+        return {**untested, **means, "test": "none", "note": "no variation: there is nothing that a test could rest on"}
     low, high = law.interval(level)
     return {
         **means,
         "low": low,
         "high": high,
         "p": float(law.p_value(0.0)),
-        "standard_error": error,
-        "degrees_of_freedom": law.effective_df(level),
-        "smallest_detectable": detectable(law, (1 + level) / 2, POWER),
+        "standard_error": error if seen else law.error_of_width(level),
+        "degrees_of_freedom": law.effective_df(level) if seen else df,
+        "smallest_detectable": detectable(law, (1 + level) / 2, POWER) if seen else None,
         "test": "paired by prompt, two samples of seeds"
         if now.shape[1] + then.shape[1] > 2
         else "paired t over prompts",
+        "note": "" if seen else "no variation: what is uncertain comes from the bounds of the values alone",
         "components": _components(effects),
+        "support": () if law.support is None else law.support.pairs(),
     }
+
+
+def _bounds(sides: Sides, summary: RunSummary, now: FloatArray, then: FloatArray) -> tuple[float, float] | None:
+    """Return the bounds of a difference now - then: declared, or those of values that are all 0 or 1."""
+    declared = summary.metrics.get(sides.column.metric, {}).get("bounds")
+    values = np.concatenate([now, then], axis=1)
+    if declared is None and not (values.size and zero_or_one(values)):
+        return None
+    low, high = SHARE if declared is None else declared
+    inside = not values.size or (float(values.min()) >= low and float(values.max()) <= high)
+    return difference_bounds((low, high)) if inside else None
 
 
 def _components(effects: EarlierEffects) -> dict[str, float]:
@@ -161,6 +179,9 @@ def _components(effects: EarlierEffects) -> dict[str, float]:
     if law.earlier_seed_df:
         found[EARLIER_VARIANCE] = float(np.asarray(law.earlier_seed_variance))
         found[EARLIER_DF] = float(law.earlier_seed_df)
+    if law.support is not None:
+        found[TRIALS] = float(np.asarray(law.support.trials))
+        found[SEED_SHARE], found[EARLIER_SHARE] = law.support.seed_share, law.support.earlier_seed_share
     components = {SEED_COMPONENT: effects.seed_component, EARLIER_SEED_COMPONENT: effects.earlier_seed_component}
     for name, component in components.items():
         if component is not None:

@@ -15,7 +15,9 @@ from bench.scoring.markup import at_equal_style, style_details
 from bench.scoring.method_score import Score
 from bench.scoring.parts import JudgedPart
 from bench.statistics.ranking.bradley_terry import ELO_SCALE, bradley_terry, rank_intervals
+from bench.statistics.ranking.separated import across_groups
 from bench.statistics.ranking.style import StyledBattles
+from bench.statistics.tests.clusters import codes_of
 
 COLUMNS = ("elo", "elo_standard_error", "rank_low", "rank_high")
 FEWEST_QUESTIONS = 2
@@ -123,7 +125,10 @@ def _scores(found: JudgedBattles, group: _Group, judge: str | None, noted: Mappi
         [battle.style for battle in of],
         group.anchor,
     )
-    ranks = rank_intervals(fit.theta, fit.covariance)
+    units = codes_of([battle.question for battle in of])
+    across = across_groups(fit.groups, fit.names, sides, np.asarray(outcome, dtype=float), units, seeds=1)
+    ranks = rank_intervals(fit.theta, fit.covariance, across=across)
+    finite = across.comparable[fit.names.index(fit.anchor)]
     share, errors = fit.win_probability, fit.standard_errors
     warnings = () if fit.connected else (_apart(fit.groups),)
     order = np.argsort(-fit.theta, kind="stable")
@@ -136,6 +141,8 @@ def _scores(found: JudgedBattles, group: _Group, judge: str | None, noted: Mappi
     told = []
     for place in order:
         name = fit.names[place]
+        # Delta method: d sigma / d theta = sigma (1 - sigma).
+        error = float(share[place] * (1 - share[place]) * errors[place])
         missing = _missing(found, group, name)
         told.append(
             Score(
@@ -144,8 +151,7 @@ def _scores(found: JudgedBattles, group: _Group, judge: str | None, noted: Mappi
                 judge=judge,
                 category=group.category,
                 win_rate=100 * float(share[place]),
-                # Delta method: d sigma / d theta = sigma (1 - sigma).
-                standard_error=100 * float(share[place] * (1 - share[place]) * errors[place]),
+                standard_error=100 * error if finite[place] else None,
                 length_controlled_win_rate=None,
                 length_controlled_standard_error=None,
                 n=battled[name],
@@ -155,9 +161,9 @@ def _scores(found: JudgedBattles, group: _Group, judge: str | None, noted: Mappi
                 warnings=warnings,
                 details={
                     "theta": float(fit.theta[place]),
-                    "theta_standard_error": float(errors[place]),
+                    "theta_standard_error": float(errors[place]) if finite[place] else None,
                     "elo": float(fit.elo[place]),
-                    "elo_standard_error": float(ELO_SCALE * errors[place]),
+                    "elo_standard_error": float(ELO_SCALE * errors[place]) if finite[place] else None,
                     "rank_low": ranks[place][0],
                     "rank_high": ranks[place][1],
                     "questions": fit.clusters,
@@ -182,5 +188,5 @@ def _apart(groups: Sequence[Sequence[str]]) -> str:
     listed = " | ".join(", ".join(group[:3]) + (", ..." if len(group) > 3 else "") for group in groups)
     return (
         f"methods fall into {len(groups)} groups between which one side won everything ({listed}): strengths between "
-        "groups have no maximum-likelihood value and rest on a small ridge"
+        "groups have no maximum-likelihood value and no error, and rest on a small ridge"
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.scoring.method_score import Score
-from bench.scoring.paired import all_pairs, law_of
+from bench.scoring.paired import all_pairs, error_of, law_of
 from bench.scoring.parts import JudgedPart
 from bench.scoring.row_files import RowOfKind
 from bench.statistics.tests.clusters import codes_of
@@ -84,7 +84,10 @@ def _difference(one: _Graded, other: _Graded) -> dict[str, Any]:
     if len(set(clusters.tolist())) < 2:
         return {"n": len(shared), "score": None}
     apart = np.array([one.given[unit] - other.given[unit] for unit in shared])
-    return {"n": len(shared), "score": law_of(crossed_effects(apart[:, None], clusters).confidence)}
+    return {
+        "n": len(shared),
+        "score": law_of(crossed_effects(apart[:, None], clusters, (LOWEST - HIGHEST, HIGHEST - LOWEST)).confidence),
+    }
 
 
 def _score(part: JudgedPart, name: str, graded: _Graded, paired: Mapping[str, Any]) -> Score:
@@ -92,7 +95,7 @@ def _score(part: JudgedPart, name: str, graded: _Graded, paired: Mapping[str, An
     values = np.array(list(given.values()))
     clusters = codes_of([question for question, _ in given])
     several = int(clusters.max()) > 0
-    error = float(crossed_effects(values[:, None], clusters).confidence.standard_error) if several else None
+    error = error_of(crossed_effects(values[:, None], clusters, (LOWEST, HIGHEST)).confidence) if several else None
     lost = len(graded.scores) - len(given)
     return Score(
         name=name,

@@ -19,10 +19,10 @@ Paired = dict[str, Any]
 def law_of(law: Confidence) -> dict[str, float | None]:
     """Return a difference with its standard error, its 95% interval, and the p of "there is none".
 
-    Where the units do not vary there is nothing to test with: all but the difference is None.
+    Where the units do not vary and have no bounds there is nothing to test with: all but the difference is None.
     """
-    difference, error = float(np.asarray(law.estimate)), float(law.standard_error)
-    if error <= ROUNDING:
+    difference, error = float(np.asarray(law.estimate)), error_of(law)
+    if error is None:
         return {"difference": difference, "standard_error": None, "low": None, "high": None, "p": None}
     low, high = law.interval(LEVEL)
     return {
@@ -32,6 +32,14 @@ def law_of(law: Confidence) -> dict[str, float | None]:
         "high": high,
         "p": float(law.p_value(0.0)),
     }
+
+
+def error_of(law: Confidence) -> float | None:
+    """Return the standard error; of units with bounds that do not vary, the one that fits the interval; else None."""
+    error = float(law.standard_error)
+    if error > ROUNDING:
+        return error
+    return None if law.support is None else law.error_of_width(LEVEL)
 
 
 def all_pairs(names: Sequence[str], compare: Callable[[int, int], Paired]) -> list[dict[str, Paired]]:

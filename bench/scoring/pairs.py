@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.scoring.method_score import Score
-from bench.scoring.paired import ROUNDING
+from bench.scoring.paired import error_of
 from bench.scoring.parts import JudgedPart
 from bench.scoring.row_files import RowOfKind
 from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
@@ -88,7 +88,7 @@ def _score(part: JudgedPart, names: tuple[str, str], asked: Sequence[_Asked]) ->
     careful = conservative_win_rate(first[:, None, None], second[:, None, None], clusters, LEVEL)
     averaged = 100 * (first + second) / 2
     several = int(clusters.max()) > 0
-    error = float(crossed_effects(averaged[:, None], clusters).confidence.standard_error) if several else 0.0
+    error = error_of(crossed_effects(averaged[:, None], clusters, (0.0, 100.0)).confidence) if several else None
     lost = len(asked) - len(kept)
     repaired = {REPEATED: sum(one.repeated for one in kept), RETRIED: sum(one.failed for one in kept), **part.noted}
     return Score(
@@ -96,8 +96,7 @@ def _score(part: JudgedPart, names: tuple[str, str], asked: Sequence[_Asked]) ->
         reference=names[0],
         judge=part.judge,
         win_rate=float(averaged.mean()),
-        # Verdicts that are all alike show no variance; what is known of them says the conservative rate's interval.
-        standard_error=error if error > ROUNDING else None,
+        standard_error=error,
         length_controlled_win_rate=None,
         length_controlled_standard_error=None,
         n=len(kept),

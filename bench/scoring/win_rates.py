@@ -226,9 +226,10 @@ def _paired(one: _FittedMethod, other: _FittedMethod) -> Paired:
     if int(both.sum()) < 2:
         return {"n": int(both.sum()), "win_rate": None, "length_controlled_win_rate": None}
     difference = 100 * (one.joined.preference - other.joined.preference)[both]
-    raw = crossed_effects(difference[:, None]).confidence
+    raw = crossed_effects(difference[:, None], None, (-100.0, 100.0)).confidence
+    finite = one.fit.standard_error is not None and other.fit.standard_error is not None
     return {
         "n": int(both.sum()),
         "win_rate": law_of(raw),
-        "length_controlled_win_rate": law_of(paired_difference(one.fit, other.fit)),
+        "length_controlled_win_rate": law_of(paired_difference(one.fit, other.fit)) if finite else None,
     }

@@ -14,14 +14,19 @@ def ranking_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     found = inputs.conclusions.rankings
     if not found:
         return []
-    columns = (
-        "judge", "task", "method", "ranks of these models", "ranks of the procedure", "strength", "interval",
-    )  # fmt: skip
-    rows = tuple(_row(item, entry) for item in found for entry in item.places)
+    of_procedures = any(shows_procedures(item) for item in found)
+    columns: tuple[str, ...] = ("judge", "task", "method", "ranks of these models", "strength", "interval")
+    if of_procedures:
+        columns = (*columns[:4], "ranks of the procedure", *columns[4:])
+    rows = tuple(
+        (*_known(item, entry), *(_of_procedure(item, entry) if of_procedures else ()), *_strength(item, entry))
+        for item in found
+        for entry in item.places
+    )
     return [
         Heading(2, "All methods on one scale"),
         Bullets(tuple(line for item in found for line in groups(item))),
-        Table(columns, "lllllrr", rows),
+        Table(columns, "l" * (len(columns) - 2) + "rr", rows),
         Text(_note(found)),
         *drawn(pictures, "ranking"),
     ]
@@ -34,6 +39,9 @@ def groups(item: Ranking) -> tuple[str, ...]:
     if item.n_runs == 1:
         return head, _alike("These trained models", item.groups)
     models = _alike("These trained models", item.models_groups)
+    if not item.tells_procedures_apart:
+        none = f"Over {counted(item.n_runs, 'training seed')} no two of their training procedures are told apart."
+        return head, models, none
     return head, models, _alike("Their training procedures", item.groups)
 
 
@@ -44,15 +52,27 @@ def _alike(who: str, found: tuple[tuple[str, ...], ...]) -> str:
     return f"{who} are told apart but for those named together: {' | '.join(several)}."
 
 
-def _row(item: Ranking, entry: RankedMethod) -> tuple[str, ...]:
+def shows_procedures(item: Ranking) -> bool:
+    """Return whether the ranks of the training procedures say anything beside those of these models."""
+    return item.n_runs > 1 and item.tells_procedures_apart
+
+
+def _known(item: Ranking, entry: RankedMethod) -> tuple[str, ...]:
     name = f"{entry.name} ({OWN})" if entry.own_reward else entry.name
-    known = (item.judge, item.task, name, ranks(entry.models_low, entry.models_high))
-    procedure = ranks(entry.rank_low, entry.rank_high) if item.n_runs > 1 else NONE
+    return item.judge, item.task, name, ranks(entry.models_low, entry.models_high)
+
+
+def _of_procedure(item: Ranking, entry: RankedMethod) -> tuple[str, ...]:
+    return (ranks(entry.rank_low, entry.rank_high) if shows_procedures(item) else NONE,)
+
+
+def _strength(item: Ranking, entry: RankedMethod) -> tuple[str, str]:
     if entry.name == item.anchor:
-        return *known, procedure, "0 (anchor)", ""
+        return "0 (anchor)", ""
+    if entry.low is None or entry.high is None:
+        return "no finite value", NONE
     decimals = decimals_for((entry.high - entry.low) / 2)
-    interval = f"[{signed(entry.low, decimals)}, {signed(entry.high, decimals)}]"
-    return *known, procedure, signed(entry.strength, decimals), interval
+    return signed(entry.strength, decimals), f"[{signed(entry.low, decimals)}, {signed(entry.high, decimals)}]"
 
 
 def _note(found: tuple[Ranking, ...]) -> str:
@@ -80,7 +100,7 @@ def _note(found: tuple[Ranking, ...]) -> str:
             sets = " | ".join(", ".join(group) for group in item.unconnected)
             note.append(
                 f"By the {item.judge} judge on {item.task} one side won everything between {sets}: strengths between "
-                "these sets have no finite value, rest on a small penalty, and are not told apart here."
+                "these sets have no finite value; who is told apart across them, the battles between them decide."
             )
     speaks = sorted({item.speaks_about for item in found})
     return " ".join([*note, f"Strengths and intervals speak about {listed([*speaks])}."])

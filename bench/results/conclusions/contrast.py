@@ -21,7 +21,9 @@ class Contrast(Frozen):
     for every other metric the mean paired difference a - b (null value 0). ``low`` and ``high`` bound it at
     ``level``. ``p`` is two-sided; ``p_adjusted`` is corrected within ``family``; both are None where no test is
     possible, with the reason in ``note``. ``own_reward`` names those of the two that learnt from the judge. ``role``
-    says whether the question is about this metric and judge; None in a file of an earlier version.
+    says whether the question is about this metric and judge; None in a file of an earlier version. ``support`` holds
+    (value, share) of the independent units where values have bounds, which are its first and last value: from it comes
+    the variance that a tested value demands (``bench.statistics.tests.support``).
     """
 
     a: str
@@ -53,6 +55,7 @@ class Contrast(Frozen):
     per_run: tuple[float | None, ...] = ()
     also: dict[str, float | None] = {}
     components: dict[str, float] = {}
+    support: tuple[tuple[float, float], ...] = ()
     own_reward: tuple[str, ...] = ()
     role: Role | None = None
     note: str = ""

@@ -14,15 +14,17 @@ class RankedMethod(Frozen):
     """One method.
 
     ``strength`` is 0 for the anchor: the log of the odds of a win over the anchor against a loss. ``low`` and ``high``
-    bound it at the ranking's level by itself; ``rank_low`` (best) and ``rank_high`` are the ranks it may hold, for all
+    bound it at the ranking's level by itself; they and ``standard_error`` are None where one side won everything
+    between the method and the anchor, so that the strength has no finite value and rests on a small penalty.
+    ``rank_low`` (best) and ``rank_high`` are the ranks it may hold, for all
     methods together at that level. ``models_low`` and ``models_high`` are those of these trained models alone.
     """
 
     name: str
     strength: float
-    standard_error: float
-    low: float
-    high: float
+    standard_error: float | None
+    low: float | None
+    high: float | None
     rank_low: int
     rank_high: int
     models_low: int
@@ -37,7 +39,8 @@ class Ranking(Frozen):
     methods that share none are distinguished. ``models_groups`` are those of these trained models alone, which is
     another claim where there are several seeds. ``tie_strength`` is Davidson's nu, None where ties count as half wins.
     ``unconnected``: sets between which one side won everything, so that the strengths between them rest on a small
-    penalty; empty where there is one set only.
+    penalty; empty where there is one set only. Methods of two sets are told apart by the battles that the better set
+    won (``bench.statistics.ranking.separated``).
     """
 
     task: str
@@ -55,3 +58,8 @@ class Ranking(Frozen):
     groups: tuple[tuple[str, ...], ...]
     models_groups: tuple[tuple[str, ...], ...]
     unconnected: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def tells_procedures_apart(self) -> bool:
+        """Whether any two training procedures are told apart; with few seeds often none are, whatever the models."""
+        return any(place.rank_high < len(self.places) for place in self.places)

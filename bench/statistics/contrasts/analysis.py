@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
+from bench.core.metrics import SHARE
 from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
 from bench.statistics.contrasts.stopping import sequence_of
 from bench.statistics.crossing.crossing import Crossing
@@ -15,10 +16,11 @@ from bench.statistics.power.decomposition import within_cells
 from bench.statistics.power.detectable import smallest_detectable
 from bench.statistics.tests import intervals, paired_binary, significance
 from bench.statistics.tests.bootstrap import resampled_means
-from bench.statistics.tests.confidence import Confidence, FloatArray
-from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE
+from bench.statistics.tests.confidence import Confidence
+from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE, TRIALS
 from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects
-from bench.statistics.tests.resampling import design_seed
+from bench.statistics.tests.resampling import affordable, design_seed
+from bench.statistics.tests.support import difference_bounds, zero_or_one
 
 # Values closer than this are the same: sums of draws differ by rounding only.
 ROUNDING = 1e-12
@@ -28,7 +30,10 @@ FEW_CLUSTERS = 10
 
 @dataclass(frozen=True)
 class Analysis:
-    """The numbers of one contrast, before the correction for many tests; its names, but for ``per_run``."""
+    """The numbers of one contrast, before the correction for many tests; its names, but for ``per_run``.
+
+    ``law`` is what p and interval come from; None where there is nothing to test with.
+    """
 
     estimate: float | None
     low: float | None
@@ -42,11 +47,12 @@ class Analysis:
     also: dict[str, float | None] = field(default_factory=dict)
     components: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    law: Confidence | None = None
 
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """What is asked of a crossing: the null value, bounds that a mean cannot leave, certainty, resamples, interval.
+    """What is asked of a crossing: the null value, bounds that a value cannot leave, certainty, resamples, interval.
 
     ``interval``: that of the test (``t``), or one of the cluster bootstrap, which exists for a single seed only.
     """
@@ -62,25 +68,24 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
     """Return every number about one crossing.
 
     With two seeds or more the test is that of crossed random effects and speaks about the training procedure; with one
-    it is the t test over (clusters of) prompts. Deterministic: resampling seeds come from the design's digest.
+    it is the t test over (clusters of) prompts. The variance of values with bounds is never less than what the tested
+    value demands (``bench.statistics.tests.support``). Deterministic: resampling seeds come from the design's digest.
     """
     if not crossing.prompts:
         return _untested(None, (), "no prompt is complete")
     values = crossing.values
     estimate, per_seed = float(values.mean()), tuple(float(mean) for mean in values.mean(axis=0))
-    if len(crossing.prompts) < 2:
-        return _untested(estimate, per_seed, "one prompt: no test is possible")
-    if int(crossing.clusters.max()) < 1:
-        return _untested(estimate, per_seed, "all prompts are in one cluster: no test is possible")
-    if float(np.ptp(values)) <= ROUNDING:
-        return _constant(estimate, per_seed, crossing, settings)
-    effects = crossed_effects(values, _clusters(crossing))
+    if (reason := _why_untested(crossing)) is not None:
+        return _untested(estimate, per_seed, reason)
+    bounds, guessed = _bounds(crossing, settings)
+    effects = crossed_effects(values, _clusters(crossing), bounds)
     law = effects.confidence
-    error = float(law.standard_error)
-    if error <= ROUNDING:
-        return _untested(estimate, per_seed, "prompts and runs cancel: no variance to test with")
+    if float(law.standard_error) <= ROUNDING:
+        found = _without_variation(law, per_seed, crossing, settings)
+        return dataclasses.replace(found, notes=(*found.notes, *guessed))
     low, high = _clipped(_interval(law, crossing, settings), settings)
-    df = law.effective_df(settings.level)
+    error, df = float(law.standard_error), law.effective_df(settings.level)
+    beside = _affordable(crossing, settings)
     return Analysis(
         estimate=estimate,
         low=low,
@@ -92,13 +97,73 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
         smallest_detectable=smallest_detectable(error, df, settings.level),
         per_seed=per_seed,
         also={
-            **_other_tests(crossing, settings, effects),
-            **_other_intervals(crossing, settings),
+            **_other_tests(crossing, beside, effects),
+            **_other_intervals(crossing, beside),
             **_by_position(crossing, settings),
         },
         components={**_components(effects), **within_cells(crossing)},
-        notes=(*_notes(crossing), *_resampled_note(settings)),
+        notes=(*_notes(crossing), *guessed, *_resampled_note(settings), *_fewer_note(settings, beside)),
+        law=law,
     )
+
+
+def _bounds(crossing: Crossing, settings: AnalysisSettings) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """Return the bounds of the crossing's values, and a note where they are guessed; None where there are none.
+
+    A metric that declares none and whose cells are all 0 or 1 in both arms is taken for one of 0 and 1. Pseudo-values,
+    which may lie beyond the bounds of what they stand for, have none.
+    """
+    values, a, b = crossing.values, crossing.a_values, crossing.b_values
+    if settings.bounds is not None:
+        low, high = settings.bounds
+        inside = float(values.min()) >= low - ROUNDING and float(values.max()) <= high + ROUNDING
+        return (settings.bounds if inside else None), ()
+    if a is not None and b is not None and zero_or_one(a) and zero_or_one(b):
+        return difference_bounds(SHARE), ("all values are 0 or 1, so no others are reckoned with",)
+    return None, ()
+
+
+def _without_variation(
+    seen: Confidence, per_seed: tuple[float, ...], crossing: Crossing, settings: AnalysisSettings
+) -> Analysis:
+    """Return the analysis where no variance was seen: from the bounds alone, and without bounds the estimate alone.
+
+    The standard error is then the one whose t interval is as wide as the interval.
+    """
+    estimate = float(np.asarray(seen.estimate))
+    estimate = settings.null if abs(estimate - settings.null) <= ROUNDING else estimate
+    if seen.support is None:
+        return _untested(estimate, per_seed, "no variation: the values vary in nothing that a test could rest on")
+    law = Confidence(estimate, 0.0, seen.prompt_df, 0.0, seen.seed_df, support=seen.support)
+    low, high = law.interval(settings.level)
+    trials = np.asarray(seen.support.trials)
+    error = law.error_of_width(settings.level)
+    return Analysis(
+        estimate=estimate,
+        low=low,
+        high=high,
+        p=float(law.p_value(settings.null)),
+        test=_name(crossing),
+        standard_error=error,
+        degrees_of_freedom=law.prompt_df,
+        smallest_detectable=smallest_detectable(error, law.prompt_df, settings.level),
+        per_seed=per_seed,
+        also={**_exact_tests(crossing, settings), **_by_position(crossing, settings)},
+        components={SEED_VARIANCE: 0.0, PROMPT_VARIANCE: 0.0, PROMPT_DF: law.prompt_df, TRIALS: float(trials)},
+        notes=(*_notes(crossing), "no variation: what is uncertain comes from the bounds of the values alone"),
+        law=law,
+    )
+
+
+def _why_untested(crossing: Crossing) -> str | None:
+    """Return why the prompts of a crossing cannot be tested; None where they can."""
+    if crossing.untestable is not None:
+        return crossing.untestable
+    if len(crossing.prompts) < 2:
+        return "one prompt: no test is possible"
+    if int(crossing.clusters.max()) < 1:
+        return "all prompts are in one cluster: no test is possible"
+    return None
 
 
 def _interval(law: Confidence, crossing: Crossing, settings: AnalysisSettings) -> tuple[float, float]:
@@ -118,49 +183,20 @@ def _resampled_note(settings: AnalysisSettings) -> tuple[str, ...]:
     return (f"{kinds[settings.interval]} bootstrap interval",) if settings.interval in kinds else ()
 
 
+def _affordable(crossing: Crossing, settings: AnalysisSettings) -> AnalysisSettings:
+    """Return the settings of the numbers that decide nothing: with as many resamples as they are worth."""
+    units = int(crossing.clusters.max()) + 1
+    return dataclasses.replace(settings, resamples=affordable(units, settings.resamples))
+
+
+def _fewer_note(settings: AnalysisSettings, beside: AnalysisSettings) -> tuple[str, ...]:
+    if beside.resamples == settings.resamples:
+        return ()
+    return (f"the numbers that are resampled beside the test rest on {beside.resamples:,} resamples",)
+
+
 def _untested(estimate: float | None, per_seed: tuple[float, ...], reason: str) -> Analysis:
     return Analysis(estimate, None, None, None, "none", None, None, None, per_seed, notes=(reason,))
-
-
-def _constant(estimate: float, per_seed: tuple[float, ...], crossing: Crossing, settings: AnalysisSettings) -> Analysis:
-    """Return the analysis of a crossing whose cells are all equal: no variance, so no t test."""
-    units = int(crossing.clusters.max()) + 1
-    position = _by_position(crossing, settings)
-    if abs(estimate - settings.null) <= ROUNDING:
-        note = "every prompt and run gives exactly the null value"
-        null = settings.null
-        return Analysis(
-            null, null, null, 1.0, "none needed", 0.0, units - 1.0, None, per_seed, position, _point(units), (note,)
-        )
-    # 2^(1 - units): the exact sign-flip p-value when all units point the same way.
-    p = 2.0 ** (1 - units)
-    if settings.bounds is None:
-        note = "every prompt and run gives the same difference: exact p, but no variance to build an interval from"
-        return Analysis(estimate, None, None, p, "exact sign flip", None, None, None, per_seed, position, notes=(note,))
-    # Agresti and Coull 1998 (Am. Stat. 52:119): z^2 more prompts, half won, give a variance where the sample has none.
-    low, high = intervals.wilson_interval(estimate * units, units, settings.level)
-    z2 = float(special.ndtri((1 + settings.level) / 2)) ** 2
-    centre = (estimate * units + z2 / 2) / (units + z2)
-    law = Confidence(estimate, centre * (1 - centre) / (units + z2), units - 1)
-    error = float(law.standard_error)
-    return Analysis(
-        estimate=estimate,
-        low=low,
-        high=high,
-        p=p,
-        test="exact sign flip",
-        standard_error=error,
-        degrees_of_freedom=units - 1.0,
-        smallest_detectable=smallest_detectable(error, units - 1, settings.level),
-        per_seed=per_seed,
-        also=position,
-        components={SEED_VARIANCE: 0.0, PROMPT_VARIANCE: error**2, PROMPT_DF: units - 1.0},
-        notes=("every prompt and run gives the same preference: exact p, Wilson interval, Agresti-Coull error",),
-    )
-
-
-def _point(units: int) -> dict[str, float]:
-    return {SEED_VARIANCE: 0.0, PROMPT_VARIANCE: 0.0, PROMPT_DF: units - 1.0}
 
 
 def _clusters(crossing: Crossing) -> IntArray | None:
@@ -200,6 +236,8 @@ def _components(effects: CrossedEffects) -> dict[str, float]:
         SEED_VARIANCE: float(np.asarray(law.seed_variance)),
         PROMPT_DF: law.prompt_df,
     }
+    if law.support is not None:
+        parts[TRIALS] = float(np.asarray(law.support.trials))
     if effects.seed_component is not None and effects.residual_component is not None:
         parts["run"] = float(effects.seed_component)
         parts["residual"] = float(effects.residual_component)
@@ -226,23 +264,30 @@ def _other_tests(crossing: Crossing, settings: AnalysisSettings, effects: Crosse
         law = effects.confidence
         plain = Confidence(law.estimate, law.variance, effects.satterthwaite())
         found["satterthwaite_p"] = float(plain.p_value(null))
-    a, b = crossing.a_values, crossing.b_values
-    if a is not None and b is not None and seeds == 1 and _binary(a) and _binary(b):
-        found |= _of_binary(a[:, 0], b[:, 0], _clusters(crossing), settings.level)
-    return found
+    return found | _of_binary(crossing, settings.level)
 
 
-def _of_binary(a: FloatArray, b: FloatArray, clusters: IntArray | None, level: float) -> dict[str, float | None]:
+def _exact_tests(crossing: Crossing, settings: AnalysisSettings) -> dict[str, float | None]:
+    """Return the tests beside the default one that need no variance."""
+    values = crossing.values.mean(axis=1)
+    units, seeds = int(crossing.clusters.max()) + 1, crossing.values.shape[1]
+    seed = design_seed("sign flip", units, seeds, settings.resamples)
+    flipped = significance.sign_flip(values, crossing.clusters, settings.null, settings.resamples, seed)
+    return {"sign_flip_p": flipped, **_of_binary(crossing, settings.level)}
+
+
+def _of_binary(crossing: Crossing, level: float) -> dict[str, float | None]:
     """Return what paired 0/1 values of one seed have: McNemar's tests, and for single prompts Tango's interval."""
+    if crossing.a_values is None or crossing.b_values is None or crossing.values.shape[1] > 1:
+        return {}
+    if not (zero_or_one(crossing.a_values) and zero_or_one(crossing.b_values)):
+        return {}
+    a, b, clusters = crossing.a_values[:, 0], crossing.b_values[:, 0], _clusters(crossing)
     found: dict[str, float | None] = {"mcnemar_p": significance.mcnemar_exact(a, b)}
     if clusters is not None:
         return {**found, "clustered_mcnemar_p": paired_binary.clustered_mcnemar(a, b, clusters)}
     low, high = paired_binary.tango_interval(paired_binary.discordant(a, b), level)
     return {**found, "tango_low": low, "tango_high": high}
-
-
-def _binary(values: FloatArray) -> bool:
-    return bool(np.isin(values, (0.0, 1.0)).all())
 
 
 def _other_intervals(crossing: Crossing, settings: AnalysisSettings) -> dict[str, float | None]:
@@ -254,11 +299,12 @@ def _other_intervals(crossing: Crossing, settings: AnalysisSettings) -> dict[str
     found: dict[str, float | None] = {f"{name}_low": bootstrap[0], f"{name}_high": bootstrap[1]}
     prompts_only = intervals.clustered_interval(values.mean(axis=1), clusters, level)
     found["prompts_only_low"], found["prompts_only_high"] = _clipped(prompts_only, settings)
-    if settings.bounds is not None and crossing.drawn is not None:
+    preferences = crossing.a_values is None and settings.bounds is not None
+    if preferences and crossing.drawn is not None:
         # Pseudo-values, which have no draws, may lie outside the bounds that a sequence needs.
         order = design_seed("sequence", units, seeds, 0)
         found |= sequence_of(values, clusters, settings.null, level, order)
-    if settings.bounds is not None and seeds == 1 and _clusters(crossing) is None:
+    if preferences and seeds == 1 and _clusters(crossing) is None:
         total, n = float(values.sum()), len(values)
         found["wilson_low"], found["wilson_high"] = intervals.wilson_interval(total, n, level)
     return found

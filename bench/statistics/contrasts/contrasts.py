@@ -32,8 +32,9 @@ from bench.statistics.crossing.crossing import MOST_JUDGE_FAILED, Crossing, Reco
 from bench.statistics.length.covariates import CHARACTERS, Covariates
 from bench.statistics.length.difference import difference_numbers, through_common
 from bench.statistics.length.pseudo_values import at_equal_length
+from bench.statistics.tests.support import difference_bounds
 
-# Bounds and null value of a preference; every other metric is a difference with null value 0 and no bounds.
+# Bounds and null value of a preference; every other metric is a difference with null value 0.
 PREFERENCE_BOUNDS, PREFERENCE_NULL = (0.0, 1.0), 0.5
 # Tests and intervals that read single values as verdicts, which the pseudo-values of some metrics are not.
 OF_VERDICTS = frozenset({"wilcoxon_p", "sign_test_p", "wilson_low", "wilson_high"})
@@ -197,7 +198,8 @@ def _plans(index: RecordIndex, comparison: Comparison, metrics: Mapping[str, Met
 def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contrast:
     request, settings = plan.request, comparison.statistics
     is_preference = request.metric in PREFERENCES
-    null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, None)
+    declared = None if plan.info is None or plan.info.bounds is None else difference_bounds(plan.info.bounds)
+    null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, declared)
     found = analyse(crossing, AnalysisSettings(null, bounds, settings.level, settings.resamples, settings.interval))
     mean_a, mean_b = _means(crossing, found)
     return Contrast(
@@ -230,6 +232,7 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
         per_run=found.per_seed,
         also={**_applying(found.also, request), **plan.also},
         components=found.components,
+        support=() if found.law is None or found.law.support is None else found.law.support.pairs(),
         note="; ".join([*found.notes, *_notes(plan, crossing)]),
     )
 

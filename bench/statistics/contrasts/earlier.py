@@ -12,12 +12,14 @@ freedom; what remains is the variance over prompts of the difference of means, l
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects
+from bench.statistics.tests.support import Support
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,21 @@ class EarlierEffects:
     earlier_seed_component: FloatArray | None
 
 
-def earlier_effects(now: FloatArray, then: FloatArray, clusters: IntArray | None = None) -> EarlierEffects:
+def earlier_effects(
+    now: FloatArray,
+    then: FloatArray,
+    clusters: IntArray | None = None,
+    bounds: tuple[float, float] | None = None,
+) -> EarlierEffects:
     """Return the estimates for values of shapes (..., prompts, seeds) and (..., prompts, earlier seeds).
 
     With one seed on both sides the law is the paired t over prompts and speaks about these trained models. With one
-    seed on one side, its variance over seeds is taken to be that of the other side. Raises ValueError for fewer than
-    two clusters.
+    seed on one side, its variance over seeds is taken to be that of the other side. ``bounds`` are those of a
+    difference now - then, and give the law a support. Raises ValueError for fewer than two clusters.
     """
     seeds, earlier_seeds = now.shape[-1], then.shape[-1]
     difference = now.mean(axis=-1) - then.mean(axis=-1)
-    paired = crossed_effects(difference[..., None], clusters).confidence
+    paired = crossed_effects(difference[..., None], clusters, bounds).confidence
     here = crossed_effects(now, clusters) if seeds > 1 else None
     there = crossed_effects(then, clusters) if earlier_seeds > 1 else None
     if here is None and there is None:
@@ -56,12 +63,23 @@ def earlier_effects(now: FloatArray, then: FloatArray, clusters: IntArray | None
         seed_df=(seeds if here is not None else earlier_seeds) - 1,
         earlier_seed_variance=0.0 if one else there_part,
         earlier_seed_df=0 if one else earlier_seeds - 1,
+        support=_shared(paired.support, seeds, earlier_seeds, one),
     )
     component, earlier_component = _component(here), _component(there)
     return EarlierEffects(
         confidence,
         component if component is not None else earlier_component,
         earlier_component if earlier_component is not None else component,
+    )
+
+
+def _shared(support: Support | None, seeds: int, earlier_seeds: int, one: bool) -> Support | None:
+    """Return the support with the shares of both sets of seeds; of one variable where a side has borrowed."""
+    if support is None:
+        return None
+    here, there = 1 / seeds, 1 / earlier_seeds
+    return dataclasses.replace(
+        support, seed_share=here + there if one else here, earlier_seed_share=0.0 if one else there
     )
 
 

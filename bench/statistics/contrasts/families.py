@@ -14,7 +14,7 @@ from bench.statistics.contrasts.primary import after_primary
 from bench.statistics.crossing.crossing import Crossing, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.corrections import adjusted
-from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE
+from bench.statistics.tests.margin_tests import law_of_contrast
 from bench.statistics.tests.max_t import max_t, max_t_over_seeds
 from bench.statistics.tests.random_effects import IntArray, cluster_sums
 from bench.statistics.tests.resampling import design_seed
@@ -107,10 +107,7 @@ def correlations(given: Aligned) -> FloatArray:
 
 def _law(contrast: Contrast) -> Confidence:
     """Return the law behind a contrast's p; one unit of prompt variance where it had no variance to test with."""
-    parts = contrast.components
-    if PROMPT_DF not in parts:
-        return Confidence(0.0, 1.0, 1.0, 0.0, contrast.n_runs - 1)
-    return Confidence(0.0, parts[PROMPT_VARIANCE], parts[PROMPT_DF], parts[SEED_VARIANCE], contrast.n_runs - 1)
+    return law_of_contrast(contrast) or Confidence(0.0, 1.0, 1.0, 0.0, contrast.n_runs - 1)
 
 
 def verdict_of(contrast: Contrast, p_adjusted: float | None) -> VerdictOnPair:

@@ -26,7 +26,7 @@ from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, c
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import bootstrap_means
 from bench.statistics.tests.random_effects import IntArray, crossed_effects
-from bench.statistics.tests.resampling import design_seed
+from bench.statistics.tests.resampling import affordable, design_seed
 from bench.statistics.tests.roots import root
 
 # A search outwards for the end of an interval doubles its step at most this often.
@@ -60,9 +60,10 @@ def ratio_of_means(
     found = fieller(gains, gaps, by_cluster, level)
     if found is None:
         return RatioOfMeans(None, None, None, gain, gap, gap_low, gap_high)
-    seed = design_seed("bootstrap", units, gains.shape[1], resamples)
-    tops = bootstrap_means(gains, clusters, resamples, seed)
-    bottoms = bootstrap_means(gaps, clusters, resamples, seed)
+    drawn = affordable(units, resamples)
+    seed = design_seed("bootstrap", units, gains.shape[1], drawn)
+    tops = bootstrap_means(gains, clusters, drawn, seed)
+    bottoms = bootstrap_means(gaps, clusters, drawn, seed)
     usable = np.abs(bottoms) > ROUNDING
     tail = (1 - level) / 2
     low, high = np.quantile(tops[usable] / bottoms[usable], [tail, 1 - tail])

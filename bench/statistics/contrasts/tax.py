@@ -18,7 +18,7 @@ from scipy import special
 
 from bench.config.comparison import AlignmentTax, Comparison
 from bench.core.errors import IncompleteRecords
-from bench.core.metrics import MetricInfo
+from bench.core.metrics import SHARE, MetricInfo
 from bench.results.conclusions.tax import Tax, TaxVerdict
 from bench.results.summary import Missing
 from bench.statistics.contrasts.analysis import ROUNDING
@@ -26,6 +26,7 @@ from bench.statistics.crossing.crossing import Crossing, RecordIndex, Request, c
 from bench.statistics.tests.margin_tests import non_inferiority_p, one_sided_bounds
 from bench.statistics.tests.paired_binary import discordant, tango_interval, tango_score
 from bench.statistics.tests.random_effects import crossed_effects
+from bench.statistics.tests.support import difference_bounds, zero_or_one
 
 
 def alignment_tax(
@@ -118,12 +119,14 @@ def _tested(crossing: Crossing, sign: float, margin: float, level: float) -> _Te
     alone = units == len(crossing.prompts)
     alike = float(np.ptp(crossing.values, axis=1).max()) == 0
     a, b = crossing.a_values, crossing.b_values
-    if a is not None and b is not None and alone and alike and np.isin([a, b], (0.0, 1.0)).all():
+    binary = a is not None and b is not None and zero_or_one(a) and zero_or_one(b)
+    if a is not None and b is not None and alone and alike and binary:
         ours, theirs = (a, b) if sign > 0 else (b, a)
         counts = discordant(ours[:, 0], theirs[:, 0])
         lower, upper = tango_interval(counts, 2 * level - 1)
         return _Tested(lower, upper, float(special.ndtr(-tango_score(counts, -margin))), "score bounds")
-    law = crossed_effects(sign * crossing.values, None if alone else crossing.clusters).confidence
-    if float(law.standard_error) <= ROUNDING:
-        return _Tested(note="all differences are equal: no variance to test with")
+    bounds = difference_bounds(SHARE) if binary else None
+    law = crossed_effects(sign * crossing.values, None if alone else crossing.clusters, bounds).confidence
+    if float(law.standard_error) <= ROUNDING and law.support is None:
+        return _Tested(note="no variation: all differences are equal, and nothing bounds the others")
     return _Tested(*one_sided_bounds(law, level), non_inferiority_p(law, margin))

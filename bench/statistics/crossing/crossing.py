@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -60,7 +60,8 @@ class Crossing:
     a cell in which the metric is not defined; ``too_long`` ones were longer than a model that had to read them can
     read. None of these is in ``values``. ``calls`` is how often the judge was asked, ``failed_calls`` how often it gave
     nothing usable, and ``filled_calls`` how many of these stand in ``values`` by the prompt's other values
-    (``bench.statistics.crossing.failed_calls``). Prompts are sorted by id.
+    (``bench.statistics.crossing.failed_calls``). Prompts are sorted by id. ``untestable`` says why nothing can be
+    tested, where the values are estimates without an error.
     """
 
     prompts: tuple[str, ...]
@@ -78,6 +79,7 @@ class Crossing:
     calls: int = 0
     failed_calls: int = 0
     filled_calls: int = 0
+    untestable: str | None = None
 
     @property
     def is_unusable(self) -> bool:
@@ -310,7 +312,7 @@ def _turned(request: Request) -> Request:
     return Request(request.b, request.a, request.task, request.metric, request.source, request.seeds)
 
 
-def _pair(sides: list[_Cells], keep: NDArray[np.bool_], turned: bool) -> dict[str, FloatArray]:
+def _pair(sides: list[_Cells], keep: NDArray[np.bool_], turned: bool) -> dict[str, Any]:
     if len(sides) == 2:
         a, b = (side.values[keep] for side in sides)
         mean_a, mean_b = a.mean(axis=2), b.mean(axis=2)

@@ -18,13 +18,14 @@ def through_common(controlled: Mapping[Request, Crossing], request: Request, ver
     """Return the law of a's win rate over ``versus`` minus b's, both at equal length, on the scale of shares.
 
     ``controlled`` has the pseudo-values of each pair (``at_equal_length``); they are paired by prompt and seed. None
-    where a or b is ``versus``, was not judged against it, or fewer than two independent prompts are shared.
+    where a or b is ``versus``, was not judged against it or has no finite error, or fewer than two independent prompts
+    are shared.
     """
     if versus is None or versus in (request.a, request.b):
         return None
     sides = [_over(controlled, request, arm, versus) for arm in (request.a, request.b)]
     a, b = sides
-    if a is None or b is None:
+    if a is None or b is None or a.untestable is not None or b.untestable is not None:
         return None
     places = [{prompt: number for number, prompt in enumerate(side.prompts)} for side in (a, b)]
     shared = sorted(set(a.prompts) & set(b.prompts))

@@ -88,6 +88,8 @@ def at_equal_length(crossing: Crossing, lengths: Crossing, model: Model, beside:
     }
     values = np.column_stack([one.values for one in fitted])
     controlled = dataclasses.replace(crossing, values=values, drawn=None, first=None, second=None)
+    if "no_finite_error" in flags:
+        controlled = dataclasses.replace(controlled, untestable="some seed's regression has no finite error: no test")
     return Controlled(controlled, (*given.notes, *(WARNINGS[flag] for flag in flags)), means)
 
 

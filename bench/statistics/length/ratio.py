@@ -23,14 +23,16 @@ from bench.statistics.tests.random_effects import IntArray
 
 Feature = Literal["ratio", "log_ratio"]
 Target = Literal["soft", "hard"]
+SEPARATED = ("separable", "no_finite_error")
 
 
 @dataclass(frozen=True)
 class LengthRatio:
     """A win rate at equal length, in percent; ``coefficients`` are (intercept, slope), empty where raw stands.
 
-    ``standard_error`` is None for fewer than two prompts or clusters. ``n`` rows were used, ``n_missing`` left out.
-    ``flags``: "separable" (a small ridge was added), "no_length_variation" (all ratios equal: raw).
+    ``standard_error`` is None for fewer than two prompts or clusters, and where there is no finite one. ``n`` rows were
+    used, ``n_missing`` left out. ``flags``: "separable", with "no_finite_error" where a small ridge was added (else all
+    preferences are equal: raw), "no_length_variation" (all ratios equal: raw).
     """
 
     estimate: float
@@ -83,12 +85,12 @@ def length_ratio_win_rate(
         share = float(special.expit(equal @ fit.coefficients))
         direction = fit.inverse_hessian_times(share * (1 - share) * equal)
         pull = len(x) * (kept - special.expit(features @ fit.coefficients)) * (features @ direction)
-        coefficients, flags = tuple(map(float, fit.coefficients)), ("separable",) if fit.penalised else ()
+        coefficients, flags = tuple(map(float, fit.coefficients)), SEPARATED if fit.penalised else ()
     influence = np.zeros(len(used))
     influence[used] = 100 * (pull - pull.mean()) / len(pull)
     return LengthRatio(
         estimate=100 * share,
-        standard_error=standard_error(influence, used, codes),
+        standard_error=None if flags == SEPARATED else standard_error(influence, used, codes),
         coefficients=coefficients,
         mean_ratio=float(ratio.mean()),
         flags=flags,

@@ -40,6 +40,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 WARNINGS = {
     "all_ties": "every prompt is a tie: 50 exactly",
     "separable": "wins and losses are separated, so the regression has no finite maximum",
+    "no_finite_error": "a penalised fit stands in for the regression that has no maximum, and has no error",
     "no_length_variation": "the length differences do not vary: there is nothing to control, the raw win rate stands",
     "no_difficulty_variation": "the difficulties do not vary and were left out",
     "poor_overlap": f"fewer than {POOR_OVERLAP:.0%} of the pairs lie on one side of equal length: an extrapolation",
@@ -76,7 +77,8 @@ class Diagnostics:
 class LengthControlled:
     """A length-controlled win rate, in percent.
 
-    ``standard_error`` is None for fewer than two prompts or clusters. ``coefficients`` names those that were fitted
+    ``standard_error`` is None for fewer than two prompts or clusters, and where only a penalty keeps the fit finite.
+    ``coefficients`` names those that were fitted
     (LENGTH, DIFFICULTY, BIAS); none where the raw win rate stands. ``raw`` and ``raw_standard_error`` are the win rate
     without control. ``influence`` (rows) is each row's share in the estimate's error, 0 for a row left out;
     ``clusters`` (rows) are codes 0..C-1. ``n`` rows were used, ``n_missing`` had no preference or no length.
@@ -136,11 +138,13 @@ def length_controlled_win_rate(
         share, pull = _at_equal_length(fit, features, rows)
         names = (LENGTH, BIAS) if rows.difficulty is None else (LENGTH, DIFFICULTY, BIAS)
         coefficients = dict(zip(names, map(float, fit.coefficients), strict=True))
-        flags += ["separable"] if fit.penalised else []
+        flags += ["separable", "no_finite_error"] if fit.penalised else []
     influence = _spread(pull, kept)
     error = standard_error(influence, kept, rows.clusters)
     raw_error = standard_error(_spread(rows.preference - rows.preference.mean(), kept), kept, rows.clusters)
-    if "separable" in flags and rows.settled and error is not None:
+    if "no_finite_error" in flags:
+        error = None
+    elif "separable" in flags and error is not None:
         error = raw_error = _agresti_coull(share, independent_units(kept, rows.clusters))
     return LengthControlled(
         estimate=100 * share,
@@ -161,13 +165,15 @@ def paired_difference(a: LengthControlled, b: LengthControlled) -> Confidence:
     """Return the t law of a's estimate minus b's, in percentage points, from the two influence functions.
 
     Row i of both must be the same prompt, judged against the same baseline. Raises ValueError when the numbers of rows
-    or the clusters differ, or fewer than two prompts (clusters) were used.
+    or the clusters differ, fewer than two prompts (clusters) were used, or one of the fits has no finite error.
     """
     same = (a.clusters is None) == (b.clusters is None) and (
         a.clusters is None or b.clusters is None or np.array_equal(a.clusters, b.clusters)
     )
     if len(a.used) != len(b.used) or not same:
         raise ValueError("a paired difference needs the same prompts, in the same order and clusters, on both sides")
+    if "no_finite_error" in (*a.diagnostics.flags, *b.diagnostics.flags):
+        raise ValueError("a fit that only a penalty keeps finite has no error, and neither has its difference")
     used = a.used | b.used
     error = standard_error(a.influence - b.influence, used, a.clusters)
     if error is None:

@@ -74,9 +74,10 @@ class VarianceParts:
 
 
 def design_of(contrast: Contrast) -> VarianceParts | None:
-    """Return the design behind a contrast; None where it carries no parts of its variance."""
+    """Return the design behind a contrast; None where it carries no parts of its variance, or no variance."""
     parts = contrast.components
-    if PROMPT_DF not in parts or contrast.n_prompts < 2 or not contrast.standard_error:
+    seen = [parts.get(name, 0.0) for name in (PROMPT_VARIANCE, SEED_VARIANCE, EARLIER_VARIANCE)]
+    if PROMPT_DF not in parts or contrast.n_prompts < 2 or not any(seen):
         return None
     sets = []
     df = int(parts.get(SEED_DF, contrast.n_runs - 1))

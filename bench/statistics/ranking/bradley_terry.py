@@ -17,6 +17,7 @@ from scipy import special
 from scipy.sparse import csgraph
 
 from bench.core.errors import DataError, did_you_mean
+from bench.statistics.ranking.separated import Across
 from bench.statistics.tests.clusters import cluster_codes
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.random_effects import IntArray
@@ -144,14 +145,20 @@ def named(groups: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[tuple[
 
 
 def rank_intervals(
-    estimates: ArrayLike, covariance: ArrayLike, level: float = 0.95, draws: int = 20_000, seed: int = 0
+    estimates: ArrayLike,
+    covariance: ArrayLike,
+    level: float = 0.95,
+    across: Across | None = None,
+    draws: int = 20_000,
+    seed: int = 0,
 ) -> list[tuple[int, int]]:
     """Return for each method the ranks it may hold, all at once with probability ``level``; rank 1 is the best.
 
     Rank j may be as good as 1 + the number of methods surely better than j, and as bad as K - the number surely
     worse; "surely" by simultaneous intervals for all pairwise differences, whose critical value is the quantile of the
     largest studentised difference under the estimates' normal law (Mogstad, Romano, Shaikh and Wilhelm 2024, Rev.
-    Econ. Stud. 91:476). ``draws`` and ``seed`` are those of that quantile.
+    Econ. Stud. 91:476). ``draws`` and ``seed`` are those of that quantile. Methods whose strengths cannot be compared
+    are told apart by ``across``, at the level of all ordered pairs together.
     """
     centre, spread = np.asarray(estimates, dtype=float), np.asarray(covariance, dtype=float)
     count = len(centre)
@@ -159,8 +166,8 @@ def rank_intervals(
     variances = np.diag(spread)
     errors = np.sqrt(np.maximum(variances[upper[0]] + variances[upper[1]] - 2 * spread[upper], 0))
     varies = errors > 0
-    if not varies.any():
-        return [(1, count)] * count
+    if across is not None:
+        varies &= across.comparable[upper]
     values, vectors = np.linalg.eigh(spread)
     noise = _normal(draws, count, seed) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     largest = np.zeros(draws)
@@ -168,12 +175,15 @@ def rank_intervals(
         np.maximum(largest, np.abs(noise[:, i] - noise[:, j]) / error, out=largest)
     critical = float(np.quantile(largest, level))
     better, worse = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
-    for i, j, error in zip(*upper, errors, strict=True):
+    for i, j, error, compared in zip(*upper, errors, varies, strict=True):
         gap = centre[i] - centre[j]
-        if abs(gap) > critical * error and error > 0:
+        if compared and abs(gap) > critical * error:
             winner, loser = (i, j) if gap > 0 else (j, i)
             worse[winner] += 1
             better[loser] += 1
+    if across is not None:
+        sure = across.p * count * (count - 1) < 1 - level
+        worse, better = worse + sure.sum(axis=1), better + sure.sum(axis=0)
     return [(1 + int(above), count - int(below)) for above, below in zip(better, worse, strict=True)]
 
 

@@ -33,6 +33,7 @@ from bench.statistics.contrasts.analysis import ROUNDING
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.ranking.bradley_terry import Strengths, bradley_terry
 from bench.statistics.ranking.davidson import TIE, davidson
+from bench.statistics.ranking.separated import Across, across_groups
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.corrections import holm
 from bench.statistics.tests.random_effects import IntArray, crossed_effects
@@ -131,12 +132,10 @@ def pseudo_values(strengths: Strengths, n_prompts: int) -> FloatArray:
     return values.T.reshape(len(strengths.names), n_prompts, -1)
 
 
-def significantly_better(
-    values: FloatArray, clusters: IntArray, comparable: PairsOfMethods, level: float
-) -> PairsOfMethods:
+def significantly_better(values: FloatArray, clusters: IntArray, across: Across, level: float) -> PairsOfMethods:
     """Return (methods, methods): whether the first is significantly better than the second, all at once at ``level``.
 
-    ``values`` (methods, prompts, seeds) are pseudo-values. Pairs that are not ``comparable`` are never distinguished.
+    ``values`` (methods, prompts, seeds) are pseudo-values; ``across`` says who is better where they cannot be compared.
     """
     count = len(values)
     ordered = [(i, j) for i in range(count) for j in range(count) if i != j]
@@ -145,9 +144,9 @@ def significantly_better(
     for i, j in ordered:
         if i < j:
             law = crossed_effects(values[i] - values[j], by_cluster).confidence
-            certain = comparable[i, j] and float(law.standard_error) > ROUNDING
-            worse[i, j] = float(law.below(0.0)) if certain else 1.0
-            worse[j, i] = float(law.above(0.0)) if certain else 1.0
+            certain = across.comparable[i, j] and float(law.standard_error) > ROUNDING
+            worse[i, j] = float(law.below(0.0)) if certain else float(across.p[i, j])
+            worse[j, i] = float(law.above(0.0)) if certain else float(across.p[j, i])
     result = np.zeros((count, count), dtype=bool)
     for (i, j), p in zip(ordered, holm([worse[pair] for pair in ordered]), strict=True):
         result[i, j] = p < round(1 - level, 12)
@@ -184,11 +183,15 @@ def _ranking(
     order = sorted(range(len(strengths.names)), key=lambda place: (-strengths.theta[place], strengths.names[place]))
     names = [strengths.names[place] for place in order]
     values = pseudo_values(strengths, n_prompts)[order]
-    group = {name: number for number, members in enumerate(strengths.groups) for name in members}
-    comparable = np.array([[group[one] == group[other] for other in names] for one in names])
-    better = significantly_better(values, battles.clusters, comparable, level)
-    of_models = significantly_better(values.mean(axis=2, keepdims=True), battles.clusters, comparable, level)
+    n_runs = values.shape[2]
+    units = battles.clusters[battles.cell // n_runs]
+    met = (strengths.groups, names, (battles.first, battles.second), battles.outcome, units)
+    across = across_groups(*met, n_runs)
+    better = significantly_better(values, battles.clusters, across, level)
+    models = values.mean(axis=2, keepdims=True)
+    of_models = significantly_better(models, battles.clusters, across_groups(*met, 1), level)
     by_cluster = battles.clusters if int(battles.clusters.max()) + 1 < n_prompts else None
+    finite = across.comparable[names.index(strengths.anchor)]
     places = []
     for number, name in enumerate(names):
         law = crossed_effects(values[number], by_cluster).confidence
@@ -197,9 +200,9 @@ def _ranking(
             RankedMethod(
                 name=name,
                 strength=float(np.asarray(law.estimate)),
-                standard_error=float(law.standard_error),
-                low=low,
-                high=high,
+                standard_error=float(law.standard_error) if finite[number] else None,
+                low=low if finite[number] else None,
+                high=high if finite[number] else None,
                 rank_low=1 + int(better[:, number].sum()),
                 rank_high=len(names) - int(better[number].sum()),
                 models_low=1 + int(of_models[:, number].sum()),
@@ -216,9 +219,9 @@ def _ranking(
         n_judgements=strengths.battles,
         n_prompts=n_prompts,
         n_missing=battles.missing,
-        n_runs=values.shape[2],
+        n_runs=n_runs,
         level=level,
-        speaks_about="the training procedure" if values.shape[2] > 1 else "these trained models",
+        speaks_about="the training procedure" if n_runs > 1 else "these trained models",
         places=tuple(places),
         groups=tuple(tuple(names[place] for place in group) for group in groups_of(better)),
         models_groups=tuple(tuple(names[place] for place in group) for group in groups_of(of_models)),

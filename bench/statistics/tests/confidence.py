@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bench.statistics.tests.roots import root
+from bench.statistics.tests.support import Support
 
 FloatArray = NDArray[np.float64]
 
@@ -21,6 +23,8 @@ POINTS = 128
 POINTS_OF_TWO = 64
 # A search for degrees of freedom stops here; beyond, t and normal agree to six digits.
 MANY_DEGREES = 1e6
+# A variance of seeds below this is the dust of rounding: all runs have the same mean.
+DUST = 1e-24
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Confidence:
     """What the data say about a mean: ``below(x)`` is the confidence that the true mean lies below x.
 
     The estimate's variance is ``seed_variance + prompt_variance``. ``seed_variance`` is the seeds' mean square divided
-    by the number of cells: it rests on ``seed_df`` = seeds - 1 degrees of freedom and is 0 when there is one seed.
+    by the number of cells: it rests on ``seed_df`` degrees of freedom (seeds - 1, a whole number unless the variance
+    was estimated with others') and is 0 when there is one seed.
     ``prompt_variance`` rests on ``prompt_df``. Numbers or arrays of one shape (many data sets at once); the two
     degrees of freedom are shared. Without any variance the law is a point: p is 1 at the estimate and 0 elsewhere.
 
@@ -40,41 +45,47 @@ class Confidence:
     ``earlier_seed_variance`` and ``earlier_seed_df`` are the same for a second, independent set of seeds, where the
     mean is a difference between two sets: two chi-square variables then, as in the Behrens-Fisher problem
     (docs/gate.md).
+
+    With a ``support`` (values with bounds) the variance depends on the value that is tested: what the value demands
+    beyond what was seen (``bench.statistics.tests.support``) is added to the prompts' part,
+    and its shares to the seeds' parts, for nothing says to which it belongs. ``variance``, ``half_width`` and
+    ``effective_df`` are those of the variance seen; tests and ``interval`` are at the value.
     """
 
     estimate: ArrayLike
     prompt_variance: ArrayLike
     prompt_df: float
     seed_variance: ArrayLike = 0.0
-    seed_df: int = 0
+    seed_df: float = 0
     earlier_seed_variance: ArrayLike = 0.0
-    earlier_seed_df: int = 0
+    earlier_seed_df: float = 0
+    support: Support | None = None
 
     @property
     def variance(self) -> FloatArray:
-        """The variance of the estimate."""
+        """The variance of the estimate, as seen."""
         of_seeds = np.asarray(self.seed_variance, dtype=float) + np.asarray(self.earlier_seed_variance, dtype=float)
         return np.asarray(self.prompt_variance, dtype=float) + of_seeds
 
     @property
     def standard_error(self) -> FloatArray:
-        """The standard error of the estimate."""
+        """The standard error of the estimate, as seen."""
         return np.sqrt(self.variance)
 
     def below(self, value: float) -> FloatArray:
         """Return the confidence that the true mean is below ``value``: the one-sided p of "mean > value"."""
-        return self._tail(np.asarray(self.estimate, dtype=float) - value)
+        return self.at(value)._tail(np.asarray(self.estimate, dtype=float) - value)
 
     def above(self, value: float) -> FloatArray:
         """Return the confidence that the true mean is above ``value``: the one-sided p of "mean < value"."""
-        return self._tail(value - np.asarray(self.estimate, dtype=float))
+        return self.at(value)._tail(value - np.asarray(self.estimate, dtype=float))
 
     def p_value(self, null: float) -> FloatArray:
         """Return the two-sided p-value of "the true mean is ``null``"."""
-        return np.minimum(1.0, 2 * self._tail(np.abs(np.asarray(self.estimate, dtype=float) - null)))
+        return np.minimum(1.0, 2 * self.at(null)._tail(np.abs(np.asarray(self.estimate, dtype=float) - null)))
 
     def half_width(self, level: float) -> float:
-        """Return half the width of the central interval at ``level``; for one data set."""
+        """Return half the width of the central interval at ``level`` with the variance seen; for one data set."""
         tail, top = (1 - level) / 2, float(self.standard_error)
         if top == 0:
             return 0.0
@@ -83,12 +94,23 @@ class Confidence:
         return root(lambda width: float(self._tail(np.asarray(width))) - tail, 0.0, top, tolerance=1e-14)
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return the central interval at ``level``; for one data set."""
+        """Return the central interval at ``level``: the values that neither one-sided test rejects; for one data set.
+
+        With a support it is not symmetric, and lies within the bounds.
+        """
+        if self.support is not None:
+            tail, ends = (1 - level) / 2, self.support.values
+            return self._end(float(ends[0]), tail), self._end(float(ends[-1]), tail)
         width, centre = self.half_width(level), float(np.asarray(self.estimate))
         return centre - width, centre + width
 
+    def error_of_width(self, level: float) -> float:
+        """Return the standard error whose t interval is as wide as ``interval(level)``, where no variance was seen."""
+        low, high = self.interval(level)
+        return (high - low) / 2 / float(special.stdtrit(self.prompt_df, (1 + level) / 2))
+
     def effective_df(self, level: float) -> float:
-        """Return the degrees of freedom at which estimate +- t * standard error is ``interval(level)``."""
+        """Return the degrees of freedom at which t * standard error is ``half_width(level)``."""
         if not (np.any(self.seed_variance) or np.any(self.earlier_seed_variance)):
             return self.prompt_df
         wanted = self.half_width(level) / float(self.standard_error)
@@ -99,6 +121,43 @@ class Confidence:
             return float(np.log(special.stdtrit(np.exp(log_df), (1 + level) / 2) / wanted))
 
         return float(np.exp(root(excess, np.log(0.2), np.log(MANY_DEGREES))))
+
+    def at(self, value: float) -> Confidence:
+        """Return the law with the variance at a tested value; itself without a support."""
+        if self.support is None:
+            return self
+        prompt, seeds = np.asarray(self.prompt_variance, dtype=float), np.asarray(self.seed_variance, dtype=float)
+        earlier = np.asarray(self.earlier_seed_variance, dtype=float)
+        trials = np.asarray(self.support.trials, dtype=float)
+        # Where all runs have one mean, all that the law counts is the prompts' part, which may be less than was seen.
+        seen = np.where(seeds + earlier > DUST, self.support.variance, prompt * trials)
+        demanded = np.maximum(self.support.variance_at(value) - seen, 0) / trials
+        return dataclasses.replace(
+            self,
+            prompt_variance=prompt + demanded,
+            seed_variance=seeds + demanded * self.support.seed_share,
+            earlier_seed_variance=earlier + demanded * self.support.earlier_seed_share,
+            support=None,
+        )
+
+    def minus(self, value: float) -> Confidence:
+        """Return the law of the mean less a number."""
+        moved = None if self.support is None else self.support.shifted(-value)
+        return dataclasses.replace(self, estimate=np.asarray(self.estimate, dtype=float) - value, support=moved)
+
+    def mirrored(self) -> Confidence:
+        """Return the law of the mean with the other sign."""
+        turned = None if self.support is None else self.support.mirrored()
+        return dataclasses.replace(self, estimate=-np.asarray(self.estimate, dtype=float), support=turned)
+
+    def _end(self, bound: float, tail: float) -> float:
+        """Return the value between a bound and the estimate beyond which the one-sided p is below ``tail``."""
+        centre = float(np.asarray(self.estimate))
+
+        def beyond(value: float) -> float:
+            return float(self.at(value)._tail(np.asarray(abs(centre - value)))) - tail
+
+        return bound if beyond(bound) >= 0 else root(beyond, bound, centre)
 
     def _tail(self, distance: FloatArray) -> FloatArray:
         """Return the confidence beyond a distance from the estimate, on one side."""
@@ -136,7 +195,7 @@ def _ratio(distance: FloatArray, scale: FloatArray) -> FloatArray:
 
 
 @lru_cache(maxsize=64)
-def _chi_square_grid(df: int, points: int) -> tuple[FloatArray, FloatArray]:
+def _chi_square_grid(df: float, points: int) -> tuple[FloatArray, FloatArray]:
     """Return points of a chi-square law and their weights (trapezoid rule in the logarithm).
 
     The law's ends and density are those of ``scipy.stats.chi2`` to the last digit, which takes half a second to load.

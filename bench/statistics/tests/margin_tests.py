@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.tests.confidence import Confidence
+from bench.statistics.tests.support import Support
 
 SEED_VARIANCE, PROMPT_VARIANCE, PROMPT_DF = "run_variance_of_mean", "prompt_variance_of_mean", "prompt_df"
 # Of a contrast with an earlier run: what its seeds add, and the degrees of freedom where they are not n_runs - 1.
 SEED_DF, EARLIER_VARIANCE, EARLIER_DF = "run_df", "earlier_run_variance_of_mean", "earlier_run_df"
+# Where values have bounds: how many independent prompts they are worth, and the seeds' shares of what a value demands.
+TRIALS = "independent_prompts"
+SEED_SHARE, EARLIER_SHARE = "run_share_of_demanded", "earlier_run_share_of_demanded"
 
 
 def from_t(estimate: float, standard_error: float, df: float) -> Confidence:
@@ -19,32 +21,50 @@ def from_t(estimate: float, standard_error: float, df: float) -> Confidence:
     return Confidence(estimate, standard_error**2, df)
 
 
-def advantage(contrast: Contrast) -> Confidence | None:
-    """Return the law of a's advantage over b: null value 0, positive when a is better, on the metric's scale.
+def law_of_contrast(contrast: Contrast) -> Confidence | None:
+    """Return the law of a contrast's mean, on the contrast's own scale.
 
     It is the law behind the contrast's own p where the contrast carries its variances, else t with the contrast's
-    standard error and degrees of freedom. None for a metric without a direction and a contrast without a standard
-    error; the contrast's ``note`` says why.
+    standard error and degrees of freedom. None for a contrast without an estimate or a standard error.
     """
-    if contrast.higher_is_better is None or contrast.estimate is None or contrast.standard_error is None:
+    if contrast.estimate is None or contrast.standard_error is None:
         return None
     parts = contrast.components
-    centre = contrast.estimate - contrast.null_value
     if PROMPT_DF in parts:
-        law = Confidence(
-            estimate=centre,
+        return Confidence(
+            estimate=contrast.estimate,
             prompt_variance=parts[PROMPT_VARIANCE],
             prompt_df=parts[PROMPT_DF],
             seed_variance=parts[SEED_VARIANCE],
-            seed_df=int(parts.get(SEED_DF, max(contrast.n_runs - 1, 0))),
+            seed_df=parts.get(SEED_DF, max(contrast.n_runs - 1, 0)),
             earlier_seed_variance=parts.get(EARLIER_VARIANCE, 0.0),
-            earlier_seed_df=int(parts.get(EARLIER_DF, 0)),
+            earlier_seed_df=parts.get(EARLIER_DF, 0),
+            support=_support(contrast),
         )
-    elif contrast.degrees_of_freedom is not None:
-        law = from_t(centre, contrast.standard_error, contrast.degrees_of_freedom)
-    else:
+    if contrast.degrees_of_freedom is None:
         return None
-    return law if contrast.higher_is_better else dataclasses.replace(law, estimate=-centre)
+    return from_t(contrast.estimate, contrast.standard_error, contrast.degrees_of_freedom)
+
+
+def _support(contrast: Contrast) -> Support | None:
+    if not contrast.support:
+        return None
+    values, weights = np.array(contrast.support).T
+    share = 1 / contrast.n_runs if contrast.n_runs > 1 else 0.0
+    parts = contrast.components
+    return Support(values, weights, parts[TRIALS], parts.get(SEED_SHARE, share), parts.get(EARLIER_SHARE, 0.0))
+
+
+def advantage(contrast: Contrast) -> Confidence | None:
+    """Return the law of a's advantage over b: null value 0, positive when a is better, on the metric's scale.
+
+    None for a metric without a direction, and where ``law_of_contrast`` is; the contrast's ``note`` says why.
+    """
+    law = law_of_contrast(contrast)
+    if law is None or contrast.higher_is_better is None:
+        return None
+    centred = law.minus(contrast.null_value)
+    return centred if contrast.higher_is_better else centred.mirrored()
 
 
 def superiority_p(law: Confidence, margin: float = 0.0) -> float:
@@ -69,5 +89,4 @@ def equivalence_p(law: Confidence, margin: float) -> float:
 
 def one_sided_bounds(law: Confidence, level: float) -> tuple[float, float]:
     """Return the lower and the upper one-sided bound, each at ``level``."""
-    width, centre = law.half_width(2 * level - 1), float(np.asarray(law.estimate))
-    return centre - width, centre + width
+    return law.interval(2 * level - 1)

@@ -57,10 +57,10 @@ def max_t_over_seeds(
     """Return the step-down max-T adjusted p-values of contrasts over several seeds, at least p and at most Holm's.
 
     ``laws`` are those behind ``p_values``; ``correlation`` (contrasts, contrasts) is that of the prompts' parts of the
-    estimates. The statistics T = (z + a) / sqrt(B + A c / (s - 1)) are drawn under all nulls: z normal with variance B
-    (prompts) and that correlation, a normal with variance A (seeds) and c chi-square, both independent of all else.
-    Only the dependence of the draws counts: each is replaced by its rank within its contrast, so that one contrast
-    alone keeps its p. Westfall and Young 1993, algorithm 2.8.
+    estimates. The statistics T = (z + a) / sqrt(B + A c / df) are drawn under all nulls: z normal with variance B
+    (prompts) and that correlation, a normal with variance A (seeds) and c chi-square with the law's own df, both
+    independent of all else. Only the dependence of the draws counts: each is replaced by its rank within its contrast,
+    so that one contrast alone keeps its p. Westfall and Young 1993, algorithm 2.8.
     """
     given = np.asarray(p_values, dtype=float)
     count = len(given)
@@ -71,7 +71,7 @@ def max_t_over_seeds(
     z = generator.standard_normal((resamples, count)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     prompt = np.array([float(np.asarray(law.prompt_variance)) for law in laws])
     between_seeds = np.array([float(np.asarray(law.seed_variance)) for law in laws])
-    df = max(laws[0].seed_df, 1)
+    df = np.array([max(law.seed_df, 1.0) for law in laws])
     seen = between_seeds * generator.chisquare(df, (resamples, count)) / df
     drawn = z * np.sqrt(prompt) + generator.standard_normal((resamples, count)) * np.sqrt(between_seeds)
     size = np.abs(drawn) / np.sqrt(np.maximum(prompt + seen, np.finfo(float).tiny))

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.statistics.tests.confidence import Confidence, FloatArray, satterthwaite_df
+from bench.statistics.tests.confidence import DUST, Confidence, FloatArray, satterthwaite_df
+from bench.statistics.tests.support import support_of
 
 IntArray = NDArray[np.int64]
 
@@ -53,12 +54,16 @@ class CrossedEffects:
         )
 
 
-def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> CrossedEffects:
+def crossed_effects(
+    values: FloatArray, clusters: IntArray | None = None, bounds: tuple[float, float] | None = None
+) -> CrossedEffects:
     """Return the estimates for ``values`` of shape (..., prompts, seeds).
 
     ``clusters`` holds one code 0..C-1 per prompt; None means that every prompt stands alone. With one seed the result
     is the (clustered) t test over prompts. Where MS_prompt falls below MS_res the prompts' part of the variance is 0
-    and the seeds alone carry the test. Raises ValueError for fewer than two clusters.
+    and the seeds alone carry the test. Values that are known to lie within ``bounds`` give a law with a support: its
+    variance is never less than what the tested mean demands. Raises ValueError for fewer than two clusters, and for a
+    value beyond the bounds.
     """
     n, s = values.shape[-2:]
     sizes = np.ones(n) if clusters is None else np.bincount(clusters).astype(float)
@@ -74,8 +79,12 @@ def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> Cro
     prompt_df = n**2 / float((sizes**2).sum()) - 1
     ms_prompt = s * (prompt**2).sum(axis=-1) / (count - 1)
     cells = count * s
+    support = None
+    if bounds is not None:
+        trials = _independent(of_prompt, ms_prompt / cells, prompt_df + 1)
+        support = support_of(of_prompt, bounds, trials, 1 / s if s > 1 else 0.0)
     if s == 1:
-        confidence = Confidence(mean, ms_prompt / cells, prompt_df)
+        confidence = Confidence(mean, ms_prompt / cells, prompt_df, support=support)
         return CrossedEffects(seed_means, None, ms_prompt, None, np.zeros_like(mean), confidence)
     residual = values - seed_means[..., None, :] - of_prompt[..., None] + mean[..., None, None]
     of_cell = scale[:, None] * np.moveaxis(cluster_sums(np.moveaxis(residual, -1, -2), clusters), -1, -2)
@@ -93,8 +102,20 @@ def crossed_effects(values: FloatArray, clusters: IntArray | None = None) -> Cro
             prompt_df=prompt_df,
             seed_variance=ms_seed / cells,
             seed_df=s - 1,
+            support=support,
         ),
     )
+
+
+def _independent(of_prompt: FloatArray, variance: FloatArray, least: float) -> FloatArray:
+    """Return how many independent prompts have a mean of this variance: all of them, or fewer in clusters.
+
+    No fewer than ``least``, the effective number of clusters, which it is where nothing varies.
+    """
+    n = of_prompt.shape[-1]
+    spread = of_prompt.var(axis=-1, ddof=1)
+    found = np.divide(spread, variance, out=np.full_like(spread, least), where=variance > DUST)
+    return np.clip(found, least, n)
 
 
 def cluster_sums(values: FloatArray, clusters: IntArray | None) -> FloatArray:

@@ -105,7 +105,7 @@ def test_nothing_to_test_is_undecided_with_a_reason() -> None:
     assert "fewer than two" in one["b acc"].note
     shifted = {arm: np.full((30, 3), 0.4 + 0.2 * (arm == "b")) for arm in ("a", "b", "c", "a_again")}
     flat = taxed(all_arms(shifted), asking())["b acc"]
-    assert flat.verdict == "undecided" and "no variance" in flat.note
+    assert flat.verdict == "undecided" and "no variation" in flat.note
 
 
 def test_missing_cells_are_left_out_and_missing_rows_refused() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,15 @@ def test_prompts_are_joined_by_name() -> None:
             lengths.prompts[:5], lengths.clusters[:5], lengths.values[:5], lengths.a_values[:5], lengths.b_values[:5]
         )
         at_equal_length(verdicts, short, "glm")
+
+
+@pytest.mark.parametrize("control", ["glm", "ratio", "log_ratio"])
+def test_a_seed_that_length_separates_leaves_an_estimate_and_no_test(control: Model) -> None:
+    verdicts, lengths = crossings(200, 3)
+    assert lengths.a_values is not None and lengths.b_values is not None
+    values = verdicts.values.copy()
+    values[:, 1] = lengths.a_values[:, 1] > lengths.b_values[:, 1]
+    found = at_equal_length(dataclasses.replace(verdicts, values=values), lengths, control)
+    law = analyse(found.crossing, AnalysisSettings(0.5, (0.0, 1.0), 0.95, 200))
+    assert law.estimate is not None and (law.low, law.high, law.p, law.standard_error) == (None,) * 4
+    assert "no finite error" in law.notes[0] and any("separated" in note for note in found.notes)

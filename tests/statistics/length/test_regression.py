@@ -149,8 +149,12 @@ def test_poor_overlap_is_flagged(rows: dict[str, np.ndarray]) -> None:
 def test_separable_part_is_penalised_and_flagged(rows: dict[str, np.ndarray]) -> None:
     wins = (rows["length"] > rows["baseline_length"]).astype(float)
     found = length_controlled_win_rate(wins, rows["length"], rows["baseline_length"])
-    assert "separable" in found.diagnostics.flags
+    assert {"separable", "no_finite_error"} <= set(found.diagnostics.flags)
     assert np.isfinite(found.estimate)
+    assert found.standard_error is None and found.confidence is None  # an interval would cover neither end
+    whole = length_controlled_win_rate(**rows)
+    with pytest.raises(ValueError, match="no error"):
+        paired_difference(found, whole)
 
 
 def test_wrong_input_is_refused(rows: dict[str, np.ndarray]) -> None:
@@ -229,7 +233,7 @@ def test_length_ratio_edges() -> None:
     hard = length_ratio_win_rate(y, [2, 3, 6, 9], [1, 2, 3, 4], "ratio", target="hard")
     assert (hard.n, hard.n_missing) == (3, 1)
     split = length_ratio_win_rate([0.0, 0.0, 1.0, 1.0], [1, 2, 3, 4], [2, 2, 2, 2], "log_ratio")
-    assert split.flags == ("separable",)
+    assert split.flags == ("separable", "no_finite_error") and split.standard_error is None
     with pytest.raises(DataError):
         length_ratio_win_rate([np.nan], [1], [1], "ratio")
 

@@ -11,6 +11,7 @@ from scipy import special
 
 from bench.results.conclusions.ranking import Ranking
 from bench.statistics.contrasts.contrasts import compute_contrasts
+from bench.statistics.ranking.separated import Across
 from bench.statistics.ranking.tournament import groups_of, rankings, significantly_better
 from tests.statistics.build import METRICS, comparison, table, verdicts
 
@@ -33,6 +34,11 @@ def simulated(
             orders.append(np.where(generator.random(chance.shape) < ties, 0.5, won))
         found += verdicts(one, other, *orders)
     return found
+
+
+def all_comparable(count: int) -> Across:
+    """Return that all strengths can be compared."""
+    return Across(np.ones((count, count), dtype=bool), np.ones((count, count)))
 
 
 def ranked(records: list[dict[str, Any]], pairs: Any = PAIRS, runs: int = 3, **settings: Any) -> Ranking:
@@ -110,12 +116,12 @@ def test_two_methods_and_one_prompt_have_no_ranking() -> None:
     assert rankings(table(pair), comparison([("a", "b")]), {}) == ()
 
 
-def test_methods_that_never_met_are_named_and_not_told_apart() -> None:
+def test_methods_without_a_common_scale_are_named_and_told_apart_by_their_battles() -> None:
     first = np.ones((30, 1))
     lost = verdicts("b", "c", np.tile([[1.0], [0.0]], (15, 1)))
     found = ranked([*verdicts("a", "b", first), *verdicts("a", "c", first), *lost], runs=1)
     assert found.unconnected == (("a",), ("b", "c"))
-    assert all((place.rank_low, place.rank_high) == (1, 3) for place in found.places)
+    assert [(place.rank_low, place.rank_high) for place in found.places] == [(1, 1), (2, 3), (2, 3)]
 
 
 def test_clusters_of_prompts_count_once() -> None:
@@ -149,18 +155,18 @@ def test_two_methods_share_a_group_exactly_where_they_are_not_told_apart() -> No
 def test_no_order_is_claimed_wrongly_more_often_than_promised(runs: int, run_sd: float) -> None:
     """1,000 sets of four equal methods in the model's own scale: any pair told apart is an error; seeds differ."""
     generator, wrong = np.random.default_rng(6), 0
-    comparable = np.ones((4, 4), dtype=bool)
+    across = all_comparable(4)
     for _ in range(1000):
         values = generator.normal(0, 1, (4, 60, 1)) + generator.normal(0, run_sd, (4, 1, runs))
         values = values + generator.normal(0, 1, (4, 60, runs))
-        wrong += bool(significantly_better(values, np.arange(60), comparable, 0.95).any())
+        wrong += bool(significantly_better(values, np.arange(60), across, 0.95).any())
     assert wrong / 1000 <= 0.05 + 3 * (0.05 * 0.95 / 1000) ** 0.5
 
 
 def test_a_clear_order_is_found() -> None:
     generator = np.random.default_rng(7)
     values = np.array([2.0, 1.0, 0.0])[:, None, None] + generator.normal(0, 1, (3, 60, 3))
-    assert significantly_better(values, np.arange(60), np.ones((3, 3), dtype=bool), 0.95).sum() == 3
+    assert significantly_better(values, np.arange(60), all_comparable(3), 0.95).sum() == 3
 
 
 def test_rank_intervals_cover_on_real_battles() -> None:
