@@ -179,11 +179,13 @@ class StatisticsSettings(Frozen):
 
     ``interval``: that of the test, or one of the cluster bootstrap over prompts (for one training seed). ``detect`` is
     a difference on the scale of the primary metric: the report says which seeds and prompts it needs.
+    ``seed_variance``: each contrast's own, or moderated over the contrasts of its family on the same task.
     """
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     correction: Literal["holm", "max_t", "benjamini_hochberg", "none"] = "holm"
     interval: Literal["t", "bootstrap", "bca"] = "t"
+    seed_variance: Literal["moderated", "own"] = "moderated"
     resamples: Annotated[int, Field(ge=200)] = 10_000
     missing: Literal["refuse", "drop_prompts"] = "refuse"
     primary: Annotated[Primary | None, Field(description="what the question is about")] = None

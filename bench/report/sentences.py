@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.core.metrics import LENGTH_CONTROLLED, WIN_RATE
 from bench.report.facts.win_rates import cell_of
 from bench.report.page.content import Tone, VerdictLine, Whisker
-from bench.results.conclusions.contrast import Contrast, VerdictOnPair
+from bench.results.conclusions.contrast import Contrast, VerdictOnPair, shown_interval
 from bench.results.wording import (
     NONE,
     counted,
@@ -139,9 +139,10 @@ def verdict_cell(contrast: Contrast) -> str:
 
 def whisker(contrast: Contrast) -> Whisker | None:
     """Return the interval as it is drawn, None without one."""
-    if contrast.estimate is None or contrast.low is None or contrast.high is None:
+    bounds = shown_interval(contrast)
+    if contrast.estimate is None or bounds is None:
         return None
-    return Whisker(contrast.low, contrast.high, contrast.estimate, contrast.null_value)
+    return Whisker(*bounds, contrast.estimate, contrast.null_value)
 
 
 def scale_of(contrasts: Sequence[Contrast]) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@ import math
 import re
 
 from bench.core.metrics import PREFERENCES
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, shown_interval
 
 MINUS = "\u2212"
 NONE = "\u2013"
@@ -54,12 +54,12 @@ def signed(value: float | None, decimals: int) -> str:
 
 def decimals_of(contrast: Contrast) -> int:
     """Return the decimals for a contrast: by its half width, and more where rounding would put a bound on the null."""
-    if contrast.low is None or contrast.high is None:
+    bounds = shown_interval(contrast)
+    if bounds is None:
         return 3
-    decimals = decimals_for((contrast.high - contrast.low) / 2)
+    decimals = decimals_for((bounds[1] - bounds[0]) / 2)
     while decimals < MOST_DECIMALS and any(
-        bound != contrast.null_value and round(bound, decimals) == contrast.null_value
-        for bound in (contrast.low, contrast.high)
+        bound != contrast.null_value and round(bound, decimals) == contrast.null_value for bound in bounds
     ):
         decimals += 1
     return decimals
@@ -72,10 +72,9 @@ def on_scale(contrast: Contrast, value: float | None) -> str:
 
 
 def interval(contrast: Contrast) -> str:
-    """Return ``[low, high]``, or a dash where there is none."""
-    if contrast.low is None or contrast.high is None:
-        return NONE
-    return f"[{on_scale(contrast, contrast.low)}, {on_scale(contrast, contrast.high)}]"
+    """Return ``[low, high]`` of the adjusted interval, which agrees with the verdict, or a dash where there is none."""
+    bounds = shown_interval(contrast)
+    return NONE if bounds is None else f"[{on_scale(contrast, bounds[0])}, {on_scale(contrast, bounds[1])}]"
 
 
 def estimate(contrast: Contrast) -> str:

@@ -20,7 +20,7 @@ from bench.report.samples.sample import take_samples
 from bench.report.sections.response_counts import count_responses
 from bench.results.claims import CLAIMS
 from bench.results.conclusions.all import CONCLUSIONS
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, shown_interval
 from bench.results.records import RECORDS
 from bench.results.responses import RESPONSES, VERDICTS
 from bench.results.summary import SUMMARY
@@ -99,7 +99,7 @@ def test_every_number_of_the_tables_is_a_number_of_contrasts_json(folder: Path) 
 
 def check_row(row: dict[str, str], item: Contrast, estimate: str, seeds: str) -> None:
     assert (row["method"], row["versus"]) == (item.a, item.b)
-    assert same(row["interval"], [item.low, item.high])
+    assert same(row["adjusted interval"], list(shown_interval(item) or ()))
     assert same(row[estimate], [item.estimate])
     assert same(row[seeds], list(item.per_run))
     assert item.p_adjusted is not None

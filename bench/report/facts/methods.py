@@ -8,6 +8,7 @@ from typing import Any
 from bench.config.comparison import Comparison
 from bench.results.summary import RunSummary
 from bench.results.wording import counted, value_text
+from bench.statistics.tests.moderation import FEWEST_CONTRASTS, FEWEST_SEEDS
 
 CORRECTIONS = {
     "holm": "Holm's step-down",
@@ -55,6 +56,11 @@ def statistics_of(comparison: Comparison, seeds: int) -> str:
             "effects; p-values and intervals come from the generalised pivot of the two variances (Weerahandi 1993), "
             "so they hold for seeds and prompts that were not drawn."
         )
+        if comparison.statistics.seed_variance == "moderated" and seeds >= FEWEST_SEEDS:
+            tested += (
+                f" Where a metric has {FEWEST_CONTRASTS} contrasts or more on a task, the variance of seeds is "
+                "moderated over them (as in limma; Smyth 2004), except where a contrast's own is larger."
+            )
     else:
         tested = (
             "The test is a paired t test over prompts (or clusters of prompts, with a clustered standard error); with "

@@ -10,7 +10,7 @@ from bench.core.metrics import PREFERENCES
 from bench.report.facts.win_rates import cell_of
 from bench.report.figures import theme
 from bench.report.page.content import Picture
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, shown_interval
 from bench.results.wording import (
     counted,
     decisive_p,
@@ -43,11 +43,11 @@ def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Pa
     undecided contrast, so that the distinction survives grey printing. ``beside``: contrasts of a second metric, drawn
     right of those with the same arms, judge and task (the win rate at equal length beside the raw one).
     """
-    shown = [item for item in contrasts if item.estimate is not None and item.low is not None and item.high is not None]
+    shown = [item for item in contrasts if item.estimate is not None and shown_interval(item) is not None]
     shown.sort(key=lambda item: item.is_control)
     if not shown:
         return None
-    known = {cell_of(item): item for item in beside if item.low is not None and item.high is not None}
+    known = {cell_of(item): item for item in beside if shown_interval(item) is not None}
     second = [known.get(cell_of(item)) for item in shown]
     twice = any(item is not None for item in second)
     with theme.styled():
@@ -86,7 +86,7 @@ def _moved(shown: Sequence[Contrast], second: Sequence[Contrast | None]) -> str:
 def _line(axes: Any, contrast: Contrast, height: int) -> None:
     """Draw one contrast: interval, seeds, estimate, and its numbers right of the frame."""
     tint, mark = LOOK[contrast.verdict]
-    axes.plot([contrast.low, contrast.high], [height, height], color=tint, linewidth=2.4, solid_capstyle="butt")
+    axes.plot(shown_interval(contrast), [height, height], color=tint, linewidth=2.4, solid_capstyle="butt")
     seeds = [value for value in contrast.per_run if value is not None]
     if len(seeds) > 1:
         axes.plot(
@@ -113,7 +113,7 @@ def _reach(drawn: Sequence[Contrast]) -> tuple[float, float]:
     """Return the ends of an axis on which everything that is drawn has room, the null value included."""
     values = [drawn[0].null_value]
     for item in drawn:
-        values += [value for value in (item.low, item.high, *item.per_run) if value is not None]
+        values += [value for value in (*(shown_interval(item) or ()), *item.per_run) if value is not None]
     room = 0.06 * (max(values) - min(values) or 1.0)
     return min(values) - room, max(values) + room
 

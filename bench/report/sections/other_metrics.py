@@ -25,7 +25,7 @@ from bench.results.wording import (
 
 MetricOfTask = tuple[str, str | None, str]
 COLUMNS = (
-    "method", "versus", "interval", "difference", "adjusted p", "verdict", "smallest detectable", "per seed",
+    "method", "versus", "adjusted interval", "difference", "adjusted p", "verdict", "smallest detectable", "per seed",
     "mean of method", "mean of versus",
 )  # fmt: skip
 MARKS: dict[VerdictOnPair, str] = {

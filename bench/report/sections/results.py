@@ -23,7 +23,15 @@ def results_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     costs = tuple(title for _, title in COST_COLUMNS)
     own = any(item.own_reward for item in inputs.primary)
     where = own or not sentences.context_of(inputs.primary, ()).shared
-    first = ("method", "versus", *(("task", "judge") if where else ()), "interval", "estimate", "adjusted p", "verdict")
+    first = (
+        "method",
+        "versus",
+        *(("task", "judge") if where else ()),
+        "adjusted interval",
+        "estimate",
+        "adjusted p",
+        "verdict",
+    )
     columns = (*first, f"per seed ({seeds})", *costs)
     rows = tuple(
         (
@@ -41,7 +49,9 @@ def results_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     words = describe_metric(inputs.primary[0].metric)
     level = percent(inputs.comparison.statistics.level)
     note = (
-        f"Intervals are at the {level} level. The cost is that of the method in the first column, per training seed, "
+        f"Intervals are adjusted within their family as p is, so at the {level} level they exclude no difference "
+        "exactly where a contrast is decided (contrasts.json has the single ones too, `low` and `high`). The cost is "
+        "that of the method in the first column, per training seed, "
         "with the stages it shares with other arms counted in full."
     )
     if any(item.own_reward for item in inputs.conclusions.contrasts):

@@ -50,7 +50,7 @@ def _table(title: str, contrasts: Sequence[Contrast], summary: RunSummary) -> Ta
         box=box.SIMPLE_HEAD, title=Text(clean(title), style="bold"), title_justify="left", padding=(0, 1, 0, 0)
     )
     table.add_column("contrast", min_width=12)
-    for name in ("estimate", "interval", "adj. p"):
+    for name in ("estimate", "adj. interval", "adj. p"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=10)
     for name in ("FLOPs", "time"):

@@ -18,12 +18,14 @@ class Contrast(Frozen):
     """Method ``a`` against method ``b`` on one metric.
 
     ``estimate`` is on the metric's own scale: for ``win_rate`` the mean preference for a over b (null value 0.5),
-    for every other metric the mean paired difference a - b (null value 0). ``low`` and ``high`` bound it at
-    ``level``. ``p`` is two-sided; ``p_adjusted`` is corrected within ``family``; both are None where no test is
-    possible, with the reason in ``note``. ``own_reward`` names those of the two that learnt from the judge. ``role``
-    says whether the question is about this metric and judge; None in a file of an earlier version. ``support`` holds
-    (value, share) of the independent units where values have bounds, which are its first and last value: from it comes
-    the variance that a tested value demands (``bench.statistics.tests.support``).
+    for every other metric the mean paired difference a - b (null value 0). ``low`` and ``high`` (the single
+    interval) bound it at ``level``; ``adjusted_low`` and ``adjusted_high`` (the adjusted interval) are corrected within
+    ``family`` as ``p_adjusted`` is, so that they exclude the null value exactly when the contrast is decided. ``p`` is
+    two-sided and single; both p-values are None where no test is possible, with the reason in ``note``.
+    ``own_reward`` names those of the two that learnt from the judge. ``role`` says whether the question is about this
+    metric and judge; None in a file of an earlier version. ``support`` holds (value, share) of the independent units
+    where values have bounds, which are its first and last value: from it comes the variance that a tested value demands
+    (``bench.statistics.tests.support``).
     """
 
     a: str
@@ -56,9 +58,18 @@ class Contrast(Frozen):
     also: dict[str, float | None] = {}
     components: dict[str, float] = {}
     support: tuple[tuple[float, float], ...] = ()
+    adjusted_low: float | None = None
+    adjusted_high: float | None = None
     own_reward: tuple[str, ...] = ()
     role: Role | None = None
     note: str = ""
+
+
+def shown_interval(contrast: Contrast) -> tuple[float, float] | None:
+    """Return the adjusted interval, which agrees with the verdict; the single one where there is no adjusted one."""
+    if contrast.adjusted_low is not None and contrast.adjusted_high is not None:
+        return contrast.adjusted_low, contrast.adjusted_high
+    return None if contrast.low is None or contrast.high is None else (contrast.low, contrast.high)
 
 
 def primary_of(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:

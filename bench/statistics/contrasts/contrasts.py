@@ -28,6 +28,7 @@ from bench.statistics.claims.in_runs import ratio_contrasts
 from bench.statistics.contrasts.analysis import Analysis, AnalysisSettings, analyse
 from bench.statistics.contrasts.families import corrected
 from bench.statistics.contrasts.primary import with_roles
+from bench.statistics.contrasts.seed_variance import with_seed_variance
 from bench.statistics.crossing.crossing import MOST_JUDGE_FAILED, Crossing, RecordIndex, Request, cells
 from bench.statistics.length.covariates import CHARACTERS, Covariates
 from bench.statistics.length.difference import difference_numbers, through_common
@@ -116,7 +117,7 @@ def compute_contrasts(
     labels: dict[str, dict[str, str]] = {}
     for plan, _ in done:
         labels.setdefault(plan.request.task, {}).update(index.universe(plan.request).prompts)
-    contrasts = with_roles(contrasts, comparison.primary)
+    contrasts = with_seed_variance(with_roles(contrasts, comparison.primary), settings)
     return corrected(contrasts, [crossing for _, crossing in done], labels, settings)
 
 

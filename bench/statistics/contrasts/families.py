@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from bench.config.comparison import StatisticsSettings
 from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.statistics.contrasts.primary import after_primary
+from bench.statistics.contrasts.seed_variance import clipped
 from bench.statistics.crossing.crossing import Crossing, codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
-from bench.statistics.tests.corrections import adjusted
+from bench.statistics.tests.corrections import Correction, adjusted, alpha_of, step_levels
 from bench.statistics.tests.margin_tests import law_of_contrast
 from bench.statistics.tests.max_t import max_t, max_t_over_seeds
 from bench.statistics.tests.random_effects import IntArray, cluster_sums
@@ -26,7 +28,7 @@ def corrected(
     labels: Mapping[str, Mapping[str, str]],
     settings: StatisticsSettings,
 ) -> list[Contrast]:
-    """Return the contrasts with adjusted p-values and verdicts.
+    """Return the contrasts with adjusted p-values, adjusted intervals and verdicts.
 
     They have their roles already. ``crossings`` are those of the contrasts; ``labels`` gives for each task the cluster
     of every prompt.
@@ -45,14 +47,36 @@ def corrected(
         else:
             found = adjusted(raw, settings.correction)
         p_adjusted.update(zip(members, found, strict=True))
+    steps: Sequence[tuple[list[int], Correction | Literal["max_t"]]]
+    steps = [(members, settings.correction) for members in families.values()]
     if settings.secondary == "after_primary":
         within = [item.model_copy(update={"p_adjusted": p_adjusted.get(at)}) for at, item in enumerate(contrasts)]
-        p_adjusted |= after_primary(within)
+        secondary = after_primary(within)
+        p_adjusted |= secondary
+        steps = [(list(secondary), "holm"), *(step for step in steps if step[0][0] not in secondary)]
+    levels: dict[int, float] = {}
+    for members, correction in steps:
+        raw = [p for place in members if (p := contrasts[place].p) is not None]
+        found = [p_adjusted[place] for place in members]
+        levels.update(zip(members, step_levels(raw, found, correction, alpha_of(settings.level)), strict=True))
     result: list[Contrast] = []
     for place, contrast in enumerate(contrasts):
         p = p_adjusted.get(place)
-        result.append(contrast.model_copy(update={"p_adjusted": p, "verdict": verdict_of(contrast, p)}))
+        low, high = adjusted_interval(contrast, levels.get(place))
+        update = {"p_adjusted": p, "adjusted_low": low, "adjusted_high": high, "verdict": verdict_of(contrast, p)}
+        result.append(contrast.model_copy(update=update))
     return result
+
+
+def adjusted_interval(contrast: Contrast, alpha: float | None) -> tuple[float | None, float | None]:
+    """Return the interval at 1 - alpha by the law behind the contrast's p; None without a law or without an interval.
+
+    A contrast without an interval of its own (no variance) has no adjusted one either.
+    """
+    law = law_of_contrast(contrast)
+    if alpha is None or law is None or contrast.low is None:
+        return None, None
+    return clipped(contrast, law.interval(1 - alpha))
 
 
 @dataclass(frozen=True)
@@ -114,8 +138,7 @@ def verdict_of(contrast: Contrast, p_adjusted: float | None) -> VerdictOnPair:
     """Return which of the two is better, or higher where no side is; undecided unless adjusted p is below 1 - level."""
     if p_adjusted is None or contrast.estimate is None:
         return "undecided"
-    # Rounded, because 1 - 0.95 is a hair above 0.05 in binary.
-    if p_adjusted >= round(1 - contrast.level, 12):
+    if p_adjusted >= alpha_of(contrast.level):
         return "undecided"
     a_is_higher = contrast.estimate > contrast.null_value
     if contrast.higher_is_better is None:

@@ -1,0 +1,100 @@
+"""Which law a contrast's seeds have: their own mean square, or one moderated over the contrasts that are alike.
+
+Alike are the contrasts of one family (metric and judge) on one task: their mean squares have the same unit, the same
+prompts and the same number of seeds. Other tasks have other numbers of prompts, whose noise is part of a seed's mean,
+and rest on the same trained models, so they would add little that is independent. Controls are families of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.config.comparison import StatisticsSettings
+from bench.core.metrics import PREFERENCES
+from bench.results.conclusions.contrast import Contrast
+from bench.statistics.tests.confidence import Confidence
+from bench.statistics.tests.margin_tests import PROMPT_DF, SEED_DF, SEED_VARIANCE, law_of_contrast
+from bench.statistics.tests.moderation import FEWEST_CONTRASTS, FEWEST_SEEDS, Moderated, effective_count, moderated
+
+# Among a contrast's components: the seeds' own part of the variance, and the prior that it was moderated with.
+OWN_VARIANCE, PRIOR_VARIANCE, PRIOR_DF = "own_run_variance_of_mean", "prior_run_variance_of_mean", "prior_run_df"
+
+
+def with_seed_variance(contrasts: Sequence[Contrast], settings: StatisticsSettings) -> list[Contrast]:
+    """Return the contrasts, in order, with the law of ``settings.seed_variance`` and the other one in ``also``.
+
+    Moderated are contrasts with three seeds or more of which three or more are alike; all others keep their own law.
+    """
+    result = list(contrasts)
+    alike: dict[tuple[str, str], list[int]] = {}
+    for place, contrast in enumerate(contrasts):
+        if can_be_moderated(contrast):
+            alike.setdefault((contrast.family, contrast.task), []).append(place)
+    for places in alike.values():
+        if len(places) >= FEWEST_CONTRASTS:
+            found = _moderated([contrasts[place] for place in places])
+            for number, place in enumerate(places):
+                result[place] = _with_both(contrasts[place], found, number, settings)
+    return result
+
+
+def can_be_moderated(contrast: Contrast) -> bool:
+    """Return whether a contrast has several seeds that differ; arms that are not trained have the same at each."""
+    parts = contrast.components
+    return contrast.n_runs >= FEWEST_SEEDS and PROMPT_DF in parts and parts.get(SEED_VARIANCE, 0.0) > 0
+
+
+def mean_square(contrast: Contrast) -> float:
+    """Return the variance of the seeds' means of a contrast that has several, on the metric's scale squared."""
+    parts = contrast.components
+    return parts.get(OWN_VARIANCE, parts[SEED_VARIANCE]) * contrast.n_runs
+
+
+def _moderated(contrasts: Sequence[Contrast]) -> Moderated:
+    squares = np.array([mean_square(contrast) for contrast in contrasts])
+    return moderated(squares, contrasts[0].n_runs - 1, effective_count([(item.a, item.b) for item in contrasts]))
+
+
+def _with_both(contrast: Contrast, found: Moderated, number: int, settings: StatisticsSettings) -> Contrast:
+    own = law_of_contrast(contrast)
+    if own is None:
+        return contrast
+    seeds, level = contrast.n_runs, settings.level
+    law = dataclasses.replace(
+        own, seed_variance=float(found.variance[number]) / seeds, seed_df=float(found.df[number])
+    )  # fmt: skip
+    if settings.seed_variance == "own":
+        return contrast.model_copy(update={"also": {**contrast.also, **_numbers("moderated", contrast, law, level)}})
+    low, high = clipped(contrast, law.interval(level))
+    return contrast.model_copy(
+        update={
+            "low": low,
+            "high": high,
+            "p": float(law.p_value(contrast.null_value)),
+            "standard_error": float(law.standard_error),
+            "degrees_of_freedom": law.effective_df(level),
+            "also": {**contrast.also, **_numbers("own", contrast, own, level)},
+            "components": {
+                **contrast.components,
+                SEED_VARIANCE: float(np.asarray(law.seed_variance)),
+                SEED_DF: float(law.seed_df),
+                OWN_VARIANCE: contrast.components[SEED_VARIANCE],
+                PRIOR_VARIANCE: float(found.prior_variance) / seeds,
+                PRIOR_DF: float(found.prior_df),
+            },
+        }
+    )
+
+
+def _numbers(name: str, contrast: Contrast, law: Confidence, level: float) -> dict[str, float | None]:
+    low, high = clipped(contrast, law.interval(level))
+    return {f"{name}_p": float(law.p_value(contrast.null_value)), f"{name}_low": low, f"{name}_high": high}
+
+
+def clipped(contrast: Contrast, interval: tuple[float, float]) -> tuple[float, float]:
+    """Return an interval within what the contrast's mean can be: a preference lies in [0, 1]."""
+    low, high = interval
+    return (max(0.0, low), min(1.0, high)) if contrast.metric in PREFERENCES else (low, high)
