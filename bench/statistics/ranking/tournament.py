@@ -6,7 +6,8 @@ those of one training seed. So each cell of prompt and seed gets its pseudo-valu
 (influence of the cell), and the difference of two methods' pseudo-values goes through the test of the contrasts
 (``random_effects``): with one seed it is the sandwich error with scores summed by (cluster of) prompt, with several it
 speaks about the training procedure. Few seeds distinguish few methods; so the ranks of these trained models, from the
-prompts alone, stand beside those of the procedure.
+prompts alone, stand beside those of the procedure. Where the few seeds lie closer together than the prompts' noise
+allows, the variance is that of the prompts alone.
 
 Which methods are distinguished: Holm's correction over all one-sided hypotheses "i is no better than j", K (K - 1) of
 them, so that with probability ``level`` no order at all is claimed wrongly. A method's ranks are then 1 + how many are
@@ -16,6 +17,7 @@ Stud. 91).
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ from bench.statistics.crossing.crossing import codes
 from bench.statistics.ranking.bradley_terry import Strengths, bradley_terry
 from bench.statistics.ranking.davidson import TIE, davidson
 from bench.statistics.ranking.separated import Across, across_groups
-from bench.statistics.tests.confidence import FloatArray
+from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.corrections import holm
 from bench.statistics.tests.random_effects import IntArray, crossed_effects
 
@@ -143,7 +145,7 @@ def significantly_better(values: FloatArray, clusters: IntArray, across: Across,
     worse: dict[tuple[int, int], float] = {}
     for i, j in ordered:
         if i < j:
-            law = crossed_effects(values[i] - values[j], by_cluster).confidence
+            law = _law(values[i] - values[j], by_cluster)
             certain = across.comparable[i, j] and float(law.standard_error) > ROUNDING
             worse[i, j] = float(law.below(0.0)) if certain else float(across.p[i, j])
             worse[j, i] = float(law.above(0.0)) if certain else float(across.p[j, i])
@@ -151,6 +153,16 @@ def significantly_better(values: FloatArray, clusters: IntArray, across: Across,
     for (i, j), p in zip(ordered, holm([worse[pair] for pair in ordered]), strict=True):
         result[i, j] = p < round(1 - level, 12)
     return result
+
+
+def _law(values: FloatArray, clusters: IntArray | None) -> Confidence:
+    """Return the law of the mean of pseudo-values (prompts, seeds), from both sources: the prompts and the seeds.
+
+    Two or three seeds may lie close together by chance. What the prompts say is then the least: the seeds' part of the
+    variance is not below the residual's.
+    """
+    effects = crossed_effects(values, clusters)
+    return dataclasses.replace(effects.confidence, seed_floor=effects.residual_term)
 
 
 def groups_of(better: PairsOfMethods) -> list[tuple[int, ...]]:
@@ -194,7 +206,7 @@ def _ranking(
     finite = across.comparable[names.index(strengths.anchor)]
     places = []
     for number, name in enumerate(names):
-        law = crossed_effects(values[number], by_cluster).confidence
+        law = _law(values[number], by_cluster)
         low, high = law.interval(level)
         places.append(
             RankedMethod(

@@ -33,8 +33,8 @@ class Confidence:
 
     The estimate's variance is ``seed_variance + prompt_variance``. ``seed_variance`` is the seeds' mean square divided
     by the number of cells: it rests on ``seed_df`` degrees of freedom (seeds - 1, a whole number unless the variance
-    was estimated with others') and is 0 when there is one seed.
-    ``prompt_variance`` rests on ``prompt_df``. Numbers or arrays of one shape (many data sets at once); the two
+    was estimated with others') and is 0 when there is one seed. ``seed_floor`` is what is known of it from elsewhere:
+    it is not less than the residual's part, which rests on many cells. ``prompt_variance`` rests on ``prompt_df``. Numbers or arrays of one shape (many data sets at once); the two
     degrees of freedom are shared. Without any variance the law is a point: p is 1 at the estimate and 0 elsewhere.
 
     With seeds, the law is the generalised (fiducial) pivotal one: the mean square of the seeds is replaced by
@@ -60,11 +60,13 @@ class Confidence:
     earlier_seed_variance: ArrayLike = 0.0
     earlier_seed_df: float = 0
     support: Support | None = None
+    seed_floor: ArrayLike = 0.0
 
     @property
     def variance(self) -> FloatArray:
         """The variance of the estimate, as seen."""
-        of_seeds = np.asarray(self.seed_variance, dtype=float) + np.asarray(self.earlier_seed_variance, dtype=float)
+        here = np.maximum(np.asarray(self.seed_variance, dtype=float), self.seed_floor)
+        of_seeds = here + np.asarray(self.earlier_seed_variance, dtype=float)
         return np.asarray(self.prompt_variance, dtype=float) + of_seeds
 
     @property
@@ -162,11 +164,16 @@ class Confidence:
     def _tail(self, distance: FloatArray) -> FloatArray:
         """Return the confidence beyond a distance from the estimate, on one side."""
         square, weights = np.asarray(self.prompt_variance, dtype=float)[..., None], np.ones(1)
-        sets = [(self.seed_variance, self.seed_df), (self.earlier_seed_variance, self.earlier_seed_df)]
-        present = [(np.asarray(variance, dtype=float), df) for variance, df in sets if df > 0 and np.any(variance)]
-        for variance, df in present:
+        sets = [
+            (self.seed_variance, self.seed_df, self.seed_floor),
+            (self.earlier_seed_variance, self.earlier_seed_df, 0.0),
+        ]
+        present = [one for one in sets if one[1] > 0 and (np.any(one[0]) or np.any(one[2]))]
+        for seen, df, least in present:
             chi, here = _chi_square_grid(df, POINTS if len(present) == 1 else POINTS_OF_TWO)
-            square = (square[..., :, None] + variance[..., None, None] * (df / chi)).reshape(*square.shape[:-1], -1)
+            variance, floor = (np.asarray(one, dtype=float)[..., None, None] for one in (seen, least))
+            of_seeds = np.maximum(variance * (df / chi), floor)
+            square = (square[..., :, None] + of_seeds).reshape(*square.shape[:-1], -1)
             weights = np.outer(weights, here).ravel()
         tails = _lower_tail(self.prompt_df, -_ratio(distance[..., None], np.sqrt(square)))
         return np.asarray(tails @ weights)

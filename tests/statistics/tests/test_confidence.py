@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -83,3 +85,13 @@ def test_never_rejects_too_often_whatever_the_shares_of_variance(runs: int) -> N
             for alpha in (0.1, 0.05, 0.01):
                 error = (alpha * (1 - alpha) / sets) ** 0.5
                 assert float((p_values < alpha).mean()) <= alpha + 3.5 * error, (prompt, residual, run, alpha)
+
+
+def test_seeds_that_lie_close_together_by_chance_do_not_make_a_mean_certain() -> None:
+    lucky = Confidence(0.5, 0.0, 99, seed_variance=1e-8, seed_df=2)
+    floored = dataclasses.replace(lucky, seed_floor=0.01)
+    assert lucky.standard_error < 0.001 < floored.standard_error == pytest.approx(0.1)
+    low, high = floored.interval(0.95)
+    assert high - low == pytest.approx(2 * 0.1 * stats.t.ppf(0.975, 99), rel=1e-3)
+    wide = Confidence(0.5, 0.0, 99, seed_variance=1.0, seed_df=2)
+    assert dataclasses.replace(wide, seed_floor=0.01).p_value(0.0) == pytest.approx(wide.p_value(0.0), rel=1e-2)
