@@ -20,6 +20,8 @@ class Contrast(Frozen):
     interval) bound it at ``level``; ``adjusted_low`` and ``adjusted_high`` (the adjusted interval) are corrected within
     ``family`` as ``p_adjusted`` is, so that they exclude the null value exactly when the contrast is decided. ``p`` is
     two-sided and single; both p-values are None where no test is possible, with the reason in ``note``.
+    ``smallest_detectable`` is found with 80% power at the first step of a family of ``tests_in_family`` tests; its
+    ``_low`` and ``_high`` are those for the 80% limits of the seeds' variance (None with one seed).
     ``own_reward`` names those of the two that learnt from the judge.
     """
 
@@ -54,6 +56,9 @@ class Contrast(Frozen):
     components: dict[str, float] = {}
     adjusted_low: float | None = None
     adjusted_high: float | None = None
+    smallest_detectable_low: float | None = None
+    smallest_detectable_high: float | None = None
+    tests_in_family: int = 1
     own_reward: tuple[str, ...] = ()
     note: str = ""
 
