@@ -153,7 +153,7 @@ def test_the_card_holds_the_results_with_their_intervals(ran: Run, tmp_path: Pat
     by_metric = {result.metric_type: result for result in results}
     for item in own:
         bounds = shown_interval(item)
-            known = None if bounds is None else list(bounds)
+        known = None if bounds is None else list(bounds)
         assert by_metric[item.metric].metric_args.get("interval") == known
         assert estimate(item).replace("+", "") in card.text.replace("+", "")
         assert interval(item) in card.text
