@@ -13,7 +13,7 @@ from bench.report.facts.methods import adapter_text, flat, statistics_of
 from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.report.page.markdown import render_markdown
 from bench.report.references import as_bibtex, of_method
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, shown_interval
 from bench.results.summary import RunSummary
 from bench.results.wording import (
     NONE,
@@ -72,7 +72,7 @@ def model_card(
             metric_args={
                 "versus": item.b,
                 "judge": item.judge,
-                "interval": None if item.low is None or item.high is None else [item.low, item.high],
+                "interval": None if (bounds := shown_interval(item)) is None else list(bounds),
                 "level": item.level,
                 "p": decisive_p(item),
                 "prompts": item.n_prompts,

@@ -22,6 +22,7 @@ from bench.pipeline.paid_calls import PaidCalls, paid_calls
 from bench.pipeline.plan import Plan, waits_for
 from bench.results.wording import describe_metric
 from bench.statistics.power.detectable import planned_smallest_detectable
+from bench.statistics.tests.corrections import first_step_level
 
 
 class StagesOfKind(Frozen):
@@ -42,7 +43,8 @@ class Forecast(Frozen):
     """What a run would do.
 
     ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
-    ``smallest_detectable_win_rate`` is that of the task with the fewest prompts. ``lengths``: what truncation will do.
+    ``smallest_detectable_win_rate`` is that of the task with the fewest prompts,
+    as the first of ``tests`` that are corrected together. ``lengths``: what truncation will do.
     ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked yet, and why.
     ``primary``: what the question is about.
     ``equal_draws``: tasks that are answered several times and decode greedily, so that every further answer is the
@@ -66,6 +68,7 @@ class Forecast(Frozen):
     defaults: dict[str, dict[str, float]] = {}
     smallest_detectable_win_rate: float | None
     level: float
+    tests: int = 1
     lengths: PlannedLengths = NOTHING_KNOWN
 
 
@@ -88,6 +91,9 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
     )
     prompts = {task.NAME: len(task.prompts()) for task in comparison.evaluation.tasks}
     cells = {cell.stage.key: cell for cell in plan.cells}
+    pairs = [pair for pair in comparison.evaluation.contrasts if not comparison.repeats(*pair)]
+    tests = max(1, len(pairs) * len(prompts)) if comparison.statistics.correction != "none" else 1
+    first = first_step_level(comparison.statistics.level, tests, comparison.statistics.correction)
     calls = [judge_calls(stage, cells.get(stage.key)) for stage in waiting]
     return Forecast(
         name=comparison.name,
@@ -110,13 +116,12 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
         ),
         defaults={arm.name: left for arm in comparison.arms if (left := defaults_of(arm.method, arm.lora))},
         smallest_detectable_win_rate=(
-            planned_smallest_detectable(
-                min(prompts.values()), len(comparison.given.seeds), level=comparison.statistics.level
-            )
+            planned_smallest_detectable(min(prompts.values()), len(comparison.given.seeds), level=first)
             if comparison.evaluation.judges
             else None
         ),
         level=comparison.statistics.level,
+        tests=tests,
         lengths=lengths,
     )
 
@@ -205,7 +210,8 @@ def forecast_lines(found: Forecast) -> list[str]:
     for arm, left in found.defaults.items():
         lines.append(f"by default, {arm}: {', '.join(f'{name} {number:g}' for name, number in left.items())}")
     effect = found.smallest_detectable_win_rate
-    assumed = f"(80% power at level {found.level:g}, assuming typical spreads; see docs/statistics.md)"
+    step = f", the first of {found.tests} tests corrected together" if found.tests > 1 else ""
+    assumed = f"(80% power at level {found.level:g}{step}, assuming typical spreads; see docs/statistics.md)"
     if effect is not None and effect < 0.5:
         lines.append(f"smallest detectable difference of a win rate from 0.5: about {effect:.3f} {assumed}")
     elif effect is not None:

@@ -102,8 +102,9 @@ def numbers(contrast: Contrast, context: Context = NO_CONTEXT) -> str:
     equal = _at_equal_length(contrast, context.beside)
     tail = [f"length-controlled {estimate(item)} {interval(item)}" for item in equal]
     if contrast.verdict == "undecided" and smallest_detectable(contrast) != NONE:
+        step = f", as the first of {contrast.tests_in_family} tests" if contrast.tests_in_family > 1 else ""
         tail.append(
-            f"the smallest difference it could detect is {smallest_detectable(contrast)} ({percent(POWER)} power)"
+            f"the smallest difference it could detect is {smallest_detectable(contrast)} ({percent(POWER)} power{step})"
         )
     if not context.shared:
         tail.append(f"speaks about {contrast.speaks_about}")

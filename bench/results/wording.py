@@ -88,8 +88,11 @@ def per_seed(contrast: Contrast) -> str:
 
 
 def smallest_detectable(contrast: Contrast) -> str:
-    """Return the minimum detectable difference from the null value, unsigned, or a dash."""
-    return number(contrast.smallest_detectable, decimals_of(contrast))
+    """Return the minimum detectable difference from the null value, unsigned, or a dash; its range in brackets."""
+    decimals = decimals_of(contrast)
+    low, high = contrast.smallest_detectable_low, contrast.smallest_detectable_high
+    text = number(contrast.smallest_detectable, decimals)
+    return text if low is None or high is None else f"{text} ({number(low, decimals)} to {number(high, decimals)})"
 
 
 def p_value(p: float | None, level: float) -> str:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.variance import Decomposition, SampleSize, VarianceSource
-from bench.results.wording import NONE, counted, decimals_for, listed, number, percent, signed
+from bench.results.wording import NONE, counted, decimals_for, listed, number, p_value, percent, signed
+from bench.statistics.contrasts.seed_variance import can_be_moderated, mean_square
 from bench.statistics.power.detectable import POWER
+from bench.statistics.tests.moderation import widest_p
 
+# A spread of seeds is called unlike the others' below this p of Cochran's test.
+HETEROGENEOUS = 0.05
 NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}
 
 
@@ -29,8 +35,34 @@ def variance_section(inputs: Inputs) -> list[Block]:
         Heading(3, "What more seeds or prompts would buy"),
         *_designs(found),
         Bullets(tuple(_needs(item, needed, found) for item in found for needed in item.needed)),
+        *_seed_spreads(inputs.primary),
         *_fewer(inputs.primary),
     ]
+
+
+def _seed_spreads(contrasts: Sequence[Contrast]) -> list[Block]:
+    """Return how far the means of each arm's seeds lie apart, and a warning where one arm's is unlike the others'."""
+    groups: dict[tuple[str | None, str], list[Contrast]] = {}
+    for item in contrasts:
+        if can_be_moderated(item) and not item.is_control:
+            groups.setdefault((item.judge, item.task), []).append(item)
+    lines = []
+    for items in groups.values():
+        decimals = decimals_for(min(mean_square(item) for item in items) ** 0.5)
+        spreads = [f"{_contrast(item, contrasts)} {number(mean_square(item) ** 0.5, decimals)}" for item in items]
+        lines.append("; ".join(spreads))
+        if len(items) < 2:
+            continue
+        place, p = widest_p(np.array([mean_square(item) for item in items]), items[0].n_runs - 1)
+        if p < HETEROGENEOUS:
+            lines.append(
+                f"Warning: the seeds of {_contrast(items[place], contrasts)} spread more than the others' (Cochran's "
+                f"test, p {p_value(p, items[place].level)}): look at its runs one by one before you trust its mean"
+            )
+    if not lines:
+        return []
+    note = "Standard deviation of the seeds' means, per pair (the first named against the second):"
+    return [Heading(3, "How far seeds lie apart"), Text(note), Bullets(tuple(lines))]
 
 
 def _fewer(contrasts: Sequence[Contrast]) -> list[Block]:
@@ -111,7 +143,8 @@ def _designs(found: tuple[Decomposition, ...]) -> list[Block]:
     )
     note = (
         f"Smallest difference that is found with {percent(POWER)} power, expected from the variances above taken as "
-        "known, for this many times the prompts and the seeds."
+        "known, for this many times the prompts and the seeds, at the first step of the correction for many tests. "
+        "Numbers in brackets below are those at the limits of the seeds' variance (80%, chi-square)."
     )
     return [Table(columns, "lrr" + "r" * len(times), rows), Text(note)]
 
@@ -129,10 +162,11 @@ def _needs(item: Decomposition, needed: SampleSize, among: Sequence[Decompositio
     head = f"{_contrast(item, among)}: to find a difference of {effect} with {percent(POWER)} power takes"
     ways = []
     if needed.n_runs is not None:
-        ways.append(f"{counted(needed.n_runs, 'seed')} with these {counted(item.n_prompts, 'prompt')}")
+        runs = _range("seed", needed.n_runs, needed.n_runs_low, needed.n_runs_high)
+        ways.append(f"{runs} with these {counted(item.n_prompts, 'prompt')}")
     if needed.n_prompts is not None:
-        ways.append(f"{counted(needed.n_prompts, 'prompt')} with {'this' if item.n_runs == 1 else 'these'} "
-                    f"{counted(item.n_runs, 'seed')}")  # fmt: skip
+        prompts = _range("prompt", needed.n_prompts, needed.n_prompts_low, needed.n_prompts_high)
+        ways.append(f"{prompts} with {'this' if item.n_runs == 1 else 'these'} {counted(item.n_runs, 'seed')}")
     if not ways:
         return f"{head} more seeds and more prompts: neither alone is enough"
     beyond = ""
@@ -140,4 +174,15 @@ def _needs(item: Decomposition, needed: SampleSize, among: Sequence[Decompositio
         beyond = "; no number of prompts is enough without more seeds"
     if item.n_runs > 1 and needed.n_runs is None:
         beyond = "; no number of seeds is enough without more prompts"
-    return f"{head} {listed(ways).replace(' and ', ', or ')}{beyond}"
+    return f"{head} {', or '.join(ways)}{beyond}"
+
+
+def _range(what: str, seen: int, low: int | None, high: int | None) -> str:
+    """Return a number needed with its range over what the variance of seeds may be, or that it may not be enough."""
+    if low == seen == high:
+        return counted(seen, what)
+    least = "none" if low is None else f"{low:,}"
+    if high is None:
+        unsure = f"from {least} on; at the upper limit of the seeds' variance no number is enough"
+        return f"perhaps {counted(seen, what)} ({unsure})"
+    return f"{counted(seen, what)} ({least} to {high:,})"

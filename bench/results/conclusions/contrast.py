@@ -22,6 +22,8 @@ class Contrast(Frozen):
     interval) bound it at ``level``; ``adjusted_low`` and ``adjusted_high`` (the adjusted interval) are corrected within
     ``family`` as ``p_adjusted`` is, so that they exclude the null value exactly when the contrast is decided. ``p`` is
     two-sided and single; both p-values are None where no test is possible, with the reason in ``note``.
+    ``smallest_detectable`` is found with 80% power at the first step of a family of ``tests_in_family`` tests; its
+    ``_low`` and ``_high`` are those for the 80% limits of the seeds' variance (None with one seed).
     ``own_reward`` names those of the two that learnt from the judge. ``role`` says whether the question is about this
     metric and judge; None in a file of an earlier version. ``support`` holds (value, share) of the independent units
     where values have bounds, which are its first and last value: from it comes the variance that a tested value demands
@@ -60,6 +62,9 @@ class Contrast(Frozen):
     support: tuple[tuple[float, float], ...] = ()
     adjusted_low: float | None = None
     adjusted_high: float | None = None
+    smallest_detectable_low: float | None = None
+    smallest_detectable_high: float | None = None
+    tests_in_family: int = 1
     own_reward: tuple[str, ...] = ()
     role: Role | None = None
     note: str = ""

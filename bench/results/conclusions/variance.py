@@ -35,15 +35,24 @@ class PlannedDesign(Frozen):
 
 
 class SampleSize(Frozen):
-    """What it takes to find ``effect`` with 80% power; None where no number of that kind is enough."""
+    """What it takes to find ``effect`` with 80% power; None where no number of that kind is enough.
+
+    ``_low`` and ``_high``: the same at the 80% limits of the seeds' variance (as the point with one seed).
+    """
 
     effect: float
     n_runs: int | None
     n_prompts: int | None
+    n_runs_low: int | None = None
+    n_runs_high: int | None = None
+    n_prompts_low: int | None = None
+    n_prompts_high: int | None = None
 
 
 class Decomposition(Frozen):
     """The variance of one contrast by source. ``effect`` is estimate minus null value; ``designs``: the present first.
+
+    ``level`` is that of the first step of the family's correction, at which designs and needs are worked out.
 
     ``n_units`` counts clusters of prompts where prompts come in clusters.
     """
@@ -59,6 +68,7 @@ class Decomposition(Frozen):
     n_units: int
     n_runs: int
     n_draws: int
+    level: float = 0.95
     parts: tuple[VarianceSource, ...]
     designs: tuple[PlannedDesign, ...]
     needed: tuple[SampleSize, ...]

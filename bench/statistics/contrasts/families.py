@@ -14,8 +14,9 @@ from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.statistics.contrasts.primary import after_primary
 from bench.statistics.contrasts.seed_variance import clipped
 from bench.statistics.crossing.crossing import Crossing, codes
+from bench.statistics.power.detectable import detectable_by
 from bench.statistics.tests.confidence import Confidence, FloatArray
-from bench.statistics.tests.corrections import Correction, adjusted, alpha_of, step_levels
+from bench.statistics.tests.corrections import Correction, adjusted, alpha_of, first_step_level, step_levels
 from bench.statistics.tests.margin_tests import law_of_contrast
 from bench.statistics.tests.max_t import max_t, max_t_over_seeds
 from bench.statistics.tests.random_effects import IntArray, cluster_sums
@@ -64,7 +65,8 @@ def corrected(
         p = p_adjusted.get(place)
         low, high = adjusted_interval(contrast, levels.get(place))
         update = {"p_adjusted": p, "adjusted_low": low, "adjusted_high": high, "verdict": verdict_of(contrast, p)}
-        result.append(contrast.model_copy(update=update))
+        tests = len(families.get(contrast.family, ()))
+        result.append(contrast.model_copy(update={**update, **_detectable(contrast, tests, settings)}))
     return result
 
 
@@ -77,6 +79,21 @@ def adjusted_interval(contrast: Contrast, alpha: float | None) -> tuple[float | 
     if alpha is None or law is None or contrast.low is None:
         return None, None
     return clipped(contrast, law.interval(1 - alpha))
+
+
+def _detectable(contrast: Contrast, tests: int, settings: StatisticsSettings) -> dict[str, float | int | None]:
+    """Return what could be detected at the first step of a family of so many tests; nothing without a spread."""
+    law = law_of_contrast(contrast)
+    if law is None or contrast.smallest_detectable is None or contrast.p is None:
+        return {}
+    level = first_step_level(settings.level, tests, settings.correction)
+    reach, low, high = detectable_by(law, contrast.n_runs, level)
+    return {
+        "smallest_detectable": reach,
+        "smallest_detectable_low": low,
+        "smallest_detectable_high": high,
+        "tests_in_family": 1 if settings.correction == "none" else tests,
+    }
 
 
 @dataclass(frozen=True)

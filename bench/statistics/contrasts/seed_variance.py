@@ -16,11 +16,16 @@ from bench.config.comparison import StatisticsSettings
 from bench.core.metrics import PREFERENCES
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.tests.confidence import Confidence
-from bench.statistics.tests.margin_tests import PROMPT_DF, SEED_DF, SEED_VARIANCE, law_of_contrast
+from bench.statistics.tests.margin_tests import (
+    OWN_VARIANCE,
+    PRIOR_DF,
+    PRIOR_VARIANCE,
+    PROMPT_DF,
+    SEED_DF,
+    SEED_VARIANCE,
+    law_of_contrast,
+)
 from bench.statistics.tests.moderation import FEWEST_CONTRASTS, FEWEST_SEEDS, Moderated, effective_count, moderated
-
-# Among a contrast's components: the seeds' own part of the variance, and the prior that it was moderated with.
-OWN_VARIANCE, PRIOR_VARIANCE, PRIOR_DF = "own_run_variance_of_mean", "prior_run_variance_of_mean", "prior_run_df"
 
 
 def with_seed_variance(contrasts: Sequence[Contrast], settings: StatisticsSettings) -> list[Contrast]:

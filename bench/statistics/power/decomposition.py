@@ -16,6 +16,7 @@ draws, and with one seed neither the seeds nor the interaction from the rest.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -23,8 +24,10 @@ import numpy as np
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.variance import Decomposition, PlannedDesign, SampleSize, Source, VarianceSource
 from bench.statistics.crossing.crossing import Crossing
-from bench.statistics.power.detectable import Spread, planned_smallest_detectable
+from bench.statistics.power.detectable import Spread, planned_smallest_detectable, variance_limits
 from bench.statistics.power.pilot import prompts_needed, seeds_needed
+from bench.statistics.tests.corrections import first_step_level
+from bench.statistics.tests.margin_tests import SEED_DF, SEED_VARIANCE
 
 # Names among a contrast's components; a variance that cannot be separated from another is not there.
 DRAW, JUDGE, UNITS, DRAWS = "draw", "judge", "units", "draws"
@@ -63,8 +66,6 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
     # With one seed the prompts' component holds all that varies within a cell; the spread over seeds is not seen.
     spread = Spread(given.get("run", 0.0) ** 0.5, given["prompt"] ** 0.5, given.get("residual", 0.0) ** 0.5)
     designs = _designs(contrast, units, spread)
-    per_unit = contrast.n_prompts / units
-    prompts = prompts_needed(effect, seeds, spread, contrast.level)
     return Decomposition(
         a=contrast.a,
         b=contrast.b,
@@ -79,14 +80,46 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
         n_draws=draws,
         parts=_parts(contrast, units, draws),
         designs=designs,
-        needed=(
-            SampleSize(
-                effect=effect,
-                n_runs=seeds_needed(effect, units, spread, contrast.level) if seeds > 1 else None,
-                n_prompts=None if prompts is None else round(prompts * per_unit),
-            ),
-        ),
+        needed=(_needed(contrast, effect, units, spread),),
+        level=_level(contrast),
     )
+
+
+def _level(contrast: Contrast) -> float:
+    """Return the level of the first step of the contrast's family."""
+    return first_step_level(contrast.level, contrast.tests_in_family, "holm")
+
+
+def _needed(contrast: Contrast, effect: float, units: int, spread: Spread) -> SampleSize:
+    """Return the sample sizes at the variance of seeds that was seen, and at its limits."""
+    seeds, level, per_unit = contrast.n_runs, _level(contrast), contrast.n_prompts / units
+    spreads = [spread, *_at_limits(contrast, units, spread)]
+    runs = [seeds_needed(effect, units, one, level) if seeds > 1 else None for one in spreads]
+    prompts = [
+        None if (found := prompts_needed(effect, seeds, one, level)) is None else round(found * per_unit)
+        for one in spreads
+    ]
+    return SampleSize(
+        effect=effect,
+        n_runs=runs[0],
+        n_prompts=prompts[0],
+        n_runs_low=runs[1],
+        n_runs_high=runs[2],
+        n_prompts_low=prompts[1],
+        n_prompts_high=prompts[2],
+    )
+
+
+def _at_limits(contrast: Contrast, units: int, spread: Spread) -> tuple[Spread, Spread]:
+    """Return the spreads at the lower and the upper limit of the seeds' mean square."""
+    seeds, parts = contrast.n_runs, contrast.components
+    of_mean = parts.get(SEED_VARIANCE, 0.0)
+    if seeds < 2 or of_mean == 0:
+        return spread, spread
+    cell = spread.residual**2 / units
+    low, high = variance_limits(of_mean * seeds, parts.get(SEED_DF, seeds - 1.0))
+    calm, wild = (dataclasses.replace(spread, seed=max(one - cell, 0.0) ** 0.5) for one in (low, high))
+    return calm, wild
 
 
 def _parts(contrast: Contrast, units: int, draws: int) -> tuple[VarianceSource, ...]:
@@ -139,7 +172,7 @@ def _designs(contrast: Contrast, units: int, spread: Spread) -> tuple[PlannedDes
     for more_prompts, more_seeds in grid:
         n, s = units * more_prompts, seeds * more_seeds
         variance = spread.seed**2 / s + spread.prompt**2 / n + spread.residual**2 / (n * s)
-        reach = planned_smallest_detectable(n, s, spread, contrast.level)
+        reach = planned_smallest_detectable(n, s, spread, _level(contrast))
         if reach is not None:
             found.append(
                 PlannedDesign(

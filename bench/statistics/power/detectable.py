@@ -50,6 +50,34 @@ def shift_for(critical: float, df: float, power: float) -> float:
     return root(missing, 0.0, top)
 
 
+# The share of chi-square limits around the seeds' variance: between them lies the true one in 80 of 100 pilots.
+LIMITS = 0.8
+
+
+def variance_limits(variance: float, df: float) -> tuple[float, float]:
+    """Return the LIMITS of a true variance whose estimate rests on ``df`` degrees of freedom (chi-square)."""
+    outside = (1 - LIMITS) / 2
+    return variance * df / float(special.chdtri(df, outside)), variance * df / float(special.chdtri(df, 1 - outside))
+
+
+def detectable_by(law: Confidence, seeds: int, level: float) -> tuple[float, float | None, float | None]:
+    """Return the minimum detectable effect of a contrast at ``level``, and those at the limits of its seeds' variance.
+
+    With ``seeds`` - 1 degrees of freedom whatever the law's own: a moderated contrast may next time have to stand by
+    its own variance. None for the limits with one seed. The variances are taken as known for each of the three.
+    """
+
+    def reach(of_seeds: float) -> float:
+        planned = Confidence(0.0, law.prompt_variance, law.prompt_df, of_seeds, max(seeds - 1, 0))
+        return smallest_detectable(float(planned.standard_error), planned.effective_df(level), level)
+
+    of_seeds = float(np.asarray(law.seed_variance))
+    if seeds < 2 or of_seeds == 0:
+        return reach(of_seeds), None, None
+    low, high = variance_limits(of_seeds, law.seed_df)
+    return reach(of_seeds), reach(low), reach(high)
+
+
 def power_of(difference: float, standard_error: float, df: float, level: float = LEVEL) -> float:
     """Return the probability that the two-sided t test finds a true difference."""
     critical, shift = float(special.stdtrit(df, (1 + level) / 2)), abs(difference) / standard_error

@@ -23,6 +23,7 @@ from bench.statistics.tests.confidence import MANY_DEGREES, Confidence, satterth
 from bench.statistics.tests.margin_tests import (
     EARLIER_DF,
     EARLIER_VARIANCE,
+    PRIOR_DF,
     PROMPT_DF,
     PROMPT_VARIANCE,
     SEED_DF,
@@ -80,7 +81,8 @@ def design_of(contrast: Contrast) -> VarianceParts | None:
     if PROMPT_DF not in parts or contrast.n_prompts < 2 or not any(seen):
         return None
     sets = []
-    df = int(parts.get(SEED_DF, contrast.n_runs - 1))
+    # A moderated contrast may have to stand by its own seeds the next time.
+    df = contrast.n_runs - 1 if PRIOR_DF in parts else int(parts.get(SEED_DF, contrast.n_runs - 1))
     if df > 0:
         sets.append(Seeds(parts[SEED_VARIANCE], parts.get(SEED_COMPONENT, 0.0), df))
     if parts.get(EARLIER_DF):

@@ -34,8 +34,9 @@ class Confidence:
     The estimate's variance is ``seed_variance + prompt_variance``. ``seed_variance`` is the seeds' mean square divided
     by the number of cells: it rests on ``seed_df`` degrees of freedom (seeds - 1, a whole number unless the variance
     was estimated with others') and is 0 when there is one seed. ``seed_floor`` is what is known of it from elsewhere:
-    it is not less than the residual's part, which rests on many cells. ``prompt_variance`` rests on ``prompt_df``. Numbers or arrays of one shape (many data sets at once); the two
-    degrees of freedom are shared. Without any variance the law is a point: p is 1 at the estimate and 0 elsewhere.
+    it is not less than the residual's part, which rests on many cells. ``prompt_variance`` rests on ``prompt_df``.
+    Numbers or arrays of one shape (many data sets at once); the two degrees of freedom are shared.
+    Without any variance the law is a point: p is 1 at the estimate and 0 elsewhere.
 
     With seeds, the law is the generalised (fiducial) pivotal one: the mean square of the seeds is replaced by
     ``seed_variance * seed_df / c`` with c chi-square (Weerahandi 1993, J. Am. Stat. Assoc. 88:899; Burdick, Borror and

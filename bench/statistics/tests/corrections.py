@@ -23,6 +23,14 @@ def alpha_of(level: float) -> float:
     return round(1 - level, 12)
 
 
+def first_step_level(level: float, tests: int, correction: Correction | Literal["max_t"]) -> float:
+    """Return the level at which the first of so many tests is decided: Holm's first step, alpha / tests.
+
+    For max-T, which is sharper, and the false discovery rate, whose later steps are easier, it is the careful answer.
+    """
+    return level if correction == "none" or tests < 2 else 1 - alpha_of(level) / tests
+
+
 def step_levels(
     p_values: Sequence[float], p_adjusted: Sequence[float], correction: Correction | Literal["max_t"], alpha: float
 ) -> list[float]:

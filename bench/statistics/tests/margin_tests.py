@@ -9,6 +9,8 @@ from bench.statistics.tests.confidence import Confidence
 from bench.statistics.tests.support import Support
 
 SEED_VARIANCE, PROMPT_VARIANCE, PROMPT_DF = "run_variance_of_mean", "prompt_variance_of_mean", "prompt_df"
+# Of a moderated contrast: the seeds' own part of the variance, and the prior that it was moderated with.
+OWN_VARIANCE, PRIOR_VARIANCE, PRIOR_DF = "own_run_variance_of_mean", "prior_run_variance_of_mean", "prior_run_df"
 # Of a contrast with an earlier run: what its seeds add, and the degrees of freedom where they are not n_runs - 1.
 SEED_DF, EARLIER_VARIANCE, EARLIER_DF = "run_df", "earlier_run_variance_of_mean", "earlier_run_df"
 # Where values have bounds: how many independent prompts they are worth, and the seeds' shares of what a value demands.

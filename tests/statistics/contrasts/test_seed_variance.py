@@ -10,8 +10,7 @@ import pytest
 from bench.config.comparison import Arm
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.contrasts.contrasts import compute_contrasts
-from bench.statistics.contrasts.seed_variance import OWN_VARIANCE, PRIOR_DF
-from bench.statistics.tests.margin_tests import SEED_DF, SEED_VARIANCE, law_of_contrast
+from bench.statistics.tests.margin_tests import OWN_VARIANCE, PRIOR_DF, SEED_DF, SEED_VARIANCE, law_of_contrast
 from tests.statistics.build import METRICS, Plain, comparison, rows, table
 
 
