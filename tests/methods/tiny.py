@@ -63,6 +63,7 @@ def saved(seed: int, hidden: int) -> dict[str, bytes]:
 def pretrained(folder: Path, seed: int = 0, hidden: int = 16) -> Pretrained:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in saved(seed, hidden).items():
+        (folder / name).unlink(missing_ok=True)  # a loaded model may still look into the file that was there
         (folder / name).write_bytes(content)
     return Pretrained(path=str(folder), digest=digest_of_folder(folder), template="{prompt}?")
 
