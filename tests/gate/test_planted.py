@@ -136,7 +136,7 @@ def test_a_baseline_of_an_older_task_is_refused(folder: Path) -> None:
     text = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
     text["identity"]["tasks"]["prompts"]["version"] = 0
     (folder / "baseline.json").write_text(json.dumps(text), encoding="utf-8")
-    assert "task prompts: version 0 then, 1 now" in check(folder).stderr
+    assert "task prompts: version 0 then, 2 now" in check(folder).stderr
 
 
 def test_a_damaged_or_foreign_file_is_no_baseline(folder: Path) -> None:
