@@ -18,7 +18,7 @@ from bench.statistics.tests import intervals, paired_binary, significance
 from bench.statistics.tests.bootstrap import resampled_means
 from bench.statistics.tests.confidence import Confidence
 from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE, TRIALS
-from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects
+from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects, independent_prompts
 from bench.statistics.tests.resampling import affordable, design_seed
 from bench.statistics.tests.support import difference_bounds, zero_or_one
 
@@ -134,9 +134,12 @@ def _without_variation(
     estimate = settings.null if abs(estimate - settings.null) <= ROUNDING else estimate
     if seen.support is None:
         return _untested(estimate, per_seed, "no variation: the values vary in nothing that a test could rest on")
-    law = Confidence(estimate, 0.0, seen.prompt_df, 0.0, seen.seed_df, support=seen.support)
+    trials = seen.support.trials
+    if crossing.a_values is not None and crossing.b_values is not None:
+        trials = independent_prompts((crossing.a_values, crossing.b_values), _clusters(crossing))
+    support = dataclasses.replace(seen.support, trials=trials)
+    law = Confidence(estimate, 0.0, seen.prompt_df, 0.0, seen.seed_df, support=support)
     low, high = law.interval(settings.level)
-    trials = np.asarray(seen.support.trials)
     error = law.error_of_width(settings.level)
     return Analysis(
         estimate=estimate,
@@ -149,7 +152,12 @@ def _without_variation(
         smallest_detectable=smallest_detectable(error, law.prompt_df, settings.level),
         per_seed=per_seed,
         also={**_exact_tests(crossing, settings), **_by_position(crossing, settings)},
-        components={SEED_VARIANCE: 0.0, PROMPT_VARIANCE: 0.0, PROMPT_DF: law.prompt_df, TRIALS: float(trials)},
+        components={
+            SEED_VARIANCE: 0.0,
+            PROMPT_VARIANCE: 0.0,
+            PROMPT_DF: law.prompt_df,
+            TRIALS: float(np.asarray(trials)),
+        },
         notes=(*_notes(crossing), "no variation: what is uncertain comes from the bounds of the values alone"),
         law=law,
     )

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.statistics.tests.confidence import Confidence, FloatArray
-from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects
+from bench.statistics.tests.confidence import DUST, Confidence, FloatArray
+from bench.statistics.tests.random_effects import CrossedEffects, IntArray, crossed_effects, independent_prompts
 from bench.statistics.tests.support import Support
 
 
@@ -48,6 +48,10 @@ def earlier_effects(
     paired = crossed_effects(difference[..., None], clusters, bounds).confidence
     here = crossed_effects(now, clusters) if seeds > 1 else None
     there = crossed_effects(then, clusters) if earlier_seeds > 1 else None
+    if paired.support is not None:
+        of_sides = independent_prompts((now, then), clusters)
+        trials = np.where(np.asarray(paired.variance) > DUST, paired.support.trials, of_sides)
+        paired = dataclasses.replace(paired, support=dataclasses.replace(paired.support, trials=trials))
     if here is None and there is None:
         return EarlierEffects(paired, None, None)
     one = here is None or there is None
@@ -77,7 +81,8 @@ def _shared(support: Support | None, seeds: int, earlier_seeds: int, one: bool) 
     """Return the support with the shares of both sets of seeds; of one variable where a side has borrowed."""
     if support is None:
         return None
-    here, there = 1 / seeds, 1 / earlier_seeds
+    whole = max(1.0, 1 / seeds + 1 / earlier_seeds)
+    here, there = 1 / seeds / whole, 1 / earlier_seeds / whole
     return dataclasses.replace(
         support, seed_share=here + there if one else here, earlier_seed_share=0.0 if one else there
     )

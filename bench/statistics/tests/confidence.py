@@ -48,8 +48,8 @@ class Confidence:
     (docs/gate.md).
 
     With a ``support`` (values with bounds) the variance depends on the value that is tested: what the value demands
-    beyond what was seen (``bench.statistics.tests.support``) is added to the prompts' part,
-    and its shares to the seeds' parts, for nothing says to which it belongs. ``variance``, ``half_width`` and
+    beyond what was seen (``bench.statistics.tests.support``) is added: the seeds' parts
+    take their shares of it, as if flips were independent from seed to seed, and the prompts' part the rest. ``variance``, ``half_width`` and
     ``effective_df`` are those of the variance seen; tests and ``interval`` are at the value.
     """
 
@@ -131,15 +131,14 @@ class Confidence:
             return self
         prompt, seeds = np.asarray(self.prompt_variance, dtype=float), np.asarray(self.seed_variance, dtype=float)
         earlier = np.asarray(self.earlier_seed_variance, dtype=float)
-        trials = np.asarray(self.support.trials, dtype=float)
-        # Where all runs have one mean, all that the law counts is the prompts' part, which may be less than was seen.
-        seen = np.where(seeds + earlier > DUST, self.support.variance, prompt * trials)
-        demanded = np.maximum(self.support.variance_at(value) - seen, 0) / trials
+        at_value = self.support.variance_at(value) / np.asarray(self.support.trials, dtype=float)
+        demanded = np.maximum(at_value - self.variance, 0)
+        here, there = self.support.seed_share, self.support.earlier_seed_share
         return dataclasses.replace(
             self,
-            prompt_variance=prompt + demanded,
-            seed_variance=seeds + demanded * self.support.seed_share,
-            earlier_seed_variance=earlier + demanded * self.support.earlier_seed_share,
+            prompt_variance=prompt + demanded * (1 - here - there),
+            seed_variance=seeds + demanded * here,
+            earlier_seed_variance=earlier + demanded * there,
             support=None,
         )
 

@@ -18,6 +18,7 @@ are Kish's effective number of clusters, (sum m)^2 / sum m^2, minus 1. See docs/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +117,20 @@ def _independent(of_prompt: FloatArray, variance: FloatArray, least: float) -> F
     spread = of_prompt.var(axis=-1, ddof=1)
     found = np.divide(spread, variance, out=np.full_like(spread, least), where=variance > DUST)
     return np.clip(found, least, n)
+
+
+def independent_prompts(sides: Sequence[FloatArray], clusters: IntArray | None) -> FloatArray:
+    """Return how many independent prompts the fewer of several sides' own values are worth.
+
+    ``sides`` are values of shape (..., prompts, seeds). Where the difference of two sides does not vary, nothing in it
+    shows how alike the prompts of a cluster are, and their own values are the next best witness.
+    """
+    found = []
+    for values in sides:
+        of_prompt = values.mean(axis=-1)
+        paired = crossed_effects(of_prompt[..., None], clusters).confidence
+        found.append(_independent(of_prompt, np.asarray(paired.variance), paired.prompt_df + 1))
+    return np.asarray(np.minimum.reduce(found))
 
 
 def cluster_sums(values: FloatArray, clusters: IntArray | None) -> FloatArray:

@@ -41,8 +41,8 @@ class Support:
 
     ``values`` (points) ascend; the first and the last are the bounds. ``weights`` (..., points) are shares of the
     prompts; 0 for a bound that was not seen. ``trials`` is how many independent prompts they are worth. Of what a
-    tested mean demands beyond what was seen, ``seed_share`` is counted as the seeds' too (1 / seeds; 0 with one seed),
-    and ``earlier_seed_share`` as that of an earlier run's seeds.
+    tested mean demands beyond what was seen, ``seed_share`` is the seeds' (1 / seeds; 0 with one seed) and
+    ``earlier_seed_share`` that of an earlier run's seeds; the rest is the prompts'.
     """
 
     values: FloatArray
