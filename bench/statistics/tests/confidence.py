@@ -48,8 +48,8 @@ class Confidence:
     (docs/gate.md).
 
     With a ``support`` (values with bounds) the variance depends on the value that is tested: what the value demands
-    beyond what was seen (``bench.statistics.tests.support``) is added: the seeds' parts
-    take their shares of it, as if flips were independent from seed to seed, and the prompts' part the rest. ``variance``, ``half_width`` and
+    beyond what was seen (``bench.statistics.tests.support``) is added. The seeds' parts take their shares of it, as if
+    flips were independent from seed to seed, and the prompts' part the rest. ``variance``, ``half_width`` and
     ``effective_df`` are those of the variance seen; tests and ``interval`` are at the value.
     """
 
