@@ -233,8 +233,6 @@ RAW = {
     "bench/evaluation/judges/_annotators.py": "reads tables with semicolons and tabs, as spreadsheets write them",
     "bench/scoring/row_files.py": "wraps rows of files that other programs wrote",
 }
-# Until these read cells with RowFile alone.
-OF_SCORING = {"bench/scoring/pairs.py", "bench/scoring/preferences.py"}
 READERS = {"read_rows", "placed_rows", "rows_of", "DictReader"}
 CASTS = {"str", "float", "int", "bool"}
 HOLDERS = {"row", "record", "cells", "values"}
@@ -299,7 +297,6 @@ def test_no_cell_is_used_before_it_is_checked() -> None:
         f"{where}:{line}"
         for where, tree in modules()
         for line in unchecked(tree, raw=where in RAW or where.startswith("tasks/"))
-        if where not in OF_SCORING
     ]
     assert found == [], "a cell may be 0, null, NaN or a list: read it with bench.core.cells"
 
