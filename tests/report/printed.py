@@ -49,7 +49,7 @@ def triples(body: Any) -> Iterator[Triple]:
     """Every (estimate, low, high) in the JSON of the conclusions."""
     if isinstance(body, dict):
         centre = next((body[name] for name in CENTRES if name in body), None)
-        for low, high in (("low", "high"), ("bootstrap_low", "bootstrap_high")):
+        for low, high in (("low", "high"), ("adjusted_low", "adjusted_high"), ("bootstrap_low", "bootstrap_high")):
             ends = body.get(low), body.get(high)
             if all(isinstance(part, int | float) for part in (centre, *ends)):
                 yield centre, *ends

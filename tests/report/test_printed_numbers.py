@@ -16,6 +16,7 @@ from bench.gate.decide import check
 from bench.gate.outputs import as_junit
 from bench.report.page.markdown import write_report
 from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.conclusions.contrast import Contrast, shown_interval
 from tests.report.printed import INTERVAL, agrees, known, page_as_markdown, tables, triples, with_intervals
 from tests.report.synthetic import build
 from tests.sketched import sketched
@@ -55,7 +56,7 @@ def check_numbers(folder: Path) -> int:
             assert known(printed, exact), f"{name}: {printed} is no conclusion"
         for table in tables(text):
             for row in table:
-                if {"method", "versus", "interval", "adjusted p"} <= row.keys():
+                if {"method", "versus", "adjusted interval", "adjusted p"} <= row.keys():
                     check_row(row, body["contrasts"], name)
                     rows += 1
     return rows
@@ -64,17 +65,24 @@ def check_numbers(folder: Path) -> int:
 def check_row(row: dict[str, str], contrasts: list[dict[str, Any]], name: str) -> None:
     """Assert that a row is one of the contrasts of its pair, number by number."""
     estimate = row.get("estimate", row.get("difference", ""))
-    found = INTERVAL.search(row["interval"])
+    found = INTERVAL.search(row["adjusted interval"])
     pair = [item for item in contrasts if (item["a"], item["b"]) == (row["method"], row["versus"])]
     # Contrasts are turned in no table, so the pair must be there as it is.
     matching = [
         item
         for item in pair
         if agrees(estimate, item["estimate"])
-        and (item["low"] is None if found is None else agrees(found[1], item["low"]) and agrees(found[2], item["high"]))
+        and agrees_with(found, shown_interval(Contrast.model_validate(item)))
         and agrees(row["adjusted p"], item["p_adjusted"] if item["p_adjusted"] is not None else item["p"])
     ]
     assert matching, f"{name}: no contrast of {row['method']} and {row['versus']} has the numbers of {row}"
+
+
+def agrees_with(found: re.Match[str] | None, interval: tuple[float, float] | None) -> bool:
+    """Whether a printed interval is the one that is shown of a contrast."""
+    if found is None or interval is None:
+        return found is None and interval is None
+    return agrees(found[1], interval[0]) and agrees(found[2], interval[1])
 
 
 def test_the_report_of_synthetic_numbers(synthetic: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 Correction = Literal["holm", "benjamini_hochberg", "none"]
 
@@ -72,4 +71,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Return the Benjamini-Hochberg adjusted p-values: false discovery rate under positive dependence."""
+    from scipy import stats  # loads for half a second, which a plan has no use for
+
     return [float(p) for p in stats.false_discovery_control(p_values)] if p_values else []

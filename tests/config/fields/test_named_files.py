@@ -22,7 +22,7 @@ def folder(path: Path, config: str) -> Path:
     ("config", "said"),
     [
         ({"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}, "encoder-decoder"),
-        ({"model_type": "bart", "is_encoder_decoder": True}, "bart is an encoder-decoder"),
+        ({"model_type": "bart", "is_encoder_decoder": True}, "'bart' is an encoder-decoder"),
         ({"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM is no causal language model"),
         ({"architectures": ["LlamaForSequenceClassification"]}, "no causal language model"),
         ({"architectures": ["LlamaModel"]}, "no causal language model"),
