@@ -8,6 +8,7 @@ from bench.gate.criteria import CriterionResult
 from bench.gate.decide import overall
 from bench.results.wording import NONE, counted, decimals_for, markdown, p_clause, p_value, percent, signed
 from bench.statistics.power.detectable import POWER
+from bench.statistics.tests.corrections import alpha_of
 
 WORDS = {
     "pass": "The gate passes: every criterion is met.",
@@ -50,7 +51,7 @@ def what_would_decide(result: CriterionResult) -> list[str]:
     parts = []
     decimals = decimals_of(result)
     lost, adjusted = result.p_regression, result.p_regression_adjusted
-    if lost is not None and adjusted is not None and lost < round(1 - result.level, 12) <= adjusted:
+    if lost is not None and adjusted is not None and lost < alpha_of(result.level) <= adjusted:
         parts.append(f"a regression by itself ({p_clause(lost, result.level)}), not after correction over the gate")
     if result.smallest_detectable is not None:
         reach = signed(result.smallest_detectable, decimals)

@@ -19,7 +19,7 @@ from bench.results.conclusions.contrast import Contrast
 from bench.statistics.power.detectable import POWER
 from bench.statistics.power.sample_size import design_of, detectable, prompts_needed, seeds_needed
 from bench.statistics.tests.confidence import Confidence
-from bench.statistics.tests.corrections import Correction, adjusted
+from bench.statistics.tests.corrections import Correction, adjusted, alpha_of
 from bench.statistics.tests.margin_tests import advantage as advantage_law
 from bench.statistics.tests.margin_tests import (
     equivalence_p,
@@ -56,8 +56,8 @@ class Evidence:
 
     @property
     def alpha(self) -> float:
-        """The error rate; rounded, because 1 - 0.95 is a hair above 0.05 in binary."""
-        return round(1 - self.level, 12)
+        """The error rate."""
+        return alpha_of(self.level)
 
 
 def check(comparison: Comparison, contrasts: Sequence[Contrast]) -> list[CriterionResult]:

@@ -48,9 +48,9 @@ def earlier_effects(
     paired = crossed_effects(difference[..., None], clusters, bounds).confidence
     here = crossed_effects(now, clusters) if seeds > 1 else None
     there = crossed_effects(then, clusters) if earlier_seeds > 1 else None
-    if paired.support is not None:
-        of_sides = independent_prompts((now, then), clusters)
-        trials = np.where(np.asarray(paired.variance) > DUST, paired.support.trials, of_sides)
+    unvaried = np.asarray(paired.variance) <= DUST
+    if paired.support is not None and unvaried.any():
+        trials = np.where(unvaried, independent_prompts((now, then), clusters), paired.support.trials)
         paired = dataclasses.replace(paired, support=dataclasses.replace(paired.support, trials=trials))
     if here is None and there is None:
         return EarlierEffects(paired, None, None)

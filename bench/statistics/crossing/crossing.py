@@ -48,6 +48,11 @@ class Request:
     seeds: tuple[int, ...]
 
 
+def few_failed(failed: int, calls: int) -> bool:
+    """Return whether a judge failed on few enough of its calls for the rest to be concluded from."""
+    return failed <= MOST_JUDGE_FAILED * calls
+
+
 @dataclass(frozen=True)
 class Crossing:
     """A complete crossing of prompts and seeds.
@@ -84,7 +89,7 @@ class Crossing:
     @property
     def is_unusable(self) -> bool:
         """Whether the judge failed so often that nothing is concluded from what is left."""
-        return self.failed_calls > MOST_JUDGE_FAILED * self.calls
+        return not few_failed(self.failed_calls, self.calls)
 
     @property
     def left_out(self) -> int:
@@ -285,7 +290,7 @@ class _Calls:
 
     @property
     def few_failed(self) -> bool:
-        return self.failed <= MOST_JUDGE_FAILED * self.made
+        return few_failed(self.failed, self.made)
 
 
 def _calls(request: Request, sides: list[_Cells]) -> _Calls:

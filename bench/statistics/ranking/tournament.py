@@ -37,7 +37,7 @@ from bench.statistics.ranking.bradley_terry import Strengths, bradley_terry
 from bench.statistics.ranking.davidson import TIE, davidson
 from bench.statistics.ranking.separated import Across, across_groups
 from bench.statistics.tests.confidence import Confidence, FloatArray
-from bench.statistics.tests.corrections import holm
+from bench.statistics.tests.corrections import alpha_of, holm
 from bench.statistics.tests.random_effects import IntArray, crossed_effects
 
 # Two methods are a contrast; a ranking begins with three.
@@ -151,7 +151,7 @@ def significantly_better(values: FloatArray, clusters: IntArray, across: Across,
             worse[j, i] = float(law.above(0.0)) if certain else float(across.p[j, i])
     result = np.zeros((count, count), dtype=bool)
     for (i, j), p in zip(ordered, holm([worse[pair] for pair in ordered]), strict=True):
-        result[i, j] = p < round(1 - level, 12)
+        result[i, j] = p < alpha_of(level)
     return result
 
 

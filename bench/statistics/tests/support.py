@@ -51,12 +51,6 @@ class Support:
     seed_share: float = 0.0
     earlier_seed_share: float = 0.0
 
-    @property
-    def variance(self) -> FloatArray:
-        """The variance of a prompt's value as seen, around the mean seen."""
-        mean = self.weights @ self.values
-        return np.asarray((self.weights * (self.values - mean[..., None]) ** 2).sum(axis=-1))
-
     def variance_at(self, mean: float) -> FloatArray:
         """Return the variance of a prompt's value were the mean ``mean``; 0 at a bound and beyond."""
         low, high = self.values[0], self.values[-1]
