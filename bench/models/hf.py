@@ -36,7 +36,8 @@ class HFPolicy:
     ``model`` may carry a LoRA adapter. ``template`` is used when the tokenizer has no chat template. ``pad_id`` fills
     up short rows and is never attended to; ``end_ids`` are the tokens that end a completion, of which a response that
     is read has the one of ``tokens``. Raises StageError where nothing says how a response ends, or the model has no
-    embedding for its end.
+    embedding for its end. ``context`` is the longest text in tokens that the model can read, None where its
+    configuration sets no limit.
     """
 
     def __init__(
@@ -47,17 +48,13 @@ class HFPolicy:
         self.tokenizer = tokenizer
         self.template = template
         self.device = decoder_of(model).device
+        self.context = context_of(model.config)
         self.embeddings = min(decoder_of(model).vocabulary, int(model.get_input_embeddings().weight.shape[0]))
         self.tokens = response_tokens(tokenizer, tokenizer.chat_template, end_token_of(spec))
         check_readable(self, [self.tokens.end], "what ends a response")
         self.pad_id = _pad_id(tokenizer, self.embeddings)
         self.end_ids = _end_ids(model, tokenizer, self.tokens.end, self.embeddings)
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
-
-    @property
-    def context(self) -> int | None:
-        """The longest text in tokens that the model can read, or None when its configuration sets no limit."""
-        return context_of(self.model.config)
 
     @property
     def parts(self) -> tuple[HFPolicy, ...]:

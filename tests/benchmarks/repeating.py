@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from bench.core.policy import Decoding
 from bench.models.decoding.noise import keys
-from bench.models.decoding.sampling import choose, open_session
+from bench.models.decoding.sampling import choose
+from bench.models.decoding.session import open_session
 from tests.benchmarks.choosing import inverted
 from tests.benchmarks.workloads import Size
 
