@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ def taken(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield from ((node.module, alias.name) for alias in node.names)
 
 
-@lru_cache(maxsize=None)
+@cache
 def names_of(path: Path) -> frozenset[str]:
     """Return every name that a module binds outside of functions and classes, and ``*`` where it makes some up."""
     found: set[str] = set()
