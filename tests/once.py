@@ -38,7 +38,7 @@ def run_whole(root: Path) -> None:
     """Write the comparison below ``root`` and run it, in processes of its own; what it printed is ``printed.txt``."""
     folder = write_whole(root)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "140", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "bench.cli", "run", str(folder)]
+    command = [sys.executable, "-m", "bench.cli", "run", str(folder), "--workers", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=ROOT, env=env, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (root / "printed.txt").write_text(done.stdout, encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -27,10 +28,10 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Return the installed version of every package that can change a result."""
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Return the installed version of each package, by default of all that can change a result, that is installed."""
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from bench.core.metrics import RATING, WIN_RATE
 from bench.core.policy import Pretrained
 from bench.core.stage import Stage
 from bench.core.task import Task
-from bench.engine.provenance import PACKAGES, provenance
+from bench.engine.provenance import PACKAGES, provenance, versions
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.scores import ScoreResponses
@@ -37,7 +36,7 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
     """Return what a run of this plan rests on; ``summary`` says on which devices its stages were computed."""
     comparison, here = plan.comparison, provenance()
     devices = sorted({str(facts.provenance.get("device")) for facts in summary.stages.values()})
-    known = installed()
+    known = versions(sorted((*PACKAGES, *FURTHER_PACKAGES)))
     return Lock(
         name=comparison.name,
         program={"version": known.pop(PROGRAM, None), "revision": here["revision"]},
@@ -52,14 +51,6 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
         gate=gate_digest(comparison),
         stages={key: stage.KIND for key, stage in plan.stages.items()},
     )
-
-
-def installed() -> dict[str, str]:
-    """Return the installed version of this program and of every package that can change a result or a picture."""
-    present = {
-        distribution.name.lower().replace("_", "-"): distribution.version for distribution in metadata.distributions()
-    }
-    return {name: present[name] for name in sorted((*PACKAGES, *FURTHER_PACKAGES)) if name in present}
 
 
 def identity_of(comparison: Comparison) -> RunIdentity:

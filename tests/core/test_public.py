@@ -88,8 +88,12 @@ def test_torch_loads_only_with_what_trains() -> None:
         f"[getattr(methods, name) for name in {planning!r}]\n"
         "import tasks, bench.evaluation.judges\n"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
-        f"[getattr(methods, name) for name in {sorted(TRAINING)!r}]\n"
-        "assert 'torch' in sys.modules"
+        # As if torch were not there: whatever needs it says so, in a fraction of the time that loading it takes.
+        "sys.modules['torch'] = None\n"
+        f"for name in {sorted(TRAINING)!r}:\n"
+        "    try:\n        getattr(methods, name)\n"
+        "    except ImportError as error:\n        assert error.name == 'torch', error\n"
+        "    else:\n        raise AssertionError(f'{name} loads no torch')"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

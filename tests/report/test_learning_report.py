@@ -15,6 +15,7 @@ from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY, RunSummary
 from tests.report.synthetic_learning import ARMS, BOUND, LEARNT, SEEDS, build
 from tests.report.test_report import parsed, rows_of, same
+from tests.sketched import sketched
 
 PLOTS = ("earlier_stages", "frontier", "over_optimisation", "updates", "reward_models", "representations", "labellers")
 
@@ -22,7 +23,8 @@ PLOTS = ("earlier_stages", "frontier", "over_optimisation", "updates", "reward_m
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("learning")
-    write_report(path, build(path))
+    with sketched(drawn=PLOTS):
+        write_report(path, build(path))
     return path
 
 
@@ -46,9 +48,11 @@ def shares(text: str, values: list[float | None]) -> bool:
 
 
 def test_every_picture_is_there_and_the_same_again(folder: Path, tmp_path: Path) -> None:
-    write_report(tmp_path, build(tmp_path))
+    with sketched(drawn=PLOTS):
+        write_report(tmp_path, build(tmp_path))
     for name in ("report.md", "report.html", *(f"plots/{plot}.{kind}" for plot in PLOTS for kind in ("png", "svg"))):
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    assert all((folder / "plots" / f"{plot}.png").read_bytes() for plot in PLOTS)
 
 
 def test_ratings_and_divergences_are_means_of_the_records(folder: Path, report: str) -> None:

@@ -287,7 +287,7 @@ def test_a_whole_comparison_is_judged_and_labelled_and_the_key_is_nowhere(
         assert left is not None, planned
         assert 0 < int(left[1]) <= before_answers  # equal responses make equal questions, which nobody foresees
         monkeypatch.setenv("ALIGNMENT_BENCH_OFFLINE", "1")
-        assert run(folder, "run", "--workers", "1") == 0
+        assert run(folder, "run", "--engine", "inline") == 0
         assert len(stub.requests) == once
     assert (folder / "records.parquet").read_bytes() == records
     assert run(folder, "report") == 0

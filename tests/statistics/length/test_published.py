@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -91,12 +92,15 @@ OUTLIER = "minotaur-13b"
 
 
 def test_error_is_that_of_a_bootstrap(alpaca: AlpacaEval) -> None:
-    """500 resamples where it is hardest, which tell a standard error to 3.2%; 200 of the other 23, each to 5%.
+    """500 resamples where it is hardest, which tell a standard error to 3.2%; 200 of each other model, to 5%.
 
-    Each is held to three errors of its bootstrap; their mean, which is known to 1%, to three of its own and a little.
+    Each is held to three errors of its bootstrap; their mean, with 6 models known to 2% and with all 24 to 1%, to three
+    of its own and a little. Every fifth model, and the hardest; CONTRIBUTING.md says how to resample them all.
     """
-    ratios = []
+    ratios, step = [], int(os.environ.get("ALIGNMENT_BENCH_BOOTSTRAP_EVERY", "5"))
     for number, (model, columns) in enumerate(alpaca.models.items()):
+        if number % step and model != OUTLIER:
+            continue
         generator, n = np.random.default_rng(number), len(columns.preference)
         found = length_controlled_win_rate(*columns.three, columns.difficulty, alpaca.calibration)
         drawn = (columns[generator.integers(0, n, n)] for _ in range(500 if model == OUTLIER else 200))
@@ -104,7 +108,8 @@ def test_error_is_that_of_a_bootstrap(alpaca: AlpacaEval) -> None:
         assert found.standard_error is not None
         ratios.append(found.standard_error / float(np.std(again, ddof=1)))
         assert ratios[-1] == pytest.approx(1, abs=0.1 if model == OUTLIER else 0.15), model
-    assert np.mean(ratios) == pytest.approx(1, abs=0.04)
+    assert len(ratios) >= 5
+    assert np.mean(ratios) == pytest.approx(1, abs=0.04 if len(ratios) == len(alpaca.models) else 0.07)
 
 
 def test_calibration_matters_most_for_a_model_that_games_the_length(alpaca: AlpacaEval) -> None:

@@ -177,7 +177,7 @@ def test_a_short_pretraining_knows_frequent_facts_better_than_rare_ones(bench: B
 
     small = Atlas().policy("small")
     assert isinstance(small, Built)
-    spec = Built(by=small.by.model_copy(update={"steps": 600}))
+    spec = Built(by=small.by.model_copy(update={"steps": 450}))
     policy = load_policy(spec, bench.io("asked"))
     task = AtlasQuestions()
     prompts = task.prompts()
@@ -188,5 +188,5 @@ def test_a_short_pretraining_knows_frequent_facts_better_than_rare_ones(bench: B
         defined = [value[metric] for value in values if value[metric] is not None]
         return sum(defined) / len(defined)  # type: ignore[arg-type]
 
-    assert share("correct_frequent") > share("correct_rare") + 0.15
+    assert share("correct_frequent") > share("correct_rare") + 0.1
     assert share("unreadable") < 0.05

@@ -16,7 +16,7 @@ import methods
 from bench.core.errors import StageError
 from bench.core.method import Given, Lora
 from bench.core.policy import Tuned
-from bench.core.stage import Progress, Stage, StageIO, Weights
+from bench.core.stage import Progress, Stage, StageIO
 from bench.engine import launch
 from bench.engine.events import ALONE, Together
 from bench.engine.execute import execute
@@ -108,33 +108,41 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Several, Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weights", ["replicated", "sharded"])
 def test_two_processes_train_to_the_weights_of_one(
-    weights: Weights, alone: tuple[Several, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alone: tuple[Several, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With weights that each of the two holds, and with weights divided over them: one launch trains both."""
     whole, root = alone
+    both = Several(stages=whole.stages, ways=("replicated", "sharded"))
     parts, one, two = whole.stages, Store(root), Store(shutil.copytree(root, tmp_path / "two"))
-    shutil.rmtree(two.place(whole))
-    leave_a_checkpoint(parts[1], two.scratch(whole) / parts[1].key, two, monkeypatch)
-    told = run(whole, two, Together(2, weights))
+    for way in both.ways:
+        leave_a_checkpoint(parts[1], two.scratch(both) / way / parts[1].key, two, monkeypatch)
+    told = run(both, two, Together(2, "sharded"))
 
-    found = json.loads((two.payload(whole) / "processes.json").read_text())
-    assert [rank for rank, _ in found] == [0, 1]
-    assert len({process for _, process in found}) == 2
+    found = json.loads((two.payload(both) / "processes.json").read_text())
+    assert [(rank, launched) for rank, _, launched in found] == [(0, "sharded"), (1, "sharded")]
+    assert len({process for _, process, _ in found}) == 2
     assert told[-1].done == told[-1].total == 4
-    for part in parts:
-        mine, theirs = (store.payload(whole) / part.key for store in (one, two))
-        assert sorted(path.name for path in mine.rglob("*")) == sorted(path.name for path in theirs.rglob("*"))
-        for file in mine.rglob("*.safetensors"):
-            single, both = load_file(file), load_file(theirs / file.relative_to(mine))
-            assert single.keys() == both.keys()
-            for name, values in single.items():
-                assert (values - both[name]).abs().max() < 1e-5, (part.label(), name)
-        assert len(log(mine)) == len(log(theirs)) == 4
-        for row, other in zip(log(mine), log(theirs), strict=True):
-            assert row == pytest.approx(other, rel=1e-4, abs=1e-5)
-    costs = [found.cost for store in (one, two) if (found := store.find(whole)) is not None]
-    assert {**costs[0], "seconds": 0} == {**costs[1], "seconds": 0}
+    for way in both.ways:
+        for part in parts:
+            mine, theirs = one.payload(whole) / part.key, two.payload(both) / way / part.key
+            assert_same(mine, theirs, f"{way} {part.label()}")
+    costs = [found.cost for store, stage in ((one, whole), (two, both)) if (found := store.find(stage)) is not None]
+    expected = {name: amount * len(both.ways) for name, amount in costs[0].items()}
+    assert {**expected, "seconds": 0} == {**costs[1], "seconds": 0}
+
+
+def assert_same(mine: Path, theirs: Path, label: str) -> None:
+    """Two folders of a trained stage hold the same files, weights and log, but for rounding."""
+    assert sorted(path.name for path in mine.rglob("*")) == sorted(path.name for path in theirs.rglob("*"))
+    for file in mine.rglob("*.safetensors"):
+        single, both = load_file(file), load_file(theirs / file.relative_to(mine))
+        assert single.keys() == both.keys()
+        for name, values in single.items():
+            assert (values - both[name]).abs().max() < 1e-5, (label, name)
+    assert len(log(mine)) == len(log(theirs)) == 4
+    for row, other in zip(log(mine), log(theirs), strict=True):
+        assert row == pytest.approx(other, rel=1e-4, abs=1e-5)
 
 
 def test_a_launch_of_fewer_processes_than_asked_for_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

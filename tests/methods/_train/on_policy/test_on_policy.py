@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 import torch
 
 from bench.core.errors import StageError
-from bench.core.frozen import digest_of_file, encode
+from bench.core.frozen import decode, digest_of_file, encode
 from bench.core.method import Budget, Given, Lora
 from bench.core.policy import Decoding, Tuned
 from bench.core.reward import FileReward
@@ -23,6 +21,8 @@ from bench.core.stage import Progress, StageIO
 from bench.core.task import user
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_policy
+from methods._train.loop import checkpoint
+from methods._train.on_policy import train as training
 from methods._train.on_policy.critic import ValueModel, one_longer
 from methods._train.on_policy.reward_optimisation import TrainOnReward
 from methods._train.on_policy.rollouts import Rollouts, Sampler, logprobs_at, noise_seed, numbered_draws
@@ -31,6 +31,7 @@ from methods.grpo import GRPO
 from methods.ppo import PPO
 from methods.reinforce import REINFORCE
 from methods.rloo import RLOO
+from tests import forked
 from tests.methods.tiny import DEMONSTRATIONS, Bench, data, log, pretrained
 
 QUICK: dict[str, Any] = {
@@ -329,26 +330,20 @@ def folder_digest(folder: Path) -> dict[str, str]:
     }
 
 
-RUN = """
-import os, signal, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-import json
-import methods._train.on_policy.train as training
-from bench.core.frozen import decode
-from tests.methods.tiny import Bench
-from methods._train.loop.checkpoint import Pace
-training.Pace = lambda _by_time: Pace(1)
-root, kill_at = Path(sys.argv[1]), int(sys.argv[2])
-stage = decode(json.loads((root / "stage.json").read_text()))
-bench = Bench(root / "bench")
-bench.payload(stage.init.by)
-def tell(progress):
-    if progress.unit == "update" and progress.done == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-bench.run(stage, tell)
-"""
+def train_or_die(root: Path, kill_at: int) -> None:
+    """In a process of its own: run the stage with a checkpoint after every update, and be killed at one of them."""
+    torch.set_num_threads(1)
+    stage = decode(json.loads((root / "stage.json").read_text()))
+    bench = Bench(root / "bench")
+    bench.payload(stage.init.by)
+
+    def tell(progress: Progress) -> None:
+        if progress.unit == "update" and progress.done == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "Pace", lambda _by_time: checkpoint.Pace(1))
+        bench.run(stage, tell)
 
 
 def test_a_killed_training_goes_on_to_the_same_bytes(given: Given, tmp_path: Path, bench: Bench) -> None:
@@ -362,14 +357,14 @@ def test_a_killed_training_goes_on_to_the_same_bytes(given: Given, tmp_path: Pat
         "ptx": 0.5,
     }
     stage = stage_of(PPO(**{**settings, "reward": reward(tmp_path)}), given)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def attempt(kill_at: int) -> int:
+    def attempt(kill_at: int) -> int | None:
         root = tmp_path / "killed"
         root.mkdir(exist_ok=True)
         (root / "stage.json").write_text(json.dumps(encode(stage)))
-        command = [sys.executable, "-c", RUN, str(root), str(kill_at)]
-        return subprocess.run(command, env=environment, cwd=Path(__file__).parents[4], check=False).returncode
+        process = forked.start(train_or_die, root, kill_at)
+        process.join()
+        return process.exitcode
 
     assert attempt(2) == -signal.SIGKILL
     folder = tmp_path / "killed" / "bench" / stage.key
