@@ -215,7 +215,7 @@ def test_verify_finds_what_was_changed_by_hand(folder: Path) -> None:
         "contrasts.json, contrasts[0].estimate: ",
         "plots/old.png: no input gives this picture",
         "report.md, line 1: '# better' there",
-        "a file changed since the run: signed.py: ",
+        "stale: signed.py was changed (",
         "stages are computed otherwise now (",
     ):
         assert wanted in text
