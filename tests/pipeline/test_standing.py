@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from bench.pipeline.standing import standing_of
 from bench.results.conclusions.all import CONCLUSIONS
-from tests.cli.test_cli import Done, bench, bench_sketched
+from tests.awaiting import AWAITING
+from tests.cli.test_cli import ROOT, Done, bench, bench_sketched
 from tests.once import take_stages
 from tests.whole import COMPARISON, write_whole
 
 pytestmark = pytest.mark.slow
 
+COMMITTED = sorted({path.parent.name for path in (ROOT / "results").glob("*/lock.json")} - AWAITING)
 YAML = "results/whole/comparison.yaml"
 JUDGE = '''\
 """Prefers the longer response."""
@@ -270,6 +273,35 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path, computed: Path) -> Non
     assert done.stdout.count("not compared") == 1
     (tmp_path / "a" / "rows.jsonl").write_text('{"prompt": "a", "response": "b"}\n', encoding="utf-8")
     assert "stale: a/rows.jsonl was changed (" in bench("check", folder).stderr
+
+
+def test_what_a_comparison_extends_is_part_of_it(tmp_path: Path, computed: Path) -> None:
+    folder = write_whole(tmp_path, "extends: ../../shared.yaml\nquestion: And again?\n")
+    text = COMPARISON.replace("../../", "")  # paths start from the file that they stand in
+    (tmp_path / "shared.yaml").write_text(text, encoding="utf-8")
+    take_stages(computed, tmp_path)
+    done = bench_sketched("run", folder, "--engine", "inline")
+    assert done.returncode == 0, done.stderr
+    replace(tmp_path / "shared.yaml", "beta: 0.1, lr: 0.01", "beta: 0.3, lr: 0.01")
+    assert "stale: method dpo, beta: 0.1 -> 0.3" in bench("check", folder).stderr
+    (tmp_path / "shared.yaml").unlink()
+    done = bench("check", folder)
+    assert done.returncode == 0, done.stderr
+    assert "not compared: shared.yaml is not here" in done.stdout
+    assert "stale" not in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_no_committed_result_is_stale_with_its_data_or_without(name: str, tmp_path: Path) -> None:
+    assert standing_of(ROOT / "results" / name).stale == ()
+    deep = tmp_path / "a" / "b" / "c" / "d" / name  # from where no relative path leads to data
+    shutil.copytree(ROOT / "results" / name, deep)
+    assert standing_of(deep).stale == ()
+    for file in deep.glob("*.py"):
+        file.unlink()
+    alone = standing_of(deep)
+    assert alone.stale == ()
+    assert all(line.startswith("not compared: ") for line in alone.lines)
 
 
 def test_a_comparison_that_cannot_be_read_is_told_in_a_line(folder: Path) -> None:
