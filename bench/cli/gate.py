@@ -45,9 +45,10 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
     from bench.gate.check import check_run
     from bench.gate.criteria_in_words import as_markdown
     from bench.gate.decide import exit_code
+    from bench.pipeline.concluded import with_conclusions
     from bench.pipeline.standing import refuse_stale, standing_of
 
-    standing = standing_of(path, overrides or [])
+    standing = with_conclusions(standing_of(path, overrides or []))
     if not stale_ok:
         refuse_stale(standing)
     found = check_run(standing.comparison, standing.summary, standing.asked, baseline)

@@ -2,7 +2,7 @@
 
 A difference makes results **stale**: the comparison would be computed otherwise now. That is whatever changes a stage
 (a setting, a seed, a method, a task or a judge more or less, the content of a file). The question, the statistics and
-the gate's criteria change none, and are read from the comparison each time.
+the gate's criteria change none: what the statistics change is for ``bench.pipeline.concluded``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from bench.config.document.merged import comparison_file
 from bench.config.fields.files_read import FilesThatWereRead, Recorded, unknown_digest
 from bench.config.load import load_comparison
 from bench.core.errors import DataError
+from bench.core.frozen import digest_of_file
+from bench.gate.declared import texts_of
 from bench.pipeline.since_the_run import CODE, SinceTheRun, judges_by_use, other_arms_and_seeds
 from bench.results.identity import JudgeIdentity, TaskIdentity
 from bench.results.lock import LOCK, Lock
@@ -33,6 +35,7 @@ class Standing:
     run. ``stale``: what differs from what was run. ``not_compared``: a line for what is not here, and for what could
     not be compared without it. ``asked``: the tasks whose prompts are here and are those that were asked.
     ``concludes``: whether its rows give conclusions again; otherwise ``contrasts.json`` stays as the run left it.
+    ``edited``: whether the text of the comparison is another one than when it was run.
     """
 
     comparison: Comparison
@@ -41,6 +44,7 @@ class Standing:
     not_compared: tuple[str, ...]
     asked: tuple[str, ...]
     concludes: bool
+    edited: bool
 
     @property
     def folder(self) -> Path:
@@ -72,7 +76,16 @@ def standing_of(path: Path, overrides: Sequence[str] = ()) -> Standing:
         not_compared=tuple(since.not_compared()),
         asked=since.asked(),
         concludes=not since.other_members() and not since.lacks_for_conclusions(),
+        edited=bool(overrides) or is_edited(Path(comparison.path), lock),
     )
+
+
+def is_edited(file: Path, lock: Lock) -> bool:
+    """Return whether a comparison file, or one that it extends, is here and has another text than when it was run."""
+    if not file.is_file():
+        return False
+    other = {name for name, text in texts_of(file).items() if lock.texts.get(name, text) != text}
+    return bool(other) or lock.files.get(file.name) != digest_of_file(file)
 
 
 def refuse_stale(standing: Standing) -> None:
@@ -99,6 +112,7 @@ def without_lock(comparison: Comparison) -> Standing:
         not_compared=(f"not compared: {LOCK.name} is not here",),
         asked=tuple(task.NAME for task in comparison.evaluation.tasks),
         concludes=not stale,
+        edited=True,
     )
 
 
