@@ -14,6 +14,8 @@ from typing import Any
 
 from bench.config.comparison import Comparison, Named
 from bench.config.document.merged import comparison_file
+from bench.config.document.positions import read_text
+from bench.config.document.problems import Place, Problems
 from bench.config.fields.files_read import FilesThatWereRead, Recorded, unknown_digest
 from bench.config.load import load_comparison
 from bench.core.errors import DataError
@@ -25,6 +27,7 @@ from bench.results.lock import LOCK, Lock
 from bench.results.summary import SUMMARY, RunSummary
 
 SHA256 = "sha256 "
+ASKED_ANEW = ("question", "gate")  # sections that nothing is computed or concluded from
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Standing:
     run. ``stale``: what differs from what was run. ``not_compared``: a line for what is not here, and for what could
     not be compared without it. ``asked``: the tasks whose prompts are here and are those that were asked.
     ``concludes``: whether its rows give conclusions again; otherwise ``contrasts.json`` stays as the run left it.
-    ``edited``: whether the text of the comparison is another one than when it was run.
+    ``edited``: whether the comparison says something else than when it was run, question and gate left aside.
     """
 
     comparison: Comparison
@@ -81,11 +84,22 @@ def standing_of(path: Path, overrides: Sequence[str] = ()) -> Standing:
 
 
 def is_edited(file: Path, lock: Lock) -> bool:
-    """Return whether a comparison file, or one that it extends, is here and has another text than when it was run."""
+    """Return whether a comparison file, or one that it extends, is here and says something else than when it was run.
+
+    The question and the gate do not count, nor remarks; where the lock has no text, any change of the file does.
+    """
     if not file.is_file():
         return False
-    other = {name for name, text in texts_of(file).items() if lock.texts.get(name, text) != text}
-    return bool(other) or lock.files.get(file.name) != digest_of_file(file)
+    if not lock.texts:
+        return lock.files.get(file.name) != digest_of_file(file)
+    now = texts_of(file)
+    return now.keys() != lock.texts.keys() or any(said(now[name]) != said(lock.texts[name]) for name in now)
+
+
+def said(text: str) -> Any:
+    """Return what the text of a comparison file says, its question and its gate left out."""
+    value, _ = read_text(text, Place(None, 0), Problems())
+    return {key: item for key, item in value.items() if key not in ASKED_ANEW} if isinstance(value, dict) else value
 
 
 def refuse_stale(standing: Standing) -> None:

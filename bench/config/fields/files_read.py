@@ -92,7 +92,8 @@ class FilesThatWereRead(FilesToRead):
         if cls is None:
             raise BenchError(f"{file}: no such file, and nothing can stand in for a {kind.word}\nput it back")
         called = self.recorded.names.get(file.name, file.stem)
-        named = type(cls.__name__, (cls,), {"NAME": called, "__module__": __name__, "__doc__": cls.__doc__})
+        body = {"__module__": __name__, "__doc__": cls.__doc__, **({"NAME": called} if hasattr(cls, "NAME") else {})}
+        named = type(cls.__name__, (cls,), body)
         written = json.dumps({str(key): item for key, item in fields.items()}, sort_keys=True, default=str)
         made = named(path=str(file), digest=unknown_digest(file), written=written)
         assert isinstance(made, kind.base)
