@@ -21,7 +21,7 @@ commands = typer.Typer()
         "bench check results/mine --baseline baselines/mine.json",
     )
 )
-def check(
+def check(  # noqa: PLR0913 - a command has as many parameters as options
     path: PathArgument,
     overrides: SetOption = None,
     baseline: Annotated[
@@ -29,25 +29,36 @@ def check(
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, one test case per criterion.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a Markdown summary.")] = None,
+    *,
+    stale_ok: Annotated[
+        bool, typer.Option("--stale-ok", help="Check the run although the comparison differs from what was run.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Hold the results against the gate in the comparison file.
 
-    Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage, or runs that cannot be compared.
+    Refuses stale results: a setting, data file or judge that differs from what was run. What is not here is named.
+    Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage, no gate to hold, stale results,
+    or runs that cannot be compared.
     """
-    from bench.config.load import load_comparison
     from bench.gate import outputs
-    from bench.gate.check import check_comparison
+    from bench.gate.check import check_run
     from bench.gate.criteria_in_words import as_markdown
     from bench.gate.decide import exit_code
+    from bench.pipeline.concluded import with_conclusions
+    from bench.pipeline.standing import refuse_stale, standing_of
 
-    found = check_comparison(load_comparison(path, overrides=overrides or []), baseline)
-    in_words = as_markdown(found.results, found.notes)
+    standing = with_conclusions(standing_of(path, overrides or []))
+    if not stale_ok:
+        refuse_stale(standing)
+    found = check_run(standing.comparison, standing.summary, standing.asked, baseline)
+    notes = (*standing.lines, *found.notes)
+    in_words = as_markdown(found.results, notes)
     if junit is not None:
         junit.write_text(outputs.as_junit(found.results), encoding="utf-8")
     if markdown is not None:
         markdown.write_text(in_words, encoding="utf-8")
-    sys.stdout.write(outputs.as_json(found.results, found.notes) if as_json else in_words)
+    sys.stdout.write(outputs.as_json(found.results, notes) if as_json else in_words)
     raise typer.Exit(exit_code(found.results))
 
 
@@ -87,10 +98,10 @@ def verify(path: PathArgument, overrides: SetOption = None, as_json: JsonOption 
 
     Says what differs and what changed since the run. Exit status: 0 nothing differs; 1 something does.
     """
-    from bench.config.load import load_comparison
+    from bench.pipeline.standing import standing_of
     from bench.pipeline.verify import verify as computed_again
 
-    found = computed_again(load_comparison(path, overrides=overrides or []))
+    found = computed_again(standing_of(path, overrides or []))
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
     else:

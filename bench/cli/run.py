@@ -190,14 +190,15 @@ def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = 
 
 @commands.command(epilog=example("bench report results/quickstart"))
 def report(path: PathArgument, overrides: SetOption = None) -> None:
-    """Write contrasts, report and plots again from the stored records. Computes no stage and loads no torch."""
-    from bench.config.load import load_comparison
-    from bench.gate.finished_run import stored
-    from bench.pipeline.conclude import conclude
-    from bench.report.page.markdown import write_report
-    from bench.results.records import RECORDS
+    """Write contrasts, report and plots again from the stored records. Computes no stage and loads no torch.
 
-    comparison = load_comparison(path, overrides=overrides or [])
-    folder, summary = stored(comparison)
-    conclude(comparison, summary, RECORDS.read(folder), folder)
-    out.print(f"report: {write_report(folder, comparison)}", markup=False, soft_wrap=True)
+    Says, here and in the report, what of the comparison differs from what was run, and which of its files are not here.
+    """
+    from bench.pipeline.report_again import report_again
+    from bench.pipeline.standing import standing_of
+
+    standing = standing_of(path, overrides or [])
+    for line in standing.lines:
+        out.print(line, markup=False, soft_wrap=True)
+    written = report_again(standing, standing.folder, standing.lines)
+    out.print(f"report: {written}", markup=False, soft_wrap=True)

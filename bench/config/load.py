@@ -10,6 +10,7 @@ from bench.config.comparison import Comparison, GateSettings, StatisticsSettings
 from bench.config.document.merged import comparison_file, read_layers
 from bench.config.document.problems import Problems
 from bench.config.document.section import Section, as_written
+from bench.config.fields.named_files import FilesToRead
 from bench.config.sections.evaluate import read_evaluation
 from bench.config.sections.gate import read_gate
 from bench.config.sections.given import read_given
@@ -18,16 +19,20 @@ from bench.config.sections.primary import check_primary
 
 ROOT_KEYS = ("extends", "question", "given", "methods", "evaluate", "statistics", "gate")
 REQUIRED = ("question", "given", "methods", "evaluate")
+FILES_TO_READ = FilesToRead()
 
 
-def load_comparison(path: Path, *, overrides: Sequence[str] = ()) -> Comparison:
+def load_comparison(
+    path: Path, *, overrides: Sequence[str] = (), files: FilesToRead = FILES_TO_READ
+) -> Comparison:  # fmt: skip
     """Return the comparison in a file, or in the ``comparison.yaml`` of a folder.
 
-    ``overrides`` are texts ``a.b.c=value``, the value read as YAML. Reads files and never writes. Raises ConfigError
+    ``overrides`` are texts ``a.b.c=value``, the value read as YAML. ``files``: how the files that it names are read,
+    for a run to come unless something else is said. Reads files and never writes. Raises ConfigError
     with every problem found: where it stands, what is wrong, what to do next.
     """
     problems = Problems()
-    section = Section(read_layers(path, overrides, problems), problems)
+    section = Section(read_layers(path, overrides, problems, files), problems, files)
     root = section.keys((), section.root, ROOT_KEYS, REQUIRED) or {}
     _check_question(section, root)
     given = read_given(section, root["given"]) if "given" in root else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from bench.config.comparison import BASELINE, Comparison
 from bench.core.errors import BenchError, DataError
 from bench.gate.against_baseline import evidence_against, refuse_what_differs, what_changed
 from bench.gate.criteria import CriterionResult
-from bench.gate.decide import Evidence, decide, evidence_between
+from bench.gate.decide import Evidence, decide, evidence_between, refuse_no_gate
 from bench.gate.declared import files_of, gate_digest
-from bench.gate.finished_run import whole
+from bench.gate.finished_run import refuse_missing, stored
 from bench.results.baseline import BASELINE_FILE
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
@@ -32,26 +32,36 @@ class Checked:
 
 
 def check_comparison(comparison: Comparison, baseline: Path | None = None) -> Checked:
-    """Return what the last run of a comparison comes to under its gate.
+    """Return what the last run of a comparison comes to under its gate; see ``check_run``.
 
-    ``baseline`` goes over the file that the comparison names. Raises BenchError for a comparison without a gate;
-    DataError for a run that is not whole, has lost prompts, or cannot be compared with the baseline, with every reason.
+    Raises DataError for a run of other methods or seeds as well.
     """
+    refuse_no_gate(comparison)
+    _, summary = stored(comparison)
+    return check_run(comparison, summary, [task.NAME for task in comparison.evaluation.tasks], baseline)
+
+
+def check_run(
+    comparison: Comparison, summary: RunSummary, asked: Collection[str], baseline: Path | None = None
+) -> Checked:  # fmt: skip
+    """Return what a run, which the summary is of, comes to under the gate of the comparison beside it.
+
+    ``asked``: the tasks whose prompts are those that were asked, and must all have values. ``baseline`` goes over the
+    file that the comparison names. Raises BenchError for a comparison without a gate; DataError for a run that is not
+    whole, has lost prompts, or cannot be compared with the baseline, with every reason.
+    """
+    refuse_no_gate(comparison)
     criteria = comparison.gate
     against = [criterion for criterion in criteria if criterion.against_baseline]
-    if not criteria:
-        raise BenchError(
-            f"{comparison.path}: there is no gate to check. Add `gate:` with at least one criterion, for example "
-            "{metric: win_rate, method: dpo, versus: sft, superior_by: 0}"
-        )
     if baseline is not None and not against:
         raise BenchError(
             f"{comparison.path}: --baseline is given, and no criterion of the gate says `versus: {BASELINE}`. Add one, "
             f"for example {{metric: win_rate, method: dpo, versus: {BASELINE}, not_worse_by: 0.1}}"
         )
-    folder, summary = whole(comparison, "A gate")
+    folder = Path(comparison.path).parent
+    refuse_missing(folder, summary, "A gate")
     contrasts = CONCLUSIONS.read(folder).contrasts
-    refuse_lost_prompts(comparison, contrasts, folder)
+    refuse_lost_prompts(comparison, contrasts, folder, asked)
     found = evidence_between(comparison, contrasts)
     notes = declared(comparison, folder)
     if against:
@@ -90,9 +100,13 @@ def in_order(comparison: Comparison, found: Sequence[Evidence]) -> list[Evidence
     return sorted(found, key=lambda one: place[id(one.criterion)])
 
 
-def refuse_lost_prompts(comparison: Comparison, contrasts: Sequence[Contrast], folder: Path) -> None:
-    """Raise DataError where a task has more prompts than the run's contrasts know of."""
+def refuse_lost_prompts(
+    comparison: Comparison, contrasts: Sequence[Contrast], folder: Path, asked: Collection[str]
+) -> None:  # fmt: skip
+    """Raise DataError where one of the tasks ``asked`` has more prompts than the run's contrasts know of."""
     for task in comparison.evaluation.tasks:
+        if task.NAME not in asked:
+            continue
         there = [item.n_prompts + item.n_missing for item in contrasts if item.task == task.NAME]
         wanted = len(task.prompts())
         if there and max(there) < wanted:

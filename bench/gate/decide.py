@@ -65,12 +65,17 @@ def check(comparison: Comparison, contrasts: Sequence[Contrast]) -> list[Criteri
 
     Raises BenchError for a comparison without a gate, and for a criterion that no contrast answers.
     """
+    refuse_no_gate(comparison)
+    return decide(evidence_between(comparison, contrasts), comparison.gate_settings.correction)
+
+
+def refuse_no_gate(comparison: Comparison) -> None:
+    """Raise BenchError, with what to declare, for a comparison that declares nothing to hold a run against."""
     if not comparison.gate:
         raise BenchError(
             f"{comparison.path}: there is no gate to check. Add `gate:` with at least one criterion, for example "
             "{metric: win_rate, method: dpo, versus: sft, superior_by: 0}"
         )
-    return decide(evidence_between(comparison, contrasts), comparison.gate_settings.correction)
 
 
 def evidence_between(comparison: Comparison, contrasts: Sequence[Contrast]) -> list[Evidence]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from bench.config.comparison import Comparison
-from bench.core.frozen import Open, digest, digest_of_file
+from bench.config.document.merged import layers_of
+from bench.core.frozen import Frozen, Open, children, digest, digest_of_file
 
 
 def gate_digest(comparison: Comparison) -> str:
@@ -29,5 +32,39 @@ def files_of(comparison: Comparison) -> dict[str, str]:
         source = type(value).source_digest()
         if source is not None:
             found[Path(str(sys.modules[type(value).__module__].__file__)).name] = source
-    found |= {Path(name).name: digest_of_file(Path(name)) for name in evaluation.measurements if name.endswith(".py")}
+    found |= {file.name: digest_of_file(file) for file in measurements_beside(comparison) if file.is_file()}
     return dict(sorted(found.items()))
+
+
+def measurements_beside(comparison: Comparison) -> list[Path]:
+    """Return the measurements that are files beside the comparison."""
+    return [Path(name) for name in comparison.evaluation.measurements if name.endswith(".py")]
+
+
+def named_files(value: Any) -> dict[Path, str]:
+    """Return every file and folder within a value that stands there with the digest of its content, and that digest.
+
+    One that may still come, and is not there, has no digest and is left out.
+    """
+    found: dict[Path, str] = {}
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, Frozen):
+            place, known = getattr(part, "path", getattr(part, "folder", None)), getattr(part, "digest", None)
+            if isinstance(place, str) and isinstance(known, str):
+                found[Path(place)] = known
+        waiting.extend(children(part))
+    return found
+
+
+def texts_of(file: Path) -> dict[str, str]:
+    """Return the texts of a comparison file and of all that it extends, by their paths from its folder."""
+    return {
+        Path(os.path.relpath(layer, file.parent)).as_posix(): layer.read_text(encoding="utf-8-sig")
+        for layer in layers_of(file)
+    }

@@ -27,10 +27,15 @@ def stored(comparison: Comparison) -> tuple[Path, RunSummary]:
 def whole(comparison: Comparison, what: str) -> tuple[Path, RunSummary]:
     """Return the same for a run without missing cells; raises DataError otherwise. ``what`` needs all of them."""
     folder, summary = stored(comparison)
+    refuse_missing(folder, summary, what)
+    return folder, summary
+
+
+def refuse_missing(folder: Path, summary: RunSummary, what: str) -> None:
+    """Raise DataError for a run with missing cells. ``what`` needs all of them."""
     if summary.missing:
         raise DataError(
             f"{folder}: the last run is incomplete ({counted(len(summary.missing), 'cell')} missing, the first: "
             f"{summary.lacking()[0]}). {what} needs all of them. "
             f"Run `bench run {folder}` again."
         )
-    return folder, summary

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.comparison import Comparison, Named
+from bench.config.fields.named_files import short_names
 from bench.core.data import Data, Made
 from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
@@ -18,7 +19,7 @@ from bench.evaluation.generate import Generate
 from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.scores import ScoreResponses
 from bench.evaluation.measurements.win_rate import JudgePairs
-from bench.gate.declared import files_of, gate_digest
+from bench.gate.declared import files_of, gate_digest, named_files, texts_of
 from bench.pipeline.describe import described
 from bench.pipeline.plan import Plan
 from bench.results.identity import JudgeIdentity, RunIdentity, TaskIdentity
@@ -36,7 +37,7 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
     """Return what a run of this plan rests on; ``summary`` says on which devices its stages were computed."""
     comparison, here = plan.comparison, provenance()
     devices = sorted({str(facts.provenance.get("device")) for facts in summary.stages.values()})
-    known = versions(sorted((*PACKAGES, *FURTHER_PACKAGES)))
+    known = installed()
     return Lock(
         name=comparison.name,
         program={"version": known.pop(PROGRAM, None), "revision": here["revision"]},
@@ -50,13 +51,27 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
         identity=identity_of(comparison),
         gate=gate_digest(comparison),
         stages={key: stage.KIND for key, stage in plan.stages.items()},
+        read=read_of(comparison),
+        texts=texts_of(Path(comparison.path)),
     )
+
+
+def installed() -> dict[str, str]:
+    """Return the installed version of this program and of every package that can change a result or a picture."""
+    return versions(sorted((*PACKAGES, *FURTHER_PACKAGES)))
+
+
+def read_of(comparison: Comparison) -> dict[str, str]:
+    """Return the digest of every file and folder that a comparison names, by as much of its path as tells it apart."""
+    found = named_files(comparison)
+    names = short_names(list(found))
+    return {names[path]: found[path] for path in sorted(found, key=lambda path: names[path])}
 
 
 def identity_of(comparison: Comparison) -> RunIdentity:
     """Return what the comparison measures with."""
     evaluation = comparison.evaluation
-    tasks = {task.NAME: task_identity(task) for task in evaluation.tasks}
+    tasks = {task.NAME: task_identity(task, prompts_digest(task)) for task in evaluation.tasks}
     for benchmark in evaluation.benchmarks:
         settings = settings_of(benchmark)
         tasks[benchmark.name] = TaskIdentity(version=0, prompts=digest(benchmark), settings=settings)
@@ -75,13 +90,15 @@ def identity_of(comparison: Comparison) -> RunIdentity:
     )
 
 
-def task_identity(task: Task) -> TaskIdentity:
-    """Return what a task is: the digest goes over the prompts' ids, chats, clusters, kinds and facts, by id."""
-    prompts = sorted(task.prompts(), key=lambda prompt: prompt.id)
+def task_identity(task: Task, prompts: str) -> TaskIdentity:
+    """Return what a task with the prompts of that digest is."""
     decoding = described(task.decoding())
-    return TaskIdentity(
-        version=task.VERSION, prompts=digest(prompts), decoding=decoding, settings=settings_of(task)
-    )  # fmt: skip
+    return TaskIdentity(version=task.VERSION, prompts=prompts, decoding=decoding, settings=settings_of(task))
+
+
+def prompts_digest(task: Task) -> str:
+    """Return the digest of a task's prompts: their ids, chats, clusters, kinds and facts, by id."""
+    return digest(sorted(task.prompts(), key=lambda prompt: prompt.id))
 
 
 def judge_identity(named: Named, comparison: Comparison) -> JudgeIdentity:

@@ -1,7 +1,8 @@
 """``bench verify``: all that is concluded, computed again from the stored rows and compared with what lies there.
 
 Compared are the conclusions value by value, the report and the pictures byte by byte, and the gate verdict by verdict.
-The lock is compared with this checkout: other inputs are a difference, other packages are noted.
+The comparison and its files are held against what the run recorded: what is stale is a difference, what is not here
+and other packages are noted.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.config.comparison import Comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.frozen import Frozen
+from bench.engine.provenance import provenance
 from bench.gate.decide import check
-from bench.gate.finished_run import stored
-from bench.pipeline.conclude import conclude
-from bench.pipeline.lock import lock_of
-from bench.pipeline.plan import make_plan
-from bench.report.page.markdown import PLOTS, write_report
+from bench.gate.declared import gate_digest
+from bench.pipeline.lock import PROGRAM, installed
+from bench.pipeline.report_again import report_again
+from bench.pipeline.standing import Standing
+from bench.report.page.markdown import PLOTS
 from bench.results.conclusions.all import CONCLUSIONS
-from bench.results.identity import changed_settings, differences
+from bench.results.identity import changed_settings
 from bench.results.lock import LOCK, Lock
 from bench.results.records import RECORDS
-from bench.results.summary import SUMMARY, RunSummary
+from bench.results.summary import SUMMARY
+from bench.results.wording import markdown
 
 # Two machines' arithmetic may differ in the last digits; this is far below any digit that is printed.
 RELATIVE = 1e-9
@@ -52,39 +54,48 @@ class Verified(Frozen):
         return [*lines, f"{len(self.files)} files computed again from the stored rows, {end}."]
 
 
-def verify(comparison: Comparison) -> Verified:
-    """Return how what lies beside a comparison differs from what its rows give. Nothing there is changed.
-
-    Raises DataError where there is no run of this comparison.
-    """
-    folder, summary = stored(comparison)
-    differ, notes = list(lost_prompts(comparison, folder)), list[str]()
+def verify(standing: Standing) -> Verified:
+    """Return how what lies beside a comparison differs from what its rows give. Nothing there is changed."""
+    folder = standing.folder
+    differ, notes = list(lost_prompts(standing)), list(standing.not_compared)
     with tempfile.TemporaryDirectory() as place:
         again = Path(place) / folder.name
         try:
-            compute_again(comparison, summary, folder, again)
+            compute_again(standing, again)
             made = made_files(folder, again)
             for name in made:
                 differ += compared(folder / name, again / name, name)
             differ += [f"{name}: no input gives this picture" for name in stale_pictures(folder, again)]
-            differ += gate_differences(comparison, summary, folder, again)
+            differ += gate_differences(standing, again)
         except BenchError as error:
             made = []
             differ.append(f"the stored rows give no conclusions: {error}")
+    differ += [f"stale: {item}" for item in standing.stale]
     try:
-        differ_now, changed = against_lock(LOCK.read(folder), lock_of(make_plan(comparison), summary))
+        lock = LOCK.read(folder)
     except DataError as error:
-        differ_now, changed = [str(error)], []
-    return Verified(files=tuple(made), differences=(*differ, *differ_now), notes=(*notes, *changed))
+        differ.append(str(error))
+    else:
+        if lock.gate != gate_digest(standing.comparison):
+            differ.append("the gate's criteria were changed after the run")
+        notes += [f"since the run: {change}" for change in other_surroundings(lock)]
+    return Verified(files=tuple(made), differences=tuple(differ), notes=tuple(notes))
 
 
-def compute_again(comparison: Comparison, summary: RunSummary, folder: Path, again: Path) -> None:
-    """Write conclusions, report and pictures into ``again``, from copies of the rows in ``folder``."""
+def compute_again(standing: Standing, again: Path) -> None:
+    """Write conclusions, report and pictures into ``again``, from copies of the run's rows.
+
+    A report that was written while the results were the comparison's says nothing of how they stand, and is no other
+    one because they are stale now: that is told by itself.
+    """
     again.mkdir(parents=True)
-    for file in (*sorted(folder.glob("*.parquet")), SUMMARY.path(folder)):
+    kept = () if standing.concludes else (CONCLUSIONS.path(standing.folder),)
+    for file in (*sorted(standing.folder.glob("*.parquet")), SUMMARY.path(standing.folder), *kept):
         shutil.copyfile(file, again / file.name)
-    conclude(comparison, summary, RECORDS.read(again), again)
-    write_report(again, comparison)
+    report = standing.folder / "report.md"
+    text = report.read_text(encoding="utf-8") if report.is_file() else ""
+    told = standing.lines if any(markdown(line) in text for line in standing.lines) else ()
+    report_again(standing, again, told)
 
 
 def made_files(folder: Path, again: Path) -> list[str]:
@@ -154,22 +165,24 @@ def short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def lost_prompts(comparison: Comparison, folder: Path) -> Iterator[str]:
-    """Yield the tasks of which the rows lack prompts."""
-    records = RECORDS.read(folder)
+def lost_prompts(standing: Standing) -> Iterator[str]:
+    """Yield the tasks of which the rows lack prompts, of those whose prompts are here and were asked."""
+    records = RECORDS.read(standing.folder)
     names = list(zip(records["task"].to_pylist(), records["prompt"].to_pylist(), strict=True))
     present = set(names)
-    for task in comparison.evaluation.tasks:
-        lost = [prompt.id for prompt in task.prompts() if (task.NAME, prompt.id) not in present]
+    for task in standing.comparison.evaluation.tasks:
+        asked = task.prompts() if task.NAME in standing.asked else ()
+        lost = [prompt.id for prompt in asked if (task.NAME, prompt.id) not in present]
         if lost:
             yield f"{RECORDS.name}: {len(lost)} prompts of task {task.NAME} have no row, the first: {lost[0]}"
 
 
-def gate_differences(comparison: Comparison, summary: RunSummary, folder: Path, again: Path) -> Iterator[str]:
+def gate_differences(standing: Standing, again: Path) -> Iterator[str]:
     """Yield the criteria between methods whose verdict from the stored conclusions differs from that made again."""
-    if summary.missing or not comparison.gate:
+    comparison = standing.comparison
+    if standing.summary.missing or not comparison.gate:
         return
-    before = check(comparison, CONCLUSIONS.read(folder).contrasts)
+    before = check(comparison, CONCLUSIONS.read(standing.folder).contrasts)
     after = check(comparison, CONCLUSIONS.read(again).contrasts)
     verdicts = {(item.name): item.verdict for item in before}
     for item in after:
@@ -177,25 +190,9 @@ def gate_differences(comparison: Comparison, summary: RunSummary, folder: Path, 
             yield f"gate, {item.name}: {verdicts.get(item.name)} there, {item.verdict} made again"
 
 
-def against_lock(lock: Lock, now: Lock) -> tuple[list[str], list[str]]:
-    """Return what the run rested on and is other now: inputs (a difference), and surroundings (a note)."""
-    found = [
-        f"{what} since the run: {change}"
-        for what, new, old in (
-            ("a file changed", now.files, lock.files),
-            ("data changed", now.data, lock.data),
-            ("a model changed", now.models, lock.models),
-        )
-        for change in changed_settings(new, old)
-    ]
-    found += [f"since the run: {item}" for item in differences(now.identity, lock.identity)]
-    if now.gate != lock.gate:
-        found.append("the gate's criteria were changed after the run")
-    lost = lock.stages.keys() - now.stages.keys()
-    if lost:
-        kinds = ", ".join(sorted({lock.stages[key] for key in lost}))
-        found.append(f"{len(lost)} of {len(lock.stages)} stages are computed otherwise now ({kinds})")
-    changed = changed_settings(
-        {"python": now.python, **now.packages, **now.program}, {"python": lock.python, **lock.packages, **lock.program}
-    )
-    return found, [f"since the run: {change}" for change in changed]
+def other_surroundings(lock: Lock) -> list[str]:
+    """Return which versions of Python, packages and this program are others now than they were for the run."""
+    known, here = installed(), provenance()
+    program = {"version": known.pop(PROGRAM, None), "revision": here["revision"]}
+    then = {"python": lock.python, **lock.packages, **lock.program}
+    return changed_settings({"python": str(here["python"]), **known, **program}, then)

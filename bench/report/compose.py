@@ -25,6 +25,7 @@ from bench.report.sections.response_counts import responses_section
 from bench.report.sections.results import results_section
 from bench.report.sections.samples import samples_section
 from bench.report.sections.spending import spending_section
+from bench.report.sections.standing import standing_section
 from bench.report.sections.tax import tax_section
 from bench.report.sections.tokens import tokens_section
 from bench.report.sections.training import training_section
@@ -39,6 +40,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
     results = check(inputs.comparison, inputs.conclusions.contrasts) if checkable else []
     blocks = [
         *opening(inputs),
+        *standing_section(inputs),
         *answer(inputs),
         *results_section(inputs, by_name),
         *gate_section(inputs, results),

@@ -20,7 +20,8 @@ from bench.results.summary import SUMMARY, RunSummary
 class Inputs:
     """Everything a report may say: it computes no statistic of its own beyond counts and means of records.
 
-    ``responses`` and ``verdicts`` are None for a run of an earlier version, which left none.
+    ``responses`` and ``verdicts`` are None for a run of an earlier version, which left none. ``standing``: a line for
+    everything in which the comparison is not what was run, or could not be compared with it.
     """
 
     comparison: Comparison
@@ -30,6 +31,7 @@ class Inputs:
     responses: pa.Table | None = None
     verdicts: pa.Table | None = None
     claims: pa.Table = field(default_factory=CLAIMS_SCHEMA.empty_table)
+    standing: tuple[str, ...] = ()
 
     @property
     def primary(self) -> tuple[Contrast, ...]:
@@ -43,7 +45,7 @@ class Inputs:
         return tuple(item for item in self.conclusions.contrasts if item not in lead)
 
 
-def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
+def read_inputs(folder: Path, comparison: Comparison, standing: tuple[str, ...] = ()) -> Inputs:
     """Return what a run left in a folder; raises DataError, naming the file, where something is missing."""
     return Inputs(
         comparison=comparison,
@@ -53,4 +55,5 @@ def read_inputs(folder: Path, comparison: Comparison) -> Inputs:
         responses=RESPONSES.find(folder),
         verdicts=VERDICTS.find(folder),
         claims=CLAIMS.read(folder),
+        standing=standing,
     )

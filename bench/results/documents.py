@@ -75,6 +75,14 @@ class JsonFile(Generic[M]):
         raise DataError(f"{path}: not a {self.what} that this version reads ({reason}). {again}")
 
 
-def as_json(value: Frozen) -> str:
-    """Return a value as JSON with sorted names."""
-    return json.dumps(value.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+def as_json_without_empty(*names: str) -> Callable[[Frozen], str]:
+    """Return what makes JSON with sorted names of a value, without those of the named fields that are empty.
+
+    A file of an earlier version, which had none of them, is so written again to the same bytes.
+    """
+
+    def text(value: Frozen) -> str:
+        empty = {name for name in names if not getattr(value, name)}
+        return json.dumps(value.model_dump(mode="json", exclude=empty), indent=1, sort_keys=True) + "\n"
+
+    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.core.frozen import Frozen
-from bench.results.documents import RUN_AGAIN, JsonFile, as_json
+from bench.results.documents import RUN_AGAIN, JsonFile, as_json_without_empty
 from bench.results.identity import RunIdentity
 
 LOCK_VERSION = 1
@@ -16,7 +16,10 @@ class Lock(Frozen):
 
     ``program``: version and revision of this program. ``files``: digests of the comparison file and of plug-ins beside
     it. ``data`` and ``models``: what was read and from where, by digest or revision. ``gate``: the digest of the
-    criteria as they were declared when the run began. ``stages``: the key of every stage and its kind.
+    criteria as they were declared when the run began. ``stages``: the key of every stage and its kind. ``read``: the
+    digest of every file and folder that the comparison names, by the end of its path that tells it apart. ``texts``:
+    the comparison file and what it extends, by their paths from the results folder. A lock of an earlier version has
+    neither.
     """
 
     lock_version: int = LOCK_VERSION
@@ -32,6 +35,8 @@ class Lock(Frozen):
     identity: RunIdentity
     gate: str
     stages: dict[str, str]
+    read: dict[str, str] = {}
+    texts: dict[str, str] = {}
 
 
-LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json)
+LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json_without_empty("read", "texts"))

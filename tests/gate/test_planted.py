@@ -197,6 +197,22 @@ def test_a_file_changed_after_the_run_is_told(folder: Path) -> None:
     assert "comparison.yaml was changed after the run; what is checked is the run" in done.stdout
 
 
+def test_a_method_beside_the_comparison_that_is_not_here_is_stood_in_for(folder: Path) -> None:
+    before = json.loads(check(folder, "--json").stdout)
+    (folder / "signed.py").unlink()
+    done = check(folder, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["criteria"] == before["criteria"]
+    assert "not compared: signed.py is not here" in told["notes"]
+    with sketched():
+        assert bench("report", folder).returncode == 0
+    replace(folder / "comparison.yaml", "sft: &sft {lr: 0.01", "sft: &sft {lr: 0.03")
+    done = check(folder)
+    assert done.returncode == 2
+    assert "stale: method sft, lr: 0.01 -> 0.03" in done.stderr
+
+
 def test_verify_finds_what_was_changed_by_hand(folder: Path) -> None:
     done = bench("verify", folder)
     assert done.returncode == 0, done.stdout
@@ -216,7 +232,7 @@ def test_verify_finds_what_was_changed_by_hand(folder: Path) -> None:
         "contrasts.json, contrasts[0].estimate: ",
         "plots/old.png: no input gives this picture",
         "report.md, line 1: '# better' there",
-        "a file changed since the run: signed.py: ",
+        "stale: signed.py was changed (",
         "stages are computed otherwise now (",
     ):
         assert wanted in text

@@ -14,6 +14,8 @@ from typing import Any
 
 from bench.config.document.positions import read_file, read_text
 from bench.config.document.problems import KeyPath, Place, Problems, dotted, shown
+from bench.config.fields.named_files import FilesToRead
+from bench.core.errors import BenchError
 
 COMPARISON_FILE = "comparison.yaml"
 _SELECTORS = ("world", "path", "repo", "method", "judge")
@@ -27,15 +29,15 @@ class MergedDocument:
     places: dict[KeyPath, Place]
 
 
-def read_layers(path: Path, overrides: Sequence[str], problems: Problems) -> MergedDocument:
+def read_layers(path: Path, overrides: Sequence[str], problems: Problems, files: FilesToRead) -> MergedDocument:
     """Return the comparison in ``path`` (a file, or a folder that holds comparison.yaml), all layers merged.
 
     Raises ConfigError when a layer is missing, is no mapping, or extends itself.
     """
     file = comparison_file(path)
-    if not file.is_file():
+    if not file.is_file() and files.text(file) is None:
         problems.fail(Place(file, 1), (), "no such comparison file", "`bench new NAME` writes one to start from")
-    document = _read_with_parents(file, problems, ())
+    document = _read_with_parents(file, problems, (), files)
     for override in overrides:
         _apply(override, document, problems)
     return document
@@ -47,8 +49,27 @@ def comparison_file(path: Path) -> Path:
     return path / COMPARISON_FILE if path.is_dir() else path
 
 
-def _read_with_parents(file: Path, problems: Problems, chain: tuple[Path, ...]) -> MergedDocument:
-    value, places = read_file(file, problems)
+def layers_of(file: Path) -> list[Path]:
+    """Return a comparison file and every file that it extends, the file itself first; none that cannot be read."""
+    found: list[Path] = []
+    while file not in found and file.is_file():
+        found.append(file)
+        try:
+            value, _ = read_file(file, Problems())
+        except BenchError:
+            break  # whoever loads the comparison is told what is wrong with it
+        parent = value.get("extends") if isinstance(value, dict) else None
+        if not isinstance(parent, str):
+            break
+        file = comparison_file(file.parent / parent)
+    return found
+
+
+def _read_with_parents(
+    file: Path, problems: Problems, chain: tuple[Path, ...], files: FilesToRead
+) -> MergedDocument:  # fmt: skip
+    text = None if file.is_file() else files.text(file)
+    value, places = read_file(file, problems) if text is None else read_text(text, Place(file, 1), problems)
     chain = (*chain, file)
     if value is None:
         problems.fail(Place(file, 1), (), "the file is empty", "`bench new NAME` writes a comparison to start from")
@@ -66,9 +87,9 @@ def _read_with_parents(file: Path, problems: Problems, chain: tuple[Path, ...]) 
     if target in chain:
         circle = " -> ".join(shown(item) for item in (*chain[chain.index(target) :], target))
         problems.fail(place, ("extends",), f"the files extend each other in a circle: {circle}", "cut the circle")
-    if not target.is_file():
+    if not target.is_file() and files.text(target) is None:
         problems.fail(place, ("extends",), f"{shown(target)}: no such file", "the path starts from this file's folder")
-    return _merged(_read_with_parents(target, problems, chain), document)
+    return _merged(_read_with_parents(target, problems, chain, files), document)
 
 
 def _merged(below: MergedDocument, above: MergedDocument) -> MergedDocument:

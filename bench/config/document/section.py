@@ -11,10 +11,13 @@ from pydantic_core import ErrorDetails
 
 from bench.config.document.merged import MergedDocument
 from bench.config.document.problems import KeyPath, Place, Problems
+from bench.config.fields.named_files import FilesToRead
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.frozen import Frozen
+from bench.core.frozen import Frozen, Open
+from bench.core.plugins import Kind, find
 
 F = TypeVar("F", bound=Frozen)
+P = TypeVar("P", bound=Open)
 UNREAD = object()  # stands for a field whose problems have been reported, so that nothing else is reported about it
 _WANTED = {
     "int_type": "a whole number",
@@ -34,10 +37,11 @@ _WANTED = {
 
 
 class Section:
-    """The merged document, which is read section by section, and the problems found in it."""
+    """The merged document, which is read section by section, the problems found in it, and how its files are read."""
 
-    def __init__(self, document: MergedDocument, problems: Problems) -> None:
+    def __init__(self, document: MergedDocument, problems: Problems, files: FilesToRead) -> None:
         self.root = document.value
+        self.files = files
         self._places = document.places
         self._problems = problems
 
@@ -61,9 +65,25 @@ class Section:
         what, _, rest = str(error).partition("\n")
         self.problem(path, what, rest.strip() or None)
 
+    def unusable(self, path: KeyPath, error: BenchError) -> None:
+        """Note the text of an error about what a file says, unless the file's content is not used."""
+        if not self.files.forgives(error):
+            self.refused(path, error)
+
     def resolve(self, path: KeyPath, text: str) -> Path:
         """Return the file or folder that a text at a key path names, relative to where the text stands."""
         return (self.place(path).folder / text).resolve()
+
+    def plugin(self, kind: Kind[P], path: KeyPath, name: str, fields: Mapping[str, Any]) -> type[P] | P:
+        """Return the class of the plug-in that a name or file at a key path names.
+
+        Where its file is not here and the reading goes on, what stands in for it, with ``fields`` as written. Raises
+        BenchError where there is none.
+        """
+        folder = self.place(path).folder
+        file = self.resolve(path, name)
+        stood_in = self.files.stand_in(kind, file, fields) if name.endswith(".py") else None
+        return find(kind, name, folder) if stood_in is None else stood_in
 
     def keys(
         self, path: KeyPath, value: Any, known: Collection[str], required: Collection[str] = ()

@@ -1,21 +1,61 @@
-"""Files that a comparison names: found, checked cheaply, and identified by the digest of their bytes."""
+"""Files that a comparison names: found, checked cheaply, and identified by the digest of their bytes.
+
+For a run to come (``FilesToRead``) every file must be there and be what it is named for. How a run that is over is read
+without its files: ``bench.config.fields.files_read``.
+"""
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection, Mapping
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Literal, TypeVar
 
 from bench.config.document.problems import shown
-from bench.core.errors import DataError
+from bench.core.errors import BenchError, DataError
 from bench.core.files import digest_of_folder
-from bench.core.frozen import digest_of_file
+from bench.core.frozen import Open, digest_of_file
+from bench.core.plugins import Kind
 from bench.core.rows import read_rows
+
+P = TypeVar("P", bound=Open)
 
 # How transformers names models that write text: causal ones, and those of images and text that it loads as such.
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead", "ForConditionalGeneration")
+
+
+class FilesToRead:
+    """What a run to come reads."""
+
+    def lacks(self, path: Path) -> bool:
+        """Return whether nothing is at a path and the reading goes on without it."""
+        del path
+        return False
+
+    def forgives(self, error: BenchError) -> bool:
+        """Return whether the reading goes on where what a file says cannot be used for a run."""
+        del error
+        return False
+
+    def digest(self, path: Path, checked: Callable[[], str]) -> str:
+        """Return the digest of what is at a path, which ``checked`` gives after it has looked at the content."""
+        del path
+        return checked()
+
+    def to_come(self, path: Path) -> str | None:
+        """Return the digest of a file that may come later, None while it is not there."""
+        return None if kind_of(path) is None else digest_of(path)
+
+    def text(self, path: Path) -> str | None:
+        """Return the text to take for a comparison file that is not here, None for one that is to be read."""
+        del path
+        return None
+
+    def stand_in(self, kind: Kind[P], file: Path, fields: Mapping[str, Any]) -> P | None:
+        """Return a value in the place of a plug-in whose file is not here, None where the file is to be read."""
+        del kind, file, fields
+        return None
 
 
 def kind_of(path: Path) -> Literal["file", "folder"] | None:
@@ -110,3 +150,22 @@ def columns_of(file: Path) -> list[str]:
     if not isinstance(row, Mapping):
         raise DataError(f"{shown(file)}: a row must be a mapping of columns, and the first is not")
     return [str(name) for name in row]
+
+
+def ends_with(path: PurePath, name: str) -> bool:
+    """Return whether the last parts of a path are those of ``name``."""
+    parts = PurePath(name).parts
+    return path.parts[-len(parts) :] == parts
+
+
+def short_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return for each path as few of its last parts as tell it apart from the others, with slashes."""
+    found: dict[Path, str] = {}
+    for path in paths:
+        others = [other for other in paths if other != path]
+        for count in range(1, len(path.parts) + 1):
+            name = "/".join(path.parts[-count:])
+            if not any(ends_with(other, name) for other in others):
+                break
+        found[path] = name
+    return found

@@ -57,10 +57,12 @@ def read_plugin(
         return None
     at = path if isinstance(item, str) else (*path, word)
     try:
-        cls = find(kind, fields[word], section.place(at).folder)
+        cls = section.plugin(kind, at, fields[word], fields)
     except BenchError as error:
         section.refused(at, error)
         return None
+    if not isinstance(cls, type):
+        return cls
     taken = [name for name in (word, *beside) if name in cls.model_fields]
     if taken:
         section.problem(at, f"{cls.__name__} has a field '{taken[0]}', which the comparison file needs for itself")
@@ -166,6 +168,8 @@ def _judge_reward(section: Section, path: KeyPath, fields: dict[str, Any]) -> Ju
 
 def _file_reward(section: Section, path: KeyPath, text: str) -> FileReward | None:
     file = section.resolve(path, text)
+    if section.files.lacks(file):
+        return FileReward(path=str(file), digest=section.files.digest(file, lambda: digest_of(file)))
     try:
         function = getattr(load_file(file), REWARD, None)
     except BenchError:
@@ -216,12 +220,12 @@ def _file_fields(
         section.problem(here, f"must be text, not {as_written(given)}")
         return None
     file = section.resolve(here, given)
-    there = kind_of(file) is not None
-    if not there and to_come is None:
+    if kind_of(file) is None and to_come is None and not section.files.lacks(file):
         section.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
         return None
     try:
-        return {PATH: str(file), DIGEST: digest_of(file) if there else None}
+        there = section.files.digest(file, lambda: digest_of(file)) if to_come is None else section.files.to_come(file)
+        return {PATH: str(file), DIGEST: there}
     except BenchError as error:
         section.refused(here, error)
         return None

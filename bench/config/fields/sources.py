@@ -77,7 +77,7 @@ def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | Non
 def _local_model(section: Section, path: KeyPath, text: str) -> dict[str, str] | None:
     folder = section.resolve(path, text)
     try:
-        return {"path": str(folder), "digest": digest_of_model(folder)}
+        return {"path": str(folder), "digest": section.files.digest(folder, lambda: digest_of_model(folder))}
     except BenchError as error:
         section.refused(path, error)
         return None
@@ -113,7 +113,8 @@ def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> Data
         return None
     file = section.resolve((*path, "path"), fields["path"])
     try:
-        digest = digest_of_data(file, own.needed if right else (), columns if right else {})
+        needed, renamed = (own.needed, columns) if right else ((), {})
+        digest = section.files.digest(file, lambda: digest_of_data(file, needed, renamed))
     except BenchError as error:
         section.refused((*path, "path"), error)
         digest = ""

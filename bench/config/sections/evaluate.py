@@ -153,7 +153,7 @@ def _measurements(section: Section, value: Any) -> tuple[str, ...]:
             section.problem(path, f"must be the name of a measurement or a .py file, not {as_written(item)}")
         elif not item.endswith(".py"):
             found[path] = item
-        elif (file := section.resolve(path, item)).is_file():
+        elif (file := section.resolve(path, item)).is_file() or section.files.lacks(file):
             found[path] = str(file)
         else:
             section.problem(path, f"{item}: no such file", "the path starts from the folder of the file it is in")
@@ -219,7 +219,7 @@ def _judges(
             if judge is not None:
                 judge.check(kind)
         except BenchError as error:
-            section.refused(here, error)
+            section.unusable(here, error)
         if here in found and section.count == before:
             clean[here] = found[here].label
     _refuse_repeated(section, clean, "keep one, or add `name: ...` to one")

@@ -66,7 +66,7 @@ def _check(section: Section, path: KeyPath, plugin: Extractor | Verifier, tasks:
         try:
             plugin.check(task)
         except BenchError as error:
-            section.refused(path, error)
+            section.unusable(path, error)
 
 
 def _tasks(section: Section, path: KeyPath, value: Any, tasks: Sequence[Task]) -> list[Task]:
@@ -118,12 +118,12 @@ def _file(section: Section, path: KeyPath, fields: Mapping[str, Any]) -> PagesFi
         section.problem(here, f"must be text, not {as_written(fields[PATH])}")
         return None
     file = section.resolve(here, fields[PATH])
-    if kind_of(file) != "file":
+    if kind_of(file) != "file" and not section.files.lacks(file):
         section.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
     elif file.suffix not in PAGES:
         section.problem(here, f"the format '{file.suffix}' is not known", f"known: {', '.join(PAGES)}")
     else:
-        return PagesFile(path=str(file), digest=digest_of(file))
+        return PagesFile(path=str(file), digest=section.files.digest(file, lambda: digest_of(file)))
     return None
 
 

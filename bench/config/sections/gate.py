@@ -132,7 +132,7 @@ def _of_choices(
     try:
         return found if criterion.metric in found and any(offers_choices(task) for task in scored) else {}
     except BenchError as error:
-        section.refused(path, error)
+        section.unusable(path, error)
         return found
 
 

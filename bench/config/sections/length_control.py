@@ -53,12 +53,11 @@ def check_length_control(
         what = f"'{versus}' is what all are held against, so it has no verdicts of its own"
         section.problem((*ROOT, CALIBRATION), what, "name versions of it that were made verbose or concise")
     if control.difficulty_file is not None:
-        known = read_difficulty(Path(control.difficulty_file.path))
         for task in tasks:
             try:
-                difficulty_of(task.prompts(), known)
+                difficulty_of(task.prompts(), read_difficulty(Path(control.difficulty_file.path)))
             except BenchError as error:
-                section.refused((*ROOT, DIFFICULTY_FILE), BenchError(f"task {task.NAME}: {error}"))
+                section.unusable((*ROOT, DIFFICULTY_FILE), BenchError(f"task {task.NAME}: {error}"))
 
 
 def _check_together(section: Section, path: KeyPath, fields: dict[str, Any]) -> None:
@@ -88,9 +87,13 @@ def _table(section: Section, path: KeyPath, value: Any, read: Callable[[Path], A
         section.problem(path, f"must be the path of a file, not {as_written(value)}")
         return None
     file = section.resolve(path, value)
-    try:
+
+    def checked() -> str:
         read(file)
-        return StatisticsTable(path=str(file), digest=digest_of(file))
+        return digest_of(file)
+
+    try:
+        return StatisticsTable(path=str(file), digest=section.files.digest(file, checked))
     except BenchError as error:
         section.refused(path, error)
         return None

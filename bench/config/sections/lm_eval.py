@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def read_lm_eval(section: Section, path: KeyPath, item: dict[str, Any]) -> LmEva
     computed: dict[str, Any] = {"name": name, "harness": harness, FOLDER: None}
     if folder is not None:
         try:
-            computed |= {FOLDER: str(folder), "digest": digest_of_folder(folder)}
+            computed |= {FOLDER: str(folder), "digest": section.files.digest(folder, partial(digest_of_folder, folder))}
         except BenchError as error:
             section.refused((*path, FOLDER), error)
             return None

@@ -13,7 +13,7 @@ from bench.config.fields.named_plugins import build_plugin, settable
 from bench.config.sections.given import NO_ADAPTER, read_lora
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.method import Given, Lora, Method
-from bench.core.plugins import METHOD, find
+from bench.core.plugins import METHOD
 
 REPLICATE, LORA = "replicate", "lora"
 RESERVED = (METHOD.word, REPLICATE, LORA)
@@ -61,30 +61,36 @@ def _read_method(section: Section, path: KeyPath, value: Any, there: set[str], c
     cls = _class_of(section, path, fields)
     if cls is None:
         return None
-    known = section.keys(path, fields, [*RESERVED, *settable(cls)]) or {}
-    method = build_plugin(section, cls, path, {key: item for key, item in known.items() if key not in RESERVED})
+    if isinstance(cls, type):
+        known = section.keys(path, fields, [*RESERVED, *settable(cls)]) or {}
+        method = build_plugin(section, cls, path, {key: item for key, item in known.items() if key not in RESERVED})
+    else:
+        known, method = fields, cls
     lora = read_lora(section, (*path, LORA), known[LORA]) if LORA in known else common_lora
     replicate = known.get(REPLICATE)
     if REPLICATE in known and not (isinstance(replicate, str) and replicate.strip()):
         section.problem((*path, REPLICATE), f"must be a name for the repetition, not {as_written(replicate)}")
         return None
     there = there | ({"lora"} if lora is not None else set())
-    _check_needs(section, path, cls, method, there)
+    _check_needs(section, path, cls if isinstance(cls, type) else type(cls), method, there)
     return None if method is None else Arm(name=name, method=method, lora=lora, replicate=replicate)
 
 
-def _class_of(section: Section, path: KeyPath, fields: dict[str, Any]) -> type[Method] | None:
-    """Return the method's class: ``method``, or else the arm's own name."""
+def _class_of(section: Section, path: KeyPath, fields: dict[str, Any]) -> type[Method] | Method | None:
+    """Return the method's class: ``method``, or else the arm's own name; what stands in for one that is not here."""
     at = (*path, METHOD.word) if METHOD.word in fields else path
     which = fields.get(METHOD.word, path[-1])
     if not isinstance(which, str):
         section.problem(at, f"must be the name of a method, not {as_written(which)}")
         return None
+    written = {key: item for key, item in fields.items() if key not in RESERVED}
     try:
-        cls = find(METHOD, which, section.place(at).folder)
+        cls = section.plugin(METHOD, at, which, written)
     except BenchError as error:
         section.refused(at, error)
         return None
+    if not isinstance(cls, type):
+        return cls
     taken = [name for name in RESERVED if name in cls.model_fields]
     if taken:
         section.problem(at, f"{cls.__name__} has a field '{taken[0]}', which the comparison file needs for itself")

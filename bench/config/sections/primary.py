@@ -57,7 +57,8 @@ def metrics_of(section: Section, scoring: Scoring) -> list[str]:
         if any(offers_choices(task) for task in scoring.tasks):
             found += [MC1.name, MC2.name]
     except BenchError as error:
-        section.refused(_ROOT, error)
+        section.unusable(_ROOT, error)
+        found += [MC1.name, MC2.name]
     return list(dict.fromkeys(found))
 
 

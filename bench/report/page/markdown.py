@@ -31,14 +31,15 @@ from bench.results.wording import markdown as escaped
 PLOTS = "plots"
 
 
-def write_report(folder: Path, comparison: Comparison) -> Path:
+def write_report(folder: Path, comparison: Comparison, standing: tuple[str, ...] = ()) -> Path:
     """Return the path of ``report.md`` after writing it, ``report.html`` and ``plots/`` into the folder.
 
-    ``references.bib`` beside it holds what the comparison rests on. Reads ``records.parquet``, ``contrasts.json`` and
+    ``references.bib`` beside it holds what the comparison rests on. ``standing``: what a reader must know of how the
+    results stand to the comparison, a line each (``Inputs``). Reads ``records.parquet``, ``contrasts.json`` and
     ``run.json`` there, and computes nothing again: equal inputs give equal bytes. Raises DataError where one of them
     is missing.
     """
-    inputs = read_inputs(folder, comparison)
+    inputs = read_inputs(folder, comparison, standing)
     pictures = draw_all(inputs, folder / PLOTS)
     blocks = compose(inputs, pictures)
     html = render_html(inputs.summary.name, blocks, folder / PLOTS)

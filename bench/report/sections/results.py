@@ -50,7 +50,7 @@ def results_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     level = percent(inputs.comparison.statistics.level)
     note = (
         f"Intervals are adjusted within their family as p is, so at the {level} level they exclude no difference "
-        "exactly where a contrast is decided (contrasts.json has the single ones too, `low` and `high`). The cost is "
+        "exactly where a contrast is decided (contrasts.json has the single ones too, as low and high). The cost is "
         "that of the method in the first column, per training seed, "
         "with the stages it shares with other arms counted in full."
     )

@@ -1,0 +1,263 @@
+"""What differs between a comparison as it is now and what its run recorded in ``lock.json`` and ``run.json``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.config.comparison import Comparison, Named
+from bench.config.fields.files_read import TaskNotHere, unknown_digest
+from bench.config.fields.named_files import ends_with, short_names
+from bench.core.errors import BenchError
+from bench.core.frozen import Frozen, children
+from bench.core.metrics import RATING, WIN_RATE
+from bench.core.task import Task
+from bench.gate.declared import files_of, named_files
+from bench.pipeline.lock import data_of, judge_identity, models_of, prompts_digest, task_identity
+from bench.pipeline.plan import Plan, make_plan
+from bench.pipeline.summarise import with_defaults
+from bench.results.identity import RunIdentity, TaskIdentity, changed_settings, differences, flat
+from bench.results.lock import Lock
+from bench.results.summary import RunSummary
+from bench.results.wording import counted
+
+CODE = ".py"
+SHOWN = 12  # characters of a digest
+
+
+@dataclass(frozen=True)
+class SinceTheRun:
+    """A comparison as it is now, held against what its run recorded. ``absent``: the files that are not here."""
+
+    comparison: Comparison
+    summary: RunSummary
+    lock: Lock
+    absent: Collection[Path]
+
+    @cached_property
+    def named(self) -> dict[Path, str]:
+        """Every file that the comparison names, with its digest."""
+        return named_files(self.comparison)
+
+    @cached_property
+    def names(self) -> dict[Path, str]:
+        """What each of them is called."""
+        return short_names([*dict.fromkeys([*self.named, *self.absent])])
+
+    @cached_property
+    def unknown(self) -> frozenset[Path]:
+        """What is not here and cannot be taken from the record: plug-ins, and what no digest is recorded of."""
+        return frozenset(place for place, digest in self.named.items() if digest == unknown_digest(place))
+
+    @cached_property
+    def plan(self) -> Plan | BenchError:
+        """The plan of the comparison as it is now, or why there is none."""
+        try:
+            return make_plan(self.comparison)
+        except BenchError as error:
+            return error
+
+    @cached_property
+    def not_known(self) -> frozenset[str]:
+        """The keys of the planned stages that rest on what is unknown."""
+        if isinstance(self.plan, BenchError) or not self.unknown:
+            return frozenset()
+        found: dict[int, bool] = {}
+        return frozenset(key for key, stage in self.plan.stages.items() if self.rests_on_unknown(stage, found))
+
+    def rests_on_unknown(self, value: Any, found: dict[int, bool]) -> bool:
+        """Return whether a value holds what is unknown; ``found`` keeps by identity what is known of its parts."""
+        if id(value) not in found:
+            found[id(value)] = False
+            found[id(value)] = own_place(value) in self.unknown or any(
+                self.rests_on_unknown(part, found) for part in children(value)
+            )
+        return found[id(value)]
+
+    def not_compared(self) -> Iterator[str]:
+        """Yield a line for everything that is not here, and one for what could not be compared without it."""
+        yield from (f"not compared: {self.names[place]} is not here" for place in self.absent)
+        if isinstance(self.plan, BenchError):
+            if self.absent:
+                yield f"not compared: the stages, which cannot be planned without it ({first_line(self.plan)})"
+        elif self.not_known:
+            yield f"not compared: {len(self.not_known)} of {counted(len(self.plan.stages), 'stage')}, which rest on it"
+
+    def stale(self) -> list[str]:
+        """Return what differs from what was run, the members of the comparison first; empty where nothing does."""
+        stages = list(self.other_stages())
+        uncertain = bool(self.unknown) or isinstance(self.plan, BenchError)
+        settings = self.other_settings() if stages or uncertain else ()
+        return list(
+            dict.fromkeys([*self.other_members(), *settings, *self.other_files(), *self.other_identity(), *stages])
+        )
+
+    def other_members(self) -> list[str]:
+        """Return the methods, seeds, tasks and judges that only the comparison or only the run has."""
+        evaluation, then = self.comparison.evaluation, self.lock.identity
+        found = other_arms_and_seeds(self.comparison, self.summary)
+        names = [*(task.NAME for task in evaluation.tasks), *(task.name for task in evaluation.benchmarks)]
+        found += one_sided("task", names, then.tasks)
+        for use, judges in judges_by_use(self.comparison).items():
+            known = [key.partition(":")[2] for key in then.judges if key.startswith(f"{use}:")]
+            found += one_sided("judge", [named.label for named in judges], known)
+        return found
+
+    def other_stages(self) -> Iterator[str]:
+        """Yield how many stages are computed otherwise now, those left out that rest on what is unknown.
+
+        What was run and is asked for no more is a difference too, where nothing is unknown.
+        """
+        if isinstance(self.plan, BenchError):
+            if not self.absent:
+                yield f"it cannot be planned now ({first_line(self.plan)})"
+            return
+        then, now = self.lock.stages, {key: stage.KIND for key, stage in self.plan.stages.items()}
+        added = {key: kind for key, kind in now.items() if key not in then and key not in self.not_known}
+        lost = {key: kind for key, kind in then.items() if key not in now and not self.unknown}
+        if added and lost:
+            yield f"{len(lost)} of {counted(len(then), 'stage')} are computed otherwise now ({kinds_of(lost)})"
+        elif lost:
+            yield f"{len(lost)} of {counted(len(then), 'stage')} are asked for no more ({kinds_of(lost)})"
+        elif added:
+            yield f"{counted(len(added), 'stage')} of the comparison were not run ({kinds_of(added)})"
+
+    def other_settings(self) -> Iterator[str]:
+        """Yield the settings of the run's methods that are others now."""
+        for arm in self.comparison.arms:
+            facts = self.summary.arms.get(arm.name)
+            if facts is None or self.rests_on_unknown(arm.method, {}):
+                continue
+            lora = None if arm.lora is None else arm.lora.model_dump()
+            now = {"replicate": arm.replicate, "lora": lora, **with_defaults(arm)}
+            then = {"replicate": facts.replicate, "lora": facts.lora, **facts.fields}
+            yield from (f"method {arm.name}, {change}" for change in changed_settings(as_listed(now), as_listed(then)))
+
+    def other_files(self) -> Iterator[str]:
+        """Yield the files, data and models that are here and are not what the run read."""
+        for place, now in self.named.items():
+            then = {known for name, known in self.lock.read.items() if ends_with(place, name)}
+            if place not in self.absent and len(then) == 1 and now not in then:
+                yield changed(self.names[place], then.pop(), now)
+        for name, now in files_of(self.comparison).items():
+            known = self.lock.files.get(name, now)
+            if name.endswith(CODE) and known != now:
+                yield changed(name, known, now)
+        if not self.lock.read:
+            yield from self.of_earlier_version("", data_of(self.comparison), self.lock.data)
+            models = {} if isinstance(self.plan, BenchError) else models_of(self.plan)
+            yield from self.of_earlier_version("model ", models, self.lock.models)
+
+    def of_earlier_version(self, word: str, now: Mapping[str, str], then: Mapping[str, str]) -> Iterator[str]:
+        """Yield the data or models that differ, where a lock of an earlier version does not name their files."""
+        unknown = {unknown_digest(place) for place in self.unknown}
+        for name in now.keys() & then.keys():
+            here, there = now[name].removeprefix("sha256 "), then[name].removeprefix("sha256 ")
+            if here != there and here not in unknown:
+                yield changed(f"{word}{name}", there, here)
+
+    def other_identity(self) -> Iterator[str]:
+        """Yield what is measured with something else: prompts, decoding, judges."""
+        evaluation, then = self.comparison.evaluation, self.lock.identity
+        tasks: dict[str, TaskIdentity] = {}
+        for task in evaluation.tasks:
+            known = then.tasks.get(task.NAME)
+            if known is not None and not isinstance(task, TaskNotHere):
+                try:
+                    prompts = known.prompts if self.is_absent(task) else prompts_digest(task)
+                    tasks[task.NAME] = task_identity(task, prompts)
+                except BenchError as error:
+                    yield f"task {task.NAME} cannot be read now ({first_line(error)})"
+        judges = {
+            f"{use}:{named.label}": judge_identity(named, self.comparison)
+            for use, all_of in judges_by_use(self.comparison).items()
+            for named in all_of
+            if not self.rests_on_unknown(named.judge, {})
+        }
+        now = RunIdentity(tasks=tasks, judges=judges, draws=evaluation.draws, orders=evaluation.orders, stages={})
+        yield from differences(now, then)
+
+    def is_absent(self, value: Any) -> bool:
+        """Return whether a file that a value names is not here."""
+        return bool(named_files(value).keys() & set(self.absent))
+
+    def asked(self) -> tuple[str, ...]:
+        """Return the tasks whose prompts are here and are those that were asked."""
+        found = []
+        for task in self.comparison.evaluation.tasks:
+            then = self.lock.identity.tasks.get(task.NAME)
+            if then is not None and not self.is_absent(task) and readable_prompts(task) == then.prompts:
+                found.append(task.NAME)
+        return tuple(found)
+
+    def lacks_for_conclusions(self) -> bool:
+        """Return whether something is not here that conclusions are drawn with: code, or a table of the length control.
+
+        Difficulties are joined on the prompts of the tasks, so these are needed beside their table.
+        """
+        control, tasks = self.comparison.evaluation.length_control, self.comparison.evaluation.tasks
+        by_prompt = control.difficulty_file is not None and any(map(self.is_absent, tasks))
+        members = (self.comparison.arms, tasks, self.comparison.evaluation.judges, self.comparison.evaluation.ratings)
+        code = any(place.suffix == CODE for place in self.unknown & named_files(members).keys())
+        return self.is_absent(control) or by_prompt or code
+
+
+def own_place(value: Any) -> Path | None:
+    """Return the file or folder that a frozen value names itself, None where it names none."""
+    place = getattr(value, "path", getattr(value, "folder", None)) if isinstance(value, Frozen) else None
+    return Path(place) if isinstance(place, str) else None
+
+
+def judges_by_use(comparison: Comparison) -> dict[str, tuple[Named, ...]]:
+    """Return the judges that compare and those that rate, by the metric that they give."""
+    return {WIN_RATE.name: comparison.evaluation.judges, RATING.name: comparison.evaluation.ratings}
+
+
+def other_arms_and_seeds(comparison: Comparison, summary: RunSummary) -> list[str]:
+    """Return what a comparison has of methods and seeds that the run had not, and the other way round."""
+    found = one_sided("method", [arm.name for arm in comparison.arms], summary.arms)
+    if comparison.given.seeds != summary.seeds:
+        then, now = (", ".join(map(str, seeds)) for seeds in (summary.seeds, comparison.given.seeds))
+        found.append(f"seeds {then} then, {now} now")
+    return found
+
+
+def one_sided(word: str, now: Iterable[str], then: Iterable[str]) -> list[str]:
+    """Return a sentence for every name that only the comparison or only the run has."""
+    here, there = list(now), list(then)
+    return [
+        *(f"{word} {name} was not run" for name in here if name not in there),
+        *(f"{word} {name} was run and is not in the comparison" for name in there if name not in here),
+    ]
+
+
+def readable_prompts(task: Task) -> str | None:
+    """Return the digest of a task's prompts, None where they cannot be read."""
+    try:
+        return prompts_digest(task)
+    except BenchError:
+        return None
+
+
+def changed(name: str, then: str, now: str) -> str:
+    """Return the sentence on a file that is another one."""
+    return f"{name} was changed ({then[:SHOWN]} then, {now[:SHOWN]} now)"
+
+
+def as_listed(value: Any) -> dict[str, Any]:
+    """Return the settings of a method by their dotted names, with lists as a JSON file gives them back."""
+    return {name: list(item) if isinstance(item, tuple) else item for name, item in flat(value).items()}
+
+
+def kinds_of(stages: Mapping[str, str]) -> str:
+    """Return the kinds of stages in words, the most frequent first."""
+    return ", ".join(kind for kind, _ in sorted(Counter(stages.values()).items(), key=lambda item: (-item[1], item[0])))
+
+
+def first_line(error: BenchError) -> str:
+    """Return the first line of an error."""
+    return str(error).partition("\n")[0]
