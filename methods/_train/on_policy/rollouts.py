@@ -80,7 +80,7 @@ def scored(rewards: Tensor, ended: Tensor, missing_end_penalty: float | None) ->
 
 
 def noise_seed(seed: int, update: int, prompt: int, draw: int) -> int:
-    """Return the seed of a response's noise: a hash of seed, update, the prompt's row in the data and the draw's number.
+    """Return the seed of a response's noise: a hash of seed, update, the prompt's row in the data and the draw.
 
     Draws of a row are numbered across all its places in an update; see ``numbered_draws``.
     """
