@@ -82,6 +82,24 @@ class WrittenCounts(Frozen):
         return not (self.too_long or self.cut)
 
 
+class SpellingCounts(Frozen):
+    """Responses that tokens do not give back as they are, or that hold special tokens.
+
+    ``changed``: different responses of the data that do not come back from their tokens as they were. ``spelt``:
+    different ones that spell special tokens, which are read as text. ``written``: responses in which a policy wrote
+    special tokens before the end, of so many ``responses`` that it wrote; they are spelt out and read as text.
+    """
+
+    changed: int = 0
+    spelt: int = 0
+    written: int = 0
+    responses: int = 0
+
+    def told(self) -> dict[str, object]:
+        """Return the counts as an entry of ``diagnostics.json``; nothing where there is nothing to tell."""
+        return {"spelling": self.model_dump()} if self.changed or self.spelt or self.written else {}
+
+
 class DataAsked(Frozen):
     """A file of data, and how it is trained on. ``new_tokens``: what is written to a prompt, where rows are prompts."""
 

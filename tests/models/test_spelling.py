@@ -109,7 +109,9 @@ def test_special_tokens_before_the_end_are_spelt_out_and_told(caplog: pytest.Log
     written = [*tokens.ids("a")[:-1], start, *tokens.ids("b")[:-1]]
     assert tokens.text([*written, tokens.end], (tokens.end,)) == "a<|im_start|>b"
     assert tokens.text(written, (tokens.end,)) == "a<|im_start|>b"
-    assert tokens.spelt == 2
+    assert tokens.holds_special([*written, tokens.end], (tokens.end,))
+    assert not tokens.holds_special(tokens.ids("a<|im_start|>b"), (tokens.end,))
+    assert tokens.counts().spelt == 1
     assert "1 response holds special tokens" in caplog.text
     # As it is scored: read as text, not as a control token.
     assert start not in tokens.ids("a<|im_start|>b")

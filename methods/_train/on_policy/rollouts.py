@@ -37,7 +37,8 @@ class Rollouts:
 
     ``groups``: a prompt's ids and those of its responses, each up to its first end token, that included. ``samples``
     responses belong to each prompt. ``scores`` (R,): the reward, less the penalty where the end is missing;
-    ``rewards`` (R,) before that. ``ended`` (R,), bool. ``mask`` (R, T), bool: the response's tokens. ``value_mask``
+    ``rewards`` (R,) before that. ``ended`` (R,), bool, and ``special`` (R,), bool: a special token
+    stands before its end. ``mask`` (R, T), bool: the response's tokens. ``value_mask``
     (R, T): these and the place behind an end token, where there is room for one more token; what is learnt there is
     the value of the finished response (as in arXiv:2403.17031). ``logprobs`` and ``reference`` (R, T): of the sampling
     policy and of the reference, both at the sampling temperature, in nats, 0 outside ``mask``. ``values`` (R, T): of
@@ -49,6 +50,7 @@ class Rollouts:
     scores: Tensor
     rewards: Tensor
     ended: Tensor
+    special: Tensor
     mask: Tensor
     value_mask: Tensor
     logprobs: Tensor
@@ -175,6 +177,7 @@ class Sampler:
             against = logprobs_at(self._reference, groups, mask.shape, practice.temperature)
         worth = torch.tensor(rewards, device=policy.device)
         ended = torch.tensor([one.finish == "end" for one in written], device=policy.device)
+        special = torch.tensor([one.holds_special for one in written], device=policy.device)
         self._meter(groups)
         return Rollouts(
             groups=groups,
@@ -182,6 +185,7 @@ class Sampler:
             scores=scored(worth, ended, practice.missing_end_penalty),
             rewards=worth,
             ended=ended,
+            special=special,
             mask=mask,
             value_mask=value_mask,
             logprobs=own,

@@ -256,6 +256,14 @@ def test_the_best_weights_of_held_out_prompts_are_kept(given: Given, tmp_path: P
     assert rows[kept["kept_update"] - 1]["held_out_reward"] == pytest.approx(sum(scores) / 6)
 
 
+def test_special_tokens_that_a_policy_writes_are_counted(given: Given, tmp_path: Path, bench: Bench) -> None:
+    folder = bench.payload(stage_of(RLOO(**{**QUICK, "reward": reward(tmp_path)}), given))
+    found = sum(row.get("special_tokens", 0) for row in log(folder))
+    assert 0 < found < 24
+    told = json.loads((folder / "diagnostics.json").read_text())["spelling"]
+    assert (told["written"], told["responses"]) == (found, 24)
+
+
 def test_a_pass_too_far_is_the_last(given: Given, tmp_path: Path, bench: Bench) -> None:
     settings = {**QUICK, "epochs": 4, "reward": reward(tmp_path), "critic": "shared"}
     assert {row["passes"] for row in log(bench.payload(stage_of(PPO(**settings), given)))} == {4}
