@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from bench.core.data import Data
 from bench.core.frozen import Frozen
@@ -101,11 +101,15 @@ class SpellingCounts(Frozen):
 
 
 class DataAsked(Frozen):
-    """A file of data, and how it is trained on. ``new_tokens``: what is written to a prompt, where rows are prompts."""
+    """A file of data, and how it is trained on.
+
+    ``readers``: who reads every prompt, each in its own wording; all must fit. ``new_tokens``: what is written to a
+    prompt, where rows are prompts.
+    """
 
     rows_of: RowsOf
     data: Data
-    reader: PolicySpec
+    readers: Annotated[tuple[PolicySpec, ...], Field(min_length=1)]
     max_length: PositiveInt
     new_tokens: PositiveInt | None = None
 
