@@ -183,13 +183,13 @@ def _shown(tokenizer: PreTrainedTokenizerBase, turns: Turns) -> list[str] | None
     found = []
     blank = tuple((role, mark_of(number)) for number, (role, _) in enumerate(turns))
     try:
-        around = _split(render(tokenizer, blank, opened=True))
+        plain = render(tokenizer, blank, opened=True)
+        around, marks = _split(plain), [mark[0] for mark in _MARK.finditer(plain)]  # as the template writes them
         for number, turn in enumerate(turns):
             if around.order.count(number) != 1:
                 return None
             text = render(tokenizer, (*blank[:number], turn, *blank[number + 1 :]), opened=True)
             place = around.order.index(number)
-            marks = [mark_of(other) for other in around.order]
             before = "".join(piece + mark for piece, mark in zip(around.pieces, marks[:place], strict=False))
             before += around.pieces[place]
             after = around.pieces[place + 1]
