@@ -86,6 +86,10 @@ class TrainActivity(FineTuning):
     distance: Distance
     activity_mean: Literal["response", "padded"]
 
+    def wordings(self) -> tuple[PolicySpec, ...]:
+        """Return the policy, the good and the bad one: the instructions of ``scit`` are theirs."""
+        return (self.init, self.good, self.bad)
+
     def run(self, io: StageIO) -> None:
         """Train, and write the policy and the diagnostics."""
         from methods._train.representations.train_activations import Aim, train_activations

@@ -129,12 +129,14 @@ def hand_to_tracker(comparison: Comparison, result: Result, tracker: Tracker) ->
 def show_result(console: Console, comparison: Comparison, result: Result) -> None:
     """Print the table of contrasts, what is missing, and where the report is."""
     from bench.report.terminal.contrast_tables import summary_table
-    from bench.results.lengths import length_lines
+    from bench.results.lengths import length_lines, spelling_lines
 
     console.print()
     console.print(summary_table(headline_contrasts(comparison, result), result.summary))
     for line in length_lines(result.summary):
         console.print(f"length: {line}", style="yellow", markup=False)
+    for line in spelling_lines(result.summary):
+        console.print(f"text: {line}", style="yellow", markup=False)
     for line in result.summary.lacking():
         console.print(f"missing: {line}", style="red", markup=False)
     if result.outcome.failed:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from bench.core.data import Data
 from bench.core.frozen import Frozen
@@ -82,12 +82,34 @@ class WrittenCounts(Frozen):
         return not (self.too_long or self.cut)
 
 
+class SpellingCounts(Frozen):
+    """Responses that tokens do not give back as they are, or that hold special tokens.
+
+    ``changed``: different responses of the data that do not come back from their tokens as they were. ``spelt``:
+    different ones that spell special tokens, which are read as text. ``written``: responses in which a policy wrote
+    special tokens before the end, of so many ``responses`` that it wrote; they are spelt out and read as text.
+    """
+
+    changed: int = 0
+    spelt: int = 0
+    written: int = 0
+    responses: int = 0
+
+    def told(self) -> dict[str, object]:
+        """Return the counts as an entry of ``diagnostics.json``; nothing where there is nothing to tell."""
+        return {"spelling": self.model_dump()} if self.changed or self.spelt or self.written else {}
+
+
 class DataAsked(Frozen):
-    """A file of data, and how it is trained on. ``new_tokens``: what is written to a prompt, where rows are prompts."""
+    """A file of data, and how it is trained on.
+
+    ``readers``: who reads every prompt, each in its own wording; all must fit. ``new_tokens``: what is written to a
+    prompt, where rows are prompts.
+    """
 
     rows_of: RowsOf
     data: Data
-    reader: PolicySpec
+    readers: Annotated[tuple[PolicySpec, ...], Field(min_length=1)]
     max_length: PositiveInt
     new_tokens: PositiveInt | None = None
 

@@ -224,7 +224,8 @@ class Completion(Frozen):
     """What a policy wrote: its text and tokens (the end token included when it was written), and how it ended.
 
     ``finish``: it ended by itself, was cut at the longest ``length``, or the prompt left ``no_room`` for that many
-    tokens in what the policy can read, so that nothing was written at all.
+    tokens in what the policy can read, so that nothing was written at all. ``holds_special``: a special token stands
+    before the end, which ``text`` spells out.
     """
 
     text: str
@@ -232,6 +233,7 @@ class Completion(Frozen):
     logprobs: tuple[float, ...]
     finish: Finish
     prompt_tokens: NonNegativeInt
+    holds_special: bool = False
 
 
 class ResponseLikelihood(Frozen):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import PositiveInt
 
+from bench.core.lengths import SpellingCounts
 from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
@@ -38,7 +39,7 @@ class Generate(Stage):
     meet the same noise, and batch size and the order of the prompts change an answer by the rounding of logits alone
     (docs/performance.md has how often). Other stages that draw responses to the same prompts have noise of their own:
     ``row_seed``. A prompt that leaves no room for the task's ``max_new_tokens`` in what the policy can read gets no
-    answer: its rows say so in ``finish``.
+    answer: its rows say so in ``finish``. Where answers hold special tokens, ``diagnostics.json`` says how many.
     """
 
     KIND: ClassVar[str] = "generate"
@@ -75,6 +76,10 @@ class Generate(Stage):
             for (prompt, draw), completion in zip(rows, completions, strict=True)
         ]
         pq.write_table(pa.Table.from_pylist(pylist, schema=COMPLETIONS_SCHEMA), io.out / COMPLETIONS)
+        written = [one for one in completions if one.finish != NO_ROOM]
+        counts = SpellingCounts(written=sum(one.holds_special for one in written), responses=len(written))
+        if spelling := counts.told():
+            io.diagnose(spelling)
 
 
 def row_seed(seed: int, prompt: str, draw: int) -> int:

@@ -8,7 +8,8 @@ so the numbers are theirs. A request comes in as JSON and the answer goes out as
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -64,15 +65,21 @@ def reader_of(spec: PolicySpec) -> Weightless:
     return Weightless(spec, tokenizer, start.template, context_of(config), embeddings_of(config))
 
 
-def counted_data(asked: DataAsked, reader: Weightless) -> LengthCounts:
-    """Return what the stages that train on the data will cut and drop of it."""
+def counted_data(asked: DataAsked, readers: Sequence[Weightless]) -> LengthCounts:
+    """Return what the stages that train on the data will cut and drop of it; ``readers`` are those of the request."""
+    reader = readers[0]
     io = StageIO(out=Path(), scratch=Path(), read_payload=_no_payload)
     room = longest_of(asked.max_length, reader.context)
     if asked.new_tokens is not None:
         prompts = [yielding(reader, prompt.chat).ids for prompt in read_prompts(asked.data, io)]
         return fitting_prompts(prompts, room - asked.new_tokens)[1]
     read = read_demonstrations if asked.rows_of == "demonstrations" else read_preferences
-    rows = (token_row(reader, row.prompt, row.replies()) for row in read(asked.data, io))
+    rows = (
+        replace(
+            token_row(reader, row.prompt, row.replies()), prompts=tuple(yielding(one, row.prompt) for one in readers)
+        )
+        for row in read(asked.data, io)
+    )
     return fit_rows(asked.rows_of, rows, room)[1]
 
 
@@ -86,10 +93,10 @@ def counted_prompts(asked: PromptsAsked, reader: Weightless) -> int:
 
 def counted(asked: LengthsAsked) -> LengthsFound:
     """Return the answer to a request; each model's tokenizer is loaded once."""
-    specs = [*(one.reader for one in asked.data), *(one.reader for one in asked.prompts)]
+    specs = [*(reader for one in asked.data for reader in one.readers), *(one.reader for one in asked.prompts)]
     readers = {spec: reader_of(spec) for spec in dict.fromkeys(specs)}
     return LengthsFound(
-        data=tuple(counted_data(one, readers[one.reader]) for one in asked.data),
+        data=tuple(counted_data(one, [readers[spec] for spec in one.readers]) for one in asked.data),
         too_long=tuple(counted_prompts(one, readers[one.reader]) for one in asked.prompts),
     )
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
 from bench.core.files import digest_of_folder
 from bench.core.meter import READ_FLOPS
 from bench.core.stage import StageIO
+from bench.models.spelling import control_tokens, spelt_apart
 
 BATCH = 32
 
@@ -41,7 +42,7 @@ def embeddings(path: str, digest: str, texts: Sequence[str], io: StageIO) -> Ten
     for start in range(0, len(order), BATCH):
         places = order[start : start + BATCH]
         inputs: Any = tokenizer(
-            [texts[place] for place in places],
+            mere_text(tokenizer, [texts[place] for place in places]),
             truncation=True,
             max_length=longest_input(model, tokenizer),
             padding=True,
@@ -57,6 +58,12 @@ def embeddings(path: str, digest: str, texts: Sequence[str], io: StageIO) -> Ten
         io.meter.flops += READ_FLOPS * parameters * tokens
         io.progress(len(found), len(texts), "text")
     return torch.stack([found[place] for place in range(len(texts))])
+
+
+def mere_text(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
+    """Return texts as an encoder reads them: what spells a control token of its own becomes none."""
+    control = control_tokens(tokenizer)
+    return [spelt_apart(text, control) for text in texts]
 
 
 def checked_folder(path: str, digest: str) -> Path:

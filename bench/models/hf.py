@@ -91,6 +91,10 @@ class HFPolicy:
         """Return the text of a response's ids; special tokens before its end are spelt out."""
         return self.tokens.text(ids, self.end_ids)
 
+    def holds_special(self, ids: Sequence[int]) -> bool:
+        """Return whether a response's ids have a special token before their end."""
+        return self.tokens.holds_special(ids, self.end_ids)
+
     def generate(
         self, chats: Sequence[Chat], decoding: Decoding, *, seeds: Sequence[int], io: StageIO | None = None
     ) -> list[Completion]:

@@ -83,6 +83,10 @@ class LocalPolicy(Policy, Protocol):
         """Return the text of a response's ids; special tokens before its end are spelt out."""
         ...
 
+    def holds_special(self, ids: Sequence[int]) -> bool:
+        """Return whether a response's ids have a special token before their end."""
+        ...
+
     def open(self, rows: Sequence[Prompts]) -> Steps:
         """Return a decoding session over the rows."""
         ...
@@ -203,6 +207,7 @@ def completion(policy: LocalPolicy, drawn: Drawn, prompt_tokens: int) -> Complet
         logprobs=tuple(drawn.logprobs),
         finish="end" if drawn.tokens[-1] in policy.end_ids else "length",
         prompt_tokens=prompt_tokens,
+        holds_special=policy.holds_special(drawn.tokens),
     )
 
 

@@ -125,6 +125,10 @@ class ProxyPolicy:
         """Return the text of a response's ids; special tokens before its end are spelt out."""
         return self.models[0].tokens.text(ids, self.end_ids)
 
+    def holds_special(self, ids: Sequence[int]) -> bool:
+        """Return whether a response's ids have a special token before their end."""
+        return self.models[0].tokens.holds_special(ids, self.end_ids)
+
     def session(self, chats: Sequence[Chat]) -> Session:
         """Open a decoding session over the chats, one row each."""
         return self.open([local.prompts_of(self, chat) for chat in chats])

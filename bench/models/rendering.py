@@ -8,9 +8,11 @@ see what the template makes of it. Where that does not explain the text either, 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 
 from jinja2 import TemplateError
@@ -19,6 +21,13 @@ from transformers import PreTrainedTokenizerBase
 from bench.core.errors import StageError
 from bench.core.policy import Chat
 
+log = logging.getLogger(__name__)
+
+# What a template that writes the date of the day reads, so that a run of tomorrow reads the prompts of this one: the
+# date that Llama 3's own templates write where nothing tells one (meta-llama/Llama-3.2-1B-Instruct).
+TODAY = date(2024, 7, 26)
+# The parts that a date may be asked for in (Python's strftime), the longer of those that begin alike first.
+_DATE_PARTS = ("%-d", "%-m", "%a", "%A", "%b", "%B", "%d", "%H", "%I", "%j", "%m", "%M", "%p", "%S", "%y", "%Y")
 _MARK = re.compile("qZq([0-9]+)zQz", re.IGNORECASE)  # a template may change the case of what turns say
 
 Turns = tuple[tuple[str, str], ...]
@@ -91,14 +100,20 @@ def continued(tokenizer: PreTrainedTokenizerBase, chat: Chat) -> Rendered:
 def render(tokenizer: PreTrainedTokenizerBase, turns: Turns, *, opened: bool, goes_on: bool = False) -> str:
     """Return turns as the template lays them out; ``opened``: whether the assistant's turn is opened behind them.
 
-    ``goes_on``: whether the last turn is left open, nothing behind what it says.
+    ``goes_on``: whether the last turn is left open, nothing behind what it says. A template that asks for the date of
+    the day reads ``TODAY``, whatever the day is; the log says so.
     Raises StageError, with the template's own words, where it refuses them.
     """
     messages = [{"role": role, "content": content} for role, content in turns]
+    template = tokenizer.chat_template
     try:
         return str(
             tokenizer.apply_chat_template(
-                messages, add_generation_prompt=opened, continue_final_message=goes_on, tokenize=False
+                messages,
+                add_generation_prompt=opened,
+                continue_final_message=goes_on,
+                tokenize=False,
+                chat_template=_dated(str(tokenizer.name_or_path), template) if "strftime_now" in template else None,
             )
         )
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
@@ -108,6 +123,17 @@ def render(tokenizer: PreTrainedTokenizerBase, turns: Turns, *, opened: bool, go
             f"{', '.join(role for role, _ in turns)}: {error}. Give the model turns that its template knows (put what "
             "the system turn says into the user turn, let user and assistant alternate), or another chat template."
         ) from error
+
+
+@lru_cache(maxsize=64)
+def _dated(name: str, template: str) -> str:
+    """Return the template of the tokenizer ``name``, which asks for the date of the day, with ``TODAY`` in its place.
+
+    A macro hides the function of the same name that transformers gives every template.
+    """
+    log.warning("%s: its chat template writes the date of the day; in every run it reads %s", name, TODAY)
+    written = "".join(f" | replace('{part}', '{TODAY.strftime(part)}')" for part in _DATE_PARTS)
+    return f"{{% macro strftime_now(form) +%}}{{{{ form{written} }}}}{{% endmacro +%}}{template}"
 
 
 @lru_cache(maxsize=256)
@@ -157,13 +183,13 @@ def _shown(tokenizer: PreTrainedTokenizerBase, turns: Turns) -> list[str] | None
     found = []
     blank = tuple((role, mark_of(number)) for number, (role, _) in enumerate(turns))
     try:
-        around = _split(render(tokenizer, blank, opened=True))
+        plain = render(tokenizer, blank, opened=True)
+        around, marks = _split(plain), [mark[0] for mark in _MARK.finditer(plain)]  # as the template writes them
         for number, turn in enumerate(turns):
             if around.order.count(number) != 1:
                 return None
             text = render(tokenizer, (*blank[:number], turn, *blank[number + 1 :]), opened=True)
             place = around.order.index(number)
-            marks = [mark_of(other) for other in around.order]
             before = "".join(piece + mark for piece, mark in zip(around.pieces, marks[:place], strict=False))
             before += around.pieces[place]
             after = around.pieces[place + 1]

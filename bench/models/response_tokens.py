@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
-from bench.models.spelling import decode, encode_text, natively
+from bench.core.lengths import SpellingCounts
+from bench.models.spelling import decode, encode_text, natively, spells
 from bench.models.turn_end import control_of, turn_end
 
 log = logging.getLogger(__name__)
@@ -31,16 +32,18 @@ class ResponseTokens:
     What a template writes between the opened turn and the response (spaces; gpt-oss's ``<|channel|>final<|message|>``)
     is learnt as the beginning of a response, and is not part of its text.
 
-    ``end`` is the token that ends a response (``bench.models.turn_end``). ``changed`` counts the responses that the
-    tokenizer cannot give back as they were, because it normalises text or does not know a character, and ``spelt``
-    those in which a policy wrote a special token before the end; the log says both.
+    ``end`` is the token that ends a response (``bench.models.turn_end``). The log says how many different responses the
+    tokenizer cannot give back as they were (``changed``), because it normalises text or does not know a character, and
+    in how many a policy wrote a special token before the end; ``counts`` has the former for a stage to tell.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, end_token: str | None = None) -> None:
         form = turn_end(tokenizer, tokenizer.chat_template, end_token)
         self.tokenizer = tokenizer
         self.end = form.token
-        self.changed = self.spelt = 0
+        self._changed: set[str] = set()
+        self._spelling: set[str] = set()
+        self._special_written = 0
         self._form = form
         self._control = dict(control_of(tokenizer, tokenizer.chat_template))
         if end_token is not None:
@@ -62,7 +65,18 @@ class ResponseTokens:
         """Return the ids of a response that was cut off: neither its end nor what stands before that follows."""
         return self._written(text, "", ())
 
+    @property
+    def changed(self) -> int:
+        """How many different responses do not come back from their tokens as they were."""
+        return len(self._changed)
+
+    def counts(self) -> SpellingCounts:
+        """Return what there is to tell of the responses that were turned into tokens."""
+        return SpellingCounts(changed=self.changed, spelt=len(self._spelling))
+
     def _written(self, text: str, closing: str, end: tuple[int, ...]) -> list[int]:
+        if spells(text, [(0, len(text))], self._control):
+            self._spelling.add(text)
         found: list[int] | None = None
         for anchor in self._anchors:
             ids = self._behind(anchor, text, closing)
@@ -71,10 +85,11 @@ class ResponseTokens:
             if self._read([*ids, *end], end) == text:
                 return ids
             found = ids if found is None else found
-        self.changed += 1
-        one, several = "does not come back from its tokens as it was", "do not come back from their tokens as they were"
-        lost = "(spaces or characters are lost)"
-        self._tell(self.changed, f"response {one} {lost}", f"responses {several} {lost}", text)
+        if text not in self._changed:
+            self._changed.add(text)
+            one, several = "does not come back from its tokens as it was", "do not come back from theirs as they were"
+            lost = "(spaces or characters are lost)"
+            self._tell(self.changed, f"response {one} {lost}", f"responses {several} {lost}", text)
         return self._behind("", text, closing) or [] if found is None else found
 
     def text(self, ids: Sequence[int], ends: Collection[int]) -> str:
@@ -83,13 +98,17 @@ class ResponseTokens:
         A special token before the end is spelt out, since the policy wrote it: rewards and judges read it as text.
         """
         text = self._read(ids, ends)
+        if self.holds_special(ids, ends):
+            self._special_written += 1
+            said_of = "special tokens before the end; they are spelt out and read as text"
+            self._tell(self._special_written, f"response holds {said_of}", f"responses hold {said_of}", text)
+        return text
+
+    def holds_special(self, ids: Sequence[int], ends: Collection[int]) -> bool:
+        """Return whether there is a special token in generated ids before their end and behind the template's own."""
         said = ids[:-1] if ids and ids[-1] in ends else ids
         said = said[len(self._opening) :] if list(said[: len(self._opening)]) == self._opening else said
-        if not self._special.isdisjoint(said):
-            self.spelt += 1
-            said_of = "special tokens before the end; they are spelt out and read as text"
-            self._tell(self.spelt, f"response holds {said_of}", f"responses hold {said_of}", text)
-        return text
+        return not self._special.isdisjoint(said)
 
     def _read(self, ids: Sequence[int], ends: Collection[int]) -> str:
         ended = len(ids) > 0 and ids[-1] in ends

@@ -102,6 +102,15 @@ def first_control(text: str, control: dict[str, int]) -> Span | None:
     return next(iter(_occurrences(text, control)), None)
 
 
+def spelt_apart(text: str, control: Iterable[str]) -> str:
+    """Return a text in which no control token is spelt: a space stands behind the first character of what spells one.
+
+    For models that read pairs of texts with control tokens of their own between them, where ids cannot be put together.
+    """
+    pattern = _pattern(tuple(control))
+    return text if pattern is None else pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+
 def natively(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoded]:
     """Return the ids of each text as the tokenizer gives them, control tokens where they are spelt."""
     fast = tokenizer.is_fast

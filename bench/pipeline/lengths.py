@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -22,6 +23,7 @@ from bench.engine.store import Store
 from bench.pipeline.plan import Plan
 from bench.results.lengths import cut_in_words, quantiles_in_words, unanswered_in_words
 from bench.results.summary import Unanswered
+from bench.results.wording import listed
 
 KEPT = ".lengths"
 # Rows of a data set that are read while planning.
@@ -31,11 +33,13 @@ MOST_ROWS = 2_000
 class PlannedLengths(Frozen):
     """What is known of lengths before a run.
 
-    ``data``: each file of data as stages will cut it. ``limited``: whether only its first rows were read.
+    ``data``: each file of data as stages will cut it. ``read``: by which model and how, where that needs words.
+    ``limited``: whether only its first rows were read.
     ``unanswered``: evaluation prompts that will get no response. ``unknown``: what is known later, and why.
     """
 
     data: tuple[LengthCounts, ...] = ()
+    read: tuple[str, ...] = ()
     limited: tuple[bool, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -43,10 +47,11 @@ class PlannedLengths(Frozen):
     def lines(self) -> list[str]:
         """Return the same as lines of text."""
         lines = []
-        for counts, limited in zip(self.data, self.limited, strict=True):
-            of = f" (of the first {counts.rows:,} rows)" if limited else ""
+        for counts, read, limited in zip(self.data, self.read, self.limited, strict=True):
+            of = listed([part for part in (read, f"of the first {counts.rows:,} rows" if limited else "") if part])
             cut = cut_in_words(counts) or f"nothing is cut at {counts.max_length:,} tokens"
-            lines.append(f"{counts.data}{of}: {quantiles_in_words(counts)}; {cut}")
+            lines.append(f"{counts.data}{f' ({of})' if of else ''}: {quantiles_in_words(counts)}; {cut}")
+        lines = list(dict.fromkeys(lines))
         lines += [unanswered_in_words(one) for one in self.unanswered]
         return [*lines, *self.unknown]
 
@@ -69,8 +74,10 @@ def planned_lengths(plan: Plan, store: Store) -> PlannedLengths:
     if isinstance(found, str):
         return PlannedLengths(unknown=(*unknown, f"token lengths could not be counted: {found}"))
     lacking = zip(prompts.items(), found.too_long, strict=True)
+    models = {root(reader) for one in data for reader in one.readers}
     return PlannedLengths(
         data=found.data,
+        read=tuple(read_by(one, several=len(models) > 1) for one in data),
         limited=tuple(one.data.limit == MOST_ROWS == counts.rows for one, counts in zip(data, found.data, strict=True)),
         unanswered=tuple(
             Unanswered(task=task, arms=arms, prompts=count, of=len(one.chats))
@@ -89,7 +96,8 @@ def data_asked(plan: Plan) -> Iterator[DataAsked]:
     for stage in plan.stages.values():
         data, policy = getattr(stage, "data", None), getattr(stage, "init", None)
         max_length, role = getattr(stage, "max_length", None), role_of(stage, plan)
-        readers = list(readers_of(policy)) if policy is not None else []
+        specs = stage.wordings() if hasattr(stage, "wordings") else (policy,)
+        readers = dict.fromkeys(reader for spec in specs if spec is not None for reader in [*readers_of(spec)][:1])
         if not isinstance(data, Data) or not isinstance(max_length, int) or role is None or not readers:
             continue
         practice = getattr(stage, "practice", None)
@@ -97,10 +105,18 @@ def data_asked(plan: Plan) -> Iterator[DataAsked]:
         yield DataAsked(
             rows_of="prompts" if practice is not None else role,
             data=data.model_copy(update={"limit": limit}),
-            reader=readers[0],
+            readers=tuple(readers),
             max_length=max_length,
             new_tokens=None if practice is None else practice.max_new_tokens,
         )
+
+
+def read_by(asked: DataAsked, *, several: bool) -> str:
+    """Return which model reads data, where there are ``several``, and whether behind instructions; maybe empty."""
+    start = root(asked.readers[0])
+    name = f"as {Path(start.path).name} reads them" if several and isinstance(start, Pretrained) and start.path else ""
+    behind = "behind instructions" if any(isinstance(reader, Instructed) for reader in asked.readers) else ""
+    return listed([part for part in (name, behind) if part])
 
 
 def role_of(stage: Stage, plan: Plan) -> RowsOf | None:

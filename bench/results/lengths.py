@@ -1,10 +1,10 @@
-"""What was cut, dropped and left unanswered because of its length, in words: for plans, reports and the terminal."""
+"""What was cut, dropped, left unanswered or read as other than it was written: for plans, reports and the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.core.lengths import LengthCounts, Quantiles, WrittenCounts
+from bench.core.lengths import LengthCounts, Quantiles, SpellingCounts, WrittenCounts
 from bench.results.summary import BenchmarkCuts, RunSummary, StageFacts, Unanswered
 from bench.results.wording import counted, listed
 
@@ -17,6 +17,29 @@ def length_lines(summary: RunSummary) -> list[str]:
     found = [line for facts in summary.stages.values() for line in _of_stage(facts)]
     cuts = (cuts_in_words(one) for one in summary.benchmark_cuts)
     return [*dict.fromkeys(found), *(unanswered_in_words(one) for one in summary.unanswered), *cuts]
+
+
+def spelling_lines(summary: RunSummary) -> list[str]:
+    """Return which responses tokens do not give back as they are, or hold special tokens, a line each; none if none do.
+
+    What several stages found alike in one data set, at any seed, is one line. So is what an arm's answers hold, over
+    tasks and seeds.
+    """
+    counts = {key: _spelling(facts) for key, facts in summary.stages.items()}
+    answers = {
+        arm: dict.fromkeys(key for run in facts.runs.values() for key in run.answers if key in counts)
+        for arm, facts in summary.arms.items()
+    }
+    trained = counts.keys() - {key for keys in answers.values() for key in keys}
+    found = [
+        f"{facts.kind}{f' ({facts.data})' if facts.data else ''}: {words}"
+        for key, facts in summary.stages.items()
+        if key in trained and (words := spelling_in_words(counts[key])) != ""
+    ]
+    # Only stages that met such answers say so: of how many answers, is not known of the others.
+    written = {arm: SpellingCounts(written=sum(counts[key].written for key in keys)) for arm, keys in answers.items()}
+    told = [f"answers of {arm}: {words}" for arm, one in written.items() if (words := spelling_in_words(one)) != ""]
+    return [*dict.fromkeys(found), *told]
 
 
 def cut_in_words(counts: LengthCounts) -> str:
@@ -89,6 +112,26 @@ def cuts_in_words(one: BenchmarkCuts) -> str:
     ]
     said = "; ".join(part for part in parts if part)
     return f"{one.task}: {one.arm}, of {counted(one.requests, 'request')}: {said}"
+
+
+def spelling_in_words(counts: SpellingCounts) -> str:
+    """Return what tokens do not give back of responses, or what they hold; empty where there is nothing to tell."""
+    of = f"{counts.written:,} of " if counts.responses else ""
+    parts = [
+        f"{counted(counts.changed, 'response')} not given back by the tokenizer as written (spaces or characters lost)"
+        if counts.changed
+        else "",
+        f"{counted(counts.spelt, 'response')} spelling special tokens, read as text" if counts.spelt else "",
+        f"{of}{counted(counts.responses or counts.written, 'response')} written with special tokens before the end, "
+        "spelt out and read as text"
+        if counts.written
+        else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _spelling(facts: StageFacts) -> SpellingCounts:
+    return SpellingCounts.model_validate(facts.diagnostics.get("spelling", {}))
 
 
 def _of_stage(facts: StageFacts) -> Iterator[str]:

@@ -32,3 +32,7 @@ class FineTuning(Stage):
     budget: Budget | None
     max_length: PositiveInt
     seed: NonNegativeInt
+
+    def wordings(self) -> tuple[PolicySpec, ...]:
+        """Return as whom every prompt is read, instructions included: a plan counts lengths by it."""
+        return (self.init,)

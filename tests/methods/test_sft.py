@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -111,3 +112,15 @@ def test_the_stage_logs_and_meters(tmp_path: Path, bench: Bench) -> None:
     assert io.meter.examples == 16
     assert io.meter.trained_tokens == 2 * tokens
     assert len(log(io.out)) == 4
+
+
+def test_lost_characters_and_spelt_tokens_of_the_data_are_told(tmp_path: Path, bench: Bench) -> None:
+    odd = [{"prompt": "say", "response": text} for text in ("red <eos> tea", "caf\u00e9", "caf\u00e9", "tea")]
+    given = Given(base=pretrained(tmp_path / "model"), demonstrations=data(tmp_path / "odd.jsonl", odd), seed=0)
+    stage = supervised_start(given, SFT(epochs=1, batch_size=4)).by
+    told = json.loads((bench.payload(stage) / "diagnostics.json").read_text())
+    # The tokenizer knows neither the accent nor the marks around a tag.
+    assert told["spelling"] == {"changed": 2, "spelt": 1, "written": 0, "responses": 0}
+    plain = given.model_copy(update={"demonstrations": data(tmp_path / "plain.jsonl", DEMONSTRATIONS)})
+    stage = supervised_start(plain, SFT(epochs=1, batch_size=4)).by
+    assert "spelling" not in json.loads((bench.payload(stage) / "diagnostics.json").read_text())

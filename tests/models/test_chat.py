@@ -121,3 +121,16 @@ def test_a_tokenizer_without_an_end_token_is_refused() -> None:
     tokenizer.eos_token = None
     with pytest.raises(StageError, match="end token"):
         response_ids(tokenizer, "a")
+
+
+def test_the_date_of_the_day_is_that_of_every_day(caplog: pytest.LogCaptureFixture) -> None:
+    asked = (
+        "{% if strftime_now is defined %}{% set d = strftime_now('%d %b %Y') %}{% else %}{% set d = '?' %}{% endif %}"
+    )
+    nested = "{% macro today() %}{{ strftime_now('%A, %-d %B %y') }}{% endmacro %}"
+    tokenizer = with_template(f" {asked}{nested}{{{{ d }}}}; {{{{ today() }}}}: ")
+    with caplog.at_level("WARNING"):
+        for _ in range(2):
+            text = tokenizer.decode(prompt_ids(tokenizer, user("hi"), ""))
+            assert text == " 26 Jul 2024; Friday, 26 July 24: [user]hi[assistant]"
+    assert len([line for line in caplog.messages if "writes the date of the day" in line]) == 1

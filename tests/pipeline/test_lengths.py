@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from bench.config.load import load_comparison
 from bench.core.datasets import read_preferences
-from bench.core.lengths import DataAsked, LengthsAsked, LengthsFound, PromptsAsked
+from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
 from bench.core.policy import Instructed, Pretrained
 from bench.core.task import user
 from bench.engine.store import Store
@@ -21,13 +22,13 @@ from bench.pipeline.lengths import KEPT, kept, planned_lengths, readers_of
 from bench.pipeline.plan import make_plan
 from methods._train.pairs.score_reference import pair_examples
 from tests.methods.tiny import PREFERENCES, Bench, data, pretrained
-from tests.whole import write_whole
+from tests.whole import COMPARISON, write_whole
 
 
 def test_the_counts_are_those_of_the_stages(tmp_path: Path) -> None:
     base = pretrained(tmp_path / "model")
     rows = data(tmp_path / "p.jsonl", [*PREFERENCES, {"prompt": "say " * 20, "chosen": "a", "rejected": "b"}])
-    found = counted(LengthsAsked(data=(DataAsked(rows_of="preferences", data=rows, reader=base, max_length=30),)))
+    found = counted(LengthsAsked(data=(DataAsked(rows_of="preferences", data=rows, readers=(base,), max_length=30),)))
     io = Bench(tmp_path / "bench").io()
     _, counts = pair_examples(load_model(base, io), read_preferences(rows, io), 30)
     assert found.data == (counts,)
@@ -59,7 +60,7 @@ def test_the_process_that_counts_loads_no_torch(tmp_path: Path) -> None:
     base = pretrained(tmp_path / "model")
     rows = data(tmp_path / "p.jsonl", PREFERENCES)
     asked = LengthsAsked(
-        data=(DataAsked(rows_of="preferences", data=rows, reader=base, max_length=12),),
+        data=(DataAsked(rows_of="preferences", data=rows, readers=(base,), max_length=12),),
         prompts=(PromptsAsked(chats=(user("a"), user("x" * 120)), new_tokens=20, reader=base),),
     )
     code = (
@@ -90,6 +91,25 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(under_test.subprocess, "run", answer)
     return requests
+
+
+def test_rows_are_counted_with_the_instructions_that_stages_read_before_them(
+    tmp_path: Path, started: list[str]
+) -> None:
+    hir = 'hir: {batch_size: 4, instructions: {good: "be very good", bad: "be bad"}}'
+    text = COMPARISON.replace("  base: {}\n", f"  base: {{}}\n  {hir}\n", 1).replace("seeds: [0, 1]", "seeds: [0]")
+    comparison = load_comparison(write_whole(tmp_path, text.replace("  seeds:", "  max_length: 32\n  seeds:")))
+    plan = make_plan(comparison)
+    found = planned_lengths(plan, Store(tmp_path / "store"))
+    assert started
+    behind = [line for line in found.lines() if line.startswith("preferences (behind instructions): ")]
+    assert len(behind) == 1
+    (stage,) = (one for one in plan.stages.values() if one.KIND == "train/contrast")
+    told = json.loads((Bench(tmp_path / "bench").payload(stage) / "diagnostics.json").read_text())["lengths"]
+    assert LengthCounts.model_validate(told[0]) in found.data
+    assert told[0]["prompts_cut"] > 0
+    (plain,) = (one for one, read in zip(found.data, found.read, strict=True) if one.data == "preferences" and not read)
+    assert plain.prompts_cut == 0
 
 
 def test_a_plan_starts_one_process_and_then_none(tmp_path: Path, started: list[str]) -> None:

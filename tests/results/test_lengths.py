@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bench.core.lengths import LengthCounts, WrittenCounts
-from bench.results.lengths import cut_in_words, unanswered_in_words, written_in_words
-from bench.results.summary import Unanswered
+from bench.core.lengths import LengthCounts, SpellingCounts, WrittenCounts
+from bench.results.lengths import cut_in_words, spelling_lines, unanswered_in_words, written_in_words
+from bench.results.summary import ArmAtSeed, Unanswered
+from tests.report.summaries import stage, with_stages
 
 
 def test_nothing_cut_is_nothing_said() -> None:
@@ -27,3 +28,21 @@ def test_everything_cut_is_said() -> None:
     )
     one = Unanswered(task="quiz", arms=("base", "sft"), prompts=2, of=7)
     assert unanswered_in_words(one).startswith("quiz: 2 of 7 prompts too long for base and sft ")
+
+
+def test_special_tokens_and_lost_characters_are_said() -> None:
+    trained = stage("train/sft", "d.jsonl", diagnostics=SpellingCounts(changed=1, spelt=2).told())
+    learnt = stage("train/grpo", "p.jsonl", diagnostics=SpellingCounts(written=3, responses=8).told())
+    answers = stage("generate", diagnostics=SpellingCounts(written=4, responses=9).told())
+    summary = with_stages(
+        {}, {"a": trained, "b": trained, "c": learnt, "d": answers, "e": answers, "f": stage("score")}
+    )
+    runs = {"0": ArmAtSeed(stages=("a", "c"), answers=("d",)), "1": ArmAtSeed(stages=("b",), answers=("e", "gone"))}
+    arm = summary.arms["arm"].model_copy(update={"runs": runs})
+    assert spelling_lines(summary.model_copy(update={"arms": {"arm": arm}})) == [
+        "train/sft (d.jsonl): 1 response not given back by the tokenizer as written (spaces or characters lost); "
+        "2 responses spelling special tokens, read as text",
+        "train/grpo (p.jsonl): 3 of 8 responses written with special tokens before the end, spelt out and read as text",
+        "answers of arm: 8 responses written with special tokens before the end, spelt out and read as text",
+    ]
+    assert SpellingCounts(responses=5).told() == {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.report.facts.names import visible
 from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Facts, Heading, Quote, Whisker
 from bench.report.page.inline_svg import inline_svg
 
@@ -24,8 +25,6 @@ WEB = Path(__file__).parent / "web"
 TEMPLATE = "page.html.j2"
 SCRIPTS = ("page.js", "words.js", "samples.js")
 STYLES = ("page.css", "samples.css")
-# Characters that no reader sees and that change what others look like: controls, joiners of words, direction marks.
-UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 MARKS = {BETTER: "up", WORSE: "down", UNDECIDED: "flat"}
 WHISKER_WIDTH = 190.0
 
@@ -75,11 +74,6 @@ def _environment(plots: Path) -> Environment:
         "whisker": whisker_places,
     }
     return environment
-
-
-def visible(text: str) -> str:
-    """Return the text with every unseen character written as its code point, so that none can mislead a reader."""
-    return UNSEEN.sub(lambda found: f"\u27e8U+{ord(found.group()):04X}\u27e9", text)
 
 
 def policy(style: str, script: str) -> str:

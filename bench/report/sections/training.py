@@ -9,7 +9,7 @@ from bench.report.facts.layers import QUANTITIES, Layer, layers_of
 from bench.report.facts.reward_models import RewardModelFacts, reward_models
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Bullets, Heading, Pictures, Table, Text, drawn
-from bench.results.lengths import length_lines
+from bench.results.lengths import length_lines, spelling_lines
 from bench.results.wording import NONE, number, percent
 
 
@@ -17,6 +17,7 @@ def training_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     """Return everything about training that was logged; nothing when no stage logged anything."""
     blocks = [
         *_lengths(inputs),
+        *_spelling(inputs),
         *drawn(pictures, "learning_curves", "earlier_stages"),
         *_updates(pictures),
         *_reward_models(inputs, pictures),
@@ -29,6 +30,12 @@ def _lengths(inputs: Inputs) -> list[Block]:
     """Return what was cut, dropped or left unanswered because of its length; nothing where nothing was."""
     lines = length_lines(inputs.summary)
     return [Heading(3, "Truncation"), Bullets(tuple(lines))] if lines else []
+
+
+def _spelling(inputs: Inputs) -> list[Block]:
+    """Return which responses are not what their tokens say at first sight; nothing where all are."""
+    lines = spelling_lines(inputs.summary)
+    return [Heading(3, "Special tokens and lost characters"), Bullets(tuple(lines))] if lines else []
 
 
 def _updates(pictures: Pictures) -> list[Block]:

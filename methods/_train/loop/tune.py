@@ -89,6 +89,8 @@ def store(stage: FineTuning, io: StageIO, policy: HFPolicy) -> None:
     the diagnostics say what is left: ``weights``, ``changed`` in training, and ``kept`` after rounding.
     """
     folder = io.out / POLICY_FOLDER
+    if spelling := policy.tokens.counts().told():
+        write_diagnostics(spelling, io)
     if stage.lora is not None:
         save_adapter(policy, folder)
         return

@@ -37,7 +37,8 @@ class Rollouts:
 
     ``groups``: a prompt's ids and those of its responses, each up to its first end token, that included. ``samples``
     responses belong to each prompt. ``scores`` (R,): the reward, less the penalty where the end is missing;
-    ``rewards`` (R,) before that. ``ended`` (R,), bool. ``mask`` (R, T), bool: the response's tokens. ``value_mask``
+    ``rewards`` (R,) before that. ``ended`` (R,), bool, and ``special`` (R,), bool: a special token
+    stands before its end. ``mask`` (R, T), bool: the response's tokens. ``value_mask``
     (R, T): these and the place behind an end token, where there is room for one more token; what is learnt there is
     the value of the finished response (as in arXiv:2403.17031). ``logprobs`` and ``reference`` (R, T): of the sampling
     policy and of the reference, both at the sampling temperature, in nats, 0 outside ``mask``. ``values`` (R, T): of
@@ -49,6 +50,7 @@ class Rollouts:
     scores: Tensor
     rewards: Tensor
     ended: Tensor
+    special: Tensor
     mask: Tensor
     value_mask: Tensor
     logprobs: Tensor
@@ -80,7 +82,7 @@ def scored(rewards: Tensor, ended: Tensor, missing_end_penalty: float | None) ->
 
 
 def noise_seed(seed: int, update: int, prompt: int, draw: int) -> int:
-    """Return the seed of a response's noise: a hash of seed, update, the prompt's row and the number of the draw.
+    """Return the seed of a response's noise: a hash of seed, update, the prompt's row in the data and the draw.
 
     Draws of a row are numbered across all its places in an update; see ``numbered_draws``.
     """
@@ -119,8 +121,13 @@ def logprobs_at(policy: HFPolicy, groups: Sequence[Group], shape: torch.Size, te
 
 @dataclass(frozen=True)
 class Answerable:
-    """Prompts that leave room for a response, and what the policy reads of each, as ids."""
+    """Prompts that leave room for a response, and what the policy reads of each, as ids.
 
+    ``rows``: their rows in the data, counted from 0, by which noise is numbered: it is that of a prompt, whichever
+    others are left out.
+    """
+
+    rows: Sequence[int]
     prompts: Sequence[Prompt]
     ids: Sequence[Sequence[int]]
 
@@ -136,7 +143,7 @@ class Sampler:
 
     def __init__(self, stage: TrainOnReward, io: StageIO, policy: HFPolicy, asked: Answerable, reward: Reward) -> None:
         self._practice, self._seed, self._io = stage.practice, stage.seed, io
-        self._policy, self._prompts, self._ids, self._reward = policy, asked.prompts, asked.ids, reward
+        self._policy, self._asked, self._ids, self._reward = policy, asked, asked.ids, reward
         self._adapted = is_adapted(policy.model)
         self._reference = policy if self._adapted else load_model(stage.init, io)
         self.reads_own = computed_in(stage.init) != "float32"
@@ -149,9 +156,11 @@ class Sampler:
         written = policy.generate_ids(
             [self._ids[number] for number, _ in asked],
             decoding,
-            seeds=[noise_seed(self._seed, update, number, draw) for number, draw in asked],
+            seeds=[noise_seed(self._seed, update, self._asked.rows[number], draw) for number, draw in asked],
         )
-        rewards = self._reward.of([self._prompts[number] for number, _ in asked], [reply_of(one) for one in written])
+        rewards = self._reward.of(
+            [self._asked.prompts[number] for number, _ in asked], [reply_of(one) for one in written]
+        )
         groups = tuple(
             Group(self._ids[number], [list(one.tokens) for one in written[first : first + practice.samples]])
             for number, first in zip(numbers, range(0, len(written), practice.samples), strict=True)
@@ -168,6 +177,7 @@ class Sampler:
             against = logprobs_at(self._reference, groups, mask.shape, practice.temperature)
         worth = torch.tensor(rewards, device=policy.device)
         ended = torch.tensor([one.finish == "end" for one in written], device=policy.device)
+        special = torch.tensor([one.holds_special for one in written], device=policy.device)
         self._meter(groups)
         return Rollouts(
             groups=groups,
@@ -175,6 +185,7 @@ class Sampler:
             scores=scored(worth, ended, practice.missing_end_penalty),
             rewards=worth,
             ended=ended,
+            special=special,
             mask=mask,
             value_mask=value_mask,
             logprobs=own,
@@ -218,4 +229,4 @@ def answerable(stage: TrainOnReward, policy: HFPolicy, prompts: Sequence[Prompt]
             f"{written} a prompt may have {room} tokens (the lesser of given.max_length and the model's context, "
             "without them). Lower max_new_tokens, raise given.max_length, or give shorter prompts."
         )
-    return Answerable([prompts[place] for place in places], [ids[place] for place in places]), counts
+    return Answerable(places, [prompts[place] for place in places], [ids[place] for place in places]), counts

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.core.datasets import read_prompts
 from bench.core.errors import StageError
-from bench.core.lengths import LengthCounts, told
+from bench.core.lengths import LengthCounts, SpellingCounts, told
 from bench.core.meter import READ_FLOPS
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
@@ -157,7 +157,14 @@ class _OnPolicyTraining:
         }
         if "warning" in found:
             LOG.warning("%s: %s", self.stage.label(), found["warning"])
-        write_diagnostics({**found, **told(self.lengths)}, self.io)
+        write_diagnostics({**found, **told(self.lengths), **self._spelling().told()}, self.io)
+
+    def _spelling(self) -> SpellingCounts:
+        """Return what there is to tell of the data's responses and of those that were learnt from."""
+        practice = self.stage.practice
+        written = sum(int(row.get("special_tokens", 0)) for row in self.log)
+        responses = len(self.log) * practice.prompts_per_update * practice.samples
+        return self.policy.tokens.counts().model_copy(update={"written": written, "responses": responses})
 
     def _update(self, number: int) -> dict[str, float] | None:
         """Take one update and return its log row; None when the budget does not pay for it."""
@@ -260,7 +267,7 @@ def _described(rollouts: Rollouts, advantages: Advantages) -> dict[str, float]:
     ``reward``: the mean score, penalties included. ``kl``: the mean of log pi - log pi_ref over responses.
     ``entropy``: of the sampling policy per token, estimated by the mean of -log pi of what it drew.
     ``ended_reward`` and ``unended_reward``: the mean scores of the responses with and without an end, in updates that
-    have both.
+    have both. ``special_tokens``: in how many a special token stands before the end, where there are any.
     ``explained_variance``: of the returns by the critic, where there is one and the returns differ.
     """
     tokens = rollouts.mask.sum()
@@ -274,6 +281,8 @@ def _described(rollouts: Rollouts, advantages: Advantages) -> dict[str, float]:
     if bool(rollouts.ended.any()) and not bool(rollouts.ended.all()):
         found["ended_reward"] = float(rollouts.scores[rollouts.ended].mean())
         found["unended_reward"] = float(rollouts.scores[~rollouts.ended].mean())
+    if bool(rollouts.special.any()):
+        found["special_tokens"] = float(rollouts.special.sum())
     explained = explained_variance(advantages.returns, rollouts.values, advantages.valued)
     return found if explained is None else {**found, "explained_variance": explained}
 

@@ -42,6 +42,10 @@ class ContrastFields(FineTuning):
     contrast_mean: Mean
     language_mean: Literal["response", "tokens"]
 
+    def wordings(self) -> tuple[PolicySpec, ...]:
+        """Return the policy under the instruction for good answers and under that for bad ones."""
+        return (self.instructions.for_good(self.init), self.instructions.for_bad(self.init))
+
 
 def contrast_loss(matching: Tensor, opposite: Tensor, smoothing: float) -> Tensor:
     """Return the contrast of each row, the shape of its inputs.

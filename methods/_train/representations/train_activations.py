@@ -83,9 +83,8 @@ def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> N
     rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
     reader = _reader(stage, io, policy, aim)
-    specs = (stage.init, aim.good, aim.bad)
     picked = np.random.default_rng([stage.seed, len(rows)]).integers(2, size=len(rows))
-    found, lengths = contexts(policy, specs, [(row.prompt, row.replies()) for row in rows], stage.max_length)
+    found, lengths = contexts(policy, stage.wordings(), [(row.prompt, row.replies()) for row in rows], stage.max_length)
     examples = [Contexts(one.row, tuple(_read(group, aim, picked[one.row]) for group in one.groups)) for one in found]
     training = Training(
         policy.model,

@@ -41,8 +41,8 @@ def train_contrast(stage: ContrastFields, io: StageIO) -> None:
     ordered = in_order(read_preferences(stage.data, io), stage.label())
     rows = ordered.rows
     policy = loaded(stage, io)
-    asked = (stage.instructions.for_good(stage.init), stage.instructions.for_bad(stage.init))
-    examples, lengths = contexts(policy, asked, [(row.prompt, row.replies()) for row in rows], stage.max_length)
+    texts = [(row.prompt, row.replies()) for row in rows]
+    examples, lengths = contexts(policy, stage.wordings(), texts, stage.max_length)
     batch = Batch()
 
     def look_at(passes: Sequence[Sequence[Contexts]]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from transformers import BertForSequenceClassification, BertModel
 
 from bench.config.comparison import Factuality
@@ -37,6 +38,7 @@ from bench.evaluation.measurements.factuality.extract import PAYLOAD, ExtractCla
 from bench.evaluation.measurements.factuality.factual_errors import checked
 from bench.evaluation.measurements.factuality.retrieve import NEAREST, PASSAGES, IndexPassages, cut, pages_in
 from bench.evaluation.measurements.factuality.verification import COUNTS, CheckClaims
+from bench.models.encoder import embeddings
 from bench.models.hf import HFPolicy
 from tasks.atlas import Atlas
 from tests.evaluation.checkers.encoders import classifier, encoder
@@ -228,6 +230,19 @@ def test_inference_takes_the_best_passage_and_no_batch_changes_it(tmp_path: Path
     labels = {number: f"other {number}" for number in range(3)}
     likeliest = {number for number in range(3) if _labelled(tmp_path, number, labels, questions[:2])}
     assert likeliest
+
+
+def test_what_a_claim_spells_is_text_to_the_models_that_read_it(tmp_path: Path) -> None:
+    fields = classifier(tmp_path / "classifier", seed=3)
+    questions = [asked(f"rome is {mark} the capital", PAGES[0]) for mark in ("<sep>", "< sep>", "sea")]
+    spelt, apart, other = Inference(**fields).verify(Colours(), questions, io_in(tmp_path))
+    assert spelt.evidence == apart.evidence != other.evidence
+    dense = encoder(tmp_path / "encoder", BertModel)
+    texts = [f"rome is {mark} big" for mark in ("<sep>", "< sep>", "<cls>", "< cls>", "sea")]
+    vectors = embeddings(dense["path"], dense["digest"], texts, io_in(tmp_path))
+    assert torch.equal(vectors[0], vectors[1])
+    assert torch.equal(vectors[2], vectors[3])
+    assert not torch.equal(vectors[0], vectors[4])
 
 
 def _labelled(folder: Path, number: int, labels: dict[int, str], questions: list[Asked]) -> bool:

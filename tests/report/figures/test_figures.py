@@ -13,9 +13,11 @@ from bench.report.figures.curves import earlier_curves
 from bench.report.figures.forest import forest
 from bench.report.figures.matrix import win_rate_matrix
 from bench.report.figures.seeds import seed_spread
+from bench.report.figures.tokens import MOST_EACH_WAY, token_shifts
+from bench.report.page.inline_svg import inline_svg
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
-from bench.results.summary import SUMMARY, RunSummary
+from bench.results.summary import SUMMARY, RunSummary, ShiftFacts, TokenFacts
 from bench.results.wording import estimate
 from tests.report.summaries import stage, with_stages
 from tests.report.synthetic import ARMS, SEEDS, build
@@ -142,3 +144,16 @@ def test_two_stages_of_one_kind_have_two_panels_with_two_names(
     assert picture is not None
     assert [axes.get_title(loc="left") for axes in drawn[0].axes] == titles
     assert all(title in picture.caption for title in titles)
+
+
+def test_the_tokens_of_a_vocabulary_of_bytes_can_be_drawn(tmp_path: Path) -> None:
+    raised = tuple(
+        TokenFacts(text=chr(code), written=1, per_thousand=33.0 - code, logprob_change=0.1) for code in range(32)
+    )
+    one = ShiftFacts(
+        arm="proxy", task="prompts", positions=9, other_choice=0.2, logprob_change=0.1, raised=raised, lowered=()
+    )
+    for start in range(0, len(raised), MOST_EACH_WAY):
+        part = one.model_copy(update={"raised": one.raised[start : start + MOST_EACH_WAY]})
+        token_shifts([part], tmp_path, "token_shifts")
+        assert inline_svg(tmp_path / "token_shifts.svg", "tokens")

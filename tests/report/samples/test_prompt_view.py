@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from bench.core.task import user
-from bench.report.page.html import visible
+from bench.report.facts.names import visible
 from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.report.samples.sample import as_data, stratified
 from bench.results.claims import CLAIMS, CLAIMS_SCHEMA

@@ -21,7 +21,7 @@ class Dense(Retriever):
     """
 
     NAME: ClassVar[str] = "dense"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
 

@@ -25,7 +25,7 @@ class Inference(Verifier):
     """
 
     NAME: ClassVar[str] = "nli"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     READS: ClassVar[Literal["task", "passages"]] = "passages"
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
@@ -58,7 +58,7 @@ class Inference(Verifier):
         import torch  # noqa: PLC0415 - loads here and not when planning
         from transformers import AutoModelForSequenceClassification, AutoTokenizer  # noqa: PLC0415
 
-        from bench.models.encoder import checked_folder, longest_input  # noqa: PLC0415
+        from bench.models.encoder import checked_folder, longest_input, mere_text  # noqa: PLC0415
 
         folder = checked_folder(self.path, self.digest)
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -69,8 +69,8 @@ class Inference(Verifier):
         for start in range(0, len(pairs), self.batch_size):
             premises, claims = zip(*pairs[start : start + self.batch_size], strict=True)
             inputs: Any = tokenizer(
-                list(premises),
-                list(claims),
+                mere_text(tokenizer, premises),
+                mere_text(tokenizer, claims),
                 truncation="only_first",
                 max_length=longest_input(model, tokenizer),
                 padding=True,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.core.datasets import read_prompts
 from bench.core.errors import StageError
 from bench.core.frozen import decode, digest_of_file, encode
 from bench.core.method import Budget, Given, Lora
@@ -21,11 +22,13 @@ from bench.core.stage import Progress, StageIO
 from bench.core.task import user
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_policy
+from bench.models.rewards import open_reward
 from methods._train.loop import checkpoint
+from methods._train.loop.tune import loaded
 from methods._train.on_policy import train as training
 from methods._train.on_policy.critic import ValueModel, one_longer
 from methods._train.on_policy.reward_optimisation import TrainOnReward
-from methods._train.on_policy.rollouts import Rollouts, Sampler, logprobs_at, noise_seed, numbered_draws
+from methods._train.on_policy.rollouts import Rollouts, Sampler, answerable, logprobs_at, noise_seed, numbered_draws
 from methods._train.on_policy.train import explained_variance, train_on_reward
 from methods.grpo import GRPO
 from methods.ppo import PPO
@@ -254,6 +257,14 @@ def test_the_best_weights_of_held_out_prompts_are_kept(given: Given, tmp_path: P
     assert rows[kept["kept_update"] - 1]["held_out_reward"] == pytest.approx(sum(scores) / 6)
 
 
+def test_special_tokens_that_a_policy_writes_are_counted(given: Given, tmp_path: Path, bench: Bench) -> None:
+    folder = bench.payload(stage_of(RLOO(**{**QUICK, "reward": reward(tmp_path)}), given))
+    found = sum(row.get("special_tokens", 0) for row in log(folder))
+    assert 0 < found < 24
+    told = json.loads((folder / "diagnostics.json").read_text())["spelling"]
+    assert (told["written"], told["responses"]) == (found, 24)
+
+
 def test_a_pass_too_far_is_the_last(given: Given, tmp_path: Path, bench: Bench) -> None:
     settings = {**QUICK, "epochs": 4, "reward": reward(tmp_path), "critic": "shared"}
     assert {row["passes"] for row in log(bench.payload(stage_of(PPO(**settings), given)))} == {4}
@@ -288,6 +299,25 @@ def test_prompts_without_room_are_left_out_and_counted(given: Given, tmp_path: P
     stage = stage_of(PPO(**practice), given).model_copy(update={"max_length": 16})
     told = json.loads((bench.payload(stage) / "diagnostics.json").read_text())["lengths"]
     assert [(one["rows"], one["dropped"]) for one in told] == [(8, 5)]
+
+
+def test_what_is_drawn_to_a_prompt_does_not_depend_on_those_left_out(
+    given: Given, tmp_path: Path, bench: Bench
+) -> None:
+    """The first two and the sixth of eight prompts have room."""
+    stage = stage_of(GRPO(**{**QUICK, "reward": reward(tmp_path)}), given)
+    found: list[dict[tuple[int, ...], list[list[int]]]] = []
+    for max_length in (100, 16):
+        short, io = stage.model_copy(update={"max_length": max_length}), bench.io(f"drawn{max_length}")
+        policy = loaded(short, io)
+        asked, _ = answerable(short, policy, read_prompts(short.data, io))
+        sampler = Sampler(short, io, policy, asked, open_reward(short.reward, io, asked_by=short))
+        drawn = sampler.draw(range(len(asked.prompts)), 0)
+        found.append({tuple(group.prompt): list(group.responses) for group in drawn.groups})
+    whole, left = found
+    assert (len(whole), len(left)) == (8, 3)
+    assert list(left) != list(whole)[:3]
+    assert all(whole[prompt] == responses for prompt, responses in left.items())
 
 
 def test_no_prompt_with_room_is_told_before_anything_is_computed(given: Given, tmp_path: Path, bench: Bench) -> None:
