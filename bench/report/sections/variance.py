@@ -13,6 +13,7 @@ from bench.results.conclusions.variance import Decomposition, SampleSize, Varian
 from bench.results.wording import NONE, counted, decimals_for, listed, number, p_value, percent, signed
 from bench.statistics.contrasts.seed_variance import can_be_moderated, mean_square
 from bench.statistics.power.detectable import POWER
+from bench.statistics.power.pilot import MOST_PROMPTS
 from bench.statistics.tests.moderation import widest_p
 
 # A spread of seeds is called unlike the others' below this p of Cochran's test.
@@ -121,7 +122,10 @@ def _note(found: tuple[Decomposition, ...]) -> str:
     if any(item.n_runs == 1 for item in found):
         note.append(f"One seed shows no variance between seeds ({NONE}): nothing here is about the training procedure.")
     else:
-        note.append("Variances are estimates truncated at 0; that of seeds rests on few degrees of freedom.")
+        note.append(
+            "Variances are estimates truncated at 0; that of seeds rests on few degrees of freedom, and where it is "
+            "moderated over the family it is the moderated one."
+        )
     return " ".join(note)
 
 
@@ -160,29 +164,32 @@ def _needs(item: Decomposition, needed: SampleSize, among: Sequence[Decompositio
     """Return what it takes to find an effect, in one sentence."""
     effect = number(needed.effect, decimals_for(item.standard_error))
     head = f"{_contrast(item, among)}: to find a difference of {effect} with {percent(POWER)} power takes"
-    ways = []
-    if needed.n_runs is not None:
-        runs = _range("seed", needed.n_runs, needed.n_runs_low, needed.n_runs_high)
-        ways.append(f"{runs} with these {counted(item.n_prompts, 'prompt')}")
-    if needed.n_prompts is not None:
-        prompts = _range("prompt", needed.n_prompts, needed.n_prompts_low, needed.n_prompts_high)
-        ways.append(f"{prompts} with {'this' if item.n_runs == 1 else 'these'} {counted(item.n_runs, 'seed')}")
-    if not ways:
-        return f"{head} more seeds and more prompts: neither alone is enough"
-    beyond = ""
-    if item.n_runs > 1 and needed.n_prompts is None:
-        beyond = "; no number of prompts is enough without more seeds"
-    if item.n_runs > 1 and needed.n_runs is None:
-        beyond = "; no number of seeds is enough without more prompts"
-    return f"{head} {', or '.join(ways)}{beyond}"
+    if item.n_runs == 1:
+        found = counted(needed.n_prompts, "prompt") if needed.n_prompts is not None else f"more than {MOST_PROMPTS:,}"
+        return f"{head} {found} with this seed"
+    seeds, prompts = counted(item.n_runs, "seed"), counted(item.n_prompts, "prompt")
+    runs = _range("seed", needed.n_runs, needed.n_runs_low, needed.n_runs_high)
+    more = _range("prompt", needed.n_prompts, needed.n_prompts_low, needed.n_prompts_high)
+    if needed.n_runs is None and needed.n_prompts is None:
+        return f"{head} more seeds and more prompts: {runs} with these {prompts}, and {more} with these {seeds}"
+    if needed.n_runs is None:
+        return f"{head} {more} with these {seeds}; {runs} without more prompts"
+    if needed.n_prompts is None:
+        return f"{head} {runs} with these {prompts}; {more} without more seeds"
+    return f"{head} {runs} with these {prompts}, or {more} with these {seeds}"
 
 
-def _range(what: str, seen: int, low: int | None, high: int | None) -> str:
-    """Return a number needed with its range over what the variance of seeds may be, or that it may not be enough."""
+def _range(what: str, seen: int | None, low: int | None, high: int | None) -> str:
+    """Return a number needed with its range over what the variance of seeds may be, or that none may be enough."""
+    if seen is None:
+        least = "" if low is None else f" ({low:,} would be at the lower limit of the seeds' variance)"
+        return f"no number of {what}s is enough{least}"
     if low == seen == high:
         return counted(seen, what)
     least = "none" if low is None else f"{low:,}"
     if high is None:
-        unsure = f"from {least} on; at the upper limit of the seeds' variance no number is enough"
-        return f"perhaps {counted(seen, what)} ({unsure})"
+        return (
+            f"perhaps {counted(seen, what)} (from {least} on, but no number of {what}s may be enough: none is at the "
+            "upper limit of the seeds' variance)"
+        )
     return f"{counted(seen, what)} ({least} to {high:,})"

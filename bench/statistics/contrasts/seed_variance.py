@@ -27,6 +27,10 @@ from bench.statistics.tests.margin_tests import (
 )
 from bench.statistics.tests.moderation import FEWEST_CONTRASTS, FEWEST_SEEDS, Moderated, effective_count, moderated
 
+# Names among a contrast's components: the variances of seed effects and of a cell beyond seed and prompt, and how many
+# independent units (clusters) of prompts there are.
+SEED_COMPONENT, RESIDUAL, UNITS = "run", "residual", "units"
+
 
 def with_seed_variance(contrasts: Sequence[Contrast], settings: StatisticsSettings) -> list[Contrast]:
     """Return the contrasts, in order, with the law of ``settings.seed_variance`` and the other one in ``also``.
@@ -56,6 +60,18 @@ def mean_square(contrast: Contrast) -> float:
     """Return the variance of the seeds' means of a contrast that has several, on the metric's scale squared."""
     parts = contrast.components
     return parts.get(OWN_VARIANCE, parts[SEED_VARIANCE]) * contrast.n_runs
+
+
+def seed_component(contrast: Contrast) -> float:
+    """Return the variance of seed effects that belongs to the seeds' part of the contrast's law, truncated at 0.
+
+    Of a moderated contrast the moderated mean square less what the residual adds to it, so that the variance that is
+    tested with and the one that is planned with are the same; else the component seen. 0 with one seed.
+    """
+    parts = contrast.components
+    if PRIOR_DF not in parts:
+        return parts.get(SEED_COMPONENT, 0.0)
+    return max(0.0, parts[SEED_VARIANCE] * contrast.n_runs - parts[RESIDUAL] / parts[UNITS])
 
 
 def _moderated(contrasts: Sequence[Contrast]) -> Moderated:

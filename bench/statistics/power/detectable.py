@@ -27,6 +27,11 @@ class Spread:
     residual: float = 0.34
 
 
+# What the seeds' standard deviation of a win rate may be, before a run: the 80% chi-square limits of the pooled mean
+# square of the quickstart's nine contrasts (three seeds, 400 prompts of the embedded world), rounded outward.
+ASSUMED_SEEDS = (0.009, 0.037)
+
+
 def smallest_detectable(standard_error: float, df: float, level: float = LEVEL, power: float = POWER) -> float:
     """Return the minimum detectable effect: the true difference that the two-sided t test finds with ``power``.
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.results.conclusions.contrast import Contrast
+from bench.statistics.contrasts.seed_variance import seed_component
 from bench.statistics.power.detectable import shift_for
 from bench.statistics.tests.confidence import MANY_DEGREES, Confidence, satterthwaite_df
 from bench.statistics.tests.margin_tests import (
@@ -30,8 +31,8 @@ from bench.statistics.tests.margin_tests import (
     SEED_VARIANCE,
 )
 
-# Names among a contrast's components: the variance of seed effects, now and in an earlier run.
-SEED_COMPONENT, EARLIER_SEED_COMPONENT = "run", "earlier_run"
+# Name among a contrast's components: the variance of an earlier run's seed effects.
+EARLIER_SEED_COMPONENT = "earlier_run"
 MOST_PROMPTS, MOST_SEEDS = 1_000_000, 1_000
 
 
@@ -84,7 +85,7 @@ def design_of(contrast: Contrast) -> VarianceParts | None:
     # A moderated contrast may have to stand by its own seeds the next time.
     df = contrast.n_runs - 1 if PRIOR_DF in parts else int(parts.get(SEED_DF, contrast.n_runs - 1))
     if df > 0:
-        sets.append(Seeds(parts[SEED_VARIANCE], parts.get(SEED_COMPONENT, 0.0), df))
+        sets.append(Seeds(parts[SEED_VARIANCE], seed_component(contrast), df))
     if parts.get(EARLIER_DF):
         sets.append(Seeds(parts[EARLIER_VARIANCE], parts.get(EARLIER_SEED_COMPONENT, 0.0), int(parts[EARLIER_DF])))
     return VarianceParts(contrast.n_prompts, contrast.n_runs, parts[PROMPT_VARIANCE], parts[PROMPT_DF], tuple(sets))
