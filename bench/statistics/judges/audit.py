@@ -39,8 +39,8 @@ from bench.statistics.crossing.verdicts import ArmPair, CrossedDesign, Verdicts,
 from bench.statistics.judges.agreement import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.judges.controls import split
 from bench.statistics.length.preference import LengthPreference, length_preference
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.proportions import share
+from bench.statistics.tests.random_effects import codes_of
 
 CHARACTERS = "response_characters"
 # Judges that are nearer to the truth than others, by name.

@@ -28,6 +28,7 @@ from bench.statistics.contrasts.seed_variance import RESIDUAL, UNITS, seed_compo
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.detectable import Spread, planned_smallest_detectable, variance_limits
 from bench.statistics.power.pilot import prompts_needed, seeds_needed
+from bench.statistics.tests.betting import BETTING
 from bench.statistics.tests.corrections import first_step_level
 from bench.statistics.tests.margin_tests import SEED_DF, SEED_VARIANCE
 
@@ -67,7 +68,9 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
     units, seeds, draws = int(given[UNITS]), contrast.n_runs, int(given[DRAWS])
     # With one seed the prompts' component holds all that varies within a cell; the spread over seeds is not seen.
     spread = Spread(seed_component(contrast) ** 0.5, given["prompt"] ** 0.5, given.get(RESIDUAL, 0.0) ** 0.5)
-    designs = _designs(contrast, units, spread)
+    # What the betting test needs does not follow from the variances.
+    by_variance = contrast.test != BETTING
+    designs = _designs(contrast, units, spread) if by_variance else ()
     return Decomposition(
         a=contrast.a,
         b=contrast.b,
@@ -82,7 +85,7 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
         n_draws=draws,
         parts=_parts(contrast, units, draws),
         designs=designs,
-        needed=(_needed(contrast, effect, units, spread),),
+        needed=(_needed(contrast, effect, units, spread),) if by_variance else (),
         level=_level(contrast),
     )
 

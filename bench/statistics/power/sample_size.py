@@ -20,6 +20,7 @@ import numpy as np
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.contrasts.seed_variance import seed_component
 from bench.statistics.power.detectable import shift_for
+from bench.statistics.tests.betting import BETTING
 from bench.statistics.tests.confidence import MANY_DEGREES, Confidence, satterthwaite_df
 from bench.statistics.tests.margin_tests import (
     EARLIER_DF,
@@ -76,8 +77,13 @@ class VarianceParts:
 
 
 def design_of(contrast: Contrast) -> VarianceParts | None:
-    """Return the design behind a contrast; None where it carries no parts of its variance, or no variance."""
+    """Return the design behind a contrast; None where it carries no parts of its variance, or no variance.
+
+    None too where the test bets: its interval does not follow from the variance.
+    """
     parts = contrast.components
+    if contrast.test == BETTING:
+        return None
     seen = [parts.get(name, 0.0) for name in (PROMPT_VARIANCE, SEED_VARIANCE, EARLIER_VARIANCE)]
     if PROMPT_DF not in parts or contrast.n_prompts < 2 or not any(seen):
         return None
