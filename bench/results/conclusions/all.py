@@ -8,7 +8,7 @@ from typing import Literal
 from bench.core.frozen import Frozen
 from bench.results.conclusions.contrast import Contrast, SpeaksAbout
 from bench.results.conclusions.factuality import ErrorReduction, FactualRates
-from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
+from bench.results.conclusions.judge_audit import AnnotatorsTogether, Imitations, JudgeAudit, JudgesTogether
 from bench.results.conclusions.length_recovery import LengthRecovery
 from bench.results.conclusions.ranking import Ranking
 from bench.results.conclusions.tax import Tax
@@ -84,6 +84,7 @@ class Conclusions(Frozen):
     labellers: tuple[LabellerAgreement, ...] = ()
     judges: tuple[JudgeAudit, ...] = ()
     judges_together: tuple[JudgesTogether, ...] = ()
+    imitations: tuple[Imitations, ...] = ()
     annotators_together: tuple[AnnotatorsTogether, ...] = ()
     factual_rates: tuple[FactualRates, ...] = ()
     error_reductions: tuple[ErrorReduction, ...] = ()
