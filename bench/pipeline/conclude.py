@@ -18,6 +18,7 @@ from bench.results.summary import RunSummary
 from bench.statistics.claims.in_runs import error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gaps_closed
+from bench.statistics.contrasts.seed_variance import seed_spreads
 from bench.statistics.contrasts.tax import alignment_tax
 from bench.statistics.judges.agreement import annotators_together
 from bench.statistics.judges.audit import imitations_beside, judge_audits
@@ -51,6 +52,7 @@ def conclude(
         factual_rates=factual_rates(records, comparison),
         error_reductions=error_reductions(records, whole),
         variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
+        seed_spreads=seed_spreads(records, primary_of(contrasts), whole.evaluation.versus),
         rankings=rankings(records, whole, summary.own_rewards),
         tax=alignment_tax(records, comparison, metrics, summary.missing),
         length_recovery=length_recoveries(records, whole),

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.results.conclusions.contrast import Contrast
-from bench.results.conclusions.variance import Decomposition, SampleSize, VarianceSource
-from bench.results.wording import NONE, counted, decimals_for, listed, number, p_value, percent, signed
-from bench.statistics.contrasts.seed_variance import can_be_moderated, mean_square
+from bench.results.conclusions.variance import Decomposition, SampleSize, SeedSpread, VarianceSource
+from bench.results.wording import NONE, counted, decimals_for, listed, number, p_clause, percent, signed
 from bench.statistics.power.detectable import POWER
 from bench.statistics.power.pilot import MOST_PROMPTS
-from bench.statistics.tests.moderation import widest_p
 
 # A spread of seeds is called unlike the others' below this p of Cochran's test.
 HETEROGENEOUS = 0.05
@@ -36,34 +32,47 @@ def variance_section(inputs: Inputs) -> list[Block]:
         Heading(3, "What more seeds or prompts would buy"),
         *_designs(found),
         Bullets(tuple(_needs(item, needed, found) for item in found for needed in item.needed)),
-        *_seed_spreads(inputs.primary),
+        *_seed_spreads(inputs.conclusions.seed_spreads, inputs.comparison.statistics.level),
         *_fewer(inputs.primary),
     ]
 
 
-def _seed_spreads(contrasts: Sequence[Contrast]) -> list[Block]:
+def _seed_spreads(found: Sequence[SeedSpread], level: float) -> list[Block]:
     """Return how far the means of each arm's seeds lie apart, and a warning where one arm's is unlike the others'."""
-    groups: dict[tuple[str | None, str], list[Contrast]] = {}
-    for item in contrasts:
-        if can_be_moderated(item) and not item.is_control:
-            groups.setdefault((item.judge, item.task), []).append(item)
-    lines = []
-    for items in groups.values():
-        decimals = decimals_for(min(mean_square(item) for item in items) ** 0.5)
-        spreads = [f"{_contrast(item, contrasts)} {number(mean_square(item) ** 0.5, decimals)}" for item in items]
-        lines.append("; ".join(spreads))
-        if len(items) < 2:
-            continue
-        place, p = widest_p(np.array([mean_square(item) for item in items]), items[0].n_runs - 1)
-        if p < HETEROGENEOUS:
-            lines.append(
-                f"Warning: the seeds of {_contrast(items[place], contrasts)} spread more than the others' (Cochran's "
-                f"test, p {p_value(p, items[place].level)}): look at its runs one by one before you trust its mean"
-            )
-    if not lines:
+    if not found:
         return []
-    note = "Standard deviation of the seeds' means, per pair (the first named against the second):"
-    return [Heading(3, "How far seeds lie apart"), Text(note), Bullets(tuple(lines))]
+    places = {(item.judge, item.task) for item in found}
+    rows = tuple(
+        (
+            item.arm,
+            *(() if len(places) == 1 else (item.judge or NONE, item.task)),
+            item.of,
+            ", ".join(number(value, decimals_for(item.sd)) for value in item.per_run) or NONE,
+            number(item.sd, decimals_for(item.sd)),
+        )
+        for item in found
+    )
+    where = () if len(places) == 1 else ("judge", "task")
+    warnings = tuple(
+        f"Warning: the seeds of {item.arm} spread more than the other methods' "
+        f"({_where(item, len(places))}Cochran's test of the largest variance, {p_clause(item.unlike_p, level)}, below "
+        f"{HETEROGENEOUS:g}): look at its runs one by one before you trust its mean"
+        for item in found
+        if item.unlike_p is not None and item.unlike_p < HETEROGENEOUS
+    )
+    note = "Standard deviation of the means at the training seeds, on the primary metric."
+    if any(item.of == "preference over versus" for item in found):
+        note += " A win rate is over another method, whose seeds are in all of them, which makes the test cautious."
+    return [
+        Heading(3, "How far seeds lie apart"),
+        Table(("method", *where, "of", "per seed", "standard deviation"), "ll" + "l" * len(where) + "rr", rows),
+        Text(note),
+        *([Bullets(warnings)] if warnings else []),
+    ]
+
+
+def _where(item: SeedSpread, places: int) -> str:
+    return "" if places == 1 else f"{', '.join(filter(None, (item.judge, item.task)))}; "
 
 
 def _fewer(contrasts: Sequence[Contrast]) -> list[Block]:

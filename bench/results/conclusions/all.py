@@ -12,7 +12,7 @@ from bench.results.conclusions.judge_audit import AnnotatorsTogether, Imitations
 from bench.results.conclusions.length_recovery import LengthRecovery
 from bench.results.conclusions.ranking import Ranking
 from bench.results.conclusions.tax import Tax
-from bench.results.conclusions.variance import Decomposition
+from bench.results.conclusions.variance import Decomposition, SeedSpread
 from bench.results.documents import JsonFile
 
 
@@ -89,6 +89,7 @@ class Conclusions(Frozen):
     factual_rates: tuple[FactualRates, ...] = ()
     error_reductions: tuple[ErrorReduction, ...] = ()
     variance: tuple[Decomposition, ...] = ()
+    seed_spreads: tuple[SeedSpread, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     tax: tuple[Tax, ...] = ()
     length_recovery: tuple[LengthRecovery, ...] = ()
