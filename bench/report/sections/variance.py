@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Bullets, Heading, Table, Text
@@ -12,6 +13,7 @@ from bench.results.wording import NONE, counted, decimals_for, listed, number, p
 from bench.statistics.power.detectable import POWER
 from bench.statistics.power.pilot import MOST_PROMPTS
 
+OVER_VERSUS: Final = "preference over versus"
 # A spread of seeds is called unlike the others' below this p of Cochran's test.
 HETEROGENEOUS = 0.05
 NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}
@@ -32,13 +34,14 @@ def variance_section(inputs: Inputs) -> list[Block]:
         Heading(3, "What more seeds or prompts would buy"),
         *_designs(found),
         Bullets(tuple(_needs(item, needed, found) for item in found for needed in item.needed)),
-        *_seed_spreads(inputs.conclusions.seed_spreads, inputs.comparison.statistics.level),
+        *_seed_spreads(inputs),
         *_fewer(inputs.primary),
     ]
 
 
-def _seed_spreads(found: Sequence[SeedSpread], level: float) -> list[Block]:
+def _seed_spreads(inputs: Inputs) -> list[Block]:
     """Return how far the means of each arm's seeds lie apart, and a warning where one arm's is unlike the others'."""
+    found, level = inputs.conclusions.seed_spreads, inputs.comparison.statistics.level
     if not found:
         return []
     places = {(item.judge, item.task) for item in found}
@@ -46,7 +49,7 @@ def _seed_spreads(found: Sequence[SeedSpread], level: float) -> list[Block]:
         (
             item.arm,
             *(() if len(places) == 1 else (item.judge or NONE, item.task)),
-            item.of,
+            f"preference over {inputs.comparison.evaluation.versus}" if item.of == OVER_VERSUS else item.of,
             ", ".join(number(value, decimals_for(item.sd)) for value in item.per_run) or NONE,
             number(item.sd, decimals_for(item.sd)),
         )
@@ -61,7 +64,7 @@ def _seed_spreads(found: Sequence[SeedSpread], level: float) -> list[Block]:
         if item.unlike_p is not None and item.unlike_p < HETEROGENEOUS
     )
     note = "Standard deviation of the means at the training seeds, on the primary metric."
-    if any(item.of == "preference over versus" for item in found):
+    if any(item.of == OVER_VERSUS for item in found):
         note += " A win rate is over another method, whose seeds are in all of them, which makes the test cautious."
     return [
         Heading(3, "How far seeds lie apart"),

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from bench.results.wording import SKEWED
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.random_effects import IntArray, cluster_sums
 
@@ -52,6 +53,6 @@ def skew_notes(
     skew, wanted = found
     advice = "declare the metric's bounds and use" if bounds is None else "sure to hold is"
     return (
-        f"skewed differences (skewness {skew:.1f}): fewer prompts than the {wanted:,.0f} that a normal law of the mean "
-        f"needs (Cochran's rule), so the error rate may be far from the level; {advice} statistics.test: betting",
+        f"{SKEWED} (skewness {skew:.1f}): fewer prompts than the {wanted:,.0f} that a normal law of the mean needs "
+        f"(Cochran's rule), so the error rate may be far from the level: {advice} statistics.test: betting",
     )

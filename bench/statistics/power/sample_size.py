@@ -105,7 +105,7 @@ def detectable(law: Confidence, level: float, power: float) -> float:
     """
     error = float(law.standard_error)
     if error == 0:
-        return 0.0
+        return law.half_width(2 * level - 1)
     critical = law.half_width(2 * level - 1) / error
     parts = [
         (float(np.asarray(variance)), df)
