@@ -179,11 +179,16 @@ class StatisticsSettings(Frozen):
 
     ``interval``: that of the test, or one of the cluster bootstrap over prompts (for one training seed). ``detect`` is
     a difference on the scale of the primary metric: the report says which seeds and prompts it needs.
-    ``seed_variance``: each contrast's own, or moderated over the contrasts of its family on the same task.
+    ``seed_variance``: each contrast's own, or moderated over the contrasts of its family on the same task. ``test``:
+    the default one, or ``betting``, which holds for any skewness of bounded values (one training seed).
     """
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     correction: Literal["holm", "max_t", "benjamini_hochberg", "none"] = "holm"
+    test: Annotated[
+        Literal["t", "betting"],
+        Field(description="the default, or betting: for a metric with bounds and one training seed, at any skewness"),
+    ] = "t"
     interval: Literal["t", "bootstrap", "bca"] = "t"
     seed_variance: Literal["moderated", "own"] = "moderated"
     resamples: Annotated[int, Field(ge=200)] = 10_000

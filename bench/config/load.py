@@ -15,7 +15,7 @@ from bench.config.sections.evaluate import read_evaluation
 from bench.config.sections.gate import read_gate
 from bench.config.sections.given import read_given
 from bench.config.sections.methods import read_methods
-from bench.config.sections.primary import check_primary
+from bench.config.sections.primary import check_primary, check_test
 
 ROOT_KEYS = ("extends", "question", "given", "methods", "evaluate", "statistics", "gate")
 REQUIRED = ("question", "given", "methods", "evaluate")
@@ -49,6 +49,7 @@ def load_comparison(
         section.problem(("statistics", "interval"), what, "use `t` with several seeds")
     if statistics is not None and whole is not None:
         statistics = check_primary(section, statistics, whole)
+        check_test(section, statistics, whole, 1 if given is None else len(given.seeds))
     gate, gate_settings = read_gate(section, root["gate"], names, whole) if "gate" in root else ((), GateSettings())
     if section.count or given is None or scoring is None or statistics is None:
         raise problems.error()

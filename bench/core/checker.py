@@ -109,6 +109,10 @@ class Verifier(Open, ABC):
     def check(self, task: Task) -> None:
         """Raise BenchError where it cannot be used on this task; called when planning."""
 
+    def is_imitated_by(self, claim: str) -> bool:
+        """Return whether a claim holds what parts this verifier's question; never where it asks none."""
+        return False
+
 
 def one_finding_each(verifier: Verifier, findings: Sequence[Finding], asked: int) -> Sequence[Finding]:
     """Return the findings of a verifier, one for each claim. Raises StageError where there are more or fewer."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench.core.cells import chat_of, is_missing, label_of, text_of
 from bench.core.data import Data, DataSpec, Made
@@ -15,7 +15,7 @@ from bench.core.errors import DataError, did_you_mean
 from bench.core.frozen import digest_of_file
 from bench.core.policy import Chat
 from bench.core.rows import kind_of, read_rows
-from bench.core.stage import StageIO
+from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt
 
 ROWS_FILE = "rows.jsonl"
@@ -99,7 +99,14 @@ def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
     ]
 
 
-def read_preferences(data: DataSpec, io: StageIO) -> list[Preference]:
+class Finished(Protocol):
+    """What gives the payload folder of a finished stage."""
+
+    def read(self, stage: Stage) -> Path:
+        """Return the folder."""
+
+
+def read_preferences(data: DataSpec, io: Finished) -> list[Preference]:
     """Return the rows of ``data`` with columns ``prompt``, ``chosen`` and ``rejected``; see read_demonstrations.
 
     Columns ``probability`` (in [0, 1]) and ``margin``, ``chosen_finish`` and ``rejected_finish`` are read where there
@@ -265,7 +272,7 @@ class _Row:
         return chat_of(self.get(name), self.what(name))
 
 
-def _rows(data: DataSpec, io: StageIO) -> list[_Row]:
+def _rows(data: DataSpec, io: Finished) -> list[_Row]:
     if isinstance(data, Made):
         path, where = io.read(data.by) / ROWS_FILE, f"the rows of {data.by.label()}"
     else:

@@ -81,8 +81,10 @@ class Judge(Open, ABC):
     def check(self, kind: Literal["compare", "rate"]) -> None:
         """Raise BenchError where the judge's settings rule out such a call; called when planning."""
 
-    def is_imitated_by(self, text: str) -> bool:
+    def is_imitated_by(self, text: str, asked: Literal["compare", "rate"] = "compare") -> bool:
         """Return whether a response holds what parts this judge's question, or what passes for its answer.
+
+        ``asked``: about a pair of responses, or for a rating of one.
 
         Of a judge that puts no response into a question: never.
         """

@@ -70,7 +70,8 @@ def what_would_decide(result: CriterionResult) -> list[str]:
         ways.append(f"{counted(needed.seeds, 'seed')} at {counted(result.n_prompts, 'prompt')}")
     if not ways:
         return [*parts, f"if the {seen} seen is the true one, neither prompts alone nor seeds alone would decide"]
-    return [*parts, f"if the {seen} seen is the true one it needs {' or '.join(ways)}"]
+    only = "; no number of prompts is enough at these seeds" if needed.prompts is None and result.n_runs > 1 else ""
+    return [*parts, f"if the {seen} seen is the true one it needs {' or '.join(ways)}{only}"]
 
 
 def decimals_of(result: CriterionResult) -> int:

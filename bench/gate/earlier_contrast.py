@@ -16,9 +16,10 @@ from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 from bench.results.wording import counted
 from bench.statistics.contrasts.earlier import EarlierEffects, earlier_effects
+from bench.statistics.contrasts.seed_variance import SEED_COMPONENT
 from bench.statistics.crossing.crossing import codes
 from bench.statistics.power.detectable import POWER
-from bench.statistics.power.sample_size import EARLIER_SEED_COMPONENT, SEED_COMPONENT, detectable
+from bench.statistics.power.sample_size import EARLIER_SEED_COMPONENT, detectable
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.margin_tests import (
     EARLIER_DF,

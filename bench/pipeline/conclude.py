@@ -18,9 +18,10 @@ from bench.results.summary import RunSummary
 from bench.statistics.claims.in_runs import error_reductions, factual_rates
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.contrasts.gap_closed import gaps_closed
+from bench.statistics.contrasts.seed_variance import seed_spreads
 from bench.statistics.contrasts.tax import alignment_tax
 from bench.statistics.judges.agreement import annotators_together
-from bench.statistics.judges.audit import judge_audits
+from bench.statistics.judges.audit import imitations_beside, judge_audits
 from bench.statistics.judges.labellers import agreements
 from bench.statistics.length.recovery import length_recoveries
 from bench.statistics.power.decomposition import decompositions
@@ -38,17 +39,20 @@ def conclude(
     metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
     contrasts = tuple(compute_contrasts(records, whole, metrics, summary.own_rewards))
     labels = LABELS.read(folder) if comparison.evaluation.labelling is not None else None
-    judges, together = judge_audits(records, AUDIT.read(folder), comparison)
+    audit = AUDIT.read(folder)
+    judges, together = judge_audits(records, audit, comparison)
     conclusions = Conclusions(
         contrasts=contrasts,
         gap_closed=gaps_closed(records, whole, summary.own_rewards),
         labellers=() if labels is None else agreements(labels, comparison.statistics.level),
         judges=judges,
         judges_together=together,
+        imitations=imitations_beside(audit),
         annotators_together=annotators_together(ANNOTATIONS.read(folder), comparison.statistics.level),
         factual_rates=factual_rates(records, comparison),
         error_reductions=error_reductions(records, whole),
         variance=decompositions(primary_of(contrasts), comparison.statistics.detect),
+        seed_spreads=seed_spreads(records, primary_of(contrasts), whole.evaluation.versus),
         rankings=rankings(records, whole, summary.own_rewards),
         tax=alignment_tax(records, comparison, metrics, summary.missing),
         length_recovery=length_recoveries(records, whole),

@@ -20,9 +20,9 @@ from bench.evaluation.measurement import Cell
 from bench.pipeline.lengths import NOTHING_KNOWN, PlannedLengths
 from bench.pipeline.paid_calls import PaidCalls, paid_calls
 from bench.pipeline.plan import Plan, waits_for
+from bench.pipeline.planned_power import PlannedPower, planned_power, power_lines
 from bench.results.wording import describe_metric
-from bench.statistics.power.detectable import planned_smallest_detectable
-from bench.statistics.tests.corrections import first_step_level
+from bench.statistics.tests.corrections import alpha_of
 
 
 class StagesOfKind(Frozen):
@@ -43,8 +43,7 @@ class Forecast(Frozen):
     """What a run would do.
 
     ``unknown_calls``: stages that ask a model about rows or claims that are not made yet.
-    ``smallest_detectable_win_rate`` is that of the task with the fewest prompts,
-    as the first of ``tests`` that are corrected together. ``lengths``: what truncation will do.
+    ``power``: what the primary family could detect. ``lengths``: what truncation will do.
     ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked yet, and why.
     ``primary``: what the question is about.
     ``equal_draws``: tasks that are answered several times and decode greedily, so that every further answer is the
@@ -66,9 +65,8 @@ class Forecast(Frozen):
     waits: tuple[str, ...] = ()
     equal_draws: tuple[str, ...] = ()
     defaults: dict[str, dict[str, float]] = {}
-    smallest_detectable_win_rate: float | None
+    power: PlannedPower | None = None
     level: float
-    tests: int = 1
     lengths: PlannedLengths = NOTHING_KNOWN
 
 
@@ -91,9 +89,6 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
     )
     prompts = {task.NAME: len(task.prompts()) for task in comparison.evaluation.tasks}
     cells = {cell.stage.key: cell for cell in plan.cells}
-    pairs = [pair for pair in comparison.evaluation.contrasts if not comparison.repeats(*pair)]
-    tests = max(1, len(pairs) * len(prompts)) if comparison.statistics.correction != "none" else 1
-    first = first_step_level(comparison.statistics.level, tests, comparison.statistics.correction)
     calls = [judge_calls(stage, cells.get(stage.key)) for stage in waiting]
     return Forecast(
         name=comparison.name,
@@ -115,13 +110,8 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
             if comparison.evaluation.draws > 1 and task.decoding().is_greedy
         ),
         defaults={arm.name: left for arm in comparison.arms if (left := defaults_of(arm.method, arm.lora))},
-        smallest_detectable_win_rate=(
-            planned_smallest_detectable(min(prompts.values()), len(comparison.given.seeds), level=first)
-            if comparison.evaluation.judges
-            else None
-        ),
+        power=planned_power(plan),
         level=comparison.statistics.level,
-        tests=tests,
         lengths=lengths,
     )
 
@@ -209,11 +199,6 @@ def forecast_lines(found: Forecast) -> list[str]:
     ]
     for arm, left in found.defaults.items():
         lines.append(f"by default, {arm}: {', '.join(f'{name} {number:g}' for name, number in left.items())}")
-    effect = found.smallest_detectable_win_rate
-    step = f", the first of {found.tests} tests corrected together" if found.tests > 1 else ""
-    assumed = f"(80% power at level {found.level:g}{step}, assuming typical spreads; see docs/statistics.md)"
-    if effect is not None and effect < 0.5:
-        lines.append(f"smallest detectable difference of a win rate from 0.5: about {effect:.3f} {assumed}")
-    elif effect is not None:
-        lines.append(f"no win rate can be told from 0.5 with so few prompts and seeds {assumed}. Add seeds first.")
+    if found.contrasts:
+        lines += power_lines(found.power, alpha_of(found.level))
     return lines

@@ -14,6 +14,7 @@ from bench.report.sections.divergence import divergence_section
 from bench.report.sections.factuality import factuality_section
 from bench.report.sections.gap_closed import gap_closed_section
 from bench.report.sections.gate import gate_section
+from bench.report.sections.imitations import imitations_section
 from bench.report.sections.judges import judges_section
 from bench.report.sections.labellers import labellers_section
 from bench.report.sections.length import length_section
@@ -53,6 +54,7 @@ def compose(inputs: Inputs, pictures: Sequence[Picture]) -> list[Block]:
         *spending_section(inputs),
         *samples_section(inputs),
         *judges_section(inputs, by_name),
+        *imitations_section(inputs),
         *variance_section(inputs),
         *divergence_section(inputs, by_name),
         *gap_closed_section(inputs),

@@ -56,6 +56,10 @@ RECORDS = TableFile("records.parquet", SCHEMA, KEYS, check, required=True)
 # Verdicts that were had only to know the judges: of the control judges (metric CONTROL, the control as source), and of
 # judges asked once more with other noise (metric RETEST). They are no records, because whoever reads records takes a
 # verdict in them for one that counts. Of metric IMITATION there is a row for each pair of responses of which one holds
-# what parts the judge's question, or what passes for its answer.
+# what parts the judge's question, or what passes for its answer; of RATED_IMITATION for each such response that is
+# rated, of CLAIMS_IMITATION for each response with such a claim (its verifier as source), and of LABELLED_IMITATION for
+# each such pair of a data set that is labelled (task and method LABELLED_DATA, the pair's number as prompt).
 AUDIT = TableFile("audit.parquet", SCHEMA, KEYS, check)
 CONTROL, RETEST, IMITATION = "control", "retest", "imitation"
+RATED_IMITATION, CLAIMS_IMITATION = "rated_imitation", "claims_imitation"
+LABELLED_IMITATION, LABELLED_DATA = "labelled_imitation", "labelled data"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from bench.core.metrics import PREFERENCES
 from bench.results.conclusions.contrast import Contrast, shown_interval
@@ -16,6 +17,8 @@ MOST_DECIMALS = 6
 SMALLEST_P = 0.001
 # Metrics whose words are not their name with spaces.
 SPELT = {"length_controlled_win_rate": "length-controlled win rate", "factscore": "FActScore"}
+# How the part of a contrast's note begins that says its differences are too skewed for its test.
+SKEWED = "skewed differences"
 PREFIXES = ("", " k", " M", " G", " T", " P", " E")
 
 
@@ -93,6 +96,12 @@ def smallest_detectable(contrast: Contrast) -> str:
     low, high = contrast.smallest_detectable_low, contrast.smallest_detectable_high
     text = number(contrast.smallest_detectable, decimals)
     return text if low is None or high is None else f"{text} ({number(low, decimals)} to {number(high, decimals)})"
+
+
+def skewed(contrasts: Sequence[Contrast]) -> tuple[str, ...]:
+    """Return a line for each contrast whose differences are too skewed for its test, with what its note says of it."""
+    parts = [(item, part) for item in contrasts for part in item.note.split("; ") if part.startswith(SKEWED)]
+    return tuple(f"{item.a} vs {item.b}: {part}" for item, part in parts)
 
 
 def p_value(p: float | None, level: float) -> str:

@@ -17,7 +17,7 @@ from bench.scoring.parts import JudgedPart
 from bench.statistics.ranking.bradley_terry import ELO_SCALE, bradley_terry, rank_intervals
 from bench.statistics.ranking.separated import across_groups
 from bench.statistics.ranking.style import StyledBattles
-from bench.statistics.tests.clusters import codes_of
+from bench.statistics.tests.random_effects import codes_of
 
 COLUMNS = ("elo", "elo_standard_error", "rank_low", "rank_high")
 FEWEST_QUESTIONS = 2

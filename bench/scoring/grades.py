@@ -14,8 +14,7 @@ from bench.scoring.method_score import Score
 from bench.scoring.paired import all_pairs, error_of, law_of
 from bench.scoring.parts import JudgedPart
 from bench.scoring.row_files import RowOfKind
-from bench.statistics.tests.clusters import codes_of
-from bench.statistics.tests.random_effects import crossed_effects
+from bench.statistics.tests.random_effects import codes_of, crossed_effects
 
 # FastChat's sign of a verdict without a score, which its averages leave out (show_result.py).
 FAILED = -1.0

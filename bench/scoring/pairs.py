@@ -13,8 +13,7 @@ from bench.scoring.paired import error_of
 from bench.scoring.parts import JudgedPart
 from bench.scoring.row_files import RowOfKind
 from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
-from bench.statistics.tests.clusters import codes_of
-from bench.statistics.tests.random_effects import crossed_effects
+from bench.statistics.tests.random_effects import codes_of, crossed_effects
 
 ERROR = "error"
 # The candidate is model_2, as in FastChat; model_1 is shown first in game 1 and second in game 2.

@@ -233,8 +233,9 @@ def test_plan_tells_stages_cost_and_smallest_effect(ran: Path, tmp_path: Path) -
     fresh = json.loads(bench("plan", write_whole(tmp_path), "--json").stdout)
     assert sum(kind["finished"] for kind in fresh["stages"]) == 0
     assert fresh["judgements"] == 24 * 2 * 2 * 5
-    assert fresh["smallest_detectable_win_rate"] > 0
-    assert "Add seeds first" in bench("plan", ran).stdout
+    assert (fresh["power"]["rests_on"], told["power"]["rests_on"]) == ("assumed", "measured")
+    assert fresh["power"]["smallest_detectable"] > 0
+    assert "first Holm step of the 4 primary contrasts" in bench("plan", ran).stdout
 
 
 def test_show_finds_a_prompt_by_id_and_by_text(ran: Path) -> None:

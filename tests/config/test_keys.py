@@ -32,6 +32,7 @@ MAXIMAL["evaluate"]["tax"] = {"versus": "floor", "margin": 0.1}
 MAXIMAL["evaluate"]["contrasts"] = [["floor", "again"]]
 MAXIMAL["statistics"] = {
     "level": 0.9, "correction": "none", "resamples": 500, "missing": "drop_prompts", "interval": "t", "detect": 0.05,
+    "test": "t", "seed_variance": "moderated",
     "primary": {"metric": "win_rate", "judge": "stub_judge"}, "secondary": "beside",
 }  # fmt: skip
 MAXIMAL["gate"][1].update(task="questions", metric="ended")
@@ -164,6 +165,8 @@ OTHER = {  # what a leaf may be changed to where adding to it is not right; an u
     "statistics.correction": "holm",
     "statistics.missing": "refuse",
     "statistics.interval": "bca",
+    "statistics.test": "betting",
+    "statistics.seed_variance": "own",
     "statistics.primary.metric": "length_controlled_win_rate",
     "statistics.primary.judge": "strict",
     "statistics.secondary": "after_primary",
@@ -247,12 +250,13 @@ def test_no_key_is_ignored(place: Path) -> None:
             # Not only a location: the identity moves too.
             assert digest(other) != digest(right), f"{key} changes no identity"
     # A change in `again` alone leaves a replicate that repeats nothing, only a win rate has a judge, two seeds have no
-    # bootstrap interval, a gatekeeper needs a correction, and only one length control reads a file of difficulties: all
-    # are refused, so the key is read.
+    # bootstrap interval and no bets, a gatekeeper needs a correction, and only one length control reads a file of
+    # difficulties: all are refused, so the key is read.
     control = "evaluate.win_rate.length_control"
     expected = {
         "gate.0.metric",
         "statistics.interval",
+        "statistics.test",
         "statistics.secondary",
         f"{control}.model",
         f"{control}.difficulty",

@@ -190,6 +190,7 @@ EDITS: dict[str, tuple[str, str, str, str]] = {
                           "it has no judge"),
     "primary without ratings": ("level: 0.9", "primary: {metric: rating} #!", "statistics.primary.metric",
                                 "add `ratings:`"),
+    "betting over seeds": ("level: 0.9", "test: betting #!", "statistics.test", "one training seed, and there are 2"),
     "secondary": ("level: 0.9", "secondary: later #!", "statistics.secondary", "'beside' or 'after_primary'"),
     "gatekeeper without a correction": (
         "level: 0.9\n  correction: holm", "secondary: after_primary #!\n  correction: none", "statistics.secondary",

@@ -7,7 +7,17 @@ from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section
 from bench.config.sections.evaluate import Scoring
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.metrics import DIVERGENCE, FACTUALITY_METRICS, HYGIENE, LENGTH_CONTROLLED, MC1, MC2, RATING, WIN_RATE
+from bench.core.metrics import (
+    DIVERGENCE,
+    FACTUALITY_METRICS,
+    HYGIENE,
+    LENGTH_CONTROLLED,
+    MC1,
+    MC2,
+    RATING,
+    WIN_RATE,
+    MetricInfo,
+)
 from bench.core.task import offers_choices
 
 _ROOT: KeyPath = ("statistics", "primary")
@@ -35,6 +45,36 @@ def check_primary(section: Section, settings: StatisticsSettings, scoring: Scori
         what = f"the metric '{primary.metric}' comes from a task, so it has no judge"
         section.problem((*_ROOT, "judge"), what, f"drop `judge`, or use the metric {WIN_RATE.name}")
     return settings
+
+
+def check_test(section: Section, settings: StatisticsSettings, scoring: Scoring, seeds: int) -> None:
+    """Report a betting test where there is none: over several seeds, without bounds, beside what takes its place."""
+    if settings.test != "betting":
+        return
+    path: KeyPath = ("statistics", "test")
+    if seeds > 1:
+        section.problem(
+            path, f"`betting` is for one training seed, and there are {seeds}", "use `t` with several seeds"
+        )
+    if settings.correction == "max_t":
+        section.problem(path, "`betting` has no joint law that `max_t` could resample", "use `correction: holm`")
+    if settings.interval != "t":
+        section.problem(path, f"`betting` has its own interval, not `{settings.interval}`", "leave `interval` out")
+    leading = _leading(settings, scoring)
+    if leading is not None and leading.bounds is None:
+        what = f"`betting` needs bounds, and the primary metric '{leading.name}' declares none"
+        section.problem(path, what, "declare them, MetricInfo(bounds=(low, high)), or use `t`")
+
+
+def _leading(settings: StatisticsSettings, scoring: Scoring) -> MetricInfo | None:
+    """Return the primary metric's facts, as ``Comparison.primary`` chooses it; None where they are not known here."""
+    declared = [info for task in scoring.tasks for info in task.METRICS]
+    if settings.primary is not None:
+        known = (*declared, *HYGIENE, DIVERGENCE, RATING)
+        return next((info for info in known if info.name == settings.primary.metric), None)
+    if scoring.judges:
+        return WIN_RATE
+    return next((info for info in declared if info.higher_is_better is not None), None)
 
 
 def judges_of(scoring: Scoring) -> dict[str, list[str]]:

@@ -119,10 +119,10 @@ class Likelihood(Judge):
         asked: Literal["compare", "rate"] = "rate" if self.asks == "grades" else kind
         self._form(asked, getattr(self.texts(), asked))
 
-    def is_imitated_by(self, text: str) -> bool:
+    def is_imitated_by(self, text: str, asked: Literal["compare", "rate"] = "compare") -> bool:
         """Return whether a response holds a line of the question, or one that begins as an answer does."""
         prompt = self.texts()
-        form = prompt.rate if self.asks == "grades" else prompt.compare
+        form = prompt.rate if asked == "rate" or self.asks == "grades" else prompt.compare
         return form is not None and imitates(text, form.marks)
 
     def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:

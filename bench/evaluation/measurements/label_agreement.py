@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Prompt
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
 from bench.results.labels import CALL_SCHEMA, LABELS
+from bench.results.records import AUDIT, LABELLED_DATA, LABELLED_IMITATION
 from bench.results.tables import TableFile
 
 PAYLOAD = "labels.parquet"
@@ -68,7 +71,7 @@ class LabelAgreement(Measurement):
     OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 6
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "nothing"
-    TABLES: ClassVar[tuple[TableFile, ...]] = (LABELS,)
+    TABLES: ClassVar[tuple[TableFile, ...]] = (LABELS, AUDIT)
 
     def cells(self, design: Design) -> Iterator[Cell[LabelPairs]]:
         """Yield every labeller; one that takes a model from an arm stands once per seed."""
@@ -85,10 +88,35 @@ class LabelAgreement(Measurement):
                         yield Cell(self, stage, None, seed if from_arm else None, None, judge=judge, call=call)
 
     def rows(self, cell: Cell[LabelPairs], payload: Payload, design: Design) -> Rows:
-        """Yield two rows per pair of responses."""
+        """Yield two rows per pair of responses, and the pairs that imitate the question, once for both calls."""
         yield LABELS, pq.read_table(payload(cell.stage) / PAYLOAD)
+        yield AUDIT, imitations_of(cell, payload) if cell.call == 0 else AUDIT.schema.empty_table()
 
     def judge_calls(self, cell: Cell[LabelPairs]) -> int | None:
         """Return two calls per row of the data; None where a stage has yet to make them."""
         rows = rows_known(cell.stage.data)
         return None if rows is None else 2 * rows
+
+
+@dataclass(frozen=True)
+class _Payloads:
+    """Finished stages by where their payloads are."""
+
+    payload: Payload
+
+    def read(self, stage: Stage) -> Path:
+        """Return the payload folder of a stage."""
+        return self.payload(stage)
+
+
+def imitations_of(cell: Cell[LabelPairs], payload: Payload) -> pa.Table:
+    """Return a row for each pair of which one response holds what parts the judge's question (LABELLED_IMITATION)."""
+    stage = cell.stage
+    names = dict.fromkeys(("task", "method", "kind"), LABELLED_DATA) | {"metric": LABELLED_IMITATION}
+    same = {**names, "run": 0 if cell.seed is None else cell.seed, "draw": 0, "value": 1.0, "status": "ok"}
+    rows = [
+        {**same, "prompt": str(number), "cluster": row.id, "source": cell.judge_label}
+        for number, row in enumerate(read_preferences(stage.data, _Payloads(payload)))
+        if any(map(stage.judge.is_imitated_by, (row.chosen, row.rejected)))
+    ]
+    return pa.Table.from_pylist(rows, schema=AUDIT.schema)

@@ -14,9 +14,9 @@ from bench.core.metrics import RATING, MetricInfo
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
 from bench.evaluation.api.questions import ApiQuestion
-from bench.evaluation.generate import NO_RESPONSE, Generate, is_answered, read_rows
+from bench.evaluation.generate import NO_RESPONSE, Generate, is_answered, read_rows, stored_rows
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows, Written, as_metric
-from bench.results.records import RECORDS, TOO_LONG
+from bench.results.records import AUDIT, RATED_IMITATION, RECORDS, TOO_LONG
 from bench.results.responses import VERDICTS
 from bench.results.tables import TableFile
 
@@ -86,7 +86,7 @@ class Ratings(Measurement):
     OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 3
     LEAVES_OUT: ClassVar[Literal["arm", "judge", "nothing"]] = "judge"
-    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS)
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, VERDICTS, AUDIT)
 
     def cells(self, design: Design) -> Iterator[Cell[RateResponses]]:
         """Yield the ratings of every arm on every task at every seed, by every judge that rates."""
@@ -100,6 +100,7 @@ class Ratings(Measurement):
         rows = pq.read_table(payload(cell.stage) / RATINGS)
         yield RECORDS, as_metric(rows, RATING.name)
         yield VERDICTS, rows
+        yield AUDIT, as_metric(imitations_of(cell.stage, payload), RATED_IMITATION)
 
     def metrics(self, design: Design, payloads: Sequence[Path]) -> Iterable[MetricInfo]:
         """Return the rating, where a judge rates."""
@@ -113,3 +114,13 @@ class Ratings(Measurement):
         """Return a question per response."""
         responses = cell.stage.responses
         return list(judge.questions_about(responses_in(responses.task, written(responses))))
+
+
+def imitations_of(stage: RateResponses, payload: Payload) -> pa.Table:
+    """Return a row for each response that holds what parts the judge's question (``RATED_IMITATION``)."""
+    rows = [
+        {"prompt": row["prompt"], "draw": row["draw"], "value": 1.0, "status": "ok", "text": ""}
+        for row in stored_rows(payload(stage.responses))
+        if is_answered(row) and stage.judge.is_imitated_by(row["text"], "rate")
+    ]
+    return pa.Table.from_pylist(rows, schema=RATINGS_SCHEMA)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.report import sentences
 from bench.report.inputs import Inputs
-from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Folded, Heading, Table, Text
+from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Bullets, Folded, Heading, Table, Text
 from bench.results.conclusions.contrast import Contrast, VerdictOnPair
 from bench.results.wording import (
     A_HIGHER,
@@ -20,6 +20,7 @@ from bench.results.wording import (
     listed,
     number,
     per_seed,
+    skewed,
     smallest_detectable,
 )
 
@@ -126,9 +127,10 @@ def _in_full(title: str, items: Sequence[Contrast]) -> Folded:
         )
         for item in items
     )
+    told = [Bullets(lines)] if (lines := skewed(items)) else []
     decided = sum(item.verdict != "undecided" for item in items)
     summary = f"{title}: {decided} of {counted(len(items), 'contrast')} decided"
-    return Folded(summary[0].upper() + summary[1:], (Table(COLUMNS, "llrrrlrrrr", rows),))
+    return Folded(summary[0].upper() + summary[1:], (Table(COLUMNS, "llrrrlrrrr", rows), *told))
 
 
 def _verdict(contrast: Contrast) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import Final
 
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Bullets, Heading, Table, Text
 from bench.results.conclusions.contrast import Contrast
-from bench.results.conclusions.variance import Decomposition, SampleSize, VarianceSource
-from bench.results.wording import NONE, counted, decimals_for, listed, number, p_value, percent, signed
-from bench.statistics.contrasts.seed_variance import can_be_moderated, mean_square
+from bench.results.conclusions.variance import Decomposition, SampleSize, SeedSpread, VarianceSource
+from bench.results.wording import NONE, counted, decimals_for, listed, number, p_clause, percent, signed
 from bench.statistics.power.detectable import POWER
-from bench.statistics.tests.moderation import widest_p
+from bench.statistics.power.pilot import MOST_PROMPTS
 
+OVER_VERSUS: Final = "preference over versus"
 # A spread of seeds is called unlike the others' below this p of Cochran's test.
 HETEROGENEOUS = 0.05
 NAMES = {"prompts x seeds": "prompts \u00d7 seeds"}
@@ -35,34 +34,48 @@ def variance_section(inputs: Inputs) -> list[Block]:
         Heading(3, "What more seeds or prompts would buy"),
         *_designs(found),
         Bullets(tuple(_needs(item, needed, found) for item in found for needed in item.needed)),
-        *_seed_spreads(inputs.primary),
+        *_seed_spreads(inputs),
         *_fewer(inputs.primary),
     ]
 
 
-def _seed_spreads(contrasts: Sequence[Contrast]) -> list[Block]:
+def _seed_spreads(inputs: Inputs) -> list[Block]:
     """Return how far the means of each arm's seeds lie apart, and a warning where one arm's is unlike the others'."""
-    groups: dict[tuple[str | None, str], list[Contrast]] = {}
-    for item in contrasts:
-        if can_be_moderated(item) and not item.is_control:
-            groups.setdefault((item.judge, item.task), []).append(item)
-    lines = []
-    for items in groups.values():
-        decimals = decimals_for(min(mean_square(item) for item in items) ** 0.5)
-        spreads = [f"{_contrast(item, contrasts)} {number(mean_square(item) ** 0.5, decimals)}" for item in items]
-        lines.append("; ".join(spreads))
-        if len(items) < 2:
-            continue
-        place, p = widest_p(np.array([mean_square(item) for item in items]), items[0].n_runs - 1)
-        if p < HETEROGENEOUS:
-            lines.append(
-                f"Warning: the seeds of {_contrast(items[place], contrasts)} spread more than the others' (Cochran's "
-                f"test, p {p_value(p, items[place].level)}): look at its runs one by one before you trust its mean"
-            )
-    if not lines:
+    found, level = inputs.conclusions.seed_spreads, inputs.comparison.statistics.level
+    if not found:
         return []
-    note = "Standard deviation of the seeds' means, per pair (the first named against the second):"
-    return [Heading(3, "How far seeds lie apart"), Text(note), Bullets(tuple(lines))]
+    places = {(item.judge, item.task) for item in found}
+    rows = tuple(
+        (
+            item.arm,
+            *(() if len(places) == 1 else (item.judge or NONE, item.task)),
+            f"preference over {inputs.comparison.evaluation.versus}" if item.of == OVER_VERSUS else item.of,
+            ", ".join(number(value, decimals_for(item.sd)) for value in item.per_run) or NONE,
+            number(item.sd, decimals_for(item.sd)),
+        )
+        for item in found
+    )
+    where = () if len(places) == 1 else ("judge", "task")
+    warnings = tuple(
+        f"Warning: the seeds of {item.arm} spread more than the other methods' "
+        f"({_where(item, len(places))}Cochran's test of the largest variance, {p_clause(item.unlike_p, level)}, below "
+        f"{HETEROGENEOUS:g}): look at its runs one by one before you trust its mean"
+        for item in found
+        if item.unlike_p is not None and item.unlike_p < HETEROGENEOUS
+    )
+    note = "Standard deviation of the means at the training seeds, on the primary metric."
+    if any(item.of == OVER_VERSUS for item in found):
+        note += " A win rate is over another method, whose seeds are in all of them, which makes the test cautious."
+    return [
+        Heading(3, "How far seeds lie apart"),
+        Table(("method", *where, "of", "per seed", "standard deviation"), "ll" + "l" * len(where) + "rr", rows),
+        Text(note),
+        *([Bullets(warnings)] if warnings else []),
+    ]
+
+
+def _where(item: SeedSpread, places: int) -> str:
+    return "" if places == 1 else f"{', '.join(filter(None, (item.judge, item.task)))}; "
 
 
 def _fewer(contrasts: Sequence[Contrast]) -> list[Block]:
@@ -121,7 +134,10 @@ def _note(found: tuple[Decomposition, ...]) -> str:
     if any(item.n_runs == 1 for item in found):
         note.append(f"One seed shows no variance between seeds ({NONE}): nothing here is about the training procedure.")
     else:
-        note.append("Variances are estimates truncated at 0; that of seeds rests on few degrees of freedom.")
+        note.append(
+            "Variances are estimates truncated at 0; that of seeds rests on few degrees of freedom, and where it is "
+            "moderated over the family it is the moderated one."
+        )
     return " ".join(note)
 
 
@@ -160,29 +176,32 @@ def _needs(item: Decomposition, needed: SampleSize, among: Sequence[Decompositio
     """Return what it takes to find an effect, in one sentence."""
     effect = number(needed.effect, decimals_for(item.standard_error))
     head = f"{_contrast(item, among)}: to find a difference of {effect} with {percent(POWER)} power takes"
-    ways = []
-    if needed.n_runs is not None:
-        runs = _range("seed", needed.n_runs, needed.n_runs_low, needed.n_runs_high)
-        ways.append(f"{runs} with these {counted(item.n_prompts, 'prompt')}")
-    if needed.n_prompts is not None:
-        prompts = _range("prompt", needed.n_prompts, needed.n_prompts_low, needed.n_prompts_high)
-        ways.append(f"{prompts} with {'this' if item.n_runs == 1 else 'these'} {counted(item.n_runs, 'seed')}")
-    if not ways:
-        return f"{head} more seeds and more prompts: neither alone is enough"
-    beyond = ""
-    if item.n_runs > 1 and needed.n_prompts is None:
-        beyond = "; no number of prompts is enough without more seeds"
-    if item.n_runs > 1 and needed.n_runs is None:
-        beyond = "; no number of seeds is enough without more prompts"
-    return f"{head} {', or '.join(ways)}{beyond}"
+    if item.n_runs == 1:
+        found = counted(needed.n_prompts, "prompt") if needed.n_prompts is not None else f"more than {MOST_PROMPTS:,}"
+        return f"{head} {found} with this seed"
+    seeds, prompts = counted(item.n_runs, "seed"), counted(item.n_prompts, "prompt")
+    runs = _range("seed", needed.n_runs, needed.n_runs_low, needed.n_runs_high)
+    more = _range("prompt", needed.n_prompts, needed.n_prompts_low, needed.n_prompts_high)
+    if needed.n_runs is None and needed.n_prompts is None:
+        return f"{head} more seeds and more prompts: {runs} with these {prompts}, and {more} with these {seeds}"
+    if needed.n_runs is None:
+        return f"{head} {more} with these {seeds}; {runs} without more prompts"
+    if needed.n_prompts is None:
+        return f"{head} {runs} with these {prompts}; {more} without more seeds"
+    return f"{head} {runs} with these {prompts}, or {more} with these {seeds}"
 
 
-def _range(what: str, seen: int, low: int | None, high: int | None) -> str:
-    """Return a number needed with its range over what the variance of seeds may be, or that it may not be enough."""
+def _range(what: str, seen: int | None, low: int | None, high: int | None) -> str:
+    """Return a number needed with its range over what the variance of seeds may be, or that none may be enough."""
+    if seen is None:
+        least = "" if low is None else f" ({low:,} would be at the lower limit of the seeds' variance)"
+        return f"no number of {what}s is enough{least}"
     if low == seen == high:
         return counted(seen, what)
     least = "none" if low is None else f"{low:,}"
     if high is None:
-        unsure = f"from {least} on; at the upper limit of the seeds' variance no number is enough"
-        return f"perhaps {counted(seen, what)} ({unsure})"
+        return (
+            f"perhaps {counted(seen, what)} (from {least} on, but no number of {what}s may be enough: none is at the "
+            "upper limit of the seeds' variance)"
+        )
     return f"{counted(seen, what)} ({least} to {high:,})"

@@ -23,6 +23,7 @@ from bench.results.wording import (
     estimate,
     interval,
     p_value,
+    skewed,
 )
 
 STYLES = {
@@ -66,6 +67,9 @@ def _table(title: str, contrasts: Sequence[Contrast], summary: RunSummary) -> Ta
             Text(clean(verdict), style=STYLES[item.verdict]),
             *_cost(summary, item.a),
         )
+    if told := skewed(contrasts):
+        table.caption = Text(clean("\n".join(told)))
+        table.caption_justify = "left"
     return table
 
 

@@ -8,11 +8,11 @@ from typing import Literal
 from bench.core.frozen import Frozen
 from bench.results.conclusions.contrast import Contrast, SpeaksAbout
 from bench.results.conclusions.factuality import ErrorReduction, FactualRates
-from bench.results.conclusions.judge_audit import AnnotatorsTogether, JudgeAudit, JudgesTogether
+from bench.results.conclusions.judge_audit import AnnotatorsTogether, Imitations, JudgeAudit, JudgesTogether
 from bench.results.conclusions.length_recovery import LengthRecovery
 from bench.results.conclusions.ranking import Ranking
 from bench.results.conclusions.tax import Tax
-from bench.results.conclusions.variance import Decomposition
+from bench.results.conclusions.variance import Decomposition, SeedSpread
 from bench.results.documents import JsonFile
 
 
@@ -84,10 +84,12 @@ class Conclusions(Frozen):
     labellers: tuple[LabellerAgreement, ...] = ()
     judges: tuple[JudgeAudit, ...] = ()
     judges_together: tuple[JudgesTogether, ...] = ()
+    imitations: tuple[Imitations, ...] = ()
     annotators_together: tuple[AnnotatorsTogether, ...] = ()
     factual_rates: tuple[FactualRates, ...] = ()
     error_reductions: tuple[ErrorReduction, ...] = ()
     variance: tuple[Decomposition, ...] = ()
+    seed_spreads: tuple[SeedSpread, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     tax: tuple[Tax, ...] = ()
     length_recovery: tuple[LengthRecovery, ...] = ()

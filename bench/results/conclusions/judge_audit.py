@@ -95,6 +95,19 @@ class JudgeAudit(Frozen):
     controls: tuple[Explained, ...] = ()
 
 
+class Imitations(Frozen):
+    """How many responses that were rated, checked or labelled hold what parts the question of the one who read them.
+
+    ``what``: responses ``rated``, responses with such a ``claim``, or pairs ``labelled`` (``task`` None). ``by``: the
+    judge or the verifier. ``count`` is summed over methods and training seeds.
+    """
+
+    what: Literal["rated", "claim", "labelled"]
+    by: str
+    task: str | None
+    count: int
+
+
 class JudgesTogether(Frozen):
     """How the judges of a task agree: Krippendorff's alpha of winners (ordinal: b, tie, a) over ``alpha.n`` pairs."""
 

@@ -49,6 +49,23 @@ class SampleSize(Frozen):
     n_prompts_high: int | None = None
 
 
+class SeedSpread(Frozen):
+    """How far one arm's training seeds lie apart on the primary metric: ``sd`` of its means at the seeds, ``per_run``.
+
+    ``of`` what: its own values; its preference over ``versus``, whose seeds are in it; or, for ``versus`` itself, what
+    the others have in common. ``unlike_p``: of the widest arm, the p-value that its spread is the others'.
+    """
+
+    arm: str
+    task: str
+    metric: str
+    judge: str | None
+    per_run: tuple[float, ...]
+    sd: float
+    of: Literal["own values", "preference over versus", "what the others have in common"]
+    unlike_p: float | None = None
+
+
 class Decomposition(Frozen):
     """The variance of one contrast by source. ``effect`` is estimate minus null value; ``designs``: the present first.
 

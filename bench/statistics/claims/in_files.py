@@ -14,10 +14,9 @@ from numpy.typing import ArrayLike
 
 from bench.core.errors import DataError
 from bench.core.metrics import FEWEST_FACTS
-from bench.statistics.tests.clusters import cluster_codes
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.intervals import clustered_standard_error
-from bench.statistics.tests.random_effects import IntArray
+from bench.statistics.tests.random_effects import IntArray, cluster_codes
 
 
 @dataclass(frozen=True)

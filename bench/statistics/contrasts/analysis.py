@@ -10,11 +10,13 @@ import numpy as np
 
 from bench.core.metrics import SHARE
 from bench.statistics.contrasts.position import conservative_win_rate, order_agreement
+from bench.statistics.contrasts.skewness import skew_notes
 from bench.statistics.contrasts.stopping import sequence_of
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.decomposition import within_cells
 from bench.statistics.power.detectable import smallest_detectable
 from bench.statistics.tests import intervals, paired_binary, significance
+from bench.statistics.tests.betting import BETTING, BettingLaw, betting_law
 from bench.statistics.tests.bootstrap import resampled_means
 from bench.statistics.tests.confidence import Confidence
 from bench.statistics.tests.margin_tests import PROMPT_DF, PROMPT_VARIANCE, SEED_VARIANCE, TRIALS
@@ -55,6 +57,7 @@ class AnalysisSettings:
     """What is asked of a crossing: the null value, bounds that a value cannot leave, certainty, resamples, interval.
 
     ``interval``: that of the test (``t``), or one of the cluster bootstrap, which exists for a single seed only.
+    ``test``: the default one, or ``betting`` for values with bounds and a single seed.
     """
 
     null: float
@@ -62,6 +65,7 @@ class AnalysisSettings:
     level: float
     resamples: int
     interval: Literal["t", "bootstrap", "bca"] = "t"
+    test: Literal["t", "betting"] = "t"
 
 
 def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
@@ -80,18 +84,22 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
     bounds, guessed = _bounds(crossing, settings)
     effects = crossed_effects(values, _clusters(crossing), bounds)
     law = effects.confidence
-    if float(law.standard_error) <= ROUNDING:
+    if settings.test == "betting" and bounds is not None:
+        law = betting_law(law, values.mean(axis=1), _clusters(crossing), bounds)
+    elif float(law.standard_error) <= ROUNDING:
         found = _without_variation(law, per_seed, crossing, settings)
         return dataclasses.replace(found, notes=(*found.notes, *guessed))
     low, high = _clipped(_interval(law, crossing, settings), settings)
-    error, df = float(law.standard_error), law.effective_df(settings.level)
+    seen = float(law.standard_error)
+    error = seen if seen > ROUNDING else law.error_of_width(settings.level)
+    df = law.effective_df(settings.level)
     beside = _affordable(crossing, settings)
     return Analysis(
         estimate=estimate,
         low=low,
         high=high,
         p=float(law.p_value(settings.null)),
-        test=_name(crossing),
+        test=BETTING if isinstance(law, BettingLaw) else _name(crossing),
         standard_error=error,
         degrees_of_freedom=df,
         smallest_detectable=smallest_detectable(error, df, settings.level),
@@ -101,8 +109,14 @@ def analyse(crossing: Crossing, settings: AnalysisSettings) -> Analysis:
             **_other_intervals(crossing, beside),
             **_by_position(crossing, settings),
         },
-        components={**_components(effects), **within_cells(crossing)},
-        notes=(*_notes(crossing), *guessed, *_resampled_note(settings), *_fewer_note(settings, beside)),
+        components={**_components(effects, law), **within_cells(crossing)},
+        notes=(
+            *_notes(crossing),
+            *guessed,
+            *(skew_notes(values[:, 0], _clusters(crossing), bounds, settings.test) if values.shape[1] == 1 else ()),
+            *_resampled_note(settings),
+            *_fewer_note(settings, beside),
+        ),
         law=law,
     )
 
@@ -235,9 +249,8 @@ def _clipped(interval: tuple[float, float], settings: AnalysisSettings) -> tuple
     return max(floor, interval[0]), min(top, interval[1])
 
 
-def _components(effects: CrossedEffects) -> dict[str, float]:
+def _components(effects: CrossedEffects, law: Confidence) -> dict[str, float]:
     """Return the variance components (those of seeds only with several) and the parts of the mean's variance."""
-    law = effects.confidence
     parts = {
         "prompt": float(effects.prompt_component),
         PROMPT_VARIANCE: float(np.asarray(law.prompt_variance)),

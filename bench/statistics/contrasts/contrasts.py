@@ -201,7 +201,10 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
     is_preference = request.metric in PREFERENCES
     declared = None if plan.info is None or plan.info.bounds is None else difference_bounds(plan.info.bounds)
     null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, declared)
-    found = analyse(crossing, AnalysisSettings(null, bounds, settings.level, settings.resamples, settings.interval))
+    found = analyse(
+        crossing,
+        AnalysisSettings(null, bounds, settings.level, settings.resamples, settings.interval, settings.test),
+    )
     mean_a, mean_b = _means(crossing, found)
     return Contrast(
         a=request.a,

@@ -15,9 +15,8 @@ from bench.core.errors import DataError, IncompleteRecords
 from bench.core.metrics import WIN_RATE
 from bench.results.records import TASK_SOURCE, TOO_LONG, RecordStatus
 from bench.statistics.crossing.failed_calls import filled
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
-from bench.statistics.tests.random_effects import IntArray
+from bench.statistics.tests.random_effects import IntArray, codes_of
 
 # States of a cell's row: ABSENT, or 1 + the place of its status.
 ABSENT = 0

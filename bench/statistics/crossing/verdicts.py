@@ -12,9 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
-from bench.statistics.tests.random_effects import IntArray
+from bench.statistics.tests.random_effects import IntArray, codes_of
 
 BoolArray = NDArray[np.bool_]
 ArmPair = tuple[str, str]

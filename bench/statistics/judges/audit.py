@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -33,14 +34,22 @@ from scipy import stats
 from bench.config.comparison import Comparison, Named
 from bench.core.judge import reseeded
 from bench.core.metrics import WIN_RATE
-from bench.results.conclusions.judge_audit import Explained, JudgeAudit, JudgesTogether, Measure, Reference, Retest
-from bench.results.records import CONTROL, IMITATION, RETEST
+from bench.results.conclusions.judge_audit import (
+    Explained,
+    Imitations,
+    JudgeAudit,
+    JudgesTogether,
+    Measure,
+    Reference,
+    Retest,
+)
+from bench.results.records import CLAIMS_IMITATION, CONTROL, IMITATION, LABELLED_IMITATION, RATED_IMITATION, RETEST
 from bench.statistics.crossing.verdicts import ArmPair, CrossedDesign, Verdicts, design_of, verdicts_of
 from bench.statistics.judges.agreement import against, complete, matched, same_verdict, same_winner, together, winner
 from bench.statistics.judges.controls import split
 from bench.statistics.length.preference import LengthPreference, length_preference
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.proportions import share
+from bench.statistics.tests.random_effects import codes_of
 
 CHARACTERS = "response_characters"
 # Judges that are nearer to the truth than others, by name.
@@ -90,6 +99,23 @@ def judge_audits(
         alpha = together(task.NAME, judged.judges, comparison.statistics.level)
         agree += [alpha] if alpha is not None else []
     return tuple(audits), tuple(agree)
+
+
+def imitations_beside(audit: pa.Table) -> tuple[Imitations, ...]:
+    """Return how many rated responses, checked claims and labelled pairs imitate a question, by reader and task.
+
+    Win rates have theirs in the audit of the judge.
+    """
+    counts: Counter[tuple[Literal["rated", "claim", "labelled"], str, str | None]] = Counter()
+    names = zip(*(audit[name].to_pylist() for name in ("metric", "source", "task")), strict=True)
+    for metric, source, task in names:
+        if metric == RATED_IMITATION:
+            counts["rated", source, task] += 1
+        elif metric == CLAIMS_IMITATION:
+            counts["claim", source, task] += 1
+        elif metric == LABELLED_IMITATION:
+            counts["labelled", source, None] += 1
+    return tuple(Imitations(what=what, by=by, task=task, count=count) for (what, by, task), count in counts.items())
 
 
 def _task(records: pa.Table, audit: pa.Table, task: str, comparison: Comparison) -> _Task:

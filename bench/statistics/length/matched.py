@@ -21,9 +21,8 @@ from numpy.typing import ArrayLike
 
 from bench.core.errors import DataError
 from bench.statistics.length.regression import FEW_PROMPTS, POOR_OVERLAP, BoolArray, standard_error
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
-from bench.statistics.tests.random_effects import IntArray
+from bench.statistics.tests.random_effects import IntArray, codes_of
 
 # Bins of equal size: with 400 pairs 40 in each, enough for both directions where there is overlap at all.
 BINS = 10

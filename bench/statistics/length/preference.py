@@ -9,10 +9,10 @@ from scipy import special
 
 from bench.results.conclusions.judge_audit import LengthStatus, Measure
 from bench.statistics.crossing.verdicts import Verdicts
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.logistic import fit_logistic
 from bench.statistics.tests.proportions import mean, share
+from bench.statistics.tests.random_effects import codes_of
 
 NOTHING = Measure(n=0)
 FEWEST_CLUSTERS = 3

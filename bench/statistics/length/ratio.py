@@ -16,10 +16,9 @@ from scipy import special
 
 from bench.core.errors import DataError
 from bench.statistics.length.regression import BoolArray, standard_error
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.logistic import fit_logistic
-from bench.statistics.tests.random_effects import IntArray
+from bench.statistics.tests.random_effects import IntArray, codes_of
 
 Feature = Literal["ratio", "log_ratio"]
 Target = Literal["soft", "hard"]

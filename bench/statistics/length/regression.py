@@ -18,10 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bench.core.errors import DataError
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.logistic import LogisticFit, fit_logistic
-from bench.statistics.tests.random_effects import IntArray, cluster_sums
+from bench.statistics.tests.random_effects import IntArray, cluster_sums, codes_of
 
 BoolArray = NDArray[np.bool_]
 

@@ -10,8 +10,9 @@ the interaction and, divided by the draws, what varies within a cell. Within cel
     V_judge = Var(d[first] - d[second]) / 2     over p, r, k: a constant position bias cancels
     V_draw  = MS_draw - V_judge / 2             MS_draw: between draws of one cell, orders averaged
 
-each truncated at 0. With one draw V_draw cannot be separated from the interaction, with one order V_judge not from the
-draws, and with one seed neither the seeds nor the interaction from the rest.
+each truncated at 0. Of a moderated contrast the seeds' variance is the moderated one, with which it is tested. With one
+draw V_draw cannot be separated from the interaction, with one order V_judge not from the draws, and with one seed
+neither the seeds nor the interaction from the rest.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ import numpy as np
 
 from bench.results.conclusions.contrast import Contrast
 from bench.results.conclusions.variance import Decomposition, PlannedDesign, SampleSize, Source, VarianceSource
+from bench.statistics.contrasts.seed_variance import RESIDUAL, UNITS, seed_component
 from bench.statistics.crossing.crossing import Crossing
 from bench.statistics.power.detectable import Spread, planned_smallest_detectable, variance_limits
 from bench.statistics.power.pilot import prompts_needed, seeds_needed
+from bench.statistics.tests.betting import BETTING
 from bench.statistics.tests.corrections import first_step_level
 from bench.statistics.tests.margin_tests import SEED_DF, SEED_VARIANCE
 
 # Names among a contrast's components; a variance that cannot be separated from another is not there.
-DRAW, JUDGE, UNITS, DRAWS = "draw", "judge", "units", "draws"
+DRAW, JUDGE, DRAWS = "draw", "judge", "draws"
 ORDERS = 2
 
 
@@ -64,8 +67,10 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
     effect = detect if detect is not None else (reach or 0.0) / 2
     units, seeds, draws = int(given[UNITS]), contrast.n_runs, int(given[DRAWS])
     # With one seed the prompts' component holds all that varies within a cell; the spread over seeds is not seen.
-    spread = Spread(given.get("run", 0.0) ** 0.5, given["prompt"] ** 0.5, given.get("residual", 0.0) ** 0.5)
-    designs = _designs(contrast, units, spread)
+    spread = Spread(seed_component(contrast) ** 0.5, given["prompt"] ** 0.5, given.get(RESIDUAL, 0.0) ** 0.5)
+    # What the betting test needs does not follow from the variances.
+    by_variance = contrast.test != BETTING
+    designs = _designs(contrast, units, spread) if by_variance else ()
     return Decomposition(
         a=contrast.a,
         b=contrast.b,
@@ -80,7 +85,7 @@ def _decomposed(contrast: Contrast, detect: float | None) -> Decomposition | Non
         n_draws=draws,
         parts=_parts(contrast, units, draws),
         designs=designs,
-        needed=(_needed(contrast, effect, units, spread),),
+        needed=(_needed(contrast, effect, units, spread),) if by_variance else (),
         level=_level(contrast),
     )
 
@@ -134,9 +139,10 @@ def _parts(contrast: Contrast, units: int, draws: int) -> tuple[VarianceSource, 
         known["draws"] = given[DRAW], given[DRAW] / (draws * cells)
     inside = sum(of_mean for _, of_mean in known.values())
     if seeds > 1:
-        known["seeds"] = given["run"], given["run"] / seeds
+        of_seeds = seed_component(contrast)
+        known["seeds"] = of_seeds, of_seeds / seeds
         known["prompts"] = given["prompt"], given["prompt"] / units
-        interaction = max(0.0, given["residual"] / (units * seeds) - inside)
+        interaction = max(0.0, given[RESIDUAL] / (units * seeds) - inside)
         known["prompts x seeds"] = interaction * units * seeds, interaction
     else:
         beyond = max(0.0, given["prompt"] / units - inside)

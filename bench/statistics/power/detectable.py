@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from bench.statistics.tests.betting import BettingLaw
 from bench.statistics.tests.confidence import Confidence
 from bench.statistics.tests.roots import root
 
@@ -25,6 +26,11 @@ class Spread:
     seed: float = 0.025
     prompt: float = 0.34
     residual: float = 0.34
+
+
+# What the seeds' standard deviation of a win rate may be, before a run: the 80% chi-square limits of the pooled mean
+# square of the quickstart's nine contrasts (three seeds, 400 prompts of the embedded world), rounded outward.
+ASSUMED_SEEDS = (0.009, 0.037)
 
 
 def smallest_detectable(standard_error: float, df: float, level: float = LEVEL, power: float = POWER) -> float:
@@ -71,11 +77,21 @@ def detectable_by(law: Confidence, seeds: int, level: float) -> tuple[float, flo
         planned = Confidence(0.0, law.prompt_variance, law.prompt_df, of_seeds, max(seeds - 1, 0))
         return smallest_detectable(float(planned.standard_error), planned.effective_df(level), level)
 
+    if isinstance(law, BettingLaw):
+        return betting_reach(law, level), None, None
     of_seeds = float(np.asarray(law.seed_variance))
     if seeds < 2 or of_seeds == 0:
         return reach(of_seeds), None, None
     low, high = variance_limits(of_seeds, law.seed_df)
     return reach(of_seeds), reach(low), reach(high)
+
+
+def betting_reach(law: BettingLaw, level: float) -> float:
+    """Return the minimum detectable effect by betting: half the interval at ``level``, and how far the mean may fall.
+
+    The mean's law is taken as normal with the variance seen, and the interval there as wide as the present one.
+    """
+    return law.half_width(level) + float(special.ndtri(POWER)) * float(law.standard_error)
 
 
 def power_of(difference: float, standard_error: float, df: float, level: float = LEVEL) -> float:

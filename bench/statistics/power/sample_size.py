@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.results.conclusions.contrast import Contrast
+from bench.statistics.contrasts.seed_variance import seed_component
 from bench.statistics.power.detectable import shift_for
+from bench.statistics.tests.betting import BETTING
 from bench.statistics.tests.confidence import MANY_DEGREES, Confidence, satterthwaite_df
 from bench.statistics.tests.margin_tests import (
     EARLIER_DF,
@@ -30,8 +32,8 @@ from bench.statistics.tests.margin_tests import (
     SEED_VARIANCE,
 )
 
-# Names among a contrast's components: the variance of seed effects, now and in an earlier run.
-SEED_COMPONENT, EARLIER_SEED_COMPONENT = "run", "earlier_run"
+# Name among a contrast's components: the variance of an earlier run's seed effects.
+EARLIER_SEED_COMPONENT = "earlier_run"
 MOST_PROMPTS, MOST_SEEDS = 1_000_000, 1_000
 
 
@@ -75,8 +77,13 @@ class VarianceParts:
 
 
 def design_of(contrast: Contrast) -> VarianceParts | None:
-    """Return the design behind a contrast; None where it carries no parts of its variance, or no variance."""
+    """Return the design behind a contrast; None where it carries no parts of its variance, or no variance.
+
+    None too where the test bets: its interval does not follow from the variance.
+    """
     parts = contrast.components
+    if contrast.test == BETTING:
+        return None
     seen = [parts.get(name, 0.0) for name in (PROMPT_VARIANCE, SEED_VARIANCE, EARLIER_VARIANCE)]
     if PROMPT_DF not in parts or contrast.n_prompts < 2 or not any(seen):
         return None
@@ -84,7 +91,7 @@ def design_of(contrast: Contrast) -> VarianceParts | None:
     # A moderated contrast may have to stand by its own seeds the next time.
     df = contrast.n_runs - 1 if PRIOR_DF in parts else int(parts.get(SEED_DF, contrast.n_runs - 1))
     if df > 0:
-        sets.append(Seeds(parts[SEED_VARIANCE], parts.get(SEED_COMPONENT, 0.0), df))
+        sets.append(Seeds(parts[SEED_VARIANCE], seed_component(contrast), df))
     if parts.get(EARLIER_DF):
         sets.append(Seeds(parts[EARLIER_VARIANCE], parts.get(EARLIER_SEED_COMPONENT, 0.0), int(parts[EARLIER_DF])))
     return VarianceParts(contrast.n_prompts, contrast.n_runs, parts[PROMPT_VARIANCE], parts[PROMPT_DF], tuple(sets))
@@ -98,7 +105,7 @@ def detectable(law: Confidence, level: float, power: float) -> float:
     """
     error = float(law.standard_error)
     if error == 0:
-        return 0.0
+        return law.half_width(2 * level - 1)
     critical = law.half_width(2 * level - 1) / error
     parts = [
         (float(np.asarray(variance)), df)

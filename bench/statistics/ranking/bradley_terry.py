@@ -18,9 +18,8 @@ from scipy.sparse import csgraph
 
 from bench.core.errors import DataError, did_you_mean
 from bench.statistics.ranking.separated import Across
-from bench.statistics.tests.clusters import cluster_codes
 from bench.statistics.tests.confidence import FloatArray
-from bench.statistics.tests.random_effects import IntArray
+from bench.statistics.tests.random_effects import IntArray, cluster_codes
 
 # Arena-Hard's scale: 400 points are odds of ten to one, the anchor stands at 1,000.
 ELO_CENTRE, ELO_SCALE = 1000.0, 400 / np.log(10)

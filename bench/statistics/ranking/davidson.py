@@ -27,8 +27,8 @@ from bench.statistics.ranking.bradley_terry import (
     named,
     strong_components,
 )
-from bench.statistics.tests.clusters import cluster_codes
 from bench.statistics.tests.confidence import FloatArray
+from bench.statistics.tests.random_effects import cluster_codes
 
 TIE = 0.5
 

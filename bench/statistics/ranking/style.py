@@ -18,10 +18,9 @@ from scipy import special
 
 from bench.core.errors import DataError
 from bench.statistics.ranking.bradley_terry import Strengths, anchor_among, check_battles, named, strong_components
-from bench.statistics.tests.clusters import cluster_codes
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.logistic import fit_logistic
-from bench.statistics.tests.random_effects import IntArray
+from bench.statistics.tests.random_effects import IntArray, cluster_codes
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.core.errors import DataError
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import FloatArray
 from bench.statistics.tests.intervals import draws
-from bench.statistics.tests.random_effects import IntArray, cluster_sums
+from bench.statistics.tests.random_effects import IntArray, cluster_sums, codes_of
 
 Scale = Literal["nominal", "ordinal", "interval"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.results.conclusions.contrast import Contrast
+from bench.statistics.tests.betting import BETTING, BettingLaw
 from bench.statistics.tests.confidence import Confidence
 from bench.statistics.tests.support import Support
 
@@ -32,6 +33,8 @@ def law_of_contrast(contrast: Contrast) -> Confidence | None:
     if contrast.estimate is None or contrast.standard_error is None:
         return None
     parts = contrast.components
+    if contrast.test == BETTING:
+        return BettingLaw(contrast.estimate, parts[PROMPT_VARIANCE], parts[PROMPT_DF], support=_support(contrast))
     if PROMPT_DF in parts:
         return Confidence(
             estimate=contrast.estimate,

@@ -21,10 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bench.core.errors import DataError
-from bench.statistics.tests.clusters import codes_of
 from bench.statistics.tests.confidence import Confidence, FloatArray
 from bench.statistics.tests.logistic import fit_logistic
-from bench.statistics.tests.random_effects import IntArray, cluster_sums
+from bench.statistics.tests.random_effects import IntArray, cluster_sums, codes_of
 
 # A line through the labelled units takes two of their degrees of freedom.
 LINE = 2

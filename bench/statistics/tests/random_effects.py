@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bench.statistics.tests.confidence import DUST, Confidence, FloatArray, satterthwaite_df
 from bench.statistics.tests.support import support_of
@@ -140,3 +140,13 @@ def cluster_sums(values: FloatArray, clusters: IntArray | None) -> FloatArray:
     order = np.argsort(clusters, kind="stable")
     starts = np.searchsorted(clusters[order], np.arange(int(clusters.max()) + 1))
     return np.asarray(np.add.reduceat(values[..., order], starts, axis=-1))
+
+
+def codes_of(labels: ArrayLike) -> IntArray:
+    """Return one code 0..C-1 per label, in the order of the sorted labels: how every test here takes clusters."""
+    return np.unique(np.asarray(labels), return_inverse=True)[1].astype(np.int64)
+
+
+def cluster_codes(clusters: ArrayLike | None, n: int) -> IntArray:
+    """Return the codes of the clusters of ``n`` units; without clusters every unit stands alone."""
+    return np.arange(n) if clusters is None else codes_of(clusters)

@@ -18,6 +18,7 @@ from bench.evaluation.api.questions import ApiQuestion
 from bench.evaluation.api.served import tell_served
 from bench.evaluation.checkers.claim_prompts import filled, shipped_digest, template_text
 from bench.evaluation.checkers.verifiers.likelihood import ANSWERS, PLACES, PROMPT, in_words
+from bench.evaluation.fenced import imitates, marks_of
 
 LABEL = "Answer"
 _SHOWN_PROMPTS = 3
@@ -46,6 +47,10 @@ class ApiVerifier(ApiSettings, Verifier):
     @classmethod
     def _with_its_prompt(cls, fields: Any) -> Any:
         return shipped_digest(fields, PROMPT) if isinstance(fields, Mapping) else fields
+
+    def is_imitated_by(self, claim: str) -> bool:
+        """Return whether a claim holds a line of the question; raises DataError for a prompt that has changed."""
+        return imitates(claim, marks_of(template_text(PROMPT, self.path, self.digest, PLACES)))
 
     def verify(self, task: Task, asked: Sequence[Asked], io: StageIO) -> list[Finding]:
         """Return one finding per claim, in order; its evidence is what was answered and the titles that were read.

@@ -13,6 +13,7 @@ from bench.core.policy import PolicySpec
 from bench.core.stage import Resources, StageIO
 from bench.core.task import NOT_SUPPORTED, SUPPORTED, Finding, Task, user
 from bench.evaluation.checkers.claim_prompts import filled, shipped_digest, template_text
+from bench.evaluation.fenced import imitates, marks_of
 
 PROMPT = "true_or_false"
 PLACES = frozenset({"passages", "prompt", "claim"})
@@ -43,6 +44,10 @@ class TrueOrFalse(Verifier):
     @classmethod
     def _with_its_prompt(cls, fields: Any) -> Any:
         return shipped_digest(fields, PROMPT) if isinstance(fields, Mapping) else fields
+
+    def is_imitated_by(self, claim: str) -> bool:
+        """Return whether a claim holds a line of the question; raises DataError for a prompt that has changed."""
+        return imitates(claim, marks_of(template_text(PROMPT, self.path, self.digest, PLACES)))
 
     def verify(self, task: Task, asked: Sequence[Asked], io: StageIO) -> list[Finding]:
         """Return one finding per claim, in order; its evidence is P(True) and the titles that were read."""

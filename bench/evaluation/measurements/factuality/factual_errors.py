@@ -28,7 +28,7 @@ from bench.evaluation.measurements.factuality.retrieve import IndexPassages, Ret
 from bench.evaluation.measurements.factuality.verification import COUNTS, CheckClaims
 from bench.evaluation.measurements.scores import SCORES_SCHEMA
 from bench.results.claims import CLAIMS
-from bench.results.records import RECORDS, TOO_LONG
+from bench.results.records import AUDIT, CLAIMS_IMITATION, RECORDS, TOO_LONG
 from bench.results.tables import TableFile
 
 COUNTED_AS = {SUPPORTED: SUPPORTED_CLAIMS, NOT_SUPPORTED: UNSUPPORTED_CLAIMS, IRRELEVANT: IRRELEVANT_CLAIMS}
@@ -40,7 +40,7 @@ class FactualErrors(Measurement):
     NAME: ClassVar[str] = "factuality"
     OPTIONAL: ClassVar[bool] = False
     ORDER: ClassVar[int] = 9
-    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, CLAIMS)
+    TABLES: ClassVar[tuple[TableFile, ...]] = (RECORDS, CLAIMS, AUDIT)
 
     def cells(self, design: Design) -> Iterator[Cell[CheckClaims]]:
         """Yield the claims of every arm at every seed on the tasks that ``factuality`` names."""
@@ -52,7 +52,9 @@ class FactualErrors(Measurement):
     def rows(self, cell: Cell[CheckClaims], payload: Payload, design: Design) -> Rows:
         """Yield every claim with what was found about it, and what is counted of every response."""
         folder = payload(cell.stage)
-        yield CLAIMS, pq.read_table(folder / PAYLOAD)
+        claims = pq.read_table(folder / PAYLOAD)
+        yield CLAIMS, claims
+        yield AUDIT, imitations_of(cell.stage, claims)
         if design.evaluation.factuality is not None:
             gamma = design.evaluation.factuality.gamma
             responses = stored_rows(payload(cell.stage.claims.responses))
@@ -66,6 +68,18 @@ class FactualErrors(Measurement):
     def judge_calls(self, cell: Cell[CheckClaims]) -> int | None:
         """Return none for a verifier that asks the task; how many claims there will be is not known for another."""
         return None if cell.stage.passages is not None else 0
+
+
+def imitations_of(stage: CheckClaims, claims: pa.Table) -> pa.Table:
+    """Return a row for each response with a claim that holds what parts the verifier's question (CLAIMS_IMITATION)."""
+    verifier = stage.verifier
+    found = dict.fromkeys(
+        (row["prompt"], row["draw"]) for row in claims.to_pylist() if verifier.is_imitated_by(row["text"])
+    )
+    same = {"metric": CLAIMS_IMITATION, "value": 1.0, "status": "ok"}
+    rows = [{"prompt": prompt, "draw": draw, **same} for prompt, draw in found]
+    table = pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)
+    return table.append_column("source", pa.array([verifier.NAME] * len(rows), pa.string()))
 
 
 def counted(rows: Sequence[dict[str, Any]], gamma: float, unanswered: Collection[tuple[str, int]] = ()) -> pa.Table:
