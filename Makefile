@@ -4,6 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# Tests and runs start many processes: compiled modules are kept, whatever the environment says of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup quickstart gate test check format lock clean help
 
 help:  ## List the targets

@@ -115,7 +115,8 @@ def trained(
                 world.values(responses).clone(),
             )
         scores = kind.scores[responses]
-        rollouts = Rollouts((), samples, scores, scores, full[:, 0], full, full, old, against, values)
+        ended = full[:, 0]
+        rollouts = Rollouts((), samples, scores, scores, ended, ~ended, full, full, old, against, values)
         advantages = objective.advantages_of(rollouts, objective.kl_coefficient)
         for group in optimiser.param_groups:
             group["lr"] = 0.05 * (1 - update / updates)

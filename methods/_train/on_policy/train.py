@@ -162,7 +162,7 @@ class _OnPolicyTraining:
     def _spelling(self) -> SpellingCounts:
         """Return what there is to tell of the data's responses and of those that were learnt from."""
         practice = self.stage.practice
-        written = sum(int(row.get("special_tokens", 0)) for row in self.log)
+        written = sum(int(row["special_tokens"]) for row in self.log if "special_tokens" in row)
         responses = len(self.log) * practice.prompts_per_update * practice.samples
         return self.policy.tokens.counts().model_copy(update={"written": written, "responses": responses})
 
