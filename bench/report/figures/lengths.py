@@ -85,5 +85,5 @@ def _caption(found: Mapping[str, Values]) -> str:
     """Return what the picture shows, with each arm's mean."""
     means = listed([f"{arm} {number(float(values.mean()), 1)}" for arm, values in found.items()])
     responses = counted(sum(len(values) for values in found.values()), "response")
-    marks = "the bar in each histogram is the median, the diamond the mean"
+    marks = "each histogram is as high as its own fullest bin, its bar is the median, the diamond the mean"
     return f"Mean tokens per response: {means} ({responses}); {marks}."
