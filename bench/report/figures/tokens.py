@@ -57,12 +57,11 @@ def _panel(axes: Any, one: ShiftFacts) -> None:
 
 
 def _caption(shown: Sequence[ShiftFacts], more: int) -> str:
-    """Return what the picture shows, with the share of changed choices of each panel."""
-    changed = listed([f"{one.arm} on {one.task} {number(100 * one.other_choice, 1)}%" for one in shown])
+    """Return what the picture shows, with the share of changed choices of each panel, and what is not drawn."""
+    changed = listed([f"{number(100 * one.other_choice, 1)}% of those of {one.arm} on {one.task}" for one in shown])
     hidden = f" {counted(more, 'more pair')} of a policy and a task not drawn." if more else ""
     return (
-        f"The {MOST_EACH_WAY} tokens, or fewer, that were raised most and that were lowered most, at the tokens the "
-        "proxied policy wrote: by how much the expected number of each token per 1,000 differs from "
-        f"the untuned base's. The base would have chosen another token at {changed} of the positions."
-        f"{hidden}"
+        f"At the tokens the proxied policy wrote: by how much the expected number of each token per 1,000 differs from "
+        f"the untuned base's, for at most {MOST_EACH_WAY} that were raised most and {MOST_EACH_WAY} that were lowered "
+        f"most. The base would have chosen another token at {changed}.{hidden}"
     )
