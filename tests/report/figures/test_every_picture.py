@@ -77,6 +77,11 @@ def test_every_picture_is_compared_with_its_data() -> None:
     assert files <= imported, "a file of the room whose picture is not among PICTURES"
 
 
+def test_every_picture_is_explained() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "report_figures.md").read_text(encoding="utf-8")
+    assert [name for name in PICTURES if f"`{name}`" not in text] == []
+
+
 @pytest.mark.parametrize("name", list(CHECKS))
 def test_every_mark_is_the_datas_and_no_other_is_drawn(name: str, drawn: Callable[[str], Drawn]) -> None:
     panels = list(CHECKS[name](drawn(name).figure, drawn(name).of))
