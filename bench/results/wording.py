@@ -80,6 +80,19 @@ def interval(contrast: Contrast) -> str:
     return NONE if bounds is None else f"[{on_scale(contrast, bounds[0])}, {on_scale(contrast, bounds[1])}]"
 
 
+def intervals_of(contrasts: Sequence[Contrast]) -> str:
+    """Return ``adjusted 95% intervals``: what the intervals that these contrasts are shown with are called.
+
+    Those that have no adjusted one are told, because they are shown with their single one.
+    """
+    having = [item for item in contrasts if shown_interval(item) is not None]
+    levels = listed([percent(level) for level in sorted({item.level for item in having})])
+    single = sum(item.adjusted_low is None or item.adjusted_high is None for item in having)
+    if single == len(having):
+        return f"{levels} intervals, not adjusted"
+    return f"adjusted {levels} intervals{f' ({single} not adjusted)' if single else ''}"
+
+
 def estimate(contrast: Contrast) -> str:
     """Return the estimate, or a dash where there is none."""
     return on_scale(contrast, contrast.estimate)

@@ -10,9 +10,9 @@ from typing import Any
 from bench.report.facts.costs import TITLES, cost_by_kind, mean_cost
 from bench.report.figures import theme
 from bench.report.page.content import Picture
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, shown_interval
 from bench.results.summary import RunSummary
-from bench.results.wording import amount, describe_metric, estimate, listed, shortened
+from bench.results.wording import amount, describe_metric, estimate, intervals_of, listed, shortened
 
 ROW_INCHES = 0.42
 LOG_RATIO = 30.0
@@ -92,7 +92,8 @@ def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, fol
     front = listed(on_the_front(quality_of(placed, costs, first), costs))
     caption = (
         f"{words.capitalize()}{by} on {first.task} against {first.b}, and {TITLES[axis]} per training seed: {parts}; "
-        f"no other arm is both cheaper and estimated better than {front} (grey steps)."
+        f"bars are {intervals_of(tuple(placed.values()))}; no other arm is both cheaper and estimated better than "
+        f"{front} (grey steps)."
     )
     return Picture(name, "Quality against cost", caption)
 
@@ -136,7 +137,7 @@ def _points(axes: Any, placed: Mapping[str, Contrast], costs: Mapping[str, float
         value, below, above = first.null_value, 0.0, 0.0
         if arm in placed:
             value = placed[arm].estimate or 0.0
-            below, above = (abs(end - value) if end is not None else 0.0 for end in (placed[arm].low, placed[arm].high))
+            below, above = (abs(end - value) for end in shown_interval(placed[arm]) or (value, value))
         axes.errorbar(
             [costs[arm]], [value], yerr=[[below], [above]], color=theme.colour(place),
             marker=theme.marker(place), markersize=8, alpha=0.8, elinewidth=1.6, capsize=4 if arm in placed else 0,

@@ -143,5 +143,10 @@ def _caption(first: Sequence[tuple[PanelColumn, Quantity]], seeds: int) -> str:
     found = [(column.title, last_mean(column.logs, quantity)) for column, quantity in first]
     ends = [f"{title} ends at {value}" for title, value in found if value is not None]
     tail = f"; {listed(ends)}" if ends else ""
+    if seeds == 1:
+        return f"Lines are of one training seed{tail}."
     over = counted(seeds, "training seed")
-    return f"Thin lines are single seeds, the thick line and band the mean and range over {over}{tail}."
+    return (
+        f"Thin lines are single seeds, the thick line and band their mean and range; a single line is a stage that all "
+        f"{over} share or that ran at one of them{tail}."
+    )

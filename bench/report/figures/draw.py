@@ -1,7 +1,8 @@
-"""All pictures of a comparison."""
+"""All pictures of a comparison: each by its name, which is that of its files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.core.metrics import LENGTH_CONTROLLED
@@ -26,36 +27,65 @@ from bench.report.figures.tokens import token_shifts
 from bench.report.figures.updates import update_curves
 from bench.report.inputs import Inputs
 from bench.report.page.content import Picture
+from bench.results.conclusions.contrast import Contrast
+
+# Draws one picture of a run into a folder under a name; None where it has nothing to show.
+Draw = Callable[[Inputs, Path, str], Picture | None]
+
+
+def _treatments(inputs: Inputs) -> list[Contrast]:
+    return [item for item in inputs.primary if not item.is_control]
+
+
+def _forest(inputs: Inputs, folder: Path, name: str) -> Picture | None:
+    beside = [item for item in inputs.further if item.metric == LENGTH_CONTROLLED.name]
+    return forest(inputs.primary, beside, folder, name)
+
+
+def _seed_spread(inputs: Inputs, folder: Path, name: str) -> Picture | None:
+    summary = inputs.summary
+    return seed_spread(inputs.primary, list(summary.arms), summary.seeds, folder, name)
+
+
+def _length_control(inputs: Inputs, folder: Path, name: str) -> Picture | None:
+    return length_control(inputs.conclusions.contrasts, inputs.conclusions.length_recovery, folder, name)
+
+
+def _frontier(inputs: Inputs, folder: Path, name: str) -> Picture | None:
+    return frontier(inputs.records, inputs.summary, inputs.comparison.evaluation.divergence, folder, name)
+
+
+def _over_optimisation(inputs: Inputs, folder: Path, name: str) -> Picture | None:
+    return over_optimisation(inputs.records, inputs.summary, inputs.comparison.evaluation.divergence, folder, name)
+
+
+# Every picture, in reading order.
+PICTURES: Mapping[str, Draw] = {
+    "forest": _forest,
+    "win_rate_matrix": lambda of, folder, name: win_rate_matrix(_treatments(of), list(of.summary.arms), folder, name),
+    "seed_spread": _seed_spread,
+    "judge_audit": lambda of, folder, name: judge_audit(of.conclusions.judges, folder, name),
+    "ranking": lambda of, folder, name: ranking(of.conclusions.rankings, folder, name),
+    "tax": lambda of, folder, name: tax(of.conclusions.tax, folder, name),
+    "quality_and_cost": lambda of, folder, name: quality_against_cost(_treatments(of), of.summary, folder, name),
+    "cost": lambda of, folder, name: cost_bars(of.summary, folder, name),
+    "response_length": lambda of, folder, name: length_distributions(of.records, list(of.summary.arms), folder, name),
+    "factuality": lambda of, folder, name: precision_and_coverage(of.conclusions.factual_rates, folder, name),
+    "length_control": _length_control,
+    "length_effect": lambda of, folder, name: length_effect(of.records, of.conclusions.contrasts, folder, name),
+    "learning_curves": lambda of, folder, name: learning_curves(of.summary, folder, name),
+    "earlier_stages": lambda of, folder, name: earlier_curves(of.summary, folder, name),
+    "updates": lambda of, folder, name: update_curves(of.summary, folder, name),
+    "frontier": _frontier,
+    "over_optimisation": _over_optimisation,
+    "reward_models": lambda of, folder, name: reward_model_checks(of.summary, folder, name),
+    "representations": lambda of, folder, name: representation_layers(of.summary, folder, name),
+    "token_shifts": lambda of, folder, name: token_shifts(of.summary.shifts, folder, name),
+    "labellers": lambda of, folder, name: labeller_sizes(of.conclusions.labellers, of.summary, folder, name),
+}
 
 
 def draw_all(inputs: Inputs, folder: Path) -> list[Picture]:
     """Return the pictures written to the folder, in reading order; those that have nothing to show are left out."""
-    summary, records, reference = inputs.summary, inputs.records, inputs.comparison.evaluation.divergence
-    found = inputs.conclusions
-    treatments = [item for item in inputs.primary if not item.is_control]
-    drawn = (
-        forest(
-            inputs.primary, [item for item in inputs.further if item.metric == LENGTH_CONTROLLED.name], folder, "forest"
-        ),
-        win_rate_matrix(treatments, list(summary.arms), folder, "win_rate_matrix"),
-        seed_spread(inputs.primary, list(summary.arms), summary.seeds, folder, "seed_spread"),
-        judge_audit(found.judges, folder, "judge_audit"),
-        ranking(found.rankings, folder, "ranking"),
-        tax(found.tax, folder, "tax"),
-        quality_against_cost(treatments, summary, folder, "quality_and_cost"),
-        cost_bars(summary, folder, "cost"),
-        length_distributions(records, list(summary.arms), folder, "response_length"),
-        precision_and_coverage(found.factual_rates, folder, "factuality"),
-        length_control(found.contrasts, found.length_recovery, folder, "length_control"),
-        length_effect(records, found.contrasts, folder, "length_effect"),
-        learning_curves(summary, folder, "learning_curves"),
-        earlier_curves(summary, folder, "earlier_stages"),
-        update_curves(summary, folder, "updates"),
-        frontier(records, summary, reference, folder, "frontier"),
-        over_optimisation(records, summary, reference, folder, "over_optimisation"),
-        reward_model_checks(summary, folder, "reward_models"),
-        representation_layers(summary, folder, "representations"),
-        token_shifts(summary.shifts, folder, "token_shifts"),
-        labeller_sizes(found.labellers, summary, folder, "labellers"),
-    )
+    drawn = [draw(inputs, folder, name) for name, draw in PICTURES.items()]
     return [picture for picture in drawn if picture is not None]

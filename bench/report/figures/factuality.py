@@ -9,7 +9,7 @@ from typing import Any
 from bench.report.figures import theme
 from bench.report.page.content import Picture
 from bench.results.conclusions.factuality import Estimate, FactualRates
-from bench.results.wording import listed, number, percent, shortened
+from bench.results.wording import counted, listed, number, percent, shortened
 
 ACROSS = 2
 PANEL_INCHES = (4.4, 3.6)
@@ -40,12 +40,10 @@ def precision_and_coverage(rates: Sequence[FactualRates], folder: Path, name: st
             axes.margins(0.08)
         for axes in panels[len(tasks) :]:
             axes.set_axis_off()
-        entries = {
-            label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
+        entries = theme.legend_entries(panels)
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
         theme.save(figure, folder, name)
-    return Picture(name, "Factual precision over coverage", _caption(shown))
+    return Picture(name, "Factual precision over coverage", _caption(shown, len(rates) - len(shown)))
 
 
 def _arm(axes: Any, item: FactualRates, error: Estimate, place: int) -> None:
@@ -67,7 +65,7 @@ def _arm(axes: Any, item: FactualRates, error: Estimate, place: int) -> None:
     )
 
 
-def _caption(shown: Sequence[FactualRates]) -> str:
+def _caption(shown: Sequence[FactualRates], without: int) -> str:
     proportions = listed(
         [
             f"{item.arm} on {item.task} {percent(1 - item.error_rate.value)} at {number(item.correct.value, 2)}"
@@ -75,7 +73,8 @@ def _caption(shown: Sequence[FactualRates]) -> str:
             if item.error_rate is not None
         ]
     )
+    hidden = f"; {counted(without, 'arm', 'arms')} on a task without any claim not drawn" if without else ""
     return (
         f"Share of claims that are supported, at supported claims per response: {proportions}; bars are intervals at "
-        f"the {percent(shown[0].level)} level, and up and to the right is better."
+        f"the {percent(shown[0].level)} level, and up and to the right is better{hidden}."
     )

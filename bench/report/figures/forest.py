@@ -18,9 +18,10 @@ from bench.results.wording import (
     describe_verdict,
     estimate,
     interval,
+    intervals_of,
+    listed,
     number,
     p_clause,
-    percent,
     shortened,
 )
 
@@ -53,7 +54,7 @@ def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Pa
     with theme.styled():
         longest = max(len(line) for item in shown for line in _label(item, shown).split("\n"))
         width = (12.4 if twice else 7.6) + LETTER_INCHES * longest
-        figure = theme.new_figure(width, 1.0 + ROW_INCHES * len(shown))
+        figure = theme.new_figure(width, 1.2 + ROW_INCHES * len(shown))
         columns = figure.subplots(1, 2 if twice else 1, squeeze=False, sharey=True, sharex=True)[0]
         both: tuple[Sequence[Contrast | None], ...] = (shown, second)
         reach = _reach([item for items in both for item in items if item is not None])
@@ -67,6 +68,9 @@ def forest(contrasts: Sequence[Contrast], beside: Sequence[Contrast], folder: Pa
             figure.get_layout_engine().set(wspace=0.06)
         theme.save(figure, folder, name)
     caption = _caption(shown)
+    left_out = sum(item not in shown for item in contrasts)
+    if left_out:
+        caption = f"{caption[:-1]}; {counted(left_out, 'contrast')} without an interval not drawn."
     if twice:
         caption = f"{caption[:-1]}; {_moved(shown, second)}."
     return Picture(name, f"{describe_metric(shown[0].metric).capitalize()} of every contrast", caption)
@@ -131,7 +135,9 @@ def _frame(axes: Any, drawn: Sequence[Contrast], shown: Sequence[Contrast]) -> N
     if 0 < controls < len(shown):
         axes.axhline(controls - 0.5, color=theme.FAINT, linewidth=0.8)
     scale = "preference for the first-named" if drawn[0].metric in PREFERENCES else "difference, first minus second"
-    axes.set_xlabel(f"{describe_metric(drawn[0].metric)}: {scale} (dashed: no difference)")
+    judges = list(dict.fromkeys(item.judge for item in drawn if item.judge is not None))
+    by = f" by the {judges[0]} judge" if len(judges) == 1 else ""
+    axes.set_xlabel(f"{describe_metric(drawn[0].metric)}{by}:\n{scale} (dashed: no difference)")
 
 
 def _label(contrast: Contrast, shown: Sequence[Contrast]) -> str:
@@ -156,12 +162,14 @@ def _caption(shown: Sequence[Contrast]) -> str:
     decided = sum(item.verdict != "undecided" for item in treatments)
     counts = {item.n_runs for item in shown}
     seeds = counted(counts.pop(), "training seed") if len(counts) == 1 else "the training seeds"
-    levels = sorted({item.level for item in shown})
     controls = len(shown) - len(treatments)
     tail = f", beside {counted(controls, 'A/A control')}" if controls else ""
+    ticks = ", small ticks the estimates of single seeds" if any(len(item.per_run) > 1 for item in shown) else ""
+    judges = list(dict.fromkeys(item.judge for item in shown if item.judge is not None))
+    by = f" by {listed(judges)}" if judges else ""
+    tasks = listed(list(dict.fromkeys(item.task for item in shown)))
     return (
-        f"{decided} of {counted(len(treatments), 'contrast')} decided{tail}; lines are "
-        f"{' and '.join(percent(level) for level in levels)} intervals over {seeds}, small ticks the estimates of "
-        f"single seeds, filled marks decided and open marks undecided contrasts, and the dashed line at "
-        f"{number(shown[0].null_value, 1)} is no difference."
+        f"{decided} of {counted(len(treatments), 'contrast')} on {tasks}{by} decided{tail}; lines are "
+        f"{intervals_of(shown)} over {seeds}{ticks}, filled marks decided and open marks undecided contrasts, and the "
+        f"dashed line at {number(shown[0].null_value, 1)} is no difference."
     )

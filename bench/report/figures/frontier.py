@@ -102,18 +102,25 @@ def _caption(
 ) -> str:  # fmt: skip
     """Return what the picture shows: for each judge the arm with the highest mean rating, and where it stands."""
     highest = []
-    for judge in judges:
+    tasks = list(dict.fromkeys(point.task for point, _ in shown))
+    for cell in [(task, judge) for judge in judges for task in tasks]:
         best: tuple[float, str, float] | None = None
+        task, judge = cell
         for arm in summary.arms:
-            at = [(x, point.ratings[judge]) for point, x in shown if point.arm == arm and judge in point.ratings]
+            at = [(x, point.ratings[judge]) for point, x in shown if _is(point, arm, cell)]
             if at and (best is None or mean([y for _, y in at]) > best[0]):
                 best = (mean([y for _, y in at]), arm, root_of_mean([x for x, _ in at]))
         if best is not None:
             own = f" ({OWN})" if best[1] in summary.own_rewards.get(judge, ()) else ""
-            highest.append(f"{judge} rates {best[1]} highest{own}: {number(best[0], 3)} at {number(best[2], 2)}")
+            on = f" on {task}" if len(tasks) > 1 else ""
+            highest.append(f"{judge} rates {best[1]} highest{on}{own}: {number(best[0], 3)} at {number(best[2], 2)}")
     hollow = "; hollow marks are arms that learnt from the judge" if summary.own_rewards else ""
     seeds = counted(len(summary.seeds), "training seed")
+    joined = ", lines joining arms of one method" if same_method(summary, {point.arm for point, _ in shown}) else ""
+    rated = {point.arm for point, _ in shown}
+    missing = [arm for arm in summary.arms if arm not in rated]
+    without = f" Without a rating or a divergence, and not drawn: {listed(missing)}." if missing else ""
     return (
         f"Mean rating over the square root of the KL divergence from {reference}, small marks single seeds, large "
-        f"marks the means of {seeds}, lines joining arms of one method{hollow}. {listed(highest)}."
+        f"marks the means of {seeds}{joined}{hollow}. {listed(highest)}.{without}"
     )

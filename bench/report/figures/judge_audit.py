@@ -25,6 +25,12 @@ PANELS = (
     ("Length", "preference for the longer one", 0.5, (0.35, 0.65)),
     ("Explained by length", "win rate that goes with length", 0.0, (-0.1, 0.1)),
 )
+# What the caption says of a panel, by its place.
+MEANT = {
+    1: "Flips: the same position wins in both orders.",
+    3: "Explained by length: the part of the win rate's excess over one half that goes with the verdicts of a judge "
+    "that prefers the longer response.",
+}
 
 
 def judge_audit(audits: Sequence[JudgeAudit], folder: Path, name: str) -> Picture | None:
@@ -49,10 +55,10 @@ def judge_audit(audits: Sequence[JudgeAudit], folder: Path, name: str) -> Pictur
     judges = len({audit.judge for audit in shown})
     caption = (
         f"{counted(judges, 'judge')}: bars are {percent(shown[0].level)} intervals, a dashed line is no leaning, and a "
-        "filled mark has it outside its interval. Flips: the same position wins in both orders. Explained by length: "
-        "the part of the win rate's excess over one half that goes with the verdicts of a judge that prefers the "
-        "longer response."
+        f"filled mark has it outside its interval.{''.join(f' {MEANT[place]}' for place in panels if place in MEANT)}"
     )
+    if len(shown) < len(audits):
+        caption += f" {counted(len(audits) - len(shown), 'more line')} in the table."
     return Picture(name, "How the judges lean", caption)
 
 
@@ -92,7 +98,7 @@ def _panel(axes: Any, measures: Sequence[Measure], place: int) -> None:
         axes.plot([low, high], [height, height], color=tint, linewidth=2.2, solid_capstyle="butt")
         axes.plot(
             [found.estimate], [height], marker="o", markersize=7, markeredgewidth=1.6, markeredgecolor=tint,
-            markerfacecolor=tint if leans else "white", zorder=3,
+            markerfacecolor=tint if leans else "white", zorder=3, clip_on=False,
         )  # fmt: skip
         ends += [low, high]
     if null is not None:

@@ -11,7 +11,7 @@ from bench.report.figures import theme
 from bench.report.page.content import Picture
 from bench.results.conclusions.all import LabellerAgreement, Proportion
 from bench.results.summary import RunSummary
-from bench.results.wording import amount, listed, percent, shortened
+from bench.results.wording import amount, counted, listed, percent, shortened
 
 
 def labeller_sizes(
@@ -24,6 +24,7 @@ def labeller_sizes(
     if not shown:
         return None
     against_gold = any(item.gold is not None and item.gold.share is not None for item, _ in shown)
+    variants = list(dict.fromkeys(variant(known, summary.labellers) for _, known in shown))
     sides = [("with the labels of the data", "labels")] + [("with gold utilities", "gold")] * against_gold
     with theme.styled():
         figure = theme.new_figure(1.2 + 4.4 * len(sides), 3.8)
@@ -34,8 +35,8 @@ def labeller_sizes(
                 if found is not None and found.share is not None:
                     at = (known.parameters or 1.0, found)
                     lines.setdefault(variant(known, summary.labellers), []).append(at)
-            for place, (label, points) in enumerate(lines.items()):
-                _line(axes, sorted(points, key=lambda point: point[0]), (place, label))
+            for label, points in lines.items():
+                _line(axes, sorted(points, key=lambda point: point[0]), (variants.index(label), label))
             axes.axhline(0.5, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _place: amount(value))
@@ -45,10 +46,15 @@ def labeller_sizes(
             axes.set_ylabel("share of pairs")
             axes.grid(color=theme.GRID, linewidth=0.6)
             axes.margins(x=0.12)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        entries = theme.legend_entries(figure.axes)
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
         theme.save(figure, folder, name)
     agreements = listed([f"{labeller_name(item.judge, item.run)} {percent(item.labels.share)}" for item, _ in shown])
-    caption = f"Agreement with the labels of the data: {agreements}; bars are Wilson's intervals, dashed is chance."
+    without = len(labellers) - len(shown)
+    hidden = f"; {counted(without, 'labeller')} without a known size or a usable label not drawn" if without else ""
+    caption = (
+        f"Agreement with the labels of the data: {agreements}; bars are Wilson's intervals, dashed is chance{hidden}."
+    )
     return Picture(name, "Agreement over the size of the labeller", caption)
 
 

@@ -46,4 +46,5 @@ def representation_layers(summary: RunSummary, folder: Path, name: str) -> Pictu
         f"{arm} reads {'layers' if len(layers) > 1 else 'layer'} {listed([str(layer.number) for layer in layers])}"
         for arm, layers in found.items()
     ]
-    return Picture(name, "Representations", f"{listed(read)}; bars are the range over training seeds.")
+    bars = "marks are means over training seeds, bars their range" if len(summary.seeds) > 1 else "one training seed"
+    return Picture(name, "Representations", f"{listed(read)}; {bars}.")

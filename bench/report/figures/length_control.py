@@ -10,9 +10,9 @@ from bench.core.metrics import LENGTH_CONTROLLED
 from bench.report.facts.win_rates import WinRateCell, cell_of, plain_win_rates, shift_of
 from bench.report.figures import theme
 from bench.report.page.content import Picture
-from bench.results.conclusions.contrast import Contrast
+from bench.results.conclusions.contrast import Contrast, shown_interval
 from bench.results.conclusions.length_recovery import LengthRecovery
-from bench.results.wording import estimate, listed, percent, shortened
+from bench.results.wording import counted, estimate, intervals_of, listed, shortened
 
 ROW_INCHES = 0.42
 PANEL_INCHES = 3.4
@@ -55,9 +55,8 @@ def length_control(
         labels = [f"{shortened(a, 18)} vs {shortened(b, 12)}" for a, b in reversed(rows)]
         all_axes[0].set_yticks(range(len(rows)), labels)
         all_axes[0].set_ylim(-0.6, len(rows) - 0.4)
-        legends = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in all_axes]
-        handles = {label: handle for legend in legends for handle, label in legend}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+        entries = theme.legend_entries(all_axes)
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=3)
         theme.save(figure, folder, name)
     with_gold = any((trial.judge, trial.task) in shown for trial in trials)
     diamonds = ", diamonds the gold judge's plain win rates" if with_gold else ""
@@ -69,8 +68,9 @@ def _marks(axes: Any, height: float, plain: Contrast | None, equal: Contrast) ->
         if item is None or item.estimate is None:
             continue
         label, tint, mark = look
-        if item.low is not None and item.high is not None:
-            axes.plot([item.low, item.high], [height + shift] * 2, color=tint, linewidth=1.6, solid_capstyle="butt")
+        bounds = shown_interval(item)
+        if bounds is not None:
+            axes.plot(bounds, [height + shift] * 2, color=tint, linewidth=1.6, solid_capstyle="butt")
         axes.plot([item.estimate], [height + shift], **_look(label, tint, mark, filled=True))
 
 
@@ -103,6 +103,8 @@ def _caption(
         if shifts:
             _, item = max(shifts, key=lambda one: abs(one[0]))
             largest.append(f"{judge} {item.a} vs {item.b} from {estimate(plain[cell_of(item)])} to {estimate(item)}")
-    hidden = "" if panels == len(shown) else f"; {panels - len(shown)} more judges are in the table"
-    level = percent(next(iter(shown.values()))[0].level)
-    return f"Largest shift under each judge: {listed(largest)}; lines are {level} intervals{diamonds}{hidden}."
+    more = counted(panels - len(shown), "more panel of a judge and task", "more panels of a judge and task")
+    hidden = "" if panels == len(shown) else f"; {more} in the table"
+    lines = intervals_of([item for items in shown.values() for item in items])
+    moved = f"Largest shift under each judge: {listed(largest)}; lines" if largest else "Lines"
+    return f"{moved} are {lines}{diamonds}{hidden}."

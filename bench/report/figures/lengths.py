@@ -23,10 +23,13 @@ OVERLAP = 0.86
 Values = npt.NDArray[np.float64]
 
 
-def lengths_of(records: pa.Table, arms: Sequence[str]) -> dict[str, Values]:
-    """Return the lengths in tokens of every response of each arm, over all tasks, seeds and draws."""
+def _rows(records: pa.Table) -> pa.Table:
     mask = pc.and_(pc.equal(records["metric"], METRIC), pc.equal(records["source"], "task"))
-    rows = records.filter(pc.and_(mask, pc.equal(records["status"], "ok")))
+    return records.filter(pc.and_(mask, pc.equal(records["status"], "ok")))
+
+
+def _lengths(rows: pa.Table, arms: Sequence[str]) -> dict[str, Values]:
+    """Return the lengths in tokens of every response of each arm, over all tasks, seeds and draws."""
     found: dict[str, Values] = {}
     for arm in arms:
         values = rows.filter(pc.equal(rows["method"], arm))["value"].to_numpy()
@@ -37,7 +40,8 @@ def lengths_of(records: pa.Table, arms: Sequence[str]) -> dict[str, Values]:
 
 def length_distributions(records: pa.Table, arms: Sequence[str], folder: Path, name: str) -> Picture | None:
     """Return the picture of all arms' response lengths; None when no lengths were recorded."""
-    found = lengths_of(records, arms)
+    rows = _rows(records)
+    found = _lengths(rows, arms)
     if not found:
         return None
     edges = _edges(found)
@@ -54,7 +58,7 @@ def length_distributions(records: pa.Table, arms: Sequence[str], folder: Path, n
         axes.grid(axis="x", color=theme.GRID, linewidth=0.7)
         axes.set_xlabel("response length in tokens")
         theme.save(figure, folder, name)
-    return Picture(name, "Response length", _caption(found))
+    return Picture(name, "Response length", _caption(found, sorted(set(rows["task"].to_pylist()))))
 
 
 def _edges(found: Mapping[str, Values]) -> Values:
@@ -81,9 +85,9 @@ def _row(axes: Any, values: Values, edges: Values, place: tuple[int, int]) -> No
     axes.annotate(label, (1.015, height + 0.4), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
-def _caption(found: Mapping[str, Values]) -> str:
+def _caption(found: Mapping[str, Values], tasks: list[str]) -> str:
     """Return what the picture shows, with each arm's mean."""
     means = listed([f"{arm} {number(float(values.mean()), 1)}" for arm, values in found.items()])
     responses = counted(sum(len(values) for values in found.values()), "response")
-    marks = "the bar in each histogram is the median, the diamond the mean"
-    return f"Mean tokens per response: {means} ({responses}); {marks}."
+    marks = "each histogram is as high as its own fullest bin, its bar is the median, the diamond the mean"
+    return f"Mean tokens per response: {means} ({responses} to {listed(tasks)}); {marks}."

@@ -105,5 +105,6 @@ def _caption(same: Sequence[Contrast], first: Contrast) -> str:
     return (
         f"Preference for the arm of the row over that of the column on {first.task}{by}: {decided} of "
         f"{counted(len(same), 'pair')} decided (bold with a star, after correction), the clearest "
-        f"{listed([f'{winner} over {loser} at {value}'])}; empty cells are pairs that the comparison does not declare."
+        f"{listed([f'{winner} over {loser} at {value}'])}; empty cells are pairs that are not declared, that have no "
+        "estimate, or A/A controls."
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench.report.facts.frontier import Gains, gains_over, mean, root_of_mean, same_method
+from bench.report.facts.frontier import Gains, gains_over, mean, placed, points_of, root_of_mean, same_method
 from bench.report.facts.names import OWN
 from bench.report.figures import theme
 from bench.report.page.content import Picture
@@ -46,7 +46,9 @@ def over_optimisation(
         for axes in panels[len(lines) :]:
             axes.set_axis_off()
         theme.save(figure, folder, name)
-    caption = f"Gain over {reference} in standard deviations of its ratings, bars the range over training seeds"
+    tasks = {point.task for point, _ in placed(points_of(records, list(summary.arms)), summary)}
+    over = "training seeds and tasks" if len(tasks) > 1 else "training seeds"
+    caption = f"Gain over {reference} in standard deviations of its ratings, bars the range over {over}"
     return Picture(name, "Over-optimisation", f"{caption}: {'; '.join(parts)}.")
 
 

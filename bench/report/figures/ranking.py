@@ -41,8 +41,15 @@ def _panel(axes: Any, item: Ranking) -> None:
     for number, entry in enumerate(item.places):
         height = last - number
         tint = theme.UNDECIDED if entry.name == item.anchor else theme.A_BETTER
-        axes.plot([entry.low, entry.high], [height, height], color=tint, linewidth=2.4, solid_capstyle="butt")
-        axes.plot([entry.strength], [height], marker="o", markersize=7.5, color=tint, zorder=3)
+        if entry.name != item.anchor and (entry.low is None or entry.high is None):
+            axes.annotate(
+                "no finite value", (0.5, height), xycoords=("axes fraction", "data"), ha="center", va="center",
+                fontsize=9, color=theme.UNDECIDED,
+            )  # fmt: skip
+        else:
+            if entry.name != item.anchor:
+                axes.plot([entry.low, entry.high], [height, height], color=tint, linewidth=2.4, solid_capstyle="butt")
+            axes.plot([entry.strength], [height], marker="o", markersize=7.5, color=tint, zorder=3)
         axes.annotate(_ranks(item, entry), (1.02, height), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     axes.annotate("ranks", (1.02, last + 0.5), xycoords=("axes fraction", "data"), fontsize=9, color=theme.FAINT)
     axes.axvline(0.0, color=theme.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
@@ -92,8 +99,9 @@ def _caption(found: Sequence[Ranking]) -> str:
         leaders.append(f"by the {item.judge} judge on {item.task} rank 1 may be held by {first}")
     levels = listed([percent(level) for level in sorted({item.level for item in found})])
     seeds = listed([counted(count, "training seed") for count in sorted({item.n_runs for item in found})])
+    brackets = ", in brackets of the training procedure" if any(item.n_runs > 1 for item in found) else ""
     return (
         f"Strengths of all methods: {'; '.join(leaders)}. Bars are {levels} intervals over {seeds}, each by itself. On "
-        "the right the ranks that each may hold, for all together: of these trained models, in brackets of the "
-        "training procedure; two of these models that no upright line joins are told apart."
+        f"the right the ranks that each may hold, for all together: of these trained models{brackets}; two of these "
+        "models that no upright line joins are told apart."
     )

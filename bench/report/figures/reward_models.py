@@ -41,7 +41,10 @@ def reward_model_checks(summary: RunSummary, folder: Path, name: str) -> Picture
             figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         theme.save(figure, folder, name)
     accuracies = listed([f"{model.title} {percent(model.mean_accuracy())}" for model in models])
-    marks = "marks are single seeds, lines and bars their means; dashed are perfect calibration and chance"
+    marks = (
+        "small marks are single seeds, large marks on lines and bars their means; dashed are perfect calibration and "
+        "chance"
+    )
     return Picture(
         name, "Reward models on held-out pairs", f"Share of held-out pairs ranked right: {accuracies}; {marks}."
     )

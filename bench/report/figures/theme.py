@@ -6,6 +6,7 @@ registered globally and drawing works without a display.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,15 @@ def hatch(position: int) -> str | None:
 def marker(position: int) -> str:
     """Return the marker of the arm at that position."""
     return MARKERS[position % len(MARKERS)]
+
+
+def legend_entries(panels: Iterable[Any]) -> dict[str, Any]:
+    """Return the handle of every label in any of the panels, each label once, in the order of its first."""
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    return entries
 
 
 def styled() -> Any:

@@ -10,7 +10,7 @@ from bench.report.facts.names import readable
 from bench.report.figures import theme
 from bench.report.page.content import Picture
 from bench.results.summary import ShiftFacts, TokenFacts
-from bench.results.wording import listed, number, shortened
+from bench.results.wording import counted, listed, number, shortened
 
 MOST_EACH_WAY = 10
 MOST_PANELS = 6
@@ -20,7 +20,8 @@ PANEL_INCHES = 4.2
 
 def token_shifts(shifts: Sequence[ShiftFacts], folder: Path, name: str) -> Picture | None:
     """Return the picture of the most raised and most lowered tokens; None without a proxied policy."""
-    shown = [one for one in shifts if one.raised or one.lowered][:MOST_PANELS]
+    changed = [one for one in shifts if one.raised or one.lowered]
+    shown = changed[:MOST_PANELS]
     if not shown:
         return None
     across = min(2, len(shown))
@@ -34,7 +35,7 @@ def token_shifts(shifts: Sequence[ShiftFacts], folder: Path, name: str) -> Pictu
         for axes in grid.flat[len(shown) :]:
             axes.set_visible(False)
         theme.save(figure, folder, name)
-    return Picture(name, "Tokens that proxy-tuning changed most", _caption(shown))
+    return Picture(name, "Tokens that proxy-tuning changed most", _caption(shown, len(changed) - len(shown)))
 
 
 def _bars(one: ShiftFacts) -> list[TokenFacts]:
@@ -55,10 +56,12 @@ def _panel(axes: Any, one: ShiftFacts) -> None:
     axes.set_xlabel("change per 1,000 tokens")
 
 
-def _caption(shown: Sequence[ShiftFacts]) -> str:
-    """Return what the picture shows, with the share of changed choices of each panel."""
-    changed = listed([f"{one.arm} on {one.task} {number(100 * one.other_choice, 1)}%" for one in shown])
+def _caption(shown: Sequence[ShiftFacts], more: int) -> str:
+    """Return what the picture shows, with the share of changed choices of each panel, and what is not drawn."""
+    changed = listed([f"{number(100 * one.other_choice, 1)}% of those of {one.arm} on {one.task}" for one in shown])
+    hidden = f" {counted(more, 'more pair')} of a policy and a task not drawn." if more else ""
     return (
-        "At the tokens the proxied policy wrote: by how much the expected number of each token per 1,000 differs from "
-        f"the untuned base's. The base would have chosen another token at {changed} of the positions."
+        f"At the tokens the proxied policy wrote: by how much the expected number of each token per 1,000 differs from "
+        f"the untuned base's, for at most {MOST_EACH_WAY} that were raised most and {MOST_EACH_WAY} that were lowered "
+        f"most. The base would have chosen another token at {changed}.{hidden}"
     )

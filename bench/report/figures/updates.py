@@ -62,7 +62,9 @@ def update_curves(summary: RunSummary, folder: Path, name: str) -> Picture | Non
         theme.save(figure, folder, name)
     ends = [end for arm in arms if (end := _end(arm))]
     tail = f" {listed(ends)}." if ends else ""
-    caption = f"Lines are means over training seeds, bands their range.{tail}"
+    several = len(summary.seeds) > 1
+    lines = "Lines are means over training seeds, bands their range." if several else "Lines are of one training seed."
+    caption = f"{lines}{tail}"
     return Picture(name, "Reinforcement learning, update by update", caption)
 
 

@@ -27,6 +27,7 @@ SCRIPTS = ("page.js", "words.js", "samples.js")
 STYLES = ("page.css", "samples.css")
 MARKS = {BETTER: "up", WORSE: "down", UNDECIDED: "flat"}
 WHISKER_WIDTH = 190.0
+LONG_CELL = 40  # letters; a cell of more keeps some width on a narrow screen, and does not become a tower
 
 
 @dataclass
@@ -71,6 +72,7 @@ def _environment(plots: Path) -> Environment:
         "verbatim": lambda text: Markup(text),  # noqa: S704 - files of web/, and base64
         "kind": lambda block: type(block).__name__,
         "mark": lambda cell: MARKS.get(cell[:1], ""),
+        "long": lambda cell: len(cell) > LONG_CELL,
         "whisker": whisker_places,
     }
     return environment

@@ -1,4 +1,4 @@
-"""What is drawn is what contrasts.json says, mark by mark, and nothing of a drawing is lost on the way to the page."""
+"""Marks that need inputs of their own; every picture's marks are compared in ``test_every_picture``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from bench.core.errors import DataError
@@ -15,15 +14,13 @@ from bench.report.facts.costs import mean_cost
 from bench.report.facts.frontier import root_of_mean
 from bench.report.figures import theme
 from bench.report.figures.costs import cost_axis, quality_against_cost
-from bench.report.figures.forest import forest
 from bench.report.figures.ranking import ranking
-from bench.report.figures.seeds import seed_spread
 from bench.report.page.inline_svg import NO_SHAPES, SVG, inline_svg
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
-from bench.results.conclusions.contrast import Contrast, primary_of
+from bench.results.conclusions.contrast import primary_of
 from bench.results.conclusions.ranking import RankedMethod, Ranking
 from bench.results.summary import SUMMARY, RunSummary
-from tests.report.synthetic import SEEDS, build
+from tests.report.synthetic import build
 
 
 @pytest.fixture(scope="module")
@@ -38,35 +35,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     figures: list[Any] = []
     monkeypatch.setattr(theme, "save", lambda figure, folder, name: figures.append(figure))
     return figures
-
-
-def values(axes: Any, axis: str) -> set[float]:
-    """Return the coordinates of all lines and marks on one axis, null lines and empty legend marks left out."""
-    found = [getattr(line, f"get_{axis}data")() for line in axes.lines if line.get_transform() == axes.transData]
-    return {round(float(value), 9) for line in found for value in np.asarray(line, dtype=float).ravel()}
-
-
-def numbers(contrasts: tuple[Contrast, ...]) -> set[float]:
-    parts = [value for item in contrasts for value in (item.estimate, item.low, item.high, *item.per_run)]
-    return {round(value, 9) for value in parts if value is not None}
-
-
-def test_the_forest_draws_every_number_of_the_primary_contrasts_and_no_other(
-    run: tuple[Conclusions, RunSummary], drawn: list[Any], tmp_path: Path
-) -> None:
-    lead = primary_of(run[0].contrasts)
-    forest(lead, (), tmp_path, "forest")
-    assert values(drawn[0].axes[0], "x") == numbers(lead)
-
-
-def test_the_seeds_are_those_of_the_contrasts_where_they_are(
-    run: tuple[Conclusions, RunSummary], drawn: list[Any], tmp_path: Path
-) -> None:
-    lead = primary_of(run[0].contrasts)
-    seed_spread(lead, list(run[1].arms), SEEDS, tmp_path, "seeds")
-    wanted = {round(value, 9) for item in lead for value in (item.estimate, *item.per_run) if value is not None}
-    assert values(drawn[0].axes[0], "x") == wanted
-    assert "by the gold judge" in drawn[0].axes[0].get_xlabel()
 
 
 def test_quality_stands_over_its_cost_where_both_are_and_names_its_judge(

@@ -219,6 +219,16 @@ def test_a_long_table_can_be_filtered(chromium: Any, tmp_path: Path) -> None:
     page.context.close()
 
 
+def test_a_long_cell_is_no_tower_on_a_phone(chromium: Any, tmp_path: Path) -> None:
+    rows = (("dpo", "0.5", "0.7", "undecided", "fewer than 10% of the pairs lie on one side of equal length"),)
+    blocks = [Heading(1, "Long"), Heading(2, "Table"), Table(("a", "b", "c", "d", "rests on"), "lrrll", rows)]
+    (tmp_path / "long.html").write_text(render_html("Long", blocks, tmp_path), encoding="utf-8")
+    page = chromium.new_context(viewport={"width": 390, "height": 844}).new_page()
+    page.goto((tmp_path / "long.html").as_uri())
+    assert page.evaluate("document.querySelector('tbody tr').offsetHeight") < 70
+    page.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_without_sideways_scrolling(chromium: Any, address: str, scheme: str) -> None:
     phone = opened(chromium, address, viewport={"width": 390, "height": 844}, color_scheme=scheme)

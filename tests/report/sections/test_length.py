@@ -123,8 +123,8 @@ def test_pictures_are_drawn_small_and_say_what_they_show(inputs: Inputs, tmp_pat
     plain, equal = (of(inputs, "d", name, "coin") for name in ("win_rate", "length_controlled_win_rate"))
     assert f"coin d vs c from {estimate(plain)} to {estimate(equal)}" in dots.caption
     assert "gold d" not in dots.caption
-    assert effect.title == "Preference over length, coin judge"
-    assert "2,160 pairs of responses" in effect.caption
+    assert effect.title == "Preference over length, gold and coin judges", "the primary one, and the one moved most"
+    assert "4,320 pairs of responses" in effect.caption
     assert "d is 12" in effect.caption
     assert (tmp_path / "effect.svg").stat().st_size < 300_000
     first = [(tmp_path / name).read_bytes() for name in ("dots.svg", "effect.svg", "effect.png")]
