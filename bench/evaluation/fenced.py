@@ -17,7 +17,7 @@ _PLACE = re.compile(r"\{[a-z_]+\}")
 _LONG = 12
 _AROUND = " \t*_`'\"#>-="
 # What may stand before a mark at the beginning of a line: signs, a tag, and a number in a list.
-_BEFORE = re.compile(r"(?:<[^<>]*>|\d{1,3}[.)]\s|[^\w\s]|\s)*")
+_BEFORE = re.compile(r"^(?:<[^<>]*>|\d{1,3}[.)]\s|[^\w\s]|\s)*")
 # A judge's answer is read behind either sign (bench.evaluation.api.parsing), with or without a space before it.
 _SIGN = re.compile(r"\s*[*_`'\"]*\s*[:=\u2236\ua789]")
 
@@ -38,7 +38,7 @@ def imitates(text: str, marks: Sequence[str]) -> bool:
     """
     long = [mark for mark in marks if len(mark) >= _LONG]
     lines = [_plain(line) for line in text.splitlines()]
-    begun = [(line, line[_BEFORE.match(line).end() :]) for line in lines]  # type: ignore[union-attr] - may be empty
+    begun = [(line, _BEFORE.sub("", line, count=1)) for line in lines]
     return any(
         line.startswith(tuple(marks)) or rest.startswith(tuple(marks)) or any(mark in line for mark in long)
         for line, rest in begun

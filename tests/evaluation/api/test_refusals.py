@@ -157,8 +157,8 @@ def test_what_concerns_the_account_or_passes_is_no_answer(message: str) -> None:
 
 def test_no_error_may_be_written_as_false_or_empty_and_an_index_as_text() -> None:
     choices = [{"index": "1", "message": {"content": "B"}}, {"index": "0", "message": {"content": "A"}}]
-    for nothing in (False, [], {}, "", None):
-        assert read_reply(json.dumps({"choices": choices, "error": nothing})).text == "A"
+    for nothing in ("false", "[]", "{}", '""', "null"):
+        assert read_reply(f'{{"choices": {json.dumps(choices)}, "error": {nothing}}}').text == "A"
 
 
 def test_content_in_parts_and_choices_by_their_index() -> None:
