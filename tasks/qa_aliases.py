@@ -68,7 +68,7 @@ class QaAliases(Task):
     """
 
     NAME: ClassVar[str] = "qa_aliases"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
     METRICS: ClassVar[tuple[MetricInfo, ...]] = (EXACT_MATCH, CONTAINS, ANSWER_F1, ABSTAINED)
 

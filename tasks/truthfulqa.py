@@ -64,7 +64,7 @@ class TruthfulQA(Task):
     """
 
     NAME: ClassVar[str] = "truthfulqa"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
     METRICS: ClassVar[tuple[MetricInfo, ...]] = (CLOSER, DIFFERENCE, ABSTAINED)
 

@@ -16,6 +16,10 @@ from collections.abc import Mapping, Sequence
 _PLACE = re.compile(r"\{[a-z_]+\}")
 _LONG = 12
 _AROUND = " \t*_`'\"#>-="
+# What may stand before a mark at the beginning of a line: signs, a tag, and a number in a list.
+_BEFORE = re.compile(r"^(?:<[^<>]*>|\d{1,3}[.)]\s|[^\w\s]|\s)*")
+# A judge's answer is read behind either sign (bench.evaluation.api.parsing), with or without a space before it.
+_SIGN = re.compile(r"\s*[*_`'\"]*\s*[:=\u2236\ua789]")
 
 
 def marks_of(template: str, *answers: str) -> tuple[str, ...]:
@@ -34,7 +38,11 @@ def imitates(text: str, marks: Sequence[str]) -> bool:
     """
     long = [mark for mark in marks if len(mark) >= _LONG]
     lines = [_plain(line) for line in text.splitlines()]
-    return any(line.startswith(tuple(marks)) or any(mark in line for mark in long) for line in lines)
+    begun = [(line, _BEFORE.sub("", line, count=1)) for line in lines]
+    return any(
+        line.startswith(tuple(marks)) or rest.startswith(tuple(marks)) or any(mark in line for mark in long)
+        for line, rest in begun
+    )
 
 
 def fenced(texts: Mapping[str, str], responses: Sequence[str], marks: Sequence[str]) -> tuple[dict[str, str], str]:
@@ -56,5 +64,9 @@ def fenced(texts: Mapping[str, str], responses: Sequence[str], marks: Sequence[s
 
 
 def _plain(line: str) -> str:
-    """Return a line for comparison: compatibility forms made one, small letters, single spaces, no emphasis."""
-    return " ".join(unicodedata.normalize("NFKC", line).casefold().split()).strip(_AROUND)
+    """Return a line for comparison: compatibility forms made one, small letters, single spaces, no emphasis.
+
+    Characters that no reader sees (a soft hyphen, a space without width) are no part of it.
+    """
+    seen = "".join(letter for letter in unicodedata.normalize("NFKC", line) if unicodedata.category(letter) != "Cf")
+    return _SIGN.sub(":", " ".join(seen.casefold().split()).strip(_AROUND))

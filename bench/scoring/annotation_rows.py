@@ -71,10 +71,19 @@ def check_scale(file: RowFile, scale: PreferenceScale | None) -> None:
         return
     stored = [value for value in (_stored(row, scale) for row in file.rows) if value is not None]
     if stored and max(stored) <= 1:
+        failed = sum(row.number("preference") == FAILED for row in file.rows if not _is_word(row))
+        minus = (
+            f" {failed} are -1, read as failed verdicts; where -1 says that output_1 wins, write 0, 0.5 and 1 instead."
+        )
         raise DataError(
             f"{file.path}: none of {len(stored)} preferences is above 1: on AlpacaEval's scale output_2 never wins "
-            f"(and a 0 is a tie), on one from 0 to 1 it may always win. {ADVICE}"
+            f"(and a 0 is a tie), on one from 0 to 1 it may always win. {ADVICE}{minus if failed else ''}"
         )
+
+
+def _is_word(row: RowOfKind) -> bool:
+    cell = row.cells.get("preference")
+    return isinstance(cell, bool) or (isinstance(cell, str) and cell.strip().lower() in (*FAILED_WORDS, *TRUTH))
 
 
 def _stored(row: RowOfKind, scale: PreferenceScale | None) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bench.scoring.markup import MarkupStyle, style_of
 from bench.scoring.row_files import RowFile, RowOfKind
 
-OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5}
+OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5, "both_bad": 0.5}
 # What battles are scored under: the category of their question and the baseline that their rows name, None for none.
 Heading = tuple[str | None, str | None]
 UNKNOWN = "battles without a known winner"
@@ -63,7 +63,7 @@ def category_of(row: RowOfKind) -> str | None:
 
 def _outcome(row: RowOfKind) -> float | None:
     winner = row.label_or_none("winner")
-    return None if winner is None else OUTCOMES.get(winner)
+    return None if winner is None else OUTCOMES.get(winner.lower())
 
 
 def _asked(row: RowOfKind) -> tuple[str | None, ...]:

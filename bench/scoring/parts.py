@@ -64,5 +64,5 @@ def judge_of(row: RowOfKind) -> str | None:
         model = cell[0] if isinstance(cell, list) and cell else cell
         name = label_of(model, f"{row.where}: {column}")
         if name is not None:
-            return name
+            return name.strip()
     return None

@@ -61,16 +61,19 @@ class RowOfKind:
         return None if is_missing(value) and not blank else self.text(column)
 
     def label(self, column: str) -> str:
-        """Return a name or a number as text; raises DataError for anything else, and for a missing one."""
+        """Return a name without the space around it, or a number as text.
+
+        Raises DataError for anything else, and for a missing one.
+        """
         found = label_of(self.cell(column), f"{self.where}: {column}")
         if found is None:
             raise DataError(f"{self.where}: {column} is {kind_of(self.cell(column))}, wanted a name")
-        return found
+        return found.strip()
 
     def label_or_none(self, *columns: str) -> str | None:
         """Return the first name or number among the columns as text, None where all are missing."""
         found = (label_of(self.cells.get(column), f"{self.where}: {column}") for column in columns)
-        return next((label for label in found if label is not None), None)
+        return next((label.strip() for label in found if label is not None), None)
 
     def number(self, column: str) -> float | None:
         """Return the finite number in a cell, None for a missing one; raises DataError for anything else."""

@@ -117,6 +117,21 @@ def test_wrong_usage() -> None:
         check(comparison(gate=(criterion(superior_by=0.0),)), [made(0.6, 0.02, higher_is_better=None)])
 
 
+@pytest.mark.parametrize(
+    ("margin", "told"),
+    [
+        ({"not_worse_by": 5.0}, "never fail.*between -0.5 and 0.5.*below 0.5"),
+        ({"not_worse_by": 0.5}, "never fail"),
+        ({"equivalent_within": 0.5}, "never fail"),
+        ({"superior_by": 0.5}, "never pass"),
+    ],
+)
+def test_a_margin_that_the_bounds_decide_is_wrong_usage(margin: dict[str, float], told: str) -> None:
+    bounded = made(0.6, 0.02, support=((0.0, 0.4), (1.0, 0.6)), components={"independent_prompts": 9.0})
+    with pytest.raises(BenchError, match=told):
+        check(comparison(gate=(criterion(**margin),)), [bounded])
+
+
 def shares(margin: dict[str, float], truth: float) -> dict[str, float]:
     """Shares of verdicts in 2,000 simulated comparisons (9 differences each, sd 0.06)."""
     rng = np.random.default_rng(5)

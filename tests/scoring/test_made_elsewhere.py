@@ -99,6 +99,23 @@ def test_a_scale_does_not_excuse_what_is_outside_it(tmp_path: Path) -> None:
         scored(tmp_path, [pair(1, "tie", "tie")], preference_scale="0-1")
 
 
+def test_a_scale_from_minus_1_is_told_with_what_would_be_read_of_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="2 are -1, read as failed verdicts; where -1 says that output_1 wins"):
+        scored(tmp_path, coded([-1, 0, 1, 1, "-1", "error"]))
+
+
+def test_names_and_winners_are_read_without_the_space_around_them_and_in_any_case(tmp_path: Path) -> None:
+    winners = ["model_a", " MODEL_B", "Tie ", "both_bad", "tie (bothbad)", "model_a"]
+    rows = [
+        {"question_id": place, "model_a": "a" + " " * (place % 2), "model_b": "b", "winner": winner, "judge": "j "}
+        for place, winner in enumerate(winners)
+    ]
+    plain = {row["name"]: row for row in scored(tmp_path, rows)}
+    assert (set(plain), plain["a"]["n"], plain["a"]["n_missing"]) == ({"a", "b"}, 6, 0)
+    assert plain["b"]["win_rate"] == pytest.approx(100 * 2.5 / 6)
+    assert {row["judge"] for row in plain.values()} == {"j"}
+
+
 def test_old_ties_are_told(tmp_path: Path) -> None:
     (found,) = scored(tmp_path, coded([0, 1, 2, 0]))
     assert found["win_rate"] == 50

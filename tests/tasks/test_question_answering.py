@@ -71,7 +71,8 @@ def test_answers_are_compared_without_case_articles_and_punctuation() -> None:
     [
         ("35", "3.5"), ("C", "C++"), ("C", "C#"), ("NET", ".NET"), ("5", "-5"), ("12", "1/2"), ("1030", "10:30"),
         ("35", "3-5"), ("The", "A"), ("Vitamin", "Vitamin A"), ("15 million", "1.5 million"), ("A", "A+"), ("O", "O-"),
-        ("5", "5%"), ("35", "3,5"),
+        ("5", "5%"), ("35", "3,5"), ("5", "5 %"), ("5", "5\u2030"), ("\u20ac5", "-\u20ac5"), ("\u221e", "-\u221e"),
+        ("510", "5'10"), ("53", "5\u00b73"), ("\u0663\u0665", "\u0663\u066b\u0665"), ("Cl", "Cl-"), ("SO4^2", "SO4^2-"),
     ],
 )  # fmt: skip
 def test_no_meaning_is_deleted(said: str, answer: str) -> None:
@@ -81,6 +82,9 @@ def test_no_meaning_is_deleted(said: str, answer: str) -> None:
 
 def test_what_is_the_same_is_the_same() -> None:
     same = [("1,000", "1000"), ("\u22125", "-5"), ("1990\u20131995", "1990-1995"), ("北京。", "北京"), ("２０", "20")]
+    same += [("12,34,567", "1234567"), ("1'000'000", "1000000"), ("10\u202f000", "10000"), ("5 %", "5%"), ("$ 5", "$5")]
+    same += [("\u0661\u066c\u0660\u0660\u0660", "1000"), ("\u0e52\u0e55\u0e54\u0e50", "2540"), ("3\u066b5", "3.5")]
+    same += [("\u0e19\u0e49\u0e33", "\u0e19\u0e4d\u0e49\u0e32")]  # Thai "water", its vowel as one letter and as two
     assert all(equals_any(*pair[:1], pair[1:]) for pair in same)
 
 
@@ -92,7 +96,7 @@ def test_answers_in_scripts_without_spaces_are_found() -> None:
         assert contains_any(said, [answer]), said
     for said, answer in [
         ("他生于1950年", "50"), ("インドです", "イン"), ("三十人", "三"), ("It is a dog", "A"), ("It is C++.", "C"),
-        ("It is 3.5", "5"),
+        ("It is 3.5", "5"), ("เรา", "รา"), ("กำ", "ก"), ("មក្ខ", "ខ"),
     ]:  # fmt: skip
         assert not contains_any(said, [answer]), said
     assert overlap("答案是北京", ["北京"]) == pytest.approx(4 / 7)

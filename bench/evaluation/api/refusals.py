@@ -16,22 +16,33 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 _FILTERED = re.compile(
-    r"moderation|flagged|content[ _-]?(filter|polic|management|violat|risk|inspection|exists risk)|contentfilter"
-    r"|(inappropriate|prohibited|sensitive|unsafe|harmful)[ _-]content|data_inspection|invalid_prompt|high risk"
-    r"|responsible ?ai|usage (polic|guideline)|safety[ _-](system|filter|check|polic|reason)|block_?reason"
+    r"moderation|flagged|content[ _-]?(filter|polic|management|violat|risk|inspection|exists risk)|guardrail"
+    r"|(inappropriate|prohibited|sensitive|unsafe|harmful)[ _-]?(content|words?|information)|data_inspection"
+    r"|invalid_prompt\b|high risk|responsible ?ai|usage (polic|guideline)|policy[ _-]violation"
+    r"|safety[ _-](system|filter|check|polic|reason)|block_?reason|\u654f\u611f|\u4e0d\u5b89\u5168"
     r"|^(safety|sensitive|refusal|blocklist|prohibited_content|spii|recitation)$",
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
-    r"context[ _-]?(length|window|size)|string_above_max_length|exceed_context|longer than the model"
-    r"|(prompt|inputs?|messages?|request)\b.{0,60}\btoo (long|large)|must have less than \d+ tokens"
-    r"|max_new_tokens.{0,9} must be|input token count|(maximum|allowed|max) (input|prompt|sequence) (length|tokens)",
+    r"context[ _-]?(length|window|size|limit)|string_above_max_length|exceed_context|longer than the model"
+    r"|(prompt|inputs?|messages?|request)\b.{0,60}\btoo (long|large)|must have less than [\d,]+ tokens"
+    r"|max_new_tokens.{0,9} must be|max_tokens.{0,3} must be at least 1, got|input token count|max_model_len"
+    r"|(maximum|allowed|max) (input|prompt|sequence|model|allowed) (length|tokens)|range of input length"
+    # What a limit of a rate says is left out: it passes.
+    r"|^(?!.*\b(per (second|min|minute|hour|day)|rate|quota|[tr]pm)\b)"
+    r".*((inputs?|prompt|sequence|tokens?)\b.{0,60}\bexceed(s|ed)?\b|token limit exceeded)",
     re.IGNORECASE | re.DOTALL,
 )
 # Codes and kinds of an account that may not go on; they come as HTTP 400, 403 and 429 alike.
 _OF_THE_ACCOUNT = re.compile(
     r"^(insufficient_quota|insufficient_balance|arrearage|billing\w*|exceeded_current_quota\w*|account_\w+)$",
     re.IGNORECASE,
+)
+# The same in words: a filter objects to a question, and not to who asks.
+_ACCOUNT_IS_OUT = re.compile(
+    r"\b(your|this|the) (account|organi[sz]ation|api key|project|team)\b.{0,60}"
+    r"\b(flagged|suspended|deactivated|disabled|blocked|banned|terminated|restricted)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -65,7 +76,7 @@ class ServerError:
     @property
     def of_the_account(self) -> bool:
         """Whether the account may not go on, whatever is asked."""
-        return any(_OF_THE_ACCOUNT.match(name) for name in self.names)
+        return any(_OF_THE_ACCOUNT.match(name) for name in self.names) or bool(_ACCOUNT_IS_OUT.search(self.message))
 
 
 def is_filtered(words: str) -> bool:
@@ -76,7 +87,7 @@ def is_filtered(words: str) -> bool:
 def error_in(body: Any) -> ServerError | None:
     """Return the error in the body of a successful reply, None when there is none."""
     body = body[0] if isinstance(body, list) and body else body  # Gemini sends a list of one
-    if not isinstance(body, Mapping) or body.get("error") in (None, "", {}):
+    if not isinstance(body, Mapping) or body.get("error") in (None, "", {}, [], False):
         return None
     return failed_with(body)
 

@@ -53,12 +53,15 @@ def read_reply(text: str) -> Answer:
         return Answer(failure.message, failure.means)
     choices = body.get("choices", ()) if isinstance(body, Mapping) else ()
     if choices == [] or (choices is None and isinstance(body, Mapping)):
-        why = json.dumps({name: part for name, part in body.items() if name not in ("choices", "id", "model")})
-        filtered = is_filtered(why)
+        why = _objections({name: part for name, part in body.items() if name not in ("choices", "id", "model")})
+        filtered = is_filtered(json.dumps(why, ensure_ascii=False))
         return Answer(NO_CHOICE, "refused" if filtered else "error", "", _tokens(body), _served(body))
     if not isinstance(choices, list) or not all(isinstance(choice, Mapping) for choice in choices):
         raise UnreadableReply(f"no list of choices in a reply of {len(text)} characters")
     first = min(choices, key=_index)
+    broken = error_in(first)
+    if broken is not None and broken.means is not None:
+        return Answer(broken.message, broken.means, "error", _tokens(body), _served(body))
     if isinstance(first.get("error"), Mapping) or first.get("finish_reason") == "error":
         raise UnreadableReply("an answer that the server broke off with an error")
     return _answer_in(first, _tokens(body), _served(body))
@@ -84,9 +87,9 @@ def _answer_in(choice: Mapping[str, Any], tokens: tuple[int, int] | None, served
     finish = "" if finish is None else str(finish)
     if not message and not finish:
         raise UnreadableReply("a choice without a message")
-    content, refusal = _said(message.get("content")), message.get("refusal")
-    said_no = isinstance(refusal, str) and bool(refusal.strip())
-    text = str(refusal) if said_no and not content else content
+    content, refusal = _said(message.get("content")), _refusal(message)
+    said_no = bool(refusal.strip())
+    text = refusal if said_no and not content else content
     return Answer(text, "refused" if said_no or is_filtered(finish) else "ok", finish, tokens, served)
 
 
@@ -102,6 +105,26 @@ def _said(content: Any) -> str:
     return "".join(texts)
 
 
+def _refusal(message: Mapping[str, Any]) -> str:
+    """Return a message's words of refusal, in a field of their own or among the parts of its content; "" for none."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else ()
+    said = [message.get("refusal"), *(part.get("refusal") for part in parts if isinstance(part, Mapping))]
+    return next((one for one in said if isinstance(one, str) and one.strip()), "")
+
+
+def _objections(part: Any) -> Any:
+    """Return what is in a reply without what a filter let pass (Azure lists both), and without what is empty then."""
+    if isinstance(part, Mapping):
+        if part.get("filtered") is False:
+            return None
+        found = {name: _objections(value) for name, value in part.items()}
+        return {name: value for name, value in found.items() if value not in (None, {}, [])}
+    if isinstance(part, list):
+        return [value for value in map(_objections, part) if value not in (None, {}, [])]
+    return part
+
+
 def _text_of(part: Any) -> str:
     if not isinstance(part, Mapping):
         raise UnreadableReply(f"a part of a message that is a {type(part).__name__}")
@@ -111,6 +134,8 @@ def _text_of(part: Any) -> str:
 
 def _index(choice: Mapping[str, Any]) -> float:
     index = choice.get("index")
+    if isinstance(index, str) and index.strip().isdecimal():
+        return float(index)
     return index if isinstance(index, int | float) else 0.0
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
-# One group name for each family: DeepSeek, Qwen and most others; Mistral; OpenThoughts; Cohere; Kimi; Gemma.
+# One group name for each family: DeepSeek, Qwen and most others; Mistral; OpenThoughts and Cohere; Kimi; Gemma.
 _MARKS = re.compile(
-    r"<(?P<tag_end>/)?(?:\w+:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis)(?:\s[^<>]*)?>"
+    r"[<\uff1c]\s*(?P<tag_end>/)?\s*(?:\w+:)?\w*?(?:think|thought|reason|reflection|scratchpad|analysis|monologue)"
+    r"\w*(?:\s[^<>\uff1c\uff1e]*)?[>\uff1e]"
     r"|\[(?P<bracket_end>/)?THINK(?:ING)?\]"
-    r"|<\|(?:begin|(?P<thought_end>end))_of_thought\|>"
-    r"|<\|(?:START|(?P<cohere_end>END))_THINKING\|>"
+    r"|<\|(?:(?:begin|start)_|(?P<pipe_end>/|end_))?(?:of_)?(?:think(?:ing)?|thoughts?|reasoning)\|>"
     r"|◁(?P<kimi_end>/)?think▷"
     r"|<unused9(?:4|(?P<gemma_end>5))>",
     re.IGNORECASE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 
 def characters(ranges: str) -> str:
@@ -37,8 +38,18 @@ HAN_NUMBERS = (
     "\u5341\u767e\u5343\u842c\u4e07\u5104\u4ebf\u5146"  # ten to 10^12, in both spellings
 )
 
+# Vowels of Thai and Lao that are written before, and behind, the consonant that they belong to.
+_BEFORE, _BEHIND = characters("e40-e44 ec0-ec4"), characters("e30 e32-e33 e45 eb0 eb2-eb3 ebd")
+_VIRAMA = 9  # the combining class of what joins two consonants
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _RUNS = (re.compile(f"[{KATAKANA}]{{2}}"), re.compile(f"[{HAN_NUMBERS}]{{2}}"))
+
+
+def joined(before: str, after: str) -> bool:
+    """Return whether two characters that stand side by side are one syllable's, so that no word ends between them."""
+    if unicodedata.category(after).startswith("M") or unicodedata.combining(before) == _VIRAMA:
+        return True
+    return re.fullmatch(f"[{_BEFORE}].|.[{_BEHIND}]", before + after, re.DOTALL) is not None
 
 
 def parts_words(before: str, after: str) -> bool:

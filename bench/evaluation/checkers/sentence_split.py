@@ -28,22 +28,37 @@ _MARKER = re.compile(r"(?:[-*\u2022]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+")
 _INITIALS = re.compile(r"(?:^|[\s(\"'])(?:[A-Za-z]\.)*[A-Za-z]$")
 _WORD = re.compile(r"[\w'\u2019]+$")
 _CAPITAL = re.compile(r"\s*[\"'\u201c\u2018(\[]*[A-Z\u00c0-\u00de0-9]")
-_NOT = r"(?:do(?: not|n['\u2019]t)|can(?:not| not|['\u2019]t)|could(?: not|n['\u2019]t))"
+_NOT = r"(?:do(?: not|n['\u2019]?t)|can(?:not| not|['\u2019]?t)|could(?: not|n['\u2019]?t))"
 _DATA = r"(?:[\w-]+ ){0,2}(?:information|data|details|records?)"
 _UNABLE = r"(?:(?:['\u2019]m| am|['\u2019]re| are) (?:unable|not able) to|"
 _KNOWN = (
     r"(?:info(?:rmation)?|knowledge|details?|data|records?|access|context|idea|clue|answer|memory|recollection|sources?"
     r"|evidence|mentions?|references?|results|anything|(?:personal )?(?:opinions?|beliefs|feelings|experiences?))"
 )
+_DOES_NOT = r"do(?:es)?(?: not|n['\u2019]?t)"
 # Who declines says so of himself, and names what he lacks: knowledge, not a king or his keys.
 _ABSTAINS = re.compile(
     rf"\b(?:i|we){_UNABLE} {_NOT}) (?:\w+ ){{0,2}}"
-    r"(?:know|provide|answer|help(?! but\b)|recall|confirm|verify|say|tell|comment|assist|determine|identify|browse)\b"
+    r"(?:know|provide|answer|help(?! but\b)|recall|confirm|verify|say(?! enough\b)|tell|comment|assist|determine"
+    r"|identify|browse)\b"
     rf"|\b(?:i|we){_UNABLE} {_NOT}) (?:\w+ ){{0,2}}(?:have|find|locate|access) (?:[\w-]+ ){{0,4}}{_KNOWN}\b"
     rf"|\b(?:i|we)(?:['\u2019]ve| have)? (?:(?:have|had|found|got) no|lack(?:ed)?) (?:[\w-]+ ){{0,3}}{_KNOWN}\b"
-    r"|\b(?:i|we)(?:['\u2019]m| am|['\u2019]re| are) (?:sorry(?=\W*$|[,.;:!]| but\b| i\b)|unaware\b"
+    r"|\b(?:i|we)(?:['\u2019]m| am|['\u2019]re| are) (?:"
+    r"sorry(?=\W*$|[,.;:!]*(?: but)?,? (?:(?:as an [^,]{0,40}, )?(?:i|we)|there|that|this)\b)|unaware\b"
     r"|afraid(?= (?:that )?(?:i|we|there|no)\b| not\b)|not (?:sure|aware|certain|familiar)\b)"
     r"|\b(?:i|we) apologi[sz]e\b(?=\W*$|[,.;:!]| but\b| for (?:the|any) (?:confusion|inconvenience))"
+    r"|\b(?:i|we)(?: have|['\u2019]ve)(?: never|n['\u2019]?t| not) (?:ever )?(?:heard|read|come across)(?: anything)? "
+    r"(?:of|about)\b|\b(?:i|we) haven['\u2019]?t (?:ever )?heard(?: anything)? (?:of|about)\b"
+    r"|\b(?:i|we)(?: will not| won['\u2019]?t| (?:must )?(?:decline|refuse) to|(?:['\u2019]d| would) rather not) "
+    r"(?:answer|provide|help|assist|comment|discuss|speculate|say)\b"
+    r"|\b(?:i|we)(?: would|['\u2019]d)? (?:need|require) (?:some )?(?:more|further|additional) (?:[\w-]+ ){0,2}"
+    r"(?:context|information|info|details?|data|specifics)\b"
+    rf"|\bmy (?:training(?: data)?|knowledge(?: base)?|data(?:base)?) {_DOES_NOT} (?:\w+ )?"
+    r"(?:include|contain|cover|extend|have|mention)\b"
+    r"|\b(?:beyond|outside)(?: of)? my (?:knowledge|expertise|scope|training)\b"
+    rf"|\bthere (?:is|are)(?: not|n['\u2019]t) (?:any|enough) {_DATA}\b"
+    r"|^\W*(?:idk|i dunno|no (?:idea|clue|comment)|not sure|unknown|n/a)\W*$"
+    r"|^\W*please (?:provide|give|share|specify|clarify)\b"
     r"|\bhave no comment\b|^\W*(?:sorry|apologies|unfortunately), (?:but )?(?:i|we) (?:cannot|can['\u2019]t)\b"
     rf"|\bthere (?:is|are|was|were) no {_DATA} (?:about|on|regarding|of|available)\b"
     rf"|\bno {_DATA} (?:(?:is|are) available|exists?|(?:was|were|could be) found)\b"
@@ -53,12 +68,21 @@ _ABSTAINS = re.compile(
     r"\b(?:context|information|details?|specifics?|question|mean)\b)",
     re.IGNORECASE,
 )
+# What goes on declining behind a "but", or offers help.
+_NO_SUBJECT = (
+    r"(?:i|we|you|if|please|feel|let|perhaps|maybe|there|it|this|that|these|those|such|some|any|many|others?|more|further"
+    r"|additional|your|my|our|without|the (?:information|question|data|context|topic|prompt|text|details?|answer))\b"
+)
 # What follows a hedge is a claim all the same.
 _CLAIMS_YET = re.compile(
     r"\b(?:but|though|although|however),? (?:(?:i|we) (?:do )?(?:think|believe|guess|suspect|recall|remember)\b"
-    r"|(?:he|she|it|they) (?:is|was|are|were|has|had)\b)",
+    r"|(?:he|she|it|they) (?:is|was|are|were|has|had)\b)"
+    rf"|(?:\b(?:but|though|although|however),?|;) (?!{_NO_SUBJECT})[^,;.!?]{{1,60}}?\b(?:is|was|are|were|has|had)\b"
+    r"|,? (?:around|approximately|roughly|probably|possibly|likely|perhaps|maybe) (?:in |on |about )?\d",
     re.IGNORECASE,
 )
+# What another says, or a title, is not the speaker's own word.
+_QUOTED = re.compile(r"\"[^\"]*\"|\u201c[^\u201d]*\u201d|\u00ab[^\u00bb]*\u00bb")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -83,9 +107,12 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 def abstains(sentence: str) -> bool:
     """Tell whether a sentence declines to say something: it does not know, cannot help, or asks to be told more.
 
-    By a fixed list of English wordings; docs/factuality.md says how far that goes.
+    By a fixed list of English wordings; docs/factuality.md says how far that goes. A quotation within a sentence is not
+    the speaker's own word.
     """
-    return _ABSTAINS.search(sentence) is not None and _CLAIMS_YET.search(sentence) is None
+    said = _QUOTED.sub(" ", sentence)
+    said = said if any(letter.isalnum() for letter in said) else sentence
+    return _ABSTAINS.search(said) is not None and _CLAIMS_YET.search(said) is None
 
 
 def _ends(text: str, start: int, match: re.Match[str]) -> bool:

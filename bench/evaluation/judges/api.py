@@ -64,7 +64,7 @@ class Api(ApiSettings, Judge):
     """
 
     NAME: ClassVar[str] = "api"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     LOCATIONS: ClassVar[frozenset[str]] = OPERATION | {"path"}
 
     prompt: str | None = None

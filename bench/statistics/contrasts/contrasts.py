@@ -25,7 +25,7 @@ from bench.core.metrics import (
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import TASK_SOURCE
 from bench.statistics.claims.in_runs import ratio_contrasts
-from bench.statistics.contrasts.analysis import Analysis, AnalysisSettings, analyse
+from bench.statistics.contrasts.analysis import ROUNDING, Analysis, AnalysisSettings, analyse
 from bench.statistics.contrasts.families import corrected
 from bench.statistics.contrasts.primary import with_roles
 from bench.statistics.contrasts.seed_variance import with_seed_variance
@@ -200,6 +200,8 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
     request, settings = plan.request, comparison.statistics
     is_preference = request.metric in PREFERENCES
     declared = None if plan.info is None or plan.info.bounds is None else difference_bounds(plan.info.bounds)
+    beyond = () if is_preference or plan.info is None else _beyond(plan.info, crossing)
+    declared = None if beyond else declared
     null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, declared)
     found = analyse(
         crossing,
@@ -237,7 +239,7 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
         also={**_applying(found.also, request), **plan.also},
         components=found.components,
         support=() if found.law is None or found.law.support is None else found.law.support.pairs(),
-        note="; ".join([*found.notes, *_notes(plan, crossing)]),
+        note="; ".join([*found.notes, *beyond, *_notes(plan, crossing)]),
     )
 
 
@@ -253,6 +255,18 @@ def _means(crossing: Crossing, found: Analysis) -> tuple[float | None, float | N
     if crossing.a_values is None or crossing.b_values is None:
         return found.estimate, 1 - found.estimate
     return float(np.mean(crossing.a_values)), float(np.mean(crossing.b_values))
+
+
+def _beyond(info: MetricInfo, crossing: Crossing) -> tuple[str, ...]:
+    """Return that a side's values leave the bounds that their metric declares; nothing where they do not."""
+    sides = [side for side in (crossing.a_values, crossing.b_values) if side is not None and side.size]
+    if info.bounds is None or not sides:
+        return ()
+    least, most = min(float(side.min()) for side in sides), max(float(side.max()) for side in sides)
+    if info.bounds[0] - ROUNDING <= least and most <= info.bounds[1] + ROUNDING:
+        return ()
+    declared = f"[{info.bounds[0]:g}, {info.bounds[1]:g}]"
+    return (f"values from {least:g} to {most:g} leave the declared bounds {declared}: none are reckoned with",)
 
 
 def _unusable(crossing: Crossing) -> str:

@@ -73,12 +73,15 @@ def corrected(
 def adjusted_interval(contrast: Contrast, alpha: float | None) -> tuple[float | None, float | None]:
     """Return the interval at 1 - alpha by the law behind the contrast's p; None without a law or without an interval.
 
-    A contrast without an interval of its own (no variance) has no adjusted one either.
+    A contrast without an interval of its own (no variance) has no adjusted one either. Where p is at its level the
+    interval ends at the null value, and the rounding of the search for its end decides nothing.
     """
     law = law_of_contrast(contrast)
-    if alpha is None or law is None or contrast.low is None:
+    if alpha is None or law is None or contrast.low is None or contrast.p is None:
         return None, None
-    return clipped(contrast, law.interval(1 - alpha))
+    low, high = clipped(contrast, law.interval(1 - alpha))
+    null = contrast.null_value
+    return (low, high) if contrast.p < alpha else (min(low, null), max(high, null))
 
 
 def _detectable(contrast: Contrast, tests: int, settings: StatisticsSettings) -> dict[str, float | int | None]:

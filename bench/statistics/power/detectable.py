@@ -70,8 +70,11 @@ def detectable_by(law: Confidence, seeds: int, level: float) -> tuple[float, flo
     """Return the minimum detectable effect of a contrast at ``level``, and those at the limits of its seeds' variance.
 
     With ``seeds`` - 1 degrees of freedom whatever the law's own: a moderated contrast may next time have to stand by
-    its own variance. None for the limits with one seed. The variances are taken as known for each of the three.
+    its own variance. None for the limits with one seed. The variances are taken as known for each of the three. Where
+    none was seen, what the bounds of the values leave open takes its place.
     """
+    if float(np.asarray(law.variance)) == 0 and law.support is not None and not isinstance(law, BettingLaw):
+        return smallest_detectable(law.error_of_width(level), law.prompt_df, level), None, None
 
     def reach(of_seeds: float) -> float:
         planned = Confidence(0.0, law.prompt_variance, law.prompt_df, of_seeds, max(seeds - 1, 0))

@@ -36,7 +36,8 @@ def step_levels(
     """Return for each test the error probability of its adjusted interval: p is below it exactly when it is decided.
 
     * ``holm``: that of the test's own step, alpha / (tests left); from the first undecided one on, that of this step.
-    * ``max_t``: alpha p / p_adjusted where decided; from the first undecided one on Holm's, which is at most as large.
+    * ``max_t``: alpha p / p_adjusted where decided, and Holm's where that is larger: a p_adjusted is never below one
+      over the number of resamples, however small p is. From the first undecided one on Holm's.
     * ``benjamini_hochberg``: alpha (decided) / (tests) for all, so that the rate of false coverage among those decided
       is alpha (Benjamini and Yekutieli 2005, J. Am. Stat. Assoc. 100:71).
     * ``none``: alpha, which is the single interval.
@@ -54,7 +55,8 @@ def step_levels(
         levels = np.empty(count)
         levels[order] = alpha / (count - np.minimum(np.arange(count), found))
         if correction == "max_t":
-            levels = np.where(decided, alpha * np.divide(given, after, out=levels / alpha, where=after > 0), levels)
+            gained = alpha * np.divide(given, after, out=levels / alpha, where=after > 0)
+            levels = np.where(decided, np.maximum(levels, gained), levels)
     edge = np.where(decided, np.maximum(levels, np.nextafter(given, 1.0)), np.minimum(levels, given))
     return [float(one) for one in edge]
 

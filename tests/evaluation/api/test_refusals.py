@@ -10,6 +10,7 @@ import pytest
 
 from bench.core.errors import StageError
 from bench.evaluation.api.ask import REFUSED_IN_A_ROW
+from bench.evaluation.api.refusals import failed_with
 from bench.evaluation.api.replies import read_reply
 from tests.evaluation.api.asking_process import ask_all, io_for, judge, pairs
 from tests.evaluation.api.servers import JSON, Reply, Stub, completion, serving
@@ -31,6 +32,20 @@ TOO_LONG = {
     "groq": (413, {"error": {"message": "Request too large for model", "code": "rate_limit_exceeded"}}),
     "another": (422, {"detail": [{"msg": "zu lang"}]}),
     "no_json": (400, "nein"),
+    "vllm_model_length": (
+        500,
+        {"error": {"message": "The prompt (len 90) is longer than the maximum model length of 9."}},
+    ),
+    "vllm_nothing_left": (500, {"error": {"message": "max_tokens must be at least 1, got -3."}}),
+    "sglang_allowed": (500, {"message": "Input length (90 tokens) exceeds the maximum allowed length (9 tokens)."}),
+    "tgi_thousands": (500, {"error": "`inputs` must have less than 1,024 tokens. Given: 3,456"}),
+    "anthropic_limit": (500, {"error": {"message": "input length and `max_tokens` exceed context limit: 9 + 4 > 9"}}),
+    "a_limit": (500, {"error": {"message": "INPUT TOKENS EXCEED THE CONFIGURED LIMIT OF 9 TOKENS."}}),
+    "let_pass": (
+        200,
+        {"choices": [], "prompt_filter_results": [{"content_filter_results": {"hate": {"filtered": False}}}]},
+    ),
+    "in_a_choice": (200, {"choices": [{"finish_reason": "error", "error": {"message": "prompt is too long"}}]}),
     "no_choice": (200, {"choices": []}),
     "null_choices": (200, {"choices": None}),
 }
@@ -43,6 +58,18 @@ FILTERED = {
     "xai": (403, {"code": "permission", "error": "Content violates usage guidelines."}),
     "gemini": (200, {"choices": [], "promptFeedback": {"blockReason": "SAFETY"}}),
     "finish": (200, {"choices": [{"finish_reason": "content_filter"}]}),
+    "volcengine": (400, {"error": {"code": "InputTextSensitiveContentDetected", "message": "no"}}),
+    "zhipu": (400, {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}}),
+    "bedrock": (400, {"error": {"message": "blocked by guardrail"}}),
+    "in_a_choice_filtered": (
+        200,
+        {"choices": [{"finish_reason": "error", "error": {"message": "flagged", "code": 403}}]},
+    ),
+    "azure_no_choice": (
+        200,
+        {"choices": [], "prompt_filter_results": [{"content_filter_results": {"hate": {"filtered": True}}}]},
+    ),
+    "in_parts": (200, {"choices": [{"message": {"content": [{"type": "refusal", "refusal": "I can't"}]}}]}),
 }
 WORDS = [
     *((name, "error", *one) for name, one in TOO_LONG.items()),
@@ -112,6 +139,26 @@ def test_optional_fields_may_be_missing_or_odd(fields: dict[str, Any], tokens: A
     message = {"content": "A", "refusal": ""}
     answer = read_reply(json.dumps({"choices": [{"message": message}], **fields}))
     assert (answer.text, answer.status, answer.tokens, answer.served) == ("A", "ok", tokens, None)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Rate limit exceeded: input tokens per minute exceed your quota",
+        "Requested tokens exceeded the rate limit of this model",
+        "Your account was flagged for violating our usage policies",
+        "This organization has been disabled.",
+    ],
+)
+def test_what_concerns_the_account_or_passes_is_no_answer(message: str) -> None:
+    found = failed_with({"error": {"message": message}})
+    assert found.of_the_account or found.means is None
+
+
+def test_no_error_may_be_written_as_false_or_empty_and_an_index_as_text() -> None:
+    choices = [{"index": "1", "message": {"content": "B"}}, {"index": "0", "message": {"content": "A"}}]
+    for nothing in ("false", "[]", "{}", '""', "null"):
+        assert read_reply(f'{{"choices": {json.dumps(choices)}, "error": {nothing}}}').text == "A"
 
 
 def test_content_in_parts_and_choices_by_their_index() -> None:

@@ -10,7 +10,7 @@ import pytest
 from bench.results.conclusions.contrast import Contrast
 from bench.statistics.contrasts.contrasts import compute_contrasts
 from bench.statistics.tests.corrections import adjusted, step_levels
-from tests.statistics.build import METRICS, comparison, rows, table
+from tests.statistics.build import METRICS, SCORE, comparison, rows, table
 
 PAIRS = (("a", "b"), ("a", "c"), ("b", "c"))
 
@@ -52,6 +52,42 @@ def test_random_families(correction: str, seeds: int) -> None:
             assert item.adjusted_low <= item.low + 1e-9
             decided += item.verdict != "undecided"
     assert decided > 3
+
+
+def test_an_overwhelming_difference_has_a_narrow_interval_under_every_correction() -> None:
+    """A p_adjusted of resamples ends at one over their number, and p does not."""
+    generator = np.random.default_rng(1)
+    base = generator.normal(0, 1, (60, 1))
+    records = [
+        row
+        for arm, at in zip("abc", (0.0, 1.5, 3.5), strict=True)
+        for row in rows(arm, at + 0.5 * generator.normal(0, 1, (60, 1)) + base)
+    ]
+    widths = {}
+    for correction in ("holm", "max_t"):
+        found = compute_contrasts(table(records), comparison(PAIRS, [0], correction=correction), METRICS)
+        assert all(excluded(item) and item.p is not None and item.p < 1e-12 for item in found)
+        widths[correction] = [item.adjusted_high - item.adjusted_low for item in found]  # type: ignore[operator]
+    assert np.max(widths["holm"]) < 0.6
+    assert (np.array(widths["max_t"]) <= np.array(widths["holm"]) + 1e-9).all()
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("n", [2, 20, 400])
+def test_what_no_variation_could_have_shown_is_not_nothing(seeds: int, n: int) -> None:
+    """Equal 0/1 values leave open what their bounds do, and no less than the interval does."""
+    records = [row for arm in "ab" for row in rows(arm, np.repeat(np.arange(n)[:, None] % 2, seeds, axis=1))]
+    (item,) = compute_contrasts(table(records), comparison((("a", "b"),), range(seeds)), METRICS)
+    assert item.smallest_detectable is not None and item.high is not None
+    assert item.smallest_detectable > item.high > 0
+
+
+def test_values_beyond_the_declared_bounds_have_none() -> None:
+    bounded = SCORE.model_copy(update={"bounds": (0.0, 1.0)})
+    records = [row for arm, at in (("a", 1.5), ("b", 1.0)) for row in rows(arm, np.full((50, 1), at))]
+    (item,) = compute_contrasts(table(records), comparison((("a", "b"),), [0]), {"score": bounded})
+    assert (item.verdict, item.low, item.p) == ("undecided", None, None)
+    assert "values from 1 to 1.5 leave the declared bounds [0, 1]" in item.note
 
 
 def excluded(item: Contrast) -> bool:

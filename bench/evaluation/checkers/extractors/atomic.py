@@ -31,7 +31,7 @@ class AtomicFacts(Extractor):
     """
 
     NAME: ClassVar[str] = "atomic"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
 

@@ -19,7 +19,7 @@ class Sentences(Extractor):
     """
 
     NAME: ClassVar[str] = "sentences"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     def extract(self, task: Task, responses: Sequence[Response], io: StageIO) -> list[list[Claim]]:
         """Return the sentences of each response, in order."""

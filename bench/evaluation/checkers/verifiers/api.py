@@ -35,7 +35,7 @@ class ApiVerifier(ApiSettings, Verifier):
     """
 
     NAME: ClassVar[str] = "api"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     READS: ClassVar[Literal["task", "passages"]] = "passages"
     LOCATIONS: ClassVar[frozenset[str]] = OPERATION | {"path"}
 

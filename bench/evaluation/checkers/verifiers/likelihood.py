@@ -31,7 +31,7 @@ class TrueOrFalse(Verifier):
     """
 
     NAME: ClassVar[str] = "likelihood"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     READS: ClassVar[Literal["task", "passages"]] = "passages"
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
