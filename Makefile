@@ -29,7 +29,7 @@ gate: setup  ## Run the quickstart and hold it against its gate and the committe
 	$(BIN)/bench check results/quickstart
 
 test: setup  ## Run all tests, offline
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## Lint, types, import contracts, sizes: under a minute
 	$(BIN)/ruff check .

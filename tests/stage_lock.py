@@ -241,9 +241,9 @@ def moved(now: Survey, before: dict[str, dict[str, str]]) -> list[str]:
     return lines
 
 
-def differences(root: Path | None = None, lock: Path = LOCK) -> list[str]:
+def differences(now: Survey, lock: Path = LOCK) -> list[str]:
     """Return what has changed since the lock was recorded, one line each; what has only moved is no change."""
-    now, before = survey(root), locked(lock)
+    before = locked(lock)
     versions = json.loads(lock.read_text())["versions"] if lock.is_file() else {}
     changed = changes(now, before)
     lines = []

@@ -128,13 +128,15 @@ class Entered:
     found: dict[str, None] = field(default_factory=dict)
     over: bool = False
 
+    def __post_init__(self) -> None:
+        self.codes = {function.__code__ for function in self.during}
+
     def see(self, frame: FrameType) -> None:
         """Take in a call."""
         self.over = self.over or (self.before is not None and frame.f_code is self.before.__code__)
         if self.over or module_of(frame) in self.found:
             return
-        codes = {function.__code__ for function in self.during}
-        if not any(up.f_code in codes for up in upwards(frame)):
+        if not any(up.f_code in self.codes for up in upwards(frame)):
             return
         if self.handed is None or any(map(self.handed, arguments(frame))):
             self.found.setdefault(module_of(frame))
@@ -177,9 +179,9 @@ def upwards(frame: FrameType | None) -> Iterator[FrameType]:
 
 def arguments(frame: FrameType) -> Iterator[object]:
     """Yield what a call was handed."""
-    code = frame.f_code
+    code, values = frame.f_code, frame.f_locals  # which are copied each time they are asked for
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-        yield frame.f_locals.get(name)
+        yield values.get(name)
 
 
 def module_of(frame: FrameType) -> str:

@@ -17,7 +17,9 @@ from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import RECORDS
 from tests.engine.test_scheduler import Notes
+from tests.evaluation.measurements.everything import without_list_of_packages
 from tests.methods.tiny import DEMONSTRATIONS, pretrained
+from tests.sketched import sketched
 
 TASKS = Path(__file__).resolve().parents[1] / "evaluation" / "measurements" / "lm_eval_tasks"
 ASKS = Path(__file__).resolve().parents[1] / "models" / "asks.py"
@@ -61,7 +63,8 @@ def test_it_runs_to_the_report(place: Path) -> None:
     assert sum(stage.KIND == "train/sft" for stage in plan.stages.values()) == 2
     engine = InlineEngine(store)
     try:
-        result = compare(plan, store, engine, Notes())
+        with without_list_of_packages(), sketched():
+            result = compare(plan, store, engine, Notes())
     finally:
         engine.close()
     assert result.outcome.failed == {}

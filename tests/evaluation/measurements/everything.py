@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.evaluation.checkers.encoders import classifier
 from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, pretrained
@@ -54,6 +58,14 @@ gate:
 """
 PROXIED = "  proxy_tuning: {expert: {method: sft, lr: 0.03, epochs: 2, batch_size: 4}}\n"
 EVERYTHING = PLAIN.replace("evaluate:\n", f"{PROXIED}evaluate:\n") + OPTIONAL
+
+
+@contextmanager
+def without_list_of_packages() -> Iterator[None]:
+    """Within the block lm-eval does not describe the machine: ``pip list``, over a second each time, and more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "")
+        yield
 
 
 def write_everything(root: Path, text: str = EVERYTHING) -> Path:

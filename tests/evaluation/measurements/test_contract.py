@@ -27,7 +27,6 @@ from tests.cli.test_cli import ROOT, bench
 from tests.evaluation.measurements.everything import PLAIN, write_everything
 from tests.sketched import sketched
 
-pytestmark = pytest.mark.xdist_group("measurements")  # one worker, so that the comparison is run once
 FOLDER = ROOT / "bench" / "evaluation" / "measurements"
 NAMES = sorted(path.stem for path in FOLDER.iterdir() if not path.stem.startswith("_"))
 PLANTED = "planted. Dig it out"

@@ -29,7 +29,7 @@ from tests.cli.test_cli import ROOT, bench_sketched
 from tests.evaluation.measurements.everything import PLAIN, write_everything
 from tests.once import take_stages
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("measurements")]
+pytestmark = pytest.mark.slow
 CALLS = 3
 GATE = """\
 gate:
