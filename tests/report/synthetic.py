@@ -17,6 +17,7 @@ from bench.core.method import Budget, Given, Lora, Method
 from bench.core.policy import Decoding, PolicySpec, Pretrained
 from bench.core.stage import StageIO
 from bench.core.task import Prompt, Task
+from bench.report.page.markdown import write_report
 from bench.results.conclusions.all import CONCLUSIONS, Conclusions
 from bench.results.conclusions.contrast import Contrast
 from bench.results.records import AUDIT, RECORDS
@@ -262,3 +263,8 @@ def build(folder: Path, rename: Mapping[str, str] | None = None, question: str |
     write_words(folder, rows, ARMS, names)
     SUMMARY.write(summary(names, asked), folder)
     return comparison([names.get(arm, arm) for arm in ARMS], () if names else gate_lines())
+
+
+def write_synthetic(folder: Path) -> None:
+    """Write the run and its report, with every picture, into a folder."""
+    write_report(folder, build(folder))

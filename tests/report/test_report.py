@@ -25,7 +25,8 @@ from bench.results.records import RECORDS
 from bench.results.responses import RESPONSES, VERDICTS
 from bench.results.summary import SUMMARY
 from bench.results.wording import estimate, interval, p_value
-from tests.report.synthetic import ARMS, PROMPTS, SEEDS, build, comparison
+from tests.once import made_once
+from tests.report.synthetic import ARMS, PROMPTS, SEEDS, build, comparison, write_synthetic
 from tests.sketched import sketched
 
 PLOTS = ("forest", "seed_spread", "judge_audit", "learning_curves", "response_length", "cost", "quality_and_cost")
@@ -34,15 +35,14 @@ HOSTILE = {"sft": "<script>alert(1)</script>", "dpo": "dpo|`*$x$", "dpo_again": 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("run")
-    assert write_report(path, build(path)) == path / "report.md"
-    return path
+    return made_once(tmp_path_factory, "reported", write_synthetic)
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile")
-    write_report(path, build(path, HOSTILE, "# <script>alert(2)</script> | or [not](http://c)?"))
+    with sketched(drawn=("forest", "learning_curves")):  # names along an axis, and names in a legend
+        write_report(path, build(path, HOSTILE, "# <script>alert(2)</script> | or [not](http://c)?"))
     return path
 
 
@@ -169,7 +169,7 @@ def test_sentences_say_what_the_numbers_say(folder: Path) -> None:
 
 
 def test_equal_inputs_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
-    write_report(tmp_path, build(tmp_path))
+    assert write_report(tmp_path, build(tmp_path)) == tmp_path / "report.md"
     names = ["report.md", "report.html", *(f"plots/{name}.{kind}" for name in PLOTS for kind in ("svg", "png"))]
     for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name

@@ -92,9 +92,14 @@ class Confidence:
         tail, top = (1 - level) / 2, float(self.standard_error)
         if top == 0:
             return 0.0
-        while self._tail(np.asarray(top)) > tail:
+        scales, weights = self._mixture()
+        while self._beyond(np.asarray(top), scales, weights) > tail:
             top *= 2
-        return root(lambda width: float(self._tail(np.asarray(width))) - tail, 0.0, top, tolerance=1e-14)
+
+        def excess(width: float) -> float:
+            return float(self._beyond(np.asarray(width), scales, weights)) - tail
+
+        return root(excess, 0.0, top, tolerance=1e-14)
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return the central interval at ``level``: the values that neither one-sided test rejects; for one data set.
@@ -163,6 +168,15 @@ class Confidence:
 
     def _tail(self, distance: FloatArray) -> FloatArray:
         """Return the confidence beyond a distance from the estimate, on one side."""
+        return self._beyond(distance, *self._mixture())
+
+    def _beyond(self, distance: FloatArray, scales: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the confidence beyond a distance by a mixture that a search for a distance makes once."""
+        tails = _lower_tail(self.prompt_df, -_ratio(distance[..., None], scales))
+        return np.asarray(tails @ weights)
+
+    def _mixture(self) -> tuple[FloatArray, FloatArray]:
+        """Return the scales of the t laws that the law mixes, (data sets..., laws), and their weights (laws)."""
         square, weights = np.asarray(self.prompt_variance, dtype=float)[..., None], np.ones(1)
         sets = [
             (self.seed_variance, self.seed_df, self.seed_floor),
@@ -175,8 +189,7 @@ class Confidence:
             of_seeds = np.maximum(variance * (df / chi), floor)
             square = (square[..., :, None] + of_seeds).reshape(*square.shape[:-1], -1)
             weights = np.outer(weights, here).ravel()
-        tails = _lower_tail(self.prompt_df, -_ratio(distance[..., None], np.sqrt(square)))
-        return np.asarray(tails @ weights)
+        return np.sqrt(square), weights
 
 
 def satterthwaite_df(parts: tuple[tuple[float, float], ...]) -> float:

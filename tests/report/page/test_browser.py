@@ -13,8 +13,8 @@ import pytest
 
 from bench.report.page.content import Heading, Table
 from bench.report.page.html import render_html
-from bench.report.page.markdown import write_report
-from tests.report.synthetic import PROMPTS, build
+from tests.once import made_once
+from tests.report.synthetic import PROMPTS, write_synthetic
 
 CHROMIUM = os.environ.get("ALIGNMENT_BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
@@ -54,8 +54,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("run")
-    write_report(folder, build(folder))
+    folder = made_once(tmp_path_factory, "reported", write_synthetic)
     return (folder / "report.html").as_uri()
 
 

@@ -56,7 +56,7 @@ def test_the_interval_is_bounded_exactly_where_the_gap_is_told_from_nothing() ->
 
 
 def test_it_covers_the_true_share_with_runs() -> None:
-    """In 2,000 data sets by the law that the interval inverts, and in 60 of them by the interval's ends."""
+    """In 2,000 data sets by the law that the interval inverts, and in 15 of them by the interval's ends."""
     rng, sets = np.random.default_rng(3), 2000
     prompt, run = rng.normal(0, 0.5, (sets, 50, 1)), rng.normal(0, 0.1, (sets, 1, 3))
     gaps = 1.0 + prompt + run + rng.normal(0, 0.4, (sets, 50, 3))
@@ -64,8 +64,7 @@ def test_it_covers_the_true_share_with_runs() -> None:
     law = crossed_effects(gains - 0.7 * gaps).confidence
     inside = law.p_value(0.0) >= 1 - LEVEL
     assert inside.mean() >= LEVEL - 3 * (LEVEL * (1 - LEVEL) / sets) ** 0.5
-    assert not inside[:60].all()
-    for number in range(60):
+    for number in [*np.flatnonzero(inside)[:12], *np.flatnonzero(~inside)[:3]]:
         found = ratio_of_means(gains[number], gaps[number], np.arange(50), LEVEL, 200)
         assert found.interval is not None
         assert (found.interval[0] <= 0.7 <= found.interval[1]) == inside[number]
