@@ -200,7 +200,8 @@ def _contrast(plan: _Plan, crossing: Crossing, comparison: Comparison) -> Contra
     request, settings = plan.request, comparison.statistics
     is_preference = request.metric in PREFERENCES
     declared = None if plan.info is None or plan.info.bounds is None else difference_bounds(plan.info.bounds)
-    beyond = () if is_preference or plan.info is None else _beyond(plan.info, crossing)
+    read = not is_preference and request.metric not in OF_PSEUDO_VALUES  # as they are, and on the metric's scale
+    beyond = _beyond(plan.info, crossing) if read and plan.info is not None else ()
     declared = None if beyond else declared
     null, bounds = (PREFERENCE_NULL, PREFERENCE_BOUNDS) if is_preference else (0.0, declared)
     found = analyse(

@@ -110,6 +110,22 @@ def test_people_who_checked_factscore(humans: dict[str, LabelledResponses]) -> N
     assert scores.standard_error == pytest.approx(0.01304, abs=6e-6)
 
 
+def test_pseudo_values_may_leave_the_bounds_of_the_score() -> None:
+    # A topic without a supported claim beside one without any claim: its pseudo-value lies below 0.
+    wrong = np.array([[4], [4], [0], [0], [2], [3]])
+    made = [
+        row
+        for arm, right in (
+            ("a", np.array([[0], [3], [0], [2], [6], [1]])),
+            ("b", np.array([[1], [3], [0], [2], [5], [1]])),
+        )
+        for row in counted(arm, right, wrong)
+    ]
+    (score,) = (item for item in compute_contrasts(table(made), asked(seeds=(0,)), INFO) if item.metric == FACTSCORE)
+    assert score.support
+    assert "bounds" not in score.note
+
+
 def test_rates_are_ratios_of_sums_and_abstentions_are_responses() -> None:
     right = np.array([[3, 2], [0, 0], [8, 0]])
     wrong = np.array([[1, 2], [0, 0], [4, 0]])
