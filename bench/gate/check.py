@@ -10,7 +10,7 @@ from bench.config.comparison import BASELINE, Comparison
 from bench.core.errors import BenchError, DataError
 from bench.gate.against_baseline import evidence_against, refuse_what_differs, what_changed
 from bench.gate.criteria import CriterionResult
-from bench.gate.decide import Evidence, decide, evidence_between, refuse_no_gate
+from bench.gate.decide import Evidence, decide, evidence_between, foregone, refuse_no_gate
 from bench.gate.declared import files_of, gate_digest
 from bench.gate.finished_run import refuse_missing, stored
 from bench.results.baseline import BASELINE_FILE
@@ -69,6 +69,7 @@ def check_run(
         earlier, changes = against_file(comparison, summary, folder, file)
         found = in_order(comparison, [*found, *earlier])
         notes += changes
+    notes += dict.fromkeys(words for one in found if (words := foregone(one)) is not None)
     return Checked(tuple(decide(found, comparison.gate_settings.correction)), tuple(notes))
 
 

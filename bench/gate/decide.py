@@ -99,26 +99,27 @@ def evidence(
             f"gate criterion on {criterion.metric}: the metric has no better side, so `{claim}` means nothing. "
             "Use `equivalent_within`."
         )
-    _refuse_foregone(criterion, claim, margin, contrast)
     law = law_of(contrast)
     sign = -1.0 if contrast.higher_is_better is False else 1.0
     bounds = interval_of(contrast, sign) if law is None else one_sided_bounds(law, level)
     return Evidence(criterion, claim, margin, contrast, against, opponent, level, law, bounds)
 
 
-def _refuse_foregone(criterion: Criterion, claim: MarginClaim, margin: float, contrast: Contrast) -> None:
-    """Raise BenchError for a margin that the bounds of the metric alone decide, such as 5 (%) on a scale to 1."""
-    if not contrast.support:
-        return
-    sign = -1.0 if contrast.higher_is_better is False else 1.0
-    ends = sorted(sign * (value - contrast.null_value) for value in (contrast.support[0][0], contrast.support[-1][0]))
-    most = {"superior_by": ends[1], "not_worse_by": -ends[0], "equivalent_within": max(ends[1], -ends[0])}[claim]
-    if margin >= most:
-        what = "never pass" if claim == "superior_by" else "never fail"
-        raise BenchError(
-            f"gate criterion on {criterion.metric}: `{claim}: {margin:g}` can {what}, because an advantage on this "
-            f"metric lies between {ends[0]:g} and {ends[1]:g}. Give a margin below {most:g}."
-        )
+def foregone(one: Evidence) -> str | None:
+    """Return that the bounds of the metric alone decide a margin, such as 5 (%) on a scale to 1; None where not."""
+    support, null = one.contrast.support, one.contrast.null_value
+    if not support:
+        return None
+    sign = -1.0 if one.contrast.higher_is_better is False else 1.0
+    ends = sorted(sign * (value - null) for value in (support[0][0], support[-1][0]))
+    most = {"superior_by": ends[1], "not_worse_by": -ends[0], "equivalent_within": max(ends[1], -ends[0])}[one.claim]
+    if one.margin < most:
+        return None
+    never = "pass" if one.claim == "superior_by" else "fail"
+    return (
+        f"`{one.claim}: {one.margin:g}` on {one.criterion.metric} can never {never}: an advantage on this metric lies "
+        f"between {ends[0]:g} and {ends[1]:g}; give a margin below {most:g}"
+    )
 
 
 def decide(found: Sequence[Evidence], correction: Correction) -> list[CriterionResult]:
