@@ -94,7 +94,7 @@ def test_it_is_drawn(bench: Bench, spec: Proxy, tmp_path: Path) -> None:
     folder = bench.payload(TokenShift(responses=Generate(policy=spec, task=Asks(), draws=3, seed=0)))
     shifts = (facts_of(folder), facts_of(folder).model_copy(update={"arm": "proxy_two"}))
     first = token_shifts(shifts, tmp_path / "one", "token_shifts")
-    assert first is not None and "% and proxy_two on asks" in first.caption
+    assert first is not None and "% of those of proxy_two on asks" in first.caption
     token_shifts(shifts, tmp_path / "two", "token_shifts")
     for name in ("token_shifts.png", "token_shifts.svg"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
