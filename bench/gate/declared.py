@@ -54,12 +54,17 @@ def named_files(value: Any) -> dict[Path, str]:
         if id(part) in seen:
             continue
         seen.add(id(part))
-        if isinstance(part, Frozen):
-            place, known = getattr(part, "path", getattr(part, "folder", None)), getattr(part, "digest", None)
-            if isinstance(place, str) and isinstance(known, str):
-                found[Path(place)] = known
+        place, known = own_place(part), getattr(part, "digest", None)
+        if place is not None and isinstance(known, str):
+            found[place] = known
         waiting.extend(children(part))
     return found
+
+
+def own_place(value: Any) -> Path | None:
+    """Return the file or folder that a frozen value names itself, None where it names none."""
+    place = getattr(value, "path", getattr(value, "folder", None)) if isinstance(value, Frozen) else None
+    return Path(place) if isinstance(place, str) else None
 
 
 def texts_of(file: Path) -> dict[str, str]:

@@ -28,6 +28,14 @@ from bench.statistics.power.decomposition import decompositions
 from bench.statistics.ranking.tournament import rankings
 
 
+def concluded_from(
+    comparison: Comparison, summary: RunSummary, records: pa.Table
+) -> tuple[Comparison, pa.Table, dict[str, MetricInfo]]:
+    """Return a comparison and its records without what lacks a cell, and the facts of the metrics by name."""
+    metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
+    return without_missing(comparison, summary.missing), without_judges(records, summary.missing), metrics
+
+
 def conclude(
     comparison: Comparison, summary: RunSummary, records: pa.Table, folder: Path
 ) -> tuple[Contrast, ...]:  # fmt: skip
@@ -35,8 +43,7 @@ def conclude(
 
     The labels and the verdicts that audit the judges are read from the folder. What lacks a cell is left out.
     """
-    whole, records = without_missing(comparison, summary.missing), without_judges(records, summary.missing)
-    metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
+    whole, records, metrics = concluded_from(comparison, summary, records)
     contrasts = tuple(compute_contrasts(records, whole, metrics, summary.own_rewards))
     labels = LABELS.read(folder) if comparison.evaluation.labelling is not None else None
     audit = AUDIT.read(folder)

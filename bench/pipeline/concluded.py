@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.core.metrics import MetricInfo
-from bench.pipeline.missing import without_judges, without_missing
+from bench.pipeline.conclude import concluded_from
 from bench.pipeline.standing import Standing
 from bench.pipeline.verify import leaves_differ
 from bench.results.conclusions.all import CONCLUSIONS
@@ -20,10 +19,8 @@ def with_conclusions(standing: Standing) -> Standing:
     """
     if not (standing.edited and standing.concludes):
         return standing
-    comparison, summary = standing.comparison, standing.summary
-    whole = without_missing(comparison, summary.missing)
-    records = without_judges(RECORDS.read(standing.folder), summary.missing)
-    metrics = {name: MetricInfo.model_validate(facts) for name, facts in summary.metrics.items()}
+    summary = standing.summary
+    whole, records, metrics = concluded_from(standing.comparison, summary, RECORDS.read(standing.folder))
     now = [item.model_dump() for item in compute_contrasts(records, whole, metrics, summary.own_rewards)]
     then = [item.model_dump() for item in CONCLUSIONS.read(standing.folder).contrasts]
     first = next(leaves_differ(as_lists(then), as_lists(now), "contrasts"), None)

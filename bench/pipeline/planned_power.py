@@ -126,8 +126,9 @@ def planned_power(plan: Plan) -> PlannedPower | None:
 def primary_tasks(plan: Plan, primary: Primary) -> list[Task]:
     """Return the tasks on which the primary metric is measured, by its judge where it has one, in the file's order."""
     tasks = plan.comparison.evaluation.tasks
-    if primary.judge is None and any(primary.metric in [info.name for info in metrics_of(task)] for task in tasks):
-        return [task for task in tasks if primary.metric in [info.name for info in metrics_of(task)]]
+    measuring = [task for task in tasks if primary.metric in [info.name for info in metrics_of(task)]]
+    if primary.judge is None and measuring:
+        return measuring
     names = {
         cell.task_name
         for cell in (*plan.cells, *plan.waiting)

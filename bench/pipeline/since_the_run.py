@@ -13,10 +13,10 @@ from bench.config.comparison import Comparison, Named
 from bench.config.fields.files_read import TaskNotHere, unknown_digest
 from bench.config.fields.named_files import ends_with, short_names
 from bench.core.errors import BenchError
-from bench.core.frozen import Frozen, children
+from bench.core.frozen import children
 from bench.core.metrics import RATING, WIN_RATE
 from bench.core.task import Task
-from bench.gate.declared import files_of, named_files
+from bench.gate.declared import files_of, named_files, own_place
 from bench.pipeline.lock import data_of, judge_identity, models_of, prompts_digest, task_identity
 from bench.pipeline.plan import Plan, make_plan
 from bench.pipeline.summarise import with_defaults
@@ -204,12 +204,6 @@ class SinceTheRun:
         members = (self.comparison.arms, tasks, self.comparison.evaluation.judges, self.comparison.evaluation.ratings)
         code = any(place.suffix == CODE for place in self.unknown & named_files(members).keys())
         return self.is_absent(control) or by_prompt or code
-
-
-def own_place(value: Any) -> Path | None:
-    """Return the file or folder that a frozen value names itself, None where it names none."""
-    place = getattr(value, "path", getattr(value, "folder", None)) if isinstance(value, Frozen) else None
-    return Path(place) if isinstance(place, str) else None
 
 
 def judges_by_use(comparison: Comparison) -> dict[str, tuple[Named, ...]]:

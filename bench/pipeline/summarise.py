@@ -50,11 +50,11 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
     comparison = plan.comparison
     stages = {}
     trained = {stage.key for policy in plan.policies for stage in plan.stages_of_arm(*policy)}
-    answers = {cell.stage.key for cell in plan.of(Responses.NAME)}
+    telling = trained | {cell.stage.key for cell in plan.of(Responses.NAME)}
     for key, stage in plan.stages.items():
         if outcome.finished(key):
             manifest = read_manifest(store.place(stage))
-            reported = reported_by(store.place(stage)) if key in trained | answers else {}
+            reported = reported_by(store.place(stage)) if key in telling else {}
             data = getattr(stage, "data", None)
             stages[key] = StageFacts(
                 kind=manifest.kind,
