@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import bench
-from bench.cli import catalogue, doctor, export, gate, human, run, score, show
+from bench.cli import catalogue, doctor, export, gate, human, run, score, show, store
 from bench.cli.options import err, out
 from bench.core.errors import BenchError
 
@@ -31,6 +31,7 @@ for group in (run.commands, gate.commands, show.commands, export.commands, catal
     app.add_typer(group)
 app.add_typer(doctor.commands)
 app.add_typer(human.commands, name="human")
+app.add_typer(store.commands, name="store")
 
 state: dict[str, bool] = {"debug": False}
 

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.options import PathArgument, SetOption, Tracker, example, out
+from bench.cli.options import (
+    PathArgument,
+    SetOption,
+    StoreOption,
+    Tracker,
+    example,
+    out,
+    wait_for_results,
+    writing_results,
+)
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.config.comparison import Comparison
+    from bench.engine.store import Store
     from bench.export.contrast_tables import TableFormat
     from bench.export.model import PolicyChoice
 
@@ -38,14 +48,17 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     seed: Annotated[int | None, typer.Option(help="The policy's training seed; the first by default.")] = None,
     adapter: Annotated[bool, typer.Option("--adapter", help="Keep a LoRA adapter apart from its base.")] = False,
     overrides: SetOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Write contrasts for papers and programs, or a trained policy that transformers loads, with a model card.
 
     A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
     """
     from bench.config.load import load_comparison
+    from bench.engine.store import store_of
     from bench.export.model import PolicyChoice
 
+    wait_for_results(path)
     comparison = load_comparison(path, overrides=overrides or [])
     if method is None:
         if seed is not None or adapter:
@@ -56,11 +69,13 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     elif to is None:
         raise BenchError(f"a policy needs a folder to go to: bench export {path} {method} --to FOLDER")
     else:
-        export_model(comparison, PolicyChoice(method, seed, "adapter" if adapter else "merged"), to)
+        choice = PolicyChoice(method, seed, "adapter" if adapter else "merged")
+        export_model(comparison, store_of(comparison, store), choice, to)
 
 
 def export_table(comparison: Comparison, form: TableFormat, to: Path | None) -> None:
     """Write the contrasts as a table to a file, into a folder under the comparison's name, or to standard output."""
+    from bench.core.files import replacing
     from bench.export.contrast_tables import FORMATS, SUFFIXES
     from bench.gate.finished_run import stored
     from bench.results.conclusions.all import CONCLUSIONS
@@ -71,14 +86,13 @@ def export_table(comparison: Comparison, form: TableFormat, to: Path | None) -> 
         sys.stdout.write(text)
         return
     file = to / f"{comparison.name}.{SUFFIXES[form]}" if to.is_dir() else to
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    with replacing(file) as partial:
+        partial.write_text(text, encoding="utf-8")
     out.print(f"wrote {file}", markup=False, soft_wrap=True)
 
 
-def export_model(comparison: Comparison, wanted: PolicyChoice, to: Path) -> None:
+def export_model(comparison: Comparison, store: Store, wanted: PolicyChoice, to: Path) -> None:
     """Write one arm's policy as a model, with its card, into the folder ``to``."""
-    from bench.engine.store import store_of
     from bench.export.model import export_policy
     from bench.gate.finished_run import stored
     from bench.pipeline.plan import make_plan
@@ -86,7 +100,7 @@ def export_model(comparison: Comparison, wanted: PolicyChoice, to: Path) -> None
 
     folder, summary = stored(comparison)
     contrasts = CONCLUSIONS.read(folder).contrasts
-    written = export_policy(make_plan(comparison), store_of(comparison), summary, contrasts, wanted, to)
+    written = export_policy(make_plan(comparison), store, summary, contrasts, wanted, to)
     out.print(f"wrote {written}", markup=False, soft_wrap=True)
 
 
@@ -107,8 +121,9 @@ def track(
     from bench.results.records import RECORDS
 
     comparison = load_comparison(path, overrides=overrides or [])
-    results, summary = stored(comparison)
-    runs = scalars.tracked_runs(summary, CONCLUSIONS.read(results).contrasts, RECORDS.read(results))
     place = folder or scalars.default_folder(Path(comparison.path), to)
-    trackers.track(to, runs, place)
+    with writing_results(path):
+        results, summary = stored(comparison)
+        runs = scalars.tracked_runs(summary, CONCLUSIONS.read(results).contrasts, RECORDS.read(results))
+        trackers.track(to, runs, place)
     out.print(f"tracked: {len(runs)} runs in {place}", markup=False, soft_wrap=True)

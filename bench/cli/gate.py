@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import JsonOption, PathArgument, SetOption, example, out
+from bench.cli.options import JsonOption, PathArgument, SetOption, example, out, wait_for_results, writing_results
 
 commands = typer.Typer()
 
@@ -41,6 +41,7 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
     Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage, no gate to hold, stale results,
     or runs that cannot be compared.
     """
+    from bench.core.files import replacing
     from bench.gate import outputs
     from bench.gate.check import check_run
     from bench.gate.criteria_in_words import as_markdown
@@ -48,16 +49,17 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
     from bench.pipeline.concluded import with_conclusions
     from bench.pipeline.standing import refuse_stale, standing_of
 
+    wait_for_results(path)
     standing = with_conclusions(standing_of(path, overrides or []))
     if not stale_ok:
         refuse_stale(standing)
     found = check_run(standing.comparison, standing.summary, standing.asked, baseline)
     notes = (*standing.lines, *found.notes)
     in_words = as_markdown(found.results, notes)
-    if junit is not None:
-        junit.write_text(outputs.as_junit(found.results), encoding="utf-8")
-    if markdown is not None:
-        markdown.write_text(in_words, encoding="utf-8")
+    for file, text in ((junit, outputs.as_junit(found.results)), (markdown, in_words)):
+        if file is not None:
+            with replacing(file) as partial:
+                partial.write_text(text, encoding="utf-8")
     sys.stdout.write(outputs.as_json(found.results, notes) if as_json else in_words)
     raise typer.Exit(exit_code(found.results))
 
@@ -83,10 +85,11 @@ def baseline(
     from bench.gate.baseline import keep_baseline, refuse_replacing
     from bench.results.baseline import BASELINE_FILE
 
-    comparison = load_comparison(path, overrides=overrides or [])
-    if not replace:
-        refuse_replacing(to or BASELINE_FILE.path(Path(comparison.path).parent))
-    file, kept = keep_baseline(comparison, reason, to)
+    with writing_results(path):
+        comparison = load_comparison(path, overrides=overrides or [])
+        if not replace:
+            refuse_replacing(to or BASELINE_FILE.path(Path(comparison.path).parent))
+        file, kept = keep_baseline(comparison, reason, to)
     prompts = sum(len(task.prompts) for task in kept.tasks.values())
     text = f"baseline: {file} ({prompts:,} prompts, seeds {', '.join(map(str, kept.seeds))}). Commit it."
     out.print(text, markup=False, soft_wrap=True)
@@ -101,6 +104,7 @@ def verify(path: PathArgument, overrides: SetOption = None, as_json: JsonOption 
     from bench.pipeline.standing import standing_of
     from bench.pipeline.verify import verify as computed_again
 
+    wait_for_results(path)
     found = computed_again(standing_of(path, overrides or []))
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")

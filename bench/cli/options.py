@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,8 +22,46 @@ SetOption = Annotated[
         "--set", help="Override a value of the file: --set given.seeds=[0,1]. May be repeated.", metavar="KEY=VALUE"
     ),
 ]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="Where stages are kept; ALIGNMENT_BENCH_STORE, or .store beside the comparison's folder, by default.",
+        metavar="DIR",
+    ),
+]
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def tell(line: str) -> None:
+    """Print a line that is no result of a command to standard error."""
+    err.print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def writing_results(path: Path) -> Iterator[None]:
+    """Hold the lock of a comparison's results folder while the block runs; whoever waits for another is told so.
+
+    A folder that is not there is left to the block, which says what is wrong.
+    """
+    from bench.config.document.merged import comparison_file
+    from bench.results.writing import writing
+
+    folder = comparison_file(path).parent
+    if not folder.is_dir():
+        yield
+        return
+    with writing(folder, tell):
+        yield
+
+
+def wait_for_results(path: Path) -> None:
+    """Return when nobody writes the results of a comparison; whoever waits for another is told so."""
+    from bench.config.document.merged import comparison_file
+    from bench.results.writing import wait_for_writers
+
+    wait_for_writers(comparison_file(path).parent, tell)
 
 
 def example(*lines: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from bench.cli.options import JsonOption, PathArgument, SetOption, Tracker, example, out
+from bench.cli.options import JsonOption, PathArgument, SetOption, StoreOption, Tracker, example, out, writing_results
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     track: Annotated[
         Tracker | None, typer.Option("--track", help="Then hand the scalars to a tracker, as `bench track` does.")
     ] = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a comparison, or the rest of it: what is in the store is not computed again.
@@ -52,13 +53,14 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
     """
     from bench.config.load import load_comparison
+    from bench.engine.store import store_of
     from bench.export.trackers import require
 
     if track is not None:
         require(track)  # its package is looked for before anything is computed
     comparison = load_comparison(path, overrides=overrides or [])
     console = Console(stderr=as_json, highlight=False)
-    result = computed(comparison, EngineChoice(engine, workers, processes), console)
+    result = computed(comparison, store_of(comparison, store), EngineChoice(engine, workers, processes), console)
     if track is not None:
         hand_to_tracker(comparison, result, track)
     if as_json:
@@ -95,16 +97,15 @@ class EngineChoice:
         return InlineEngine(store)
 
 
-def computed(comparison: Comparison, choice: EngineChoice, console: Console) -> Result:
+def computed(comparison: Comparison, store: Store, choice: EngineChoice, console: Console) -> Result:
     """Return the result of a comparison; the console shows the progress meanwhile."""
     from bench.cli.progress import LiveWatcher, PlainWatcher
-    from bench.engine.store import store_of
     from bench.evaluation.api.spending import name_this_run
     from bench.pipeline.compare import compare
     from bench.pipeline.forecast import seconds_by_kind
     from bench.pipeline.plan import make_plan
 
-    store, plan = store_of(comparison), make_plan(comparison)
+    plan = make_plan(comparison)
     name_this_run()
     engine = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
@@ -122,8 +123,9 @@ def hand_to_tracker(comparison: Comparison, result: Result, tracker: Tracker) ->
     from bench.results.records import RECORDS
 
     file = Path(comparison.path)
-    runs = tracked_runs(result.summary, result.contrasts, RECORDS.read(file.parent))
-    track(tracker, runs, default_folder(file, tracker))
+    with writing_results(file):
+        runs = tracked_runs(result.summary, result.contrasts, RECORDS.read(file.parent))
+        track(tracker, runs, default_folder(file, tracker))
 
 
 def show_result(console: Console, comparison: Comparison, result: Result) -> None:
@@ -170,7 +172,9 @@ def as_data(result: Result) -> dict[str, Any]:
 
 
 @commands.command(epilog=example("bench plan results/quickstart", "bench plan results/mine --json"))
-def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+def plan(
+    path: PathArgument, overrides: SetOption = None, store: StoreOption = None, as_json: JsonOption = False
+) -> None:  # fmt: skip
     """Show what a run would do: stages, what is in the store, the cost, the smallest effect it can detect."""
     from bench.cli.no_pandas import use_tables_without_pandas
     from bench.config.load import load_comparison
@@ -181,8 +185,8 @@ def plan(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = 
 
     use_tables_without_pandas()
     comparison = load_comparison(path, overrides=overrides or [])
-    planned, store = make_plan(comparison), store_of(comparison)
-    found = forecast(planned, store, planned_lengths(planned, store))
+    planned, kept = make_plan(comparison), store_of(comparison, store)
+    found = forecast(planned, kept, planned_lengths(planned, kept))
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
         return
@@ -199,8 +203,9 @@ def report(path: PathArgument, overrides: SetOption = None) -> None:
     from bench.pipeline.report_again import report_again
     from bench.pipeline.standing import standing_of
 
-    standing = standing_of(path, overrides or [])
-    for line in standing.lines:
-        out.print(line, markup=False, soft_wrap=True)
-    written = report_again(standing, standing.folder, standing.lines)
+    with writing_results(path):
+        standing = standing_of(path, overrides or [])
+        for line in standing.lines:
+            out.print(line, markup=False, soft_wrap=True)
+        written = report_again(standing, standing.folder, standing.lines)
     out.print(f"report: {written}", markup=False, soft_wrap=True)

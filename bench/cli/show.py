@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import PathArgument, SetOption, example, out
+from bench.cli.options import PathArgument, SetOption, example, out, wait_for_results
 
 commands = typer.Typer()
 
@@ -42,6 +42,7 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
 
     use_tables_without_pandas()
     names = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
+    wait_for_results(path)
     comparison = load_comparison(path, overrides=overrides or [])
     folder, _ = stored(comparison)
     wanted = shown.Wanted(prompt, seed, kind, disagree, names)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +13,42 @@ from pathlib import Path
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 
+PARTIAL = ".partial"  # what the names of files end in that are being written
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it takes the place of ``path`` in one rename when the block ends without an error."""
+    """Yield a path to write to; it takes the place of ``path`` in one rename when the block ends without an error.
+
+    It lies in the same folder, under a name that no other writer has, and is gone when the block ends otherwise. What a
+    killed writer leaves in a results folder goes with the next one (``bench.results.writing``).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    yield partial
-    partial.replace(path)
+    partial = path.with_name(f".{os.getpid()}-{uuid.uuid4().hex}{PARTIAL}")  # short whatever the name of the file
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what writers have left in a folder, and in the folders in it, that were killed on this machine."""
+    for partial in (*folder.glob(f".*{PARTIAL}"), *folder.glob(f"*/.*{PARTIAL}")):
+        process = partial.name[1:].partition("-")[0]
+        if process.isdigit() and not lives(int(process)):
+            partial.unlink(missing_ok=True)
+
+
+def lives(process: int) -> bool:
+    """Return whether a process of that number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def digest_of_folder(folder: Path) -> str:

@@ -18,13 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from bench.core.errors import DamagedArtefact, StageError
+from bench.core.errors import BenchError, DamagedArtefact, StageError
+from bench.core.files import replacing
 from bench.core.frozen import digest_of_file, encode
 from bench.core.stage import Stage
 
 if TYPE_CHECKING:
     from bench.config.comparison import Comparison
 
+STORE, STORE_VARIABLE = ".store", "ALIGNMENT_BENCH_STORE"
+# What a folder is known by as a store, and no other folder that a prune must keep its hands off.
+MARKS = (".uses", ".locks", ".lengths", ".answers", ".work")
+IGNORED = "# Stages that alignment-bench has computed: `bench store` says what is here.\n*\n"
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 
@@ -46,6 +51,14 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._verified: set[str] = set()
+
+    def prepare(self) -> None:
+        """Make the folder, with a ``.gitignore`` in it that keeps all of it out of a repository."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        ignored = self.root / ".gitignore"
+        if not ignored.exists():
+            with replacing(ignored) as partial:
+                partial.write_text(IGNORED, encoding="utf-8")
 
     def place(self, stage: Stage) -> Path:
         """Return where the artefact of a stage lies, or would lie."""
@@ -151,9 +164,33 @@ class Store:
         return manifest
 
 
-def store_of(comparison: Comparison) -> Store:
-    """Return the store of a comparison: ``.store`` beside its folder, shared with its neighbours."""
-    return Store(Path(comparison.path).parent.parent / ".store")
+def store_of(comparison: Comparison, given: Path | None = None) -> Store:
+    """Return the store of a comparison: the ``given`` folder, that of ``ALIGNMENT_BENCH_STORE``, or one beside it.
+
+    That is ``.store`` beside the comparison's folder, shared with its neighbours. Where a store lies is in no key.
+    """
+    chosen = chosen_store(given)
+    return Store(Path(comparison.path).parent.parent / STORE if chosen is None else chosen)
+
+
+def chosen_store(given: Path | None) -> Path | None:
+    """Return the absolute path of the ``given`` store, else of that of the environment; None where neither is.
+
+    Raises BenchError for a folder that holds something else.
+    """
+    named = given or os.environ.get(STORE_VARIABLE)  # an empty variable names none
+    if not named:
+        return None
+    folder = Path(named).expanduser().absolute()
+    if folder.exists() and not is_store(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        how = f"--store {given}" if given else f"{STORE_VARIABLE}={named}"
+        raise BenchError(f"{how}: there is something else than a store. Name a new folder, an empty one, or a store.")
+    return folder
+
+
+def is_store(folder: Path) -> bool:
+    """Return whether a folder is a store, by what no other folder has in it."""
+    return any((folder / mark).is_dir() for mark in MARKS)
 
 
 def read_manifest(folder: Path) -> Manifest:

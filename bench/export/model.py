@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,15 +50,16 @@ def export_policy(
         _finished(store, stage, plan, wanted.arm)
     exported = Exported(wanted.arm, seed, model, wanted.form)
     card = model_card(plan.comparison, summary, contrasts, exported)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.with_name(f".{uuid.uuid4().hex}.exported")
     partial.mkdir(parents=True)
     try:
         _write(model, wanted.form, StageIO(partial, partial, store.payload), partial)
         (partial / CARD).write_text(str(card), encoding="utf-8")
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
+        partial.rename(folder)  # onto an empty folder too
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        raise BenchError(f"{folder}: another command has written there meanwhile. Choose another folder.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
-from bench.config.load import load_comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
-from bench.engine.store import store_of
+from bench.engine.store import Store
 from bench.evaluation.judges._annotators import (
     CHOICES,
     Annotation,
@@ -22,7 +21,8 @@ from bench.evaluation.judges._annotators import (
 )
 from bench.evaluation.judges.human import Human
 from bench.human.questions import AnnotatorQuestion, human_cells, pairs_of, questions_for_annotators
-from bench.pipeline.plan import make_plan
+from bench.pipeline.plan import Plan
+from bench.results.writing import writing
 
 COLUMNS = ("question", "prompt", "response_1", "response_2", "answer", "annotator", "comment")
 PAGE, DATA_PLACE = "page.html", "__QUESTIONS__"
@@ -32,14 +32,13 @@ _SHOWN = 5
 
 
 def export_questions(
-    path: Path, overrides: Sequence[str], to: Path, judge: str | None, at_most: int | None, seed: int
-) -> str:
+    plan: Plan, store: Store, to: Path, judge: str | None, at_most: int | None, seed: int
+) -> str:  # fmt: skip
     """Return what was written: the questions of a comparison for annotators, as CSV or as a page for a browser.
 
     ``at_most``: so many questions, drawn by ``seed``, which also draws their order and their sides.
     """
-    plan = make_plan(load_comparison(path, overrides=overrides))
-    questions = questions_for_annotators(human_cells(plan, judge), store_of(plan.comparison), seed)
+    questions = questions_for_annotators(human_cells(plan, judge), store, seed)
     questions = questions if at_most is None else questions[:at_most]
     if not questions:
         raise BenchError("there is nothing to ask: all responses that are to be compared are the same")
@@ -48,7 +47,8 @@ def export_questions(
         raise BenchError(f"{to}: the name must end in .csv (for a spreadsheet) or .html (for a browser)")
     writers[to.suffix](questions, to)
     how = "open it in a browser" if to.suffix == ".html" else f"write one of {', '.join(CHOICES)} into `answer`"
-    return f"wrote {len(questions)} questions to {to}: {how}, then `bench human import {path} FILE`"
+    folder = Path(plan.comparison.path).parent
+    return f"wrote {len(questions)} questions to {to}: {how}, then `bench human import {folder} FILE`"
 
 
 def write_csv(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
@@ -70,13 +70,15 @@ def write_page(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
         partial.write_text(page.replace(DATA_PLACE, data), encoding="utf-8")
 
 
-def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], judge: str | None) -> str:
+def import_answers(
+    plan: Plan, store: Store, files: Sequence[Path], judge: str | None, told: Callable[[str], None]
+) -> str:  # fmt: skip
     """Return what was taken in: annotations from files, added to those beside the comparison.
 
-    Raises DataError for a wrong row, for a question that is none of this comparison's, and for two different answers of
-    one annotator to one question; then nothing is written.
+    ``told`` is given a line where another command writes there, which is waited for. Raises DataError for a wrong row,
+    for a question that is none of this comparison's, and for two different answers of one annotator to one question;
+    then nothing is written.
     """
-    plan = make_plan(load_comparison(path, overrides=overrides))
     cells = human_cells(plan, judge)
     human = cells[0].stage.judge
     if not isinstance(human, Human) or human.path is None:
@@ -85,23 +87,26 @@ def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], 
     known = {
         name
         for cell in cells
-        for pair in pairs_of(cell, store_of(plan.comparison))
+        for pair in pairs_of(cell, store)
         for name in (question_id(pair), question_id(turned(pair)))
     }
-    found = {(one.question, one.annotator): one for one in human.annotations()}
-    before = len(found)
-    for file in files:
-        annotations = read_annotations(file)
-        _check_known(file, annotations, known)
-        for one in annotations:
-            _add(found, one, file)
-    if len(found) > before or not target.is_file():
-        write_annotations(list(found.values()), target)
+    new = [(file, read_annotations(file)) for file in files]
+    for file, answers in new:
+        _check_known(file, answers, known)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with writing(target.parent, told):  # read and written by one at a time, so that no answer of another is lost
+        there = read_annotations(target) if target.is_file() else []
+        found = {(one.question, one.annotator): one for one in there}
+        for file, answers in new:
+            for one in answers:
+                _add(found, one, file)
+        if len(found) > len(there) or not target.is_file():
+            write_annotations(list(found.values()), target)
     annotators = len({annotator for _, annotator in found})
     asked = len({question for question, _ in found})
     return (
-        f"{len(found) - before} new answers in {target}: now {len(found)} by {annotators} people on {asked} questions. "
-        f"Next: bench run {path}"
+        f"{len(found) - len(there)} new answers in {target}: now {len(found)} by {annotators} people on {asked} "
+        f"questions. Next: bench run {Path(plan.comparison.path).parent}"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
 from bench.engine.store import Store
+from bench.engine.uses import in_use
 from bench.pipeline.collect import collect
 from bench.pipeline.conclude import conclude
 from bench.pipeline.lock import lock_of
@@ -18,6 +19,7 @@ from bench.results.conclusions.contrast import Contrast
 from bench.results.lock import LOCK
 from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY, RunSummary
+from bench.results.writing import check_writable, writing
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,22 @@ class Result:
 def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Result:
     """Return the result of running a comparison's plan, its files written beside the comparison file.
 
-    A stage that fails leaves its cells out, and the contrasts that need them; the summary says which and why.
+    A stage that fails leaves its cells out, and the contrasts that need them; the summary says which and why. Runs side
+    by side share their stages, and one writes its results at a time. Raises BenchError for a folder that cannot be
+    written to, before anything is computed.
     """
     comparison = plan.comparison
-    outcome = run_stages(plan.stages, store, engine, watcher)
     folder = Path(comparison.path).parent
-    tables = collect(plan, outcome, store)
-    for table, rows in tables.items():
-        table.write(rows, folder)
-    summary = summarise(plan, outcome, store)
-    SUMMARY.write(summary, folder)
-    LOCK.write(lock_of(plan, summary), folder)
-    contrasts = conclude(comparison, summary, tables[RECORDS], folder)
-    report = write_report(folder, comparison)
+    check_writable(folder)
+    with in_use(store, Path(comparison.path), plan.stages, watcher.warned):
+        outcome = run_stages(plan.stages, store, engine, watcher)
+        tables = collect(plan, outcome, store)
+        summary = summarise(plan, outcome, store)
+    with writing(folder, watcher.warned):
+        for table, rows in tables.items():
+            table.write(rows, folder)
+        SUMMARY.write(summary, folder)
+        LOCK.write(lock_of(plan, summary), folder)
+        contrasts = conclude(comparison, summary, tables[RECORDS], folder)
+        report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)

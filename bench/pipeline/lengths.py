@@ -184,6 +184,7 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     if done.returncode != 0:
         return (done.stderr.strip().split("\n") or [""])[-1]
     found = LengthsFound.model_validate_json(done.stdout)
+    store.prepare()
     with replacing(path) as partial:
         partial.write_text(done.stdout, encoding="utf-8")
     return found

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.core.files import replacing
+
 # Okabe and Ito's colour-blind-safe palette, without its yellow and black (yellow is too faint on white), and four of
 # Tol's muted colours for comparisons of many arms; ordered so that neighbours differ in lightness too. The markers and
 # line styles below carry the same distinction in grey: their number and that of the colours have no common divisor.
@@ -96,7 +98,8 @@ def save(figure: Any, folder: Path, name: str) -> None:
 
     The layout that the first file finds is frozen for the second, so that both show the same picture.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png", dpi=PNG_DPI, metadata={"Software": None})
+    with replacing(folder / f"{name}.png") as partial:
+        figure.savefig(partial, format="png", dpi=PNG_DPI, metadata={"Software": None})
     figure.set_layout_engine("none")
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    with replacing(folder / f"{name}.svg") as partial:
+        figure.savefig(partial, format="svg", metadata={"Date": None, "Creator": None})

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from bench.config.comparison import Comparison
+from bench.core.files import replacing
 from bench.report.compose import compose
 from bench.report.figures.draw import draw_all
 from bench.report.inputs import read_inputs
@@ -43,11 +44,12 @@ def write_report(folder: Path, comparison: Comparison, standing: tuple[str, ...]
     pictures = draw_all(inputs, folder / PLOTS)
     blocks = compose(inputs, pictures)
     html = render_html(inputs.summary.name, blocks, folder / PLOTS)
-    (folder / "report.html").write_text(html, encoding="utf-8")
-    path = folder / "report.md"
-    path.write_text(render_markdown(blocks), encoding="utf-8")
     cited = as_bibtex(citation.entry for citation in citations(comparison))
-    (folder / "references.bib").write_text(cited, encoding="utf-8")
+    path = folder / "report.md"
+    texts = {folder / "report.html": html, path: render_markdown(blocks), folder / "references.bib": cited}
+    for file, text in texts.items():
+        with replacing(file) as partial:
+            partial.write_text(text, encoding="utf-8")
     return path
 
 

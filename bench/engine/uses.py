@@ -1,0 +1,152 @@
+"""What is used of a store: the stages that comparisons which ran here rest on, and those of runs that go on now.
+
+Every run records its comparison's path and its keys in ``.uses/``, and holds a file there until it ends. Before there
+were records, and for results that came from elsewhere, the keys are those of the ``lock.json`` in the folders beside
+the store. What stands in neither is unreachable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.core.errors import DataError
+from bench.core.files import replacing
+from bench.core.frozen import Frozen
+from bench.core.held import Holder, held, holder_of
+from bench.core.stage import Stage
+from bench.engine.store import Store
+from bench.results.lock import LOCK
+
+USES, PRUNING, RUNNING = ".uses", "pruning", "running-"
+
+
+class Use(Frozen):
+    """A comparison that ran: its file, from the store's neighbours where it is one of them, and the stages by kind."""
+
+    path: str
+    stages: dict[str, str]
+
+
+@dataclass(frozen=True)
+class User:
+    """A comparison that uses a store. ``keys``: what its last run asked for, and what the results beside it rest on.
+
+    ``there``: whether its file or its results are where they were. ``record``: the file of its record, where one is.
+    """
+
+    path: Path
+    keys: frozenset[str]
+    there: bool
+    record: Path | None
+
+
+@dataclass(frozen=True)
+class Used:
+    """What is used of a store. ``running``: the keys of the runs that go on now, by who they are.
+
+    ``unknown``: a line for every record that cannot be read, so that it is not known what is used.
+    """
+
+    users: tuple[User, ...]
+    running: Mapping[str, frozenset[str]]
+    unknown: tuple[str, ...]
+
+    def keys(self, without: frozenset[Path] = frozenset()) -> frozenset[str]:
+        """Return every key that is used, by other comparisons than those ``without``, or by a run that goes on."""
+        of_users = (user.keys for user in self.users if user.path not in without)
+        return frozenset().union(*of_users, *self.running.values())
+
+
+@contextmanager
+def in_use(store: Store, path: Path, stages: Mapping[str, Stage], told: Callable[[str], None]) -> Iterator[None]:
+    """Record that the comparison at a path uses these stages, and keep every prune from them while the block runs.
+
+    A prune that goes on is waited for; ``told`` is given a line then.
+    """
+    store.prepare()
+    folder = store.root / USES
+    folder.mkdir(exist_ok=True)
+    use = Use(path=_from(path, store.root.parent), stages={key: stage.KIND for key, stage in stages.items()})
+    with ExitStack() as until_it_ends:
+        with pruning_waits(store, told):
+            facts = {"path": str(path), "keys": sorted(stages)}
+            running = folder / f"{RUNNING}{uuid.uuid4().hex}"
+            until_it_ends.enter_context(held(running, facts, lambda _holder: None))
+            with replacing(_record_of(store, use)) as partial:
+                partial.write_text(json.dumps(use.model_dump(), indent=1) + "\n", encoding="utf-8")
+        yield
+
+
+@contextmanager
+def pruning_waits(store: Store, told: Callable[[str], None]) -> Iterator[None]:
+    """Hold what a prune holds while it removes something, and wait for one that does."""
+
+    def wait_for(holder: Holder | None) -> None:
+        who = "" if holder is None else f" ({holder})"
+        told(f"another command{who} looks what is used of the store {store.root}; this one waits until that has ended")
+
+    with held(store.root / USES / PRUNING, {}, wait_for):
+        yield
+
+
+def used(store: Store) -> Used:
+    """Return what is used of a store."""
+    unknown: list[str] = []
+    found: dict[Path, tuple[frozenset[str], Path | None]] = {}
+    for record in sorted((store.root / USES).glob("*.json")):
+        try:
+            use = Use.model_validate_json(record.read_text(encoding="utf-8"))
+        except (ValidationError, ValueError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            unknown.append(f"{record}: no record of what a comparison uses can be read there ({reason})")
+            continue
+        found[_absolute(use.path, store.root.parent)] = (frozenset(use.stages), record)
+    neighbours = {file.parent for file in store.root.parent.glob(f"*/{LOCK.name}")}
+    recorded = {path.parent for path in found if LOCK.path(path.parent).is_file()}
+    for folder in sorted(neighbours | recorded):
+        try:
+            keys = frozenset(LOCK.read(folder).stages)
+        except DataError as error:
+            unknown.append(str(error))
+            continue
+        of_folder = [path for path in found if path.parent == folder] or [folder / "comparison.yaml"]
+        for path in of_folder:
+            before, own_record = found.get(path, (frozenset(), None))
+            found[path] = (before | keys, own_record)
+    users = tuple(
+        User(path, keys, path.is_file() or LOCK.path(path.parent).is_file(), record)
+        for path, (keys, record) in found.items()
+    )
+    return Used(users, _running(store), tuple(unknown))
+
+
+def _running(store: Store) -> dict[str, frozenset[str]]:
+    """Return the keys of the runs that go on, by a name of each."""
+    found = {}
+    for file in sorted((store.root / USES).glob(f"{RUNNING}*")):
+        holder = holder_of(file)  # whoever holds what a prune holds finds all of them written
+        if holder is not None:
+            found[f"{holder.facts['path']} ({holder})"] = frozenset(holder.facts["keys"])
+    return found
+
+
+def _record_of(store: Store, use: Use) -> Path:
+    return store.root / USES / f"{hashlib.sha256(use.path.encode()).hexdigest()[:16]}.json"
+
+
+def _from(path: Path, folder: Path) -> str:
+    """Return a path from a folder where it lies in it, so that both can be moved together; else the whole path."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _absolute(path: str, folder: Path) -> Path:
+    return Path(os.path.normpath(folder / path))
