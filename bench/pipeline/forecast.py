@@ -17,6 +17,7 @@ from bench.core.stage import Stage
 from bench.engine.store import MANIFEST, Store
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurement import Cell
+from bench.pipeline.disk import DiskNeed, disk_need
 from bench.pipeline.lengths import NOTHING_KNOWN, PlannedLengths
 from bench.pipeline.paid_calls import PaidCalls, paid_calls
 from bench.pipeline.plan import Plan, waits_for
@@ -47,7 +48,7 @@ class Forecast(Frozen):
     ``paid``: what models behind an API are to be asked. ``waits``: judges that cannot be asked yet, and why.
     ``primary``: what the question is about.
     ``equal_draws``: tasks that are answered several times and decode greedily, so that every further answer is the
-    first again. ``defaults``: per arm, the numbers that settings of None stand for.
+    first again. ``defaults``: per arm, the numbers that settings of None stand for. ``disk``: what it adds to the disk.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Forecast(Frozen):
     power: PlannedPower | None = None
     level: float
     lengths: PlannedLengths = NOTHING_KNOWN
+    disk: DiskNeed | None = None
 
 
 def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) -> Forecast:
@@ -113,6 +115,7 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
         power=planned_power(plan),
         level=comparison.statistics.level,
         lengths=lengths,
+        disk=disk_need(waiting, store),
     )
 
 
@@ -189,6 +192,7 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
     if found.unknown_calls:
         lines.append(f"beside these, {found.unknown_calls} stages that ask about rows or claims which are not made yet")
+    lines += found.disk.lines() if found.disk is not None else []
     lines += found.lengths.lines()
     lines += [paid.line() for paid in found.paid]
     lines += [f"not asked yet: {judge}" for judge in found.waits]
