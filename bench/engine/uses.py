@@ -30,10 +30,20 @@ USES, PRUNING, RUNNING = ".uses", "pruning", "running-"
 
 
 class Use(Frozen):
-    """A comparison that ran: its file, from the store's neighbours where it is one of them, and the stages by kind."""
+    """A comparison that ran, and its stages by kind.
+
+    ``path``: its file. ``beside``: the same from the folder that the store is in, where it lies in that: both may have
+    been moved together.
+    """
 
     path: str
+    beside: str | None
     stages: dict[str, str]
+
+    def file(self, folder: Path) -> Path:
+        """Return where its file is, for a store in a folder."""
+        moved = None if self.beside is None else Path(os.path.normpath(folder / self.beside))
+        return moved if moved is not None and moved.is_file() else Path(self.path)
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,8 @@ def in_use(store: Store, path: Path, stages: Mapping[str, Stage], told: Callable
     store.prepare()
     folder = store.root / USES
     folder.mkdir(exist_ok=True)
-    use = Use(path=_from(path, store.root.parent), stages={key: stage.KIND for key, stage in stages.items()})
+    beside = path.relative_to(store.root.parent).as_posix() if path.is_relative_to(store.root.parent) else None
+    use = Use(path=str(path), beside=beside, stages={key: stage.KIND for key, stage in stages.items()})
     with ExitStack() as until_it_ends:
         with pruning_waits(store, told):
             facts = {"path": str(path), "keys": sorted(stages)}
@@ -109,7 +120,9 @@ def used(store: Store) -> Used:
             reason = str(error).partition("\n")[0]
             unknown.append(f"{record}: no record of what a comparison uses can be read there ({reason})")
             continue
-        found[_absolute(use.path, store.root.parent)] = (frozenset(use.stages), record)
+        path = use.file(store.root.parent)
+        before, _ = found.get(path, (frozenset(), None))  # of a tree that was moved there may be two
+        found[path] = (before | frozenset(use.stages), record)
     neighbours = {file.parent for file in store.root.parent.glob(f"*/{LOCK.name}")}
     recorded = {path.parent for path in found if LOCK.path(path.parent).is_file()}
     for folder in sorted(neighbours | recorded):
@@ -140,13 +153,5 @@ def _running(store: Store) -> dict[str, frozenset[str]]:
 
 
 def _record_of(store: Store, use: Use) -> Path:
-    return store.root / USES / f"{hashlib.sha256(use.path.encode()).hexdigest()[:16]}.json"
-
-
-def _from(path: Path, folder: Path) -> str:
-    """Return a path from a folder where it lies in it, so that both can be moved together; else the whole path."""
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-
-
-def _absolute(path: str, folder: Path) -> Path:
-    return Path(os.path.normpath(folder / path))
+    named = use.path if use.beside is None else use.beside
+    return store.root / USES / f"{hashlib.sha256(named.encode()).hexdigest()[:16]}.json"

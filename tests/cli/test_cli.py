@@ -76,13 +76,19 @@ def test_run_writes_everything_and_a_second_run_finds_it(ran: Path) -> None:
     assert list((ran / "plots").glob("*.png"))
     assert list((ran / "plots").glob("*.svg"))
     before = (ran / "records.parquet").read_bytes()
-    folder = copied(ran, "again")
-    again = bench_sketched("run", folder, "--json")
+    folder, elsewhere = copied(ran, "again"), ran.parent.parent / "elsewhere" / "store"
+    shutil.copytree(ran.parent / ".store", elsewhere)
+    again = bench_sketched("run", folder, "--store", elsewhere, "--json")
     assert again.returncode == 0, again.stderr
     told = json.loads(again.stdout)
     assert told["stages"]["computed"] == 0
     assert told["stages"]["found"] == 58
     assert (folder / "records.parquet").read_bytes() == before
+    there, here = (json.loads((where / "lock.json").read_text())["stages"] for where in (ran, folder))
+    assert there == here
+    used = json.loads(bench("store", "--store", elsewhere, "--json").stdout)["comparisons"]
+    assert (str(folder / "comparison.yaml"), 58) in [(one["path"], one["stored"]) for one in used]
+    assert (elsewhere / ".gitignore").is_file()
 
 
 def copied(folder: Path, name: str) -> Path:
