@@ -34,9 +34,9 @@ from bench.report.page.content import (
 from bench.report.page.html import render_html
 from bench.report.page.markdown import render_markdown
 from bench.results.unseen import UNSEEN
-from tests.fakes import Number
 from tests.evaluation.api.asking_process import ask_all
 from tests.evaluation.api.servers import Stub, failure, serving
+from tests.fakes import Number
 from tests.faults.case import Case
 from tests.gate.test_criteria import criterion, made
 from tests.report.synthetic import comparison

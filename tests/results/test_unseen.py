@@ -29,7 +29,7 @@ def test_every_control_every_format_character_and_every_non_character_is_unseen(
         is_none = 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
         if (kind in ("Cc", "Cs", "Zl", "Zp") and letter not in "\n\t") or is_format or is_none:
             assert UNSEEN.fullmatch(letter), hex(code)
-        elif kind[0] in "LNPS" and not UNSEEN.fullmatch(letter) is None:
+        elif kind[0] in "LNPS" and UNSEEN.fullmatch(letter) is not None:
             assert letter in "\u115f\u1160\u3164\uffa0", hex(code)  # letters that are blanks
 
 
