@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +15,7 @@ from bench.cli.options import (
     example,
     out,
     wait_for_results,
+    write,
     writing_results,
 )
 from bench.core.errors import BenchError
@@ -83,7 +83,7 @@ def export_table(comparison: Comparison, form: TableFormat, to: Path | None) -> 
     folder, summary = stored(comparison)
     text = FORMATS[form](CONCLUSIONS.read(folder).contrasts, summary)
     if to is None:
-        sys.stdout.write(text)
+        write(text)
         return
     file = to / f"{comparison.name}.{SUFFIXES[form]}" if to.is_dir() else to
     with replacing(file) as partial:

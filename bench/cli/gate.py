@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import JsonOption, PathArgument, SetOption, example, out, wait_for_results, writing_results
+from bench.cli.options import (
+    JsonOption,
+    PathArgument,
+    SetOption,
+    example,
+    out,
+    wait_for_results,
+    write,
+    writing_results,
+)
 
 commands = typer.Typer()
 
@@ -60,7 +69,7 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
         if file is not None:
             with replacing(file) as partial:
                 partial.write_text(text, encoding="utf-8")
-    sys.stdout.write(outputs.as_json(found.results, notes) if as_json else in_words)
+    write(outputs.as_json(found.results, notes) if as_json else in_words)
     raise typer.Exit(exit_code(found.results))
 
 

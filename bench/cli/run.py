@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from bench.cli.options import JsonOption, PathArgument, SetOption, StoreOption, Tracker, example, out, writing_results
+from bench.cli.options import (
+    JsonOption,
+    PathArgument,
+    Printed,
+    SetOption,
+    StoreOption,
+    Tracker,
+    example,
+    out,
+    writing_results,
+)
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
@@ -59,7 +69,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     if track is not None:
         require(track)  # its package is looked for before anything is computed
     comparison = load_comparison(path, overrides=overrides or [])
-    console = Console(stderr=as_json, highlight=False)
+    console = Printed(stderr=as_json)
     result = computed(comparison, store_of(comparison, store), EngineChoice(engine, workers, processes), console)
     if track is not None:
         hand_to_tracker(comparison, result, track)

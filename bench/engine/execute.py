@@ -46,6 +46,7 @@ def execute(
             answers=store.answers,
             meter=Meter(),
             on_progress=on_progress,
+            on_damage=on_damage,
         )
         started = time.perf_counter()
         began_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

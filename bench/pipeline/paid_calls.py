@@ -28,7 +28,7 @@ class PaidCalls(Frozen):
 
     ``calls``: different questions on texts that are there, or will be; ``answered``: those in the store of answers.
     ``usd``: what the rest is likely to cost, None without prices. ``uncounted``: stages that ask the model about data
-    or claims, whose questions are not known before they run.
+    or claims, whose questions are not known before they run. ``damaged``: what was found damaged among the answers.
     """
 
     model: str
@@ -36,13 +36,15 @@ class PaidCalls(Frozen):
     answered: int
     usd: float | None
     uncounted: int
+    damaged: tuple[str, ...] = ()
 
     def line(self) -> str:
         """Return the forecast in words."""
         rest = f"{self.calls - self.answered:,} to ask"
         cost = "" if self.usd is None else f", about {self.usd:.2g} USD"
         more = f", and {counted(self.uncounted, 'stage')} asking it about data or claims" if self.uncounted else ""
-        return f"{self.model}: {self.calls:,} judge calls, {self.answered:,} answered already, {rest}{cost}{more}"
+        told = "".join(f". {text}" for text in self.damaged)
+        return f"{self.model}: {self.calls:,} judge calls, {self.answered:,} answered already, {rest}{cost}{more}{told}"
 
 
 def paid_calls(waiting: Iterable[Stage], cells: Mapping[str, Cell[Any]], store: Store) -> tuple[PaidCalls, ...]:
@@ -87,14 +89,22 @@ def _of_model(
     different = {question.key: (asker, question) for asker, questions in parts for question in questions}
     answered: dict[str, Answer] = {}
     known: list[Answer] = []
-    if (folder / FILE).is_file():
-        with AnswerStore(folder) as store:
+    damaged: list[str] = []
+    if (folder / FILE).exists():
+        with AnswerStore(folder, tell=damaged.append) as store:
             answered = store.answers([question for _, question in different.values()])
             known = store.costs_known(model)
     rest = [pair for key, pair in different.items() if key not in answered]
     priced = all(asker.prices is not None for asker, _ in parts)
     usd = sum(_expected(asker, question, known) for asker, question in rest) if priced else None
-    return PaidCalls(model=model, calls=len(different), answered=len(answered), usd=usd, uncounted=uncounted)
+    return PaidCalls(
+        model=model,
+        calls=len(different),
+        answered=len(answered),
+        usd=usd,
+        uncounted=uncounted,
+        damaged=tuple(damaged),
+    )
 
 
 def _expected(asker: ApiSettings, question: ApiQuestion, known: Sequence[Answer]) -> float:

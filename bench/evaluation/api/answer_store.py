@@ -4,14 +4,18 @@ An answer is committed and synced before anything else is done with it, so whate
 requests that were under way. A request is claimed before it is sent: the claim keeps other processes from asking the
 same, and reserves its highest possible cost from the spending limit. Claims of a process that has died are found by the
 lock that the operating system freed, and counted as spent, because nobody knows whether they were billed.
+
+A file that SQLite finds damaged is set aside when it is opened, and every answer that can be read in it is taken over
+(``bench.evaluation.api.salvage``). An answer whose bytes are not those that were stored is set aside by itself.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +26,8 @@ from filelock import FileLock, Timeout
 from bench.core.errors import StageError
 from bench.core.policy import Message
 from bench.evaluation.api.questions import ApiQuestion
-from bench.evaluation.api.replies import Answer, read_reply
+from bench.evaluation.api.replies import Answer, UnreadableReply, read_reply
+from bench.evaluation.api.salvage import Row, salvaged
 from bench.evaluation.api.spending import Cost, SpendingLimit
 
 FILE = "answers.sqlite"
@@ -33,27 +38,37 @@ CREATE TABLE claims (key TEXT PRIMARY KEY, asker TEXT NOT NULL, account TEXT NOT
     tokens INTEGER NOT NULL, usd REAL NOT NULL);
 CREATE TABLE spending (account TEXT PRIMARY KEY, calls INTEGER NOT NULL, tokens INTEGER NOT NULL, usd REAL NOT NULL);
 """
+# Beside the first three tables, so that a program that knows only those can use the file.
+_DIGESTS = "CREATE TABLE IF NOT EXISTS digests (key TEXT PRIMARY KEY, sha256 TEXT NOT NULL)"
+_ASIDE = "CREATE TABLE IF NOT EXISTS set_aside (key TEXT, question TEXT, reply BLOB, server TEXT)"
+DAMAGED = "damaged"
 _PARAMETERS_AT_ONCE = 500
 _BUSY_SECONDS = 60.0
 ClaimOutcome = Literal["claimed", "answered", "taken", "full", "limit"]
 
 
 class AnswerStore:
-    """Answers in a folder. ``account``: what the spending of this process counts for (a run, a model, a server)."""
+    """Answers in a folder.
 
-    def __init__(self, folder: Path, account: str = "") -> None:
-        self._folder, self._account = folder, account
+    ``account``: what the spending of this process counts for (a run, a model, a server). ``tell`` is handed what was
+    damaged and set aside, in a sentence.
+    """
+
+    def __init__(self, folder: Path, account: str = "", tell: Callable[[str], None] = lambda _text: None) -> None:
+        self._folder, self._account, self._tell = folder, account, tell
         self._asker = uuid.uuid4().hex
         askers = folder / "askers"
         askers.mkdir(parents=True, exist_ok=True)
-        self._alive = FileLock(askers / f"{self._asker}.lock")
-        self._alive.acquire()
         self._file = folder / FILE
-        with self._readable_errors():
+        # One process looks at the file at a time, and joins those that use it only once it is whole.
+        with self._readable_errors(), FileLock(folder / "opening.lock"):
+            kept = self._set_aside_damage()
             self._base = sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None)
             self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute("PRAGMA synchronous=FULL")
-            self._prepare()
+            self._base.execute("PRAGMA synchronous=NORMAL")
+            self._prepare(kept)
+            self._alive = FileLock(askers / f"{self._asker}.lock")
+            self._alive.acquire()
 
     def __enter__(self) -> Self:
         return self
@@ -72,13 +87,23 @@ class AnswerStore:
         Path(self._alive.lock_file).unlink(missing_ok=True)
 
     def answers(self, questions: Sequence[ApiQuestion]) -> dict[str, Answer]:
-        """Return the answers that are there, by the key of their question."""
-        found = {}
+        """Return the answers that are there, by the key of their question; what is damaged is set aside."""
+        found, damaged = {}, []
         with self._readable_errors():
             for part in _parts([question.key for question in questions]):
-                marks = ",".join("?" * len(part))
-                rows = self._base.execute(f"SELECT key, reply FROM answers WHERE key IN ({marks})", part)  # noqa: S608
-                found.update({key: read_reply(reply) for key, reply in rows})
+                rows = self._base.execute(
+                    "SELECT key, CAST(reply AS BLOB), sha256 FROM answers LEFT JOIN digests USING (key) "
+                    f"WHERE key IN ({','.join('?' * len(part))})",  # noqa: S608
+                    part,
+                )
+                for key, reply, digest in rows:
+                    answer = _stored(reply, digest)
+                    if answer is None:
+                        damaged.append(key)
+                    else:
+                        found[key] = answer
+            if damaged:
+                self._set_answers_aside(damaged)
         return found
 
     def claim(self, question: ApiQuestion, reserved: Cost, limit: SpendingLimit | None) -> ClaimOutcome:
@@ -105,10 +130,11 @@ class AnswerStore:
 
     def keep(self, question: ApiQuestion, reply: str, server: str, cost: Cost) -> None:
         """Store the reply to a claimed question, with what was sent and by whom it was answered, and its cost."""
-        with self._readable_errors(), self._transaction():
+        with self._readable_errors(), self._synced(), self._transaction():
             self._base.execute(
                 "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", [question.key, question.written, reply, server]
             )
+            self._base.execute("INSERT OR IGNORE INTO digests VALUES (?, ?)", [question.key, _digest(reply.encode())])
             self._base.execute("DELETE FROM claims WHERE key = ?", [question.key])
             self._charge(self._account, cost)
 
@@ -129,26 +155,62 @@ class AnswerStore:
         Only one that left the same room for its answer: with more room it may not fit.
         """
         with self._readable_errors():
-            found = self._base.execute(
-                "SELECT question FROM answers WHERE server = ? AND json_extract(question, '$.model') = ? "
-                "AND json_extract(question, '$.max_tokens') = ? AND json_array_length(reply, '$.choices') > 0 "
-                "ORDER BY length(question), key LIMIT 1",
+            rows = self._base.execute(
+                f"SELECT question, CAST(reply AS BLOB) FROM answers WHERE server = ? AND {_asked('model')} = ? "  # noqa: S608
+                f"AND {_asked('max_tokens')} = ? ORDER BY length(question), key",
                 [server, like.decoding.model, like.decoding.max_tokens],
-            ).fetchone()
-        if found is None:
-            return None
-        chat = tuple(Message.model_validate(turn) for turn in json.loads(found[0])["messages"])
-        return ApiQuestion(chat, like.decoding, name="a question that was answered before")
+            )
+            for question, reply in rows:
+                answer = _stored(reply, None)
+                if answer is not None and answer.status in ("ok", "unparsed"):
+                    chat = tuple(Message.model_validate(turn) for turn in json.loads(question)["messages"])
+                    return ApiQuestion(chat, like.decoding, name="a question that was answered before")
+        return None
 
     def costs_known(self, model: str) -> list[Answer]:
         """Return the answers of a model, to estimate what a further one costs."""
         with self._readable_errors():
             rows = self._base.execute(
-                "SELECT reply FROM answers WHERE json_extract(question, '$.model') = ? LIMIT 1000", [model]
+                f"SELECT CAST(reply AS BLOB) FROM answers WHERE {_asked('model')} = ? LIMIT 1000",  # noqa: S608
+                [model],
             )
-            return [read_reply(reply) for (reply,) in rows]
+            known = [_stored(reply, None) for (reply,) in rows]
+            return [answer for answer in known if answer is not None]
 
-    def _prepare(self) -> None:
+    def _set_aside_damage(self) -> dict[str, Row]:
+        """Return the answers of a damaged file, which is set aside; none where the file is whole.
+
+        Raises StageError where another process is using the file.
+        """
+        if not self._file.exists() or _is_whole(self._file):
+            return {}
+        if any(self._lives(path.stem) for path in (self._folder / "askers").glob("*.lock")):
+            raise StageError(f"{self._file} is damaged, and another run is using it. End that one, then start again.")
+        kept = salvaged(self._file) if self._file.is_file() else {}
+        aside = self._folder / DAMAGED / uuid.uuid4().hex[:8]
+        aside.mkdir(parents=True)
+        for end in ("", "-wal", "-shm"):
+            part = Path(f"{self._file}{end}")
+            if part.exists():
+                part.replace(aside / part.name)
+        self._tell(
+            f"{self._file}: the store of answers was damaged; moved to {aside}. {len(kept)} answers in it could be "
+            "read and are kept; what is lacking is asked for anew."
+        )
+        return kept
+
+    def _set_answers_aside(self, keys: Sequence[str]) -> None:
+        with self._transaction():
+            self._base.execute(_ASIDE)
+            for key in keys:
+                self._base.execute("INSERT INTO set_aside SELECT * FROM answers WHERE key = ?", [key])
+                self._base.execute("DELETE FROM answers WHERE key = ?", [key])
+                self._base.execute("DELETE FROM digests WHERE key = ?", [key])
+        self._tell(
+            f"{self._file}: {len(keys)} answers were damaged; they are in the table set_aside, and are asked for anew."
+        )
+
+    def _prepare(self, kept: dict[str, Row]) -> None:
         with self._transaction():
             (version,) = self._base.execute("PRAGMA user_version").fetchone()
             if version == 0:
@@ -160,6 +222,8 @@ class AnswerStore:
                     f"{self._file} is a store of answers of version {version}, and this program knows version "
                     f"{SCHEMA_VERSION}. Use the program that wrote it, or move the file away."
                 )
+            self._base.execute(_DIGESTS)
+            self._base.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", kept.values())
 
     def _sum(self, table: Literal["claims", "spending"]) -> Cost:
         row = self._base.execute(
@@ -210,6 +274,17 @@ class AnswerStore:
         self._base.execute("COMMIT")
 
     @contextmanager
+    def _synced(self) -> Iterator[None]:
+        """Wait until what is committed within is on the disk.
+
+        An answer is; a claim need not be: it is there for others as soon as it is committed, a process that is killed
+        leaves it there, and a machine that loses power ends the run whose spending it counts for.
+        """
+        self._base.execute("PRAGMA synchronous=FULL")
+        yield
+        self._base.execute("PRAGMA synchronous=NORMAL")
+
+    @contextmanager
     def _readable_errors(self) -> Iterator[None]:
         """Turn an error of SQLite into one that says what to do."""
         try:
@@ -219,6 +294,44 @@ class AnswerStore:
                 f"{self._file}: the store of answers cannot be used: {error}. Free space or put back a copy; if it is "
                 "lost, move it away, and every answer is asked for anew."
             ) from error
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether SQLite finds nothing wrong with the pages of a file; raises sqlite3.Error where it cannot look."""
+    if not file.is_file():
+        return False
+    try:
+        base = sqlite3.connect(file, timeout=_BUSY_SECONDS)
+        try:
+            tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            (version,) = base.execute("PRAGMA user_version").fetchone()
+            told = base.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            base.close()
+    except sqlite3.OperationalError:
+        raise  # no space, no rights, too busy: nothing that is wrong with the file
+    except sqlite3.DatabaseError:
+        return False
+    return told == ("ok",) and (version != SCHEMA_VERSION or {"answers", "claims", "spending"} <= tables)
+
+
+def _stored(reply: bytes | None, digest: str | None) -> Answer | None:
+    """Return a stored answer; None for what is not what was stored, or says nothing."""
+    if reply is None or (digest is not None and _digest(reply) != digest):
+        return None
+    try:
+        return read_reply(reply.decode())
+    except (UnreadableReply, UnicodeDecodeError):
+        return None
+
+
+def _digest(reply: bytes) -> str:
+    return hashlib.sha256(reply).hexdigest()
+
+
+def _asked(field: Literal["model", "max_tokens"]) -> str:
+    """Return the SQL for a field of a stored question; null where the question is damaged."""
+    return f"CASE WHEN json_valid(question) THEN json_extract(question, '$.{field}') END"
 
 
 def _parts(keys: Sequence[str]) -> Iterator[list[str]]:

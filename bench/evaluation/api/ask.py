@@ -14,14 +14,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bench.core.errors import StageError
 from bench.core.stage import StageIO
 from bench.evaluation.api.answer_store import AnswerStore
-from bench.evaluation.api.client import Access, Connection, Sent, TryAgain
+from bench.evaluation.api.client import Access, Connection, Sent, TryAgain, Unreadable
 from bench.evaluation.api.questions import ApiQuestion
 from bench.evaluation.api.replies import Answer
 from bench.evaluation.api.retry import LONGEST_ASKED_FOR, back_off
+from bench.evaluation.api.secret import Secret
 from bench.evaluation.api.spending import Cost, actual, most, this_run
 
 OFFLINE_VARIABLE = "ALIGNMENT_BENCH_OFFLINE"
@@ -42,14 +44,21 @@ def ask(questions: Sequence[ApiQuestion], access: Access, io: StageIO) -> list[A
         return []
     different = {question.key: question for question in questions}
     account = f"{this_run()} {access.base_url} {questions[0].decoding.model}"
-    with AnswerStore(io.answers or io.scratch / "answers", account) as store:
+    with AnswerStore(io.answers or io.scratch / "answers", account, io.on_damage) as store:
         found = store.answers(list(different.values()))
         todo = [question for key, question in different.items() if key not in found]
         if todo:
             _refuse_offline(todo, len(different))
             asyncio.run(_Asking(store, access, io, todo).to_the_end())
             found = store.answers(list(different.values()))
-    return [found[question.key] for question in questions]
+    secret = access.secret()
+    # What was stored may be from before the key was looked for in every form.
+    return [_hidden(found[question.key], secret) for question in questions]
+
+
+def _hidden(answer: Answer, secret: Secret) -> Answer:
+    served = None if answer.served is None else secret.hide(answer.served)
+    return replace(answer, text=secret.hide(answer.text), finish=secret.hide(answer.finish), served=served)
 
 
 def _refuse_offline(todo: Sequence[ApiQuestion], of: int) -> None:
@@ -113,6 +122,9 @@ class _Asking:
                 sent = await self._connection.send(question)
             except TryAgain as reason:
                 self._charge(question, reserved if reason.billed else Cost())
+                if isinstance(reason, Unreadable) and attempt >= self._access.retries:
+                    await self._hold_back(question, self._connection.gives_up(question, reason, attempt + 1))
+                    return
                 await self._wait(question, attempt, reason)
                 attempt += 1
             except StageError:
@@ -132,6 +144,10 @@ class _Asking:
             return
         # Its claim is given back meanwhile: it costs nothing, and what is held back for it others can use.
         self._store.give_up(question, Cost())
+        await self._hold_back(question, sent)
+
+    async def _hold_back(self, question: ApiQuestion, sent: Sent) -> None:
+        """Note a question without an answer, and look whether that is its own fault where so many are."""
         self._refused.append((question, sent))
         if self._answered and sent.is_too_long:
             self._keep_refusals()
@@ -139,8 +155,8 @@ class _Asking:
             await self._look_into_refusals(REFUSED_IN_A_ROW)
 
     def _keep(self, question: ApiQuestion, sent: Sent) -> None:
-        # What a server refuses to read is no tokens, and counts as a call.
-        cost = actual(sent.answer, question, self._access.prices) if sent.completed else Cost(calls=1)
+        # What a server refuses to read is no tokens, and counts as a call. Attempts are counted as they fail.
+        cost = actual(sent.answer, question, self._access.prices) if sent.completed else Cost(calls=sent.calls)
         self._spent += cost
         self._done += 1
         self._store.keep(question, sent.body, self._access.base_url, cost)
@@ -182,7 +198,7 @@ class _Asking:
 
     def _all_refused(self) -> str:
         question, sent = self._refused[-1]
-        return f"{len(self._refused)} questions in a row were refused, the last one so: {sent.refused}"
+        return f"{len(self._refused)} questions in a row got no answer, the last one so: {sent.refused}"
 
     async def _may_send(self, question: ApiQuestion, reserved: Cost) -> bool:
         """Return True once the question is claimed, False when its answer is there already.

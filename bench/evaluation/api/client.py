@@ -6,28 +6,33 @@ All that a server needs is ``/chat/completions`` with one choice: no log-probabi
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core.errors import StageError
+from bench.evaluation.api.bounded import UnreadableBody, bounded_client
 from bench.evaluation.api.questions import ApiQuestion
-from bench.evaluation.api.refusals import failed_with
-from bench.evaluation.api.replies import NO_CHOICE, Answer, UnreadableReply, kept_refusal, read_reply
+from bench.evaluation.api.refusals import ServerError, failed_with
+from bench.evaluation.api.replies import NO_CHOICE, Answer, UnreadableReply, kept_refusal, parsed, read_reply, whole
 from bench.evaluation.api.retry import asked_for
+from bench.evaluation.api.secret import Secret
 from bench.evaluation.api.spending import Prices, SpendingLimit
 
 if TYPE_CHECKING:
     import openai
 
 NO_KEY = "none"  # the client sends something; a local server does not look at it
-HIDDEN = "[key]"
 TRIED_AGAIN = frozenset({408, 409, 425, 429})
 SERVER_ERRORS = 500
 # Who asks, what for and where: whatever the question is. Everything else below 500 may be about the one question.
 ABOUT_ALL = frozenset({401, 402, 404, 405, 407})
-_SHORTEST_SECRET = 4
+REDIRECTS = range(300, 400)
+OK = 200
+# What a reply that could not be read is called where it is kept.
+UNREADABLE = "unreadable_reply"
 _ADVICE = {
     400: "Look at the judge's settings: the server takes none that it does not know (`temperature: null` and "
     "`seed: null` leave these out; `limit_as: max_completion_tokens` is what some models want).",
@@ -63,6 +68,10 @@ class Access:
             )
         return found
 
+    def secret(self) -> Secret:
+        """Return the key as what no text may hold; nothing where none is named, or its variable is empty."""
+        return Secret("" if self.api_key_env is None else os.environ.get(self.api_key_env, "").strip())
+
 
 class TryAgain(Exception):
     """A request that failed and may succeed later.
@@ -75,12 +84,20 @@ class TryAgain(Exception):
         self.billed, self.wait = billed, wait
 
 
+class Unreadable(TryAgain):
+    """A reply that came and cannot be read. Where no attempt is left, that may be the one question's fault."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"an unreadable reply: {reason}", billed=True)
+
+
 @dataclass(frozen=True)
 class Sent:
     """What came of a request: the body to keep, and the answer in it.
 
     ``refused``: the server's words where it refused the request or left it without an answer, which may concern this
     question or every question; None for an answer, and where a filter objects. ``completed``: a model has read it.
+    ``calls``: how many are counted where no model has read it; none where each attempt was counted as it failed.
     ``is_too_long``: the words say that the question is.
     """
 
@@ -88,6 +105,7 @@ class Sent:
     answer: Answer
     refused: str | None = None
     completed: bool = True
+    calls: int = 1
     is_too_long: bool = False
 
 
@@ -102,9 +120,13 @@ class Connection:
                 "a judge behind an API needs the package openai: pip install 'alignment-bench[judge]'"
             ) from error
         self._openai = openai
-        self._access, self._key = access, access.key()
+        self._access, self._secret, key = access, access.secret(), access.key()
         self._client = openai.AsyncOpenAI(
-            base_url=access.base_url, api_key=self._key, timeout=access.timeout, max_retries=0
+            base_url=access.base_url,
+            api_key=key,
+            timeout=access.timeout,
+            max_retries=0,
+            http_client=bounded_client(access.timeout),
         )
 
     async def close(self) -> None:
@@ -122,47 +144,77 @@ class Connection:
         try:
             async with asyncio.timeout(access.timeout):
                 reply = await completions.create(messages=question.messages, **fields)  # type: ignore[arg-type]
-            body = self.hidden(reply.http_response.text)
+            body = self._without_key(reply.http_response.content)
             answer = read_reply(body)
         except (TimeoutError, self._openai.APITimeoutError) as error:
             raise TryAgain(f"no reply within {access.timeout:g} s", billed=True) from error
         except self._openai.APIConnectionError as error:
-            reason = self.hidden(str(error.__cause__ or error))
-            raise TryAgain(f"the connection failed: {reason}", billed=not _never_connected(error)) from error
+            reason = self._in_words(str(error.__cause__ or error))
+            # What a server said stands in the cause as it came, so no cause is told here or below.
+            raise TryAgain(f"the connection failed: {reason}", billed=not _never_connected(error)) from None
         except self._openai.APIStatusError as error:
-            return self._refusal(error, question)
-        except (UnreadableReply, UnicodeDecodeError) as error:
-            raise TryAgain(f"an unreadable reply: {error}", billed=True) from error
-        return Sent(body, answer, answer.text if answer.status == "error" else None, answer.text != NO_CHOICE)
+            refused = error
+        except (UnreadableReply, UnreadableBody) as error:
+            raise Unreadable(whole(str(error))) from None
+        else:
+            return Sent(body, answer, answer.text if answer.status == "error" else None, answer.text != NO_CHOICE)
+        return self._refusal(refused, question)
 
-    def hidden(self, text: str) -> str:
-        """Return a text of the server without the key, should it echo it."""
-        return text if len(self._key) < _SHORTEST_SECRET or self._key == NO_KEY else text.replace(self._key, HIDDEN)
+    def gives_up(self, question: ApiQuestion, reason: Unreadable, attempts: int) -> Sent:
+        """Return what is kept of a question whose replies cannot be read, should that be its own fault."""
+        words = f"{self._access.base_url}: {question.name} failed {attempts} times, the last time with {reason}"
+        kept = kept_refusal(ServerError(UNREADABLE, words, kept="error"), OK, str(reason))
+        return Sent(kept, read_reply(kept), f"{words}.", completed=False, calls=0)
+
+    def _without_key(self, content: bytes) -> str:
+        """Return the body of a reply as text, without the key; raises UnreadableReply for what is no JSON in UTF-8."""
+        try:
+            body = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UnreadableReply(f"no UTF-8 in a reply of {len(content)} bytes") from error
+        read = parsed(body)
+        clean = self._secret.hide_in(read)
+        # What was read may lack what stands in the body: of two fields of one name the first.
+        if not self._secret.is_in(body) and json.dumps(clean) == json.dumps(read):
+            return body
+        return json.dumps(clean)
+
+    def _in_words(self, text: str) -> str:
+        """Return words of a server for an error message: without the key, on one line, and not too many."""
+        return " ".join(whole(self._secret.hide(text)).split())[:300]
 
     def _refusal(self, error: openai.APIStatusError, question: ApiQuestion) -> Sent:
         """Return an error that may be about the question itself; raise what any other one means."""
-        code, found = error.status_code, failed_with(_body_of(error))
-        message = self.hidden(found.message)[:300]
+        code = error.status_code
+        if code in REDIRECTS:
+            to = self._in_words(error.response.headers.get("location", "nowhere"))
+            raise StageError(
+                f"{self._access.base_url} sends {question.name} to another address with HTTP {code}: {to}. That is not "
+                "followed, because whoever is there would be told the questions and the key. Name it by `base_url`."
+            )
+        found = failed_with(self._secret.hide_in(_body_of(error)))
+        message = self._in_words(found.message)
         words = (
             f"{self._access.base_url} refused {question.name} to model {question.decoding.model} with HTTP {code}: "
             f"{message}. {_ADVICE.get(code, 'What is asked for cannot be had there.')}"
         )
         if found.of_the_account or code in ABOUT_ALL:
-            raise StageError(words) from error
+            raise StageError(words)
         if code in TRIED_AGAIN or (code >= SERVER_ERRORS and found.means is None):
             headers: Mapping[str, str] = error.response.headers
-            raise TryAgain(f"HTTP {code}: {message}", billed=False, wait=asked_for(headers)) from error
+            raise TryAgain(f"HTTP {code}: {message}", billed=False, wait=asked_for(headers))
         kept = kept_refusal(found, code, message)
         answer = read_reply(kept)
-        return Sent(kept, answer, words if answer.status == "error" else None, False, found.means == "error")
+        return Sent(kept, answer, words if answer.status == "error" else None, False, 1, found.means == "error")
 
 
 def _body_of(error: openai.APIStatusError) -> Any:
     """Return the body of an error as JSON, as text where it is none."""
+    text = error.response.content.decode("utf-8-sig", errors="replace")
     try:
-        return error.response.json()
-    except ValueError:
-        return error.response.text
+        return parsed(text)
+    except UnreadableReply:
+        return text
 
 
 def _never_connected(error: BaseException) -> bool:

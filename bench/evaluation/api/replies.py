@@ -7,14 +7,22 @@ required (``usage``, ``id``, ``finish_reason``) or fill it in their own way, so 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from bench.evaluation.api.refusals import KEPT_AS, ServerError, error_in, is_filtered
 
-AnswerStatus: TypeAlias = Literal["ok", "refused", "error"]
+AnswerStatus: TypeAlias = Literal["ok", "unparsed", "refused", "error"]
 NO_CHOICE = "the server replied without any choice"
+# No completion is so deep, and no number so long.
+MOST_NESTED = 100
+MOST_DIGITS = 40
+# The most tokens that a server's count of one request is believed to be; beyond, the count is as good as none.
+MOST_TOKENS = 100_000_000
+# Halves of a character, which no text may hold alone.
+_HALF = re.compile("[\ud800-\udfff]")
 # Parts of a message that are what a model says; others are what it thinks, or no text.
 _SAID = frozenset({"text", "output_text"})
 
@@ -24,8 +32,9 @@ class Answer:
     """What a model answered. ``finish``: how it ended, as the server calls it.
 
     ``refused``: the model or its server would not answer. ``error``: the server says that it cannot, and will say so
-    each time. ``tokens`` are those read and written, None where the server does not count them. ``served``: the model
-    that wrote it, as the server says, None where it does not.
+    each time. ``unparsed``: it holds half a character, which is no text. ``tokens`` are those read and written, None
+    where the server does not count them. ``served``: the model that wrote it, as the server says, None where it does
+    not.
     """
 
     text: str
@@ -45,12 +54,12 @@ def read_reply(text: str) -> Answer:
     Of several choices the one with the lowest ``index`` is read. What is kept of a refusal (``kept_refusal``) is read
     too.
     """
-    body = _json(text)
+    body = parsed(text)
     failure = error_in(body)
     if failure is not None:
         if failure.means is None:
             raise UnreadableReply(f"an error in the place of an answer: {failure.message[:200]}")
-        return Answer(failure.message, failure.means)
+        return Answer(whole(failure.message), failure.means)
     choices = body.get("choices", ()) if isinstance(body, Mapping) else ()
     if choices == [] or (choices is None and isinstance(body, Mapping)):
         why = _objections({name: part for name, part in body.items() if name not in ("choices", "id", "model")})
@@ -61,7 +70,7 @@ def read_reply(text: str) -> Answer:
     first = min(choices, key=_index)
     broken = error_in(first)
     if broken is not None and broken.means is not None:
-        return Answer(broken.message, broken.means, "error", _tokens(body), _served(body))
+        return Answer(whole(broken.message), broken.means, "error", _tokens(body), _served(body))
     if isinstance(first.get("error"), Mapping) or first.get("finish_reason") == "error":
         raise UnreadableReply("an answer that the server broke off with an error")
     return _answer_in(first, _tokens(body), _served(body))
@@ -73,24 +82,48 @@ def kept_refusal(failure: ServerError, http_status: int, message: str) -> str:
     return json.dumps({"error": error, "http_status": http_status, KEPT_AS: failure.means or "error"})
 
 
-def _json(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """Return what JSON text says; raises UnreadableReply for what is none, and for what is deeper than any reply."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        found = json.loads(text, parse_int=_integer)
+    except (ValueError, RecursionError) as error:
         raise UnreadableReply(f"no JSON in a reply of {len(text)} characters") from error
+    level = [found]
+    for _ in range(MOST_NESTED):
+        level = [part for value in level for part in _parts(value)]
+        if not level:
+            return found
+    raise UnreadableReply(f"JSON of more than {MOST_NESTED} levels in a reply of {len(text)} characters")
+
+
+def whole(text: str) -> str:
+    """Return a text of a server with U+FFFD for every half of a character: nothing else can be stored or printed."""
+    return _HALF.sub("\ufffd", text)
+
+
+def _integer(digits: str) -> int | float:
+    """Return a number; one that is too long to be a count as what it is nearly, infinity at last."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _answer_in(choice: Mapping[str, Any], tokens: tuple[int, int] | None, served: str | None) -> Answer:
     found = choice.get("message")
     message: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
     finish = choice.get("finish_reason")
-    finish = "" if finish is None else str(finish)
+    finish = "" if finish is None else whole(str(finish))
     if not message and not finish:
         raise UnreadableReply("a choice without a message")
     content, refusal = _said(message.get("content")), _refusal(message)
     said_no = bool(refusal.strip())
     text = refusal if said_no and not content else content
-    return Answer(text, "refused" if said_no or is_filtered(finish) else "ok", finish, tokens, served)
+    status: AnswerStatus = "unparsed" if _HALF.search(text) else "ok"
+    return Answer(whole(text), "refused" if said_no or is_filtered(finish) else status, finish, tokens, served)
 
 
 def _said(content: Any) -> str:
@@ -149,10 +182,10 @@ def _tokens(body: Any) -> tuple[int, int] | None:
 
 
 def _count(value: Any) -> int | None:
-    is_count = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value == value // 1
-    return int(value) if is_count else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value <= MOST_TOKENS and value == value // 1 else None
 
 
 def _served(body: Any) -> str | None:
     model = body.get("model")
-    return model if isinstance(model, str) and model else None
+    return whole(model) if isinstance(model, str) and model else None

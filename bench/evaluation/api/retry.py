@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -28,15 +29,20 @@ def asked_for(headers: Mapping[str, str]) -> float:
     milliseconds = headers.get("retry-after-ms")
     try:
         if milliseconds is not None:
-            return max(float(milliseconds) / 1000, 0.0)
-        return max(float(headers.get("retry-after", "0")), 0.0)
+            return _seconds(float(milliseconds) / 1000)
+        return _seconds(float(headers.get("retry-after", "0")))
     except ValueError:
         return _until(headers.get("retry-after", ""))
+
+
+def _seconds(asked: float) -> float:
+    """Return a wait; 0 for one that has no length (a NaN would never be over)."""
+    return 0.0 if math.isnan(asked) else max(asked, 0.0)
 
 
 def _until(date: str) -> float:
     """Return the seconds until an HTTP date, 0 for what is none."""
     try:
         return max(parsedate_to_datetime(date).timestamp() - time.time(), 0.0)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError, IndexError):
         return 0.0
