@@ -66,6 +66,7 @@ class StageIO:
     meter: Meter = field(default_factory=Meter)
     kept: dict[str, Any] = field(default_factory=dict)
     on_progress: Callable[[Progress], None] = lambda _progress: None
+    on_warning: Callable[[str], None] = lambda _text: None
 
     def read(self, stage: Stage) -> Path:
         """Return the payload folder of a finished input stage, its checksums verified.
@@ -79,6 +80,10 @@ class StageIO:
         path = self.out / DIAGNOSTICS_FILE
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         path.write_text(json.dumps({**before, **found}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+    def warn(self, text: str) -> None:
+        """Tell people something of this attempt that is no part of what it computes: it is in no payload."""
+        self.on_warning(text)
 
     def progress(self, done: int, total: int, unit: str, note: str = "") -> None:
         """Report how far this stage has come."""

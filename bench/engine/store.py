@@ -7,37 +7,27 @@ manifest goes in last, and one rename makes the artefact visible: whatever is at
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from bench.core.errors import DamagedArtefact, StageError
-from bench.core.frozen import digest_of_file, encode
+from bench.core.errors import DamagedArtefact, MachineError, StageError, one_line, says_nothing_of_the_file
+from bench.core.frozen import digest_of_file
 from bench.core.stage import Stage
+from bench.engine.manifest import MANIFEST, Manifest, read_manifest
 
 if TYPE_CHECKING:
     from bench.config.comparison import Comparison
 
-MANIFEST = "manifest.json"
-MANIFEST_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What is known about a finished artefact: its files with their digests, its cost, and where it was made."""
-
-    kind: str
-    key: str
-    files: Mapping[str, str]
-    cost: Mapping[str, float]
-    provenance: Mapping[str, Any]
+LOCKS, WORK, LOGS, DAMAGED = ".locks", ".work", ".logs", ".damaged"
+# What locking gives where a file system has none; NFS without its lock daemon gives ENOLCK.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Store:
@@ -46,6 +36,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._verified: set[str] = set()
+        self._told: list[str] = []
 
     def place(self, stage: Stage) -> Path:
         """Return where the artefact of a stage lies, or would lie."""
@@ -53,7 +44,7 @@ class Store:
 
     def scratch(self, stage: Stage) -> Path:
         """Return the folder in which a stage keeps its own checkpoints between attempts."""
-        return self.root / ".work" / stage.key / "scratch"
+        return self.root / WORK / stage.key / "scratch"
 
     @property
     def answers(self) -> Path:
@@ -63,87 +54,139 @@ class Store:
     def find(self, stage: Stage) -> Manifest | None:
         """Return the manifest of a finished artefact whose bytes are as recorded, or None when there is none.
 
-        Raises DamagedArtefact when it is there but its bytes have changed. Bytes are read once per process.
+        Raises DamagedArtefact when something is there that is not that artefact, whole. Bytes are read once per
+        process.
         """
-        folder = self.place(stage)
-        try:
-            manifest = read_manifest(folder)
-        except FileNotFoundError:
-            return None
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DamagedArtefact(f"{stage.label()}: its manifest cannot be read ({error})") from error
-        if stage.key not in self._verified:
-            self._verify(stage, folder, manifest)
+        manifest = self.recorded(stage)
+        if manifest is not None and stage.key not in self._verified:
+            for name, path in files_below(self.place(stage)).items():
+                if _digest(stage, path) != manifest.files[name]:
+                    raise DamagedArtefact(f"{stage.label()}: {name} differs from the digest in its manifest")
             self._verified.add(stage.key)
         return manifest
 
-    def _verify(self, stage: Stage, folder: Path, manifest: Manifest) -> None:
-        if manifest.key != stage.key:
-            raise DamagedArtefact(f"{stage.label()}: its manifest belongs to {manifest.key[:10]}")
-        present = files_below(folder)
-        if present.keys() != manifest.files.keys():
-            odd = sorted(present.keys() ^ manifest.files.keys())
-            raise DamagedArtefact(f"{stage.label()}: files differ from the manifest: {', '.join(odd)}")
-        for name, path in present.items():
-            if digest_of_file(path) != manifest.files[name]:
-                raise DamagedArtefact(f"{stage.label()}: {name} differs from the digest in its manifest")
+    def recorded(self, stage: Stage) -> Manifest | None:
+        """Return the manifest of an artefact, or None when there is none, without reading the payload's bytes.
+
+        Raises DamagedArtefact for a manifest that cannot be read or belongs to another stage, and where the files are
+        not those that it names.
+        """
+        folder = self.place(stage)
+        try:
+            folder.lstat()
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError as error:
+            raise DamagedArtefact(f"{stage.label()}: a file stands where the folder {stage.KIND} belongs") from error
+        try:
+            manifest = read_manifest(folder)
+        except DamagedArtefact as damage:
+            raise DamagedArtefact(f"{stage.label()}: {damage}") from damage
+        if (manifest.key, manifest.kind) != (stage.key, stage.KIND):
+            other = one_line(f"{manifest.kind} {manifest.key[:10]}", 60)
+            raise DamagedArtefact(f"{stage.label()}: its manifest belongs to {other}")
+        try:
+            odd = sorted(files_below(folder).keys() ^ manifest.files.keys())
+        except RecursionError as error:
+            raise DamagedArtefact(f"{stage.label()}: folders are nested too deeply in it") from error
+        if odd:
+            named = one_line(", ".join(odd), 200)
+            raise DamagedArtefact(f"{stage.label()}: files differ from the manifest: {named}")
+        return manifest
 
     def payload(self, stage: Stage) -> Path:
-        """Return the payload folder of a finished stage; raises StageError when there is none."""
-        if self.find(stage) is None:
+        """Return the payload folder of a finished stage; raises StageError when there is none.
+
+        Raises DamagedArtefact, with what to do, where it is not as it was recorded.
+        """
+        try:
+            manifest = self.find(stage)
+        except DamagedArtefact as damage:
+            raise DamagedArtefact(
+                f"{damage}. Run the comparison again: it is set aside and computed again."
+            ) from damage
+        if manifest is None:
             raise StageError(f"{stage.label()} has not been computed yet, but another stage wants to read it")
         return self.place(stage)
 
     def set_aside(self, stage: Stage) -> Path | None:
         """Move a damaged artefact out of the way and return where it went, or None when it is gone already."""
-        folder = self.place(stage)
-        target = self.root / ".damaged" / f"{stage.key}-{time.time_ns()}"
-        target.parent.mkdir(parents=True, exist_ok=True)
         self._verified.discard(stage.key)
+        self._make_folder(self.place(stage).parent)
+        return self._move_aside(self.place(stage), stage.key)
+
+    def _move_aside(self, path: Path, name: str) -> Path | None:
+        damaged = self.root / DAMAGED
+        if os.path.lexists(damaged) and not damaged.is_dir():
+            damaged.rename(self.root / f"{DAMAGED}-{time.time_ns()}")
+        damaged.mkdir(parents=True, exist_ok=True)
+        target = damaged / f"{name}-{time.time_ns()}"
         try:
-            folder.rename(target)
+            path.rename(target)
         except FileNotFoundError:
             return None
         return target
 
+    def _make_folder(self, folder: Path) -> Path:
+        """Return a folder of the store after making it. A file or a dead link in its way is set aside and told."""
+        for part in (*reversed(folder.relative_to(self.root).parents), folder.relative_to(self.root)):
+            place = self.root / part
+            if os.path.lexists(place) and not place.is_dir():
+                if place == self.root:  # there is nowhere to move it to
+                    raise MachineError(f"{place}: a file stands where the store belongs. Move it away.")
+                went = self._move_aside(place, part.name)
+                self._told.append(f"{place}: what stood where a folder of the store belongs was moved to {went}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def told(self) -> list[str]:
+        """Return what was set aside, beside artefacts, since this was last asked."""
+        told, self._told = self._told, []
+        return told
+
     @contextlib.contextmanager
     def lock(self, stage: Stage) -> Iterator[None]:
-        """Hold the lock of a key; the operating system frees it when the process dies, however it dies."""
-        folder = self.root / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{stage.key}.lock"):
+        """Hold the lock of a key; the operating system frees it when the process dies, however it dies.
+
+        Raises MachineError where the file system has no locks.
+        """
+        file = self._make_folder(self.root / LOCKS) / f"{stage.key}.lock"
+        if os.path.lexists(file) and not file.is_file():
+            self._told.append(f"{file}: no lock file, moved to {self._move_aside(file, file.name)}")
+        lock = FileLock(file)
+        try:
+            lock.acquire()
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+                raise
+            raise MachineError(told_of_no_locks(self.root)) from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def fresh_payload_folder(self, stage: Stage) -> Path:
         """Return an empty folder to write a payload in; leftovers of a killed attempt are removed."""
-        out = self.root / ".work" / stage.key / "payload"
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
-        self.scratch(stage).mkdir(parents=True, exist_ok=True)
-        return out
+        work = self._make_folder(self.root / WORK / stage.key)
+        out = work / "payload"
+        if out.is_dir() and not out.is_symlink():
+            shutil.rmtree(out)
+        elif out.is_symlink():
+            out.unlink()
+        self._make_folder(self.scratch(stage))
+        return self._make_folder(out)
 
     def commit(self, stage: Stage, out: Path, cost: Mapping[str, float], provenance: Mapping[str, Any]) -> Manifest:
         """Return the manifest after writing it last, syncing, and renaming the payload to its final place."""
         files = {name: digest_of_file(path) for name, path in files_below(out).items()}
         manifest = Manifest(stage.KIND, stage.key, files, dict(cost), dict(provenance))
-        body = {
-            "manifest_version": MANIFEST_VERSION,
-            "kind": manifest.kind,
-            "key": manifest.key,
-            "version": stage.VERSION,
-            "inputs": {step.key: step.KIND for step in stage.inputs()},
-            "spec": encode(stage),
-            "files": files,
-            "cost": manifest.cost,
-            "provenance": manifest.provenance,
-        }
         for path in files_below(out).values():
             sync(path)
         manifest_path = out / MANIFEST
-        manifest_path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        manifest_path.write_text(manifest.text_for(stage), encoding="utf-8")
         sync(manifest_path)
         target = self.place(stage)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(target.parent)
         out.rename(target)
         sync(target.parent)
         self._verified.add(stage.key)
@@ -156,10 +199,20 @@ def store_of(comparison: Comparison) -> Store:
     return Store(Path(comparison.path).parent.parent / ".store")
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest in a folder; raises FileNotFoundError when there is none."""
-    body = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return Manifest(body["kind"], body["key"], body["files"], body["cost"], body["provenance"])
+def told_of_no_locks(folder: Path) -> str:
+    """Return one line about a file system without locks."""
+    return (
+        f"{folder}: the file system has no locks (flock), by which two runs share a store. Put it on a disk that has."
+    )
+
+
+def _digest(stage: Stage, path: Path) -> str:
+    try:
+        return digest_of_file(path)
+    except OSError as error:
+        if says_nothing_of_the_file(error):
+            raise
+        raise DamagedArtefact(f"{stage.label()}: {path.name} cannot be read ({error.strerror})") from error
 
 
 def files_below(folder: Path) -> dict[str, Path]:
