@@ -10,6 +10,7 @@ from rich.console import Console
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+state: dict[str, bool] = {"debug": False}  # the options before a command
 
 PathArgument = Annotated[
     Path, typer.Argument(help="A comparison.yaml, or the folder it is in.", show_default=False, metavar="PATH")

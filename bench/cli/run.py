@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from bench.cli.options import JsonOption, PathArgument, SetOption, Tracker, example, out
+from bench.cli.options import JsonOption, PathArgument, SetOption, Tracker, err, example, out, state
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     comparison = load_comparison(path, overrides=overrides or [])
     console = Console(stderr=as_json, highlight=False)
     result = computed(comparison, EngineChoice(engine, workers, processes), console)
+    if state["debug"]:
+        show_tracebacks(comparison, result)
     if track is not None:
         hand_to_tracker(comparison, result, track)
     if as_json:
@@ -79,8 +81,11 @@ class EngineChoice:
     workers: int | None = None
     processes: int = 1
 
-    def open(self, store: Store) -> Engine:
-        """Return the engine; raises BenchError for a choice that contradicts itself or the machine."""
+    def open(self, store: Store, timeout: float | None) -> Engine:
+        """Return the engine, which ends a stage after ``timeout`` seconds.
+
+        Raises BenchError for a choice that contradicts itself or the machine.
+        """
         from bench.engine.events import Together
         from bench.engine.inline import InlineEngine
         from bench.engine.processes import ProcessEngine, slots_of_this_machine
@@ -89,9 +94,13 @@ class EngineChoice:
             raise BenchError("--engine sharded divides weights over several processes: say how many by --processes.")
         if self.kind != "inline":
             together = Together(self.processes, "sharded" if self.kind == "sharded" else "replicated")
-            return ProcessEngine(store, slots_of_this_machine(self.workers, together))
+            return ProcessEngine(store, slots_of_this_machine(self.workers, together), timeout)
         if self.processes > 1 or self.workers is not None:
             raise BenchError("--engine inline runs in this one process: leave --workers and --processes away.")
+        if timeout is not None:
+            raise BenchError(
+                "--engine inline cannot end a stage: leave it away, or leave `timeout` out of the comparison."
+            )
         return InlineEngine(store)
 
 
@@ -106,13 +115,24 @@ def computed(comparison: Comparison, choice: EngineChoice, console: Console) -> 
 
     store, plan = store_of(comparison), make_plan(comparison)
     name_this_run()
-    engine = choice.open(store)
+    engine = choice.open(store, comparison.timeout)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
     try:
         with watcher(console, plan.labels(), len(engine.slots), seconds_by_kind(plan, store)) as shown:
             return compare(plan, store, engine, shown)
     finally:
         engine.close()
+
+
+def show_tracebacks(comparison: Comparison, result: Result) -> None:
+    """Print to standard error the tracebacks of the stages that failed, from their logs."""
+    from bench.engine.failures import failure_log
+    from bench.engine.store import store_of
+
+    for key in result.outcome.failed:
+        log = failure_log(store_of(comparison).root, key)
+        if log.is_file():
+            err.print(log.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
 
 
 def hand_to_tracker(comparison: Comparison, result: Result, tracker: Tracker) -> None:

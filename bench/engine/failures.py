@@ -1,4 +1,4 @@
-"""What is told of a stage that failed: one line, and for what nobody foresaw a traceback in a log of the store."""
+"""What is told of a stage that failed: one line, and beside it the traceback in a log of the store."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ MOST_OF_A_MESSAGE = 300
 def failure(error: Exception, key: str, root: Path, part: str = "") -> Event:
     """Return the event of a failed stage, ``halted`` where every further stage would meet the same.
 
-    Its text is one line: our own errors as they are, a limit of the machine with what to do about it. For anything
-    else it is the exception and the log below the store's ``root`` that has the traceback. ``part``: of several
+    Its text is one line: our own errors as they are, a limit of the machine with what to do about it. For what nobody
+    foresaw it is the exception and the log below the store's ``root`` that has the traceback. ``part``: of several
     processes that compute the stage, the number of the one in which it happened.
     """
     name: Literal["failed", "halted"] = "halted" if meets_all(error) else "failed"
-    if isinstance(error, BenchError):
-        return Event(name, key, text=one_line(str(error)))
     log = failure_log(root, key, part)
     kept = f" The traceback is in {log}."
     try:
@@ -30,6 +28,8 @@ def failure(error: Exception, key: str, root: Path, part: str = "") -> Event:
         log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
     except OSError:
         kept = ""
+    if isinstance(error, BenchError):
+        return Event(name, key, text=one_line(str(error)))
     machine = told_of_machine(error) if limit_of(error) is not None else None
     if machine is not None:
         return Event(name, key, text=one_line(machine))

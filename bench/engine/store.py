@@ -10,14 +10,23 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from bench.core.errors import DamagedArtefact, MachineError, StageError, one_line, says_nothing_of_the_file
+from bench.core.errors import (
+    DamagedArtefact,
+    MachineError,
+    StageError,
+    limit_of,
+    one_line,
+    says_nothing_of_the_file,
+    told_of_machine,
+)
 from bench.core.frozen import digest_of_file
 from bench.core.stage import Stage
 from bench.engine.manifest import MANIFEST, Manifest, read_manifest
@@ -144,6 +153,20 @@ class Store:
         told, self._told = self._told, []
         return told
 
+    def make_ready(self, stages: Iterable[Stage]) -> None:
+        """Make the store's own folders and see that they, and those of these stages, can be written to and locked.
+
+        Raises MachineError where that is not so: before anything is computed that could not be kept.
+        """
+        kinds = (self.root / kind for kind in sorted({stage.KIND for stage in stages}))
+        try:
+            own = [self._make_folder(self.root / name) for name in (LOCKS, WORK, LOGS)]
+        except OSError as error:
+            raise MachineError(f"{self.root}: {_cannot_be_written(error)}") from error
+        for folder in (self.root, *own, *(kind for kind in kinds if kind.is_dir())):
+            require_writable(folder)
+        self._acquire(self.root / LOCKS / "ready.lock").release()
+
     @contextlib.contextmanager
     def lock(self, stage: Stage) -> Iterator[None]:
         """Hold the lock of a key; the operating system frees it when the process dies, however it dies.
@@ -153,17 +176,23 @@ class Store:
         file = self._make_folder(self.root / LOCKS) / f"{stage.key}.lock"
         if os.path.lexists(file) and not file.is_file():
             self._told.append(f"{file}: no lock file, moved to {self._move_aside(file, file.name)}")
+        lock = self._acquire(file)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _acquire(self, file: Path) -> FileLock:
+        """Return the lock of a file, held; raises MachineError where the file system has no locks."""
         lock = FileLock(file)
         try:
             lock.acquire()
         except (NotImplementedError, OSError) as error:
             if isinstance(error, OSError) and error.errno not in NO_LOCKS:
                 raise
-            raise MachineError(told_of_no_locks(self.root)) from error
-        try:
-            yield
-        finally:
-            lock.release()
+            why = "the file system has no locks (flock), and runs share a store by them"
+            raise MachineError(f"{self.root}: {why}. Put it on a disk that has.") from error
+        return lock
 
     def fresh_payload_folder(self, stage: Stage) -> Path:
         """Return an empty folder to write a payload in; leftovers of a killed attempt are removed."""
@@ -199,11 +228,21 @@ def store_of(comparison: Comparison) -> Store:
     return Store(Path(comparison.path).parent.parent / ".store")
 
 
-def told_of_no_locks(folder: Path) -> str:
-    """Return one line about a file system without locks."""
-    return (
-        f"{folder}: the file system has no locks (flock), by which two runs share a store. Put it on a disk that has."
-    )
+def require_writable(folder: Path) -> None:
+    """Raise MachineError where nothing can be written in a folder, be it for its rights or for want of room."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-") as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise MachineError(f"{folder}: {_cannot_be_written(error)}") from error
+
+
+def _cannot_be_written(error: OSError) -> str:
+    """Return why nothing can be written somewhere, and what to do, without the name of the file that was tried."""
+    limit = limit_of(error)
+    if limit is not None and (told := told_of_machine(OSError(limit, ""))) is not None:
+        return told
+    return f"nothing can be written there ({error.strerror}). Make the folder writable; the same command then goes on."
 
 
 def _digest(stage: Stage, path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
-from bench.engine.store import Store
+from bench.engine.store import Store, require_writable
 from bench.pipeline.collect import collect
 from bench.pipeline.conclude import conclude
 from bench.pipeline.lock import lock_of
@@ -34,11 +34,16 @@ class Result:
 def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Result:
     """Return the result of running a comparison's plan, its files written beside the comparison file.
 
-    A stage that fails leaves its cells out, and the contrasts that need them; the summary says which and why.
+    A stage that fails leaves its cells out, and the contrasts that need them; the summary says which and why. Raises
+    MachineError, before anything is computed, where the results or the store cannot be written.
     """
     comparison = plan.comparison
-    outcome = run_stages(plan.stages, store, engine, watcher)
     folder = Path(comparison.path).parent
+    require_writable(folder)
+    store.make_ready(plan.stages.values())
+    for text in store.told():
+        watcher.warned(text)
+    outcome = run_stages(plan.stages, store, engine, watcher)
     tables = collect(plan, outcome, store)
     for table, rows in tables.items():
         table.write(rows, folder)
