@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
 
 import bench
 from bench.cli import catalogue, doctor, export, gate, human, run, score, show, store
-from bench.cli.options import err, out
-from bench.core.errors import BenchError
+from bench.cli.options import err, out, state
+from bench.cli.signals import Ended, ended_by_signals
+from bench.core.errors import BenchError, MachineError, one_line, told_of_machine
 
 EXIT_WRONG_INPUT = 2
+EXIT_CRASHED = 4
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -32,8 +35,6 @@ for group in (run.commands, gate.commands, show.commands, export.commands, catal
 app.add_typer(doctor.commands)
 app.add_typer(human.commands, name="human")
 app.add_typer(store.commands, name="store")
-
-state: dict[str, bool] = {"debug": False}
 
 
 def print_version(wanted: bool) -> None:
@@ -64,16 +65,40 @@ def errors_for_people() -> Iterator[None]:
             raise
         err.print("[bold red]error[/] ", end="")
         err.print(str(error), markup=False, soft_wrap=True)
-        sys.exit(EXIT_WRONG_INPUT)
-    except KeyboardInterrupt:
-        err.print("interrupted; the same command goes on from here")
+        sys.exit(EXIT_CRASHED if isinstance(error, MachineError) else EXIT_WRONG_INPUT)
+    except (Ended, KeyboardInterrupt) as signal:
+        with suppress(OSError):  # the terminal may be gone
+            err.print(f"interrupted ({signal or 'SIGINT'}); the same command goes on from here")
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception as error:
+        line = told_of_machine(error)
+        if line is None or state["debug"]:
+            raise
+        with suppress(OSError):
+            err.print("[bold red]error[/] ", end="")
+            err.print(one_line(line), markup=False, soft_wrap=True)
+        sys.exit(EXIT_CRASHED)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     command: Callable[..., Any] = app
-    with errors_for_people():
-        command(args=arguments, prog_name="bench")
+    try:
+        with errors_for_people(), ended_by_signals():
+            try:
+                command(args=arguments, prog_name="bench")
+            finally:
+                sys.stdout.flush()  # here, where a disk that is full is told
+    finally:
+        _let_go_of_what_is_gone()
+
+
+def _let_go_of_what_is_gone() -> None:
+    """Write no more to a standard output that cannot be written to: Python would end with a status of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -46,6 +46,8 @@ def write(text: str) -> None:
     sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
 
 
+state: dict[str, bool] = {"debug": False}  # the options before a command
+
 PathArgument = Annotated[
     Path, typer.Argument(help="A comparison.yaml, or the folder it is in.", show_default=False, metavar="PATH")
 ]

@@ -18,8 +18,10 @@ from bench.cli.options import (
     SetOption,
     StoreOption,
     Tracker,
+    err,
     example,
     out,
+    state,
     writing_results,
 )
 from bench.core.errors import BenchError
@@ -69,8 +71,10 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     if track is not None:
         require(track)  # its package is looked for before anything is computed
     comparison = load_comparison(path, overrides=overrides or [])
-    console = Printed(stderr=as_json)
-    result = computed(comparison, store_of(comparison, store), EngineChoice(engine, workers, processes), console)
+    console, where = Printed(stderr=as_json), store_of(comparison, store)
+    result = computed(comparison, where, EngineChoice(engine, workers, processes), console)
+    if state["debug"]:
+        show_tracebacks(where, result)
     if track is not None:
         hand_to_tracker(comparison, result, track)
     if as_json:
@@ -91,8 +95,11 @@ class EngineChoice:
     workers: int | None = None
     processes: int = 1
 
-    def open(self, store: Store) -> Engine:
-        """Return the engine; raises BenchError for a choice that contradicts itself or the machine."""
+    def open(self, store: Store, timeout: float | None) -> Engine:
+        """Return the engine, which ends a stage after ``timeout`` seconds.
+
+        Raises BenchError for a choice that contradicts itself or the machine.
+        """
         from bench.engine.events import Together
         from bench.engine.inline import InlineEngine
         from bench.engine.processes import ProcessEngine, slots_of_this_machine
@@ -101,9 +108,13 @@ class EngineChoice:
             raise BenchError("--engine sharded divides weights over several processes: say how many by --processes.")
         if self.kind != "inline":
             together = Together(self.processes, "sharded" if self.kind == "sharded" else "replicated")
-            return ProcessEngine(store, slots_of_this_machine(self.workers, together))
+            return ProcessEngine(store, slots_of_this_machine(self.workers, together), timeout)
         if self.processes > 1 or self.workers is not None:
             raise BenchError("--engine inline runs in this one process: leave --workers and --processes away.")
+        if timeout is not None:
+            raise BenchError(
+                "--engine inline cannot end a stage: leave it away, or leave `timeout` out of the comparison."
+            )
         return InlineEngine(store)
 
 
@@ -117,13 +128,23 @@ def computed(comparison: Comparison, store: Store, choice: EngineChoice, console
 
     plan = make_plan(comparison)
     name_this_run()
-    engine = choice.open(store)
+    engine = choice.open(store, comparison.timeout)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
     try:
         with watcher(console, plan.labels(), len(engine.slots), seconds_by_kind(plan, store)) as shown:
             return compare(plan, store, engine, shown)
     finally:
         engine.close()
+
+
+def show_tracebacks(store: Store, result: Result) -> None:
+    """Print to standard error the tracebacks of the stages that failed, from their logs."""
+    from bench.engine.failures import failure_log
+
+    for key in result.outcome.failed:
+        log = failure_log(store.root, key)
+        if log.is_file():
+            err.print(log.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
 
 
 def hand_to_tracker(comparison: Comparison, result: Result, tracker: Tracker) -> None:

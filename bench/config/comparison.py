@@ -251,8 +251,13 @@ class Comparison(Frozen):
     statistics: StatisticsSettings = StatisticsSettings()
     gate: tuple[Criterion, ...] = ()
     gate_settings: GateSettings = GateSettings()
+    timeout: Annotated[
+        Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
+        Field(description="the most seconds that one attempt at a stage may take; no limit where it is left out"),
+    ] = None
 
-    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+    # How long a stage may take changes nothing of what it computes.
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path", "timeout"})
 
     def arm(self, name: str) -> Arm:
         """Return the arm of that name."""

@@ -17,7 +17,7 @@ from bench.config.sections.given import read_given
 from bench.config.sections.methods import read_methods
 from bench.config.sections.primary import check_primary, check_test
 
-ROOT_KEYS = ("extends", "question", "given", "methods", "evaluate", "statistics", "gate")
+ROOT_KEYS = ("extends", "question", "given", "methods", "evaluate", "statistics", "gate", "timeout")
 REQUIRED = ("question", "given", "methods", "evaluate")
 FILES_TO_READ = FilesToRead()
 
@@ -51,6 +51,8 @@ def load_comparison(
         statistics = check_primary(section, statistics, whole)
         check_test(section, statistics, whole, 1 if given is None else len(given.seeds))
     gate, gate_settings = read_gate(section, root["gate"], names, whole) if "gate" in root else ((), GateSettings())
+    if "timeout" in root:
+        section.field(Comparison, "timeout", ("timeout",), root["timeout"])
     if section.count or given is None or scoring is None or statistics is None:
         raise problems.error()
     file = comparison_file(path)
@@ -64,6 +66,7 @@ def load_comparison(
         statistics=statistics,
         gate=gate,
         gate_settings=gate_settings,
+        timeout=root.get("timeout"),
     )
 
 

@@ -16,6 +16,7 @@ from bench.config.comparison import (
     AlignmentTax,
     Arm,
     Common,
+    Comparison,
     Criterion,
     Evaluation,
     Factuality,
@@ -74,6 +75,7 @@ def json_schema() -> Schema:
         "evaluate": _evaluate(definitions),
         "statistics": _model(StatisticsSettings, definitions),
         "gate": _gate(definitions),
+        **_fields(Comparison, definitions, ("timeout",)),
     }
     whole = _mapping(root)
     # A file that extends another may leave out what the other one has.

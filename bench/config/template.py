@@ -55,6 +55,8 @@ evaluate:
 statistics: {{level: 0.95, correction: holm}}
 # statistics: {{correction: max_t, detect: 0.05}}       # how many seeds and prompts would show this difference?
 
+# timeout: 7200                                # seconds of one stage; a stage has no limit without it
+
 # What must hold for `bench check` to pass, declared before the run (docs/gate.md).
 gate:
   - {{metric: win_rate, method: dpo, versus: sft, judge: gold, superior_by: 0.0}}

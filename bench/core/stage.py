@@ -54,7 +54,7 @@ class StageIO:
     a torch device name. ``answers``: the folder with all answers that were ever paid for, which stages and comparisons
     share; None outside of a store. ``weights``: whether each of several processes that compute a stage together holds
     all weights it trains or a part of them; it changes results by rounding. ``kept``: what was loaded once for the
-    whole stage, by name; it goes with the stage. ``on_damage`` is told what was found damaged and set aside.
+    whole stage, by name; it goes with the stage. ``on_warning`` is told what people should know of, such as what was found damaged and set aside.
     """
 
     out: Path
@@ -66,7 +66,7 @@ class StageIO:
     meter: Meter = field(default_factory=Meter)
     kept: dict[str, Any] = field(default_factory=dict)
     on_progress: Callable[[Progress], None] = lambda _progress: None
-    on_damage: Callable[[str], None] = lambda _text: None
+    on_warning: Callable[[str], None] = lambda _text: None
 
     def read(self, stage: Stage) -> Path:
         """Return the payload folder of a finished input stage, its checksums verified.
@@ -80,6 +80,10 @@ class StageIO:
         path = self.out / DIAGNOSTICS_FILE
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         path.write_text(json.dumps({**before, **found}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+    def warn(self, text: str) -> None:
+        """Tell people something of this attempt that is no part of what it computes: it is in no payload."""
+        self.on_warning(text)
 
     def progress(self, done: int, total: int, unit: str, note: str = "") -> None:
         """Report how far this stage has come."""

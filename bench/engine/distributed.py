@@ -11,17 +11,17 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import StageError
 from bench.core.frozen import decode
-from bench.core.stage import Progress, Stage, StageIO
-from bench.engine.inline import reason
+from bench.core.stage import Stage, StageIO
+from bench.engine.events import Event
+from bench.engine.failures import failure
 from bench.engine.launch import FAILURES, METER, REQUEST
 from bench.engine.store import Store
-from bench.engine.worker import Wire
+from bench.engine.wire import Wire
 
 
 def main() -> None:
@@ -30,12 +30,14 @@ def main() -> None:
     wire = Wire(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)  # whatever a library prints belongs in the log and not on the wire
     threading.Thread(target=end_with_parent, daemon=True).start()
+    rank = os.environ.get("RANK", "0")
+    wire.keep_beating(rank)
     request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
     try:
-        take_part(request, folder, lambda progress: wire.send_progress(request["key"], progress))
+        take_part(request, folder, wire)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear the reason
-        own = FAILURES.replace("*", os.environ.get("RANK", "0"))
-        (folder / own).write_text(reason(error), encoding="utf-8")
+        failed = failure(error, request["key"], Path(request["store"]), f"-{rank}")
+        (folder / FAILURES.replace("*", rank)).write_text(f"{failed.name} {failed.text}", encoding="utf-8")
         sys.exit(1)
 
 
@@ -46,7 +48,7 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-def take_part(request: dict[str, Any], folder: Path, on_progress: Callable[[Progress], None]) -> None:
+def take_part(request: dict[str, Any], folder: Path, wire: Wire) -> None:
     """Join the other processes and run the stage; all but the main process write to a folder that is thrown away.
 
     Raises StageError when another number of processes came together than was asked for: a launcher that starts a
@@ -62,7 +64,7 @@ def take_part(request: dict[str, Any], folder: Path, on_progress: Callable[[Prog
         )
     stage = decode(request["stage"])
     if not isinstance(stage, Stage) or stage.key != request["key"]:
-        raise RuntimeError("the stage has another key here: the code has changed while the run was going on")
+        raise StageError("the stage has another key here: the code has changed while the run was going on. Run again.")
     store = Store(Path(request["store"]))
     with tempfile.TemporaryDirectory() as thrown_away:
         io = StageIO(
@@ -74,7 +76,8 @@ def take_part(request: dict[str, Any], folder: Path, on_progress: Callable[[Prog
             weights=request["weights"],
         )
         if state.is_main_process:
-            io.on_progress = on_progress
+            io.on_progress = lambda progress: wire.send_progress(request["key"], progress)
+            io.on_warning = lambda text: wire.send_event(Event("warning", request["key"], text=text))
         stage.run(io)
         state.wait_for_everyone()
     if state.is_main_process:

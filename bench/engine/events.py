@@ -12,11 +12,13 @@ from bench.core.stage import Progress, Stage, Weights
 class Event:
     """Something that happened to a stage.
 
-    ``computed`` is set with ``done``: False when another process had finished the stage already. ``text`` is the
-    reason of a failure, or what was damaged.
+    ``halted``: it failed for a reason that every further stage would meet (no room on the disk). ``computed`` is set
+    with ``done``: False when another process had finished the stage already. ``text`` is the reason of a failure, or
+    what people are warned of. ``lost`` and ``alive`` stay between a worker and its engine: processes that computed the
+    stage together have died or hang, and the heartbeat of the process ``key``.
     """
 
-    name: Literal["progress", "damage", "done", "failed"]
+    name: Literal["progress", "warning", "done", "failed", "halted", "lost", "alive"]
     key: str
     progress: Progress | None = None
     computed: bool = False

@@ -21,23 +21,35 @@ def execute(
     store: Store,
     device: str,
     on_progress: Callable[[Progress], None],
-    on_damage: Callable[[str], None],
+    on_warning: Callable[[str], None],
     together: Together = ALONE,
 ) -> bool:
     """Return True when the stage was computed here, False when it was found finished.
 
-    Takes the lock of the stage's key first, so of two processes one computes and the other waits and finds. A
-    finished artefact whose bytes have changed is reported, set aside and computed again. A stage whose resources say
+    Takes the lock of the stage's key first, so of two processes one computes and the other waits and finds. What is
+    in the store and is not that artefact, whole, is set aside and computed again; that, and what the stage itself
+    warns of, is told and kept in the manifest, as ``told`` of its provenance. A stage whose resources say
     ``distributed`` is computed by several processes of this machine ``together``, which changes it by rounding.
     """
     _check_not_launched()
     together = together if stage.resources().distributed else ALONE
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        on_warning(text)
+
+    def tell_of_the_store() -> None:
+        for text in store.told():
+            tell(text)
+
     with store.lock(stage):
+        tell_of_the_store()
         try:
             if store.find(stage) is not None:
                 return False
         except DamagedArtefact as damage:
-            on_damage(f"{damage}; moved to {store.set_aside(stage)} and computed again")
+            tell(f"{damage}; moved to {store.set_aside(stage)} and computed again")
         io = StageIO(
             out=store.fresh_payload_folder(stage),
             scratch=store.scratch(stage),
@@ -46,8 +58,9 @@ def execute(
             answers=store.answers,
             meter=Meter(),
             on_progress=on_progress,
-            on_damage=on_damage,
+            on_warning=tell,
         )
+        tell_of_the_store()
         started = time.perf_counter()
         began_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if together.processes > 1:
@@ -56,6 +69,8 @@ def execute(
             stage.run(io)
         io.meter.seconds += time.perf_counter() - started
         made = {"started": began_at, "device": device, **asdict(together), **provenance()}
+        if told:
+            made["told"] = told
         store.commit(stage, io.out, io.meter.as_dict(), made)
         return True
 

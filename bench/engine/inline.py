@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 
-from bench.core.errors import BenchError
 from bench.core.stage import Progress, Stage
 from bench.engine.events import Event, Slot
 from bench.engine.execute import execute
+from bench.engine.failures import failure
 from bench.engine.store import Store
 
 
@@ -26,13 +25,13 @@ class InlineEngine:
         def progressed(progress: Progress) -> None:
             self._events.append(Event("progress", stage.key, progress=progress))
 
-        def damage(text: str) -> None:
-            self._events.append(Event("damage", stage.key, text=text))
+        def warned(text: str) -> None:
+            self._events.append(Event("warning", stage.key, text=text))
 
         try:
-            computed = execute(stage, self._store, self.slots[slot].device, progressed, damage)
+            computed = execute(stage, self._store, self.slots[slot].device, progressed, warned)
         except Exception as error:  # noqa: BLE001 - a failing stage must not end the others, whatever it raises
-            self._events.append(Event("failed", stage.key, text=reason(error)))
+            self._events.append(failure(error, stage.key, self._store.root))
         else:
             self._events.append(Event("done", stage.key, computed=computed))
 
@@ -43,10 +42,3 @@ class InlineEngine:
     def close(self) -> None:
         """Forget what is queued."""
         self._events.clear()
-
-
-def reason(error: BaseException) -> str:
-    """Return what to tell a user about a failure: the message of our own errors, a traceback for anything else."""
-    if isinstance(error, BenchError):
-        return str(error)
-    return "".join(traceback.format_exception(error)).rstrip()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench.core.errors import DamagedArtefact
+from bench.core.errors import DamagedArtefact, MachineError
 from bench.core.stage import Progress, Stage
 from bench.engine.events import Engine, Event
 from bench.engine.store import Store
@@ -64,7 +65,8 @@ class Outcome:
 def run_stages(stages: Mapping[str, Stage], store: Store, engine: Engine, watcher: Watcher) -> Outcome:
     """Return the outcome of running every stage that the store does not hold yet.
 
-    A failing stage blocks only what rests on it. Whatever ends this process, what is finished stays finished.
+    A failing stage blocks only what rests on it. Whatever ends this process, what is finished stays finished. Raises
+    MachineError where a stage failed for a reason that every further one would meet.
     """
     run = _Schedule(stages, store, engine, watcher)
     return run.to_the_end()
@@ -83,11 +85,10 @@ class _Schedule:
         self._busy: dict[str, int] = {}
         self._free = list(range(len(engine.slots)))
         for key, stage in stages.items():
-            try:
+            # Whoever computes a damaged artefact again sets it aside, while it has the lock, and tells it.
+            with contextlib.suppress(DamagedArtefact):
                 if store.find(stage) is not None:
                     self._outcome.found.add(key)
-            except DamagedArtefact as damage:
-                watcher.warned(f"{damage}; moved to {store.set_aside(stage)}, will be computed again")
         self._open = {
             key: {step.key for step in stage.inputs() if not self._outcome.finished(step.key)}
             for key, stage in stages.items()
@@ -131,7 +132,7 @@ class _Schedule:
         stage = self._stages[event.key]
         if event.name == "progress" and event.progress is not None:
             self._watcher.progressed(stage, event.progress)
-        elif event.name == "damage":
+        elif event.name == "warning":
             self._watcher.warned(event.text)
         elif event.name == "done":
             self._release(event.key)
@@ -144,6 +145,9 @@ class _Schedule:
             self._outcome.failed[event.key] = event.text
             self._watcher.ended(stage, event.text)
             self._block_readers(event.key, event.key)
+        elif event.name == "halted":
+            self._watcher.ended(stage, event.text)
+            raise MachineError(event.text)
 
     def _release(self, key: str) -> None:
         self._free.append(self._busy.pop(key))

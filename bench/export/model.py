@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.core.errors import BenchError, DataError, did_you_mean
+from bench.core.errors import BenchError, DamagedArtefact, DataError, did_you_mean
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.stage import Stage, StageIO, stages_in
 from bench.engine.store import Store
@@ -121,8 +121,12 @@ def _seed(plan: Plan, wanted: PolicyChoice) -> int:
 
 
 def _finished(store: Store, stage: Stage, plan: Plan, arm: str) -> None:
-    if store.find(stage) is None:
-        folder = Path(plan.comparison.path).parent
+    folder = Path(plan.comparison.path).parent
+    try:
+        found = store.find(stage)
+    except DamagedArtefact as damage:
+        raise DataError(f"{damage}. Run `bench run {folder}`: it is set aside and computed again.") from damage
+    if found is None:
         raise DataError(
             f"{stage.label()}, which '{arm}' rests on, is not in the store {store.root}. Run `bench run {folder}`: "
             "stages that are there are not computed again."

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from bench.core.errors import BenchError
 from bench.core.judge import Pair
-from bench.engine.store import MANIFEST, Store
+from bench.engine.manifest import MANIFEST
+from bench.engine.store import Store
 from bench.evaluation.generate import stored_rows
 from bench.evaluation.judges._annotators import question_id, turned
 from bench.evaluation.judges._prompt_file import transcript

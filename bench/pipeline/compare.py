@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.engine.events import Engine
 from bench.engine.scheduler import Outcome, Watcher, run_stages
-from bench.engine.store import Store
+from bench.engine.store import Store, require_writable
 from bench.engine.uses import in_use
 from bench.pipeline.collect import collect
 from bench.pipeline.conclude import conclude
@@ -19,7 +19,7 @@ from bench.results.conclusions.contrast import Contrast
 from bench.results.lock import LOCK
 from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY, RunSummary
-from bench.results.writing import check_writable, writing
+from bench.results.writing import require_locks, writing
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,16 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
     """Return the result of running a comparison's plan, its files written beside the comparison file.
 
     A stage that fails leaves its cells out, and the contrasts that need them; the summary says which and why. Runs side
-    by side share their stages, and one writes its results at a time. Raises BenchError for a folder that cannot be
-    written to, before anything is computed.
+    by side share their stages, and one writes its results at a time. Raises MachineError, before anything is computed,
+    where the results or the store cannot be written or locked.
     """
     comparison = plan.comparison
     folder = Path(comparison.path).parent
-    check_writable(folder)
+    require_writable(folder)
+    require_locks(folder)
+    store.make_ready(plan.stages.values())
+    for text in store.told():
+        watcher.warned(text)
     with in_use(store, Path(comparison.path), plan.stages, watcher.warned):
         outcome = run_stages(plan.stages, store, engine, watcher)
         tables = collect(plan, outcome, store)

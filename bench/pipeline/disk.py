@@ -24,8 +24,9 @@ from bench.core.method import Lora
 from bench.core.policy import BestOf, Built, Instructed, Pretrained, Proxy, Tuned
 from bench.core.stage import Stage
 from bench.engine.holdings import in_words
+from bench.engine.manifest import MANIFEST
 from bench.engine.processes import slots_of_this_machine
-from bench.engine.store import MANIFEST, Store
+from bench.engine.store import Store
 from bench.evaluation.generate import Generate
 
 FLOAT32, BFLOAT16 = 4, 2  # bytes

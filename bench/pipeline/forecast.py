@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections import Counter
 from statistics import median
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 from bench.config.comparison import Primary
 from bench.core.data import Data, Made
 from bench.core.datasets import rows_known
+from bench.core.errors import DamagedArtefact
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
 from bench.core.method import defaults_of
 from bench.core.stage import Stage
-from bench.engine.store import MANIFEST, Store
+from bench.engine.manifest import MANIFEST, Manifest, read_manifest
+from bench.engine.store import Store
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurement import Cell
 from bench.pipeline.disk import DiskNeed, disk_need
@@ -24,6 +26,8 @@ from bench.pipeline.plan import Plan, waits_for
 from bench.pipeline.planned_power import PlannedPower, planned_power, power_lines
 from bench.results.wording import describe_metric
 from bench.statistics.tests.corrections import alpha_of
+
+DAMAGES_SHOWN = 10
 
 
 class StagesOfKind(Frozen):
@@ -70,13 +74,15 @@ class Forecast(Frozen):
     level: float
     lengths: PlannedLengths = NOTHING_KNOWN
     disk: DiskNeed | None = None
+    damaged: tuple[str, ...] = ()
 
 
 def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) -> Forecast:
     """Return what running the plan would do, given what the store holds, and what is known of ``lengths``."""
     comparison = plan.comparison
     total = Counter(stage.KIND for stage in plan.stages.values())
-    waiting = [stage for stage in plan.stages.values() if not (store.place(stage) / MANIFEST).is_file()]
+    recorded, damaged = recorded_of(plan, store)
+    waiting = [stage for key, stage in plan.stages.items() if key not in recorded]
     open_by_kind = Counter(stage.KIND for stage in waiting)
     known = costs_by_kind(plan, store)
     stages = tuple(
@@ -116,17 +122,44 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
         level=comparison.statistics.level,
         lengths=lengths,
         disk=disk_need(waiting, store),
+        damaged=damaged,
     )
+
+
+def recorded_of(plan: Plan, store: Store) -> tuple[dict[str, Manifest], tuple[str, ...]]:
+    """Return the manifests of finished stages by key, and a line for each that a run will compute again.
+
+    The bytes of payloads are not read, which a run does: it may find more that has changed.
+    """
+    found: dict[str, Manifest] = {}
+    damaged = []
+    for key, stage in plan.stages.items():
+        try:
+            manifest = store.recorded(stage)
+        except DamagedArtefact as damage:
+            damaged.append(str(damage))
+            continue
+        if manifest is not None:
+            found[key] = manifest
+    return found, tuple(damaged)
 
 
 def costs_by_kind(plan: Plan, store: Store) -> dict[str, list[dict[str, float]]]:
     """Return the costs of finished stages by kind: those of this plan, or where it has none, all in the store."""
+    recorded, _ = recorded_of(plan, store)
     found: dict[str, list[dict[str, float]]] = {}
     for kind in {stage.KIND for stage in plan.stages.values()}:
-        own = [store.place(stage) / MANIFEST for stage in plan.stages.values() if kind == stage.KIND]
-        there = [manifest for manifest in own if manifest.is_file()]
-        manifests = there or sorted((store.root / kind).glob(f"*/{MANIFEST}"))
-        found[kind] = [json.loads(manifest.read_text(encoding="utf-8"))["cost"] for manifest in manifests]
+        own = [manifest for key, manifest in recorded.items() if kind == plan.stages[key].KIND]
+        found[kind] = [dict(manifest.cost) for manifest in own or others_of(kind, store)]
+    return found
+
+
+def others_of(kind: str, store: Store) -> list[Manifest]:
+    """Return the manifests of a kind in the store; those that cannot be read are for their own comparisons to tell."""
+    found = []
+    for path in sorted((store.root / kind).glob(f"*/{MANIFEST}")):
+        with contextlib.suppress(DamagedArtefact):
+            found.append(read_manifest(path.parent))
     return found
 
 
@@ -189,6 +222,9 @@ def forecast_lines(found: Forecast) -> list[str]:
         if kind.seconds is not None and kind.flops is not None:
             cost = f"about {kind.seconds:.0f} s of one worker, {kind.flops:.2g} FLOPs"
         lines.append(f"  {kind.kind:<24} {kind.finished:>3} of {kind.total:<3} finished; to do: {cost}")
+    lines += [f"to compute again: {damage}" for damage in found.damaged[:DAMAGES_SHOWN]]
+    if len(found.damaged) > DAMAGES_SHOWN:
+        lines.append(f"to compute again: {len(found.damaged) - DAMAGES_SHOWN} more that are damaged")
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
     if found.unknown_calls:
         lines.append(f"beside these, {found.unknown_calls} stages that ask about rows or claims which are not made yet")

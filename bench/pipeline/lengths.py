@@ -5,12 +5,11 @@ What was counted once is kept beside the store, by the digests of data, models a
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from bench.core.data import Data, Made
 from bench.core.files import replacing
@@ -168,11 +167,8 @@ def unknown_yet(plan: Plan) -> tuple[str, ...]:
 def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     """Return the answer to a request, from beside the store where it is known; as a text, why there is none."""
     path = store.root / KEPT / f"{digest(asked)}.json"
-    if path.is_file():
-        try:
-            return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError:
-            path.unlink()  # of another version, or damaged: counted anew
+    with contextlib.suppress(OSError, ValueError, RecursionError):  # not there, of another version, damaged: count anew
+        return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
     done = subprocess.run(
         [sys.executable, "-m", "bench.models.count_lengths"],
         input=asked.model_dump_json(),
@@ -184,7 +180,9 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     if done.returncode != 0:
         return (done.stderr.strip().split("\n") or [""])[-1]
     found = LengthsFound.model_validate_json(done.stdout)
-    store.prepare()
-    with replacing(path) as partial:
-        partial.write_text(done.stdout, encoding="utf-8")
+    # A plan writes nothing that it needs: where it cannot, it counts again next time.
+    with contextlib.suppress(OSError):
+        store.prepare()
+        with replacing(path) as partial:
+            partial.write_text(done.stdout, encoding="utf-8")
     return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import DamagedArtefact
 from bench.core.frozen import Frozen, children
 from bench.core.stage import Stage
-from bench.engine.store import MANIFEST, Store
+from bench.engine.store import Store
 from bench.evaluation.api.answer_store import FILE, AnswerStore
 from bench.evaluation.api.api_settings import ApiSettings
 from bench.evaluation.api.questions import ApiQuestion
@@ -73,8 +75,9 @@ def paid_calls(waiting: Iterable[Stage], cells: Mapping[str, Cell[Any]], store: 
 
 def _rows(answers: Generate, store: Store) -> list[dict[str, Any]]:
     """Return the rows of a generation, or as many stand-ins, each with a text of its own."""
-    if (store.place(answers) / MANIFEST).is_file():
-        return stored_rows(store.place(answers))
+    with contextlib.suppress(DamagedArtefact):  # computed again
+        if store.find(answers) is not None:
+            return stored_rows(store.place(answers))
     length = CHARACTERS_PER_TOKEN * answers.task.decoding().max_new_tokens
     return [
         {"prompt": prompt.id, "draw": draw, "text": f"{answers.key} {draw}".ljust(length, "x"), "finish": "end"}

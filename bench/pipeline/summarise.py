@@ -17,9 +17,10 @@ from bench.core.meter import READ_FLOPS
 from bench.core.method import defaults_of
 from bench.core.metrics import MetricInfo
 from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE
+from bench.engine.manifest import read_manifest
 from bench.engine.provenance import versions
 from bench.engine.scheduler import Outcome
-from bench.engine.store import Store, read_manifest
+from bench.engine.store import Store
 from bench.evaluation.api.served import SERVED
 from bench.evaluation.generate import COMPLETIONS, NO_ROOM
 from bench.evaluation.measurement import Cell

@@ -45,6 +45,6 @@ def waits_for(folder: Path, holder: Holder | None) -> str:
     return f"another command{who} is writing the results in {folder}; this one waits until that has ended"
 
 
-def check_writable(folder: Path) -> None:
-    """Raise BenchError for a results folder that cannot be written to, and where its file system has no locks."""
+def require_locks(folder: Path) -> None:
+    """Raise BenchError for a results folder whose lock cannot be held, such as where its file system has none."""
     check_can_be_held(folder / LOCK_FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from bench.cli import progress as console
 from bench.cli.progress import PlainWatcher
 from bench.core.stage import Progress
-from bench.engine.processes import read_event
+from bench.engine.wire import read_event
 from tests.fakes import Number
 
 
@@ -32,4 +33,6 @@ def test_judgements_done_what_was_spent_and_the_time_left(monkeypatch: pytest.Mo
 
 def test_the_note_comes_over_from_a_worker() -> None:
     line = {"event": "progress", "key": "k", "done": 1, "total": 2, "unit": "judgements", "tokens": 0, "note": "1 USD"}
-    assert read_event(line).progress == Progress(1, 2, "judgements", 0, "1 USD")
+    event = read_event(json.dumps(line).encode())
+    assert event is not None
+    assert event.progress == Progress(1, 2, "judgements", 0, "1 USD")

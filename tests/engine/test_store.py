@@ -12,7 +12,8 @@ import pytest
 from bench.core.errors import DamagedArtefact, StageError
 from bench.engine.execute import execute
 from bench.engine.inline import InlineEngine
-from bench.engine.store import MANIFEST, Store
+from bench.engine.manifest import MANIFEST
+from bench.engine.store import Store
 from tests.fakes import Fails, Number, Sum
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench.cli.app import main
-from bench.engine.store import MANIFEST
+from bench.engine.manifest import MANIFEST
 from tests import forked
 from tests.once import ROOT, STORE
 from tests.sketched import sketched

@@ -44,7 +44,7 @@ def ask(questions: Sequence[ApiQuestion], access: Access, io: StageIO) -> list[A
         return []
     different = {question.key: question for question in questions}
     account = f"{this_run()} {access.base_url} {questions[0].decoding.model}"
-    with AnswerStore(io.answers or io.scratch / "answers", account, io.on_damage) as store:
+    with AnswerStore(io.answers or io.scratch / "answers", account, io.on_warning) as store:
         found = store.answers(list(different.values()))
         todo = [question for key, question in different.items() if key not in found]
         if todo:

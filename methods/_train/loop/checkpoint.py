@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import torch
 
 from bench.core.meter import Meter
+from bench.core.stage import StageIO
+from methods._train.loop.kept import keep, kept
 
 FILE = "checkpoint.pt"
 
@@ -33,25 +33,25 @@ class State:
 
 def write_checkpoint(state: State, folder: Path) -> None:
     """Write the state so that a kill at any moment leaves either the old checkpoint or the new one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / (FILE + ".partial")
-    with partial.open("wb") as file:
-        torch.save({**vars(state), "meter": asdict(state.meter)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / FILE)
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            torch.save({**vars(state), "meter": asdict(state.meter)}, file)
+
+    keep(folder / FILE, write)
 
 
-def read_checkpoint(folder: Path) -> State | None:
-    """Return the last state, or None when there is none that is whole: training then starts anew.
+def read_checkpoint(io: StageIO) -> State | None:
+    """Return the last state in ``io.scratch``, or None where there is none as it was written: training starts anew.
 
     Only tensors, numbers and text are read (``weights_only``): a checkpoint cannot run code.
     """
-    path = folder / FILE
-    if not zipfile.is_zipfile(path):  # missing, or cut off by a machine that went down: the directory stands last
-        return None
-    found = torch.load(path, map_location="cpu", weights_only=True)
-    return State(**{**found, "meter": Meter(**found["meter"])})
+
+    def read(path: Path) -> State:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        return State(**{**found, "meter": Meter(**found["meter"])})
+
+    return kept(io.scratch / FILE, io, read)
 
 
 # A checkpoint every half minute loses little work; at most a twentieth of the time goes into writing them.

@@ -149,7 +149,7 @@ class _Training(Generic[E]):
 
     def resume(self) -> None:
         """Take up the state of a killed run, if it left one."""
-        found = read_checkpoint(self.io.scratch)
+        found = read_checkpoint(self.io)
         steps = ranks.gathered(None if found is None else found.step)
         if len(set(steps)) > 1:
             raise StageError(

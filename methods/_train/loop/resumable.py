@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.core.files import replacing
 from bench.core.meter import Meter
 from bench.core.stage import StageIO
+from methods._train.loop.kept import keep, kept
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -25,20 +26,31 @@ def in_parts(
     """
     rows: list[Row] = []
     for start in range(0, len(items), size):
-        kept = io.scratch / f"{name}-{start:08d}.json"
-        if kept.is_file():
-            part = json.loads(kept.read_text(encoding="utf-8"))
+        place = io.scratch / f"{name}-{start:08d}.json"
+        part = kept(place, io, _part)
+        if part is not None:
             _add(io.meter, part["cost"])
         else:
             before = io.meter.as_dict()
             made = work(items[start : start + size])
             cost = {field: value - before[field] for field, value in io.meter.as_dict().items() if field != "seconds"}
             part = {"rows": made, "cost": cost}
-            with replacing(kept) as partial:
-                partial.write_text(json.dumps(part), encoding="utf-8")
+            _keep(place, json.dumps(part))
         rows += part["rows"]
         io.progress(min(start + size, len(items)), len(items), "row")
     return rows
+
+
+def _part(place: Path) -> dict[str, Any]:
+    part: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    return part
+
+
+def _keep(place: Path, text: str) -> None:
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    keep(place, write)
 
 
 def _add(meter: Meter, cost: dict[str, float]) -> None:

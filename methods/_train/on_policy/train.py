@@ -102,7 +102,7 @@ class _OnPolicyTraining:
 
     def resume(self) -> None:
         """Take up the state of a killed run, if it left one."""
-        found = read_checkpoint(self.io.scratch)
+        found = read_checkpoint(self.io)
         if found is None:
             return
         self.updater.optimizer.restore(found.weights, found.optimiser)

@@ -77,7 +77,7 @@ def test_shared_out_weights_train_and_resume_to_those_of_one_process(
     with pytest.raises(KeyboardInterrupt):
         fit(training(shared), settings, replace(divided, on_progress=kill), budget=None, seed=0)
     assert divided_parts == [True] * 3
-    left = read_checkpoint(divided.scratch)
+    left = read_checkpoint(divided)
     assert left is not None
     assert left.step == 2
     again = load_trainable(pretrained(tmp_path / "model"), divided, lora=lora, seed=0)
@@ -87,7 +87,7 @@ def test_shared_out_weights_train_and_resume_to_those_of_one_process(
         assert row == pytest.approx(other, rel=1e-4)
     assert not any(isinstance(module, FSDPModule) for module in again.model.modules())
     assert not any(module.training for module in again.model.modules())
-    mine, theirs = read_checkpoint(plain.scratch), read_checkpoint(divided.scratch)
+    mine, theirs = read_checkpoint(plain), read_checkpoint(divided)
     assert mine is not None and theirs is not None
     assert_close(mine.weights, theirs.weights)
     for number, entry in mine.optimiser["state"].items():
