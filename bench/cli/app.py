@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -11,11 +12,11 @@ import typer
 
 import bench
 from bench.cli import catalogue, doctor, export, gate, human, run, score, show
+from bench.cli.exit_statuses import CRASHED, INTERRUPTED, WRONG_INPUT, in_words
 from bench.cli.options import err, out
 from bench.core.errors import BenchError
 
-EXIT_WRONG_INPUT = 2
-EXIT_INTERRUPTED = 130
+LONGEST_CRASH = 300  # characters of an error's own text
 
 app = typer.Typer(
     add_completion=False,
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compare LLM alignment methods as a clinical trial compares treatments.\n\n"
     "Start with:  bench new mine  then  bench run results/mine",
+    epilog=f"[bold]Exit status[/] of every command: {in_words()}",
 )
 # In the order of the program's help.
 for group in (run.commands, gate.commands, show.commands, export.commands, catalogue.commands, score.commands):
@@ -59,16 +61,34 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except BenchError as error:
-        if state["debug"]:
-            raise
-        err.print("[bold red]error[/] ", end="")
-        err.print(str(error), markup=False, soft_wrap=True)
-        sys.exit(EXIT_WRONG_INPUT)
+        tell(str(error))
+        sys.exit(WRONG_INPUT)
     except KeyboardInterrupt:
         err.print("interrupted; the same command goes on from here")
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw is told in one line and a status of its own
+        tell(crash_in_words(error))
+        sys.exit(CRASHED)
+
+
+def tell(problem: str) -> None:
+    """Print what went wrong to standard error, with --debug the traceback before it."""
+    if state["debug"]:
+        traceback.print_exc()
+    err.print("[bold red]error[/] ", end="")
+    err.print(problem, markup=False, soft_wrap=True)
+
+
+def crash_in_words(error: Exception) -> str:
+    """Return the line on an error that this program did not foresee: what, where, and how to see all of it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return (
+        f"this program crashed: {what[:LONGEST_CRASH]} ({place.filename}:{place.lineno}). "
+        "The same command as `bench --debug COMMAND ...` shows the traceback; please report it."
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
