@@ -46,13 +46,14 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     """
     from bench.config.load import load_comparison
     from bench.export.model import PolicyChoice
+    from bench.pipeline.concluded import with_conclusions
     from bench.pipeline.recorded_run import recorded_run, refuse_absent
     from bench.pipeline.standing import standing_of
 
     if method is None:
         if seed is not None or adapter:
             raise BenchError("--seed and --adapter belong to a policy: name its METHOD after PATH, or leave them away.")
-        export_table(standing_of(path, overrides or []), form or "csv", to)
+        export_table(with_conclusions(standing_of(path, overrides or [])), form or "csv", to)
     elif form is not None:
         raise BenchError("--format belongs to a table: a policy has one form. Leave it away, or leave METHOD away.")
     elif to is None:
@@ -104,11 +105,12 @@ def track(
 ) -> None:
     """Hand a finished run's settings, curves, costs and results to an experiment tracker, in files of this machine."""
     from bench.export import scalars, trackers
+    from bench.pipeline.concluded import with_conclusions
     from bench.pipeline.standing import standing_of
     from bench.results.conclusions.all import CONCLUSIONS
     from bench.results.records import RECORDS
 
-    standing = standing_of(path, overrides or [])
+    standing = with_conclusions(standing_of(path, overrides or []))
     tell_standing(standing)
     contrasts, records = CONCLUSIONS.read(standing.folder).contrasts, RECORDS.read(standing.folder)
     runs = scalars.tracked_runs(standing.summary, contrasts, records)

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from bench.config.load import load_comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
-from bench.engine.store import store_of
 from bench.evaluation.judges._annotators import (
     CHOICES,
     Annotation,
@@ -20,9 +18,13 @@ from bench.evaluation.judges._annotators import (
     turned,
     write_annotations,
 )
-from bench.evaluation.judges.human import Human
-from bench.human.questions import AnnotatorQuestion, human_cells, pairs_of, questions_for_annotators
-from bench.pipeline.plan import make_plan
+from bench.human.questions import (
+    AnnotatorQuestion,
+    human_judge,
+    pairs_of,
+    questions_for_annotators,
+    run_before_asking,
+)
 
 COLUMNS = ("question", "prompt", "response_1", "response_2", "answer", "annotator", "comment")
 PAGE, DATA_PLACE = "page.html", "__QUESTIONS__"
@@ -38,8 +40,9 @@ def export_questions(
 
     ``at_most``: so many questions, drawn by ``seed``, which also draws their order and their sides.
     """
-    plan = make_plan(load_comparison(path, overrides=overrides))
-    questions = questions_for_annotators(human_cells(plan, judge), store_of(plan.comparison), seed)
+    run = run_before_asking(path, overrides)
+    human_judge(run, judge)
+    questions = questions_for_annotators(pairs_of(run), seed)
     questions = questions if at_most is None else questions[:at_most]
     if not questions:
         raise BenchError("there is nothing to ask: all responses that are to be compared are the same")
@@ -76,19 +79,14 @@ def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], 
     Raises DataError for a wrong row, for a question that is none of this comparison's, and for two different answers of
     one annotator to one question; then nothing is written.
     """
-    plan = make_plan(load_comparison(path, overrides=overrides))
-    cells = human_cells(plan, judge)
-    human = cells[0].stage.judge
-    if not isinstance(human, Human) or human.path is None:
+    run = run_before_asking(path, overrides)
+    human = human_judge(run, judge)
+    if human.path is None:
         raise BenchError("this human judge has no file. Name one by `path:` in the comparison file.")
     target = Path(human.path)
-    known = {
-        name
-        for cell in cells
-        for pair in pairs_of(cell, store_of(plan.comparison))
-        for name in (question_id(pair), question_id(turned(pair)))
-    }
-    found = {(one.question, one.annotator): one for one in human.annotations()}
+    known = {name for pair in pairs_of(run) for name in (question_id(pair), question_id(turned(pair)))}
+    there = human.annotations() if target.is_file() else []
+    found = {(one.question, one.annotator): one for one in there}
     before = len(found)
     for file in files:
         annotations = read_annotations(file)

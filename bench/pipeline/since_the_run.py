@@ -70,12 +70,16 @@ class SinceTheRun:
 
     @cached_property
     def ours(self) -> Comparison:
-        """The comparison without measurements of others, whose code alone plans them."""
-        evaluation = self.comparison.evaluation
-        ours = tuple(name for name in evaluation.measurements if is_own(MEASUREMENT, name))
-        if ours == evaluation.measurements:
+        """The comparison without tasks and measurements of others, whose code alone plans them."""
+        evaluation, checked = self.comparison.evaluation, self.comparison.evaluation.factuality
+        measured = tuple(name for name in evaluation.measurements if is_own(MEASUREMENT, name))
+        tasks = tuple(task for task in evaluation.tasks if not isinstance(task, StandIn))
+        if (measured, tasks) == (evaluation.measurements, evaluation.tasks):
             return self.comparison
-        kept = evaluation.model_copy(update={"measurements": ours})
+        if checked is not None:
+            names = tuple(task.NAME for task in tasks if task.NAME in checked.tasks)
+            checked = checked.model_copy(update={"tasks": names}) if names else None
+        kept = evaluation.model_copy(update={"measurements": measured, "tasks": tasks, "factuality": checked})
         return self.comparison.model_copy(update={"evaluation": kept, "gate": ()})
 
     @cached_property
