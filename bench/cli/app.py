@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Annotated, Any
@@ -12,13 +13,12 @@ import typer
 
 import bench
 from bench.cli import catalogue, doctor, export, gate, human, run, score, show, store
+from bench.cli.exit_statuses import CRASHED, INTERRUPTED, WRONG_INPUT, in_words
 from bench.cli.options import err, out, state
 from bench.cli.signals import Ended, ended_by_signals
 from bench.core.errors import BenchError, MachineError, one_line, told_of_machine
 
-EXIT_WRONG_INPUT = 2
-EXIT_CRASHED = 4
-EXIT_INTERRUPTED = 130
+LONGEST_CRASH = 300  # characters of an error's own text
 
 app = typer.Typer(
     add_completion=False,
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compare LLM alignment methods as a clinical trial compares treatments.\n\n"
     "Start with:  bench new mine  then  bench run results/mine",
+    epilog=f"[bold]Exit status[/] of every command: {in_words()}",
 )
 # In the order of the program's help.
 for group in (run.commands, gate.commands, show.commands, export.commands, catalogue.commands, score.commands):
@@ -61,25 +62,37 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except BenchError as error:
-        if state["debug"]:
-            raise
-        err.print("[bold red]error[/] ", end="")
-        err.print(str(error), markup=False, soft_wrap=True)
-        sys.exit(EXIT_CRASHED if isinstance(error, MachineError) else EXIT_WRONG_INPUT)
+        tell_problem(str(error))
+        sys.exit(CRASHED if isinstance(error, MachineError) else WRONG_INPUT)
     except (Ended, KeyboardInterrupt) as signal:
         with suppress(OSError):  # the terminal may be gone
             err.print(f"interrupted ({signal or 'SIGINT'}); the same command goes on from here")
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
-    except Exception as error:
-        line = told_of_machine(error)
-        if line is None or state["debug"]:
-            raise
-        with suppress(OSError):
-            err.print("[bold red]error[/] ", end="")
-            err.print(one_line(line), markup=False, soft_wrap=True)
-        sys.exit(EXIT_CRASHED)
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw is told in one line and a status of its own
+        limit = told_of_machine(error)
+        tell_problem(crash_in_words(error) if limit is None else one_line(limit))
+        sys.exit(CRASHED)
+
+
+def tell_problem(problem: str) -> None:
+    """Print what went wrong to standard error, with --debug the traceback before it."""
+    with suppress(OSError):  # the terminal may be gone
+        if state["debug"]:
+            traceback.print_exc()
+        err.print("[bold red]error[/] ", end="")
+        err.print(problem, markup=False, soft_wrap=True)
+
+
+def crash_in_words(error: Exception) -> str:
+    """Return the line on an error that this program did not foresee: what, where, and how to see all of it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = one_line(f"{type(error).__name__}: {error}", LONGEST_CRASH)
+    return (
+        f"this program crashed: {what} ({place.filename}:{place.lineno}). "
+        "The same command as `bench --debug COMMAND ...` shows the traceback; please report it."
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from bench.cli.options import (
     Tracker,
     example,
     out,
+    tell_standing,
     wait_for_results,
     write,
     writing_results,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bench.engine.store import Store
     from bench.export.contrast_tables import TableFormat
     from bench.export.model import PolicyChoice
+    from bench.pipeline.standing import Standing
 
 commands = typer.Typer()
 
@@ -57,35 +59,38 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     from bench.config.load import load_comparison
     from bench.engine.store import store_of
     from bench.export.model import PolicyChoice
+    from bench.pipeline.concluded import with_conclusions
+    from bench.pipeline.recorded_run import recorded_run, refuse_absent
+    from bench.pipeline.standing import standing_of
 
     wait_for_results(path)
-    comparison = load_comparison(path, overrides=overrides or [])
     if method is None:
         if seed is not None or adapter:
             raise BenchError("--seed and --adapter belong to a policy: name its METHOD after PATH, or leave them away.")
-        export_table(comparison, form or "csv", to)
+        export_table(with_conclusions(standing_of(path, overrides or [])), form or "csv", to)
     elif form is not None:
         raise BenchError("--format belongs to a table: a policy has one form. Leave it away, or leave METHOD away.")
     elif to is None:
         raise BenchError(f"a policy needs a folder to go to: bench export {path} {method} --to FOLDER")
     else:
+        refuse_absent(recorded_run(path, overrides or []), f"the policy of {method} is planned from it")
+        comparison = load_comparison(path, overrides=overrides or [])
         choice = PolicyChoice(method, seed, "adapter" if adapter else "merged")
         export_model(comparison, store_of(comparison, store), choice, to)
 
 
-def export_table(comparison: Comparison, form: TableFormat, to: Path | None) -> None:
+def export_table(standing: Standing, form: TableFormat, to: Path | None) -> None:
     """Write the contrasts as a table to a file, into a folder under the comparison's name, or to standard output."""
     from bench.core.files import replacing
     from bench.export.contrast_tables import FORMATS, SUFFIXES
-    from bench.gate.finished_run import stored
     from bench.results.conclusions.all import CONCLUSIONS
 
-    folder, summary = stored(comparison)
-    text = FORMATS[form](CONCLUSIONS.read(folder).contrasts, summary)
+    tell_standing(standing)
+    text = FORMATS[form](CONCLUSIONS.read(standing.folder).contrasts, standing.summary)
     if to is None:
         write(text)
         return
-    file = to / f"{comparison.name}.{SUFFIXES[form]}" if to.is_dir() else to
+    file = to / f"{standing.comparison.name}.{SUFFIXES[form]}" if to.is_dir() else to
     with replacing(file) as partial:
         partial.write_text(text, encoding="utf-8")
     out.print(f"wrote {file}", markup=False, soft_wrap=True)
@@ -114,16 +119,17 @@ def track(
     overrides: SetOption = None,
 ) -> None:
     """Hand a finished run's settings, curves, costs and results to an experiment tracker, in files of this machine."""
-    from bench.config.load import load_comparison
     from bench.export import scalars, trackers
-    from bench.gate.finished_run import stored
+    from bench.pipeline.concluded import with_conclusions
+    from bench.pipeline.standing import standing_of
     from bench.results.conclusions.all import CONCLUSIONS
     from bench.results.records import RECORDS
 
-    comparison = load_comparison(path, overrides=overrides or [])
-    place = folder or scalars.default_folder(Path(comparison.path), to)
     with writing_results(path):
-        results, summary = stored(comparison)
-        runs = scalars.tracked_runs(summary, CONCLUSIONS.read(results).contrasts, RECORDS.read(results))
+        standing = with_conclusions(standing_of(path, overrides or []))
+        tell_standing(standing)
+        contrasts, records = CONCLUSIONS.read(standing.folder).contrasts, RECORDS.read(standing.folder)
+        runs = scalars.tracked_runs(standing.summary, contrasts, records)
+        place = folder or scalars.default_folder(Path(standing.comparison.path), to)
         trackers.track(to, runs, place)
     out.print(f"tracked: {len(runs)} runs in {place}", markup=False, soft_wrap=True)

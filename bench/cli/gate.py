@@ -15,6 +15,7 @@ from bench.cli.options import (
     SetOption,
     example,
     out,
+    tell_standing,
     wait_for_results,
     write,
     writing_results,
@@ -61,7 +62,7 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
     wait_for_results(path)
     standing = with_conclusions(standing_of(path, overrides or []))
     if not stale_ok:
-        refuse_stale(standing)
+        refuse_stale(standing, "nothing is held against the gate", ", or check what was run: --stale-ok")
     found = check_run(standing.comparison, standing.summary, standing.asked, baseline)
     notes = (*standing.lines, *found.notes)
     in_words = as_markdown(found.results, notes)
@@ -88,17 +89,19 @@ def baseline(
 ) -> None:
     """Keep the last run's values per prompt in a small file that later runs are held against.
 
-    Refuses an incomplete run, and a baseline that is there already without --replace.
+    Refuses an incomplete run, stale results, and a baseline that is there already without --replace.
     """
-    from bench.config.load import load_comparison
     from bench.gate.baseline import keep_baseline, refuse_replacing
+    from bench.pipeline.standing import refuse_stale, standing_of
     from bench.results.baseline import BASELINE_FILE
 
     with writing_results(path):
-        comparison = load_comparison(path, overrides=overrides or [])
+        standing = standing_of(path, overrides or [])
         if not replace:
-            refuse_replacing(to or BASELINE_FILE.path(Path(comparison.path).parent))
-        file, kept = keep_baseline(comparison, reason, to)
+            refuse_replacing(to or BASELINE_FILE.path(standing.folder))
+        refuse_stale(standing, "no baseline is made of them")
+        tell_standing(standing)
+        file, kept = keep_baseline(standing.comparison, reason, to)
     prompts = sum(len(task.prompts) for task in kept.tasks.values())
     text = f"baseline: {file} ({prompts:,} prompts, seeds {', '.join(map(str, kept.seeds))}). Commit it."
     out.print(text, markup=False, soft_wrap=True)
@@ -110,11 +113,10 @@ def verify(path: PathArgument, overrides: SetOption = None, as_json: JsonOption 
 
     Says what differs and what changed since the run. Exit status: 0 nothing differs; 1 something does.
     """
-    from bench.pipeline.standing import standing_of
     from bench.pipeline.verify import verify as computed_again
 
     wait_for_results(path)
-    found = computed_again(standing_of(path, overrides or []))
+    found = computed_again(path, overrides or [])
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
     else:

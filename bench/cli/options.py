@@ -6,14 +6,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from bench.cli.exit_statuses import in_words
 from bench.results.unseen import UNSEEN, visible
+
+if TYPE_CHECKING:
+    from bench.pipeline.standing import Standing
 
 
 class Printed(Console):
@@ -99,6 +103,13 @@ def wait_for_results(path: Path) -> None:
     wait_for_writers(comparison_file(path).parent, tell)
 
 
+def tell_standing(standing: Standing) -> None:
+    """Print to standard error what of a comparison is not what was run, and what is not here."""
+    for line in standing.lines:
+        tell(line)
+
+
 def example(*lines: str) -> str:
-    """Return the epilog of a command's help."""
-    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  [cyan]{line}[/]" for line in lines)
+    """Return the epilog of a command's help: examples of it, and what its exit status says."""
+    examples = "\n\n".join(f"  [cyan]{line}[/]" for line in lines)
+    return f"[bold]Examples[/]\n\n{examples}\n\n[bold]Exit status[/] {in_words()}"

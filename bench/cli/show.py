@@ -36,14 +36,12 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     judge prefers one of them, or a score that is no length differs.
     """
     from bench.cli.no_pandas import use_tables_without_pandas
-    from bench.config.load import load_comparison
-    from bench.gate.finished_run import stored
+    from bench.pipeline.recorded_run import recorded_run
     from bench.report.terminal import show as shown
 
     use_tables_without_pandas()
     names = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
     wait_for_results(path)
-    comparison = load_comparison(path, overrides=overrides or [])
-    folder, _ = stored(comparison)
+    run = recorded_run(path, overrides or [])
     wanted = shown.Wanted(prompt, seed, kind, disagree, names)
-    out.print(shown.show(folder, comparison, wanted, out.width))
+    out.print(shown.show(run.folder, run.as_run, wanted, out.width))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeGuard, TypeVar, cast
+from typing import Any, Generic, TypeGuard, TypeVar, cast
 
 from bench.core.checker import Extractor, Retriever, Verifier
 from bench.core.errors import BenchError, did_you_mean
@@ -31,6 +31,7 @@ from bench.core.method import Method
 from bench.core.task import Task, World
 
 P = TypeVar("P")
+OUR_PACKAGES = ("bench", "methods", "tasks")
 LM_EVAL = "lm_eval"  # tasks/lm_eval/NAME.yaml are tasks of lm-eval
 
 
@@ -66,6 +67,9 @@ JUDGE = Kind("judge", Judge, "bench.evaluation.judges")
 EXTRACTOR = Kind("extractor", Extractor, "bench.evaluation.checkers.extractors")
 RETRIEVER = Kind("retriever", Retriever, "bench.evaluation.checkers.retrievers")
 VERIFIER = Kind("verifier", Verifier, "bench.evaluation.checkers.verifiers")
+
+
+KINDS: tuple[Kind[Any], ...] = (METHOD, TASK, WORLD, JUDGE, EXTRACTOR, RETRIEVER, VERIFIER)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,32 @@ def listing(kind: Kind[P]) -> dict[str, Plugin[P]]:
 def own(kind: Kind[P]) -> list[type[P]]:
     """Return the plug-ins that are files of this program, by name; what other packages announce is not looked at."""
     return [_from_package(kind, name) for name in sorted(_module_names(kind))]
+
+
+def is_own(kind: Kind[P], name: str) -> bool:
+    """Return whether a plug-in of that name is a file of this program; nothing of it is imported."""
+    return name in _module_names(kind)
+
+
+def package_of(kind: Kind[P], name: str) -> str | None:
+    """Return the installed package that announces a plug-in of that name, with its version; None where none does.
+
+    Nothing of the package is imported.
+    """
+    point = _points(kind).get(name)
+    return None if point is None or point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+def announced_as(kind: Kind[P], cls: type[P]) -> str | None:
+    """Return the name under which a package announces a class, None where none does."""
+    top, end = cls.__module__.partition(".")[0], f":{cls.__qualname__}"
+    points = _points(kind).values()
+    return next((one.name for one in points if one.value.endswith(end) and one.module.partition(".")[0] == top), None)
+
+
+def is_of_others(cls: type) -> bool:
+    """Return whether a class is from a file beside a comparison, or from a package of others."""
+    return cls.__module__.partition(".")[0] not in OUR_PACKAGES
 
 
 def lm_eval_folder(name: str) -> Path | None:

@@ -54,7 +54,8 @@ class StageIO:
     a torch device name. ``answers``: the folder with all answers that were ever paid for, which stages and comparisons
     share; None outside of a store. ``weights``: whether each of several processes that compute a stage together holds
     all weights it trains or a part of them; it changes results by rounding. ``kept``: what was loaded once for the
-    whole stage, by name; it goes with the stage. ``on_warning`` is told what people should know of, such as what was found damaged and set aside.
+    whole stage, by name; it goes with the stage. ``on_warning`` is told what people should know of, such as what was
+    found damaged and set aside.
     """
 
     out: Path

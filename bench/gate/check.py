@@ -124,5 +124,5 @@ def declared(comparison: Comparison, folder: Path) -> list[str]:
     lock = LOCK.read(folder)
     if lock.gate != gate_digest(comparison):
         return ["the criteria were changed after the run: they were not declared before the data were seen"]
-    changed = [name for name, digest in files_of(comparison).items() if lock.files.get(name) != digest]
+    changed = [name for name, digest in files_of(comparison).items() if lock.files.get(name, digest) != digest]
     return [f"{name} was changed after the run; what is checked is the run" for name in changed]

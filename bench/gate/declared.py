@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.config.comparison import Comparison
 from bench.config.document.merged import layers_of
+from bench.config.fields.stand_ins import NOT_KNOWN, StandIn
 from bench.core.frozen import Frozen, Open, children, digest, digest_of_file
+from bench.core.stage import Stage
 
 
 def gate_digest(comparison: Comparison) -> str:
@@ -19,21 +21,27 @@ def gate_digest(comparison: Comparison) -> str:
 
 
 def files_of(comparison: Comparison) -> dict[str, str]:
-    """Return the digests of the comparison file and of the plug-ins that are files beside it, by name."""
+    """Return the digests of the comparison file and of the plug-ins of others that are files, by name."""
     file = Path(comparison.path)
     found = {file.name: digest_of_file(file)} if file.is_file() else {}
-    evaluation = comparison.evaluation
-    values: Iterable[Open] = [
-        *(arm.method for arm in comparison.arms),
-        *evaluation.tasks,
-        *(named.judge for named in (*evaluation.judges, *evaluation.ratings)),
-    ]
-    for value in values:
-        source = type(value).source_digest()
-        if source is not None:
-            found[Path(str(sys.modules[type(value).__module__].__file__)).name] = source
+    found |= dict(code_in(comparison))
     found |= {file.name: digest_of_file(file) for file in measurements_beside(comparison) if file.is_file()}
     return dict(sorted(found.items()))
+
+
+def code_in(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the name and digest of every plug-in file in a value, those nested within stages left out.
+
+    For one whose code is not run they are those of what stands in for it.
+    """
+    for part in children(value):
+        source = type(part).source_digest() if isinstance(part, Open) else None
+        if isinstance(part, StandIn) and part.path is not None and not part.digest.startswith(NOT_KNOWN):
+            yield part.code, part.digest
+        elif source is not None:
+            yield Path(str(sys.modules[type(part).__module__].__file__)).name, source
+        if not isinstance(part, Stage):
+            yield from code_in(part)
 
 
 def measurements_beside(comparison: Comparison) -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
-from bench.engine.store import Store
+from bench.core.formulas import guarded
 from bench.evaluation.judges._annotators import (
     CHOICES,
     Annotation,
@@ -19,26 +19,30 @@ from bench.evaluation.judges._annotators import (
     turned,
     write_annotations,
 )
-from bench.evaluation.judges.human import Human
-from bench.human.questions import AnnotatorQuestion, human_cells, pairs_of, questions_for_annotators
-from bench.pipeline.plan import Plan
+from bench.human.questions import (
+    AnnotatorQuestion,
+    human_judge,
+    pairs_of,
+    questions_for_annotators,
+    run_before_asking,
+)
 from bench.results.writing import writing
 
 COLUMNS = ("question", "prompt", "response_1", "response_2", "answer", "annotator", "comment")
 PAGE, DATA_PLACE = "page.html", "__QUESTIONS__"
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SHOWN = 5
 
 
 def export_questions(
-    plan: Plan, store: Store, to: Path, judge: str | None, at_most: int | None, seed: int
-) -> str:  # fmt: skip
+    path: Path, overrides: Sequence[str], to: Path, judge: str | None, at_most: int | None, seed: int
+) -> str:
     """Return what was written: the questions of a comparison for annotators, as CSV or as a page for a browser.
 
     ``at_most``: so many questions, drawn by ``seed``, which also draws their order and their sides.
     """
-    questions = questions_for_annotators(human_cells(plan, judge), store, seed)
+    run = run_before_asking(path, overrides)
+    human_judge(run, judge)
+    questions = questions_for_annotators(pairs_of(run), seed)
     questions = questions if at_most is None else questions[:at_most]
     if not questions:
         raise BenchError("there is nothing to ask: all responses that are to be compared are the same")
@@ -47,17 +51,16 @@ def export_questions(
         raise BenchError(f"{to}: the name must end in .csv (for a spreadsheet) or .html (for a browser)")
     writers[to.suffix](questions, to)
     how = "open it in a browser" if to.suffix == ".html" else f"write one of {', '.join(CHOICES)} into `answer`"
-    folder = Path(plan.comparison.path).parent
-    return f"wrote {len(questions)} questions to {to}: {how}, then `bench human import {folder} FILE`"
+    return f"wrote {len(questions)} questions to {to}: {how}, then `bench human import {path} FILE`"
 
 
 def write_csv(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
-    """Write questions as a table with a column to answer in."""
+    """Write questions as a table with a column to answer in; a question is known by its id, so guards do no harm."""
     with replacing(to) as partial, partial.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for one in questions:
-            writer.writerow([one.id, *map(_harmless, (one.prompt, one.first, one.second)), "", "", ""])
+            writer.writerow([one.id, *map(guarded, (one.prompt, one.first, one.second)), "", "", ""])
 
 
 def write_page(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
@@ -71,7 +74,7 @@ def write_page(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
 
 
 def import_answers(
-    plan: Plan, store: Store, files: Sequence[Path], judge: str | None, told: Callable[[str], None]
+    path: Path, overrides: Sequence[str], files: Sequence[Path], judge: str | None, told: Callable[[str], None]
 ) -> str:  # fmt: skip
     """Return what was taken in: annotations from files, added to those beside the comparison.
 
@@ -79,34 +82,30 @@ def import_answers(
     for a question that is none of this comparison's, and for two different answers of one annotator to one question;
     then nothing is written.
     """
-    cells = human_cells(plan, judge)
-    human = cells[0].stage.judge
-    if not isinstance(human, Human) or human.path is None:
+    run = run_before_asking(path, overrides)
+    human = human_judge(run, judge)
+    if human.path is None:
         raise BenchError("this human judge has no file. Name one by `path:` in the comparison file.")
     target = Path(human.path)
-    known = {
-        name
-        for cell in cells
-        for pair in pairs_of(cell, store)
-        for name in (question_id(pair), question_id(turned(pair)))
-    }
+    known = {name for pair in pairs_of(run) for name in (question_id(pair), question_id(turned(pair)))}
     new = [(file, read_annotations(file)) for file in files]
     for file, answers in new:
         _check_known(file, answers, known)
     target.parent.mkdir(parents=True, exist_ok=True)
     with writing(target.parent, told):  # read and written by one at a time, so that no answer of another is lost
-        there = read_annotations(target) if target.is_file() else []
+        there = human.annotations() if target.is_file() else []
         found = {(one.question, one.annotator): one for one in there}
+        before = len(found)
         for file, answers in new:
             for one in answers:
                 _add(found, one, file)
-        if len(found) > len(there) or not target.is_file():
+        if len(found) > before or not target.is_file():
             write_annotations(list(found.values()), target)
     annotators = len({annotator for _, annotator in found})
     asked = len({question for question, _ in found})
     return (
-        f"{len(found) - len(there)} new answers in {target}: now {len(found)} by {annotators} people on {asked} "
-        f"questions. Next: bench run {Path(plan.comparison.path).parent}"
+        f"{len(found) - before} new answers in {target}: now {len(found)} by {annotators} people on {asked} questions. "
+        f"Next: bench run {path}"
     )
 
 
@@ -130,8 +129,3 @@ def _add(found: dict[tuple[str, str], Annotation], one: Annotation, file: Path) 
             f"{file}: row {one.row}: {one.annotator} answers {one.answer} to {one.question}, and has answered "
             f"{before.answer} before. Use another name for a second opinion, or correct one of them."
         )
-
-
-def _harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula; a question is known by its id, so this changes nothing."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,22 +1,28 @@
-"""The questions that a comparison has for annotators: which pairs, in which order, each shown once."""
+"""The questions that a comparison has for annotators: which pairs, in which order, each shown once.
+
+They are made from what the run left beside the comparison: neither its store nor code of others is needed.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from bench.core.errors import BenchError
+from bench.config.document.merged import comparison_file
+from bench.core.errors import BenchError, DataError
 from bench.core.judge import Pair
-from bench.engine.manifest import MANIFEST
-from bench.engine.store import Store
-from bench.evaluation.generate import stored_rows
+from bench.core.policy import Message
+from bench.core.task import Prompt
+from bench.evaluation.generate import is_answered
 from bench.evaluation.judges._annotators import question_id, turned
 from bench.evaluation.judges._prompt_file import transcript
 from bench.evaluation.judges.human import Human
-from bench.evaluation.measurement import Cell
-from bench.evaluation.measurements.win_rate import JudgePairs, Presentation, presentations
-from bench.pipeline.plan import Plan
+from bench.pipeline.recorded_run import RecordedRun, recorded_run
+from bench.results.responses import RESPONSES, turns, without_responses
+from bench.results.summary import SUMMARY
 
 
 @dataclass(frozen=True)
@@ -29,63 +35,79 @@ class AnnotatorQuestion:
     second: str
 
 
-def human_cells(plan: Plan, label: str | None = None) -> list[Cell[JudgePairs]]:
-    """Return the cells that a human judge is to judge; ``label``: the judge of that name.
+def run_before_asking(path: Path, overrides: Sequence[str]) -> RecordedRun:
+    """Return the last run of a comparison; raises BenchError where there is none, whose responses people could read."""
+    folder = comparison_file(path).parent
+    if not SUMMARY.path(folder).exists():
+        raise BenchError(
+            f"{folder}: the responses are not there yet. Run the comparison first: it runs everything but the human "
+            "judge."
+        )
+    return recorded_run(path, overrides)
+
+
+def human_judge(run: RecordedRun, label: str | None = None) -> Human:
+    """Return the human judge of a comparison; ``label``: the one of that name.
 
     Raises BenchError where the comparison has none, or has several and none is named.
     """
-    judged = [cell for cell in (*plan.cells, *plan.waiting) if isinstance(cell.stage, JudgePairs)]
-    cells = [cell for cell in judged if isinstance(cell.stage.judge, Human)]
-    labels = list(dict.fromkeys(str(cell.judge_label) for cell in cells))
-    if not labels:
+    people = {named.label: named.judge for named in run.comparison.evaluation.judges if isinstance(named.judge, Human)}
+    if not people:
         raise BenchError(
-            f"{plan.comparison.path}: no person judges here. Add `human` to evaluate.win_rate.judges, and run it."
+            f"{run.comparison.path}: no person judges here. Add `human` to evaluate.win_rate.judges, and run it."
         )
-    if label is None and len(labels) > 1:
-        raise BenchError(f"several judges are people: {', '.join(labels)}. Say which by --judge NAME.")
-    if label is not None and label not in labels:
-        raise BenchError(f"no human judge is named {label!r}. There is {', '.join(labels)}.")
-    return [cell for cell in cells if cell.judge_label == (labels[0] if label is None else label)]
+    if label is None and len(people) > 1:
+        raise BenchError(f"several judges are people: {', '.join(people)}. Say which by --judge NAME.")
+    if label is not None and label not in people:
+        raise BenchError(f"no human judge is named {label!r}. There is {', '.join(people)}.")
+    return people[next(iter(people)) if label is None else label]
 
 
-def questions_for_annotators(cells: list[Cell[JudgePairs]], store: Store, seed: int) -> list[AnnotatorQuestion]:
+def pairs_of(run: RecordedRun) -> Iterator[Pair]:
+    """Yield every pair of responses that is compared and of which both are there, in one order.
+
+    Raises DataError for a run without responses.
+    """
+    table = RESPONSES.find(run.folder)
+    if table is None:
+        raise DataError(without_responses(run.folder))
+    rows: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        rows.setdefault((row["task"], row["method"], row["run"]), []).append(row)
+    comparison = run.as_run
+    for task in (task.NAME for task in comparison.evaluation.tasks):
+        for a, b in comparison.evaluation.contrasts:
+            for seed in comparison.given.seeds:
+                yield from _beside(rows.get((task, a, seed), ()), rows.get((task, b, seed), ()))
+
+
+def _beside(ours: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]]) -> Iterator[Pair]:
+    """Yield the pairs of two arms' responses to the same prompt and draw."""
+    others = {(row["prompt"], row["draw"]): row for row in theirs}
+    for row in ours:
+        other = others.get((row["prompt"], row["draw"]))
+        if other is not None and is_answered(row) and is_answered(other):
+            chat = tuple(Message.model_validate({"role": role, "content": text}) for role, text in turns(row["chat"]))
+            prompt = Prompt(id=row["prompt"], chat=chat, cluster=row["prompt"])
+            yield Pair(prompt=prompt, first=row["text"], second=other["text"])
+
+
+def questions_for_annotators(pairs: Iterable[Pair], seed: int) -> list[AnnotatorQuestion]:
     """Return every pair once, in an order and with sides that ``seed`` draws; pairs of equal responses are left out.
 
-    Which side a response stands on depends on the seed and on the texts alone. Raises BenchError when responses have
-    not been generated.
+    Which side a response stands on depends on the seed and on the texts alone.
     """
     found: dict[str, tuple[str, AnnotatorQuestion]] = {}
-    for cell in cells:
-        for pair in pairs_of(cell, store):
-            if pair.first == pair.second:
-                continue
-            both = sorted((question_id(pair), question_id(turned(pair))))
-            shown = pair if question_id(pair) == both[_drawn(seed, "side", both[0]) % 2] else turned(pair)
-            name = question_id(shown)
-            asked = AnnotatorQuestion(name, transcript(pair.prompt.chat), shown.first, shown.second)
-            found.setdefault(both[0], (name, asked))
+    for pair in pairs:
+        if pair.first == pair.second:
+            continue
+        both = sorted((question_id(pair), question_id(turned(pair))))
+        shown = pair if question_id(pair) == both[_drawn(seed, "side", both[0]) % 2] else turned(pair)
+        name = question_id(shown)
+        asked = AnnotatorQuestion(name, transcript(pair.prompt.chat), shown.first, shown.second)
+        found.setdefault(both[0], (name, asked))
     ordered = sorted(found, key=lambda which: (_drawn(seed, "order", which), which))
     return [found[which][1] for which in ordered]
-
-
-def pairs_of(cell: Cell[JudgePairs], store: Store) -> Iterator[Pair]:
-    """Yield the pairs of a cell of which both responses are there, each in one order."""
-    for one in shown_in(cell, store):
-        if one.order == "first" and one.answered:
-            yield one.pair
-
-
-def shown_in(cell: Cell[JudgePairs], store: Store) -> list[Presentation]:
-    """Return what the judge of a cell sees. Raises BenchError when a response has not been generated."""
-    stage = cell.stage
-    for answers in (stage.a, stage.b):
-        if not (store.place(answers) / MANIFEST).is_file():
-            raise BenchError(
-                f"the responses of {' and '.join(cell.arms)} (seed {cell.seed}, task {cell.task_name}) are not there "
-                "yet. Run the comparison first: it runs everything but the human judge."
-            )
-    ours, theirs = (stored_rows(store.payload(answers)) for answers in (stage.a, stage.b))
-    return presentations(stage.a.task, ours, theirs, stage.orders)
 
 
 def _drawn(seed: int, *words: str) -> int:

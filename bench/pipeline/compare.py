@@ -15,8 +15,9 @@ from bench.pipeline.lock import lock_of
 from bench.pipeline.plan import Plan
 from bench.pipeline.summarise import summarise
 from bench.report.page.markdown import write_report
+from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
-from bench.results.lock import LOCK
+from bench.results.lock import LOCK, digests_in
 from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY, RunSummary
 from bench.results.writing import require_locks, writing
@@ -55,7 +56,9 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
         for table, rows in tables.items():
             table.write(rows, folder)
         SUMMARY.write(summary, folder)
-        LOCK.write(lock_of(plan, summary), folder)
+        lock, written = lock_of(plan, summary), [*(table.name for table in tables), SUMMARY.name]
+        LOCK.write(lock.model_copy(update={"written": digests_in(folder, written)}), folder)
         contrasts = conclude(comparison, summary, tables[RECORDS], folder)
+        LOCK.write(lock.model_copy(update={"written": digests_in(folder, [*written, CONCLUSIONS.name])}), folder)
         report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)

@@ -20,6 +20,7 @@ from bench.evaluation.measurements.ratings import RateResponses
 from bench.evaluation.measurements.scores import ScoreResponses
 from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.gate.declared import files_of, gate_digest, named_files, texts_of
+from bench.pipeline.code_of_others import plugins_of
 from bench.pipeline.describe import described
 from bench.pipeline.plan import Plan
 from bench.results.identity import JudgeIdentity, RunIdentity, TaskIdentity
@@ -53,6 +54,7 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
         stages={key: stage.KIND for key, stage in plan.stages.items()},
         read=read_of(comparison),
         texts=texts_of(Path(comparison.path)),
+        plugins=plugins_of(comparison),
     )
 
 
@@ -76,7 +78,6 @@ def identity_of(comparison: Comparison) -> RunIdentity:
         settings = settings_of(benchmark)
         tasks[benchmark.name] = TaskIdentity(version=0, prompts=digest(benchmark), settings=settings)
     used = {WIN_RATE.name: evaluation.judges, RATING.name: evaluation.ratings}
-    stages = (Generate, ScoreResponses, JudgePairs, RateResponses)
     return RunIdentity(
         tasks=tasks,
         judges={
@@ -86,8 +87,13 @@ def identity_of(comparison: Comparison) -> RunIdentity:
         },
         draws=evaluation.draws,
         orders=evaluation.orders,
-        stages={stage.KIND: stage.VERSION for stage in stages},
+        stages=stage_versions(),
     )
+
+
+def stage_versions() -> dict[str, int]:
+    """Return the versions of what is measured, by the kind of the stage."""
+    return {stage.KIND: stage.VERSION for stage in (Generate, ScoreResponses, JudgePairs, RateResponses)}
 
 
 def task_identity(task: Task, prompts: str) -> TaskIdentity:

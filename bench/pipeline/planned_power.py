@@ -144,7 +144,7 @@ def measured(folder: Path, primary: Primary, task: str, seeds: int) -> _Known | 
     None where there are none with variances, and where they had one seed and several are planned. Raises DataError for
     a file that this version does not read.
     """
-    if not CONCLUSIONS.path(folder).is_file():
+    if not CONCLUSIONS.path(folder).exists():
         return None
     found = [item for item in CONCLUSIONS.read(folder).contrasts if _tells(item, primary, task)]
     several = [item for item in found if item.n_runs > 1 and RESIDUAL in item.components]

@@ -9,23 +9,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.config.comparison import Comparison, Named
-from bench.config.fields.files_read import TaskNotHere, unknown_digest
+from bench.config.comparison import Comparison
 from bench.config.fields.named_files import ends_with, short_names
+from bench.config.fields.stand_ins import NOT_KNOWN, StandIn, is_unknown, unknown_digest
 from bench.core.errors import BenchError
 from bench.core.frozen import children
-from bench.core.metrics import RATING, WIN_RATE
+from bench.core.judge import Judge
+from bench.core.plugins import is_own
+from bench.core.stage import Stage
 from bench.core.task import Task
-from bench.gate.declared import files_of, named_files, own_place
-from bench.pipeline.lock import data_of, judge_identity, models_of, prompts_digest, task_identity
+from bench.evaluation.measurement import MEASUREMENT
+from bench.gate.declared import files_of, named_files
+from bench.pipeline.lock import data_of, judge_identity, models_of, prompts_digest, stage_versions, task_identity
 from bench.pipeline.plan import Plan, make_plan
+from bench.pipeline.recorded_run import CODE, judges_by_use
 from bench.pipeline.summarise import with_defaults
 from bench.results.identity import RunIdentity, TaskIdentity, changed_settings, differences, flat
 from bench.results.lock import Lock
 from bench.results.summary import RunSummary
 from bench.results.wording import counted
 
-CODE = ".py"
 SHOWN = 12  # characters of a digest
 
 
@@ -50,32 +53,56 @@ class SinceTheRun:
 
     @cached_property
     def unknown(self) -> frozenset[Path]:
-        """What is not here and cannot be taken from the record: plug-ins, and what no digest is recorded of."""
-        return frozenset(place for place, digest in self.named.items() if digest == unknown_digest(place))
+        """What is not here and stands in no record, or is code that is not here."""
+        code = {Path(one.path) for one in self.stand_ins if one.path is not None}
+        unrecorded = {place for place, digest in self.named.items() if digest == unknown_digest(place.name)}
+        return frozenset(unrecorded | (code & set(self.absent)))
+
+    @cached_property
+    def stand_ins(self) -> list[StandIn]:
+        """What stands in for code of others in the comparison."""
+        return list(stand_ins_in(self.comparison))
+
+    @cached_property
+    def has_no_key(self) -> bool:
+        """Whether some stage cannot be keyed here: one that is of others, or rests on what is unknown."""
+        return self.ours is not self.comparison or self.rests_on_unknown(self.comparison, {})
+
+    @cached_property
+    def ours(self) -> Comparison:
+        """The comparison without tasks and measurements of others, whose code alone plans them."""
+        evaluation, checked = self.comparison.evaluation, self.comparison.evaluation.factuality
+        measured = tuple(name for name in evaluation.measurements if is_own(MEASUREMENT, name))
+        tasks = tuple(task for task in evaluation.tasks if not isinstance(task, StandIn))
+        if (measured, tasks) == (evaluation.measurements, evaluation.tasks):
+            return self.comparison
+        if checked is not None:
+            names = tuple(task.NAME for task in tasks if task.NAME in checked.tasks)
+            checked = checked.model_copy(update={"tasks": names}) if names else None
+        kept = evaluation.model_copy(update={"measurements": measured, "tasks": tasks, "factuality": checked})
+        return self.comparison.model_copy(update={"evaluation": kept, "gate": ()})
 
     @cached_property
     def plan(self) -> Plan | BenchError:
         """The plan of the comparison as it is now, or why there is none."""
         try:
-            return make_plan(self.comparison)
+            return make_plan(self.ours)
         except BenchError as error:
             return error
 
     @cached_property
     def not_known(self) -> frozenset[str]:
-        """The keys of the planned stages that rest on what is unknown."""
-        if isinstance(self.plan, BenchError) or not self.unknown:
+        """The keys of the planned stages that rest on what has no key here."""
+        if isinstance(self.plan, BenchError) or not self.has_no_key:
             return frozenset()
         found: dict[int, bool] = {}
         return frozenset(key for key, stage in self.plan.stages.items() if self.rests_on_unknown(stage, found))
 
     def rests_on_unknown(self, value: Any, found: dict[int, bool]) -> bool:
-        """Return whether a value holds what is unknown; ``found`` keeps by identity what is known of its parts."""
+        """Return whether a value holds what has no key; ``found`` keeps by identity what is known of its parts."""
         if id(value) not in found:
             found[id(value)] = False
-            found[id(value)] = own_place(value) in self.unknown or any(
-                self.rests_on_unknown(part, found) for part in children(value)
-            )
+            found[id(value)] = is_unknown(value) or any(self.rests_on_unknown(part, found) for part in children(value))
         return found[id(value)]
 
     def not_compared(self) -> Iterator[str]:
@@ -84,14 +111,15 @@ class SinceTheRun:
         if isinstance(self.plan, BenchError):
             if self.absent:
                 yield f"not compared: the stages, which cannot be planned without it ({first_line(self.plan)})"
-        elif self.not_known:
+        elif self.not_known and self.unknown:
             yield f"not compared: {len(self.not_known)} of {counted(len(self.plan.stages), 'stage')}, which rest on it"
+        yield from dict.fromkeys(words for one in self.stand_ins if (words := of_package_or_record(one)) is not None)
 
     def stale(self) -> list[str]:
         """Return what differs from what was run, the members of the comparison first; empty where nothing does."""
         stages = list(self.other_stages())
-        uncertain = bool(self.unknown) or isinstance(self.plan, BenchError)
-        settings = self.other_settings() if stages or uncertain else ()
+        uncertain = self.has_no_key or isinstance(self.plan, BenchError)
+        settings = [*self.other_settings(), *self.settings_of_others()] if stages or uncertain else ()
         return list(
             dict.fromkeys([*self.other_members(), *settings, *self.other_files(), *self.other_identity(), *stages])
         )
@@ -110,7 +138,7 @@ class SinceTheRun:
     def other_stages(self) -> Iterator[str]:
         """Yield how many stages are computed otherwise now, those left out that rest on what is unknown.
 
-        What was run and is asked for no more is a difference too, where nothing is unknown.
+        What was run and is asked for no more is a difference too, where everything has a key.
         """
         if isinstance(self.plan, BenchError):
             if not self.absent:
@@ -118,7 +146,7 @@ class SinceTheRun:
             return
         then, now = self.lock.stages, {key: stage.KIND for key, stage in self.plan.stages.items()}
         added = {key: kind for key, kind in now.items() if key not in then and key not in self.not_known}
-        lost = {key: kind for key, kind in then.items() if key not in now and not self.unknown}
+        lost = {key: kind for key, kind in then.items() if key not in now and not self.has_no_key}
         if added and lost:
             yield f"{len(lost)} of {counted(len(then), 'stage')} are computed otherwise now ({kinds_of(lost)})"
         elif lost:
@@ -137,6 +165,14 @@ class SinceTheRun:
             then = {"replicate": facts.replicate, "lora": facts.lora, **facts.fields}
             yield from (f"method {arm.name}, {change}" for change in changed_settings(as_listed(now), as_listed(then)))
 
+    def settings_of_others(self) -> Iterator[str]:
+        """Yield the settings of code of others that are not those of the run."""
+        for one in self.stand_ins:
+            known, written = one.KNOWN, one.fields
+            found = [changed_settings(*held_against(then, written, known.defaults)) for then in known.settings]
+            if found and all(found):
+                yield f"{one.code}: other settings ({'; '.join(min(found, key=lambda changes: len(changes)))})"
+
     def other_files(self) -> Iterator[str]:
         """Yield the files, data and models that are here and are not what the run read."""
         for place, now in self.named.items():
@@ -154,10 +190,9 @@ class SinceTheRun:
 
     def of_earlier_version(self, word: str, now: Mapping[str, str], then: Mapping[str, str]) -> Iterator[str]:
         """Yield the data or models that differ, where a lock of an earlier version does not name their files."""
-        unknown = {unknown_digest(place) for place in self.unknown}
         for name in now.keys() & then.keys():
             here, there = now[name].removeprefix("sha256 "), then[name].removeprefix("sha256 ")
-            if here != there and here not in unknown:
+            if here != there and not here.startswith(NOT_KNOWN):
                 yield changed(f"{word}{name}", there, here)
 
     def other_identity(self) -> Iterator[str]:
@@ -166,7 +201,7 @@ class SinceTheRun:
         tasks: dict[str, TaskIdentity] = {}
         for task in evaluation.tasks:
             known = then.tasks.get(task.NAME)
-            if known is not None and not isinstance(task, TaskNotHere):
+            if known is not None and not isinstance(task, StandIn):
                 try:
                     prompts = known.prompts if self.is_absent(task) else prompts_digest(task)
                     tasks[task.NAME] = task_identity(task, prompts)
@@ -178,7 +213,8 @@ class SinceTheRun:
             for named in all_of
             if not self.rests_on_unknown(named.judge, {})
         }
-        now = RunIdentity(tasks=tasks, judges=judges, draws=evaluation.draws, orders=evaluation.orders, stages={})
+        stages = stage_versions() if self.has_no_key else {}  # elsewhere the keys of the stages tell
+        now = RunIdentity(tasks=tasks, judges=judges, draws=evaluation.draws, orders=evaluation.orders, stages=stages)
         yield from differences(now, then)
 
     def is_absent(self, value: Any) -> bool:
@@ -195,20 +231,42 @@ class SinceTheRun:
         return tuple(found)
 
     def lacks_for_conclusions(self) -> bool:
-        """Return whether something is not here that conclusions are drawn with: code, or a table of the length control.
+        """Return whether something is not here that conclusions are drawn with.
 
+        A table of the length control, or facts of a judge or task of others that an earlier version did not record.
         Difficulties are joined on the prompts of the tasks, so these are needed beside their table.
         """
         control, tasks = self.comparison.evaluation.length_control, self.comparison.evaluation.tasks
-        by_prompt = control.difficulty_file is not None and any(map(self.is_absent, tasks))
-        members = (self.comparison.arms, tasks, self.comparison.evaluation.judges, self.comparison.evaluation.ratings)
-        code = any(place.suffix == CODE for place in self.unknown & named_files(members).keys())
-        return self.is_absent(control) or by_prompt or code
+        lost = any(isinstance(task, StandIn) or self.is_absent(task) for task in tasks)
+        guessed = any(isinstance(one, Judge | Task) and one.KNOWN.is_guessed for one in self.stand_ins)
+        return self.is_absent(control) or (control.difficulty_file is not None and lost) or guessed
 
 
-def judges_by_use(comparison: Comparison) -> dict[str, tuple[Named, ...]]:
-    """Return the judges that compare and those that rate, by the metric that they give."""
-    return {WIN_RATE.name: comparison.evaluation.judges, RATING.name: comparison.evaluation.ratings}
+def stand_ins_in(value: Any) -> Iterator[StandIn]:
+    """Yield what stands in for code of others within a value, stages left out."""
+    for part in children(value):
+        if isinstance(part, StandIn):
+            yield part
+        if not isinstance(part, Stage):
+            yield from stand_ins_in(part)
+
+
+def of_package_or_record(one: StandIn) -> str | None:
+    """Return the line on code of others of which less is known than of a file that is here, None for any other."""
+    if one.KNOWN.is_guessed and one.path is not None and not one.digest.startswith(NOT_KNOWN):
+        return f"not compared: the settings and references of {one.code}, of which the run recorded the digest alone"
+    if one.path is None and one.digest != one.KNOWN.package:
+        now = "is not installed here" if one.digest.startswith(NOT_KNOWN) else f"is of {one.digest} now"
+        return f"not compared: {one.code}, which was of the package {one.KNOWN.package or 'unknown'} and {now}"
+    return None
+
+
+def held_against(
+    then: Mapping[str, Any], written: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
+    """Return the settings as they are now and as they were, as far as both are known."""
+    now = {name: item for name, item in {**defaults, **written}.items() if name in then}
+    return as_listed(now), as_listed({name: then[name] for name in now})
 
 
 def other_arms_and_seeds(comparison: Comparison, summary: RunSummary) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from bench.engine.provenance import provenance
 from bench.gate.decide import check
 from bench.gate.declared import gate_digest
 from bench.pipeline.lock import PROGRAM, installed
+from bench.pipeline.recorded_run import run_as_found
 from bench.pipeline.report_again import report_again
-from bench.pipeline.standing import Standing
+from bench.pipeline.standing import Standing, standing_of_run
 from bench.report.page.markdown import PLOTS
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.identity import changed_settings
@@ -54,10 +55,16 @@ class Verified(Frozen):
         return [*lines, f"{len(self.files)} files computed again from the stored rows, {end}."]
 
 
-def verify(standing: Standing) -> Verified:
-    """Return how what lies beside a comparison differs from what its rows give. Nothing there is changed."""
+def verify(path: Path, overrides: Sequence[str] = ()) -> Verified:
+    """Return how what lies beside a comparison differs from what its rows give. Nothing there is changed.
+
+    Raises ConfigError and DataError for a comparison or a run that cannot be read.
+    """
+    run = run_as_found(path, overrides)
+    standing = standing_of_run(run, edited=bool(overrides))
     folder = standing.folder
     differ, notes = list(lost_prompts(standing)), list(standing.not_compared)
+    differ += [f"{name}: not what the run wrote ({LOCK.name} has another digest)" for name in run.changed]
     with tempfile.TemporaryDirectory() as place:
         again = Path(place) / folder.name
         try:

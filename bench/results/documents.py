@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from bench.core.errors import DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
+from bench.results.strict_json import one_line, parsed
 
 M = TypeVar("M", bound=Frozen)
 RUN_AGAIN = "Run `bench run {folder}` again: finished stages are kept."
@@ -64,15 +65,25 @@ class JsonFile(Generic[M]):
         """
         again = self.again.format(folder=path.parent)
         try:
-            return self.model.model_validate(self.fields(json.loads(path.read_text(encoding="utf-8"))))
+            return self.model.model_validate(self.fields(parsed(path.read_text(encoding="utf-8"))))
         except FileNotFoundError:
             raise DataError(f"{path}: no {self.what} there. {again}") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        except (OSError, ValueError) as error:
+            reason = first_problem(error)
+        except OSError as error:
+            reason = str(error.strerror)
+        except ValueError as error:
             reason = str(error)
-        raise DataError(f"{path}: not a {self.what} that this version reads ({reason}). {again}")
+        raise DataError(f"{path}: not a {self.what} that this version reads ({one_line(reason)}). {again}")
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a document; a field that nobody knows is of a newer version."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"`{where}` is unknown: was it written by a newer version?"
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
 def as_json_without_empty(*names: str) -> Callable[[Frozen], str]:

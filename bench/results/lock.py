@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from bench.core.frozen import Frozen
+from bench.core.frozen import Frozen, digest_of_file
+from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.documents import RUN_AGAIN, JsonFile, as_json_without_empty
 from bench.results.identity import RunIdentity
 
 LOCK_VERSION = 1
 
 
+class PluginUse(Frozen):
+    """Code of others that a run executed, as far as it must be known to read what was concluded.
+
+    ``kind``: judge, task, ... ``code``: the file's name, or the name that a package announces. ``name``: its NAME (a
+    method has none: the same as ``code``). ``package``: the installed package and its version, None for a file.
+    ``settings`` and ``defaults``: its plain fields, as they were and where nothing is written. ``metrics``: those of a
+    task. ``cites``: the arXiv ids in its documentation. ``seed``: of a judge that draws noise.
+    """
+
+    kind: str
+    code: str
+    name: str
+    package: str | None = None
+    settings: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    metrics: tuple[dict[str, Any], ...] = ()
+    cites: tuple[str, ...] = ()
+    seed: int | None = None
+
+
 class Lock(Frozen):
-    """A run's surroundings and inputs. Equal runs of the same code write equal locks, ``hardware`` excepted.
+    """A run's surroundings and inputs.
+
+    Equal runs of the same code write equal locks, except ``hardware`` and the digest of run.json, which holds times.
 
     ``program``: version and revision of this program. ``files``: digests of the comparison file and of plug-ins beside
     it. ``data`` and ``models``: what was read and from where, by digest or revision. ``gate``: the digest of the
     criteria as they were declared when the run began. ``stages``: the key of every stage and its kind. ``read``: the
     digest of every file and folder that the comparison names, by the end of its path that tells it apart. ``texts``:
-    the comparison file and what it extends, by their paths from the results folder. A lock of an earlier version has
-    neither.
+    the comparison file and what it extends, by their paths from the results folder. ``written``: the digest of every
+    file that the run wrote and its conclusions rest on, and of the conclusions. ``plugins``: the code of others that
+    was executed. A lock of an earlier version has none of the four.
     """
 
     lock_version: int = LOCK_VERSION
@@ -37,6 +63,47 @@ class Lock(Frozen):
     stages: dict[str, str]
     read: dict[str, str] = {}
     texts: dict[str, str] = {}
+    written: dict[str, str] = {}
+    plugins: tuple[PluginUse, ...] = ()
+
+    def changed(self, folder: Path) -> list[str]:
+        """Return the files that lie in a results folder and are not what the run wrote; its conclusions left aside.
+
+        These are made again by ``bench report``, and held against the rows where they are not the run's.
+        """
+        rows = {name: known for name, known in self.written.items() if name != CONCLUSIONS.name}
+        return [name for name, known in rows.items() if differs(folder / name, known)]
+
+    def has_other_conclusions(self, folder: Path) -> bool:
+        """Return whether the conclusions that lie in a results folder are not those of the run, as far as is known."""
+        known = self.written.get(CONCLUSIONS.name)
+        return known is not None and differs(CONCLUSIONS.path(folder), known)
+
+    def lost(self, folder: Path) -> list[str]:
+        """Return the files that the run wrote and that are not in its folder."""
+        return [name for name in self.written if not (folder / name).exists()]
 
 
-LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json_without_empty("read", "texts"))
+def digests_in(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the digests of files in a results folder, by name."""
+    return {name: digest_of_file(folder / name) for name in sorted(names)}
+
+
+def differs(path: Path, known: str) -> bool:
+    """Return whether there is a file at a path and its bytes are others; what is no file is left to its reader."""
+    try:
+        return path.is_file() and digest_of_file(path) != known
+    except OSError:
+        return False
+
+
+def _fields(body: Any) -> Any:
+    """Return the fields of a lock of this version; raises ValueError for another one."""
+    version = body.get("lock_version", LOCK_VERSION) if isinstance(body, dict) else LOCK_VERSION
+    if version != LOCK_VERSION:
+        raise ValueError(f"it has version {version!r}, and this program reads version {LOCK_VERSION}")
+    return body
+
+
+LATER_FIELDS = ("read", "texts", "written", "plugins")
+LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json_without_empty(*LATER_FIELDS), _fields)

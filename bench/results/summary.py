@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
 from bench.core.frozen import Frozen
-from bench.core.metrics import WIN_RATE
+from bench.core.metrics import WIN_RATE, MetricInfo
 from bench.core.reward import REWARD_MODEL_KIND
 from bench.results.documents import RUN_AGAIN, JsonFile
 
@@ -201,6 +201,19 @@ class RunSummary(Frozen):
     unanswered: tuple[Unanswered, ...] = ()
     served_models: dict[str, dict[str, int]] = {}
     benchmark_cuts: tuple[BenchmarkCuts, ...] = ()
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        for facts in self.metrics.values():
+            MetricInfo.model_validate(facts)
+        for name, arm in self.arms.items():
+            keys = {key for run in arm.runs.values() for key in run.stages}
+            if set(arm.runs) != set(map(str, self.seeds)) or not keys <= self.stages.keys():
+                raise ValueError(f"the method {name} has a seed or a stage that is not there")
+        for key, stage in self.stages.items():
+            if len(set(map(len, stage.log.values()))) > 1:
+                raise ValueError(f"the log of the stage {key} has columns of several lengths")
+        return self
 
     def is_trained(self, arm: str) -> bool:
         """Return whether a stage of the arm trains; the pretraining of an embedded world is its base's, not its own."""

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.core.errors import DataError
 from bench.core.files import replacing
+from bench.results.documents import RUN_AGAIN
+from bench.results.strict_json import one_line
 
 
 def anything(_table: pa.Table, _where: str) -> None:
@@ -63,18 +66,53 @@ class TableFile:
     ) -> pa.Table | None:  # fmt: skip
         """Return the table of a results folder, None where there is no file.
 
-        ``prompts``: only the rows on those. ``columns``: only these. Raises DataError for other columns than the
-        schema's, and for rows that ``check`` refuses.
+        ``prompts``: only the rows on those. ``columns``: only these. Raises DataError, with the command that makes the
+        file, for a file that this version does not read, and for rows that ``check`` refuses.
         """
         path = self.path(folder)
-        if not path.is_file():
+        if not path.exists():
             return None
-        names = pq.read_schema(path).names
-        if names != self.schema.names:
-            raise DataError(f"{path}: columns {names}, wanted {self.schema.names}. Run `bench run {folder}` again.")
-        filters = None if prompts is None else [("prompt", "in", sorted(prompts))]
-        table = pq.read_table(path, columns=None if columns is None else list(columns), filters=filters)
-        table = table.cast(self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns]))
-        if columns is None:
+        again = RUN_AGAIN.format(folder=folder)
+        try:
+            self._check_schema(pq.read_schema(path))
+            filters = None if prompts is None else [("prompt", "in", sorted(prompts))]
+            table = pq.read_table(path, columns=None if columns is None else list(columns), filters=filters)
+            fields = [self.schema.field(name) for name in table.schema.names]
+            table = table.cast(self.schema if columns is None else pa.schema(fields))
+            table.validate(full=True)
+            _check_finite(table)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except (pa.ArrowException, ValueError) as error:
+            reason = str(error)
+        else:
+            if columns is None:
+                self._check_rows(table, path, again)
+            return table
+        raise DataError(f"{path}: not a table that this version reads ({one_line(reason)}). {again}")
+
+    def _check_rows(self, table: pa.Table, path: Path, again: str) -> None:
+        """Raise DataError for rows that contradict themselves, with the command that makes the file again."""
+        try:
             self.check(table, str(path))
-        return table
+        except DataError as error:
+            raise DataError(f"{one_line(str(error), most=400)}. {again}") from error
+
+    def _check_schema(self, found: pa.Schema) -> None:
+        """Raise ValueError for other columns, or another version of them, than the schema's."""
+        if found.names != self.schema.names:
+            raise ValueError(f"columns {', '.join(found.names)}; wanted {', '.join(self.schema.names)}")
+        for name, version in (self.schema.metadata or {}).items():
+            there = (found.metadata or {}).get(name, version)
+            if there != version:
+                now, then = version.decode(), there.decode(errors="replace")
+                raise ValueError(f"version {then} of its columns, and this program reads version {now}")
+
+
+def _check_finite(table: pa.Table) -> None:
+    """Raise ValueError where a number is none: a value that was not measured is null."""
+    for field in table.schema:
+        if pa.types.is_floating(field.type):
+            finite = pc.all(pc.is_finite(table[field.name])).as_py()
+            if finite is False:
+                raise ValueError(f"column {field.name} has a value that is no number")

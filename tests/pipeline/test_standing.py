@@ -10,6 +10,7 @@ import pytest
 
 from bench.pipeline.standing import standing_of
 from bench.results.conclusions.all import CONCLUSIONS
+from bench.results.lock import LATER_FIELDS
 from tests.awaiting import AWAITING
 from tests.cli.test_cli import ROOT, Done, bench, bench_sketched
 from tests.once import take_stages
@@ -212,7 +213,8 @@ def test_what_is_not_here_is_told_and_all_else_is_compared(folder: Path, name: s
 def of_earlier_version(folder: Path) -> None:
     """Take from the lock what earlier versions did not write."""
     lock = json.loads((folder / "lock.json").read_text(encoding="utf-8"))
-    del lock["read"], lock["texts"]
+    for name in LATER_FIELDS:
+        lock.pop(name, None)
     (folder / "lock.json").write_text(json.dumps(lock), encoding="utf-8")
 
 
@@ -344,11 +346,12 @@ def test_a_criterion_without_a_value_is_no_pass(folder: Path) -> None:
     nothing = {"estimate": None, "low": None, "high": None, "standard_error": None, "n_prompts": 0, "support": ()}
     contrasts = tuple(item.model_copy(update={**nothing, "n_missing": item.n_prompts}) for item in found.contrasts)
     CONCLUSIONS.write(found.model_copy(update={"contrasts": contrasts}), folder)
-    done = bench("check", folder)
+    assert "stale: contrasts.json was concluded otherwise" in bench("check", folder).stderr
+    done = bench("check", folder, "--stale-ok")
     assert done.returncode == 3
     assert "### Gate: undecided" in done.stdout
     CONCLUSIONS.write(found.model_copy(update={"contrasts": ()}), folder)
-    done = bench("check", folder)
+    done = bench("check", folder, "--stale-ok")
     assert (done.returncode, done.stdout) == (2, "")
     assert "no contrast compares these two" in done.stderr
 
@@ -380,7 +383,7 @@ def test_a_judge_beside_the_comparison_that_is_not_here_is_stood_in_for(
     assert "(longer judge, prompts)" in done.stdout
     _, in_markdown, _ = report(folder)
     assert "not compared: longest_wins.py is not here" in in_markdown
-    assert "contrasts.json is as the run left it" in in_markdown
+    assert ("contrasts.json is as the run left it" in in_markdown) == (version == "earlier")
     assert "stale" not in in_markdown
     assert (folder / "contrasts.json").read_bytes() == before
     replace(folder / "comparison.yaml", "beta: 0.1, lr: 0.01", "beta: 0.3, lr: 0.01")

@@ -77,13 +77,11 @@ class Section:
     def plugin(self, kind: Kind[P], path: KeyPath, name: str, fields: Mapping[str, Any]) -> type[P] | P:
         """Return the class of the plug-in that a name or file at a key path names.
 
-        Where its file is not here and the reading goes on, what stands in for it, with ``fields`` as written. Raises
+        What stands in for it, with ``fields`` as written, where it is of others and their code is not run. Raises
         BenchError where there is none.
         """
-        folder = self.place(path).folder
-        file = self.resolve(path, name)
-        stood_in = self.files.stand_in(kind, file, fields) if name.endswith(".py") else None
-        return find(kind, name, folder) if stood_in is None else stood_in
+        stood_in = self.files.stand_in(kind, name, self.resolve(path, name), fields)
+        return find(kind, name, self.place(path).folder) if stood_in is None else stood_in
 
     def keys(
         self, path: KeyPath, value: Any, known: Collection[str], required: Collection[str] = ()

@@ -1,27 +1,24 @@
 """The files that a comparison names, as a run that is over has read them.
 
-What a run concluded stands without its inputs: a file that is not here has the digest that the run recorded, and a
-plug-in whose file is not here is stood in for by a value that computes nothing.
+What a run concluded stands without its inputs, and is read without executing code of others: a file that is not here
+has the digest that the run recorded, and a plug-in of others, here or not, is stood in for by a value that computes
+nothing.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from bench.config.fields.named_files import FilesToRead, digest_of, ends_with, kind_of
-from bench.core.errors import BenchError, DataError, StageError
+from bench.config.fields.stand_ins import CodeOfOthers, PluginOnRecord, stand_in_for, unknown_digest
+from bench.core.errors import BenchError
 from bench.core.frozen import Open
-from bench.core.judge import Judge, Pair, Response, Verdict
-from bench.core.method import Given, Method
-from bench.core.plugins import Kind
-from bench.core.policy import Decoding, PolicySpec
-from bench.core.stage import StageIO
-from bench.core.task import Prompt, Task
+from bench.core.metrics import MetricInfo
+from bench.core.plugins import Kind, is_own, package_of
 
 P = TypeVar("P", bound=Open)
 
@@ -30,12 +27,14 @@ P = TypeVar("P", bound=Open)
 class Recorded:
     """What a run has recorded of its files.
 
-    ``digests``: of everything that it read, by the end of its path that tells it apart. ``names``: the NAME of a judge
-    or task from a file, by the file's name. ``texts``: those of the comparison file and of what it extends, by path.
+    ``digests``: of everything that it read, by the end of its path that tells it apart. ``plugins``: what it recorded
+    of code of others, by what the code is called. ``metrics``: all of the run. ``texts``: those of the comparison file
+    and of what it extends, by path.
     """
 
     digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    plugins: Mapping[str, PluginOnRecord] = field(default_factory=lambda: MappingProxyType({}))
+    metrics: tuple[MetricInfo, ...] = ()
     texts: Mapping[Path, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def of(self, path: Path) -> str | None:
@@ -46,6 +45,8 @@ class Recorded:
 
 class FilesThatWereRead(FilesToRead):
     """What a run has read. ``absent``: what is not here, with the recorded digest, None where none is recorded."""
+
+    EXECUTES: ClassVar[bool] = False
 
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded
@@ -69,7 +70,7 @@ class FilesThatWereRead(FilesToRead):
         if not self.lacks(path):
             return digest_of(path)
         known = self.absent[path]
-        return unknown_digest(path) if known is None else known
+        return unknown_digest(path.name) if known is None else known
 
     def to_come(self, path: Path) -> str | None:
         """Return the digest of a file that may come later; the recorded one of a file that was there for the run."""
@@ -81,80 +82,32 @@ class FilesThatWereRead(FilesToRead):
         """Return the recorded text of a comparison file that is not here; None where it is, or none is recorded."""
         return self.recorded.texts.get(path) if self.lacks(path) else None
 
-    def stand_in(self, kind: Kind[P], file: Path, fields: Mapping[str, Any]) -> P | None:
-        """Return a value in the place of a plug-in whose file is not here; None where it is.
-
-        Raises BenchError for a file of a kind that nothing can stand in for.
-        """
-        if not self.lacks(file):
+    def stand_in(self, kind: Kind[P], name: str, file: Path, fields: Mapping[str, Any]) -> P | None:
+        """Return a value in the place of a plug-in of others, whose code is not run; None for one of this program."""
+        if name.endswith(".py"):
+            called, path, digest = file.name, file, self.digest(file, lambda: digest_of(file))
+        elif is_own(kind, name):
             return None
-        cls = next((cls for cls in STAND_INS if issubclass(cls, kind.base)), None)
-        if cls is None:
-            raise BenchError(f"{file}: no such file, and nothing can stand in for a {kind.word}\nput it back")
-        called = self.recorded.names.get(file.name, file.stem)
-        body = {"__module__": __name__, "__doc__": cls.__doc__, **({"NAME": called} if hasattr(cls, "NAME") else {})}
-        named = type(cls.__name__, (cls,), body)
-        written = json.dumps({str(key): item for key, item in fields.items()}, sort_keys=True, default=str)
-        made = named(path=str(file), digest=unknown_digest(file), written=written)
-        assert isinstance(made, kind.base)
-        return made
+        else:
+            package = package_of(kind, name)
+            called, path, digest = name, None, unknown_digest(name) if package is None else package
+        known = self.recorded.plugins.get(called)
+        if path is None and known is None and digest == unknown_digest(name):
+            raise BenchError(
+                f"unknown {kind.word} '{name}': no file of this program has this name, no installed package announces "
+                "it, and the run recorded none"
+            )
+        if known is None:
+            known = PluginOnRecord(name=Path(called).stem, metrics=self.recorded.metrics, is_guessed=True)
+        read = {str(place): self.digest(place, lambda: "") for place in self._named_in(fields, file.parent)}
+        return stand_in_for(kind, CodeOfOthers(called, path, digest, known, read), fields)
 
-
-def unknown_digest(path: Path) -> str:
-    """Return what stands for the digest of a file that is not here and of which none is recorded."""
-    return f"not here: {path.name}"
-
-
-class _NotHere(Open):
-    """A plug-in whose file is not here: where it lay, and its fields as written. Its digest is unknown.
-
-    A recorded one would not help: what rests on this class has no key that a run could have.
-    """
-
-    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
-
-    path: str
-    digest: str
-    written: str = "{}"
-
-    def _why(self) -> str:
-        return f"{self.path} is not here. Put it back."
-
-
-class MethodNotHere(_NotHere, Method):
-    """A method whose file is not here."""
-
-    def policy(self, given: Given) -> PolicySpec:
-        """Raise BenchError: only the file could plan it."""
-        raise BenchError(self._why())
-
-
-class JudgeNotHere(_NotHere, Judge):
-    """A judge whose file is not here."""
-
-    NAME: ClassVar[str] = ""
-
-    def compare(self, task: Task | None, pairs: Sequence[Pair], io: StageIO) -> list[Verdict]:
-        """Raise StageError: only the file could judge."""
-        raise StageError(self._why())
-
-    def rate(self, task: Task | None, responses: Sequence[Response], io: StageIO) -> list[Verdict]:
-        """Raise StageError: only the file could judge."""
-        raise StageError(self._why())
-
-
-class TaskNotHere(_NotHere, Task):
-    """A task whose file is not here."""
-
-    NAME: ClassVar[str] = ""
-
-    def prompts(self) -> Sequence[Prompt]:
-        """Raise DataError: only the file has them."""
-        raise DataError(self._why())
-
-    def decoding(self) -> Decoding:
-        """Raise DataError: only the file says it."""
-        raise DataError(self._why())
-
-
-STAND_INS: tuple[type[_NotHere], ...] = (MethodNotHere, JudgeNotHere, TaskNotHere)
+    def _named_in(self, value: Any, folder: Path) -> Iterator[Path]:
+        """Yield the files within the fields of a plug-in that the run has read."""
+        if isinstance(value, str):
+            place = (folder / value).resolve()
+            if self.recorded.of(place) is not None:
+                yield place
+        elif isinstance(value, Mapping | list):
+            for part in value.values() if isinstance(value, Mapping) else value:
+                yield from self._named_in(part, folder)

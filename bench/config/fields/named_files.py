@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from bench.config.document.problems import shown
 from bench.core.errors import BenchError, DataError
@@ -26,7 +26,9 @@ _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead", "ForConditionalGener
 
 
 class FilesToRead:
-    """What a run to come reads."""
+    """What a run to come reads. ``EXECUTES``: code of others that the comparison names is imported."""
+
+    EXECUTES: ClassVar[bool] = True
 
     def lacks(self, path: Path) -> bool:
         """Return whether nothing is at a path and the reading goes on without it."""
@@ -52,9 +54,9 @@ class FilesToRead:
         del path
         return None
 
-    def stand_in(self, kind: Kind[P], file: Path, fields: Mapping[str, Any]) -> P | None:
-        """Return a value in the place of a plug-in whose file is not here, None where the file is to be read."""
-        del kind, file, fields
+    def stand_in(self, kind: Kind[P], name: str, file: Path, fields: Mapping[str, Any]) -> P | None:
+        """Return a value in the place of a plug-in whose code is not run, None where its class is to be found."""
+        del kind, name, file, fields
         return None
 
 

@@ -168,7 +168,7 @@ def _judge_reward(section: Section, path: KeyPath, fields: dict[str, Any]) -> Ju
 
 def _file_reward(section: Section, path: KeyPath, text: str) -> FileReward | None:
     file = section.resolve(path, text)
-    if section.files.lacks(file):
+    if section.files.lacks(file) or not section.files.EXECUTES:
         return FileReward(path=str(file), digest=section.files.digest(file, lambda: digest_of(file)))
     try:
         function = getattr(load_file(file), REWARD, None)

@@ -12,7 +12,7 @@ from bench.config.document.section import Section, as_written
 from bench.config.fields.named_files import digest_of_data, digest_of_model
 from bench.core.data import Data, DataSpec
 from bench.core.errors import BenchError, did_you_mean
-from bench.core.plugins import WORLD, find
+from bench.core.plugins import WORLD
 from bench.core.policy import Built, PolicySpec, Pretrained, computing_in
 from bench.core.task import World
 
@@ -142,10 +142,12 @@ def _world(section: Section, path: KeyPath, value: dict[str, Any], *, reserved: 
         section.problem(here, f"must be the name of a world, not {as_written(value['world'])}")
         return None
     try:
-        cls = find(WORLD, value["world"], section.place(here).folder)
+        cls = section.plugin(WORLD, here, value["world"], value)
     except BenchError as error:
         section.refused(here, error)
         return None
+    if not isinstance(cls, type):
+        return cls
     fields = section.keys(path, value, [*reserved, *cls.model_fields])
     own = {name: item for name, item in (fields or {}).items() if name not in reserved}
     return section.build(cls, path, own)

@@ -46,7 +46,7 @@ def read_factuality(section: Section, path: KeyPath, value: Any, tasks: Sequence
     elif verifier is not None and verifier.READS == "passages":
         what = f"is missing: the verifier '{verifier.NAME}' reads passages"
         next_step = "add `knowledge: {path: pages.jsonl}` or `knowledge: {world: NAME}`"
-        section.problem((*path, "knowledge"), what, next_step)
+        section.unusable((*path, "knowledge"), BenchError(f"{what}\n{next_step}"))
     settings = section.settings(Factuality, path, fields, ("gamma",))
     if section.count > before or extractor is None or verifier is None or not chosen:
         return None

@@ -33,10 +33,11 @@ from bench.evaluation.api.answer_store import FILE
 from bench.evaluation.api.questions import seed_of
 from bench.evaluation.checkers.verifiers.api import ApiVerifier
 from bench.evaluation.fenced import fenced
-from bench.evaluation.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate
+from bench.evaluation.generate import COMPLETIONS, COMPLETIONS_SCHEMA, Generate, stored_rows
 from bench.evaluation.judges.api import Api
+from bench.evaluation.measurements.win_rate import presentations
 from bench.human.exchange import write_csv
-from bench.human.questions import human_cells, questions_for_annotators
+from bench.human.questions import questions_for_annotators
 from bench.pipeline.forecast import forecast
 from bench.pipeline.plan import Plan, make_plan
 from methods._train.feedback.label_pairs import LabelPreferences
@@ -188,7 +189,10 @@ def test_answers_are_found_by_the_keys_of_their_questions(tmp_path: Path, monkey
 def test_people_are_asked_the_same_questions(tmp_path: Path) -> None:
     """The ids, the texts, the order and the sides; their answers are in the verdicts above."""
     _, plan, store = comparison_with_texts(tmp_path)
-    write_csv(questions_for_annotators(human_cells(plan), store, seed=0), tmp_path / "asked.csv")
+    (cell,) = (cell for cell in (*plan.cells, *plan.waiting) if cell.judge_label == "human")
+    ours, theirs = (stored_rows(store.payload(answers)) for answers in (cell.stage.a, cell.stage.b))
+    pairs = [one.pair for one in presentations(cell.stage.a.task, ours, theirs, "first") if one.answered]
+    write_csv(questions_for_annotators(pairs, seed=0), tmp_path / "asked.csv")
     asked, before = (
         list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(keepends=True)))
         for file in (tmp_path / "asked.csv", BEFORE / "human.csv")
