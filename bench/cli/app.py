@@ -74,5 +74,6 @@ def errors_for_people() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     command: Callable[..., Any] = app
+    given = sys.argv[1:] if arguments is None else list(arguments)
     with errors_for_people():
-        command(args=arguments, prog_name="bench")
+        command(args=given, prog_name="bench", obj=given)  # a command finds its own line in its context

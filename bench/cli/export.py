@@ -78,15 +78,15 @@ def export_table(comparison: Comparison, form: TableFormat, to: Path | None) -> 
 
 def export_model(comparison: Comparison, wanted: PolicyChoice, to: Path) -> None:
     """Write one arm's policy as a model, with its card, into the folder ``to``."""
-    from bench.engine.store import store_of
     from bench.export.model import export_policy
     from bench.gate.finished_run import stored
+    from bench.pipeline.last_store import store_of_last_run
     from bench.pipeline.plan import make_plan
     from bench.results.conclusions.all import CONCLUSIONS
 
     folder, summary = stored(comparison)
     contrasts = CONCLUSIONS.read(folder).contrasts
-    written = export_policy(make_plan(comparison), store_of(comparison), summary, contrasts, wanted, to)
+    written = export_policy(make_plan(comparison), store_of_last_run(comparison), summary, contrasts, wanted, to)
     out.print(f"wrote {written}", markup=False, soft_wrap=True)
 
 

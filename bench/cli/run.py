@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from bench.engine.events import Engine
     from bench.engine.store import Store
     from bench.pipeline.compare import Result
+    from bench.results.computed_on import KernelsFrom
     from bench.results.conclusions.contrast import Contrast
 
 commands = typer.Typer()
@@ -29,6 +32,7 @@ EngineKind = Literal["processes", "sharded", "inline"]
     epilog=example("bench run results/quickstart", "bench run results/mine --set given.seeds=[0] --workers 1")
 )
 def run(  # noqa: PLR0913 - a command has as many parameters as options
+    context: typer.Context,
     path: PathArgument,
     overrides: SetOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="CPU worker processes; one per core by default.")] = None,
@@ -40,6 +44,13 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
         typer.Option(help="sharded divides the weights that --processes train; inline runs stages in this process."),
     ] = "processes",
     *,
+    portable: Annotated[
+        bool,
+        typer.Option(
+            "--portable",
+            help="Compute as any x86-64 processor does, to the same bytes: plain kernels, one thread, no GPU. Slower.",
+        ),
+    ] = False,
     track: Annotated[
         Tracker | None, typer.Option("--track", help="Then hand the scalars to a tracker, as `bench track` does.")
     ] = None,
@@ -56,9 +67,11 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
 
     if track is not None:
         require(track)  # its package is looked for before anything is computed
+    choice = EngineChoice(engine, workers, processes, "portable" if portable else "processor")
+    choice.prepare(context.find_root().obj)
     comparison = load_comparison(path, overrides=overrides or [])
     console = Console(stderr=as_json, highlight=False)
-    result = computed(comparison, EngineChoice(engine, workers, processes), console)
+    result = computed(comparison, choice, console)
     if track is not None:
         hand_to_tracker(comparison, result, track)
     if as_json:
@@ -72,12 +85,40 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
 class EngineChoice:
     """Where stages run: the kind of engine, CPU workers (None: by cores), processes that train together.
 
-    ``sharded``: worker processes too, and the weights that several processes train are divided over them.
+    ``sharded``: worker processes too, and the weights that several processes train are divided over them. ``kernels``:
+    whether libraries choose theirs by the processor, or take those of every processor.
     """
 
     kind: EngineKind
     workers: int | None = None
     processes: int = 1
+    kernels: KernelsFrom = "processor"
+
+    def prepare(self, line: Sequence[str]) -> None:
+        """Start this program anew, in this process's place, where its libraries would choose other kernels than asked.
+
+        ``line``: what the command line says after the program's name. Raises BenchError where the kernels cannot be
+        fixed, or for what several processes would add in another order.
+        """
+        if self.kernels == "processor":
+            return
+        from bench.engine.kernels import portable_environment
+        from bench.engine.processes import with_these_packages
+
+        if self.processes > 1:
+            raise BenchError("--portable trains each stage in one process: leave --processes away.")
+        given = with_these_packages()
+        wanted = portable_environment(given)
+        if wanted != given:
+            sys.stdout.flush()
+            os.execve(sys.executable, [sys.executable, "-m", "bench.cli", *line], wanted)
+
+    def store_of(self, comparison: Comparison) -> Store:
+        """Return where the stages of a comparison are kept."""
+        from bench.engine.store import store_of
+
+        store = store_of(comparison)
+        return store.portable if self.kernels == "portable" else store
 
     def open(self, store: Store) -> Engine:
         """Return the engine; raises BenchError for a choice that contradicts itself or the machine."""
@@ -98,13 +139,12 @@ class EngineChoice:
 def computed(comparison: Comparison, choice: EngineChoice, console: Console) -> Result:
     """Return the result of a comparison; the console shows the progress meanwhile."""
     from bench.cli.progress import LiveWatcher, PlainWatcher
-    from bench.engine.store import store_of
     from bench.evaluation.api.spending import name_this_run
     from bench.pipeline.compare import compare
     from bench.pipeline.forecast import seconds_by_kind
     from bench.pipeline.plan import make_plan
 
-    store, plan = store_of(comparison), make_plan(comparison)
+    store, plan = choice.store_of(comparison), make_plan(comparison)
     name_this_run()
     engine = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher

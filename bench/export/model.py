@@ -119,9 +119,9 @@ def _seed(plan: Plan, wanted: PolicyChoice) -> int:
 
 def _finished(store: Store, stage: Stage, plan: Plan, arm: str) -> None:
     if store.find(stage) is None:
-        folder = Path(plan.comparison.path).parent
+        again = f"bench run {Path(plan.comparison.path).parent}{' --portable' if store.holds_portable else ''}"
         raise DataError(
-            f"{stage.label()}, which '{arm}' rests on, is not in the store {store.root}. Run `bench run {folder}`: "
+            f"{stage.label()}, which '{arm}' rests on, is not in the store {store.root}. Run `{again}`: "
             "stages that are there are not computed again."
         )
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
-from bench.engine.store import store_of
 from bench.evaluation.judges._annotators import (
     CHOICES,
     Annotation,
@@ -22,6 +21,7 @@ from bench.evaluation.judges._annotators import (
 )
 from bench.evaluation.judges.human import Human
 from bench.human.questions import AnnotatorQuestion, human_cells, pairs_of, questions_for_annotators
+from bench.pipeline.last_store import store_of_last_run
 from bench.pipeline.plan import make_plan
 
 COLUMNS = ("question", "prompt", "response_1", "response_2", "answer", "annotator", "comment")
@@ -39,7 +39,7 @@ def export_questions(
     ``at_most``: so many questions, drawn by ``seed``, which also draws their order and their sides.
     """
     plan = make_plan(load_comparison(path, overrides=overrides))
-    questions = questions_for_annotators(human_cells(plan, judge), store_of(plan.comparison), seed)
+    questions = questions_for_annotators(human_cells(plan, judge), store_of_last_run(plan.comparison), seed)
     questions = questions if at_most is None else questions[:at_most]
     if not questions:
         raise BenchError("there is nothing to ask: all responses that are to be compared are the same")
@@ -85,7 +85,7 @@ def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], 
     known = {
         name
         for cell in cells
-        for pair in pairs_of(cell, store_of(plan.comparison))
+        for pair in pairs_of(cell, store_of_last_run(plan.comparison))
         for name in (question_id(pair), question_id(turned(pair)))
     }
     found = {(one.question, one.annotator): one for one in human.annotations()}

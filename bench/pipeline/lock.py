@@ -22,6 +22,7 @@ from bench.evaluation.measurements.win_rate import JudgePairs
 from bench.gate.declared import files_of, gate_digest, named_files, texts_of
 from bench.pipeline.describe import described
 from bench.pipeline.plan import Plan
+from bench.results.computed_on import computed_on
 from bench.results.identity import JudgeIdentity, RunIdentity, TaskIdentity
 from bench.results.lock import Lock
 from bench.results.summary import RunSummary
@@ -53,6 +54,7 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
         stages={key: stage.KIND for key, stage in plan.stages.items()},
         read=read_of(comparison),
         texts=texts_of(Path(comparison.path)),
+        computed_on=computed_on(facts.provenance for facts in summary.stages.values()),
     )
 
 

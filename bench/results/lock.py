@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.core.frozen import Frozen
+from bench.results.computed_on import ComputedOn
 from bench.results.documents import RUN_AGAIN, JsonFile, as_json_without_empty
 from bench.results.identity import RunIdentity
 
@@ -18,8 +19,9 @@ class Lock(Frozen):
     it. ``data`` and ``models``: what was read and from where, by digest or revision. ``gate``: the digest of the
     criteria as they were declared when the run began. ``stages``: the key of every stage and its kind. ``read``: the
     digest of every file and folder that the comparison names, by the end of its path that tells it apart. ``texts``:
-    the comparison file and what it extends, by their paths from the results folder. A lock of an earlier version has
-    neither.
+    the comparison file and what it extends, by their paths from the results folder. ``computed_on``: the processors,
+    kernels and threads of the stages, which may have been computed elsewhere; ``hardware`` is where the run ended. A
+    lock of an earlier version has none of these three.
     """
 
     lock_version: int = LOCK_VERSION
@@ -37,6 +39,7 @@ class Lock(Frozen):
     stages: dict[str, str]
     read: dict[str, str] = {}
     texts: dict[str, str] = {}
+    computed_on: ComputedOn | None = None
 
 
-LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json_without_empty("read", "texts"))
+LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json_without_empty("read", "texts", "computed_on"))
