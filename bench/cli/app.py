@@ -98,10 +98,11 @@ def crash_in_words(error: Exception) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     command: Callable[..., Any] = app
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         with errors_for_people(), ended_by_signals():
             try:
-                command(args=arguments, prog_name="bench")
+                command(args=given, prog_name="bench", obj=given)  # a command finds its own line in its context
             finally:
                 sys.stdout.flush()  # here, where a disk that is full is told
     finally:

@@ -57,9 +57,9 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
     """
     from bench.config.load import load_comparison
-    from bench.engine.store import store_of
     from bench.export.model import PolicyChoice
     from bench.pipeline.concluded import with_conclusions
+    from bench.pipeline.last_store import store_of_last_run
     from bench.pipeline.recorded_run import recorded_run, refuse_absent
     from bench.pipeline.standing import standing_of
 
@@ -76,7 +76,7 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
         refuse_absent(recorded_run(path, overrides or []), f"the policy of {method} is planned from it")
         comparison = load_comparison(path, overrides=overrides or [])
         choice = PolicyChoice(method, seed, "adapter" if adapter else "merged")
-        export_model(comparison, store_of(comparison, store), choice, to)
+        export_model(comparison, store_of_last_run(comparison, store), choice, to)
 
 
 def export_table(standing: Standing, form: TableFormat, to: Path | None) -> None:

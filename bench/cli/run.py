@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from bench.engine.events import Engine
     from bench.engine.store import Store
     from bench.pipeline.compare import Result
+    from bench.results.computed_on import KernelsFrom
     from bench.results.conclusions.contrast import Contrast
 
 commands = typer.Typer()
@@ -41,6 +44,7 @@ EngineKind = Literal["processes", "sharded", "inline"]
     epilog=example("bench run results/quickstart", "bench run results/mine --set given.seeds=[0] --workers 1")
 )
 def run(  # noqa: PLR0913 - a command has as many parameters as options
+    context: typer.Context,
     path: PathArgument,
     overrides: SetOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="CPU worker processes; one per core by default.")] = None,
@@ -52,6 +56,13 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
         typer.Option(help="sharded divides the weights that --processes train; inline runs stages in this process."),
     ] = "processes",
     *,
+    portable: Annotated[
+        bool,
+        typer.Option(
+            "--portable",
+            help="Compute as any x86-64 processor does, to the same bytes: plain kernels, one thread, no GPU. Slower.",
+        ),
+    ] = False,
     track: Annotated[
         Tracker | None, typer.Option("--track", help="Then hand the scalars to a tracker, as `bench track` does.")
     ] = None,
@@ -65,14 +76,15 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
     """
     from bench.config.load import load_comparison
-    from bench.engine.store import store_of
     from bench.export.trackers import require
 
     if track is not None:
         require(track)  # its package is looked for before anything is computed
+    choice = EngineChoice(engine, workers, processes, "portable" if portable else "processor")
+    choice.prepare(context.find_root().obj)
     comparison = load_comparison(path, overrides=overrides or [])
-    console, where = Printed(stderr=as_json), store_of(comparison, store)
-    result = computed(comparison, where, EngineChoice(engine, workers, processes), console)
+    console, where = Printed(stderr=as_json), choice.store_of(comparison, store)
+    result = computed(comparison, where, choice, console)
     if state["debug"]:
         show_tracebacks(where, result)
     if track is not None:
@@ -88,12 +100,40 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
 class EngineChoice:
     """Where stages run: the kind of engine, CPU workers (None: by cores), processes that train together.
 
-    ``sharded``: worker processes too, and the weights that several processes train are divided over them.
+    ``sharded``: worker processes too, and the weights that several processes train are divided over them. ``kernels``:
+    whether libraries choose theirs by the processor, or take those of every processor.
     """
 
     kind: EngineKind
     workers: int | None = None
     processes: int = 1
+    kernels: KernelsFrom = "processor"
+
+    def prepare(self, line: Sequence[str]) -> None:
+        """Start this program anew, in this process's place, where its libraries would choose other kernels than asked.
+
+        ``line``: what the command line says after the program's name. Raises BenchError where the kernels cannot be
+        fixed, or for what several processes would add in another order.
+        """
+        if self.kernels == "processor":
+            return
+        from bench.engine.kernels import portable_environment
+        from bench.engine.processes import with_these_packages
+
+        if self.processes > 1:
+            raise BenchError("--portable trains each stage in one process: leave --processes away.")
+        given = with_these_packages()
+        wanted = portable_environment(given)
+        if wanted != given:
+            sys.stdout.flush()
+            os.execve(sys.executable, [sys.executable, "-m", "bench.cli", *line], wanted)
+
+    def store_of(self, comparison: Comparison, given: Path | None) -> Store:
+        """Return where the stages of a comparison are kept: in the ``given`` store, where one is."""
+        from bench.engine.store import store_of
+
+        store = store_of(comparison, given)
+        return store.portable if self.kernels == "portable" else store
 
     def open(self, store: Store, timeout: float | None) -> Engine:
         """Return the engine, which ends a stage after ``timeout`` seconds.

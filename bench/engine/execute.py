@@ -11,9 +11,11 @@ from bench.core.errors import DamagedArtefact, StageError
 from bench.core.meter import Meter
 from bench.core.stage import Progress, Stage, StageIO
 from bench.engine.events import ALONE, Together
+from bench.engine.kernels import kernels
 from bench.engine.launch import run_in_processes
 from bench.engine.provenance import provenance
 from bench.engine.store import Store
+from bench.results.computed_on import KERNELS, KERNELS_FROM
 
 
 def execute(
@@ -68,7 +70,8 @@ def execute(
         else:
             stage.run(io)
         io.meter.seconds += time.perf_counter() - started
-        made = {"started": began_at, "device": device, **asdict(together), **provenance()}
+        chosen = {KERNELS: kernels(), KERNELS_FROM: "portable"} if store.holds_portable else {}
+        made = {"started": began_at, "device": device, **asdict(together), **provenance(), **chosen}
         if told:
             made["told"] = told
         store.commit(stage, io.out, io.meter.as_dict(), made)

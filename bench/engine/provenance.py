@@ -1,29 +1,39 @@
-"""What a computation rested on: package versions, processor, threads, revision of the code."""
+"""What a computation rested on: package versions, processor, kernels, threads, revision of the code."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bench.engine.kernels import chosen_by_hand, kernels
+
 PACKAGES = ("alignment-bench", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pyarrow")
 
 
-@cache
 def provenance() -> dict[str, Any]:
-    """Return what this process knows of its surroundings: versions, hardware, threads, and the code's revision."""
+    """Return what this process knows of its surroundings: versions, hardware, threads, and the code's revision.
+
+    Threads and kernels are those of the libraries that are loaded by now.
+    """
+    return {**_lasting(), "threads": threads(), "kernels": {**kernels(), **chosen_by_hand()}}
+
+
+@cache
+def _lasting() -> dict[str, Any]:
+    """Return what does not change while a process lives."""
     return {
         "python": platform.python_version(),
         "packages": versions(),
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
         "revision": revision(),
     }
 
@@ -37,6 +47,14 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def threads() -> str | None:
+    """Return with how many threads this process computes: as it was told, else what torch has taken, else None."""
+    told = os.environ.get("OMP_NUM_THREADS")
+    if told is None and "torch" in sys.modules:
+        return str(sys.modules["torch"].get_num_threads())
+    return told
 
 
 def processor() -> str:

@@ -43,6 +43,8 @@ MARKS = (".uses", LOCKS, ".lengths", ".answers", WORK)
 IGNORED = "# Stages that alignment-bench has computed: `bench store` says what is here.\n*\n"
 # What locking gives where a file system has none; NFS without its lock daemon gives ENOLCK.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+# The part of a store that `bench run --portable` fills: equal keys, and other last digits.
+PORTABLE_PART = ".portable"
 
 
 class Store:
@@ -71,8 +73,19 @@ class Store:
 
     @property
     def answers(self) -> Path:
-        """The folder with all answers that were ever paid for (``bench.evaluation.api``)."""
-        return self.root / ".answers"
+        """The folder with all answers that were ever paid for (``bench.evaluation.api``), which both parts share."""
+        whole = self.root.parent if self.holds_portable else self.root
+        return whole / ".answers"
+
+    @property
+    def portable(self) -> Store:
+        """The part of this store with what portable kernels computed; itself where it is that part."""
+        return self if self.holds_portable else Store(self.root / PORTABLE_PART)
+
+    @property
+    def holds_portable(self) -> bool:
+        """Whether this is the part with what portable kernels computed."""
+        return self.root.name == PORTABLE_PART
 
     def find(self, stage: Stage) -> Manifest | None:
         """Return the manifest of a finished artefact whose bytes are as recorded, or None when there is none.

@@ -121,14 +121,14 @@ def _seed(plan: Plan, wanted: PolicyChoice) -> int:
 
 
 def _finished(store: Store, stage: Stage, plan: Plan, arm: str) -> None:
-    folder = Path(plan.comparison.path).parent
+    again = f"bench run {Path(plan.comparison.path).parent}{' --portable' if store.holds_portable else ''}"
     try:
         found = store.find(stage)
     except DamagedArtefact as damage:
-        raise DataError(f"{damage}. Run `bench run {folder}`: it is set aside and computed again.") from damage
+        raise DataError(f"{damage}. Run `{again}`: it is set aside and computed again.") from damage
     if found is None:
         raise DataError(
-            f"{stage.label()}, which '{arm}' rests on, is not in the store {store.root}. Run `bench run {folder}`: "
+            f"{stage.label()}, which '{arm}' rests on, is not in the store {store.root}. Run `{again}`: "
             "stages that are there are not computed again."
         )
 

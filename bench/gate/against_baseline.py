@@ -41,6 +41,7 @@ def make_baseline(
         given=given_of(summary, lock),
         arms=arms_of(summary),
         tasks={task: task_values(index, comparison, task) for task in tasks_of(comparison)},
+        computed_on=lock.computed_on,
     )
 
 

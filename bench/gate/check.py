@@ -13,10 +13,11 @@ from bench.gate.criteria import CriterionResult
 from bench.gate.decide import Evidence, decide, evidence_between, foregone, refuse_no_gate
 from bench.gate.declared import files_of, gate_digest
 from bench.gate.finished_run import refuse_missing, stored
-from bench.results.baseline import BASELINE_FILE
+from bench.results.baseline import BASELINE_FILE, Baseline
+from bench.results.computed_on import other_arithmetic
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.conclusions.contrast import Contrast
-from bench.results.lock import LOCK
+from bench.results.lock import LOCK, Lock
 from bench.results.records import RECORDS
 from bench.results.summary import RunSummary
 
@@ -88,11 +89,21 @@ def against_file(
     found = evidence_against(comparison, summary, RECORDS.read(folder), earlier)
     seeds = f"seeds {', '.join(map(str, earlier.seeds))} then and {', '.join(map(str, lock.seeds))} now"
     notes = [f"baseline {file.name}: {earlier.reason} ({earlier.code or 'unknown revision'}; {seeds})"]
+    notes += other_rounding(lock, earlier)
     changes = what_changed(earlier, summary, lock)
     notes += [f"changed since the baseline: {change}" for change in changes[:MOST_CHANGES]]
     if len(changes) > MOST_CHANGES:
         notes.append(f"and {len(changes) - MOST_CHANGES} further settings")
     return found, notes
+
+
+def other_rounding(lock: Lock, earlier: Baseline) -> list[str]:
+    """Return a note where a run was computed by other kernels or with other threads than its baseline."""
+    if lock.computed_on is None or earlier.computed_on is None:
+        return []  # of an earlier version, which did not record it
+    found = other_arithmetic(lock.computed_on, earlier.computed_on)
+    why = "weights differ by rounding, and metrics move by what a training makes of it (docs/reproducibility.md)"
+    return [f"computed otherwise than the baseline: {'; '.join(found)}; {why}"] if found else []
 
 
 def in_order(comparison: Comparison, found: Sequence[Evidence]) -> list[Evidence]:

@@ -23,6 +23,7 @@ from bench.gate.declared import files_of, gate_digest, named_files, texts_of
 from bench.pipeline.code_of_others import plugins_of
 from bench.pipeline.describe import described
 from bench.pipeline.plan import Plan
+from bench.results.computed_on import computed_on
 from bench.results.identity import JudgeIdentity, RunIdentity, TaskIdentity
 from bench.results.lock import Lock
 from bench.results.summary import RunSummary
@@ -55,6 +56,7 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
         read=read_of(comparison),
         texts=texts_of(Path(comparison.path)),
         plugins=plugins_of(comparison),
+        computed_on=computed_on(facts.provenance for facts in summary.stages.values()),
     )
 
 

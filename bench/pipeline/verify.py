@@ -24,6 +24,7 @@ from bench.pipeline.recorded_run import run_as_found
 from bench.pipeline.report_again import report_again
 from bench.pipeline.standing import Standing, standing_of_run
 from bench.report.page.markdown import PLOTS
+from bench.results.computed_on import THREADS, computed_on, on_processor, other_arithmetic
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.identity import changed_settings
 from bench.results.lock import LOCK, Lock
@@ -86,6 +87,7 @@ def verify(path: Path, overrides: Sequence[str] = ()) -> Verified:
         if lock.gate != gate_digest(standing.comparison):
             differ.append("the gate's criteria were changed after the run")
         notes += [f"since the run: {change}" for change in other_surroundings(lock)]
+        notes += computed_elsewhere(lock)
     return Verified(files=tuple(made), differences=tuple(differ), notes=tuple(notes))
 
 
@@ -203,3 +205,18 @@ def other_surroundings(lock: Lock) -> list[str]:
     program = {"version": known.pop(PROGRAM, None), "revision": here["revision"]}
     then = {"python": lock.python, **lock.packages, **lock.program}
     return changed_settings({"python": str(here["python"]), **known, **program}, then)
+
+
+def computed_elsewhere(lock: Lock) -> list[str]:
+    """Return a note where a run was computed by another processor or other kernels than these statistics are.
+
+    Threads are not told: what is computed again here is statistics, in one process. A lock of an earlier version
+    knows the processor on which its run ended.
+    """
+    known = {**provenance(), THREADS: None}
+    if lock.computed_on is None:
+        found = other_arithmetic(on_processor(known), on_processor(lock.hardware))
+    else:
+        here = computed_on([known])
+        found = [] if here is None else other_arithmetic(here, lock.computed_on)
+    return [f"computed elsewhere: {'; '.join(found)} (docs/reproducibility.md)"] if found else []

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from bench.core.frozen import Frozen
+from bench.results.computed_on import ComputedOn
 from bench.results.documents import JsonFile
 from bench.results.identity import RunIdentity
 
@@ -42,6 +43,7 @@ class Baseline(Frozen):
     """An earlier run. ``arms`` and ``given`` are what it trained with: free to change, since that is what is tested.
 
     ``reason``: why it was made the baseline, in a person's words. ``code``: the program's version and revision.
+    ``computed_on``: the processors, kernels and threads of its stages; one of an earlier version has none.
     """
 
     name: str
@@ -52,11 +54,12 @@ class Baseline(Frozen):
     given: dict[str, Any]
     arms: dict[str, dict[str, Any]]
     tasks: dict[str, TaskValues]
+    computed_on: ComputedOn | None = None
 
 
 def baseline_text(baseline: Baseline) -> str:
     """Return the file's text; equal baselines give equal bytes."""
-    body = baseline.model_dump(mode="json")
+    body = baseline.model_dump(mode="json", exclude=None if baseline.computed_on else {"computed_on"})
     tasks = sorted(body.pop("tasks").items())
     head = json.dumps({VERSION_KEY: BASELINE_VERSION, **body}, indent=1, sort_keys=True, allow_nan=False)
     lines = [head.removesuffix("\n}") + ",", ' "tasks": {']

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.frozen import Frozen, digest_of_file
+from bench.results.computed_on import ComputedOn
 from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.documents import RUN_AGAIN, JsonFile, as_json_without_empty
 from bench.results.identity import RunIdentity
@@ -45,7 +46,8 @@ class Lock(Frozen):
     digest of every file and folder that the comparison names, by the end of its path that tells it apart. ``texts``:
     the comparison file and what it extends, by their paths from the results folder. ``written``: the digest of every
     file that the run wrote and its conclusions rest on, and of the conclusions. ``plugins``: the code of others that
-    was executed. A lock of an earlier version has none of the four.
+    was executed. ``computed_on``: the processors, kernels and threads of the stages, which may have been computed
+    elsewhere; ``hardware`` is where the run ended. A lock of an earlier version has none of the five.
     """
 
     lock_version: int = LOCK_VERSION
@@ -65,6 +67,7 @@ class Lock(Frozen):
     texts: dict[str, str] = {}
     written: dict[str, str] = {}
     plugins: tuple[PluginUse, ...] = ()
+    computed_on: ComputedOn | None = None
 
     def changed(self, folder: Path) -> list[str]:
         """Return the files that lie in a results folder and are not what the run wrote; its conclusions left aside.
@@ -105,5 +108,5 @@ def _fields(body: Any) -> Any:
     return body
 
 
-LATER_FIELDS = ("read", "texts", "written", "plugins")
+LATER_FIELDS = ("read", "texts", "written", "plugins", "computed_on")
 LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json_without_empty(*LATER_FIELDS), _fields)

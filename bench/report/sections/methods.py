@@ -9,6 +9,7 @@ from bench.report.facts.methods import CORRECTIONS, adapter_text, flat, statisti
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Bullets, Folded, Heading, Table, Text
 from bench.report.references import Citation, citations
+from bench.results.computed_on import computed_on
 from bench.results.summary import ArmFacts, RunSummary
 from bench.results.wording import NONE, amount, counted, listed, percent, value_text
 
@@ -147,4 +148,5 @@ def _surroundings(inputs: Inputs) -> list[str]:
         }
         if values:
             lines.append(f"{name.capitalize()}: {', '.join(sorted(values))}")
-    return lines
+    on = computed_on(stage.provenance for stage in inputs.summary.stages.values())
+    return lines if on is None else [*lines, f"Kernels: {on.words()}"]
