@@ -76,6 +76,7 @@ def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], 
     Raises DataError for a wrong row, for a question that is none of this comparison's, and for two different answers of
     one annotator to one question; then nothing is written.
     """
+    read = [(file, read_annotations(file)) for file in files]
     plan = make_plan(load_comparison(path, overrides=overrides))
     cells = human_cells(plan, judge)
     human = cells[0].stage.judge
@@ -90,10 +91,9 @@ def import_answers(path: Path, overrides: Sequence[str], files: Sequence[Path], 
     }
     found = {(one.question, one.annotator): one for one in human.annotations()}
     before = len(found)
-    for file in files:
-        annotations = read_annotations(file)
-        _check_known(file, annotations, known)
-        for one in annotations:
+    for file, answers in read:
+        _check_known(file, answers, known)
+        for one in answers:
             _add(found, one, file)
     if len(found) > before or not target.is_file():
         write_annotations(list(found.values()), target)
