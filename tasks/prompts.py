@@ -21,7 +21,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveInt
 
-from bench.core.cells import own_cluster, rows_in
+from bench.core.cells import all_rows_in, own_cluster
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 from bench.core.policy import Chat, Decoding
@@ -63,13 +63,13 @@ def read_prompts(path: str, digest: str, column: str) -> tuple[Prompt, ...]:
         raise DataError(f"{path}: no prompts there")
     if digest_of_file(file) != digest:
         raise DataError(f"{path}: the file has changed since the comparison was planned. Plan it again.")
-    rows = list(rows_in(file, path))
-    clusters = [row.label("cluster") for row in rows]
-    named = {cluster for cluster in clusters if cluster is not None}
+    rows = all_rows_in(
+        file, path, lambda row: (row, row.question(column), row.label("id"), row.label("kind"), row.label("cluster"))
+    )
+    named = {cluster for *_, cluster in rows if cluster is not None}
     found: dict[str, Prompt] = {}
     asked: set[Chat] = set()
-    for row, cluster in zip(rows, clusters, strict=True):
-        chat, name, kind = row.question(column), row.label("id"), row.label("kind")
+    for row, chat, name, kind, cluster in rows:
         if chat in asked:
             continue
         asked.add(chat)

@@ -205,13 +205,20 @@ def new(name: Annotated[str, typer.Argument(help="Name of the comparison, or the
     """Write a commented comparison.yaml to start from, in results/NAME unless NAME is a path."""
     from bench.config.template import new_comparison
 
+    if not Path(name).name:
+        raise BenchError(f"{name!r} names no comparison. Give it a name: `bench new mine` writes results/mine.")
     folder = Path(name) if Path(name).parent != Path() else Path("results") / name
     target = folder / "comparison.yaml"
-    if target.exists():
-        raise BenchError(f"{target} is there already. Choose another name, or remove it first.")
     text = new_comparison(str(folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        there = target if folder.is_dir() else folder
+        raise BenchError(f"{there} is there already. Choose another name, or remove it first.") from None
+    except OSError as error:
+        raise BenchError(f"{folder}: cannot be made: {error.strerror}. Choose another name.") from error
     here = shlex.quote(str(folder))
     out.print(f"wrote {target}\nnext: bench plan {here}   and   bench run {here}", markup=False, soft_wrap=True)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, shortened
 
+_LONGEST_NAME = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TEXT = """\
 # {name}: a comparison of alignment methods. Run it with `bench run {folder}`; look before with `bench plan {folder}`.
@@ -71,8 +72,9 @@ def new_comparison(folder: str) -> str:
     ``folder`` is where it goes, as a command is to name it; raises BenchError for one that cannot be a folder's name.
     """
     name = folder.rstrip("/").rpartition("/")[2]
-    if not _NAME.fullmatch(name):
-        raise BenchError(f"'{name}' cannot name a comparison. Use letters, digits, '_', '-' and '.'.")
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        what = "letters, digits, '_', '-' and '.', at most 100 of them"
+        raise BenchError(f"'{shortened(name, 60)}' cannot name a comparison. Use {what}.")
     if not folder.isprintable():
         raise BenchError("a comparison's path must be printable")
     return _TEXT.format(name=name, folder=shlex.quote(folder))

@@ -8,16 +8,19 @@ would become its Python form, and null the word "None".
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 from pydantic import ValidationError
 
-from bench.core.errors import DataError, did_you_mean
+from bench.core.errors import DataError, did_you_mean, shortened
 from bench.core.policy import Chat, Message
-from bench.core.rows import kind_of, placed_rows
+from bench.core.rows import all_read, kind_of, placed_rows, rows_or_errors
+
+R = TypeVar("R")
+_SPELT = 80
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,11 @@ class FileRow:
         if isinstance(cell, str | int | float) and not isinstance(cell, bool):
             try:
                 found = float(cell)
-            except ValueError:
+            except (ValueError, OverflowError):
                 found = math.nan
             if math.isfinite(found):
                 return found
-        raise DataError(f"{self.what(column)} is {cell!r}, wanted a number")
+        raise DataError(f"{self.what(column)} is {spelt(cell)}, wanted a number")
 
     def has(self, column: str) -> bool:
         """Return whether the row has such a column."""
@@ -96,6 +99,41 @@ def rows_in(path: Path, where: str) -> Iterator[FileRow]:
         raise DataError(f"{where}: no rows in it")
 
 
+def all_rows_in(path: Path, where: str, read: Callable[[FileRow], R]) -> Sequence[R]:
+    """Return what ``read`` makes of every row of a file; raises one DataError about all rows that are wrong."""
+
+    def rows() -> Iterator[FileRow | DataError]:
+        for place, row in rows_or_errors(path, where):
+            if isinstance(row, DataError):
+                yield row
+            elif isinstance(row, Mapping):
+                yield FileRow(place, row)
+            else:
+                yield DataError(f"{place}: {kind_of(row)}, wanted named columns")
+
+    found = list(all_read(rows(), read, where))
+    if not found:
+        raise DataError(f"{where}: no rows in it")
+    return found
+
+
+def spelt(cell: Any) -> str:
+    """Return a cell as an error message writes it: short, and no more than its kind where it holds others."""
+    return shortened(repr(cell), _SPELT) if isinstance(cell, str | int | float) and _is_short(cell) else kind_of(cell)
+
+
+def _is_short(cell: str | float) -> bool:
+    return not isinstance(cell, int) or -(10**_SPELT) < cell < 10**_SPELT
+
+
+def is_finite(cell: Any) -> TypeGuard[int | float]:
+    """Return whether a cell is a number that a float can hold, truth values included."""
+    try:
+        return isinstance(cell, int | float) and math.isfinite(cell)
+    except OverflowError:
+        return False
+
+
 def is_missing(cell: Any) -> bool:
     """Return whether a cell is left empty: null, NaN, or a text without a letter."""
     return (
@@ -128,7 +166,7 @@ def chat_of(cell: Any, what: str) -> Chat:
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(
-            f"{what} has a turn that cannot be used: {first['msg']}. "
+            f"{what} has a turn that cannot be used: {shortened(first['msg'], 200)}. "
             'A turn is {"role": "user" | "assistant" | "system", "content": text}.'
         ) from error
 
@@ -143,7 +181,7 @@ def label_of(cell: Any, what: str) -> str | None:
         return None
     if isinstance(cell, str):
         return cell
-    if isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell):
+    if not isinstance(cell, bool) and is_finite(cell):
         return str(int(cell)) if cell == int(cell) else repr(cell)
     raise DataError(f"{what} is {kind_of(cell)}, wanted a text or a number")
 

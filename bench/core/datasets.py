@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from bench.core.cells import chat_of, is_missing, label_of, text_of
+from bench.core.cells import chat_of, is_finite, is_missing, label_of, spelt, text_of
 from bench.core.data import Data, DataSpec, Made
 from bench.core.errors import DataError, did_you_mean
+from bench.core.files import kind_at
 from bench.core.frozen import digest_of_file
 from bench.core.policy import Chat
-from bench.core.rows import kind_of, read_rows
+from bench.core.rows import all_read, kind_of, read_rows, rows_or_errors
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt
 
+R = TypeVar("R")
 ROWS_FILE = "rows.jsonl"
 EVEN = 0.5
 _WORSE = (
@@ -88,15 +89,16 @@ def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
     A prompt is a text (one user turn) or a list of ``{"role": ..., "content": ...}``. Raises DataError naming the
     file, the row and the column for anything that cannot be used, for a file whose bytes have changed, and where
     ``response`` is a preference's ``chosen`` and its ``probability`` says that it is the worse one. A column ``finish``
-    (``end``, or ``length`` for a response that was cut off) is read where there is one.
+    (``end``, or ``length`` for a response that was cut off) is read where there is one. All rows are looked at first:
+    the error is about every wrong one, of which ten are shown.
     """
-    rows = _rows(data, io)
-    for row in rows:
-        if row.imitates_the_worse():
-            raise DataError(_WORSE.format(where=row.where, number=row.number))
-    return [
-        Demonstration(row.id(), row.chat("prompt"), row.text("response"), ended=row.ended("finish")) for row in rows
-    ]
+    return list(_all_of(data, io, _demonstration))
+
+
+def _demonstration(row: _Row) -> Demonstration:
+    if row.imitates_the_worse():
+        raise DataError(_WORSE.format(where=row.where, number=row.number))
+    return Demonstration(row.id(), row.chat("prompt"), row.text("response"), ended=row.ended("finish"))
 
 
 class Finished(Protocol):
@@ -112,19 +114,33 @@ def read_preferences(data: DataSpec, io: Finished) -> list[Preference]:
     Columns ``probability`` (in [0, 1]) and ``margin``, ``chosen_finish`` and ``rejected_finish`` are read where there
     are any.
     """
-    return [
-        Preference(
-            row.id(),
-            row.chat("prompt"),
-            row.text("chosen"),
-            row.text("rejected"),
-            probability=row.number_in("probability", default=1.0, most=1.0),
-            margin=row.number_in("margin", default=0.0),
-            chosen_ended=row.ended("chosen_finish"),
-            rejected_ended=row.ended("rejected_finish"),
-        )
-        for row in _rows(data, io)
-    ]
+    return list(_all_of(data, io, _preference))
+
+
+def _preference(row: _Row) -> Preference:
+    return Preference(
+        row.id(),
+        row.chat("prompt"),
+        row.text("chosen"),
+        row.text("rejected"),
+        probability=row.number_in("probability", default=1.0, most=1.0),
+        margin=row.number_in("margin", default=0.0),
+        chosen_ended=row.ended("chosen_finish"),
+        rejected_ended=row.ended("rejected_finish"),
+    )
+
+
+def check_rows(data: Data, rows_of: str) -> None:
+    """Raise the DataError that reading a file's rows as these would raise; one row is in memory at a time."""
+    where, rows = _file_rows(data)
+    read: dict[str, Callable[[_Row], object]] = {
+        "demonstrations": _demonstration, "preferences": _preference, "prompts": _prompt
+    }  # fmt: skip
+    empty = True
+    for _ in all_read(rows, read[rows_of], where):
+        empty = False
+    if empty:
+        raise DataError(f"{where}: no rows")
 
 
 def row_with_margin(data: DataSpec) -> int | None:
@@ -164,9 +180,9 @@ def read_utilities(data: DataSpec, io: StageIO) -> list[float | None]:
     without both.
     """
     found: list[float | None] = []
-    for row in _rows(data, io):
+    for row in _all_of(data, io, lambda row: row):
         pair = [row.values.get(name) for name in ("chosen_gold", "rejected_gold")]
-        numbers = [float(value) for value in pair if isinstance(value, int | float) and math.isfinite(value)]
+        numbers = [float(value) for value in pair if is_finite(value)]
         found.append(numbers[0] - numbers[1] if len(numbers) == 2 else None)
     return found
 
@@ -179,15 +195,20 @@ def read_prompts(data: DataSpec, io: StageIO) -> list[Prompt]:
     """
     found: list[Prompt] = []
     taken: set[str] = set()
-    for row in _rows(data, io):
-        id_ = row.id()
+    for number, prompt in _all_of(data, io, _prompt):
+        id_ = prompt.id
         while id_ in taken:  # more than once where a row's own id looks like one that was made unique
-            id_ = f"{id_}#{row.number}"
+            id_ = f"{id_}#{number}"
         taken.add(id_)
-        kind = row.label("kind")
-        kind = "prompt" if kind is None else kind
-        found.append(Prompt(id=id_, chat=row.chat("prompt"), cluster=id_, kind=kind, facts=row.facts()))
+        found.append(prompt if id_ == prompt.id else prompt.model_copy(update={"id": id_, "cluster": id_}))
     return found
+
+
+def _prompt(row: _Row) -> tuple[int, Prompt]:
+    """Return the number of a row and its prompt, whose id another row may have too."""
+    id_, kind = row.id(), row.label("kind")
+    kind = "prompt" if kind is None else kind
+    return row.number, Prompt(id=id_, chat=row.chat("prompt"), cluster=id_, kind=kind, facts=row.facts())
 
 
 @dataclass(frozen=True)
@@ -255,45 +276,53 @@ class _Row:
         value = self.optional(name)
         if value is None:
             return default
-        right = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not right or value < 0 or (most is not None and value > most):
+        if isinstance(value, bool) or not is_finite(value) or value < 0 or (most is not None and value > most):
             wanted = "a number of at least 0" if most is None else f"a number from 0 to {most:g}"
-            raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {wanted}")
+            raise DataError(f"{self.where}, row {self.number}: {name} is {spelt(value)}, wanted {wanted}")
         return float(value)
 
     def ended(self, name: str) -> bool:
         """Return whether a response ended by itself; one without such a column did."""
         value = self.optional(name)
         if value not in (None, *FINISHES):
-            raise DataError(f"{self.where}, row {self.number}: {name} is {value!r}, wanted {' or '.join(FINISHES)}")
+            wanted = " or ".join(FINISHES)
+            raise DataError(f"{self.where}, row {self.number}: {name} is {spelt(value)}, wanted {wanted}")
         return bool(value != "length")
 
     def chat(self, name: str) -> Chat:
         return chat_of(self.get(name), self.what(name))
 
 
-def _rows(data: DataSpec, io: Finished) -> list[_Row]:
+def _all_of(data: DataSpec, io: Finished, read: Callable[[_Row], R]) -> Sequence[R]:
+    """Return what ``read`` makes of every row; raises DataError about all that are wrong, and where there are none."""
     if isinstance(data, Made):
-        path, where = io.read(data.by) / ROWS_FILE, f"the rows of {data.by.label()}"
+        where = f"the rows of {data.by.label()}"
+        rows = _read(data, io.read(data.by) / ROWS_FILE, where)
     else:
-        path, where = Path(data.path), data.path
-        _check_digest(data, path)
-    if not path.is_file():
-        raise DataError(f"{where}: no such file")
-    found = list(_read(data, path, where))
+        _check_digest(data, Path(data.path))
+        where, rows = _file_rows(data)
+    found = list(all_read(rows, read, where))
     if not found:
         raise DataError(f"{where}: no rows")
     return found
 
 
-def _read(data: DataSpec, path: Path, where: str) -> Iterator[_Row]:
+def _file_rows(data: Data) -> tuple[str, Iterator[_Row | DataError]]:
+    return data.path, _read(data, Path(data.path), data.path)
+
+
+def _read(data: DataSpec, path: Path, where: str) -> Iterator[_Row | DataError]:
+    """Yield the rows of a file, a DataError in the place of one that cannot be read."""
     columns = _renamed(data)
-    for number, values in enumerate(read_rows(path, where), start=1):
+    for number, (_, values) in enumerate(rows_or_errors(path, where), start=1):
         if data.limit is not None and number > data.limit:
             break
-        if not isinstance(values, Mapping):
-            raise DataError(f"{where}, row {number}: {kind_of(values)}, wanted named columns")
-        yield _Row(where, number, values, columns)
+        if isinstance(values, DataError):
+            yield values
+        elif isinstance(values, Mapping):
+            yield _Row(where, number, values, columns)
+        else:
+            yield DataError(f"{where}, row {number}: {kind_of(values)}, wanted named columns")
 
 
 def _renamed(data: DataSpec) -> Mapping[str, str | None]:
@@ -302,13 +331,18 @@ def _renamed(data: DataSpec) -> Mapping[str, str | None]:
 
 def _first(data: DataSpec, wanted: Callable[[_Row], bool]) -> _Row | None:
     """Return the first row of a file of which that is so; None where there is no row to look at yet."""
-    if isinstance(data, Made) or not Path(data.path).is_file():
+    if isinstance(data, Made) or kind_at(Path(data.path)) != "file":
         return None
-    return next((row for row in _read(data, Path(data.path), data.path) if wanted(row)), None)
+    for row in _read(data, Path(data.path), data.path):
+        if isinstance(row, DataError):
+            raise row
+        if wanted(row):
+            return row
+    return None
 
 
 def _check_digest(data: Data, path: Path) -> None:
-    if not path.is_file():
+    if kind_at(path) != "file":
         raise DataError(f"{data.path}: no such file")
     found = digest_of_file(path)
     if found != data.digest:

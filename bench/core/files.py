@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never a part."""
+"""Files: what is at a path, whatever it is; what they hold; and writing them whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,49 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 
 PARTIAL = ".partial"  # what the names of files end in that are being written
+
+
+def kind_at(path: Path) -> Literal["file", "folder"] | None:
+    """Return what lies at a path; None for nothing, a device or a pipe, and a path that the system refuses."""
+    try:
+        return "file" if path.is_file() else "folder" if path.is_dir() else None
+    except OSError:
+        return None
+
+
+def resolved(path: Path) -> Path:
+    """Return a path as absolute, its links followed; links in a circle, which lead nowhere, are left as they are."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a character that no path can have: nothing lies there
+        return path.absolute()
+
+
+def text_in(path: Path, most: int) -> str:
+    """Return the UTF-8 text of a file of at most so many bytes, a byte order mark left out.
+
+    Raises DataError, which does not name the file, for anything else that lies there, a pipe or a device too.
+    """
+    if kind_at(path) != "file":
+        raise DataError("no such file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
+    if len(content) > most:
+        raise DataError(f"longer than {most:,} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"not UTF-8 text in line {line} ({error.reason})") from error
 
 
 @contextmanager

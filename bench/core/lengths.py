@@ -14,6 +14,7 @@ from bench.core.policy import Chat, PolicySpec
 # What a row of data holds besides its prompt: one response, two of which one was chosen, or none yet.
 RowsOf = Literal["demonstrations", "preferences", "prompts"]
 ROWS_OF: tuple[RowsOf, ...] = get_args(RowsOf)
+REFUSED = 2  # the exit status of what counts them where a run would fail: its words say why
 
 
 class Quantiles(Frozen):

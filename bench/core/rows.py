@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
 import math
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.core.errors import DataError
+from bench.core.files import kind_at
+from bench.core.formats.csv_rows import csv_rows
+from bench.core.formats.json_rows import json_lines, json_list
+from bench.core.formats.parquet_rows import parquet_rows
 
-FORMATS = (".jsonl", ".json", ".csv", ".parquet")
+T = TypeVar("T")
+R = TypeVar("R")
+_READERS = {".jsonl": json_lines, ".json": json_list, ".csv": csv_rows, ".parquet": parquet_rows}
+FORMATS = tuple(_READERS)
+SHOWN_ROWS = 10
+_MOST_WRONG = 1_000  # rows after which nothing more is read of a file that is no data at all
 
 
 def kind_of(value: Any) -> str:
@@ -36,57 +40,49 @@ def placed_rows(path: Path, where: str) -> Iterator[tuple[str, Any]]:
     name the file. Raises DataError for a missing file, an unknown format, and bytes that are not of the format, with
     the line or row.
     """
-    if not path.is_file():
+    for place, row in rows_or_errors(path, where):
+        if isinstance(row, DataError):
+            raise row
+        yield place, row
+
+
+def rows_or_errors(path: Path, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield the same, with a DataError in the place of a row that is wrong and behind which reading goes on.
+
+    A file is read as its rows are asked for, and no more of it is in memory than a row of ``MOST_ROW`` bytes.
+    """
+    if kind_at(path) != "file":
         raise DataError(f"{where}: no such file")
-    packed = path.suffix == ".gz"
-    kind = Path(path.stem).suffix if packed else path.suffix
-    if kind not in FORMATS:
+    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if kind not in _READERS:
         raise DataError(f"{where}: the format {kind or 'without a suffix'!r} is not known; known: {', '.join(FORMATS)}")
-    try:
-        content = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{where}: cannot be read: cannot be unpacked ({error})") from error
-    if kind == ".parquet":
-        import pyarrow.parquet as pq  # noqa: PLC0415  only where it is used
-
-        yield from _numbered(pq.read_table(io.BytesIO(content)).to_pylist(), where)
-        return
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    yield from {".jsonl": _json_lines, ".json": _json_array, ".csv": _csv}[kind](text, where)
+    return _READERS[kind](path, where)
 
 
-def _numbered(rows: Iterable[Any], where: str) -> Iterator[tuple[str, Any]]:
-    return ((f"{where}, row {number}", row) for number, row in enumerate(rows, start=1))
+def all_read(rows: Iterable[T | DataError], read: Callable[[T], R], where: str) -> Iterator[R]:
+    """Yield what ``read`` makes of every row; raises, behind the last, one DataError about all that could not be read.
 
-
-def _json_lines(text: str, where: str) -> Iterator[tuple[str, Any]]:
-    # Not splitlines(): a JSON text may hold U+2028 and other characters that end a line for Python but not for JSON.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield f"{where}, line {number}", json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{where}, line {number}: not JSON ({error.msg} at column {error.colno})") from error
-
-
-def _json_array(text: str, where: str) -> Iterator[tuple[str, Any]]:
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}, line {error.lineno}: not JSON ({error.msg})") from error
-    if not isinstance(rows, list):
-        raise DataError(f"{where}: {kind_of(rows)}, wanted a list of rows")
-    yield from _numbered(rows, where)
-
-
-def _csv(text: str, where: str) -> Iterator[tuple[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    for number, row in enumerate(reader, start=1):
-        # DictReader files surplus cells under None and missing cells as None.
-        if None in row or None in row.values():
-            raise DataError(f"{where}, row {number}: its number of cells differs from the head's")
-        # Where the row ends: a cell in quotes may hold lines.
-        yield f"{where}, line {reader.line_num}", row
+    Of these the first ten are shown and the rest are counted. A row that is a DataError could not be read either.
+    """
+    wrong: list[str] = []
+    rest = iter(rows)
+    over = False
+    while not over and len(wrong) < _MOST_WRONG:
+        try:
+            row = next(rest)
+            if isinstance(row, DataError):
+                raise row
+            found = read(row)
+        except StopIteration:
+            over = True
+        except DataError as error:
+            wrong.append(str(error))
+        else:
+            yield found
+    if len(wrong) == 1:
+        raise DataError(wrong[0])
+    if wrong:
+        count = f"{len(wrong):,}" if over else f"at least {len(wrong):,}"
+        shown = [message.removeprefix(f"{where}, ") for message in wrong[:SHOWN_ROWS]]
+        more = [f"and {len(wrong) - SHOWN_ROWS:,} more"] if len(wrong) > SHOWN_ROWS else []
+        raise DataError("\n    ".join([f"{where}: {count} rows cannot be used", *shown, *more]))

@@ -82,13 +82,13 @@ def import_answers(
     for a question that is none of this comparison's, and for two different answers of one annotator to one question;
     then nothing is written.
     """
+    new = [(file, read_annotations(file)) for file in files]
     run = run_before_asking(path, overrides)
     human = human_judge(run, judge)
     if human.path is None:
         raise BenchError("this human judge has no file. Name one by `path:` in the comparison file.")
     target = Path(human.path)
     known = {name for pair in pairs_of(run) for name in (question_id(pair), question_id(turned(pair)))}
-    new = [(file, read_annotations(file)) for file in files]
     for file, answers in new:
         _check_known(file, answers, known)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -21,12 +21,22 @@ from transformers import PreTrainedTokenizerBase
 
 from bench.core.datasets import read_demonstrations, read_preferences, read_prompts
 from bench.core.errors import BenchError, StageError
-from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
+from bench.core.formats.model_files import weight_files
+from bench.core.formats.weight_numbers import check_numbers
+from bench.core.lengths import REFUSED, DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
 from bench.core.policy import PolicySpec, Pretrained, root
 from bench.core.stage import Stage, StageIO
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
 from bench.models.response_tokens import ResponseTokens, response_tokens
-from bench.models.tokenizer import context_of, embeddings_of, end_token_of, load_tokenizer, token_row, yielding
+from bench.models.tokenizer import (
+    check_readable,
+    context_of,
+    embeddings_of,
+    end_token_of,
+    load_tokenizer,
+    token_row,
+    yielding,
+)
 
 
 @dataclass(frozen=True)
@@ -41,14 +51,22 @@ class Weightless:
 
     def response(self, text: str) -> list[int]:
         """Return the ids of a response, its end token last."""
-        return self._tokens().ids(text)
+        return self._readable(self._tokens().ids(text))
 
     def cut_response(self, text: str) -> list[int]:
         """Return the ids of a response that was cut off, without an end."""
-        return self._tokens().cut_ids(text)
+        return self._readable(self._tokens().cut_ids(text))
+
+    def _readable(self, ids: list[int]) -> list[int]:
+        check_readable(self, ids, "a response")
+        return ids
 
     def _tokens(self) -> ResponseTokens:
         return response_tokens(self.tokenizer, self.tokenizer.chat_template, end_token_of(self.spec))
+
+    def check_end(self) -> None:
+        """Raise StageError where the model has no embedding for what ends a response."""
+        check_readable(self, [self._tokens().end], "what ends a response")
 
     @property
     def parts(self) -> tuple[Weightless, ...]:
@@ -62,7 +80,12 @@ def reader_of(spec: PolicySpec) -> Weightless:
     if not isinstance(start, Pretrained):
         raise StageError("only a model that is there already has a tokenizer to count with.")
     tokenizer, config = load_tokenizer(start)
-    return Weightless(spec, tokenizer, start.template, context_of(config), embeddings_of(config))
+    if start.path is not None:
+        for file in weight_files(Path(start.path)):
+            check_numbers(file, f"{start.path}: {file.name}")
+    reader = Weightless(spec, tokenizer, start.template, context_of(config), embeddings_of(config))
+    reader.check_end()
+    return reader
 
 
 def counted_data(asked: DataAsked, readers: Sequence[Weightless]) -> LengthCounts:
@@ -110,7 +133,8 @@ def main() -> None:
     try:
         found = counted(LengthsAsked.model_validate_json(sys.stdin.read()))
     except BenchError as error:
-        sys.exit(str(error))
+        sys.stdout.write(str(error))  # standard error has what libraries say
+        sys.exit(REFUSED)
     sys.stdout.write(found.model_dump_json())
 
 

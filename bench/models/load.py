@@ -8,10 +8,8 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     PreTrainedConfig,
     PreTrainedModel,
@@ -19,7 +17,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from bench.core.errors import StageError
+from bench.core.errors import StageError, some_of
 from bench.core.method import Lora
 from bench.core.policy import (
     BestOf,
@@ -37,11 +35,12 @@ from bench.core.policy import (
 from bench.core.stage import StageIO
 from bench.models.adapters import ADAPTER_CONFIG, NEW, is_adapted, merged, with_adapter, with_new_adapter
 from bench.models.hf import HFPolicy
+from bench.models.limits.reasons import in_one_line
 from bench.models.local import LocalPolicy
 from bench.models.masters import set_master, stored_as
 from bench.models.packing.decoder import check_halves
 from bench.models.proxy import ProxyPolicy, terms_of
-from bench.models.tokenizer import place_of, tokenizer_at
+from bench.models.tokenizer import config_at, place_of, quietly, tokenizer_at
 
 # A run shows progress of its own; a bar per loaded model would run through it.
 disable_progress_bar()
@@ -197,15 +196,17 @@ def _with_masters(policy: HFPolicy, io: StageIO) -> HFPolicy:
 
 
 def _from_pretrained(where: str, revision: str | None, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    config, tokenizer = config_at(where, revision), tokenizer_at(where, revision)
     try:
-        config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
-        tokenizer = tokenizer_at(where, revision)
-        model = _weights(where, revision, dtype, config)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        with quietly():
+            model = _weights(where, revision, dtype, config)
+    except Exception as error:  # whatever stands in the files of others
         raise StageError(
-            f"cannot load the model {where}: {error}\nA model needs config.json, a tokenizer and safetensors weights "
-            "that transformers knows without code of its own; a repository must be reachable or cached already."
+            f"cannot load the model {where}: {in_one_line(error)}\nA model needs config.json, a tokenizer and "
+            "safetensors weights that transformers knows without code of its own; a repository must be reachable or "
+            "cached already."
         ) from error
+    check_finite(model, where)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -213,6 +214,19 @@ def _from_pretrained(where: str, revision: str | None, dtype: str) -> tuple[PreT
             # It would keep the padding token's embedding from learning, also where that token is read: as an end.
             module.padding_idx = None
     return model, tokenizer
+
+
+def check_finite(model: PreTrainedModel, where: str) -> None:
+    """Raise StageError for a model with a weight that is no finite number."""
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and weight.numel():
+            # The extremes of what holds a NaN are NaN.
+            least, most = torch.aminmax(weight.detach())
+            if not (torch.isfinite(least) and torch.isfinite(most)):
+                raise StageError(
+                    f"the model {where} holds weights that are no finite numbers ({name}: NaN or infinite). Nothing "
+                    "can be computed with it: get it again, or take an earlier checkpoint."
+                )
 
 
 def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedConfig) -> PreTrainedModel:
@@ -236,7 +250,7 @@ def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedCon
         )
         if report["missing_keys"]:
             # transformers would go on with random numbers in their place.
-            raise ValueError(f"the weights lack {', '.join(sorted(report['missing_keys']))}")
+            raise ValueError(f"the weights lack {some_of(sorted(report['missing_keys']))}")
         return model
 
     try:

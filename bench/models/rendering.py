@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from bench.core.errors import StageError
 from bench.core.policy import Chat
+from bench.models.limits.endless import check_it_ends
+from bench.models.limits.reasons import in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def render(tokenizer: PreTrainedTokenizerBase, turns: Turns, *, opened: bool, go
     Raises StageError, with the template's own words, where it refuses them.
     """
     messages = [{"role": role, "content": content} for role, content in turns]
-    template = tokenizer.chat_template
+    template = template_of(tokenizer)
     try:
         return str(
             tokenizer.apply_chat_template(
@@ -116,13 +117,27 @@ def render(tokenizer: PreTrainedTokenizerBase, turns: Turns, *, opened: bool, go
                 chat_template=_dated(str(tokenizer.name_or_path), template) if "strftime_now" in template else None,
             )
         )
-    except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # a template is a program of others and may fail in any way
         begins = " ".join(content for _, content in turns)[:60]
         raise StageError(
             f"the chat template of {tokenizer.name_or_path!r} cannot lay out the prompt {begins!r}, whose turns are "
-            f"{', '.join(role for role, _ in turns)}: {error}. Give the model turns that its template knows (put what "
-            "the system turn says into the user turn, let user and assistant alternate), or another chat template."
+            f"{', '.join(role for role, _ in turns)}: {in_one_line(error)}. Give the model turns that its template "
+            "knows (put what the system turn says into the user turn, let user and assistant alternate), or another "
+            "chat template."
         ) from error
+
+
+def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the tokenizer's chat template, which ends; raises StageError for one that is no text or does not."""
+    template = tokenizer.chat_template
+    if not isinstance(template, str):
+        raise StageError(
+            f"the chat template of {tokenizer.name_or_path!r} is a {type(template).__name__}, wanted one text. Write "
+            "the one that is meant into chat_template.jinja beside its tokenizer."
+        )
+    special = ((name, str(token)) for name, token in sorted(tokenizer.special_tokens_map.items()))
+    check_it_ends(str(tokenizer.name_or_path), template, tuple(special))
+    return template
 
 
 @lru_cache(maxsize=64)

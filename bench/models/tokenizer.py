@@ -5,20 +5,32 @@ Nothing here imports torch, so that a plan counts tokens without it and by what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os.path import commonprefix
 from pathlib import Path
 from typing import Protocol
 
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils import logging
 
 from bench.core.datasets import Reply
 from bench.core.errors import DataError, StageError
-from bench.core.files import digest_of_folder
+from bench.core.files import digest_of_folder, kind_at
+from bench.core.formats.model_files import check_model_files, check_sizes
 from bench.core.policy import Chat, PolicySpec, Pretrained, as_read, root
 from bench.models.chat import lay_out
 from bench.models.lengths import TokenRow, Yielding
+from bench.models.limits.reasons import in_one_line
+from bench.models.rendering import template_of
+
+_MODEL = "A model needs a config.json that transformers knows without code of its own"
+_TOKENIZER = "A model needs a tokenizer, saved beside its weights by save_pretrained"
 
 
 class PromptReader(Protocol):
@@ -65,23 +77,66 @@ class RowReader(Protocol):
 def load_tokenizer(spec: Pretrained) -> tuple[PreTrainedTokenizerBase, PreTrainedConfig]:
     """Return the tokenizer and configuration of a model, without its weights; raises StageError as ``load_model``."""
     where = place_of(spec)
-    try:
-        config = AutoConfig.from_pretrained(where, revision=spec.revision, trust_remote_code=False)
-        return tokenizer_at(where, spec.revision), config
-    except (OSError, ValueError, KeyError) as error:
-        raise StageError(f"cannot load the tokenizer of {where}: {error}") from error
+    config = config_at(where, spec.revision)
+    return tokenizer_at(where, spec.revision), config
+
+
+def config_at(where: str, revision: str | None) -> PreTrainedConfig:
+    """Return the configuration of a causal language model; raises StageError, in a line, for any other."""
+    with quietly():
+        try:
+            config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
+        except Exception as error:  # whatever stands in the files of others
+            raise StageError(f"cannot load the model {where}: {in_one_line(error)}. {_MODEL}") from error
+    encoder = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or encoder or config.is_encoder_decoder:
+        raise StageError(
+            f"cannot load the model {where}: a model of the type {config.model_type!r} is no causal language model "
+            "that transformers knows. Give a decoder-only one, such as Llama or Qwen."
+        )
+    check_sizes(config.to_dict(), where)
+    return config
 
 
 def tokenizer_at(where: str, revision: str | None) -> PreTrainedTokenizerBase:
     """Return the tokenizer as its files describe it.
 
     For some architectures (Qwen2) AutoTokenizer puts the architecture's own way to split a text in the place of what
-    tokenizer.json says, even where the files name no such class; then the file is read as it stands.
+    tokenizer.json says, even where the files name no such class; then the file is read as it stands. Raises StageError,
+    in a line, where there is none or it cannot be used, and for a chat template that never ends.
     """
-    declared = get_tokenizer_config(where, revision=revision).get("tokenizer_class")
-    if declared in ("PreTrainedTokenizerFast", "TokenizersBackend"):
-        return PreTrainedTokenizerFast.from_pretrained(where, revision=revision)
-    return AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+    with quietly():
+        try:
+            _check_regular(where)
+            declared = get_tokenizer_config(where, revision=revision).get("tokenizer_class")
+            kind = PreTrainedTokenizerFast if declared in ("PreTrainedTokenizerFast", "TokenizersBackend") else None
+            if kind is None:
+                found = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+            else:
+                found = kind.from_pretrained(where, revision=revision)
+        except Exception as error:  # whatever stands in the files of others
+            raise StageError(f"cannot load the tokenizer of {where}: {in_one_line(error)}. {_TOKENIZER}") from error
+    if found.chat_template is not None:
+        template_of(found)
+    return found
+
+
+def _check_regular(where: str) -> None:
+    """Raise OSError for a folder in which something that is read is a pipe, a device or a folder."""
+    for file in Path(where).glob("*.json") if Path(where).is_dir() else ():
+        if kind_at(file) != "file":
+            raise OSError(f"{file.name} is no file")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep transformers from printing reports and warnings of many lines; what they are about is raised or told."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def place_of(spec: Pretrained) -> str:
@@ -90,6 +145,7 @@ def place_of(spec: Pretrained) -> str:
         if spec.repo is None:
             raise StageError("a pretrained policy needs a path or a repo. Set one of them.")
         return spec.repo
+    check_model_files(Path(spec.path), spec.path)
     found = digest_of_folder(Path(spec.path))
     if spec.digest is not None and found != spec.digest:
         raise DataError(

@@ -12,9 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.data import Data, Made
+from bench.core.errors import BenchError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen, digest
-from bench.core.lengths import ROWS_OF, DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked, RowsOf
+from bench.core.lengths import (
+    REFUSED,
+    ROWS_OF,
+    DataAsked,
+    LengthCounts,
+    LengthsAsked,
+    LengthsFound,
+    PromptsAsked,
+    RowsOf,
+)
 from bench.core.policy import BestOf, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root
 from bench.core.stage import Stage
 from bench.engine.processes import with_these_packages
@@ -27,6 +37,7 @@ from bench.results.wording import listed
 KEPT = ".lengths"
 # Rows of a data set that are read while planning.
 MOST_ROWS = 2_000
+PATIENCE = 600.0  # seconds that counting may take
 
 
 class PlannedLengths(Frozen):
@@ -165,18 +176,27 @@ def unknown_yet(plan: Plan) -> tuple[str, ...]:
 
 
 def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
-    """Return the answer to a request, from beside the store where it is known; as a text, why there is none."""
+    """Return the answer to a request, from beside the store where it is known; as a text, why there is none.
+
+    Raises BenchError for a model or data with which a run would fail.
+    """
     path = store.root / KEPT / f"{digest(asked)}.json"
     with contextlib.suppress(OSError, ValueError, RecursionError):  # not there, of another version, damaged: count anew
         return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.models.count_lengths"],
-        input=asked.model_dump_json(),
-        capture_output=True,
-        text=True,
-        check=False,
-        env=with_these_packages(),
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.models.count_lengths"],
+            input=asked.model_dump_json(),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=with_these_packages(),
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took more than {PATIENCE / 60:.0f} minutes"
+    if done.returncode == REFUSED:
+        raise BenchError(done.stdout.strip())
     if done.returncode != 0:
         return (done.stderr.strip().split("\n") or [""])[-1]
     found = LengthsFound.model_validate_json(done.stdout)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+HEAD = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
+WEIGHTS = len(HEAD).to_bytes(8, "little") + HEAD  # a safetensors file but for its one byte
 STUBS = Path(__file__).parents[1] / "core" / "stubs"
 RIGHT = """\
 question: Which is best?
@@ -79,7 +81,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for stub in STUBS.glob("*.py"):
         shutil.copy(stub, tmp_path / stub.name)
     write_rows(tmp_path / "demos.jsonl", {"prompt": "a", "response": "b"})
-    write_rows(tmp_path / "pairs.jsonl", {"prompt": "a", "better": "b", "rejected": "c"})
+    write_rows(tmp_path / "pairs.jsonl", {"prompt": "a", "better": "b", "rejected": "c", "by": 0.5})
     write_rows(tmp_path / "list.jsonl", ["a", "b"])
     write_rows(tmp_path / "empty.jsonl")
     (tmp_path / "bad.jsonl").write_text("{not json\n")
@@ -90,7 +92,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "config.json").write_text("{}")
-        (folder / "model.safetensors").write_bytes(name.encode())
+        (folder / "model.safetensors").write_bytes(WEIGHTS + name[:1].encode())
     (tmp_path / "partial").mkdir()
     (tmp_path / "partial" / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)

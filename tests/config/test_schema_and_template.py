@@ -18,6 +18,7 @@ from bench.config.sections.evaluate import EVALUATE_KEYS
 from bench.config.template import new_comparison
 from bench.core.errors import BenchError
 from bench.core.plugins import EXTRACTOR, JUDGE, METHOD, RETRIEVER, TASK, VERIFIER, WORLD, listing
+from tests.config.conftest import WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -124,7 +125,7 @@ def test_every_commented_line_of_the_template_loads(chosen: str, tmp_path: Path)
     for made in (folder, model):
         made.mkdir(parents=True)
     (model / "config.json").write_text("{}")
-    (model / "model.safetensors").write_bytes(b"")
+    (model / "model.safetensors").write_bytes(WEIGHTS + b"a")
     rows = {"rows": {"question": "a", "answer": "b"}, "pairs": {"prompt": "a", "chosen": "b", "rejected": "c"}}
     for name, row in rows.items():
         (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")

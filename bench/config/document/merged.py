@@ -16,8 +16,12 @@ from bench.config.document.positions import read_file, read_text
 from bench.config.document.problems import KeyPath, Place, Problems, dotted, shown
 from bench.config.fields.named_files import FilesToRead
 from bench.core.errors import BenchError
+from bench.core.files import kind_at, resolved
 
 COMPARISON_FILE = "comparison.yaml"
+_MOST_LAYERS = 40  # files that extend each other
+_MOST_STEPS = 40  # parts of a key after --set
+_MOST_DIGITS = 9
 _SELECTORS = ("world", "path", "repo", "method", "judge")
 
 
@@ -35,7 +39,7 @@ def read_layers(path: Path, overrides: Sequence[str], problems: Problems, files:
     Raises ConfigError when a layer is missing, is no mapping, or extends itself.
     """
     file = comparison_file(path)
-    if not file.is_file() and files.text(file) is None:
+    if kind_at(file) != "file" and files.text(file) is None:
         problems.fail(Place(file, 1), (), "no such comparison file", "`bench new NAME` writes one to start from")
     document = _read_with_parents(file, problems, (), files)
     for override in overrides:
@@ -45,14 +49,14 @@ def read_layers(path: Path, overrides: Sequence[str], problems: Problems, files:
 
 def comparison_file(path: Path) -> Path:
     """Return the absolute path of the comparison file that a file or folder stands for."""
-    path = path.resolve()
-    return path / COMPARISON_FILE if path.is_dir() else path
+    path = resolved(path)
+    return path / COMPARISON_FILE if kind_at(path) == "folder" else path
 
 
 def layers_of(file: Path) -> list[Path]:
     """Return a comparison file and every file that it extends, the file itself first; none that cannot be read."""
     found: list[Path] = []
-    while file not in found and file.is_file():
+    while file not in found and len(found) <= _MOST_LAYERS and kind_at(file) == "file":
         found.append(file)
         try:
             value, _ = read_file(file, Problems())
@@ -68,7 +72,7 @@ def layers_of(file: Path) -> list[Path]:
 def _read_with_parents(
     file: Path, problems: Problems, chain: tuple[Path, ...], files: FilesToRead
 ) -> MergedDocument:  # fmt: skip
-    text = None if file.is_file() else files.text(file)
+    text = None if kind_at(file) == "file" else files.text(file)
     value, places = read_file(file, problems) if text is None else read_text(text, Place(file, 1), problems)
     chain = (*chain, file)
     if value is None:
@@ -87,35 +91,39 @@ def _read_with_parents(
     if target in chain:
         circle = " -> ".join(shown(item) for item in (*chain[chain.index(target) :], target))
         problems.fail(place, ("extends",), f"the files extend each other in a circle: {circle}", "cut the circle")
-    if not target.is_file() and files.text(target) is None:
+    if len(chain) > _MOST_LAYERS:
+        problems.fail(place, ("extends",), f"more than {_MOST_LAYERS} files extend each other", "put some into one")
+    if kind_at(target) != "file" and files.text(target) is None:
         problems.fail(place, ("extends",), f"{shown(target)}: no such file", "the path starts from this file's folder")
     return _merged(_read_with_parents(target, problems, chain, files), document)
 
 
 def _merged(below: MergedDocument, above: MergedDocument) -> MergedDocument:
-    places = dict(below.places)
-
-    def take(path: KeyPath) -> None:
-        for old in [at for at in places if at[: len(path)] == path]:
-            del places[old]
-        places.update({at: place for at, place in above.places.items() if at[: len(path)] == path})
+    taken: set[KeyPath] = set()  # what is above's alone, with all below it
+    both: set[KeyPath] = set()  # mappings of keys of both
 
     def merge(old: Any, new: Any, path: KeyPath) -> Any:
         if not (isinstance(old, dict) and isinstance(new, dict)) or _names_another(old, new):
-            take(path)
+            taken.add(path)
             return new
-        places[path] = above.places[path]
+        both.add(path)
         result = dict(old)
         for key, item in new.items():
             here = (*path, key)
             if key in old:
                 result[key] = merge(old[key], item, here)
             else:
-                take(here)
+                taken.add(here)
                 result[key] = item
         return result
 
-    return MergedDocument(merge(below.value, above.value, ()), places)
+    def is_taken(at: KeyPath) -> bool:
+        return any(at[:length] in taken for length in range(len(at) + 1))
+
+    merged = merge(below.value, above.value, ())
+    places = {at: place for at, place in below.places.items() if not is_taken(at)}
+    places |= {at: place for at, place in above.places.items() if at in both or is_taken(at)}
+    return MergedDocument(merged, places)
 
 
 def _names_another(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -131,6 +139,8 @@ def _apply(override: str, document: MergedDocument, problems: Problems) -> None:
     if not equals or not all(key.split(".")):
         place = Place(None, 0, override)
         return problems.add(place, (), "an override has the form KEY=VALUE", "for example --set given.seeds='[0, 1]'")
+    if len(key.split(".")) > _MOST_STEPS:
+        return problems.add(place, (), f"a key has at most {_MOST_STEPS} parts", "for example --set given.seeds='[0]'")
     if key.partition(".")[0] == "extends":
         return problems.add(place, (), "`extends` cannot be overridden", "write it in the file")
     value, inner = read_text(text, place, problems)
@@ -178,7 +188,7 @@ def _step_into(
 
 def _index(items: list[Any], key: str) -> int | None:
     """Return a list index from its text, None when the list has no such item."""
-    return int(key) if key.isdecimal() and int(key) < len(items) else None
+    return int(key) if key.isdecimal() and len(key) < _MOST_DIGITS and int(key) < len(items) else None
 
 
 def _no_such_item(items: list[Any], key: str, path: KeyPath) -> str:

@@ -15,18 +15,34 @@ from typing import Any
 import yaml
 
 from bench.config.document.problems import KeyPath, Place, Problems
+from bench.core.errors import shortened
+from bench.core.files import kind_at
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _MAX_VALUES = 100_000  # a bound on what aliases of aliases can blow up to; far above any real comparison
+_MAX_NODES = 10_000  # a comparison of a hundred arms has 2,000; this many take one to two seconds to read
+_MAX_DEPTH = 40
+_MAX_BYTES = 256_000  # a comparison of a hundred arms has 20,000; every further megabyte takes seconds to read
+_MAX_WHOLE = 2**63 - 1
+_MOST_DIGITS = 100  # more are no number that is meant, and take time to read
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _VARIABLE = re.compile(r"([A-Za-z_]\w*)(?::-(.*))?", re.DOTALL)
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe composer with the scalar rules of YAML 1.2."""
+    """The safe composer with the scalar rules of YAML 1.2, for texts of so many keys and values and no more."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    composed = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Return the next node; raises MarkedYAMLError where there are too many."""
+        self.composed += 1
+        if self.composed > _MAX_NODES:
+            problem = f"more than {_MAX_NODES:,} keys and values"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)
+        return super().compose_node(parent, index)  # type: ignore[no-any-return, no-untyped-call]
 
 
 for _name, _pattern, _first in (
@@ -71,10 +87,16 @@ def read_text(text: str, origin: Place, problems: Problems) -> tuple[Any, dict[K
 def read_file(path: Path, problems: Problems) -> tuple[Any, dict[KeyPath, Place]]:
     """Return ``read_text`` of a file; a file that cannot be read ends the reading by raising ConfigError."""
     origin = Place(path, 1)
+    if kind_at(path) != "file":
+        problems.fail(origin, (), "no such file", "a comparison is a file, no folder, device or pipe")
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
         problems.fail(origin, (), f"cannot be read: {error.strerror}", "check the path and its permissions")
+    if len(raw) > _MAX_BYTES:
+        what = f"longer than {_MAX_BYTES:,} bytes, the most that a comparison file may have"
+        problems.fail(origin, (), what, "rows, prompts and texts go into files that it names by `path:`")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -100,6 +122,8 @@ class _Reading:
         self.count += 1
         if self.count > _MAX_VALUES:
             self.problems.fail(place, path, f"more than {_MAX_VALUES} values", "use fewer aliases of aliases")
+        if len(path) > _MAX_DEPTH:
+            self.problems.fail(place, path[:4], f"nested more than {_MAX_DEPTH} deep", "flatten it")
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, path)
         if id(node) in self.open:
@@ -147,19 +171,18 @@ class _Reading:
                 continue
             inner = _Reading(self.origin, self.problems)
             inner.open, inner.count = self.open, self.count
-            for key, item in inner.value(part, path).items():
-                if key not in found:
-                    found[key] = item
-                    here = (*path, key)
-                    self.places.update({at: place for at, place in inner.places.items() if at[: len(here)] == here})
+            new = {key: item for key, item in inner.value(part, path).items() if key not in found}
+            found.update(new)
+            below = ((at, place) for at, place in inner.places.items() if len(at) > len(path))
+            self.places.update({at: place for at, place in below if at[len(path)] in new})
             self.count = inner.count
 
     def key(self, node: yaml.Node, path: KeyPath) -> str | None:
         """Return a key's text; a key that is not text is a problem."""
-        if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
+        if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str" and _is_text(str(node.value)):
             return str(node.value)
-        shown = node.value if isinstance(node, yaml.ScalarNode) else "this key"
-        self.problems.add(self.place(node), path, f"a key must be text, and {shown!r} is not", "put it in quotes")
+        shown = shortened(repr(node.value), 80) if isinstance(node, yaml.ScalarNode) else "this key"
+        self.problems.add(self.place(node), path, f"a key must be text, and {shown} is not", "put it in quotes")
         return None
 
     def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
@@ -175,7 +198,9 @@ class _Reading:
         except ValueError:
             what = f"{text[:40]!r} cannot be read as {'text' if kind == 'str' else kind}"
         except KeyError:
-            what = f"the tag {node.tag.replace(_TAG, '!!')} is not allowed"
+            what = f"the tag {shortened(node.tag.replace(_TAG, '!!'), 80)} is not allowed"
+        except OverflowError:
+            what = f"{shortened(text, 40)} is beyond 2^63, as no number of this program may be"
         self.problems.unreadable(self.places[path], path, what, "write plain text, a number, true, false or null")
         return None
 
@@ -187,7 +212,7 @@ class _Reading:
                 return "${"
             variable = _VARIABLE.fullmatch(match.group(1)) if match.group().endswith("}") else None
             if variable is None:
-                what = f"{match.group()!r} is no reference to a variable"
+                what = f"{shortened(match.group(), 80)!r} is no reference to a variable"
                 hint = "write ${NAME}, ${NAME:-default}, or $${ for a plain ${"
                 self.problems.unreadable(self.places[path], path, what, hint)
                 return ""
@@ -211,8 +236,10 @@ def _plain_value(kind: str, text: str) -> Any:
     """Return the value of a scalar of a core type; raises KeyError for another type, ValueError for a bad text."""
     if kind == "bool":
         return {"true": True, "false": False}[text.lower()]
-    if "\0" in text:
-        raise ValueError("no file or model has a null character in its name")
+    if not _is_text(text):
+        raise ValueError("no file or model has such a character in its name")
+    if kind == "int" and len(text) > _MOST_DIGITS:
+        raise OverflowError
     readers: dict[str, Any] = {
         "str": str,
         "null": lambda _text: None,
@@ -220,4 +247,12 @@ def _plain_value(kind: str, text: str) -> Any:
         "float": float,
         "merge": str,
     }
-    return readers[kind](text)
+    value = readers[kind](text)
+    if kind == "int" and abs(value) > _MAX_WHOLE:
+        raise OverflowError
+    return value
+
+
+def _is_text(text: str) -> bool:
+    """Return whether a text has no null character, which no path can have, and no half of a character."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)

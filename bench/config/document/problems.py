@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from bench.core.errors import ConfigError, Problem
+from bench.core.errors import ConfigError, Problem, shortened
 
 KeyPath = tuple[str | int, ...]
+_LONGEST_KEY = 200
+_LONGEST_PATH = 400
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,15 @@ class Place:
         key = dotted(path)
         if self.file is None:
             inside = key == self.override or self.override.startswith(key + ".") or not key
-            return f"--set {self.override}" if inside else f"--set {self.override} {key}"
-        return f"{shown(self.file)}:{self.line} {key}".rstrip()
+            written = shortened(self.override, _LONGEST_KEY)
+            return f"--set {written}" if inside else f"--set {written} {shortened(key, _LONGEST_KEY)}"
+        return f"{shortened(shown(self.file), _LONGEST_PATH)}:{self.line} {shortened(key, _LONGEST_KEY)}".rstrip()
 
 
 class Problems:
-    """The problems found so far."""
+    """The problems found so far; at the ``MOST`` reading ends, because what follows is more of the same."""
+
+    MOST = 50
 
     def __init__(self) -> None:
         self._found: list[tuple[tuple[bool, str, int], Problem]] = []
@@ -54,6 +59,8 @@ class Problems:
         if where not in self._unreadable:
             order = (place.file is None, str(place.file), place.line)
             self._found.append((order, Problem(where, what, next_step)))
+            if len(self._found) >= self.MOST:
+                raise self.error()
 
     def unreadable(self, place: Place, path: KeyPath, what: str, next_step: str | None = None) -> None:
         """Note that a value cannot be read; what stands there instead of it is none of the user's."""

@@ -12,12 +12,15 @@ from pydantic_core import ErrorDetails
 from bench.config.document.merged import MergedDocument
 from bench.config.document.problems import KeyPath, Place, Problems
 from bench.config.fields.named_files import FilesToRead
-from bench.core.errors import BenchError, did_you_mean
+from bench.core.errors import BenchError, did_you_mean, shortened
+from bench.core.files import resolved
 from bench.core.frozen import Frozen, Open
 from bench.core.plugins import Kind, find
 
 F = TypeVar("F", bound=Frozen)
 P = TypeVar("P", bound=Open)
+_KEYS_SHOWN = 10
+_HINTS_WHOLE = 3  # unknown keys that are told all known ones
 UNREAD = object()  # stands for a field whose problems have been reported, so that nothing else is reported about it
 _WANTED = {
     "int_type": "a whole number",
@@ -72,7 +75,7 @@ class Section:
 
     def resolve(self, path: KeyPath, text: str) -> Path:
         """Return the file or folder that a text at a key path names, relative to where the text stands."""
-        return (self.place(path).folder / text).resolve()
+        return resolved(self.place(path).folder / text)
 
     def plugin(self, kind: Kind[P], path: KeyPath, name: str, fields: Mapping[str, Any]) -> type[P] | P:
         """Return the class of the plug-in that a name or file at a key path names.
@@ -90,9 +93,13 @@ class Section:
         if not isinstance(value, dict):
             self.problem(path, f"must be a mapping, not {as_written(value)}", f"known keys: {', '.join(known)}")
             return None
-        for key in value:
-            if key not in known:
-                self.problem((*path, key), f"unknown key '{key}'. {did_you_mean(key, known)}", "remove or rename it")
+        unknown = [key for key in value if key not in known]
+        for number, key in enumerate(unknown[:_KEYS_SHOWN]):
+            hint = did_you_mean(key, known)
+            hint = hint if number < _HINTS_WHOLE else hint.partition(" (")[0] if "?" in hint else ""
+            self.problem((*path, key), f"unknown key '{shortened(key, 80)}'. {hint}".strip(), "remove or rename it")
+        if len(unknown) > _KEYS_SHOWN:
+            self.problem(path, f"and {len(unknown) - _KEYS_SHOWN:,} more unknown keys", "remove or rename them")
         for key in required:
             if key not in value:
                 self.problem((*path, key), "is missing", f"add `{key}: ...`")

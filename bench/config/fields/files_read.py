@@ -13,9 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
-from bench.config.fields.named_files import FilesToRead, digest_of, ends_with, kind_of
+from bench.config.fields.named_files import FilesToRead, digest_of, ends_with
 from bench.config.fields.stand_ins import CodeOfOthers, PluginOnRecord, stand_in_for, unknown_digest
 from bench.core.errors import BenchError
+from bench.core.files import kind_at
 from bench.core.frozen import Open
 from bench.core.metrics import MetricInfo
 from bench.core.plugins import Kind, is_own, package_of
@@ -54,7 +55,7 @@ class FilesThatWereRead(FilesToRead):
 
     def lacks(self, path: Path) -> bool:
         """Return whether nothing is at the path; this is kept."""
-        if kind_of(path) is not None:
+        if kind_at(path) is not None:
             return False
         self.absent.setdefault(path, self.recorded.of(path))
         return True
@@ -74,7 +75,7 @@ class FilesThatWereRead(FilesToRead):
 
     def to_come(self, path: Path) -> str | None:
         """Return the digest of a file that may come later; the recorded one of a file that was there for the run."""
-        if kind_of(path) is None and self.recorded.of(path) is None:
+        if kind_at(path) is None and self.recorded.of(path) is None:
             return None
         return self.digest(path, lambda: digest_of(path))
 

@@ -6,23 +6,19 @@ without its files: ``bench.config.fields.files_read``.
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from bench.config.document.problems import shown
-from bench.core.errors import BenchError, DataError
-from bench.core.files import digest_of_folder
+from bench.core.errors import BenchError, DataError, some_of
+from bench.core.files import digest_of_folder, kind_at
+from bench.core.formats.model_files import check_model_files
 from bench.core.frozen import Open, digest_of_file
 from bench.core.plugins import Kind
 from bench.core.rows import read_rows
 
 P = TypeVar("P", bound=Open)
-
-# How transformers names models that write text: causal ones, and those of images and text that it loads as such.
-_CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead", "ForConditionalGeneration")
 
 
 class FilesToRead:
@@ -47,7 +43,7 @@ class FilesToRead:
 
     def to_come(self, path: Path) -> str | None:
         """Return the digest of a file that may come later, None while it is not there."""
-        return None if kind_of(path) is None else digest_of(path)
+        return None if kind_at(path) is None else digest_of(path)
 
     def text(self, path: Path) -> str | None:
         """Return the text to take for a comparison file that is not here, None for one that is to be read."""
@@ -60,14 +56,6 @@ class FilesToRead:
         return None
 
 
-def kind_of(path: Path) -> Literal["file", "folder"] | None:
-    """Return what lies at a path, None for nothing (a path that the system refuses included)."""
-    try:
-        return "file" if path.is_file() else "folder" if path.is_dir() else None
-    except OSError:
-        return None
-
-
 def digest_of(path: Path) -> str:
     """Return the digest of a file or folder; raises DataError when it cannot be read."""
     try:
@@ -77,45 +65,21 @@ def digest_of(path: Path) -> str:
 
 
 def digest_of_model(folder: Path) -> str:
-    """Return the digest of a model folder; raises DataError when it is none, saying what is missing."""
-    if kind_of(folder) != "folder":
-        raise DataError(f"{shown(folder)}: no such folder\ngive the folder that holds config.json and *.safetensors")
-    lacking = [] if (folder / "config.json").is_file() else ["config.json"]
-    if not any(folder.glob("*.safetensors")):
-        lacking.append("*.safetensors")
-    if lacking:
-        raise DataError(
-            f"{shown(folder)}: no model folder: {' and '.join(lacking)} missing\n"
-            "save the model with save_pretrained(..., safe_serialization=True)"
-        )
-    check_causal(folder)
+    """Return the digest of a model folder; raises DataError for what is no causal language model with its weights."""
+    check_model_files(folder, shown(folder))
     return digest_of(folder)
 
 
-def check_causal(folder: Path) -> None:
-    """Raise DataError for a model folder whose config.json names no causal language model."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{shown(folder)}: its config.json cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{shown(folder)}: its config.json is no mapping, so no model is described")
-    listed = config.get("architectures")
-    names = [str(name) for name in listed] if isinstance(listed, list) else []
-    called = ", ".join(names) if names else f"a model of the type {config.get('model_type')!r}"
-    if config.get("is_encoder_decoder"):
-        raise DataError(f"{shown(folder)}: {called} is an encoder-decoder model; give a causal (decoder-only) one")
-    if names and not any(name.endswith(_CAUSAL) for name in names):
-        raise DataError(f"{shown(folder)}: {called} is no causal language model; give one, such as LlamaForCausalLM")
-
-
-def digest_of_data(file: Path, needed: Collection[str], columns: Mapping[str, str | None]) -> str:
+def digest_of_data(
+    file: Path, needed: Collection[str], columns: Mapping[str, str | None], check: Callable[[], None] = lambda: None
+) -> str:
     """Return the digest of a data file whose first row has the needed columns.
 
-    ``columns`` renames: the program's name to the file's, None for one that is not read. Raises DataError for a file
-    that is missing, of an unknown format, empty, unreadable, or without a needed or renamed column.
+    ``columns`` renames: the program's name to the file's, None for one that is not read. ``check`` looks at all rows
+    and raises DataError about those that are wrong. Raises DataError for a file that is missing, of an unknown format,
+    empty, unreadable, or without a needed or renamed column.
     """
-    if kind_of(file) != "file":
+    if kind_at(file) != "file":
         raise DataError(f"{shown(file)}: no such file\nthe path starts from the folder of the file it is written in")
     there = columns_of(file)
     unread = [name for name in needed if columns.get(name, name) is None]
@@ -129,25 +93,18 @@ def digest_of_data(file: Path, needed: Collection[str], columns: Mapping[str, st
         what = "column" if len(missing) == 1 else "columns"
         names = ", ".join(f"'{name}'" for name in missing.values())
         raise DataError(
-            f"{shown(file)}: no {what} {names} in the first row (it has {', '.join(there) or 'none'})\n"
+            f"{shown(file)}: no {what} {names} in the first row (it has {some_of(there) or 'none'})\n"
             f"name the file's columns with `columns: {{{next(iter(missing))}: ...}}`"
         )
+    check()
     return digest_of(file)
 
 
 def columns_of(file: Path) -> list[str]:
     """Return the column names of a data file's first row; raises DataError when there is none."""
-    try:
-        if file.suffix == ".parquet":
-            import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import and needed for this one format
-
-            metadata = pq.ParquetFile(file)
-            row = dict.fromkeys(metadata.schema_arrow.names) if metadata.metadata.num_rows else None
-        else:
-            row = next(read_rows(file, shown(file)), None)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise DataError(f"{shown(file)}: cannot be read: {error}") from error
-    if row is None:
+    empty = object()
+    row = next(read_rows(file, shown(file)), empty)
+    if row is empty:
         raise DataError(f"{shown(file)}: holds no rows")
     if not isinstance(row, Mapping):
         raise DataError(f"{shown(file)}: a row must be a mapping of columns, and the first is not")

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import UNREAD, Section, as_written
 from bench.config.fields.forms import Form, form_fields, holds_stage
-from bench.config.fields.named_files import digest_of, kind_of
+from bench.config.fields.named_files import digest_of
 from bench.config.fields.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
 from bench.core.errors import BenchError, did_you_mean
+from bench.core.files import kind_at
 from bench.core.frozen import Open, load_file
 from bench.core.judge import Judge
 from bench.core.plugins import JUDGE, METHOD, TASK, Kind, find
@@ -220,7 +221,7 @@ def _file_fields(
         section.problem(here, f"must be text, not {as_written(given)}")
         return None
     file = section.resolve(here, given)
-    if kind_of(file) is None and to_come is None and not section.files.lacks(file):
+    if kind_at(file) is None and to_come is None and not section.files.lacks(file):
         section.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
         return None
     try:

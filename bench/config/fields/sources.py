@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bench.config.document.problems import KeyPath
+from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import Section, as_written
 from bench.config.fields.named_files import digest_of_data, digest_of_model
 from bench.core.data import Data, DataSpec
-from bench.core.errors import BenchError, did_you_mean
+from bench.core.datasets import check_rows
+from bench.core.errors import BenchError, DataError, did_you_mean
+from bench.core.lengths import RowsOf
 from bench.core.plugins import WORLD
 from bench.core.policy import Built, PolicySpec, Pretrained, computing_in
 from bench.core.task import World
@@ -19,8 +22,12 @@ from bench.core.task import World
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a kind of data: those that every row needs, and those that are read where there are any."""
+    """The columns of a kind of data: those that every row needs, and those that are read where there are any.
 
+    ``rows_of``: what its rows are.
+    """
+
+    rows_of: RowsOf
     needed: tuple[str, ...]
     optional: tuple[str, ...] = ()
 
@@ -33,11 +40,13 @@ class Columns:
 ROW_ID = "id"  # a column that rows may have; it can be renamed like the needed ones
 PREFERENCES = "preferences"
 COLUMNS = {
-    "demonstrations": Columns(("prompt", "response"), ("probability", "finish")),
+    "demonstrations": Columns("demonstrations", ("prompt", "response"), ("probability", "finish")),
     PREFERENCES: Columns(
-        ("prompt", "chosen", "rejected"), ("probability", "margin", "chosen_finish", "rejected_finish")
+        "preferences",
+        ("prompt", "chosen", "rejected"),
+        ("probability", "margin", "chosen_finish", "rejected_finish"),
     ),
-    "prompts": Columns(("prompt",), ("kind", "facts")),
+    "prompts": Columns("prompts", ("prompt",), ("kind", "facts")),
 }
 _TEMPLATE = ("template", "dtype", "end_token")
 _SIZE = ("world", "size", "dtype")
@@ -108,18 +117,32 @@ def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> Data
     columns = fields.get("columns", {})
     right = section.field(Data, "columns", (*path, "columns"), columns)
     right = right and section.keys((*path, "columns"), columns, own.names) == columns
+    right = section.field(Data, "limit", (*path, "limit"), fields.get("limit")) and right
     if not isinstance(fields["path"], str):
         section.problem((*path, "path"), f"must be text, not {as_written(fields['path'])}")
         return None
     file = section.resolve((*path, "path"), fields["path"])
     try:
-        needed, renamed = (own.needed, columns) if right else ((), {})
-        digest = section.files.digest(file, lambda: digest_of_data(file, needed, renamed))
+        digest = section.files.digest(
+            file, lambda: _checked_rows(file, own, columns, fields) if right else digest_of_data(file, (), {})
+        )
     except BenchError as error:
         section.refused((*path, "path"), error)
         digest = ""
-    data = section.build(Data, path, fields, {"path": str(file), "digest": digest})
-    return data if right and digest else None
+    data = section.build(Data, path, fields, {"path": str(file), "digest": digest}) if right else None
+    return data if digest else None
+
+
+def _checked_rows(file: Path, own: Columns, columns: Mapping[str, str | None], fields: Mapping[str, Any]) -> str:
+    """Return the digest of a file of rows, each of which has been looked at; raises DataError about those wrong."""
+
+    def check() -> None:
+        try:
+            check_rows(Data(path=str(file), digest="", columns=dict(columns), limit=fields.get("limit")), own.rows_of)
+        except DataError as error:
+            raise DataError(str(error).replace(str(file), shown(file))) from error
+
+    return digest_of_data(file, own.needed, columns, check)
 
 
 def _world_data(section: Section, path: KeyPath, value: dict[str, Any]) -> DataSpec | None:

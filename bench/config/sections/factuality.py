@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from bench.config.comparison import Factuality
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import Section, as_written
-from bench.config.fields.named_files import digest_of, kind_of
+from bench.config.fields.named_files import digest_of
 from bench.config.fields.named_plugins import read_plugin
 from bench.core.checker import Extractor, Knowledge, PagesFile, Verifier, WorldPages
 from bench.core.errors import BenchError, did_you_mean
+from bench.core.files import kind_at
 from bench.core.frozen import Open
 from bench.core.plugins import EXTRACTOR, RETRIEVER, VERIFIER, WORLD, Kind
 from bench.core.task import Task, World
@@ -118,7 +119,7 @@ def _file(section: Section, path: KeyPath, fields: Mapping[str, Any]) -> PagesFi
         section.problem(here, f"must be text, not {as_written(fields[PATH])}")
         return None
     file = section.resolve(here, fields[PATH])
-    if kind_of(file) != "file" and not section.files.lacks(file):
+    if kind_at(file) != "file" and not section.files.lacks(file):
         section.problem(here, f"{shown(file)}: no such file", "the path starts from the folder of the file it is in")
     elif file.suffix not in PAGES:
         section.problem(here, f"the format '{file.suffix}' is not known", f"known: {', '.join(PAGES)}")

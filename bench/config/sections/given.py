@@ -74,12 +74,15 @@ def _budget(section: Section, path: KeyPath, value: Any) -> Budget | None:
 def _seeds(section: Section, path: KeyPath, value: Any) -> tuple[int, ...] | None:
     seeds = section.items(path, value, "seed")
     right = bool(seeds)
+    seen: set[int] = set()
     for index, seed in enumerate(seeds):
         here = (*path, index)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             section.problem(here, f"a seed must be a whole number from 0 on, not {as_written(seed)}")
             right = False
-        elif seed in seeds[:index]:
+        elif seed in seen:
             section.problem(here, f"the seed {seed} stands twice", "each training run needs a seed of its own")
             right = False
+        else:
+            seen.add(seed)
     return tuple(seeds) if right else None

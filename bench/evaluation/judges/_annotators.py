@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from bench.core.cells import label_of
-from bench.core.errors import DataError
-from bench.core.files import replacing
+from bench.core.errors import DataError, some_of
+from bench.core.files import replacing, text_in
+from bench.core.formats.csv_rows import check_head
+from bench.core.formats.json_rows import Strict
+from bench.core.formats.unpacked import MOST_ROW
 from bench.core.formulas import guarded, unguarded
 from bench.core.judge import Pair
 
@@ -29,6 +32,8 @@ _PREFERENCES = {"1": 1.0, "2": 0.0, "tie": 0.5, "both_bad": 0.5}
 _DESCRIBED = {"1": "first", "2": "second", "tie": "tie", "both_bad": "both bad"}
 _TURNED = {"1": "2", "2": "1"}
 _SHOWN_ERRORS = 10
+_MOST_BYTES = 100_000_000  # a hundred thousand answers with what was shown
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,9 @@ def read_annotations(path: Path) -> list[Annotation]:
     one annotator to one question that differ.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+        text = text_in(path, _MOST_BYTES)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     rows = _json_rows(path, text) if path.suffix == ".json" else _csv_rows(path, text)
     problems: list[str] = []
     first: dict[tuple[str, str], Annotation] = {}
@@ -140,6 +143,9 @@ def _problem(row: dict[str, str]) -> str | None:
         return "no question. Copy the first column of the exported file."
     if not row[ANNOTATOR]:
         return "no annotator. Write a name or initials into every row that has an answer."
+    long = next((name for name in (QUESTION, ANNOTATOR) if len(row[name]) > _LONGEST_NAME), None)
+    if long is not None:
+        return f"the {long} has {len(row[long]):,} characters, and may have {_LONGEST_NAME}"
     if row[ANSWER] not in CHOICES:
         return f"the answer {row[ANSWER][:40]!r} is none of {', '.join(CHOICES)}"
     return None
@@ -148,9 +154,10 @@ def _problem(row: dict[str, str]) -> str | None:
 def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)  # spreadsheets of some countries write semicolons
+    csv.field_size_limit(MOST_ROW)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    _check_columns(path, reader.fieldnames or ())
     try:
+        _check_columns(path, reader.fieldnames or ())
         # The header is row 1, as a spreadsheet counts.
         return [
             (number, {name: unguarded(_cell(row.get(name), f"{path}, row {number}: {name}")) for name in COLUMNS})
@@ -162,8 +169,8 @@ def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
 
 def _json_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
     try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
+        found = Strict().value(text)
+    except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise DataError(f"{path}: must be a list of answers, each {{question, annotator, answer}}")
@@ -182,7 +189,8 @@ def _cell(cell: Any, what: str) -> str:
 
 
 def _check_columns(path: Path, there: Sequence[str]) -> None:
+    check_head([name for name in there if name in COLUMNS], f"{path}: row 1")
     lacking = [name for name in _NEEDED if name not in there]
     if lacking:
-        has = ", ".join(there) or "none"
+        has = some_of(there) or "none"
         raise DataError(f"{path}: row 1: no column {', '.join(lacking)} (it has {has}). Keep the exported header.")

@@ -75,7 +75,7 @@ EVALUATE = """\
   labelling:
     data:
       path: pairs.jsonl
-      columns: {chosen: better, margin: rejected}
+      columns: {chosen: better, margin: by}
     judges:
       - ./judge.py
       - world: ./world.py
@@ -146,7 +146,7 @@ def test_the_sections_of_evaluate_arrive(nested: Path) -> None:
 
 
 def test_data_of_a_world_takes_the_limit_too(nested: Path) -> None:
-    data = "path: pairs.jsonl\n      columns: {chosen: better, margin: rejected}"
+    data = "path: pairs.jsonl\n      columns: {chosen: better, margin: by}"
     text = NESTED.replace(data, "world: ./world.py\n      split: preferences")
     labelling = load(nested, text).evaluation.labelling
     assert labelling is not None
@@ -422,8 +422,8 @@ EDITS: dict[str, tuple[str, str, str, str]] = {
     ),
     "labelling limit": ("limit: 7", "limit: 0 #!", "evaluate.labelling.limit", "greater than 0"),
     "labelling two limits": (
-        "columns: {chosen: better, margin: rejected}",
-        "columns: {chosen: better, margin: rejected}\n      limit: 3",
+        "columns: {chosen: better, margin: by}",
+        "columns: {chosen: better, margin: by}\n      limit: 3",
         "evaluate.labelling.limit",
         "limit of its own",
     ),

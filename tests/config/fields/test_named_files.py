@@ -10,11 +10,12 @@ import pytest
 
 from bench.config.fields.named_files import digest_of_model
 from bench.core.errors import DataError
+from tests.config.conftest import WEIGHTS
 
 
 def folder(path: Path, config: str) -> Path:
     (path / "config.json").write_text(config, encoding="utf-8")
-    (path / "model.safetensors").write_bytes(b"")
+    (path / "model.safetensors").write_bytes(WEIGHTS + b"a")
     return path
 
 

@@ -1,0 +1,63 @@
+"""Opening a person's file of rows: packed or not, never more of it in memory than a row, and no device or pipe."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from bench.core.errors import DataError
+
+MOST_ROW = 16_000_000  # characters or bytes of one row; a book has about a million
+_MOST_TIMES = 100  # text packs to a fifth, rows of one form to a thirtieth
+_ANY_SIZE = 64_000_000  # bytes that a small file may unpack to, whatever its size
+_TRAILER = struct.Struct("<I")
+
+
+class Unpacked:
+    """The bytes of a file, unpacked where it is packed, with a limit on how much may come of how little."""
+
+    def __init__(self, path: Path, where: str, stream: IO[bytes], *, packed: bool) -> None:
+        self.stream = stream
+        self._where = where
+        self._limit = max(_ANY_SIZE, _MOST_TIMES * path.stat().st_size) if packed else None
+        if packed:
+            self._refuse_beyond(_size_told(path))
+
+    def check(self) -> None:
+        """Raise DataError where more has been unpacked than rows can have been packed to so little."""
+        if self._limit is not None:
+            self._refuse_beyond(self.stream.tell())
+
+    def _refuse_beyond(self, size: int) -> None:
+        if self._limit is not None and size > self._limit:
+            raise DataError(
+                f"{self._where}: unpacks to more than {_MOST_TIMES} times its size, as no file of rows does. "
+                "Unpack it by hand, look at it, and name the unpacked file."
+            )
+
+
+@contextmanager
+def unpacked(path: Path, where: str) -> Iterator[Unpacked]:
+    """Open a file, ``.gz`` unpacked as it is read; raises DataError, with the reason, where that is not possible."""
+    packed = path.suffix == ".gz"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            yield Unpacked(path, where, stream, packed=packed)  # type: ignore[arg-type]
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        how = f"cannot be unpacked ({reason})" if packed else str(reason)
+        raise DataError(f"{where}: cannot be read: {how}") from error
+
+
+def _size_told(path: Path) -> int:
+    """Return the size, modulo 2^32, that a gzip file says it unpacks to; 0 where it is too short to say."""
+    with path.open("rb") as file:
+        if file.seek(0, 2) < _TRAILER.size:
+            return 0
+        file.seek(-_TRAILER.size, 2)
+        return int(_TRAILER.unpack(file.read())[0])
