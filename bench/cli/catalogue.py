@@ -84,7 +84,7 @@ def listing(what: What, name: str | None, as_json: bool) -> None:
     elif name is None:
         table = Table.grid(padding=(0, 2))
         for key, entry in found.items():
-            table.add_row(f"[bold]{key}[/]", *role(entry.cls), entry.about)
+            table.add_row(f"[bold]{escape(key)}[/]", *role(entry.cls), escape(entry.about))
         out.print(table)
         out.print(f"\nbench {what} NAME shows one in full.")
     else:
@@ -120,7 +120,7 @@ def show_one(name: str, cls: type[Open]) -> None:
     from bench.core.task import Task
 
     module = inspect.getmodule(cls)
-    out.print(f"[bold]{name}[/]\n")
+    out.print(f"[bold]{escape(name)}[/]\n")
     for text in (inspect.getdoc(module) if module else None, cls.__doc__):
         if text:
             out.print(inspect.cleandoc(text) + "\n", markup=False)
@@ -134,7 +134,7 @@ def show_one(name: str, cls: type[Open]) -> None:
         metrics = Table("metric", "unit", "better", "what it is", title="Metrics", title_justify="left")
         for metric in cls.METRICS:
             better = {True: "higher", False: "lower", None: "neither"}[metric.higher_is_better]
-            metrics.add_row(metric.name, metric.unit, better, metric.description)
+            metrics.add_row(*map(escape, (metric.name, metric.unit, better, metric.description)))
         out.print(metrics)
 
 

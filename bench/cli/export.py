@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.options import PathArgument, SetOption, Tracker, example, out
+from bench.cli.options import PathArgument, SetOption, Tracker, example, out, write
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def export_table(comparison: Comparison, form: TableFormat, to: Path | None) -> 
     folder, summary = stored(comparison)
     text = FORMATS[form](CONCLUSIONS.read(folder).contrasts, summary)
     if to is None:
-        sys.stdout.write(text)
+        write(text)
         return
     file = to / f"{comparison.name}.{SUFFIXES[form]}" if to.is_dir() else to
     file.parent.mkdir(parents=True, exist_ok=True)

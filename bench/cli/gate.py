@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import JsonOption, PathArgument, SetOption, example, out
+from bench.cli.options import JsonOption, PathArgument, SetOption, example, out, write
 
 commands = typer.Typer()
 
@@ -58,7 +58,7 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
         junit.write_text(outputs.as_junit(found.results), encoding="utf-8")
     if markdown is not None:
         markdown.write_text(in_words, encoding="utf-8")
-    sys.stdout.write(outputs.as_json(found.results, notes) if as_json else in_words)
+    write(outputs.as_json(found.results, notes) if as_json else in_words)
     raise typer.Exit(exit_code(found.results))
 
 

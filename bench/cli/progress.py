@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from bench.core.stage import Progress as StageProgress
 from bench.core.stage import Stage
+from bench.results.unseen import visible
 
 SECONDS_BETWEEN_PLAIN_LINES = 10.0
 
@@ -67,20 +68,21 @@ class LiveWatcher:
         self, console: Console, labels: Mapping[str, str], slots: int, known: Mapping[str, float] | None = None
     ) -> None:
         self._console = console
-        self._labels = labels
+        # Spelt out here, because a bar's text loses characters of control before the console sees it.
+        self._labels = {key: visible(label) for key, label in labels.items()}
         self._clock = Clock(slots, known or {})
         self._waiting: dict[str, Stage] = {}
         self._bars: dict[str, TaskID] = {}
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
         )
-        self._all = self._progress.add_task("[bold]stages", total=None, note="")
+        self._all = self._progress.add_task("stages", total=None, note="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -107,7 +109,7 @@ class LiveWatcher:
         """Move the stage's bar; show its speed and its own time left."""
         seconds = max(self._clock.running_for(stage.key), 1e-6)
         speed = f"{progress.tokens / seconds:,.0f} tokens/s" if progress.tokens else progress.unit
-        note = ", ".join([speed, *_note_and_time_left(progress, seconds)])
+        note = visible(", ".join([speed, *_note_and_time_left(progress, seconds)]))
         self._progress.update(self._bars[stage.key], total=progress.total, completed=progress.done, note=note)
 
     def ended(self, stage: Stage, failure: str | None) -> None:
@@ -117,21 +119,24 @@ class LiveWatcher:
         self._progress.remove_task(self._bars.pop(stage.key))
         self._progress.advance(self._all)
         if failure is None:
-            self._console.print(f"[green]done[/]   {self._labels[stage.key]} in {duration(took)}")
+            self._print("[green]done[/]   ", f"{self._labels[stage.key]} in {duration(took)}")
         else:
-            self._console.print(f"[red]failed[/] {self._labels[stage.key]}: ", end="")
-            self._console.print(failure, markup=False, highlight=False)
+            self._print("[red]failed[/] ", f"{self._labels[stage.key]}: {failure}")
         self.ticked()
 
     def warned(self, text: str) -> None:
         """Print a warning."""
-        self._console.print("[yellow]warning[/] ", end="")
-        self._console.print(text, markup=False, highlight=False)
+        self._print("[yellow]warning[/] ", text)
 
     def ticked(self) -> None:
         """Refresh the time left."""
         left = self._clock.seconds_left(self._waiting)
         self._progress.update(self._all, note="" if left is None else f"about {duration(left)} left")
+
+    def _print(self, mark: str, text: str) -> None:
+        """Print a line: a mark of ours with its style, and a text of whomever without any."""
+        self._console.print(mark, end="")
+        self._console.print(text, markup=False, highlight=False)
 
 
 class PlainWatcher:

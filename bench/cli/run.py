@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from bench.cli.options import JsonOption, PathArgument, SetOption, Tracker, example, out
+from bench.cli.options import JsonOption, PathArgument, Printed, SetOption, Tracker, example, out
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     if track is not None:
         require(track)  # its package is looked for before anything is computed
     comparison = load_comparison(path, overrides=overrides or [])
-    console = Console(stderr=as_json, highlight=False)
+    console = Printed(stderr=as_json)
     result = computed(comparison, EngineChoice(engine, workers, processes), console)
     if track is not None:
         hand_to_tracker(comparison, result, track)

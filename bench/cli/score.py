@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from bench.cli.options import JsonOption, example
+from bench.cli.options import JsonOption, Printed, example
 
 if TYPE_CHECKING:
     from bench.scoring.method_score import Score
@@ -105,14 +105,14 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
         )
     )
     if as_json:
-        sys.stdout.write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False) + "\n")
     else:
         show_scores(found)
 
 
 def show_scores(scores: Sequence[Score]) -> None:
     """Print scores as a table, and below it what was left out and what to beware of."""
-    console = Console(highlight=False)
+    console = Printed()
     table = scores_table(scores)
     # A narrow window wraps the table's lines, which loses nothing; cut columns would be lost.
     narrowest = console.measure(table, options=console.options.update(width=UNLIMITED)).minimum
@@ -145,9 +145,9 @@ def scores_table(scores: Sequence[Score]) -> Table:
     for title, column in zip(titles, list(zip(*rows, strict=True))[1 + len(beside) :], strict=True):
         # Neither a number nor a word of a title is broken.
         widest = max(len(text) for text in [*column, *title.split()])
-        table.add_column(title, justify="right", min_width=widest)
+        table.add_column(escape(title), justify="right", min_width=widest)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bench.gate.criteria import CriterionResult
@@ -15,6 +16,8 @@ WORDS = {
     "regression": "The gate fails: at least one criterion found a regression.",
     "undecided": "The gate is undecided: no regression was found, and not every criterion is met.",
 }
+# Between which characters GitHub would find a name, an issue or an address.
+_CALLED = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)|(?<=GH)(?=-\d)")
 
 
 def sentence(result: CriterionResult) -> str:
@@ -95,7 +98,7 @@ def as_markdown(results: Sequence[CriterionResult], notes: Sequence[str] = ()) -
     rows = [
         (
             f"**{result.verdict}**" if result.verdict != "pass" else "pass",
-            markdown(result.name),
+            _said(result.name),
             signed(result.advantage, decimals_of(result)),
             markdown(bounds(result)),
             *deciding_p(result),
@@ -105,10 +108,17 @@ def as_markdown(results: Sequence[CriterionResult], notes: Sequence[str] = ()) -
     table = [f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows)]
     verdict = overall(results)
     lines = [f"### Gate: {verdict}", "", WORDS[verdict], "", *table]
-    details = [
-        f"- {markdown(result.name)}: {markdown(sentence(result))}" for result in results if result.verdict != "pass"
-    ]
-    return "\n".join([*lines, *_block(details), *_block([f"- {markdown(note)}" for note in notes])]) + "\n"
+    details = [f"- {_said(result.name)}: {_said(sentence(result))}" for result in results if result.verdict != "pass"]
+    return "\n".join([*lines, *_block(details), *_block([f"- {_said(note)}" for note in notes])]) + "\n"
+
+
+def _said(text: str) -> str:
+    """Return a text for a comment on a pull request: nobody in it is called, nothing in it is linked.
+
+    GitHub looks for names, numbers of issues and addresses in what Markdown has become, so escapes do not keep it from
+    them; a comment between the characters does.
+    """
+    return _CALLED.sub("<!-- -->", markdown(text))
 
 
 def _block(lines: list[str]) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from bench.gate.criteria import CriterionResult
 from bench.gate.criteria_in_words import sentence
 from bench.gate.decide import exit_code, overall
+from bench.results.unseen import visible
 
 
 def as_json(results: Sequence[CriterionResult], notes: Sequence[str] = ()) -> str:
@@ -26,7 +26,8 @@ def as_json(results: Sequence[CriterionResult], notes: Sequence[str] = ()) -> st
 def as_junit(results: Sequence[CriterionResult]) -> str:
     """Return JUnit XML with one test case per result: a regression is a failure, an undecided criterion an error.
 
-    An undecided criterion is not a skipped one: the test ran, and the gate is not passed.
+    An undecided criterion is not a skipped one: the test ran, and the gate is not passed. What no reader sees is spelt
+    out, and so is whatever XML 1.0 forbids.
     """
     verdicts = [result.verdict for result in results]
     counts = {
@@ -38,8 +39,8 @@ def as_junit(results: Sequence[CriterionResult]) -> str:
     suite = ET.SubElement(root, "testsuite", {"name": "alignment-bench gate", **counts})
     for result in results:
         where = f"gate.{result.criterion.metric}"
-        case = ET.SubElement(suite, "testcase", {"classname": printable(where), "name": printable(result.name)})
-        text = printable(sentence(result))
+        case = ET.SubElement(suite, "testcase", {"classname": visible(where), "name": visible(result.name)})
+        text = visible(sentence(result))
         if result.verdict == "pass":
             ET.SubElement(case, "system-out").text = text
         else:
@@ -47,8 +48,3 @@ def as_junit(results: Sequence[CriterionResult]) -> str:
             ET.SubElement(case, tag, {"type": result.verdict, "message": text}).text = text
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
-
-
-def printable(text: str) -> str:
-    """Return the text without the characters that XML 1.0 forbids even when escaped."""
-    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)

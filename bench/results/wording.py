@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from bench.core.metrics import PREFERENCES
 from bench.results.conclusions.contrast import Contrast, shown_interval
+from bench.results.unseen import visible
 
 MINUS = "\u2212"
 NONE = "\u2013"
@@ -235,8 +236,11 @@ def decisive_p(contrast: Contrast) -> float | None:
 
 
 def markdown(text: str) -> str:
-    """Return the text on one line with everything escaped that Markdown would read as markup or a table's bar."""
-    flat = " ".join(text.split())
+    """Return the text on one line with everything escaped that Markdown would read as markup or a table's bar.
+
+    Characters that no reader sees are spelt out.
+    """
+    flat = " ".join(visible(text.replace("\r\n", "\n")).split())
     flat = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=[#\w]+;)", "&amp;", flat))
     flat = re.sub(r"([\\`*|$~])", r"\\\1", flat)
     # Brackets are markup only before a target or another bracket, and underscores only at the edge of a word.

@@ -180,8 +180,8 @@ class Connection:
         return json.dumps(clean)
 
     def _in_words(self, text: str) -> str:
-        """Return words of a server for an error message."""
-        return whole(self._secret.hide(text))[:300]
+        """Return words of a server for an error message: without the key, on one line, and not too many."""
+        return " ".join(whole(self._secret.hide(text)).split())[:300]
 
     def _refusal(self, error: openai.APIStatusError, question: ApiQuestion) -> Sent:
         """Return an error that may be about the question itself; raise what any other one means."""

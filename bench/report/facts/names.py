@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
+from bench.results.unseen import visible
 from bench.results.wording import shortened
 
-# Characters that no reader sees and that change what others look like: controls, joiners of words, direction marks.
-UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 # What marks an arm beside a judge that it learnt from.
 OWN = "own reward"
 
@@ -24,8 +21,3 @@ def readable(token: str) -> str:
     """
     shown = visible(token).replace("\n", "\\n").replace("\t", "\\t").replace(" ", "\u2423")
     return shortened(shown, 22) if shown else "(empty)"
-
-
-def visible(text: str) -> str:
-    """Return the text with every unseen character written as its code point, so that none can mislead a reader."""
-    return UNSEEN.sub(lambda found: f"\u27e8U+{ord(found.group()):04X}\u27e9", text)

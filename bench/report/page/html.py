@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.report.facts.names import visible
 from bench.report.page.content import BETTER, UNDECIDED, WORSE, Block, Facts, Heading, Quote, Whisker
 from bench.report.page.inline_svg import inline_svg
+from bench.results.unseen import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -25,6 +25,7 @@ from bench.report.page.content import (
 )
 from bench.report.page.html import render_html
 from bench.report.references import as_bibtex, citations
+from bench.results.unseen import visible
 from bench.results.wording import counted, markdown_line
 from bench.results.wording import markdown as escaped
 
@@ -73,7 +74,7 @@ def _block(block: Block) -> str:  # noqa: PLR0911, C901 - one case per kind of b
             return "\n".join(f"- {markdown_line(item)}" for item in items)
         case Folded(summary, blocks):
             inside = "\n\n".join(_block(one) for one in blocks)
-            return f"<details>\n<summary>{escape(summary)}</summary>\n\n{inside}\n\n</details>"
+            return f"<details>\n<summary>{escape(visible(summary))}</summary>\n\n{inside}\n\n</details>"
         case SampleBrowser(samples):
             return (
                 f"`report.html` shows {samples.shown:,} of {counted(samples.of, 'prompt')} with every response side by "

@@ -2,7 +2,6 @@ import pyarrow as pa
 import pytest
 
 from bench.core.task import user
-from bench.report.facts.names import visible
 from bench.report.samples.prompt_view import PromptView, Tables, prompt_views
 from bench.report.samples.sample import as_data, stratified
 from bench.results.claims import CLAIMS, CLAIMS_SCHEMA
@@ -83,9 +82,3 @@ def test_every_beginning_of_the_order_is_a_stratified_sample(tables: Tables) -> 
     for count in (3, 6, 15, 30):
         requests = sum(int(name[1:]) % 3 == 0 for _, name in order[:count])
         assert abs(requests - count / 3) <= 1
-
-
-@pytest.mark.parametrize("letter", ["\u202e", "\u2028", "\x1b", "\u200b", "\ufeff"])
-def test_what_a_reader_cannot_see_is_spelt_out(letter: str) -> None:
-    assert visible(f"a{letter}b") == f"a\u27e8U+{ord(letter):04X}\u27e9b"
-    assert visible("tab\tand line\nstay, \u0644 and \u200d too") == "tab\tand line\nstay, \u0644 and \u200d too"

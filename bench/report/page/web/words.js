@@ -1,6 +1,23 @@
 
 /* Responses as nodes. Text becomes text nodes only; what a reader cannot see is written as its code point. */
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
+/* The pattern of bench/results/unseen.py, by a test the same. */
+const UNSEEN = new RegExp(
+  [
+    String.raw`[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-`
+      + String.raw`\u202e\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\u{1bca0}-`
+      + String.raw`\u{1bca3}\u{1d173}-\u{1d17a}\u{1fffe}\u{1ffff}\u{2fffe}\u{2ffff}\u{3fffe}\u{3ffff}\u{4fffe}\u{4ffff}`
+      + String.raw`\u{5fffe}\u{5ffff}\u{6fffe}\u{6ffff}\u{7fffe}\u{7ffff}\u{8fffe}\u{8ffff}\u{9fffe}\u{9ffff}\u{afffe}`
+      + String.raw`\u{affff}\u{bfffe}\u{bffff}\u{cfffe}\u{cffff}\u{dfffe}\u{dffff}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}`
+      + String.raw`\u{efffe}\u{effff}\u{ffffe}\u{fffff}\u{10fffe}\u{10ffff}]`,
+    String.raw`(?<![^\x00-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff])(?<!\ufe0f)[\u200c`
+      + String.raw`\u200d]`,
+    String.raw`[\u200c\u200d](?![^\x00-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff])`,
+    String.raw`(?<![^\x00-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff])(?![\ufe0e\ufe0f]`
+      + String.raw`\u20e3)[\u180b-\u180d\u180f\ufe00-\ufe0f]`,
+    String.raw`(?<![\u3400-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}])[\u{e0100}-\u{e01ef}]`,
+  ].join("|"),
+  "gu",
+);
 const MOST_CELLS = 4_000_000;
 
 function node(tag, attributes = {}, ...children) {
@@ -17,14 +34,13 @@ function codePoint(letter) {
 /* Text as nodes, unseen characters spelt out. */
 function readable(text) {
   const parts = [];
-  let plain = "";
-  for (const letter of text) {
-    if (!UNSEEN.test(letter)) { plain += letter; continue; }
-    if (plain) parts.push(plain);
-    parts.push(node("span", { class: "unseen" }, `\u27e8${codePoint(letter)}\u27e9`));
-    plain = "";
+  let end = 0;
+  for (const found of text.matchAll(UNSEEN)) {
+    if (found.index > end) parts.push(text.slice(end, found.index));
+    parts.push(node("span", { class: "unseen" }, `\u27e8${codePoint(found[0])}\u27e9`));
+    end = found.index + found[0].length;
   }
-  return plain ? [...parts, plain] : parts;
+  return end < text.length ? [...parts, text.slice(end)] : parts;
 }
 
 /* Words with their places, counted in code points as the claims are. */
