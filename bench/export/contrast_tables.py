@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from bench.core.formulas import guarded
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 from bench.results.wording import (
@@ -40,7 +41,8 @@ def as_csv(contrasts: Sequence[Contrast], summary: RunSummary) -> str:
     """Return one row per contrast with every number in full: empty where there is none.
 
     A training seed's estimate is in ``seed_N``; other tests and intervals and the variance components are in columns
-    that begin with ``also_`` and ``component_``.
+    that begin with ``also_`` and ``component_``. Names that a spreadsheet would take for a formula have an apostrophe
+    before them.
     """
     rows = [_row(item, summary) for item in contrasts]
     plain = [name for name in Contrast.model_fields if name not in NESTED]
@@ -59,7 +61,8 @@ def _row(contrast: Contrast, summary: RunSummary) -> dict[str, Any]:
     row["own_reward"] = " ".join(contrast.own_reward)
     row |= {f"seed_{seed}": value for seed, value in zip(summary.seeds, contrast.per_run, strict=False)}
     row |= {f"also_{name}": value for name, value in contrast.also.items()}
-    return row | {f"component_{name}": value for name, value in contrast.components.items()}
+    row |= {f"component_{name}": value for name, value in contrast.components.items()}
+    return {name: guarded(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def as_json(contrasts: Sequence[Contrast], summary: RunSummary) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
+from bench.core.formulas import guarded
 from bench.engine.store import store_of
 from bench.evaluation.judges._annotators import (
     CHOICES,
@@ -26,8 +27,6 @@ from bench.pipeline.plan import make_plan
 
 COLUMNS = ("question", "prompt", "response_1", "response_2", "answer", "annotator", "comment")
 PAGE, DATA_PLACE = "page.html", "__QUESTIONS__"
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SHOWN = 5
 
 
@@ -52,12 +51,12 @@ def export_questions(
 
 
 def write_csv(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
-    """Write questions as a table with a column to answer in."""
+    """Write questions as a table with a column to answer in; a question is known by its id, so guards do no harm."""
     with replacing(to) as partial, partial.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for one in questions:
-            writer.writerow([one.id, *map(_harmless, (one.prompt, one.first, one.second)), "", "", ""])
+            writer.writerow([one.id, *map(guarded, (one.prompt, one.first, one.second)), "", "", ""])
 
 
 def write_page(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
@@ -125,8 +124,3 @@ def _add(found: dict[tuple[str, str], Annotation], one: Annotation, file: Path) 
             f"{file}: row {one.row}: {one.annotator} answers {one.answer} to {one.question}, and has answered "
             f"{before.answer} before. Use another name for a second opinion, or correct one of them."
         )
-
-
-def _harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula; a question is known by its id, so this changes nothing."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from bench.core.cells import label_of
 from bench.core.errors import DataError
 from bench.core.files import replacing
+from bench.core.formulas import guarded, unguarded
 from bench.core.judge import Pair
 
 AnnotatorChoice: TypeAlias = Literal["1", "2", "tie", "both_bad"]
@@ -126,12 +127,12 @@ def read_annotations(path: Path) -> list[Annotation]:
 
 
 def write_annotations(annotations: Sequence[Annotation], path: Path) -> None:
-    """Write annotations as CSV, sorted by question and annotator, in one rename."""
+    """Write annotations as CSV, sorted by question and annotator, in one rename; no cell of it is a formula."""
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for one in sorted(annotations, key=lambda one: (one.question, one.annotator)):
-            writer.writerow([one.question, one.annotator, one.answer, one.comment])
+            writer.writerow(map(guarded, (one.question, one.annotator, one.answer, one.comment)))
 
 
 def _problem(row: dict[str, str]) -> str | None:
@@ -152,7 +153,7 @@ def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
     try:
         # The header is row 1, as a spreadsheet counts.
         return [
-            (number, {name: _cell(row.get(name), f"{path}, row {number}: {name}") for name in COLUMNS})
+            (number, {name: unguarded(_cell(row.get(name), f"{path}, row {number}: {name}")) for name in COLUMNS})
             for number, row in enumerate(reader, 2)
         ]
     except csv.Error as error:
