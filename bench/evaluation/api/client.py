@@ -57,7 +57,7 @@ class Access:
     spending_limit: SpendingLimit | None = None
 
     def key(self) -> str:
-        """Return the key for the server. Raises StageError where its variable is empty."""
+        """Return the key for the server. Raises StageError where its variable is empty, or holds what no header may."""
         if self.api_key_env is None:
             return NO_KEY
         found = os.environ.get(self.api_key_env, "").strip()
@@ -65,6 +65,12 @@ class Access:
             raise StageError(
                 f"{self.base_url} needs a key, and the environment variable {self.api_key_env} is not set. Set it in "
                 "the shell that starts the run."
+            )
+        if not (found.isascii() and found.isprintable()):
+            # Told without the key: the error of whoever tries to send it would repeat it.
+            raise StageError(
+                f"the environment variable {self.api_key_env} holds a line end, or a character that is not ASCII, "
+                "and no key does. Set it to the key alone."
             )
         return found
 

@@ -268,6 +268,33 @@ def test_a_key_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.Monk
         ask_all(tmp_path, "http://127.0.0.1:9/v1", 1, api_key_env="JUDGE_KEY")
 
 
+@pytest.mark.parametrize("key", [f"{SECRET}\nX: y", f"{SECRET}\u00e9", f"{SECRET}\x00"])
+def test_a_key_that_cannot_be_sent_is_told_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, "JUDGE_KEY": key})
+    with pytest.raises(StageError, match="the environment variable JUDGE_KEY holds a line end") as error:
+        ask_all(tmp_path, "http://127.0.0.1:9/v1", 1, api_key_env="JUDGE_KEY")
+    assert SECRET not in str(error.value)
+
+
+def test_a_server_that_nobody_can_read_ends_the_stage_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    readable = [False]
+
+    def rule(_request: dict[str, Any], _headers: Any) -> Reply:
+        return completion("1") if readable[0] else (200, JSON, b"<html>under repair</html>")
+
+    with serving(Stub(rule)) as stub:
+        said = (
+            f"40 of 40 questions have no answer: {REFUSED_IN_A_ROW} questions in a row got no answer, the last one .*"
+        )
+        with pytest.raises(StageError, match=f"{said} failed 2 times, the last time with an unreadable reply: no JSON"):
+            ask_all(tmp_path, stub.url, 40, concurrency=1, retries=1)
+        assert len(stub.requests) == 2 * REFUSED_IN_A_ROW
+        readable[0] = True
+        assert {one.status for one in ask_all(tmp_path, stub.url, 40)} == {"ok"}
+
+
 def test_the_key_goes_to_the_server_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where the server repeats it, in an answer or in an error."""
     monkeypatch.setenv("JUDGE_KEY", SECRET)
