@@ -45,5 +45,6 @@ format: setup  ## Format the code
 lock: setup  ## Record reviewed changes to stages: make lock REASON="why"
 	$(BIN)/python -m tests.stage_lock --reason "$(REASON)"
 
-clean:  ## Remove the virtual environment and the store
-	rm -rf $(VENV) results/.store
+clean:  ## Remove the virtual environment and the store, but for answers that were paid for
+	rm -rf $(VENV)
+	[ ! -d results/.store ] || find results/.store -mindepth 1 -maxdepth 1 ! -name .answers ! -name .gitignore -exec rm -rf {} +

@@ -87,7 +87,8 @@ def prune(
     """Remove the stages that no comparison uses, and what killed or failed runs have left.
 
     Kept is what the last run of every comparison asked for, what the results beside it rest on, and what is being
-    computed. A comparison that is not there any more is asked about. Exit status 2 where nobody can be asked.
+    computed. A comparison that is not there any more is asked about.
+    Exit status: 0 done; 1 something could not be removed; 2 nobody can be asked, or it is not known what is used.
     """
     from bench.engine.holdings import in_words
     from bench.engine.prune import prunable, refuse_unknown, remove_answers
@@ -115,7 +116,10 @@ def prune(
     size = done.size + (remove_answers(kept, tell) if answers else 0)
     for line in done.kept:
         out.print(f"kept: {line}", markup=False, soft_wrap=True)
+    for line in done.failed:
+        tell(f"failed: {line}")
     out.print(f"removed: {done.artefacts} stages and {done.leftovers} leftovers, {in_words(size)}")
+    raise typer.Exit(1 if done.failed else 0)
 
 
 def store_at(path: Path | None, given: Path | None) -> Store:

@@ -76,24 +76,27 @@ def check_can_be_held(path: Path) -> None:
 
 def holder_of(path: Path) -> Holder | None:
     """Return who holds a file; None where nobody does, and where its holder has not written who it is."""
-    return None if (text := text_if_held(path)) is None else _read(text)
+    return None if (text := text_if_held(path)) is None else read_holder(text)
 
 
 def text_if_held(path: Path) -> str | None:
     """Return what stands in a file that somebody holds; None where nobody does."""
     try:
+        if not path.is_file():
+            return None
         descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
         return None if _is_free(path, descriptor, fcntl.LOCK_SH) else file.read()
 
 
-def _read(text: str) -> Holder | None:
+def read_holder(text: str) -> Holder | None:
+    """Return the holder that a file's text names; None where it names none."""
     try:
         found = json.loads(text)
         return Holder(int(found["process"]), str(found["host"]), str(found["since"]), dict(found["facts"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -104,8 +107,8 @@ def _taken(path: Path, facts: Mapping[str, Any]) -> int | None:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise BenchError(
-                f"{path.parent}: nothing can be written there ({error.strerror}). Make room, or give it the permission "
-                "to be written to; then the same command goes on."
+                f"{path}: it cannot be written ({error.strerror}), and commands tell each other by it that they write "
+                "there. Make room, or the folder writable; then the same command goes on."
             ) from error
         try:
             if not _is_free(path, descriptor, fcntl.LOCK_EX):
@@ -145,4 +148,6 @@ def _write(descriptor: int, facts: Mapping[str, Any]) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     body = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "facts": dict(facts)}
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(body).encode(), 0)
+    left = json.dumps(body).encode()
+    while left:
+        left = left[os.write(descriptor, left) :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,27 +24,30 @@ class Artefact:
 
 def artefacts(root: Path) -> list[Artefact]:
     """Return the artefacts below the folder of a store, by kind and key; nothing else that lies there is one."""
-    return sorted(_artefacts(root, root), key=lambda one: (one.kind, one.key))
+    return sorted(_artefacts(root), key=lambda one: (one.kind, one.key))
 
 
-def _artefacts(folder: Path, root: Path) -> Iterator[Artefact]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            path = Path(entry.path)
-            if KEY.fullmatch(entry.name) and folder != root:
-                yield Artefact(folder.relative_to(root).as_posix(), entry.name, path, size_of(path))
-            elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from _artefacts(path, root)
+def _artefacts(root: Path) -> Iterator[Artefact]:
+    for folder, inside, files in os.walk(root):
+        place = Path(folder)
+        for name in filter(KEY.fullmatch, (*inside, *files) if place != root else ()):
+            path = place / name
+            yield Artefact(place.relative_to(root).as_posix(), name, path, size_of(path))
+        inside[:] = [name for name in inside if not KEY.fullmatch(name) and not name.startswith(".")]
 
 
 def size_of(path: Path) -> int:
     """Return the bytes of a file, or of all files below a folder; what goes meanwhile counts nothing."""
+    files = [path, *(Path(folder) / name for folder, _, names in os.walk(path) for name in names)]
+    return sum(_length(file) for file in files)
+
+
+def _length(file: Path) -> int:
     try:
-        if not path.is_dir() or path.is_symlink():
-            return path.lstat().st_size
-        return sum(size_of(inside) for inside in path.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
+        found = file.lstat()
+    except OSError:
         return 0
+    return found.st_size if not stat.S_ISDIR(found.st_mode) else 0
 
 
 def in_words(size: float) -> str:

@@ -53,12 +53,13 @@ class Prunable:
 
 @dataclass
 class Pruned:
-    """What has gone, in bytes and by number, and a line for whatever was to go and did not."""
+    """What has gone, in bytes and by number; a line for what is ``kept`` since it is computed now, or cannot go."""
 
     artefacts: int = 0
     leftovers: int = 0
     size: int = 0
     kept: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
 def prunable(store: Store, known: Used, gone: Collection[User] = ()) -> Prunable:
@@ -114,7 +115,6 @@ def prune(store: Store, agreed: Prunable, told: Callable[[str], None]) -> Pruned
     prune is waited for. Whatever ends this, every artefact that is left is whole. Raises BenchError where it is not
     known what is used.
     """
-    (store.root / USES).mkdir(exist_ok=True)
     done = Pruned()
     with pruning_waits(store, told):
         known = used(store)
@@ -145,7 +145,11 @@ def _remove(path: Path, size: int, key: str | None, store: Store, done: Pruned) 
         if not free:
             done.kept.append(f"{path.relative_to(store.root)}: it is being computed")
             return False
-        discard(path, store)
+        try:
+            discard(path, store)
+        except OSError as error:
+            done.failed.append(f"{path.relative_to(store.root)}: it cannot be removed ({error.strerror})")
+            return False
     done.size += size
     return True
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.core.errors import DataError
+from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
-from bench.core.held import Holder, held, holder_of
+from bench.core.held import Holder, held, read_holder, text_if_held
 from bench.core.stage import Stage
 from bench.engine.store import Store
 from bench.results.lock import LOCK
@@ -83,8 +83,7 @@ def in_use(store: Store, path: Path, stages: Mapping[str, Stage], told: Callable
     A prune that goes on is waited for; ``told`` is given a line then.
     """
     store.prepare()
-    folder = store.root / USES
-    folder.mkdir(exist_ok=True)
+    folder = uses_folder(store)
     beside = path.relative_to(store.root.parent).as_posix() if path.is_relative_to(store.root.parent) else None
     use = Use(path=str(path), beside=beside, stages={key: stage.KIND for key, stage in stages.items()})
     with ExitStack() as until_it_ends:
@@ -97,6 +96,19 @@ def in_use(store: Store, path: Path, stages: Mapping[str, Stage], told: Callable
         yield
 
 
+def uses_folder(store: Store) -> Path:
+    """Return the folder of what is used after making it; raises BenchError where something else is in its place."""
+    folder = store.root / USES
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BenchError(
+            f"{folder}: no folder can be made there ({error.strerror}), and runs record in it what they use. Move away "
+            "what stands there, or make the store writable."
+        ) from error
+    return folder
+
+
 @contextmanager
 def pruning_waits(store: Store, told: Callable[[str], None]) -> Iterator[None]:
     """Hold what a prune holds while it removes something, and wait for one that does."""
@@ -105,7 +117,7 @@ def pruning_waits(store: Store, told: Callable[[str], None]) -> Iterator[None]:
         who = "" if holder is None else f" ({holder})"
         told(f"another command{who} looks what is used of the store {store.root}; this one waits until that has ended")
 
-    with held(store.root / USES / PRUNING, {}, wait_for):
+    with held(uses_folder(store) / PRUNING, {}, wait_for):
         yield
 
 
@@ -139,16 +151,22 @@ def used(store: Store) -> Used:
         User(path, keys, path.is_file() or LOCK.path(path.parent).is_file(), record)
         for path, (keys, record) in found.items()
     )
-    return Used(users, _running(store), tuple(unknown))
+    return Used(users, _running(store, unknown), tuple(unknown))
 
 
-def _running(store: Store) -> dict[str, frozenset[str]]:
-    """Return the keys of the runs that go on, by a name of each."""
+def _running(store: Store, unknown: list[str]) -> dict[str, frozenset[str]]:
+    """Return the keys of the runs that go on, by a name of each; ``unknown`` gets a line for each that cannot be read.
+
+    Whoever holds what a prune holds finds all of them written.
+    """
     found = {}
     for file in sorted((store.root / USES).glob(f"{RUNNING}*")):
-        holder = holder_of(file)  # whoever holds what a prune holds finds all of them written
-        if holder is not None:
+        text = text_if_held(file)
+        holder = None if text is None else read_holder(text)
+        if holder is not None and {"path", "keys"} <= holder.facts.keys():
             found[f"{holder.facts['path']} ({holder})"] = frozenset(holder.facts["keys"])
+        elif text is not None:
+            unknown.append(f"{file}: a run goes on, and what it uses cannot be read there")
     return found
 
 

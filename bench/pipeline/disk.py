@@ -36,7 +36,7 @@ BYTES_OF_A_ROW, BYTES_OF_A_TOKEN = 400, 2
 BYTES_OF_A_STAGE = 8_000  # beside its description: verdicts or scores of some hundred prompts, or a training's log
 WORDS_OF_A_WORLD, BESIDE_A_WORLD = 600, 17_000  # its vocabulary, and the bytes of its tokenizer and configuration
 WEIGHTS = "*.safetensors"
-LONGEST_HEADER = 100_000_000  # bytes; what safetensors itself reads
+LONGEST_HEADER = 10_000_000  # bytes; those of the largest models have less than one million
 
 
 class DiskNeed(Frozen):
@@ -190,7 +190,7 @@ def shapes_in(folder: Path) -> Shapes | None:
         for file in sorted(folder.glob(WEIGHTS)):
             found |= header_of(file)
         beside = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in {".json", ".jinja", ".model"})
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
         return None  # whoever loads the model says what is wrong with it
     return Shapes(found, beside) if found else None
 
@@ -200,12 +200,14 @@ def header_of(file: Path) -> dict[str, tuple[int, ...]]:
 
     Eight bytes with the header's length, then the header as JSON (https://github.com/huggingface/safetensors).
     """
+    if not file.is_file():  # a pipe would be waited for
+        raise ValueError("no file")
     with file.open("rb") as opened:
         (length,) = struct.unpack("<Q", opened.read(8))
         if length > min(LONGEST_HEADER, file.stat().st_size):
             raise ValueError("no header")
         header = json.loads(opened.read(length))
-    return {name: tuple(facts["shape"]) for name, facts in header.items() if name != "__metadata__"}
+    return {name: tuple(map(int, facts["shape"])) for name, facts in header.items() if name != "__metadata__"}
 
 
 def in_hub_cache(repo: str, revision: str | None) -> Path:

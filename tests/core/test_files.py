@@ -26,11 +26,11 @@ def write_and_hang(path: Path) -> None:
 
 
 def test_many_writers_of_one_file_never_fail_and_leave_a_whole_one(tmp_path: Path) -> None:
-    path, texts = tmp_path / "file.json", [letter * 100_000 for letter in "abcd"]
+    path, texts = tmp_path / "file.json", [letter * 100_000 for letter in "abc"]
     writers = [spawned.start(write_often, path, text, 48) for text in texts]
     for writer in writers:
         writer.join()
-    assert [writer.exitcode for writer in writers] == [0, 0, 0, 0]
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert path.read_text() in texts
     assert [left.name for left in tmp_path.iterdir()] == ["file.json"]
 

@@ -153,6 +153,43 @@ def test_nothing_goes_while_it_is_not_known_what_is_used(tmp_path: Path) -> None
     assert stored(store, 2) == [0, 1]
 
 
+def test_what_cannot_be_removed_is_told_and_the_rest_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = with_numbers(tmp_path, 3)
+    fixed = store.place(number(1))
+
+    def rename(path: Path, target: Path) -> Path:
+        if path == fixed:
+            raise PermissionError(1, "not permitted")
+        path.replace(target)
+        return target
+
+    monkeypatch.setattr(Path, "rename", rename)
+    done = pruned(store)
+    assert (done.artefacts, stored(store, 3)) == (2, [1])
+    assert done.failed == [f"test/number/{number(1).key}: it cannot be removed (not permitted)"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    store = with_numbers(tmp_path, 1)
+    (store.root / USES).write_text("a file")
+    with pytest.raises(BenchError, match="no folder can be made there"):
+        run_of(store, comparison_beside(store, "mine"), [0])
+    (store.root / USES).unlink()
+    (store.root / USES / "pruning").mkdir(parents=True)
+    with pytest.raises(BenchError, match="cannot be written"):
+        run_of(store, comparison_beside(store, "mine"), [0])
+
+
+def test_a_run_whose_record_cannot_be_read_is_waited_for(tmp_path: Path) -> None:
+    store = with_numbers(tmp_path, 1)
+    with in_use(store, comparison_beside(store, "mine"), {}, print):
+        running = next((store.root / USES).glob(f"{RUNNING}*"))
+        running.write_text('{"process": 1, "host": "h", "since": "s", "facts": {}}')
+        with pytest.raises(BenchError, match="a run goes on"):
+            pruned(store)
+    assert pruned(store).artefacts == 1
+
+
 def test_paid_answers_go_only_by_name_and_not_while_somebody_asks(tmp_path: Path) -> None:
     store = with_numbers(tmp_path, 1)
     answers = store.answers / "answers.sqlite"

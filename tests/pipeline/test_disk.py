@@ -19,6 +19,13 @@ from methods._train.sft.stage import TrainSFT
 from tests.methods.tiny import DEMONSTRATIONS, data, model, pretrained
 
 
+def header(text: str) -> bytes:
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+ODD = ("[]", "{}", '{"a": 1}', '{"a": {"shape": ["x"]}}', '{"a": {"shape": 3}}', '{"a": ' * 5000)
+
+
 class Free(NamedTuple):
     total: int
     used: int
@@ -71,7 +78,9 @@ def test_what_cannot_be_known_is_told_and_what_does_not_fit_is_warned_of(
     assert DiskNeed.model_validate(found.model_dump()) == found
 
 
-@pytest.mark.parametrize("content", [b"", b"12345678", struct.pack("<Q", 2**60), struct.pack("<Q", 4) + b"nope"])
+@pytest.mark.parametrize(
+    "content", [b"", b"12345678", struct.pack("<Q", 2**60), struct.pack("<Q", 4) + b"nope", *map(header, ODD)]
+)
 def test_weights_that_cannot_be_read_have_no_size(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
     assert shapes_in(tmp_path) is None
