@@ -1,8 +1,7 @@
 """A worker process: takes stages as JSON lines on standard input, sends events as JSON lines on standard output.
 
 Started by the process engine as ``python -m bench.engine.worker PATIENCE``, the seconds within which the engine wants
-to hear of it. It ends itself when its standard input closes, so
-a killed parent leaves no worker behind.
+to hear of it. It ends itself when its standard input closes, so a killed parent leaves no worker behind.
 """
 
 from __future__ import annotations
