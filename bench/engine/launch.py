@@ -26,7 +26,7 @@ from bench.core.meter import Meter
 from bench.core.stage import Stage, StageIO
 from bench.engine.events import Together
 from bench.engine.processes import with_these_packages
-from bench.engine.wire import BEAT_EVERY_SECONDS, PATIENCE_SECONDS, lines_of, read_event
+from bench.engine.wire import BEATS, PATIENCE_SECONDS, lines_of, read_event
 
 REQUEST = "request.json"
 METER = "meter.json"
@@ -120,9 +120,9 @@ def _watch(
     Where this process itself was stopped for a while, nobody is to blame: it listens for as long again.
     """
     looked = listening_since = time.monotonic()
-    while not over.wait(BEAT_EVERY_SECONDS):
+    while not over.wait(PATIENCE_SECONDS / BEATS):
         now = time.monotonic()
-        if now - looked > 2 * BEAT_EVERY_SECONDS:
+        if now - looked > 2 * PATIENCE_SECONDS / BEATS:
             listening_since = now
         looked = now
         silent = [rank for rank, at in heard.items() if now - max(at, listening_since) > PATIENCE_SECONDS]

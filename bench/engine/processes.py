@@ -116,7 +116,7 @@ class ProcessEngine:
         self.log_of(slot).parent.mkdir(parents=True, exist_ok=True)
         with self.log_of(slot).open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bench.engine.worker"],
+                [sys.executable, "-m", "bench.engine.worker", str(self._patience)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

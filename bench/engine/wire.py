@@ -21,9 +21,9 @@ from bench.core.stage import Progress
 from bench.engine.events import Event
 
 PROGRESS_EVERY_SECONDS = 0.2
-BEAT_EVERY_SECONDS = 10.0
-# A process that has sent nothing for so long hangs.
+# A process that has sent nothing for so long hangs; so many heartbeats belong into it.
 PATIENCE_SECONDS = 600.0
+BEATS = 60
 LONGEST_LINE = 2**20
 
 
@@ -61,8 +61,8 @@ class Wire:
             note=progress.note,
         )
 
-    def keep_beating(self, name: str) -> None:
-        """Send a heartbeat from a thread, from now on, under the name of this process."""
+    def keep_beating(self, name: str, patience: float = PATIENCE_SECONDS) -> None:
+        """Send a heartbeat from a thread, from now on, under the name of this process, often enough for a patience."""
 
         def beat() -> None:
             while True:
@@ -70,7 +70,7 @@ class Wire:
                     self.send(event="alive", key=name, text="")
                 except OSError:  # whoever listened is gone, and this process ends with its standard input
                     return
-                time.sleep(BEAT_EVERY_SECONDS)
+                time.sleep(patience / BEATS)
 
         threading.Thread(target=beat, daemon=True).start()
 

@@ -1,7 +1,7 @@
 """A worker process: takes stages as JSON lines on standard input, sends events as JSON lines on standard output.
 
-Started by the process engine as ``python -m bench.engine.worker``. It ends itself when its standard input closes, so
-a killed parent leaves no worker behind.
+Started by the process engine as ``python -m bench.engine.worker PATIENCE``, the seconds within which the engine wants
+to hear of it. It ends itself when its standard input closes, so a killed parent leaves no worker behind.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     """Serve stages until standard input closes."""
     wire = Wire(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)  # whatever a library prints belongs in the log and not on the wire
-    wire.keep_beating("worker")
+    wire.keep_beating("worker", float(sys.argv[1]))
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=read_requests, args=(requests,), daemon=True).start()
     while True:

@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.stage import Progress, Stage
 from bench.engine.events import Engine, Slot, Together
 from bench.engine.inline import InlineEngine
 from bench.engine.processes import ProcessEngine, environment, slots_of_this_machine
@@ -21,37 +20,9 @@ from bench.engine.scheduler import heights, readers, run_stages
 from bench.engine.store import Store
 from bench.pipeline.plan import closure
 from tests.fakes import DiesOnce, Fails, Number, Sum
+from tests.notes import Notes
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Notes:
-    """A watcher that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.order: list[str] = []
-        self.warnings: list[str] = []
-        self.failures: dict[str, str] = {}
-        self.found = 0
-
-    def planned(self, waiting: Mapping[str, Stage], found: int) -> None:
-        self.found = found
-
-    def started(self, stage: Stage, slot: int) -> None:
-        self.order.append(stage.key)
-
-    def progressed(self, stage: Stage, progress: Progress) -> None:
-        pass
-
-    def ended(self, stage: Stage, failure: str | None) -> None:
-        if failure is not None:
-            self.failures[stage.key] = failure
-
-    def warned(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def ticked(self) -> None:
-        pass
 
 
 @pytest.fixture(params=["inline", "processes"])

@@ -29,13 +29,15 @@ def keep(path: Path, write: Callable[[Path], None]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     digests, partial = _digests(path), path.with_name(path.name + ".partial")
-    for place in (path, digests, partial):
-        if place.is_dir() and not place.is_symlink():  # nothing of ours
+    beside = digests.with_name(digests.name + ".partial")
+    for place in (path, digests, partial, beside):  # a folder or a link is nothing of ours
+        if place.is_symlink():
+            place.unlink()
+        elif place.is_dir():
             shutil.rmtree(place)
     write(partial)
     _sync(partial)
     known = [digest_of_file(partial), *_known(digests)[:EARLIER]]
-    beside = digests.with_name(digests.name + ".partial")
     beside.write_text("".join(f"{digest}\n" for digest in known), encoding="ascii")
     _sync(beside)
     beside.replace(digests)
@@ -69,7 +71,11 @@ def _known(digests: Path) -> list[str]:
     """Return the digests in a file beside a kept one: none where it is not there or cannot be read."""
     try:
         return digests.read_text(encoding="ascii").split()
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+    except UnicodeDecodeError:
+        return []
+    except OSError as error:
+        if says_nothing_of_the_file(error):
+            raise
         return []
 
 
