@@ -171,7 +171,8 @@ class SinceTheRun:
             known, written = one.KNOWN, one.fields
             found = [changed_settings(*held_against(then, written, known.defaults)) for then in known.settings]
             if found and all(found):
-                yield f"{one.code}: other settings ({'; '.join(min(found, key=lambda changes: len(changes)))})"
+                fewest = min(map(len, found))
+                yield f"{one.code}: other settings ({'; '.join(next(few for few in found if len(few) == fewest))})"
 
     def other_files(self) -> Iterator[str]:
         """Yield the files, data and models that are here and are not what the run read."""

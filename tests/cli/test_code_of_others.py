@@ -6,8 +6,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -125,7 +125,7 @@ EXECUTE_FILES = {"run", "plan"}
 EXECUTE_PACKAGES = {"run", "plan", "judges", "schema"}
 
 
-def commands_of(group: click.Group, before: str = "") -> Iterator[str]:
+def commands_of(group: Any, before: str = "") -> Iterator[str]:
     """Yield every command of the program, those of groups with the group's name."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):

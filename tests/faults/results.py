@@ -115,7 +115,8 @@ def no_number(file: Path) -> None:
             return other_columns(file)
         place = table.schema.get_field_index(names[0])
         values = pa.array([float("nan")] * max(1, table.num_rows), pa.float64())
-        return pq.write_table(table.slice(0, len(values)).set_column(place, table.schema.field(place), values), file)
+        pq.write_table(table.slice(0, len(values)).set_column(place, table.schema.field(place), values), file)
+        return None
     text = file.read_text(encoding="utf-8")
     first = next(place for place, letter in enumerate(text) if letter == ":")
     return other_json(f"{text[:first]}: NaN, {text[text.index(',', first) + 1 :]}", file)

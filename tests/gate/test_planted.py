@@ -113,6 +113,10 @@ def test_a_fifth_of_the_prompts_missing_is_refused(folder: Path) -> None:
     RECORDS.write(records.filter(pc.invert(gone)), folder)
     done = check(folder)
     assert done.returncode == 2
+    assert "records.parquet: not what the run wrote" in done.stderr
+    LOCK.write(LOCK.read(folder).model_copy(update={"written": {}}), folder)  # as an earlier version has it
+    done = check(folder)
+    assert done.returncode == 2
     assert "5 of the baseline's 24 prompts have no win_rate of dpo now" in done.stderr
     with sketched():
         assert bench("report", folder).returncode == 0  # what is left of the rows is complete in itself

@@ -1,0 +1,58 @@
+"""What the exit status of a command says: one table, in every help, kept by what goes wrong in any way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from bench.cli.app import app
+from bench.cli.exit_statuses import CRASHED, FAILED, INCONCLUSIVE, STATUSES, WRONG_INPUT
+from bench.gate.decide import EXIT_CODES
+from tests.cli.test_cli import ROOT, bench
+from tests.cli.test_code_of_others import commands_of
+
+
+@pytest.mark.parametrize("command", ["", *commands_of(typer.main.get_command(app))])
+def test_every_help_has_the_table(command: str) -> None:
+    told = " ".join(bench(*command.split(), "--help").stdout.replace("│", " ").split())
+    for status, meaning in STATUSES.items():
+        assert f"{status} {meaning}" in told
+
+
+def test_the_page_has_the_table() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for status, meaning in STATUSES.items():
+        assert f"| {status} | {meaning}" in page
+
+
+def test_a_gate_ends_with_the_statuses_of_the_table() -> None:
+    assert EXIT_CODES == {"pass": 0, "regression": FAILED, "undecided": INCONCLUSIVE}
+
+
+@pytest.mark.parametrize("arguments", [("nothing",), ("report",), ("run", "x", "--workers", "none"), ("show", "--no")])
+def test_wrong_usage_is_wrong_input(arguments: tuple[str, ...]) -> None:
+    assert bench(*arguments).returncode == WRONG_INPUT
+
+
+def test_a_crash_is_one_line_and_a_traceback_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_anything: object) -> None:
+        raise KeyError("a key\nwith two lines")
+
+    monkeypatch.setattr("bench.cli.doctor.examined", crash)
+    done = bench("doctor")
+    assert (done.returncode, done.stdout) == (CRASHED, "")
+    assert done.stderr.count("\n") == 1
+    assert "this program crashed: KeyError: 'a key\\nwith two lines' (" in done.stderr
+    assert "bench --debug" in done.stderr
+    done = bench("--debug", "doctor")
+    assert done.returncode == CRASHED
+    assert "Traceback (most recent call last)" in done.stderr
+
+
+def test_an_error_of_ours_keeps_its_status_with_its_traceback(tmp_path: Path) -> None:
+    assert bench("report", tmp_path).returncode == WRONG_INPUT
+    done = bench("--debug", "report", tmp_path)
+    assert done.returncode == WRONG_INPUT
+    assert "Traceback (most recent call last)" in done.stderr
