@@ -113,11 +113,8 @@ class EngineChoice:
             sys.stdout.flush()
             os.execve(sys.executable, [sys.executable, "-m", "bench.cli", *line], wanted)
 
-    def store_of(self, comparison: Comparison) -> Store:
-        """Return where the stages of a comparison are kept."""
-        from bench.engine.store import store_of
-
-        store = store_of(comparison)
+    def part_of(self, store: Store) -> Store:
+        """Return the part of a store that holds what these kernels computed."""
         return store.portable if self.kernels == "portable" else store
 
     def open(self, store: Store) -> Engine:
@@ -139,12 +136,13 @@ class EngineChoice:
 def computed(comparison: Comparison, choice: EngineChoice, console: Console) -> Result:
     """Return the result of a comparison; the console shows the progress meanwhile."""
     from bench.cli.progress import LiveWatcher, PlainWatcher
+    from bench.engine.store import store_of
     from bench.evaluation.api.spending import name_this_run
     from bench.pipeline.compare import compare
     from bench.pipeline.forecast import seconds_by_kind
     from bench.pipeline.plan import make_plan
 
-    store, plan = choice.store_of(comparison), make_plan(comparison)
+    store, plan = choice.part_of(store_of(comparison)), make_plan(comparison)
     name_this_run()
     engine = choice.open(store)
     watcher = LiveWatcher if console.is_terminal else PlainWatcher
