@@ -76,6 +76,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
     """
     from bench.config.load import load_comparison
+    from bench.engine.store import store_of
     from bench.export.trackers import require
 
     if track is not None:
@@ -83,7 +84,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     choice = EngineChoice(engine, workers, processes, "portable" if portable else "processor")
     choice.prepare(context.find_root().obj)
     comparison = load_comparison(path, overrides=overrides or [])
-    console, where = Printed(stderr=as_json), choice.store_of(comparison, store)
+    console, where = Printed(stderr=as_json), choice.part_of(store_of(comparison, store))
     result = computed(comparison, where, choice, console)
     if state["debug"]:
         show_tracebacks(where, result)
@@ -128,11 +129,8 @@ class EngineChoice:
             sys.stdout.flush()
             os.execve(sys.executable, [sys.executable, "-m", "bench.cli", *line], wanted)
 
-    def store_of(self, comparison: Comparison, given: Path | None) -> Store:
-        """Return where the stages of a comparison are kept: in the ``given`` store, where one is."""
-        from bench.engine.store import store_of
-
-        store = store_of(comparison, given)
+    def part_of(self, store: Store) -> Store:
+        """Return the part of a store that holds what these kernels computed."""
         return store.portable if self.kernels == "portable" else store
 
     def open(self, store: Store, timeout: float | None) -> Engine:
