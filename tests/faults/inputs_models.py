@@ -27,6 +27,13 @@ TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<eos>{% en
 LOOPS = "{% for i in range(99999) %}{% for j in range(99999) %}{% for k in range(99999) %}"
 ENDS = "{% endfor %}{% endfor %}{% endfor %}"
 Change = Callable[[Path], object]
+# What only the model's own code can tell, which a plan does not load: refused before anything is computed with it.
+LATER = (
+    "config: GPT-2 over Llama's weights",
+    "config: activation unknown",
+    "weights: a tensor lacks",
+    "weights: a layer lacks",
+)
 
 
 def cases() -> list[Case]:
@@ -40,7 +47,7 @@ def cases() -> list[Case]:
         **{f"template: {name}": _template(text) for name, text in TEMPLATES.items()},
     }
     return [
-        *(_planned(name, change) for name, change in both.items()),
+        *(_planned(name, change) for name, change in both.items() if name not in LATER),
         *(_loaded(name, change) for name, change in both.items() if not name.startswith("template")),
         _right("as it is", lambda folder: None),
         _right("with a chat template", _template(TEMPLATE)),
@@ -76,11 +83,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "auto_map": {"AutoConfig": "mine.MineConfig", "AutoModelForCausalLM": "mine.MineForCausalLM"},
     },
     "GPT-2 over Llama's weights": {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]},
-    "architectures of a number": {"architectures": 3},
     "architectures of numbers": {"architectures": [3]},
     "rope of text": {"rope_parameters": "x"},
     "activation unknown": {"hidden_act": "nonesuch"},
-    "quantised by nobody": {"quantization_config": {"quant_method": "nonesuch"}},
     "quantised by text": {"quantization_config": "x"},
     "long architecture": {"architectures": ["A" * 100_000]},
     "long type": {"model_type": "m" * 100_000, "architectures": ["LlamaForCausalLM"]},
@@ -324,7 +329,7 @@ def _end_beyond(folder: Path) -> None:
         *[token for token in content["added_tokens"] if token["content"] != "<eos>"],
         {**content["added_tokens"][0], "content": "<eos>", "id": 5000},
     ]
-    content["model"]["vocab"].pop("<eos>")
+    content["model"]["vocab"]["<eos>"] = 5000
     file.write_text(json.dumps(content))
 
 
@@ -347,7 +352,6 @@ TOKENIZERS: dict[str, Change] = {
     "settings not JSON": _text("tokenizer_config.json", "{"),
     "settings of a list": _text("tokenizer_config.json", "[]"),
     "settings deep": _text("tokenizer_config.json", "[" * 100_000),
-    "an unknown class": _settings({"tokenizer_class": "NonesuchTokenizer"}),
     "a class of a number": _settings({"tokenizer_class": 3}),
     "larger than the model": _larger_tokenizer,
     "its end beyond the model": _end_beyond,
@@ -384,8 +388,8 @@ TEMPLATES: dict[str, Any] = {
     "a text of 10^9": "{{ 'a' * 10**9 }}",
     "a text of 10^12": "{{ 'a' * 10**12 }}",
     "a list of 10^10": "{{ ([0] * 10**10) | length }}",
-    "a power": "{{ 10 ** 10 ** 9 }}",
-    "a power within": "{% set x = 10 ** 10 ** 8 %}" + TEMPLATE,
+    "a power": "{{ 10 ** (10 ** 9) }}",
+    "a power within": "{% set x = 10 ** (10 ** 9) %}" + TEMPLATE,
     "doubling": "{% set n = namespace(x='a' * 1000) %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
     "doubling lists": "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
     "a wide format": "{{ '%1000000000d' % 3 }}",
