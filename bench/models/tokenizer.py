@@ -115,7 +115,9 @@ def tokenizer_at(where: str, revision: str | None) -> PreTrainedTokenizerBase:
             else:
                 found = kind.from_pretrained(where, revision=revision)
         except Exception as error:  # whatever stands in the files of others
-            raise StageError(f"cannot load the tokenizer of {where}: {in_one_line(error)}. {_TOKENIZER}") from error
+            raise StageError(
+                f"cannot load the model {where}: its tokenizer: {in_one_line(error)}. {_TOKENIZER}"
+            ) from error
     if found.chat_template is not None:
         template_of(found)
     return found

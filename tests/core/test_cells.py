@@ -227,13 +227,14 @@ def test_numbers_in_cells(tmp_path: Path) -> None:
 # The lint. A row of a person's file is a ``FileRow``, which has no ``get``; the modules below see rows as they are.
 RAW = {
     "bench/core/rows.py": "reads the formats",
+    "bench/core/formats/csv_rows.py": "reads tables with commas",
     "bench/core/cells.py": "checks cells",
     "bench/core/datasets.py": "wraps rows whose columns are renamed",
     "bench/config/fields/named_files.py": "reads the names of columns",
     "bench/evaluation/judges/_annotators.py": "reads tables with semicolons and tabs, as spreadsheets write them",
     "bench/scoring/row_files.py": "wraps rows of files that other programs wrote",
 }
-READERS = {"read_rows", "placed_rows", "rows_of", "DictReader"}
+READERS = {"read_rows", "placed_rows", "rows_or_errors", "rows_of", "DictReader"}
 CASTS = {"str", "float", "int", "bool"}
 HOLDERS = {"row", "record", "cells", "values"}
 

@@ -10,7 +10,7 @@ from tests.faults._inputs import CHARACTERS, COMPARISON, comparison, planning, r
 from tests.faults.case import Case
 
 TITLE = "comparison files, overrides and names that cannot be used"
-IN_SUITE = 12
+IN_SUITE = 10
 
 DEEP = 100_000
 LINE = "  seeds: [0]"

@@ -142,7 +142,7 @@ class _List:
     def begin(self) -> None:
         first = self._next()
         if first != "[":
-            kinds = {"{": "an object", '"': "a text", "": "empty"}
+            kinds = {"{": "an object", '"': "a text", "": "empty, which is not JSON"}
             raise DataError(f"{self._where}: {kinds.get(first, 'no list')}, wanted a list of rows")
         self._at += 1
 

@@ -15,6 +15,7 @@ from bench.core.errors import DataError
 MOST_ROW = 16_000_000  # characters or bytes of one row; a book has about a million
 _MOST_TIMES = 100  # text packs to a fifth, rows of one form to a thirtieth
 _ANY_SIZE = 64_000_000  # bytes that a small file may unpack to, whatever its size
+_MAGIC = b"\x1f\x8b"
 _TRAILER = struct.Struct("<I")
 
 
@@ -36,8 +37,8 @@ class Unpacked:
     def _refuse_beyond(self, size: int) -> None:
         if self._limit is not None and size > self._limit:
             raise DataError(
-                f"{self._where}: unpacks to more than {_MOST_TIMES} times its size, as no file of rows does. "
-                "Unpack it by hand, look at it, and name the unpacked file."
+                f"{self._where}: unpacks to more than {_MOST_TIMES} times its size, as no file of rows does, or is "
+                "cut off. Unpack it by hand, look at it, and name the unpacked file."
             )
 
 
@@ -55,9 +56,9 @@ def unpacked(path: Path, where: str) -> Iterator[Unpacked]:
 
 
 def _size_told(path: Path) -> int:
-    """Return the size, modulo 2^32, that a gzip file says it unpacks to; 0 where it is too short to say."""
+    """Return the size, modulo 2^32, that a gzip file says it unpacks to; 0 where it is none, or too short to say."""
     with path.open("rb") as file:
-        if file.seek(0, 2) < _TRAILER.size:
+        if file.read(len(_MAGIC)) != _MAGIC or file.seek(0, 2) < _TRAILER.size:
             return 0
         file.seek(-_TRAILER.size, 2)
         return int(_TRAILER.unpack(file.read())[0])

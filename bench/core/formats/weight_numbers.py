@@ -13,11 +13,11 @@ from bench.core.errors import DataError
 _PIECE = 16_000_000  # bytes that are in memory together
 # For each type of floating point numbers, the whole numbers of its bits, and those of its exponent, which are all set
 # where a number is infinite or none.
-_EXPONENTS = {
-    "F64": (np.dtype("<u8"), 0x7FF0_0000_0000_0000),
-    "F32": (np.dtype("<u4"), 0x7F80_0000),
-    "F16": (np.dtype("<u2"), 0x7C00),
-    "BF16": (np.dtype("<u2"), 0x7F80),
+_EXPONENTS: dict[str, tuple[str, int]] = {
+    "F64": ("<u8", 0x7FF0_0000_0000_0000),
+    "F32": ("<u4", 0x7F80_0000),
+    "F16": ("<u2", 0x7C00),
+    "BF16": ("<u2", 0x7F80),
 }
 
 

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -31,7 +31,7 @@ _NEEDED = (QUESTION, ANNOTATOR, ANSWER)
 _PREFERENCES = {"1": 1.0, "2": 0.0, "tie": 0.5, "both_bad": 0.5}
 _DESCRIBED = {"1": "first", "2": "second", "tie": "tie", "both_bad": "both bad"}
 _TURNED = {"1": "2", "2": "1"}
-_SHOWN_ERRORS = 10
+_SHOWN_ERRORS, _MOST_ERRORS = 10, 1_000
 _MOST_BYTES = 100_000_000  # a hundred thousand answers with what was shown
 _LONGEST_NAME = 200
 
@@ -123,8 +123,11 @@ def read_annotations(path: Path) -> list[Annotation]:
             )
         if problem is not None:
             problems.append(f"row {number}: {problem}")
+        if len(problems) >= _MOST_ERRORS:
+            break  # this is no file of answers
     if problems:
-        more = [f"and {len(problems) - _SHOWN_ERRORS} more"] if len(problems) > _SHOWN_ERRORS else []
+        count = len(problems) - _SHOWN_ERRORS
+        more = [f"and {'at least ' if len(problems) >= _MOST_ERRORS else ''}{count} more"] if count > 0 else []
         raise DataError("\n    ".join([f"{path}: cannot be used:", *problems[:_SHOWN_ERRORS], *more]))
     return list(first.values())
 
@@ -151,7 +154,7 @@ def _problem(row: dict[str, str]) -> str | None:
     return None
 
 
-def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)  # spreadsheets of some countries write semicolons
     csv.field_size_limit(MOST_ROW)
@@ -159,10 +162,11 @@ def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
     try:
         _check_columns(path, reader.fieldnames or ())
         # The header is row 1, as a spreadsheet counts.
-        return [
-            (number, {name: unguarded(_cell(row.get(name), f"{path}, row {number}: {name}")) for name in COLUMNS})
-            for number, row in enumerate(reader, 2)
-        ]
+        for number, row in enumerate(reader, 2):
+            yield (
+                number,
+                {name: unguarded(_cell(row.get(name), f"{path}, row {number}: {name}")) for name in COLUMNS},
+            )
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num}: {error}") from error
 

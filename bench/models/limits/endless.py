@@ -42,7 +42,9 @@ def check_it_ends(name: str, template: str, tokens: tuple[tuple[str, str], ...])
     if status == TOO_LARGE:
         raise StageError(_refused(name, f"makes more than {MOST_CHARACTERS:,} characters of a short chat"))
     if status < 0:
-        raise StageError(_refused(name, "does not end: it was stopped after five seconds on a short chat"))
+        raise StageError(
+            _refused(name, "does not end: it was stopped after a second of processor time on a short chat")
+        )
 
 
 def _refused(name: str, what: str) -> str:
