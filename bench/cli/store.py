@@ -191,6 +191,7 @@ def as_data(store: Store, known: Used, held: Sequence[Artefact], found: Prunable
         "unreachable": {"stages": len(found.artefacts), "bytes": sum(one.size for one in found.artefacts)},
         "leftovers": dict(leftovers),
         "answers": size_of(store.answers) if store.answers.is_dir() else 0,
+        "portable": 0 if store.holds_portable else size_of(store.portable.root),
         "unknown": list(known.unknown),
     }
 
@@ -198,6 +199,7 @@ def as_data(store: Store, known: Used, held: Sequence[Artefact], found: Prunable
 def lines_of(facts: dict[str, Any]) -> list[str]:
     """Return what a store holds, in lines."""
     from bench.engine.holdings import in_words
+    from bench.engine.store import PORTABLE_PART
 
     lines = [
         f"store: {facts['store']}",
@@ -219,6 +221,9 @@ def lines_of(facts: dict[str, Any]) -> list[str]:
     lines.append(f"left by killed or failed stages and workers: {left or 'nothing'}")
     if facts["answers"]:
         lines.append(f"paid answers: {in_words(facts['answers'])}; a prune keeps them unless it is told --answers")
+    if facts["portable"]:
+        size, part = in_words(facts["portable"]), f"{facts['store']}/{PORTABLE_PART}"
+        lines.append(f"computed by `bench run --portable`: {size}, a store of its own: bench store {part}")
     if away["stages"] or left:
         lines.append("`bench store prune` removes what is used by nobody and what was left")
     return lines
