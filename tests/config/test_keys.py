@@ -64,7 +64,7 @@ MAXIMAL["evaluate"]["win_rate"]["length_control"] = {
 MAXIMAL["evaluate"]["ratings"] = [{"judge": "./judge.py", "name": "rater", "margin": 1.0}]
 MAXIMAL["evaluate"]["divergence"] = {"from": "floor"}
 MAXIMAL["evaluate"]["labelling"] = {
-    "data": {"path": "pairs.jsonl", "columns": {"chosen": "better", "margin": "rejected"}},
+    "data": {"path": "pairs.jsonl", "columns": {"chosen": "better", "margin": "by"}},
     "judges": [{"judge": "./judge.py", "name": "labeller"}],
     "limit": 7,
 }

@@ -200,7 +200,7 @@ class _Reading:
         except KeyError:
             what = f"the tag {shortened(node.tag.replace(_TAG, '!!'), 80)} is not allowed"
         except OverflowError:
-            what = f"{shortened(text, 40)} is beyond 2^63, as no number of this program may be"
+            what = f"{shortened(text, 40)} cannot be read as int: it is beyond 2^63"
         self.problems.unreadable(self.places[path], path, what, "write plain text, a number, true, false or null")
         return None
 
