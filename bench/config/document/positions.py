@@ -41,8 +41,8 @@ class _Loader(yaml.SafeLoader):
         self.composed += 1
         if self.composed > _MAX_NODES:
             problem = f"more than {_MAX_NODES:,} keys and values"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)
-        return super().compose_node(parent, index)  # type: ignore[no-any-return, no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
 
 
 for _name, _pattern, _first in (
