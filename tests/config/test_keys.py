@@ -64,7 +64,7 @@ MAXIMAL["evaluate"]["win_rate"]["length_control"] = {
 MAXIMAL["evaluate"]["ratings"] = [{"judge": "./judge.py", "name": "rater", "margin": 1.0}]
 MAXIMAL["evaluate"]["divergence"] = {"from": "floor"}
 MAXIMAL["evaluate"]["labelling"] = {
-    "data": {"path": "pairs.jsonl", "columns": {"chosen": "better", "margin": "rejected"}},
+    "data": {"path": "pairs.jsonl", "columns": {"chosen": "better", "margin": "by"}},
     "judges": [{"judge": "./judge.py", "name": "labeller"}],
     "limit": 7,
 }
@@ -269,6 +269,11 @@ def test_no_key_is_ignored(place: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "statistics.secondary",
         f"{control}.model",
         f"{control}.difficulty",
+        # Every row is looked at, and what another column or file holds is refused.
+        "given.prompts.columns.kind",
+        "given.prompts.columns.facts",
+        "evaluate.labelling.data.path",
+        "evaluate.labelling.data.columns.margin",
     }
     assert {key for key in refused if not key.startswith("methods.again.")} == expected
     assert "methods.again.replicate" not in refused

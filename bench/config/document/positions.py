@@ -41,8 +41,8 @@ class _Loader(yaml.SafeLoader):
         self.composed += 1
         if self.composed > _MAX_NODES:
             problem = f"more than {_MAX_NODES:,} keys and values"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)
-        return super().compose_node(parent, index)  # type: ignore[no-any-return, no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
 
 
 for _name, _pattern, _first in (
@@ -200,7 +200,7 @@ class _Reading:
         except KeyError:
             what = f"the tag {shortened(node.tag.replace(_TAG, '!!'), 80)} is not allowed"
         except OverflowError:
-            what = f"{shortened(text, 40)} is beyond 2^63, as no number of this program may be"
+            what = f"{shortened(text, 40)} cannot be read as int: it is beyond 2^63"
         self.problems.unreadable(self.places[path], path, what, "write plain text, a number, true, false or null")
         return None
 

@@ -82,7 +82,9 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
 
 def _check_there(folder: Path, where: str) -> None:
     if kind_at(folder) == "file":
-        raise DataError(f"{where}: is a file\ngive the folder that holds config.json and *.safetensors")
+        raise DataError(
+            f"{where}: a file, and no such folder\ngive the folder that holds config.json and *.safetensors"
+        )
     if kind_at(folder) != "folder":
         raise DataError(f"{where}: no such folder\ngive the folder that holds config.json and *.safetensors")
     if kind_at(folder / ADAPTER) == "file":
