@@ -82,19 +82,24 @@ def meets(play: Play, words: str, folder: Path) -> None:
     goes_on(whole)
 
 
-def limited(limit: int, more: int, whole: str, printed: str) -> None:
-    """In a process of its own: run with so much ``more`` of what the limit is on than is used now."""
-    used = {
-        resource.RLIMIT_NOFILE: max(int(file.name) for file in Path("/proc/self/fd").iterdir()),
-        resource.RLIMIT_AS: int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize(),
-        resource.RLIMIT_FSIZE: 0,
-    }[limit]
+def fails(number: int, words: str, folder: Path) -> None:
+    """Raise AssertionError unless the stages that meet a limit fail with one line each, and go on afterwards."""
+    whole = to_run(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        refuses("bench.engine.store.sync", number)(patch)
+        status, told = said("run", whole, "--engine", "inline")
+    assert status == 1, (status, told)
+    assert words in told, told
+    goes_on(whole)
+
+
+def limited(limit: int, most: int, whole: str, printed: str) -> None:
+    """In a process of its own: run with a limit."""
     with Path(printed).open("w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     from bench.pipeline import compare, plan  # noqa: F401, PLC0415 - what a run loads before it computes
 
-    most = used + more
     resource.setrlimit(limit, (most, most))
     from bench.cli.app import main  # noqa: PLC0415
 
@@ -215,15 +220,13 @@ def cases() -> list[Case]:
     own: dict[str, tuple[Callable[[str, str], None], str]] = {
         "files of at most 1 kB": (partial(limited, resource.RLIMIT_FSIZE, 1_000), "limit on the size of files"),
         "files of at most 20 kB": (partial(limited, resource.RLIMIT_FSIZE, 20_000), "limit on the size of files"),
-        "2 more files": (partial(limited, resource.RLIMIT_NOFILE, 2), "may not open more files"),
-        "8 more files": (partial(limited, resource.RLIMIT_NOFILE, 8), "may not open more files"),
-        "16 more MB of memory": (partial(limited, resource.RLIMIT_AS, 2**24), "memory"),
     }
     silent, dead = "import time; time.sleep(600)", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     return [
         *(Case(name, partial(meets, play, words)) for name, (play, words) in played.items()),
         *(Case(f"{number.name} inline", partial(ends_inline, number)) for number in ENDING),
         *(Case(f"{name} is read-only", partial(read_only, name)) for name in READ_ONLY),
+        *(Case(f"a stage meets {name}", partial(fails, number, words)) for name, number, words in OF_A_STAGE),
         *(Case(name, partial(runs_into, start, words)) for name, (start, words) in own.items()),
         *(Case(f"{number.name} with a worker", partial(ended_by, number)) for number in ENDING),
         Case("processes that train together, silent", partial(launched, silent)),
@@ -232,4 +235,10 @@ def cases() -> list[Case]:
 
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OF_A_STAGE = (
+    ("too many open files", errno.EMFILE, "this process may not open more files"),
+    ("too many open files of all", errno.ENFILE, "this machine may not open more files"),
+    ("too little memory", errno.ENOMEM, "memory ran out"),
+    ("a limit on files", errno.EFBIG, "limit on the size of files"),
+)
 READ_ONLY = ("the results", "the store", ".work", ".locks", "score")
