@@ -99,6 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     command: Callable[..., Any] = app
     given = sys.argv[1:] if arguments is None else list(arguments)
+    # Read when NumPy and SciPy are loaded, which is later: with several threads OpenBLAS adds in an order that depends
+    # on the number of cores, and conclusions would differ in their last digits.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     try:
         with errors_for_people(), ended_by_signals():
             try:

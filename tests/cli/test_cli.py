@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -130,18 +131,22 @@ def test_one_run_speaks_about_these_models(tmp_path: Path, computed: Path) -> No
 def test_report_and_check_and_plan_import_no_torch_and_report_gives_the_same_bytes(ran: Path) -> None:
     before = {name: (ran / name).read_bytes() for name in ("contrasts.json", "report.md", "report.html")}
     code = (
-        "import sys; from bench.cli.app import app\n"
+        "import sys; from bench.cli.app import main\n"
         "for command in ('plan', 'report', 'check'):\n"
-        "    try:\n        app([command, sys.argv[1]])\n"
+        "    try:\n        main([command, sys.argv[1]])\n"
         "    except SystemExit as end:\n"
         "        heavy = {'torch', 'transformers', 'peft'} & set(sys.modules)\n"
         "        assert not heavy, f'{command} imported {heavy}'\n"
         "        assert end.code in ((0, 1, 3) if command == 'check' else (0,)), (command, end.code)\n"
-        "    else:\n        raise AssertionError('no exit status')"
+        "    else:\n        raise AssertionError('no exit status')\n"
+        "import threadpoolctl\n"
+        "told = [one for one in threadpoolctl.threadpool_info() if one['internal_api'] == 'openblas']\n"
+        "assert told and all(one['num_threads'] == 1 for one in told), told"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(ran)], capture_output=True, text=True, cwd=ROOT, check=False, timeout=300
-    )
+    env = {**os.environ, "OMP_NUM_THREADS": "2"}  # conclusions are the same on any number of cores
+    env.pop("OPENBLAS_NUM_THREADS", None)
+    command = [sys.executable, "-c", code, str(ran)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert {name: (ran / name).read_bytes() for name in before} == before
 
