@@ -29,7 +29,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, FunctionType
+from types import FrameType, FunctionType, SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -63,9 +64,11 @@ def trips(root: Path, computed: Path | None = None) -> dict[str, list[str]]:
     if computed is not None:
         take_stages(computed, root / "whole")
 
+    context: Any = SimpleNamespace(find_root=lambda: SimpleNamespace(obj=[]))
+
     def compare() -> None:
         with sketched(), contextlib.redirect_stdout(io.StringIO()), pytest.raises(typer.Exit) as ended:
-            run(folder, engine="inline", workers=None)
+            run(context, folder, engine="inline", workers=None)
         assert ended.value.exit_code == 0
 
     compare()

@@ -57,9 +57,9 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
     """
     from bench.config.load import load_comparison
+    from bench.engine.last_store import store_of_last_run
     from bench.export.model import PolicyChoice
     from bench.pipeline.concluded import with_conclusions
-    from bench.pipeline.last_store import store_of_last_run
     from bench.pipeline.recorded_run import recorded_run, refuse_absent
     from bench.pipeline.standing import standing_of
 

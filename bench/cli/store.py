@@ -223,7 +223,7 @@ def lines_of(facts: dict[str, Any]) -> list[str]:
         lines.append(f"paid answers: {in_words(facts['answers'])}; a prune keeps them unless it is told --answers")
     if facts["portable"]:
         size, part = in_words(facts["portable"]), f"{facts['store']}/{PORTABLE_PART}"
-        lines.append(f"computed by `bench run --portable`: {size}, a store of its own: bench store {part}")
+        lines.append(f"computed by `bench run --portable`: {size}, a store of its own: bench store show {part}")
     if away["stages"] or left:
         lines.append("`bench store prune` removes what is used by nobody and what was left")
     return lines

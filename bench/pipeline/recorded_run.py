@@ -58,6 +58,8 @@ def run_as_found(path: Path, overrides: Sequence[str] = ()) -> RecordedRun:
     Raises ConfigError for a comparison that cannot be read, and DataError where there is no run beside it.
     """
     folder = comparison_file(path).parent
+    if not SUMMARY.path(folder).exists():  # what is wrong with the comparison comes before what it lacks
+        load_comparison(path, overrides=overrides, files=FilesThatWereRead(Recorded()))
     summary = SUMMARY.read(folder)
     lock = LOCK.read(folder) if LOCK.path(folder).exists() else None
     files = FilesThatWereRead(Recorded() if lock is None else recorded_in(lock, summary, folder))

@@ -265,9 +265,19 @@ def of_package_or_record(one: StandIn) -> str | None:
 def held_against(
     then: Mapping[str, Any], written: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
-    """Return the settings as they are now and as they were, as far as both are known."""
-    now = {name: item for name, item in {**defaults, **written}.items() if name in then}
+    """Return the settings as they are now and as they were, as far as both are known.
+
+    Within a setting that has settings, those that are not written are as they were: their defaults are not known.
+    """
+    now = {name: with_the_rest(item, then[name]) for name, item in {**defaults, **written}.items() if name in then}
     return as_listed(now), as_listed({name: then[name] for name in now})
+
+
+def with_the_rest(written: Any, then: Any) -> Any:
+    """Return what is written, with what was there and is not written, at any depth."""
+    if not isinstance(written, Mapping) or not isinstance(then, Mapping):
+        return written
+    return {**then, **{name: with_the_rest(item, then.get(name)) for name, item in written.items()}}
 
 
 def other_arms_and_seeds(comparison: Comparison, summary: RunSummary) -> list[str]:

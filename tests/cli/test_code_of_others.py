@@ -117,6 +117,8 @@ COMMANDS = {
     "checkers": (),
     "doctor": (),
     "score": ("--annotations", "{folder}/answers.csv"),
+    "store show": ("{folder}",),
+    "store prune": ("{folder}", "--dry-run"),
 }
 # Nothing varies here, nobody is asked, and there is no verdict of others.
 STATUSES = {"check": (3,), "human export": (2,), "human import": (2,), "score": (2,)}

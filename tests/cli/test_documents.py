@@ -136,7 +136,7 @@ def place(tmp_path: Path) -> Path:
         folder = tmp_path / "models" / name
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"id2label": {"0": "entailment", "1": "other"}}))
-        (folder / "model.safetensors").write_bytes(b"")
+        (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     (tmp_path / "reward.py").write_text(REWARD, encoding="utf-8")
     (tmp_path / "vader_lexicon.txt").write_text("good\t2.0\n", encoding="utf-8")
     (tmp_path / "lm_eval").mkdir()

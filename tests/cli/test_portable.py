@@ -11,8 +11,8 @@ import pytest
 
 from bench.config.load import load_comparison
 from bench.engine.kernels import PORTABLE
+from bench.engine.last_store import store_of_last_run
 from bench.gate.check import other_rounding
-from bench.pipeline.last_store import store_of_last_run
 from bench.pipeline.verify import computed_elsewhere
 from bench.results.baseline import BASELINE_FILE
 from bench.results.computed_on import ComputedOn
@@ -24,7 +24,7 @@ SIDE = ComputedOn(processors=("Zen",), kernels={"ATen": ("AVX512",), "NumPy": ("
 PORTABLE_SIDE = SIDE.model_copy(update={"kernels_from": "portable"})
 
 
-class StartedAnew(Exception):
+class StartedAnew(BaseException):
     """In the place of the process that would have gone on."""
 
 

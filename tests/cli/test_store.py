@@ -55,14 +55,14 @@ def test_the_store_is_shown_by_kind_and_by_comparison(tmp_path: Path, monkeypatc
 
 def test_what_a_portable_run_computed_is_a_store_of_its_own(tmp_path: Path) -> None:
     store = some_store(tmp_path)
-    assert "portable" not in bench("store", store.root).stdout
+    assert "--portable" not in bench("store", store.root).stdout
     (store.portable.root / "test").mkdir(parents=True)
     shutil.move(store.root / "test" / "number", store.portable.root / "test" / "number")
     store.portable.prepare()
     (store.portable.root / ".uses").mkdir()
     said = bench("store", store.root).stdout
     assert "0 stages" in said
-    assert f"bench store {store.portable.root}" in said.replace("\n", "")
+    assert f"bench store show {store.portable.root}" in said.replace("\n", "")
     assert json.loads(bench("store", store.portable.root, "--json").stdout)["stages"] == 4
 
 

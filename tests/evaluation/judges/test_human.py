@@ -12,10 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.cli.app import main
-from bench.config.load import load_comparison
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.frozen import digest_of_file
-from bench.engine.store import Store, store_of
 from bench.evaluation.judges._annotators import (
     Annotation,
     Annotations,
@@ -27,7 +25,6 @@ from bench.evaluation.judges._annotators import (
 from bench.evaluation.judges.human import EQUAL, NOBODY, Human
 from bench.human.exchange import export_questions, import_answers, write_csv, write_page
 from bench.human.questions import AnnotatorQuestion
-from bench.pipeline.plan import Plan, make_plan
 from bench.results.records import RECORDS
 from bench.results.summary import SUMMARY
 from tests.evaluation.judges.scripted import io_in, pair
@@ -148,18 +145,13 @@ def run(folder: Path, *arguments: str) -> int:
     return 0
 
 
-def _planned(folder: Path) -> tuple[Plan, Store]:
-    plan = make_plan(load_comparison(folder))
-    return plan, store_of(plan.comparison)
-
-
 @pytest.mark.slow
 def test_a_comparison_runs_without_answers_and_takes_them_in(
     tmp_path: Path, computed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_whole(tmp_path, WITH_PEOPLE)
     with pytest.raises(BenchError, match="Run the comparison first"):
-        export_questions(*_planned(folder), tmp_path / "q.csv", None, None, 0)
+        export_questions(folder, (), tmp_path / "q.csv", None, None, 0)
     take_stages(computed, tmp_path)
     assert run(folder, "run", "--engine", "inline") == 0
     assert "missing: verdicts of human: nobody has answered yet" in capsys.readouterr().out
@@ -170,7 +162,7 @@ def test_a_comparison_runs_without_answers_and_takes_them_in(
     assert {cell.judge for cell in SUMMARY.read(folder).missing} == {"human"}
     assert run(folder, "report") == 0
 
-    told = export_questions(*_planned(folder), tmp_path / "q.csv", None, None, 0)
+    told = export_questions(folder, (), tmp_path / "q.csv", None, None, 0)
     with (tmp_path / "q.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert f"wrote {len(rows)} questions" in told
@@ -179,26 +171,26 @@ def test_a_comparison_runs_without_answers_and_takes_them_in(
     assert len({row["question"] for row in rows}) == len(rows)
     assert all(row["response_1"] != row["response_2"] for row in rows)
     # The same seed draws the same questions on the same sides, and fewer of them are the first ones.
-    export_questions(*_planned(folder), tmp_path / "few.csv", None, 5, 0)
+    export_questions(folder, (), tmp_path / "few.csv", None, 5, 0)
     with (tmp_path / "few.csv").open(encoding="utf-8-sig", newline="") as file:
         assert list(csv.DictReader(file)) == rows[:5]
 
     for annotator, choose in (("ana", lambda one: "1"), ("ben", lambda one: "2" if "no" in one["response_1"] else "1")):
         answered = [{**row, "annotator": annotator, "answer": choose(row)} for row in rows]
         write(tmp_path / f"{annotator}.csv", answered)
-    told = import_answers(*_planned(folder), [tmp_path / "ana.csv", tmp_path / "ben.csv"], None, print)
+    told = import_answers(folder, (), [tmp_path / "ana.csv", tmp_path / "ben.csv"], None, print)
     assert f"{2 * len(rows)} new answers" in told
     assert "by 2 people" in told
-    assert "0 new answers" in import_answers(*_planned(folder), [tmp_path / "ana.csv"], None, print)
+    assert "0 new answers" in import_answers(folder, (), [tmp_path / "ana.csv"], None, print)
     write(tmp_path / "ana2.csv", [{**rows[0], "annotator": "ana", "answer": "both_bad"}])
     with pytest.raises(DataError, match="has answered 1 before"):
-        import_answers(*_planned(folder), [tmp_path / "ana2.csv"], None, print)
+        import_answers(folder, (), [tmp_path / "ana2.csv"], None, print)
     write(tmp_path / "odd.csv", [{**rows[0], "question": "0" * 16, "annotator": "ana", "answer": "1"}])
     with pytest.raises(DataError, match=r"rows 2 \(0000000000000000\) answer no question"):
-        import_answers(*_planned(folder), [tmp_path / "odd.csv"], None, print)
+        import_answers(folder, (), [tmp_path / "odd.csv"], None, print)
     write(tmp_path / "blank.csv", rows)
     with pytest.raises(DataError, match="no row has an answer"):
-        import_answers(*_planned(folder), [tmp_path / "blank.csv"], None, print)
+        import_answers(folder, (), [tmp_path / "blank.csv"], None, print)
 
     assert run(folder, "run", "--engine", "inline") == 0
     assert "missing" not in capsys.readouterr().out

@@ -131,8 +131,8 @@ def test_blocks_that_share_weights_are_refused(group: None) -> None:
 
 def test_weights_are_divided_over_several_processes_only(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="say how many by --processes"):
-        EngineChoice("sharded").open(Store(tmp_path))
-    engine = EngineChoice("sharded", workers=1, processes=2).open(Store(tmp_path))
+        EngineChoice("sharded").open(Store(tmp_path), None)
+    engine = EngineChoice("sharded", workers=1, processes=2).open(Store(tmp_path), None)
     assert [(slot.together.processes, slot.together.weights) for slot in engine.slots] == [(2, "sharded")]
 
 
