@@ -17,9 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 import yaml
+from safetensors.numpy import save_file
 
 from bench.cli.app import app
 from bench.config.load import ROOT_KEYS, load_comparison
@@ -136,7 +138,7 @@ def place(tmp_path: Path) -> Path:
         folder = tmp_path / "models" / name
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"id2label": {"0": "entailment", "1": "other"}}))
-        (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+        save_file({"weight": np.zeros(2, np.float32)}, folder / "model.safetensors")
     (tmp_path / "reward.py").write_text(REWARD, encoding="utf-8")
     (tmp_path / "vader_lexicon.txt").write_text("good\t2.0\n", encoding="utf-8")
     (tmp_path / "lm_eval").mkdir()
