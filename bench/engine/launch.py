@@ -20,8 +20,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.core.errors import MachineError, StageError
+from bench.core.errors import StageError
 from bench.core.frozen import encode
+from bench.core.machine_limits import MachineError
 from bench.core.meter import Meter
 from bench.core.stage import Stage, StageIO
 from bench.engine.events import Together

@@ -18,18 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from bench.core.errors import (
-    BenchError,
-    DamagedArtefact,
-    MachineError,
-    StageError,
-    limit_of,
-    one_line,
-    says_nothing_of_the_file,
-    told_of_machine,
-)
+from bench.core.errors import BenchError, DamagedArtefact, StageError, one_line
 from bench.core.files import replacing
 from bench.core.frozen import digest_of_file
+from bench.core.machine_limits import MachineError, limit_of, says_nothing_of_the_file, told_of_machine
 from bench.core.stage import Stage
 from bench.engine.manifest import MANIFEST, Manifest, read_manifest
 
