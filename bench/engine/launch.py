@@ -99,7 +99,7 @@ def _launch(arguments: list[str], processes: int, io: StageIO) -> int:
                 event = read_event(line)
                 if event is None:  # the launcher itself has something to say
                     sys.stderr.write(line.decode("utf-8", "replace") + "\n")
-                elif event.name == "alive":
+                elif event.name == "alive" and event.key in heard:
                     heard[event.key] = time.monotonic()
                 elif event.name == "warning":
                     io.warn(event.text)
