@@ -16,7 +16,8 @@ from bench.cli import catalogue, doctor, export, gate, human, run, score, show, 
 from bench.cli.exit_statuses import CRASHED, INTERRUPTED, WRONG_INPUT, in_words
 from bench.cli.options import err, out, state
 from bench.cli.signals import Ended, ended_by_signals
-from bench.core.errors import BenchError, MachineError, one_line, told_of_machine
+from bench.core.errors import BenchError, one_line
+from bench.core.machine_limits import MachineError, told_of_machine
 
 LONGEST_CRASH = 300  # characters of an error's own text
 

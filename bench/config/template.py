@@ -73,7 +73,7 @@ def new_comparison(folder: str) -> str:
     """
     name = folder.rstrip("/").rpartition("/")[2]
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
-        what = "letters, digits, '_', '-' and '.', at most 100 of them"
+        what = f"letters, digits, '_', '-' and '.', at most {_LONGEST_NAME} of them"
         raise BenchError(f"'{shortened(name, 60)}' cannot name a comparison. Use {what}.")
     if not folder.isprintable():
         raise BenchError("a comparison's path must be printable")

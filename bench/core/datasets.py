@@ -13,6 +13,7 @@ from bench.core.data import Data, DataSpec, Made
 from bench.core.errors import DataError, did_you_mean
 from bench.core.files import kind_at
 from bench.core.frozen import digest_of_file
+from bench.core.lengths import RowsOf
 from bench.core.policy import Chat
 from bench.core.rows import all_read, kind_of, read_rows, rows_or_errors
 from bench.core.stage import Stage, StageIO
@@ -130,14 +131,13 @@ def _preference(row: _Row) -> Preference:
     )
 
 
-def check_rows(data: Data, rows_of: str) -> None:
-    """Raise the DataError that reading a file's rows as these would raise; one row is in memory at a time."""
-    where, rows = _file_rows(data)
-    read: dict[str, Callable[[_Row], object]] = {
+def check_rows(data: Data, rows_of: RowsOf, where: str) -> None:
+    """Raise the DataError that reading a file as such rows would raise; ``where`` is how messages name the file."""
+    read: dict[RowsOf, Callable[[_Row], object]] = {
         "demonstrations": _demonstration, "preferences": _preference, "prompts": _prompt
     }  # fmt: skip
     empty = True
-    for _ in all_read(rows, read[rows_of], where):
+    for _ in all_read(_read(data, Path(data.path), where), read[rows_of], where):
         empty = False
     if empty:
         raise DataError(f"{where}: no rows")
@@ -300,15 +300,11 @@ def _all_of(data: DataSpec, io: Finished, read: Callable[[_Row], R]) -> Sequence
         rows = _read(data, io.read(data.by) / ROWS_FILE, where)
     else:
         _check_digest(data, Path(data.path))
-        where, rows = _file_rows(data)
+        where, rows = data.path, _read(data, Path(data.path), data.path)
     found = list(all_read(rows, read, where))
     if not found:
         raise DataError(f"{where}: no rows")
     return found
-
-
-def _file_rows(data: Data) -> tuple[str, Iterator[_Row | DataError]]:
-    return data.path, _read(data, Path(data.path), data.path)
 
 
 def _read(data: DataSpec, path: Path, where: str) -> Iterator[_Row | DataError]:

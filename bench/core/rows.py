@@ -49,7 +49,8 @@ def placed_rows(path: Path, where: str) -> Iterator[tuple[str, Any]]:
 def rows_or_errors(path: Path, where: str) -> Iterator[tuple[str, Any]]:
     """Yield the same, with a DataError in the place of a row that is wrong and behind which reading goes on.
 
-    A file is read as its rows are asked for, and no more of it is in memory than a row of ``MOST_ROW`` bytes.
+    A file is read as its rows are asked for, and no more of it is in memory than a row of ``MOST_ROW`` bytes,
+    of Parquet 64 rows.
     """
     if kind_at(path) != "file":
         raise DataError(f"{where}: no such file")

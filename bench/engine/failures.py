@@ -6,7 +6,8 @@ import traceback
 from pathlib import Path
 from typing import Literal
 
-from bench.core.errors import BenchError, limit_of, meets_all, one_line, told_of_machine
+from bench.core.errors import BenchError, one_line
+from bench.core.machine_limits import limit_of, meets_all, told_of_machine
 from bench.engine.events import Event
 from bench.engine.store import LOGS
 

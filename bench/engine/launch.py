@@ -20,8 +20,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.core.errors import MachineError, StageError
+from bench.core.errors import StageError
 from bench.core.frozen import encode
+from bench.core.machine_limits import MachineError
 from bench.core.meter import Meter
 from bench.core.stage import Stage, StageIO
 from bench.engine.events import Together
@@ -98,7 +99,7 @@ def _launch(arguments: list[str], processes: int, io: StageIO) -> int:
                 event = read_event(line)
                 if event is None:  # the launcher itself has something to say
                     sys.stderr.write(line.decode("utf-8", "replace") + "\n")
-                elif event.name == "alive":
+                elif event.name == "alive" and event.key in heard:
                     heard[event.key] = time.monotonic()
                 elif event.name == "warning":
                     io.warn(event.text)

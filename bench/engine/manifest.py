@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.core.errors import DamagedArtefact, one_line, says_nothing_of_the_file
+from bench.core.errors import DamagedArtefact, one_line
 from bench.core.frozen import encode
+from bench.core.machine_limits import says_nothing_of_the_file
 from bench.core.stage import Stage
 
 MANIFEST = "manifest.json"

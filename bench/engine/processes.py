@@ -70,7 +70,8 @@ class ProcessEngine:
     def start(self, stage: Stage, slot: int) -> None:
         """Send the stage to the worker of a slot."""
         worker = self._worker(slot)
-        worker.stage, worker.overdue, worker.has_babbled = stage, None, False
+        worker.stage, worker.has_babbled = stage, False
+        worker.overdue = worker.hangs = None
         worker.began = worker.heard = time.monotonic()
         request = {
             "key": stage.key,

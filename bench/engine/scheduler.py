@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench.core.errors import DamagedArtefact, MachineError
+from bench.core.errors import DamagedArtefact
+from bench.core.machine_limits import MachineError
 from bench.core.stage import Progress, Stage
 from bench.engine.events import Engine, Event
 from bench.engine.store import Store

@@ -18,18 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from bench.core.errors import (
-    BenchError,
-    DamagedArtefact,
-    MachineError,
-    StageError,
-    limit_of,
-    one_line,
-    says_nothing_of_the_file,
-    told_of_machine,
-)
+from bench.core.errors import BenchError, DamagedArtefact, StageError, one_line
 from bench.core.files import replacing
 from bench.core.frozen import digest_of_file
+from bench.core.machine_limits import MachineError, limit_of, says_nothing_of_the_file, told_of_machine
 from bench.core.stage import Stage
 from bench.engine.manifest import MANIFEST, Manifest, read_manifest
 
@@ -38,8 +30,9 @@ if TYPE_CHECKING:
 
 STORE, STORE_VARIABLE = ".store", "ALIGNMENT_BENCH_STORE"
 LOCKS, WORK, LOGS, DAMAGED = ".locks", ".work", ".logs", ".damaged"
+ANSWERS, LENGTHS, USES = ".answers", ".lengths", ".uses"
 # What a folder is known by as a store, and no other folder that a prune must keep its hands off.
-MARKS = (".uses", LOCKS, ".lengths", ".answers", WORK)
+MARKS = (USES, LOCKS, LENGTHS, ANSWERS, WORK)
 IGNORED = "# Stages that alignment-bench has computed: `bench store` says what is here.\n*\n"
 # What locking gives where a file system has none; NFS without its lock daemon gives ENOLCK.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -75,7 +68,7 @@ class Store:
     def answers(self) -> Path:
         """The folder with all answers that were ever paid for (``bench.evaluation.api``), which both parts share."""
         whole = self.root.parent if self.holds_portable else self.root
-        return whole / ".answers"
+        return whole / ANSWERS
 
     @property
     def portable(self) -> Store:

@@ -21,12 +21,12 @@ from pydantic import ValidationError
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
-from bench.core.held import Holder, held, read_holder, text_if_held
 from bench.core.stage import Stage
-from bench.engine.store import Store
+from bench.engine.store import USES, Store
+from bench.results.held import Holder, held, read_holder, text_if_held
 from bench.results.lock import LOCK
 
-USES, PRUNING, RUNNING = ".uses", "pruning", "running-"
+PRUNING, RUNNING = "pruning", "running-"
 
 
 class Use(Frozen):

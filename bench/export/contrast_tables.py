@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from bench.core.formulas import guarded
+from bench.core.formats.formulas import guarded
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 from bench.results.wording import (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
-from bench.core.formulas import guarded
+from bench.core.formats.formulas import guarded
 from bench.evaluation.judges._annotators import (
     CHOICES,
     Annotation,

@@ -18,6 +18,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from bench.core.errors import StageError, some_of
+from bench.core.machine_limits import limit_of
 from bench.core.method import Lora
 from bench.core.policy import (
     BestOf,
@@ -201,6 +202,8 @@ def _from_pretrained(where: str, revision: str | None, dtype: str) -> tuple[PreT
         with quietly():
             model = _weights(where, revision, dtype, config)
     except Exception as error:  # whatever stands in the files of others
+        if limit_of(error) is not None:
+            raise
         raise StageError(
             f"cannot load the model {where}: {in_one_line(error)}\nA model needs config.json, a tokenizer and "
             "safetensors weights that transformers knows without code of its own; a repository must be reachable or "

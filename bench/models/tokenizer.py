@@ -23,6 +23,7 @@ from bench.core.datasets import Reply
 from bench.core.errors import DataError, StageError
 from bench.core.files import digest_of_folder, kind_at
 from bench.core.formats.model_files import check_model_files, check_sizes
+from bench.core.machine_limits import limit_of
 from bench.core.policy import Chat, PolicySpec, Pretrained, as_read, root
 from bench.models.chat import lay_out
 from bench.models.lengths import TokenRow, Yielding
@@ -87,6 +88,8 @@ def config_at(where: str, revision: str | None) -> PreTrainedConfig:
         try:
             config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
         except Exception as error:  # whatever stands in the files of others
+            if limit_of(error) is not None:
+                raise
             raise StageError(f"cannot load the model {where}: {in_one_line(error)}. {_MODEL}") from error
     encoder = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or encoder or config.is_encoder_decoder:
@@ -115,6 +118,8 @@ def tokenizer_at(where: str, revision: str | None) -> PreTrainedTokenizerBase:
             else:
                 found = kind.from_pretrained(where, revision=revision)
         except Exception as error:  # whatever stands in the files of others
+            if limit_of(error) is not None:
+                raise
             raise StageError(
                 f"cannot load the model {where}: its tokenizer: {in_one_line(error)}. {_TOKENIZER}"
             ) from error

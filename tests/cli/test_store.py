@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.held import holder_of
 from bench.engine.store import STORE_VARIABLE, Store
+from bench.results.held import holder_of
 from bench.results.writing import LOCK_FILE, writing
 from tests.cli.test_cli import bench, bench_sketched
 from tests.engine.used_store import ROOT, comparison_beside, results_that_rest_on, stored, with_numbers

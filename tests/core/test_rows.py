@@ -72,13 +72,25 @@ def test_what_unpacks_to_far_more_than_rows_do_is_refused_before_it_is_read(
 ) -> None:
     monkeypatch.setattr(unpacked, "_ANY_SIZE", 10_000)
     file = tmp_path / "rows.jsonl.gz"
-    file.write_bytes(gzip.compress(b'{"a": 1}\n' * 100_000))
-    with pytest.raises(DataError, match="unpacks to more than 100 times its size"):
+    row = b'{"a": 1}' + b" " * 20_000 + b"\n"
+    file.write_bytes(gzip.compress(row * 1_100))
+    with pytest.raises(DataError, match="unpacks to more than 500 times its size"):
         next(read_rows(file, "rows.jsonl.gz"))
     # Many parts, of which only the last says its size.
-    file.write_bytes(gzip.compress(b'{"a": 1}\n' * 100_000) + gzip.compress(b'{"a": 1}\n'))
-    with pytest.raises(DataError, match="unpacks to more than 100 times its size"):
+    file.write_bytes(gzip.compress(row * 1_100) + gzip.compress(row))
+    with pytest.raises(DataError, match="unpacks to more than 500 times its size"):
         list(read_rows(file, "rows.jsonl.gz"))
+
+
+def test_rows_that_repeat_themselves_are_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacked, "_ANY_SIZE", 10_000)
+    examples = "".join(f"{number}: {number**7}\n" for number in range(700))
+    rows = [json.dumps({"prompt": f"{examples}{number}", "response": "b"}) + "\n" for number in range(300)]
+    text = "".join([*rows, rows[0] * 100, '{"prompt": "a", "response": "b"}\n' * 20_000]).encode()
+    file = tmp_path / "rows.jsonl.gz"
+    file.write_bytes(gzip.compress(text))
+    assert len(text) > 100 * file.stat().st_size
+    assert len(list(read_rows(file, "rows.jsonl.gz"))) == 20_400
 
 
 def test_a_long_row_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

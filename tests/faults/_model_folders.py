@@ -11,7 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.faults._inputs import COMPARISON, comparison, raises_in_a_few_lines, refused, taken, warm_up
+from bench.models.limits.template_trial import MOST_SECONDS
+from tests.faults._inputs import COMPARISON, SECONDS, comparison, raises_in_a_few_lines, refused, taken, warm_up
 from tests.faults.case import Case
 
 BASE = COMPARISON.replace("{world: atlas, size: base}", "{path: ../../model}").replace(
@@ -45,7 +46,7 @@ def _planned(name: str, change: Change) -> Case:
     def do(root: Path) -> None:
         place = _comparison(root, change)
         _once()
-        refused(["plan", str(place)])
+        refused(["plan", str(place)], within=SECONDS + MOST_SECONDS)
 
     return Case(f"plan: {name}", do)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.files import PARTIAL
-from bench.core.held import holder_of
 from bench.engine.store import Store
 from bench.engine.uses import in_use, used
 from bench.evaluation.judges._annotators import read_annotations
+from bench.results.held import holder_of
 from bench.results.records import RECORDS
 from bench.results.writing import LOCK_FILE, writing
 from tests import forked, spawned

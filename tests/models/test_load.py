@@ -12,10 +12,12 @@ import torch
 
 from bench.core.errors import DataError, StageError
 from bench.core.files import digest_of_folder
+from bench.core.machine_limits import told_of_machine
 from bench.core.method import Lora
 from bench.core.policy import Built, Decoding, Pretrained, Tuned
 from bench.core.stage import Stage, StageIO
 from bench.core.task import user
+from bench.models import load
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, response_logprobs
 from bench.models.load import load_policy, load_trainable, save_adapter, save_weights
@@ -295,3 +297,17 @@ def test_the_real_model(real_data: Path, io: StageIO) -> None:
     found = policy.loglikelihood([(chat, row["chosen"]) for chat, row in zip(chats, rows, strict=True)])
     # The rows were sampled from this model: one to two nats a token, and not the certainty of a copied text.
     assert 1.0 < -sum(one.logprob for one in found) / sum(one.n_tokens for one in found) < 2.0
+
+
+def test_memory_that_runs_out_says_nothing_of_the_model(
+    io: StageIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_weights(HFPolicy(SPEC, tiny_model("llama"), word_tokenizer()), tmp_path / "model")
+
+    def none_left(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: Error code 12 (Cannot allocate memory)")
+
+    monkeypatch.setattr(load, "_weights", none_left)
+    with pytest.raises(RuntimeError) as raised:
+        load.load_policy(Pretrained(path=str(tmp_path / "model")), io)
+    assert str(told_of_machine(raised.value)).startswith("memory ran out")

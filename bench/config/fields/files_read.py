@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from bench.config.fields.named_files import FilesToRead, digest_of, ends_with
 from bench.config.fields.stand_ins import CodeOfOthers, PluginOnRecord, stand_in_for, unknown_digest
 from bench.core.errors import BenchError
-from bench.core.files import kind_at
+from bench.core.files import kind_at, resolved
 from bench.core.frozen import Open
 from bench.core.metrics import MetricInfo
 from bench.core.plugins import Kind, is_own, package_of
@@ -106,7 +106,7 @@ class FilesThatWereRead(FilesToRead):
     def _named_in(self, value: Any, folder: Path) -> Iterator[Path]:
         """Yield the files within the fields of a plug-in that the run has read."""
         if isinstance(value, str):
-            place = (folder / value).resolve()
+            place = resolved(folder / value)
             if self.recorded.of(place) is not None:
                 yield place
         elif isinstance(value, Mapping | list):

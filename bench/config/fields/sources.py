@@ -13,7 +13,7 @@ from bench.config.document.section import Section, as_written
 from bench.config.fields.named_files import digest_of_data, digest_of_model
 from bench.core.data import Data, DataSpec
 from bench.core.datasets import check_rows
-from bench.core.errors import BenchError, DataError, did_you_mean
+from bench.core.errors import BenchError, did_you_mean
 from bench.core.lengths import RowsOf
 from bench.core.plugins import WORLD
 from bench.core.policy import Built, PolicySpec, Pretrained, computing_in
@@ -135,14 +135,8 @@ def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> Data
 
 def _checked_rows(file: Path, own: Columns, columns: Mapping[str, str | None], fields: Mapping[str, Any]) -> str:
     """Return the digest of a file of rows, each of which has been looked at; raises DataError about those wrong."""
-
-    def check() -> None:
-        try:
-            check_rows(Data(path=str(file), digest="", columns=dict(columns), limit=fields.get("limit")), own.rows_of)
-        except DataError as error:
-            raise DataError(str(error).replace(str(file), shown(file))) from error
-
-    return digest_of_data(file, own.needed, columns, check)
+    data = Data(path=str(file), digest="", columns=dict(columns), limit=fields.get("limit"))
+    return digest_of_data(file, own.needed, columns, lambda: check_rows(data, own.rows_of, shown(file)))
 
 
 def _world_data(section: Section, path: KeyPath, value: dict[str, Any]) -> DataSpec | None:

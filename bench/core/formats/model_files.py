@@ -20,7 +20,7 @@ from bench.core.formats.json_rows import Strict
 CONFIG, WEIGHTS, ADAPTER, INDEX = "config.json", "*.safetensors", "adapter_config.json", "model.safetensors.index.json"
 _MOST_CONFIG = 10_000_000  # bytes
 _MOST_HEAD = 100_000_000  # bytes, the format's own limit
-_MOST_SIZE = 10_000_000  # no width, depth or vocabulary of any model comes near
+_MOST_SIZE = 100_000_000  # the largest that is known are 10,485,760 positions (Llama 4)
 _BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "U16": 16, "I16": 16, "F16": 16,
          "BF16": 16, "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64, "C64": 64, "F4": 4,
          "F6_E2M3": 6, "F6_E3M2": 6}  # fmt: skip

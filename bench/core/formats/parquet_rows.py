@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import DataError
+from bench.core.errors import DataError, one_line
 from bench.core.formats.csv_rows import check_head
 from bench.core.formats.unpacked import MOST_ROW, unpacked
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWS = 1024  # that are in memory together
+_ROWS = 64  # that are in memory together: a file that names one long text for many rows is small until it is read
 _MOST_UNPACKED = 256_000_000  # bytes of a table that is packed once more, which must be unpacked as a whole
 
 
@@ -38,8 +38,7 @@ def parquet_rows(path: Path, where: str) -> Iterator[tuple[str, Any]]:
                     named = f"{where}, row {number}"
                     yield named, DataError(f"{named}: more than {MOST_ROW:,} bytes") if place in long else row
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{where}, behind row {number}: cannot be read: {reason}") from error
+        raise DataError(f"{where}, behind row {number}: cannot be read: {one_line(str(error), 200)}") from error
 
 
 def _opened(path: Path, where: str) -> Any:

@@ -13,7 +13,9 @@ from typing import IO
 from bench.core.errors import DataError
 
 MOST_ROW = 16_000_000  # characters or bytes of one row; a book has about a million
-_MOST_TIMES = 100  # text packs to a fifth, rows of one form to a thirtieth
+# Long examples before every short question pack to a hundred and thirtieth, equal rows to a three hundred and fortieth;
+# a text of one letter packs to a thousandth, the most there is.
+_MOST_TIMES = 500
 _ANY_SIZE = 64_000_000  # bytes that a small file may unpack to, whatever its size
 _MAGIC = b"\x1f\x8b"
 _TRAILER = struct.Struct("<I")

@@ -27,15 +27,20 @@ def check_numbers(file: Path, where: str) -> None:
         length = struct.unpack("<Q", content.read(8))[0]
         head = json.loads(content.read(length))
         for name, entry in head.items():
-            if name == "__metadata__" or entry["dtype"] not in _EXPONENTS:
+            # A number alone is no weight: old checkpoints (GPT-NeoX) keep the value of masked places so, in half
+            # precision -inf. Where it is a parameter, loading looks at it.
+            if name == "__metadata__" or entry["dtype"] not in _EXPONENTS or not entry["shape"]:
                 continue
             bits, exponent = _EXPONENTS[entry["dtype"]]
             begin, end = entry["data_offsets"]
             content.seek(8 + length + begin)
             left = end - begin
             while left:
-                piece = np.frombuffer(content.read(min(_PIECE, left)), bits)
-                left -= piece.nbytes
+                read = content.read(min(_PIECE, left))
+                if len(read) < min(_PIECE, left):
+                    raise DataError(f"{where}: became shorter while it was read. Get it again.")
+                left -= len(read)
+                piece = np.frombuffer(read, bits)
                 if bool(((piece & exponent) == exponent).any()):
                     raise DataError(
                         f"{where} holds weights that are no finite numbers ({name}: NaN or infinite). Nothing can be "

@@ -19,9 +19,9 @@ from bench.core.cells import label_of
 from bench.core.errors import DataError, some_of
 from bench.core.files import replacing, text_in
 from bench.core.formats.csv_rows import check_head
+from bench.core.formats.formulas import guarded, unguarded
 from bench.core.formats.json_rows import Strict
 from bench.core.formats.unpacked import MOST_ROW
-from bench.core.formulas import guarded, unguarded
 from bench.core.judge import Pair
 
 AnnotatorChoice: TypeAlias = Literal["1", "2", "tie", "both_bad"]

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.core.errors import StageError
-from bench.models.limits.template_trial import MOST_CHARACTERS, TOO_LARGE
+from bench.models.limits.template_trial import MOST_CHARACTERS, MOST_SECONDS, TOO_LARGE
 
 MOST_OF_A_TEMPLATE = 1_000_000  # characters; the longest that are known have 20,000
 _PATIENCE = 60  # seconds that a trial may wait for a processor
@@ -42,9 +42,7 @@ def check_it_ends(name: str, template: str, tokens: tuple[tuple[str, str], ...])
     if status == TOO_LARGE:
         raise StageError(_refused(name, f"makes more than {MOST_CHARACTERS:,} characters of a short chat"))
     if status < 0:
-        raise StageError(
-            _refused(name, "does not end: it was stopped after a second of processor time on a short chat")
-        )
+        raise StageError(_refused(name, f"does not end: it was stopped after {MOST_SECONDS} s on a short chat"))
 
 
 def _refused(name: str, what: str) -> str:

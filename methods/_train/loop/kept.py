@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bench.core.errors import says_nothing_of_the_file
 from bench.core.frozen import digest_of_file
+from bench.core.machine_limits import says_nothing_of_the_file
 from bench.core.stage import StageIO
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.formulas import guarded, unguarded
+from bench.core.formats.formulas import guarded, unguarded
 from bench.evaluation.judges._annotators import Annotation, read_annotations, write_annotations
 from bench.export.contrast_tables import as_csv
 from tests.gate.test_criteria import made

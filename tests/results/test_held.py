@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.errors import BenchError
-from bench.core.held import Holder, check_can_be_held, held, held_if_free, holder_of
+from bench.core.machine_limits import MachineError
+from bench.results.held import Holder, check_can_be_held, held, held_if_free, holder_of
 from tests import spawned
 
 
@@ -86,7 +86,7 @@ def test_a_file_system_without_locks_is_told_in_one_line(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(BenchError, match="has no locks") as raised:
+    with pytest.raises(MachineError, match="has no locks") as raised:
         check_can_be_held(tmp_path / "lock")
     assert str(tmp_path) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "open", refused)
-    with pytest.raises(BenchError, match="cannot be written") as raised:
+    with pytest.raises(MachineError, match="cannot be written") as raised:
         check_can_be_held(tmp_path / "lock")
     assert os.strerror(number) in str(raised.value)
     assert "\n" not in str(raised.value)
