@@ -24,7 +24,7 @@ from methods._train.settings import Optimisation
 from tests.faults.case import Case
 
 TITLE = "damage to checkpoints and to finished parts of a stage, then on from there"
-IN_SUITE = 12
+IN_SUITE = 6
 BITS = 60
 STEPS, KILLED_AT = 6, 4
 SETTINGS = Optimisation(lr=0.05, epochs=3, batch_size=2)
