@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bench.cli.options import JsonOption, StoreOption, example, out, tell
+from bench.cli.options import JsonOption, StoreOption, example, out, tell, write
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def show(path: StorePath = None, store: StoreOption = None, as_json: JsonOption 
     known = used(kept)
     facts = as_data(kept, known, artefacts(kept.root), prunable(kept, known))
     if as_json:
-        sys.stdout.write(json.dumps(facts, indent=1) + "\n")
+        write(json.dumps(facts, indent=1) + "\n")
         return
     for line in lines_of(facts):
         out.print(line, markup=False, soft_wrap=True)
@@ -88,7 +88,7 @@ def prune(
 
     Kept is what the last run of every comparison asked for, what the results beside it rest on, and what is being
     computed. A comparison that is not there any more is asked about.
-    Exit status: 0 done; 1 something could not be removed; 2 nobody can be asked, or it is not known what is used.
+    Nothing is removed where nobody can be asked, or while it is not known what is used.
     """
     from bench.engine.holdings import in_words
     from bench.engine.prune import prunable, refuse_unknown, remove_answers

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BenchError
+from bench.core.errors import MachineError
 
 POLL_SECONDS = 0.1
 TOLD_AFTER = 3  # looks at a file that is held, before anybody is told: most are held for a moment
@@ -41,7 +41,7 @@ def held(path: Path, facts: Mapping[str, Any], told: Callable[[Holder | None], N
     """Hold a file while the block runs, and wait while another does; it says who holds it and these ``facts``.
 
     ``told`` is called once where somebody else holds it, with who, or None where that cannot be read. Raises
-    BenchError where no file can be made there, and where the file system has no locks.
+    MachineError where no file can be made there, and where the file system has no locks.
     """
     looked = 0
     while (descriptor := _taken(path, facts)) is None:
@@ -69,7 +69,7 @@ def held_if_free(path: Path) -> Iterator[bool]:
 
 
 def check_can_be_held(path: Path) -> None:
-    """Raise BenchError where no file can be made at a path, and where the file system has no locks."""
+    """Raise MachineError where no file can be made at a path, and where the file system has no locks."""
     with held_if_free(path):
         pass
 
@@ -106,7 +106,7 @@ def _taken(path: Path, facts: Mapping[str, Any]) -> int | None:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise BenchError(
+            raise MachineError(
                 f"{path}: it cannot be written ({error.strerror}), and commands tell each other by it that they write "
                 "there. Make room, or the folder writable; then the same command goes on."
             ) from error
@@ -130,7 +130,7 @@ def _is_free(path: Path, descriptor: int, how: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise BenchError(
+        raise MachineError(
             f"{path.parent}: the file system there has no locks ({error.strerror}), so that two commands could write "
             "over each other. Move the folder to one that has them, such as a disk of this machine."
         ) from error

@@ -14,6 +14,7 @@ from bench.config.fields.named_files import short_names
 from bench.config.fields.stand_ins import PluginOnRecord, unknown_digest
 from bench.config.load import load_comparison
 from bench.core.errors import DataError
+from bench.core.files import kind_at
 from bench.core.frozen import PLUGIN_PREFIX
 from bench.core.metrics import RATING, WIN_RATE, MetricInfo
 from bench.results.identity import JudgeIdentity, TaskIdentity
@@ -58,6 +59,8 @@ def run_as_found(path: Path, overrides: Sequence[str] = ()) -> RecordedRun:
     Raises ConfigError for a comparison that cannot be read, and DataError where there is no run beside it.
     """
     folder = comparison_file(path).parent
+    if not SUMMARY.path(folder).exists() and kind_at(path) is None:
+        load_comparison(path)  # which says that nothing is there
     summary = SUMMARY.read(folder)
     lock = LOCK.read(folder) if LOCK.path(folder).exists() else None
     files = FilesThatWereRead(Recorded() if lock is None else recorded_in(lock, summary, folder))

@@ -18,7 +18,7 @@ def writing(folder: Path, told: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock of a results folder while the block runs, and wait while another command writes there.
 
     ``told`` is given a line where this one waits. What killed writers have left in the folder is removed. Raises
-    BenchError for a folder that cannot be written to, and where its file system has no locks.
+    MachineError for a folder that cannot be written to, and where its file system has no locks.
     """
     with held(folder / LOCK_FILE, {}, lambda holder: told(waits_for(folder, holder))):
         remove_partials(folder)
@@ -46,5 +46,5 @@ def waits_for(folder: Path, holder: Holder | None) -> str:
 
 
 def require_locks(folder: Path) -> None:
-    """Raise BenchError for a results folder whose lock cannot be held, such as where its file system has none."""
+    """Raise MachineError for a results folder whose lock cannot be held, such as where its file system has none."""
     check_can_be_held(folder / LOCK_FILE)
