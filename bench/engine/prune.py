@@ -16,12 +16,11 @@ from bench.core.errors import BenchError
 from bench.core.files import remove_partials
 from bench.core.held import held_if_free
 from bench.engine.holdings import Artefact, artefacts, size_of
-from bench.engine.store import DAMAGED, LOCKS, LOGS, WORK, Store
-from bench.engine.uses import RUNNING, USES, Used, User, pruning_waits, used
+from bench.engine.store import DAMAGED, LENGTHS, LOCKS, LOGS, USES, WORK, Store
+from bench.engine.uses import RUNNING, Used, User, pruning_waits, used
 
 T = TypeVar("T", Artefact, "Leftover")
 REMOVED = ".removed"  # what is about to go lies here for a moment: a kill leaves no half of an artefact in its place
-LENGTHS = ".lengths"
 ASKERS = "askers"  # in the folder of answers: a lock file of every process that asks
 
 

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 STORE, STORE_VARIABLE = ".store", "ALIGNMENT_BENCH_STORE"
 LOCKS, WORK, LOGS, DAMAGED = ".locks", ".work", ".logs", ".damaged"
+USES, LENGTHS, ANSWERS = ".uses", ".lengths", ".answers"
 # What a folder is known by as a store, and no other folder that a prune must keep its hands off.
-MARKS = (".uses", LOCKS, ".lengths", ".answers", WORK)
+MARKS = (USES, LOCKS, LENGTHS, ANSWERS, WORK)
 IGNORED = "# Stages that alignment-bench has computed: `bench store` says what is here.\n*\n"
 # What locking gives where a file system has none; NFS without its lock daemon gives ENOLCK.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -75,7 +76,7 @@ class Store:
     def answers(self) -> Path:
         """The folder with all answers that were ever paid for (``bench.evaluation.api``), which both parts share."""
         whole = self.root.parent if self.holds_portable else self.root
-        return whole / ".answers"
+        return whole / ANSWERS
 
     @property
     def portable(self) -> Store:

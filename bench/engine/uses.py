@@ -18,15 +18,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.config.document.merged import COMPARISON_FILE
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
 from bench.core.held import Holder, held, read_holder, text_if_held
 from bench.core.stage import Stage
-from bench.engine.store import Store
+from bench.engine.store import USES, Store
 from bench.results.lock import LOCK
 
-USES, PRUNING, RUNNING = ".uses", "pruning", "running-"
+PRUNING, RUNNING = "pruning", "running-"
 
 
 class Use(Frozen):
@@ -143,7 +144,7 @@ def used(store: Store) -> Used:
         except DataError as error:
             unknown.append(str(error))
             continue
-        of_folder = [path for path in found if path.parent == folder] or [folder / "comparison.yaml"]
+        of_folder = [path for path in found if path.parent == folder] or [folder / COMPARISON_FILE]
         for path in of_folder:
             before, own_record = found.get(path, (frozenset(), None))
             found[path] = (before | keys, own_record)

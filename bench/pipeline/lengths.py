@@ -28,13 +28,12 @@ from bench.core.lengths import (
 from bench.core.policy import BestOf, Instructed, PolicySpec, Pretrained, Proxy, Tuned, root
 from bench.core.stage import Stage
 from bench.engine.processes import with_these_packages
-from bench.engine.store import Store
+from bench.engine.store import LENGTHS, Store
 from bench.pipeline.plan import Plan
 from bench.results.lengths import cut_in_words, quantiles_in_words, unanswered_in_words
 from bench.results.summary import Unanswered
 from bench.results.wording import listed
 
-KEPT = ".lengths"
 # Rows of a data set that are read while planning.
 MOST_ROWS = 2_000
 PATIENCE = 600.0  # seconds that counting may take
@@ -180,7 +179,7 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
 
     Raises BenchError for a model or data with which a run would fail.
     """
-    path = store.root / KEPT / f"{digest(asked)}.json"
+    path = store.root / LENGTHS / f"{digest(asked)}.json"
     with contextlib.suppress(OSError, ValueError, RecursionError):  # not there, of another version, damaged: count anew
         return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
     try:

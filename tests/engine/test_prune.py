@@ -11,8 +11,8 @@ from filelock import FileLock
 
 from bench.core.errors import BenchError
 from bench.engine.prune import Pruned, prunable, prune, refuse_unknown, remove_answers
-from bench.engine.store import Store, is_store
-from bench.engine.uses import RUNNING, USES, in_use, used
+from bench.engine.store import USES, Store, is_store
+from bench.engine.uses import RUNNING, in_use, used
 from tests.engine.used_store import comparison_beside, number, odd_key, results_that_rest_on, stored, with_numbers
 
 

@@ -14,11 +14,11 @@ from bench.core.datasets import read_preferences
 from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
 from bench.core.policy import Instructed, Pretrained
 from bench.core.task import user
-from bench.engine.store import Store
+from bench.engine.store import LENGTHS, Store
 from bench.models.count_lengths import counted
 from bench.models.load import load_model
 from bench.pipeline import lengths as under_test
-from bench.pipeline.lengths import KEPT, kept, planned_lengths, readers_of
+from bench.pipeline.lengths import kept, planned_lengths, readers_of
 from bench.pipeline.plan import make_plan
 from methods._train.pairs.score_reference import pair_examples
 from tests.methods.tiny import PREFERENCES, Bench, data, pretrained
@@ -49,7 +49,7 @@ def test_what_was_counted_is_not_counted_again(tmp_path: Path) -> None:
     asked = LengthsAsked(prompts=(PromptsAsked(chats=(user("a"),), new_tokens=2, reader=base),))
     store = Store(tmp_path / "store")
     assert kept(asked, store) == LengthsFound(too_long=(0,))
-    (path,) = (store.root / KEPT).iterdir()
+    (path,) = (store.root / LENGTHS).iterdir()
     path.write_text(LengthsFound(too_long=(1,)).model_dump_json(), encoding="utf-8")
     assert kept(asked, store) == LengthsFound(too_long=(1,))
     path.write_text("{", encoding="utf-8")
