@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +12,8 @@ import typer
 
 import bench
 from bench.cli import catalogue, doctor, export, gate, human, run, score, show, store
-from bench.cli.exit_statuses import CRASHED, INTERRUPTED, WRONG_INPUT, in_words
-from bench.cli.options import err, out, state
+from bench.cli.exit_statuses import CRASHED, INTERRUPTED, WRONG_INPUT, statuses_in_words
+from bench.cli.options import err, out, state, write_to_nobody
 from bench.cli.signals import Ended, ended_by_signals
 from bench.core.errors import BenchError, one_line
 from bench.core.machine_limits import MachineError, told_of_machine
@@ -29,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compare LLM alignment methods as a clinical trial compares treatments.\n\n"
     "Start with:  bench new mine  then  bench run results/mine",
-    epilog=f"[bold]Exit status[/] of every command: {in_words()}",
+    epilog=f"[bold]Exit status[/] of every command: {statuses_in_words()}",
 )
 # In the order of the program's help.
 for group in (run.commands, gate.commands, show.commands, export.commands, catalogue.commands, score.commands):
@@ -67,10 +66,8 @@ def errors_for_people() -> Iterator[None]:
         sys.exit(CRASHED if isinstance(error, MachineError) else WRONG_INPUT)
     except (Ended, KeyboardInterrupt) as signal:
         with suppress(OSError):  # the terminal may be gone
-            err.print(f"interrupted ({signal or 'SIGINT'}); the same command goes on from here")
+            err.print(f"interrupted ({str(signal) or 'SIGINT'}); the same command goes on from here")
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception as error:  # noqa: BLE001 - what nobody foresaw is told in one line and a status of its own
         limit = told_of_machine(error)
         tell_problem(crash_in_words(error) if limit is None else one_line(limit))
@@ -108,7 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             try:
                 command(args=given, prog_name="bench", obj=given)  # a command finds its own line in its context
             finally:
-                sys.stdout.flush()  # here, where a disk that is full is told
+                with suppress(BrokenPipeError):  # whoever read wants no more
+                    sys.stdout.flush()  # here, where a disk that is full is told
     finally:
         _let_go_of_what_is_gone()
 
@@ -119,4 +117,4 @@ def _let_go_of_what_is_gone() -> None:
         try:
             stream.flush()
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            write_to_nobody(stream)

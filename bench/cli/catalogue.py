@@ -6,7 +6,6 @@ import inspect
 import json
 import math
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bench.cli.options import JsonOption, example, out
+from bench.cli.options import JsonOption, example, out, write
 from bench.core.errors import BenchError, did_you_mean
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def listing(what: What, name: str | None, as_json: bool) -> None:
         raise BenchError(f"there is no {what[:-1]} {name!r}. {did_you_mean(name, found)}")
     shown = found if name is None else {name: found[name]}
     if as_json:
-        sys.stdout.write(json.dumps({key: described(entry.cls) for key, entry in shown.items()}, indent=1) + "\n")
+        write(json.dumps({key: described(entry.cls) for key, entry in shown.items()}, indent=1) + "\n")
     elif name is None:
         table = Table.grid(padding=(0, 2))
         for key, entry in found.items():
@@ -228,4 +227,4 @@ def schema() -> None:
     """Print the JSON Schema of comparison.yaml, for editors."""
     from bench.config.schema import json_schema
 
-    sys.stdout.write(json.dumps(json_schema(), indent=1) + "\n")
+    write(json.dumps(json_schema(), indent=1) + "\n")

@@ -6,13 +6,12 @@ import importlib.util
 import json
 import os
 import platform
-import sys
 from importlib import metadata
 from pathlib import Path
 
 import typer
 
-from bench.cli.options import JsonOption, example, out
+from bench.cli.options import JsonOption, example, out, write
 
 commands = typer.Typer()
 
@@ -36,7 +35,7 @@ def doctor(as_json: JsonOption = False) -> None:
     """Say what is installed, which devices there are, and what is missing for which feature."""
     facts = examined()
     if as_json:
-        sys.stdout.write(json.dumps(facts, indent=1) + "\n")
+        write(json.dumps(facts, indent=1) + "\n")
         return
     for title, values in facts.items():
         out.print(f"[bold]{title}[/]")

@@ -11,14 +11,14 @@ INTERRUPTED = 130
 
 STATUSES = {
     DONE: "done, and nothing speaks against the results",
-    FAILED: "a regression, a stage that failed, or a difference",
+    FAILED: "a regression, a failure or a difference",
     WRONG_INPUT: "wrong usage or input, damaged or stale results",
     INCONCLUSIVE: "inconclusive",
-    CRASHED: "a crash of this program",
+    CRASHED: "a crash of this program, or a limit of the machine",
     INTERRUPTED: "interrupted",
 }
 
 
-def in_words() -> str:
+def statuses_in_words() -> str:
     """Return the table on one line, for the end of a command's help."""
     return "; ".join(f"{status} {meaning}" for status, meaning in STATUSES.items()) + "."

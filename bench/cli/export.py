@@ -54,7 +54,7 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
 ) -> None:
     """Write contrasts for papers and programs, or a trained policy that transformers loads, with a model card.
 
-    A table is printed where no file is named. Exit status 2 where there is nothing to write, with the reason.
+    A table is printed where no file is named.
     """
     from bench.config.load import load_comparison
     from bench.engine.last_store import store_of_last_run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -47,9 +46,8 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
 ) -> None:
     """Hold the results against the gate in the comparison file.
 
-    Refuses stale results: a setting, data file or judge that differs from what was run. What is not here is named.
-    Exit status: 0 every criterion passes; 1 a regression; 3 undecided; 2 wrong usage, no gate to hold, stale results,
-    or runs that cannot be compared.
+    Refuses stale results (a setting, data file or judge that differs from what was run), a comparison without a gate,
+    and runs that cannot be compared. What is not here is named. An undecided gate is inconclusive.
     """
     from bench.core.files import replacing
     from bench.gate import outputs
@@ -111,14 +109,14 @@ def baseline(
 def verify(path: PathArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Compute statistics, pictures and gate again from the stored rows, and compare them with what lies there.
 
-    Says what differs and what changed since the run. Exit status: 0 nothing differs; 1 something does.
+    Says what differs and what changed since the run.
     """
     from bench.pipeline.verify import verify as computed_again
 
     wait_for_results(path)
     found = computed_again(path, overrides or [])
     if as_json:
-        sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
+        write(json.dumps(found.model_dump(), indent=1) + "\n")
     else:
         for line in found.lines():
             out.print(line, markup=False, soft_wrap=True)

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import PathArgument, SetOption, example, out, tell
+from bench.cli.options import PathArgument, SetOption, example, out, tell, wait_for_results
 
-commands = typer.Typer(no_args_is_help=True, help="Ask people which response is better, blind to the methods.")
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Ask people which response is better, blind to the methods.",
+    epilog=example(
+        "bench human export results/mine --to questions.html", "bench human import results/mine answers.csv"
+    ),
+)
 JudgeOption = Annotated[str | None, typer.Option("--judge", help="Which human judge, where there are several.")]
 
 
@@ -25,6 +31,7 @@ def human_export(
     """Write the questions that a comparison has for people: two responses each, and no name of a method."""
     from bench.human.exchange import export_questions
 
+    wait_for_results(path)
     out.print(export_questions(path, overrides or [], to, judge, at_most, seed), markup=False, soft_wrap=True)
 
 
@@ -38,4 +45,5 @@ def human_import(
     """Take people's answers back; they are added to those beside the comparison, and the next run counts them."""
     from bench.human.exchange import import_answers
 
+    wait_for_results(path)
     out.print(import_answers(path, overrides or [], files, judge, tell), markup=False, soft_wrap=True)

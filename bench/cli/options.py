@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from bench.cli.exit_statuses import in_words
+from bench.cli.exit_statuses import statuses_in_words
 from bench.results.unseen import UNSEEN, visible
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Printed(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Go on where whoever read wants no more (``head``): the exit status is the command's, not the pipe's."""
+        write_to_nobody(self.file)
 
     def render_str(self, text: str, **further: Any) -> Text:
         """Return a text to be printed; spelt out before Rich drops characters of control and counts its columns."""
@@ -47,7 +52,15 @@ err = Printed(stderr=True)
 
 def write(text: str) -> None:
     """Write a text for programs to standard output as it is, and as people can read it where they do."""
-    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+    try:
+        sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+    except BrokenPipeError:
+        write_to_nobody(sys.stdout)
+
+
+def write_to_nobody(stream: IO[str]) -> None:
+    """Let what is still written to a stream go: whoever read it wants no more, or it cannot be written to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 state: dict[str, bool] = {"debug": False}  # the options before a command
@@ -112,4 +125,4 @@ def tell_standing(standing: Standing) -> None:
 def example(*lines: str) -> str:
     """Return the epilog of a command's help: examples of it, and what its exit status says."""
     examples = "\n\n".join(f"  [cyan]{line}[/]" for line in lines)
-    return f"[bold]Examples[/]\n\n{examples}\n\n[bold]Exit status[/] {in_words()}"
+    return f"[bold]Examples[/]\n\n{examples}\n\n[bold]Exit status:[/] {statuses_in_words()}"

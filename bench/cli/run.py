@@ -24,6 +24,7 @@ from bench.cli.options import (
     example,
     out,
     state,
+    write,
     writing_results,
 )
 from bench.core.errors import BenchError
@@ -73,7 +74,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
 
     Writes records.parquet, responses.parquet, verdicts.parquet, contrasts.json, run.json, report.md, report.html and
     plots/ beside the comparison file.
-    Exit status: 0 all done; 1 something failed, the message says what is missing and why; 2 the input is wrong.
+    Where a stage fails the others go on, and the message says what is missing and why.
     """
     from bench.config.load import load_comparison
     from bench.engine.store import store_of
@@ -91,7 +92,7 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     if track is not None:
         hand_to_tracker(comparison, result, track)
     if as_json:
-        sys.stdout.write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
+        write(json.dumps(as_data(result), indent=1, allow_nan=False) + "\n")
     else:
         show_result(console, comparison, result)
     raise typer.Exit(1 if result.outcome.failed else 0)
@@ -257,7 +258,7 @@ def plan(
     planned, kept = make_plan(comparison), store_of(comparison, store)
     found = forecast(planned, kept, planned_lengths(planned, kept))
     if as_json:
-        sys.stdout.write(json.dumps(found.model_dump(), indent=1) + "\n")
+        write(json.dumps(found.model_dump(), indent=1) + "\n")
         return
     for line in forecast_lines(found):
         out.print(line, markup=False, soft_wrap=True)

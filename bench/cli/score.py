@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bench.cli.options import JsonOption, Printed, example
+from bench.cli.options import JsonOption, Printed, example, write
 
 if TYPE_CHECKING:
     from bench.scoring.method_score import Score
@@ -89,7 +88,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     """Score outputs and judgements made elsewhere: win rates, raw and at equal length, with standard errors.
 
     Files may be .json, .jsonl or .csv, packed with gzip or not; what they are is told by their columns. Answers,
-    verdicts and difficulties are joined on the instruction's text. Exit status 2 for files that cannot be used.
+    verdicts and difficulties are joined on the instruction's text.
     """
     from bench.scoring import score as scoring
 
@@ -105,7 +104,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
         )
     )
     if as_json:
-        sys.stdout.write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False) + "\n")
+        write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False) + "\n")
     else:
         show_scores(found)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bench.cli.options import JsonOption, StoreOption, example, out, tell
+from bench.cli.options import JsonOption, StoreOption, example, out, tell, write
 from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def show(path: StorePath = None, store: StoreOption = None, as_json: JsonOption 
     known = used(kept)
     facts = as_data(kept, known, artefacts(kept.root), prunable(kept, known))
     if as_json:
-        sys.stdout.write(json.dumps(facts, indent=1) + "\n")
+        write(json.dumps(facts, indent=1) + "\n")
         return
     for line in lines_of(facts):
         out.print(line, markup=False, soft_wrap=True)
@@ -88,9 +88,9 @@ def prune(
 
     Kept is what the last run of every comparison asked for, what the results beside it rest on, and what is being
     computed. A comparison that is not there any more is asked about.
-    Exit status: 0 done; 1 something could not be removed; 2 nobody can be asked, or it is not known what is used.
+    Nothing is removed where nobody can be asked, or while it is not known what is used.
     """
-    from bench.engine.holdings import in_words
+    from bench.engine.holdings import size_in_words
     from bench.engine.prune import prunable, refuse_unknown, remove_answers
     from bench.engine.prune import prune as removed
     from bench.engine.uses import used
@@ -118,7 +118,7 @@ def prune(
         out.print(f"kept: {line}", markup=False, soft_wrap=True)
     for line in done.failed:
         tell(f"failed: {line}")
-    out.print(f"removed: {done.artefacts} stages and {done.leftovers} leftovers, {in_words(size)}")
+    out.print(f"removed: {done.artefacts} stages and {done.leftovers} leftovers, {size_in_words(size)}")
     raise typer.Exit(1 if done.failed else 0)
 
 
@@ -198,31 +198,31 @@ def as_data(store: Store, known: Used, held: Sequence[Artefact], found: Prunable
 
 def lines_of(facts: dict[str, Any]) -> list[str]:
     """Return what a store holds, in lines."""
-    from bench.engine.holdings import in_words
+    from bench.engine.holdings import size_in_words
     from bench.engine.store import PORTABLE_PART
 
     lines = [
         f"store: {facts['store']}",
-        f"{facts['stages']} stages, {in_words(facts['bytes'])}; {in_words(facts['free'])} are free there",
+        f"{facts['stages']} stages, {size_in_words(facts['bytes'])}; {size_in_words(facts['free'])} are free there",
     ]
     for kind, one in sorted(facts["kinds"].items(), key=lambda item: -item[1]["bytes"]):
-        lines.append(f"  {kind:<24} {one['stages']:>5}  {in_words(one['bytes']):>10}")
+        lines.append(f"  {kind:<24} {one['stages']:>5}  {size_in_words(one['bytes']):>10}")
     for one in facts["comparisons"]:
         there = "" if one["there"] else "; not there any more, `bench store prune` asks about it"
         lines.append(
             f"used by {one['path']}: {one['stored']} of its {one['stages']} stages are stored, "
-            f"{in_words(one['bytes'])}, {in_words(one['own_bytes'])} of it by nobody else{there}"
+            f"{size_in_words(one['bytes'])}, {size_in_words(one['own_bytes'])} of it by nobody else{there}"
         )
     lines += [f"running: {name}" for name in facts["running"]]
     lines += [f"not known: {line}" for line in facts["unknown"]]
     away = facts["unreachable"]
-    lines.append(f"used by nobody: {away['stages']} stages, {in_words(away['bytes'])}")
-    left = ", ".join(f"{name} {in_words(size)}" for name, size in sorted(facts["leftovers"].items()) if size)
+    lines.append(f"used by nobody: {away['stages']} stages, {size_in_words(away['bytes'])}")
+    left = ", ".join(f"{name} {size_in_words(size)}" for name, size in sorted(facts["leftovers"].items()) if size)
     lines.append(f"left by killed or failed stages and workers: {left or 'nothing'}")
     if facts["answers"]:
-        lines.append(f"paid answers: {in_words(facts['answers'])}; a prune keeps them unless it is told --answers")
+        lines.append(f"paid answers: {size_in_words(facts['answers'])}; a prune keeps them unless it is told --answers")
     if facts["portable"]:
-        size, part = in_words(facts["portable"]), f"{facts['store']}/{PORTABLE_PART}"
+        size, part = size_in_words(facts["portable"]), f"{facts['store']}/{PORTABLE_PART}"
         lines.append(f"computed by `bench run --portable`: {size}, a store of its own: bench store show {part}")
     if away["stages"] or left:
         lines.append("`bench store prune` removes what is used by nobody and what was left")
@@ -231,7 +231,7 @@ def lines_of(facts: dict[str, Any]) -> list[str]:
 
 def lines_of_prune(store: Store, found: Prunable, *, answers: bool) -> list[str]:
     """Return what would go, in lines."""
-    from bench.engine.holdings import in_words, size_of
+    from bench.engine.holdings import size_in_words, size_of
 
     lines = [f"store: {store.root}"]
     lines += [f"not there any more: {user.path}" for user in found.gone]
@@ -240,13 +240,13 @@ def lines_of_prune(store: Store, found: Prunable, *, answers: bool) -> list[str]
         kinds.setdefault(one.kind, []).append(one.size)
     for left in found.leftovers:
         kinds.setdefault(left.path.relative_to(store.root).parts[0], []).append(left.size)
-    lines += [f"  {kind:<24} {len(sizes):>5}  {in_words(sum(sizes)):>10}" for kind, sizes in sorted(kinds.items())]
+    lines += [f"  {kind:<24} {len(sizes):>5}  {size_in_words(sum(sizes)):>10}" for kind, sizes in sorted(kinds.items())]
     lines.append(
         f"used by nobody: {len(found.artefacts)} stages; left over: {len(found.leftovers)} files and folders; "
-        f"together {in_words(found.size)}"
+        f"together {size_in_words(found.size)}"
     )
     if answers:
-        lines.append(f"and all paid answers: {in_words(size_of(store.answers))}")
+        lines.append(f"and all paid answers: {size_in_words(size_of(store.answers))}")
     elif store.answers.is_dir():
-        lines.append(f"paid answers are kept: {in_words(size_of(store.answers))}")
+        lines.append(f"paid answers are kept: {size_in_words(size_of(store.answers))}")
     return lines

@@ -50,7 +50,7 @@ def _length(file: Path) -> int:
     return found.st_size if not stat.S_ISDIR(found.st_mode) else 0
 
 
-def in_words(size: float) -> str:
+def size_in_words(size: float) -> str:
     """Return a number of bytes as a person reads it: ``12.3 MB``, in powers of 1000."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.config.document.merged import COMPARISON_FILE
 from bench.core.errors import BenchError, DataError
 from bench.core.files import replacing
 from bench.core.frozen import Frozen
@@ -143,7 +144,7 @@ def used(store: Store) -> Used:
         except DataError as error:
             unknown.append(str(error))
             continue
-        of_folder = [path for path in found if path.parent == folder] or [folder / "comparison.yaml"]
+        of_folder = [path for path in found if path.parent == folder] or [folder / COMPARISON_FILE]
         for path in of_folder:
             before, own_record = found.get(path, (frozenset(), None))
             found[path] = (before | keys, own_record)

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shutil
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,13 @@ from typing import Any
 
 from bench.core.data import Data, Made
 from bench.core.datasets import rows_known
+from bench.core.errors import DataError
+from bench.core.formats.model_files import heads_of, weight_files
 from bench.core.frozen import Frozen, encode
 from bench.core.method import Lora
 from bench.core.policy import BestOf, Built, Instructed, Pretrained, Proxy, Tuned
 from bench.core.stage import Stage
-from bench.engine.holdings import in_words
+from bench.engine.holdings import size_in_words
 from bench.engine.manifest import MANIFEST
 from bench.engine.processes import slots_of_this_machine
 from bench.engine.store import Store
@@ -35,8 +36,6 @@ COPIES_IN_A_CHECKPOINT, CHECKPOINTS_AT_A_TIME = 3, 2
 BYTES_OF_A_ROW, BYTES_OF_A_TOKEN = 400, 2
 BYTES_OF_A_STAGE = 8_000  # beside its description: verdicts or scores of some hundred prompts, or a training's log
 WORDS_OF_A_WORLD, BESIDE_A_WORLD = 600, 17_000  # its vocabulary, and the bytes of its tokenizer and configuration
-WEIGHTS = "*.safetensors"
-LONGEST_HEADER = 10_000_000  # bytes; those of the largest models have less than one million
 
 
 class DiskNeed(Frozen):
@@ -58,8 +57,9 @@ class DiskNeed(Frozen):
         if not self.kept and not self.not_known:
             return []
         lines = [
-            f"disk: about {in_words(self.kept)} for the stages to compute, and at most {in_words(self.meanwhile)} of "
-            f"checkpoints meanwhile; {in_words(self.free)} are free at {self.at}"
+            f"disk: about {size_in_words(self.kept)} for the stages to compute, and at most "
+            f"{size_in_words(self.meanwhile)} of checkpoints meanwhile; {size_in_words(self.free)} are free "
+            f"at {self.at}"
         ]
         if self.not_known:
             lines.append(f"disk: not counted: what rests on {', '.join(self.not_known)}, whose size is not known here")
@@ -187,27 +187,12 @@ def shapes_in(folder: Path) -> Shapes | None:
     """Return the shapes of the weights in a folder, from the headers of its files; None where none can be read."""
     found: dict[str, tuple[int, ...]] = {}
     try:
-        for file in sorted(folder.glob(WEIGHTS)):
-            found |= header_of(file)
+        for file in weight_files(folder):
+            found |= {name: shape for name, (_, shape) in heads_of(file, file.name).items()}
         beside = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in {".json", ".jinja", ".model"})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
+    except (OSError, DataError):
         return None  # whoever loads the model says what is wrong with it
     return Shapes(found, beside) if found else None
-
-
-def header_of(file: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes in the header of a safetensors file; raises ValueError where it is none.
-
-    Eight bytes with the header's length, then the header as JSON (https://github.com/huggingface/safetensors).
-    """
-    if not file.is_file():  # a pipe would be waited for
-        raise ValueError("no file")
-    with file.open("rb") as opened:
-        (length,) = struct.unpack("<Q", opened.read(8))
-        if length > min(LONGEST_HEADER, file.stat().st_size):
-            raise ValueError("no header")
-        header = json.loads(opened.read(length))
-    return {name: tuple(map(int, facts["shape"])) for name, facts in header.items() if name != "__metadata__"}
 
 
 def in_hub_cache(repo: str, revision: str | None) -> Path:

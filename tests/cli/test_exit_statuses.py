@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,9 @@ from bench.cli.exit_statuses import CRASHED, FAILED, INCONCLUSIVE, STATUSES, WRO
 from bench.gate.decide import EXIT_CODES
 from tests.cli.test_cli import ROOT, bench
 from tests.cli.test_code_of_others import commands_of
+
+# A criterion that the committed quickstart does not meet.
+UNMET = "gate=[{metric: win_rate, method: dpo, versus: sft, judge: gold, superior_by: 0.4}]"
 
 
 @pytest.mark.parametrize("command", ["", *commands_of(typer.main.get_command(app))])
@@ -56,3 +62,24 @@ def test_an_error_of_ours_keeps_its_status_with_its_traceback(tmp_path: Path) ->
     done = bench("--debug", "report", tmp_path)
     assert done.returncode == WRONG_INPUT
     assert "Traceback (most recent call last)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(("check", "results/quickstart", "--set", UNMET), INCONCLUSIVE), (("schema",), 0)]
+)
+def test_a_reader_that_wants_no_more_changes_no_status(arguments: tuple[str, ...], status: int) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        line = [sys.executable, "-m", "bench.cli", *arguments]
+        surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, cwd=ROOT, env=surroundings, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (status, b"")
+
+
+def test_a_path_without_anything_is_told_as_such(tmp_path: Path) -> None:
+    done = bench("check", tmp_path / "nothing")
+    assert done.returncode == WRONG_INPUT
+    assert "no such comparison file" in done.stderr
