@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import time
@@ -36,7 +37,7 @@ def main() -> int:
 
 def is_right(kind: str, case: Case) -> bool:
     """Return whether a case ended as it should; what was wrong is printed."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(Path.cwd()):
         try:
             case.do(Path(folder))
         except Exception as error:  # noqa: BLE001 - whatever a case raises is what is wrong
