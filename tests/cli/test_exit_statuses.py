@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 
-from bench.cli.app import app
+from bench.cli.app import app, main
 from bench.cli.exit_statuses import CRASHED, FAILED, INCONCLUSIVE, STATUSES, WRONG_INPUT
 from bench.gate.decide import EXIT_CODES
 from tests.cli.test_cli import ROOT, bench
@@ -56,3 +57,14 @@ def test_an_error_of_ours_keeps_its_status_with_its_traceback(tmp_path: Path) ->
     done = bench("--debug", "report", tmp_path)
     assert done.returncode == WRONG_INPUT
     assert "Traceback (most recent call last)" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_was_closed_before_the_start_is_no_crash(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as done:
+        main(["methods"])
+    assert done.value.code == 0
+    with pytest.raises(SystemExit) as refused:
+        main(["methods", "nonesuch"])
+    assert refused.value.code == 2
