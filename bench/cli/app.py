@@ -97,6 +97,7 @@ def crash_in_words(error: Exception) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     command: Callable[..., Any] = app
+    _open_what_is_closed()
     given = sys.argv[1:] if arguments is None else list(arguments)
     # Read when NumPy and SciPy are loaded, which is later: with several threads OpenBLAS adds in an order that depends
     # on the number of cores, and conclusions would differ in their last digits.
@@ -110,6 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     sys.stdout.flush()  # here, where a disk that is full is told
     finally:
         _let_go_of_what_is_gone()
+
+
+def _open_what_is_closed() -> None:
+    """Let a stream that was closed before the start (``>&-``) lead nowhere, before a file of ours takes its number."""
+    for name, how in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, how, encoding="utf-8"))  # noqa: SIM115, PTH123 - for as long as it runs
 
 
 def _let_go_of_what_is_gone() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,15 @@ def kind_at(path: Path) -> Literal["file", "folder"] | None:
         return "file" if path.is_file() else "folder" if path.is_dir() else None
     except OSError:
         return None
+
+
+def never_ends(path: Path) -> bool:
+    """Return whether a pipe, a device or a socket lies at a path: to open or to read one may take for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def resolved(path: Path) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.core.errors import DamagedArtefact, one_line
+from bench.core.files import never_ends
 from bench.core.frozen import encode
 from bench.core.machine_limits import says_nothing_of_the_file
 from bench.core.stage import Stage
@@ -69,6 +70,8 @@ def read_manifest(folder: Path) -> Manifest:
     version, another checksum. What only the machine is to blame for (memory, open files) is raised as it is.
     """
     path = folder / MANIFEST
+    if never_ends(path):
+        _refuse("is a pipe or a device")
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from bench.config.document.merged import COMPARISON_FILE
 from bench.core.errors import BenchError, DataError
-from bench.core.files import replacing
+from bench.core.files import kind_at, never_ends, replacing
 from bench.core.frozen import Frozen
 from bench.core.stage import Stage
 from bench.engine.store import USES, Store
@@ -44,7 +44,7 @@ class Use(Frozen):
     def file(self, folder: Path) -> Path:
         """Return where its file is, for a store in a folder."""
         moved = None if self.beside is None else Path(os.path.normpath(folder / self.beside))
-        return moved if moved is not None and moved.is_file() else Path(self.path)
+        return moved if moved is not None and kind_at(moved) == "file" else Path(self.path)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,10 @@ def in_use(store: Store, path: Path, stages: Mapping[str, Stage], told: Callable
             facts = {"path": str(path), "keys": sorted(stages)}
             running = folder / f"{RUNNING}{uuid.uuid4().hex}"
             until_it_ends.enter_context(held(running, facts, lambda _holder: None))
-            with replacing(_record_of(store, use)) as partial:
+            record = _record_of(store, use)
+            if kind_at(record) == "folder":
+                raise BenchError(f"{record}: a folder stands where runs record what they use. Move it away.")
+            with replacing(record) as partial:
                 partial.write_text(json.dumps(use.model_dump(), indent=1) + "\n", encoding="utf-8")
         yield
 
@@ -128,6 +131,8 @@ def used(store: Store) -> Used:
     found: dict[Path, tuple[frozenset[str], Path | None]] = {}
     for record in sorted((store.root / USES).glob("*.json")):
         try:
+            if never_ends(record):
+                raise ValueError("it is a pipe or a device")  # noqa: TRY301 - told as whatever else is no record
             use = Use.model_validate_json(record.read_text(encoding="utf-8"))
         except (ValidationError, ValueError, OSError) as error:
             reason = str(error).partition("\n")[0]
@@ -137,7 +142,7 @@ def used(store: Store) -> Used:
         before, _ = found.get(path, (frozenset(), None))  # of a tree that was moved there may be two
         found[path] = (before | frozenset(use.stages), record)
     neighbours = {file.parent for file in store.root.parent.glob(f"*/{LOCK.name}")}
-    recorded = {path.parent for path in found if LOCK.path(path.parent).is_file()}
+    recorded = {path.parent for path in found if kind_at(LOCK.path(path.parent)) == "file"}
     for folder in sorted(neighbours | recorded):
         try:
             keys = frozenset(LOCK.read(folder).stages)
@@ -149,7 +154,7 @@ def used(store: Store) -> Used:
             before, own_record = found.get(path, (frozenset(), None))
             found[path] = (before | keys, own_record)
     users = tuple(
-        User(path, keys, path.is_file() or LOCK.path(path.parent).is_file(), record)
+        User(path, keys, "file" in (kind_at(path), kind_at(LOCK.path(path.parent))), record)
         for path, (keys, record) in found.items()
     )
     return Used(users, _running(store, unknown), tuple(unknown))

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from bench.core.errors import DataError
-from bench.core.files import replacing
+from bench.core.files import never_ends, replacing
 from bench.core.frozen import Frozen
 from bench.results.strict_json import one_line, parsed
 
@@ -65,6 +65,8 @@ class JsonFile(Generic[M]):
         """
         again = self.again.format(folder=path.parent)
         try:
+            if never_ends(path):
+                raise ValueError("it is a pipe or a device")  # noqa: TRY301 - told as whatever else is no document
             return self.model.model_validate(self.fields(parsed(path.read_text(encoding="utf-8"))))
         except FileNotFoundError:
             raise DataError(f"{path}: no {self.what} there. {again}") from None

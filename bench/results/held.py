@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -111,6 +112,7 @@ def _taken(path: Path, facts: Mapping[str, Any]) -> int | None:
                 "there. Make room, or the folder writable; then the same command goes on."
             ) from error
         try:
+            _refuse_no_file(path, descriptor)
             if not _is_free(path, descriptor, fcntl.LOCK_EX):
                 os.close(descriptor)
                 return None
@@ -121,6 +123,14 @@ def _taken(path: Path, facts: Mapping[str, Any]) -> int | None:
             os.close(descriptor)
             raise
         os.close(descriptor)  # its last holder removed it between the two: another one of that name
+
+
+def _refuse_no_file(path: Path, descriptor: int) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise BenchError(
+            f"{path}: a pipe or a device stands there, and commands tell each other by a file of that name that they "
+            "write there. Move it away; then the same command goes on."
+        )
 
 
 def _is_free(path: Path, descriptor: int, how: int) -> bool:

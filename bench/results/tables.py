@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.core.errors import DataError
-from bench.core.files import replacing
+from bench.core.files import never_ends, replacing
 from bench.results.documents import RUN_AGAIN
 from bench.results.strict_json import one_line
 
@@ -74,6 +74,8 @@ class TableFile:
             return None
         again = RUN_AGAIN.format(folder=folder)
         try:
+            if never_ends(path):
+                raise ValueError("it is a pipe or a device")  # noqa: TRY301 - told as whatever else is no table
             self._check_schema(pq.read_schema(path))
             filters = None if prompts is None else [("prompt", "in", sorted(prompts))]
             table = pq.read_table(path, columns=None if columns is None else list(columns), filters=filters)

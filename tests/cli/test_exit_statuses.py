@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from bench.cli.app import app
+from bench.cli.app import app, main
 from bench.cli.exit_statuses import CRASHED, FAILED, INCONCLUSIVE, STATUSES, WRONG_INPUT
 from bench.gate.decide import EXIT_CODES
 from tests.cli.test_cli import ROOT, bench
@@ -83,3 +83,14 @@ def test_a_path_without_anything_is_told_as_such(tmp_path: Path) -> None:
     done = bench("check", tmp_path / "nothing")
     assert done.returncode == WRONG_INPUT
     assert "no such comparison file" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_was_closed_before_the_start_is_no_crash(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as done:
+        main(["methods"])
+    assert done.value.code == 0
+    with pytest.raises(SystemExit) as refused:
+        main(["methods", "nonesuch"])
+    assert refused.value.code == 2

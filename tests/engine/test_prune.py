@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -221,3 +222,20 @@ def test_a_store_keeps_itself_out_of_a_repository_and_is_known_by_what_it_has(tm
         "path": str(tmp_path / "comparison.yaml"), "beside": None, "stages": {number(1).key: "test/number"}
     }  # fmt: skip
     assert not is_store(tmp_path)
+
+
+def test_what_stands_in_a_record_is_told_or_not_known_and_never_waited_for(tmp_path: Path) -> None:
+    store = with_numbers(tmp_path, 1)
+    mine = comparison_beside(store, "mine")
+    run_of(store, mine, [0])
+    (record,) = (store.root / USES).glob("*.json")
+    named = json.loads(record.read_text())
+    record.write_text(json.dumps({**named, "path": "/" + "b" * 5_000, "beside": None}))  # longer than a name may be
+    assert [user.there for user in used(store).users] == [False]
+    record.unlink()
+    os.mkfifo(record)
+    assert len(used(store).unknown) == 1
+    record.unlink()
+    record.mkdir()
+    with pytest.raises(BenchError, match="a folder stands where runs record"):
+        run_of(store, mine, [0])

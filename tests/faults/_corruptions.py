@@ -103,6 +103,12 @@ def manifest_is_a_folder(artefact: Path, _store: Path) -> None:
     (artefact / MANIFEST / "within").mkdir(parents=True)
 
 
+def manifest_is_a_pipe(artefact: Path, _store: Path) -> None:
+    """Whoever opened it would wait for a writer."""
+    (artefact / MANIFEST).unlink()
+    os.mkfifo(artefact / MANIFEST)
+
+
 def manifest_leads_to_itself(artefact: Path, _store: Path) -> None:
     (artefact / MANIFEST).unlink()
     (artefact / MANIFEST).symlink_to(MANIFEST)
@@ -273,6 +279,7 @@ SEEN_BY_A_PLAN: dict[str, Corruption] = {
     "no manifest": no_manifest,
     "the manifest is a folder": manifest_is_a_folder,
     "the manifest leads to itself": manifest_leads_to_itself,
+    "the manifest is a pipe": manifest_is_a_pipe,
     "the artefact is a file": artefact_is_a_file,
     "the artefact is empty": artefact_is_empty,
     "the artefact leads to itself": artefact_leads_to_itself,

@@ -6,6 +6,7 @@ The results are committed ones, in a folder by themselves; their lock is given t
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -127,6 +128,12 @@ def a_folder(file: Path) -> None:
     file.mkdir()
 
 
+def a_pipe(file: Path) -> None:
+    """Whoever opened it would wait for a writer."""
+    file.unlink()
+    os.mkfifo(file)
+
+
 def other_columns(file: Path) -> None:
     pq.write_table(pa.table({"something": [1, 2]}), file)
 
@@ -159,6 +166,7 @@ ANY: dict[str, Damage] = {
     "one bit": a_bit,
     "no number": no_number,
     "a folder": a_folder,
+    "a pipe": a_pipe,
 }  # fmt: skip
 JSON: dict[str, Damage] = {
     "a list": partial(other_json, "[]"),

@@ -104,3 +104,12 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(
         check_can_be_held(tmp_path / "lock")
     assert os.strerror(number) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_what_is_no_file_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "held"
+    os.mkfifo(path)
+    with pytest.raises(BenchError, match="held: a pipe or a device stands there") as told, held(path, {}, print):
+        pass
+    assert "\n" not in str(told.value)
+    assert holder_of(path) is None

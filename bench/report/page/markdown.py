@@ -7,7 +7,8 @@ from html import escape
 from pathlib import Path
 
 from bench.config.comparison import Comparison
-from bench.core.files import replacing
+from bench.core.errors import DataError
+from bench.core.files import kind_at, replacing
 from bench.report.compose import compose
 from bench.report.figures.draw import draw_all
 from bench.report.inputs import read_inputs
@@ -39,8 +40,9 @@ def write_report(folder: Path, comparison: Comparison, standing: tuple[str, ...]
     ``references.bib`` beside it holds what the comparison rests on. ``standing``: what a reader must know of how the
     results stand to the comparison, a line each (``Inputs``). Reads ``records.parquet``, ``contrasts.json`` and
     ``run.json`` there, and computes nothing again: equal inputs give equal bytes. Raises DataError where one of them
-    is missing.
+    is missing, and where something else stands in the place of what is written.
     """
+    refuse_occupied(folder)
     inputs = read_inputs(folder, comparison, standing)
     pictures = draw_all(inputs, folder / PLOTS)
     blocks = compose(inputs, pictures)
@@ -52,6 +54,18 @@ def write_report(folder: Path, comparison: Comparison, standing: tuple[str, ...]
         with replacing(file) as partial:
             partial.write_text(text, encoding="utf-8")
     return path
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Raise DataError where a file stands in the place of the pictures' folder, or a folder in that of a page."""
+    for name, other in (
+        (PLOTS, "file"),
+        ("report.md", "folder"),
+        ("report.html", "folder"),
+        ("references.bib", "folder"),
+    ):
+        if kind_at(folder / name) == other:
+            raise DataError(f"{folder / name}: a {other} stands where the report writes. Move it away.")
 
 
 def render_markdown(blocks: Sequence[Block]) -> str:
