@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import BenchError
 from bench.core.machine_limits import MachineError
 
 POLL_SECONDS = 0.1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.errors import BenchError
 from bench.core.machine_limits import MachineError
 from bench.results.held import Holder, check_can_be_held, held, held_if_free, holder_of
 from tests import spawned
