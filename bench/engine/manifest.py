@@ -6,7 +6,6 @@ had none; its artefacts are still read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,10 +18,10 @@ from bench.core.files import never_ends
 from bench.core.frozen import encode
 from bench.core.machine_limits import says_nothing_of_the_file
 from bench.core.stage import Stage
+from bench.results.documents import CHECKSUM, checksum
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 2
-CHECKSUM = "checksum"
 # The fields of each version that is read.
 FIELDS = ("manifest_version", "kind", "key", "version", "inputs", "spec", "files", "cost", "provenance")
 FIELDS_BY_VERSION = {1: frozenset(FIELDS), 2: frozenset((*FIELDS, CHECKSUM))}
@@ -89,12 +88,6 @@ def read_manifest(folder: Path) -> Manifest:
         raise DamagedArtefact(f"its {MANIFEST} is nested too deeply") from error
     except ValueError as error:
         raise DamagedArtefact(f"its {MANIFEST} cannot be read ({one_line(str(error), 200)})") from error
-
-
-def checksum(body: Mapping[str, Any]) -> str:
-    """Return the sha256 of a manifest's content, its own checksum left out."""
-    rest = {name: value for name, value in body.items() if name != CHECKSUM}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _checked(body: Any) -> Manifest:

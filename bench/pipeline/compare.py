@@ -56,7 +56,7 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
         for table, rows in tables.items():
             table.write(rows, folder)
         SUMMARY.write(summary, folder)
-        lock, written = lock_of(plan, summary), [*(table.name for table in tables), SUMMARY.name]
+        lock, written = lock_of(plan, summary), [table.name for table in tables]
         LOCK.write(lock.model_copy(update={"written": digests_in(folder, written)}), folder)
         contrasts = conclude(comparison, summary, tables[RECORDS], folder)
         LOCK.write(lock.model_copy(update={"written": digests_in(folder, [*written, CONCLUSIONS.name])}), folder)

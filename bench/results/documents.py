@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from bench.core.files import never_ends, replacing
 from bench.core.frozen import Frozen
 from bench.results.strict_json import one_line, parsed
 
+CHECKSUM = "checksum"  # the field of a document that holds one over all others
 M = TypeVar("M", bound=Frozen)
 RUN_AGAIN = "Run `bench run {folder}` again: finished stages are kept."
 
@@ -22,6 +24,12 @@ RUN_AGAIN = "Run `bench run {folder}` again: finished stages are kept."
 def as_it_is(body: Any) -> Any:
     """Return the body of a document: all of it is fields."""
     return body
+
+
+def checksum(body: Mapping[str, Any]) -> str:
+    """Return the sha256 of a document's content, its own checksum left out."""
+    rest = {name: value for name, value in body.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

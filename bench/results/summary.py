@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
@@ -11,7 +12,7 @@ from pydantic import model_validator
 from bench.core.frozen import Frozen
 from bench.core.metrics import WIN_RATE, MetricInfo
 from bench.core.reward import REWARD_MODEL_KIND
-from bench.results.documents import RUN_AGAIN, JsonFile
+from bench.results.documents import CHECKSUM, RUN_AGAIN, JsonFile, checksum
 
 
 class StageFacts(Frozen):
@@ -267,7 +268,19 @@ class RunSummary(Frozen):
 
 
 def _text(summary: RunSummary) -> str:
-    return summary.model_dump_json(indent=1) + "\n"
+    """Return the file's text; it ends with a checksum over the rest, so that a changed byte is noticed."""
+    text = summary.model_dump_json(indent=1)
+    rest = text.removesuffix("\n}")
+    return f'{rest},\n "{CHECKSUM}": "{checksum(json.loads(text))}"\n}}\n'
 
 
-SUMMARY = JsonFile("run.json", RunSummary, "run summary", RUN_AGAIN, _text)
+def _fields(body: Any) -> Any:
+    """Return the fields of a summary; raises ValueError where its checksum is another. Earlier versions have none."""
+    if not isinstance(body, dict) or CHECKSUM not in body:
+        return body
+    if body[CHECKSUM] != checksum(body):
+        raise ValueError("it differs from its checksum")
+    return {name: value for name, value in body.items() if name != CHECKSUM}
+
+
+SUMMARY = JsonFile("run.json", RunSummary, "run summary", RUN_AGAIN, _text, _fields)

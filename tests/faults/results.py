@@ -195,7 +195,7 @@ def copied(folder: Path, gate: str) -> Path:
     lock = LOCK.read(target)
     for table in (CLAIMS, ANNOTATIONS):
         table.write(table.schema.empty_table(), target)
-    names = [*(name for name in TABLES if (target / name).is_file()), SUMMARY.name, CONCLUSIONS.name]
+    names = [*(name for name in TABLES if (target / name).is_file()), CONCLUSIONS.name]
     LOCK.write(lock.model_copy(update={"written": digests_in(target, names)}), target)
     return target
 
