@@ -29,6 +29,7 @@ from bench.results.conclusions.all import CONCLUSIONS
 from bench.results.identity import changed_settings
 from bench.results.lock import LOCK, Lock
 from bench.results.records import RECORDS
+from bench.results.strict_json import parsed
 from bench.results.summary import SUMMARY
 from bench.results.wording import markdown
 
@@ -137,7 +138,7 @@ def compared(there: Path, again: Path, name: str) -> list[str]:
 def values_differ(old: bytes, new: bytes, name: str) -> list[str]:
     """Return the places at which two JSON texts have other values, the first few; rounding is none."""
     try:
-        found = list(leaves_differ(json.loads(old), json.loads(new), ""))
+        found = list(leaves_differ(parsed(old.decode()), json.loads(new), ""))
     except ValueError as error:
         return [f"{name}: not JSON ({error})"]
     more = [f"{name}: and {len(found) - SHOWN} further values"] if len(found) > SHOWN else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.core.frozen import Frozen
 from bench.results.computed_on import ComputedOn
-from bench.results.documents import JsonFile
+from bench.results.documents import CHECKSUM, JsonFile, checksum
 from bench.results.identity import RunIdentity
 
 BASELINE_VERSION = 1
@@ -58,10 +58,15 @@ class Baseline(Frozen):
 
 
 def baseline_text(baseline: Baseline) -> str:
-    """Return the file's text; equal baselines give equal bytes."""
+    """Return the file's text; equal baselines give equal bytes. It has a checksum over the rest."""
+    return _text(baseline, {CHECKSUM: checksum(json.loads(_text(baseline, {})))})
+
+
+def _text(baseline: Baseline, further: dict[str, str]) -> str:
+    """Return the text with further fields in it."""
     body = baseline.model_dump(mode="json", exclude=None if baseline.computed_on else {"computed_on"})
     tasks = sorted(body.pop("tasks").items())
-    head = json.dumps({VERSION_KEY: BASELINE_VERSION, **body}, indent=1, sort_keys=True, allow_nan=False)
+    head = json.dumps({VERSION_KEY: BASELINE_VERSION, **body, **further}, indent=1, sort_keys=True, allow_nan=False)
     lines = [head.removesuffix("\n}") + ",", ' "tasks": {']
     for place, (name, task) in enumerate(tasks):
         lines += [f"  {json.dumps(name)}: {{", '   "columns": [', *_listed(_columns(task)), "   ],"]
@@ -107,7 +112,9 @@ def _fields(body: Any) -> Any:
         raise ValueError(f"it lacks `{VERSION_KEY}`")
     if version != BASELINE_VERSION:
         raise ValueError(f"it has version {version}, and this program reads version {BASELINE_VERSION}")
-    return {name: item for name, item in body.items() if name != VERSION_KEY}
+    if CHECKSUM in body and body[CHECKSUM] != checksum(body):
+        raise ValueError("it differs from its checksum")
+    return {name: item for name, item in body.items() if name not in (VERSION_KEY, CHECKSUM)}
 
 
 BASELINE_FILE = JsonFile(

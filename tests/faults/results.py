@@ -115,8 +115,10 @@ def no_number(file: Path) -> None:
         if not names:  # it has no number that could be none
             return other_columns(file)
         place = table.schema.get_field_index(names[0])
-        values = pa.array([float("nan")] * max(1, table.num_rows), pa.float64())
-        pq.write_table(table.slice(0, len(values)).set_column(place, table.schema.field(place), values), file)
+        if not table.num_rows:
+            return other_columns(file)
+        values = pa.array([float("nan")] * table.num_rows, pa.float64())
+        pq.write_table(table.set_column(place, table.schema.field(place), values), file)
         return None
     text = file.read_text(encoding="utf-8")
     first = next(place for place, letter in enumerate(text) if letter == ":")
@@ -195,6 +197,7 @@ def copied(folder: Path, gate: str) -> Path:
     lock = LOCK.read(target)
     for table in (CLAIMS, ANNOTATIONS):
         table.write(table.schema.empty_table(), target)
+    SUMMARY.write(SUMMARY.read(target), target)  # with the checksum that a run of this version writes
     names = [*(name for name in TABLES if (target / name).is_file()), CONCLUSIONS.name]
     LOCK.write(lock.model_copy(update={"written": digests_in(target, names)}), target)
     return target
