@@ -111,7 +111,8 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         "from tests.fakes import Number;"
         "engine = ProcessEngine(Store(Path(sys.argv[1])), (Slot('cpu'),));"
         "engine.start(Number(value=1, journal=sys.argv[2], seconds=60), 0);"
-        "print(engine._workers[0].process.pid, flush=True); engine.next_event(60)"
+        "print(engine._workers[0].process.pid, flush=True)\n"
+        "while True: engine.next_event(60)"
     )
     journal = tmp_path / "journal"
     command = [sys.executable, "-c", code, str(tmp_path / "store"), str(journal)]

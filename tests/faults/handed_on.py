@@ -12,7 +12,7 @@ from tests.cli.test_cli import ROOT, bench_sketched
 from tests.faults.case import Case
 
 TITLE = "results folders alone, elsewhere, by every command that needs no more"
-IN_SUITE = 5
+IN_SUITE = 3
 RESULTS = sorted({path.parent.name for path in (ROOT / "results").glob("*/lock.json")} - AWAITING)
 COMMANDS = {
     "export": ("export", "{folder}"),

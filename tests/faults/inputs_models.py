@@ -13,7 +13,7 @@ from tests.faults._model_folders import Change, _loaded, _planned, _put, _right,
 from tests.faults.case import Case
 
 TITLE = "model folders that cannot be used"
-IN_SUITE = 5
+IN_SUITE = 3
 
 # What only the model's own code can tell, which a plan does not load: refused before anything is computed with it.
 LATER = (

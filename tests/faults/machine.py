@@ -32,7 +32,7 @@ from tests.methods.tiny import Bench
 from tests.once import ROOT
 
 TITLE = "limits of the machine and signals, met by a run that is then taken up again"
-IN_SUITE = 3
+IN_SUITE = 2
 GONE = ("score", "train/dpo")  # of each kind one stage is computed again
 Play = Callable[[pytest.MonkeyPatch], None]
 

@@ -19,7 +19,7 @@ from tests.faults.case import Case
 from tests.once import ROOT
 
 TITLE = "`--portable` on another processor, emulated: the same bytes"
-IN_SUITE = 1
+IN_SUITE = 0  # tests/cli/test_portable.py
 WITHOUT_AVX = {
     "ATEN_CPU_CAPABILITY": "default",
     "DNNL_MAX_CPU_ISA": "SSE41",

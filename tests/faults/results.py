@@ -28,7 +28,7 @@ from tests.cli.test_cli import ROOT, Done, bench_sketched
 from tests.faults.case import Case
 
 TITLE = "damaged results, by every command that reads them"
-IN_SUITE = 9
+IN_SUITE = 6
 SOURCE = ROOT / "results" / "labellers"
 GATE = "\ngate:\n  - {metric: win_rate, method: base, versus: sft, not_worse_by: 0.9}\n"
 AGAINST_BASELINE = GATE + "  - {metric: win_rate, method: base, versus: baseline, not_worse_by: 0.9}\n"

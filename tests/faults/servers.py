@@ -25,7 +25,7 @@ from tests.evaluation.api.servers import JSON, Handler, Reply, Server, Stub, com
 from tests.faults.case import Case
 
 TITLE = "servers that lie, flood, stall, redirect or repeat the key"
-IN_SUITE = 24
+IN_SUITE = 12
 KEY = "sk-Ab/c+d_e.f<g>0123456789"
 VARIABLE = "KEY_OF_A_FAULT"
 LIMIT_SECONDS = 20.0

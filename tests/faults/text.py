@@ -42,7 +42,7 @@ from tests.gate.test_criteria import criterion, made
 from tests.report.synthetic import comparison
 
 TITLE = "hostile text on the terminal, the page, in Markdown and JUnit"
-IN_SUITE = 40
+IN_SUITE = 20
 HOSTILE = {
     "escape": "\x1b[2J\x1b]0;owned\x07",
     "one letter of CSI": "\x9b2J",

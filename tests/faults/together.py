@@ -34,7 +34,7 @@ from tests.faults.case import Case
 from tests.whole import COMPARISON, write_whole
 
 TITLE = "several commands on one comparison at once, and kills of a prune"
-IN_SUITE = 2
+IN_SUITE = 1
 SEED = 5
 STAGES = 58  # of ``tests.whole``
 MADE = ("records.parquet", "contrasts.json", "verdicts.parquet", "responses.parquet")

@@ -20,7 +20,7 @@ from tests.faults.case import Case
 from tests.notes import Notes
 
 TITLE = "workers that die, send what is no event, or hang under a stage"
-IN_SUITE = 2
+IN_SUITE = 1
 PATIENCE = 8.0  # seconds, in place of ten minutes
 MOST_SECONDS = 120.0
 ONCE: tuple[Way, ...] = (
