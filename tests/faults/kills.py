@@ -6,6 +6,7 @@ compares records, conclusions and weights. ``tests/pipeline/test_kill.py`` kills
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -136,7 +137,7 @@ def kill_a_worker(number: int, folder: Path) -> None:
             time.sleep(0.05)
         time.sleep(float(random.uniform(0.5, 6.0)))
         for worker in workers[:1]:
-            if not run.ended():
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
                 os.kill(worker, signal.SIGKILL)
         while not run.ended():
             assert time.monotonic() < deadline, "the run hangs"
