@@ -14,7 +14,7 @@ import typer
 import bench
 from bench.cli import catalogue, doctor, export, gate, human, run, score, show, store
 from bench.cli.exit_statuses import CRASHED, INTERRUPTED, WRONG_INPUT, statuses_in_words
-from bench.cli.options import err, out, state, write_to_nobody
+from bench.cli.options import err, out, state, tell, write_to_nobody
 from bench.cli.signals import Ended, ended_by_signals
 from bench.core.errors import BenchError, one_line
 from bench.core.machine_limits import MachineError, told_of_machine
@@ -81,7 +81,7 @@ def tell_problem(problem: str) -> None:
         if state["debug"]:
             traceback.print_exc()
         err.print("[bold red]error[/] ", end="")
-        err.print(problem, markup=False, soft_wrap=True)
+        tell(problem)
 
 
 def crash_in_words(error: Exception) -> str:

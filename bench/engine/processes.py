@@ -23,6 +23,7 @@ from bench.core.errors import BenchError, one_line
 from bench.core.frozen import encode
 from bench.core.stage import Stage
 from bench.engine.events import ALONE, Event, Slot, Together
+from bench.engine.kernels import ONE_THREAD
 from bench.engine.store import LOGS, Store
 from bench.engine.wire import PATIENCE_SECONDS, lines_of, read_event
 
@@ -230,7 +231,7 @@ def environment(slot: Slot) -> dict[str, str]:
     env["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     env["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS is deterministic only with a fixed workspace
     if not slot.accelerators:
-        env.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
+        env.update(dict.fromkeys(ONE_THREAD, "1"))
         env["CUDA_VISIBLE_DEVICES"] = ""
     else:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, slot.accelerators))

@@ -56,9 +56,9 @@ def compare(plan: Plan, store: Store, engine: Engine, watcher: Watcher) -> Resul
         for table, rows in tables.items():
             table.write(rows, folder)
         SUMMARY.write(summary, folder)
-        lock, written = lock_of(plan, summary), [table.name for table in tables]
-        LOCK.write(lock.model_copy(update={"written": digests_in(folder, written)}), folder)
+        lock, written = lock_of(plan, summary), digests_in(folder, [table.name for table in tables])
+        LOCK.write(lock.model_copy(update={"written": written}), folder)
         contrasts = conclude(comparison, summary, tables[RECORDS], folder)
-        LOCK.write(lock.model_copy(update={"written": digests_in(folder, [*written, CONCLUSIONS.name])}), folder)
+        LOCK.write(lock.model_copy(update={"written": written | digests_in(folder, [CONCLUSIONS.name])}), folder)
         report = write_report(folder, comparison)
     return Result(plan, outcome, summary, contrasts, report)

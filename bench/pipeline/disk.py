@@ -20,7 +20,7 @@ from bench.core.data import Data, Made
 from bench.core.datasets import rows_known
 from bench.core.errors import DataError
 from bench.core.formats.model_files import heads_of, weight_files
-from bench.core.frozen import Frozen, encode
+from bench.core.frozen import Frozen, digest, encode
 from bench.core.method import Lora
 from bench.core.policy import BestOf, Built, Instructed, Pretrained, Proxy, Tuned
 from bench.core.stage import Stage
@@ -97,12 +97,15 @@ def is_adapted(name: str, shape: tuple[int, ...], lora: Lora) -> bool:
 def disk_need(stages: Iterable[Stage], store: Store) -> DiskNeed:
     """Return what computing these stages, none of which is in the store, needs of its disk."""
     kept, checkpoints, not_known = 0, [], []
+    known: dict[str, Shapes | None] = {}  # a base is the start of many stages, and its files are looked at once
     for stage in stages:
         kept += BYTES_OF_A_STAGE + len(json.dumps(encode(stage))) + rows_and_tokens(stage)
         model = made_from(stage)
         if model is None:
             continue
-        shapes = shapes_of(model, store) or planned_shapes(stage, store)
+        if (name := digest(model)) not in known:
+            known[name] = shapes_of(model, store)
+        shapes = known[name] or planned_shapes(stage, store)
         if shapes is None:
             not_known.append(name_of(model))
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
@@ -84,7 +85,7 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
     recorded, damaged = recorded_of(plan, store)
     waiting = [stage for key, stage in plan.stages.items() if key not in recorded]
     open_by_kind = Counter(stage.KIND for stage in waiting)
-    known = costs_by_kind(plan, store)
+    known = costs_by_kind(plan, store, recorded)
     stages = tuple(
         StagesOfKind(
             kind=kind,
@@ -144,9 +145,10 @@ def recorded_of(plan: Plan, store: Store) -> tuple[dict[str, Manifest], tuple[st
     return found, tuple(damaged)
 
 
-def costs_by_kind(plan: Plan, store: Store) -> dict[str, list[dict[str, float]]]:
-    """Return the costs of finished stages by kind: those of this plan, or where it has none, all in the store."""
-    recorded, _ = recorded_of(plan, store)
+def costs_by_kind(
+    plan: Plan, store: Store, recorded: Mapping[str, Manifest]
+) -> dict[str, list[dict[str, float]]]:  # fmt: skip
+    """Return the costs of finished stages by kind: those ``recorded`` of this plan, without any, all in the store."""
     found: dict[str, list[dict[str, float]]] = {}
     for kind in {stage.KIND for stage in plan.stages.values()}:
         own = [manifest for key, manifest in recorded.items() if kind == plan.stages[key].KIND]
@@ -165,7 +167,8 @@ def others_of(kind: str, store: Store) -> list[Manifest]:
 
 def seconds_by_kind(plan: Plan, store: Store) -> dict[str, float]:
     """Return the median seconds of finished stages by kind, without the kinds of which none is finished."""
-    costs = costs_by_kind(plan, store)
+    recorded, _ = recorded_of(plan, store)
+    costs = costs_by_kind(plan, store, recorded)
     return {kind: median(cost["seconds"] for cost in found) for kind, found in costs.items() if found}
 
 
