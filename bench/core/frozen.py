@@ -24,11 +24,21 @@ class Frozen(BaseModel):
     """An immutable value whose fields are all part of its identity, except those named in ``LOCATIONS``.
 
     ``LOCATIONS`` names fields that say only where something lies or how it is reached (a path beside a digest of its
-    content, the address of a server).
+    content, the address of a server). ``ADDED`` names fields that came when stages had keys already: at their default
+    they are not part of the identity either, so that what was computed before them is found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset()
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+
+    def identifying(self) -> list[str]:
+        """Return the names of the fields that are part of this value's identity, sorted."""
+        fields = type(self).model_fields
+        later = {
+            name for name in self.ADDED if getattr(self, name) == fields[name].get_default(call_default_factory=True)
+        }
+        return sorted(fields.keys() - self.LOCATIONS - later)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a new, validated value with some fields replaced.
@@ -98,9 +108,7 @@ def identity(value: Any) -> Any:
 
 def own_identity(value: Frozen) -> dict[str, Any]:
     """Return the identity of a frozen value by its own fields, even when it is a stage."""
-    fields = {
-        name: identity(getattr(value, name)) for name in sorted(type(value).model_fields) if name not in value.LOCATIONS
-    }
+    fields = {name: identity(getattr(value, name)) for name in value.identifying()}
     found: dict[str, Any] = {"type": type(value).__name__, "fields": fields}
     if isinstance(value, Open):
         found["version"] = value.VERSION

@@ -121,7 +121,7 @@ def judge_identity(named: Named, comparison: Comparison) -> JudgeIdentity:
 def settings_of(value: Frozen) -> dict[str, Any]:
     """Return the settings by name: plain ones as they are, nested ones by digest, where something lies left out."""
     found: dict[str, Any] = {}
-    for name in sorted(type(value).model_fields.keys() - value.LOCATIONS):
+    for name in value.identifying():
         item = getattr(value, name)
         plain = item is None or isinstance(item, str | int | float)
         found[name] = item if plain else digest(item)[:SHORT]

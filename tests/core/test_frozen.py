@@ -48,6 +48,19 @@ def test_locations_are_not_identity_and_defaults_are() -> None:
     assert digest(Point(note="")) != digest(Point(note=None))
 
 
+def test_a_field_that_came_later_counts_where_it_is_not_its_default() -> None:
+    class Later(Point):
+        unit: str | None = None
+        marks: tuple[str, ...] = ()
+
+        ADDED: ClassVar[frozenset[str]] = frozenset({"unit", "marks"})
+
+    before = {name: item for name, item in identity(Point()).items() if name != "type"}
+    assert before == {name: item for name, item in identity(Later()).items() if name != "type"}
+    assert len({digest(Later()), digest(Later(unit="m")), digest(Later(unit="")), digest(Later(marks=("a",)))}) == 4
+    assert Later(unit="m").identifying() == ["note", "unit", "x", "y"]
+
+
 def test_a_copy_is_validated_and_has_its_own_key(tmp_path: Path) -> None:
     number = Number(value=1, journal="j")
     before = number.key
