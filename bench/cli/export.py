@@ -81,7 +81,7 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
 
 def export_table(standing: Standing, form: TableFormat, to: Path | None) -> None:
     """Write the contrasts as a table to a file, into a folder under the comparison's name, or to standard output."""
-    from bench.core.files import replacing
+    from bench.core.files import replace_text
     from bench.export.contrast_tables import FORMATS, SUFFIXES
     from bench.results.conclusions.all import CONCLUSIONS
 
@@ -91,8 +91,7 @@ def export_table(standing: Standing, form: TableFormat, to: Path | None) -> None
         write(text)
         return
     file = to / f"{standing.comparison.name}.{SUFFIXES[form]}" if to.is_dir() else to
-    with replacing(file) as partial:
-        partial.write_text(text, encoding="utf-8")
+    replace_text(file, text)
     out.print(f"wrote {file}", markup=False, soft_wrap=True)
 
 

@@ -49,7 +49,7 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
     Refuses stale results (a setting, data file or judge that differs from what was run), a comparison without a gate,
     and runs that cannot be compared. What is not here is named. An undecided gate is inconclusive.
     """
-    from bench.core.files import replacing
+    from bench.core.files import replace_text
     from bench.gate import outputs
     from bench.gate.check import check_run
     from bench.gate.criteria_in_words import as_markdown
@@ -66,8 +66,7 @@ def check(  # noqa: PLR0913 - a command has as many parameters as options
     in_words = as_markdown(found.results, notes)
     for file, text in ((junit, outputs.as_junit(found.results)), (markdown, in_words)):
         if file is not None:
-            with replacing(file) as partial:
-                partial.write_text(text, encoding="utf-8")
+            replace_text(file, text)
     write(outputs.as_json(found.results, notes) if as_json else in_words)
     raise typer.Exit(exit_code(found.results))
 

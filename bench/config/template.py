@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from bench.core.errors import BenchError, shortened
+from bench.core.errors import BenchError, abridged
 
 _LONGEST_NAME = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -74,7 +74,7 @@ def new_comparison(folder: str) -> str:
     name = folder.rstrip("/").rpartition("/")[2]
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         what = f"letters, digits, '_', '-' and '.', at most {_LONGEST_NAME} of them"
-        raise BenchError(f"'{shortened(name, 60)}' cannot name a comparison. Use {what}.")
+        raise BenchError(f"'{abridged(name, 60)}' cannot name a comparison. Use {what}.")
     if not folder.isprintable():
         raise BenchError("a comparison's path must be printable")
     return _TEXT.format(name=name, folder=shlex.quote(folder))

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard, TypeVar
 
 from pydantic import ValidationError
 
-from bench.core.errors import DataError, did_you_mean, shortened
+from bench.core.errors import DataError, abridged, did_you_mean
 from bench.core.policy import Chat, Message
 from bench.core.rows import all_read, kind_of, placed_rows, rows_or_errors
 
@@ -119,7 +119,7 @@ def all_rows_in(path: Path, where: str, read: Callable[[FileRow], R]) -> Sequenc
 
 def spelt(cell: Any) -> str:
     """Return a cell as an error message writes it: short, and no more than its kind where it holds others."""
-    return shortened(repr(cell), _SPELT) if isinstance(cell, str | int | float) and _is_short(cell) else kind_of(cell)
+    return abridged(repr(cell), _SPELT) if isinstance(cell, str | int | float) and _is_short(cell) else kind_of(cell)
 
 
 def _is_short(cell: str | float) -> bool:
@@ -166,7 +166,7 @@ def chat_of(cell: Any, what: str) -> Chat:
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(
-            f"{what} has a turn that cannot be used: {shortened(first['msg'], 200)}. "
+            f"{what} has a turn that cannot be used: {abridged(first['msg'], 200)}. "
             'A turn is {"role": "user" | "assistant" | "system", "content": text}.'
         ) from error
 

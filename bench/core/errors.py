@@ -86,11 +86,11 @@ def one_line(text: str, most: int = 2_000) -> str:
 
 def some_of(names: Sequence[str]) -> str:
     """Return names with commas between them; of very many the first ones, and how many more there are."""
-    shown = ", ".join(shortened(name, _LONGEST_NAME) for name in names[:_NAMES_SHOWN])
+    shown = ", ".join(abridged(name, _LONGEST_NAME) for name in names[:_NAMES_SHOWN])
     return f"{shown} and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else shown
 
 
-def shortened(text: str, most: int) -> str:
+def abridged(text: str, most: int) -> str:
     """Return a text of at most about ``most`` characters: a longer one loses its middle, and says how much."""
     if len(text) <= most:
         return text
@@ -103,4 +103,4 @@ def in_few_lines(text: str) -> str:
         return text
     lines = text.split("\n")
     more = [f"and {len(lines) - _MOST_LINES:,} more lines"] if len(lines) > _MOST_LINES else []
-    return "\n".join([*(shortened(line, _LONGEST_LINE) for line in lines[:_MOST_LINES]), *more])
+    return "\n".join([*(abridged(line, _LONGEST_LINE) for line in lines[:_MOST_LINES]), *more])

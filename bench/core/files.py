@@ -35,6 +35,12 @@ def never_ends(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def refuse_endless(path: Path) -> None:
+    """Raise ValueError where a pipe, a device or a socket lies at a path."""
+    if never_ends(path):
+        raise ValueError("it is a pipe or a device")
+
+
 def resolved(path: Path) -> Path:
     """Return a path as absolute, its links followed; links in a circle, which lead nowhere, are left as they are."""
     try:
@@ -78,6 +84,21 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file of this UTF-8 text, whole or not at all; see ``replacing``."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def make_durable(path: Path) -> None:
+    """Have a file or folder outlast a power cut, before anything is written that says that it is there."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_partials(folder: Path) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from bench.core.errors import BenchError, DamagedArtefact, StageError, one_line
-from bench.core.files import replacing
+from bench.core.files import make_durable, replace_text
 from bench.core.frozen import digest_of_file
 from bench.core.machine_limits import MachineError, limit_of, says_nothing_of_the_file, told_of_machine
 from bench.core.stage import Stage
@@ -53,8 +53,7 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True)
         ignored = self.root / ".gitignore"
         if not ignored.exists():
-            with replacing(ignored) as partial:
-                partial.write_text(IGNORED, encoding="utf-8")
+            replace_text(ignored, IGNORED)
 
     def place(self, stage: Stage) -> Path:
         """Return where the artefact of a stage lies, or would lie."""
@@ -231,14 +230,14 @@ class Store:
         files = {name: digest_of_file(path) for name, path in files_below(out).items()}
         manifest = Manifest(stage.KIND, stage.key, files, dict(cost), dict(provenance))
         for path in files_below(out).values():
-            sync(path)
+            make_durable(path)
         manifest_path = out / MANIFEST
         manifest_path.write_text(manifest.text_for(stage), encoding="utf-8")
-        sync(manifest_path)
+        make_durable(manifest_path)
         target = self.place(stage)
         self._make_folder(target.parent)
         out.rename(target)
-        sync(target.parent)
+        make_durable(target.parent)
         self._verified.add(stage.key)
         shutil.rmtree(out.parent, ignore_errors=True)
         return manifest
@@ -303,12 +302,3 @@ def files_below(folder: Path) -> dict[str, Path]:
     """Return the payload files below a folder by relative name, in order, the manifest left out."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {name: path for path in found if (name := path.relative_to(folder).as_posix()) != MANIFEST}
-
-
-def sync(path: Path) -> None:
-    """Make a file or folder durable, so that a power cut cannot leave a manifest without its payload."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

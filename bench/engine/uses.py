@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from bench.config.document.merged import COMPARISON_FILE
 from bench.core.errors import BenchError, DataError
-from bench.core.files import kind_at, never_ends, replacing
+from bench.core.files import kind_at, refuse_endless, replace_text
 from bench.core.frozen import Frozen
 from bench.core.stage import Stage
 from bench.engine.store import USES, Store
@@ -95,8 +95,7 @@ def in_use(store: Store, path: Path, stages: Mapping[str, Stage], told: Callable
             record = _record_of(store, use)
             if kind_at(record) == "folder":
                 raise BenchError(f"{record}: a folder stands where runs record what they use. Move it away.")
-            with replacing(record) as partial:
-                partial.write_text(json.dumps(use.model_dump(), indent=1) + "\n", encoding="utf-8")
+            replace_text(record, json.dumps(use.model_dump(), indent=1) + "\n")
         yield
 
 
@@ -131,8 +130,7 @@ def used(store: Store) -> Used:
     found: dict[Path, tuple[frozenset[str], Path | None]] = {}
     for record in sorted((store.root / USES).glob("*.json")):
         try:
-            if never_ends(record):
-                raise ValueError("it is a pipe or a device")  # noqa: TRY301 - told as whatever else is no record
+            refuse_endless(record)
             use = Use.model_validate_json(record.read_text(encoding="utf-8"))
         except (ValidationError, ValueError, OSError) as error:
             reason = str(error).partition("\n")[0]

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from bench.core.errors import BenchError, DataError
-from bench.core.files import replacing
+from bench.core.files import replace_text, replacing
 from bench.core.formats.formulas import guarded
 from bench.evaluation.judges._annotators import (
     CHOICES,
@@ -69,8 +69,7 @@ def write_page(questions: Sequence[AnnotatorQuestion], to: Path) -> None:
     # Nothing in a text may end the script element that holds the data.
     data = json.dumps(rows).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     page = resources.files("bench.human").joinpath(PAGE).read_text(encoding="utf-8")
-    with replacing(to) as partial:
-        partial.write_text(page.replace(DATA_PLACE, data), encoding="utf-8")
+    replace_text(to, page.replace(DATA_PLACE, data))
 
 
 def import_answers(

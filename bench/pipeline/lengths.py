@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.core.data import Data, Made
 from bench.core.errors import BenchError
-from bench.core.files import replacing
+from bench.core.files import replace_text
 from bench.core.frozen import Frozen, digest
 from bench.core.lengths import (
     REFUSED,
@@ -202,6 +202,5 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     # A plan writes nothing that it needs: where it cannot, it counts again next time.
     with contextlib.suppress(OSError):
         store.prepare()
-        with replacing(path) as partial:
-            partial.write_text(done.stdout, encoding="utf-8")
+        replace_text(path, done.stdout)
     return found

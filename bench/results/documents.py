@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from bench.core.errors import DataError
-from bench.core.files import never_ends, replacing
+from bench.core.files import refuse_endless, replace_text
 from bench.core.frozen import Frozen
-from bench.results.strict_json import one_line, parsed
+from bench.results.strict_json import parsed, printable_line
 
 CHECKSUM = "checksum"  # the field of a document that holds one over all others
 M = TypeVar("M", bound=Frozen)
@@ -58,8 +58,7 @@ class JsonFile(Generic[M]):
 
     def write_to(self, path: Path, value: M) -> None:
         """Write the value to a file of any name."""
-        with replacing(path) as partial:
-            partial.write_text(self.text(value), encoding="utf-8")
+        replace_text(path, self.text(value))
 
     def read(self, folder: Path) -> M:
         """Return the value of a results folder; see ``read_from``."""
@@ -73,8 +72,7 @@ class JsonFile(Generic[M]):
         """
         again = self.again.format(folder=path.parent)
         try:
-            if never_ends(path):
-                raise ValueError("it is a pipe or a device")  # noqa: TRY301 - told as whatever else is no document
+            refuse_endless(path)
             return self.model.model_validate(self.fields(parsed(path.read_text(encoding="utf-8"))))
         except FileNotFoundError:
             raise DataError(f"{path}: no {self.what} there. {again}") from None
@@ -84,7 +82,7 @@ class JsonFile(Generic[M]):
             reason = str(error.strerror)
         except ValueError as error:
             reason = str(error)
-        raise DataError(f"{path}: not a {self.what} that this version reads ({one_line(reason)}). {again}")
+        raise DataError(f"{path}: not a {self.what} that this version reads ({printable_line(reason)}). {again}")
 
 
 def first_problem(error: ValidationError) -> str:

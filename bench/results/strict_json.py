@@ -25,7 +25,7 @@ def parsed(text: str) -> Any:
     return value
 
 
-def one_line(text: str, most: int = 200) -> str:
+def printable_line(text: str, most: int = 200) -> str:
     """Return a reason on one line that no terminal takes for a command, cut where it is long."""
     flat = "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
     return flat if len(flat) <= most else f"{flat[: most - 3]}..."

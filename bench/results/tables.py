@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.core.errors import DataError
-from bench.core.files import never_ends, replacing
+from bench.core.files import refuse_endless, replacing
 from bench.results.documents import RUN_AGAIN
-from bench.results.strict_json import one_line
+from bench.results.strict_json import printable_line
 
 
 def anything(_table: pa.Table, _where: str) -> None:
@@ -74,8 +74,7 @@ class TableFile:
             return None
         again = RUN_AGAIN.format(folder=folder)
         try:
-            if never_ends(path):
-                raise ValueError("it is a pipe or a device")  # noqa: TRY301 - told as whatever else is no table
+            refuse_endless(path)
             self._check_schema(pq.read_schema(path))
             filters = None if prompts is None else [("prompt", "in", sorted(prompts))]
             table = pq.read_table(path, columns=None if columns is None else list(columns), filters=filters)
@@ -91,14 +90,14 @@ class TableFile:
             if columns is None:
                 self._check_rows(table, path, again)
             return table
-        raise DataError(f"{path}: not a table that this version reads ({one_line(reason)}). {again}")
+        raise DataError(f"{path}: not a table that this version reads ({printable_line(reason)}). {again}")
 
     def _check_rows(self, table: pa.Table, path: Path, again: str) -> None:
         """Raise DataError for rows that contradict themselves, with the command that makes the file again."""
         try:
             self.check(table, str(path))
         except DataError as error:
-            raise DataError(f"{one_line(str(error), most=400)}. {again}") from error
+            raise DataError(f"{printable_line(str(error), most=400)}. {again}") from error
 
     def _check_schema(self, found: pa.Schema) -> None:
         """Raise ValueError for other columns, or another version of them, than the schema's."""

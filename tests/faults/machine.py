@@ -86,7 +86,7 @@ def fails(number: int, words: str, folder: Path) -> None:
     """Raise AssertionError unless the stages that meet a limit fail with one line each, and go on afterwards."""
     whole = to_run(folder)
     with pytest.MonkeyPatch.context() as patch:
-        refuses("bench.engine.store.sync", number)(patch)
+        refuses("bench.engine.store.make_durable", number)(patch)
         status, told = said("run", whole, "--engine", "inline")
     assert status == 1, (status, told)
     assert words in told, told
@@ -221,9 +221,9 @@ def cases() -> list[Case]:
     """Errors of the system that are played, limits of a process, folders that cannot be written, signals, launches."""
     full = "no space is left on the disk"
     played: dict[str, tuple[Play, str]] = {
-        "the disk is full at the end of a stage": (refuses("bench.engine.store.sync", errno.ENOSPC), full),
-        "the quota is used up": (refuses("bench.engine.store.sync", errno.EDQUOT), "quota"),
-        "the disk turns read-only": (refuses("bench.engine.store.sync", errno.EROFS), "can only be read"),
+        "the disk is full at the end of a stage": (refuses("bench.engine.store.make_durable", errno.ENOSPC), full),
+        "the quota is used up": (refuses("bench.engine.store.make_durable", errno.EDQUOT), "quota"),
+        "the disk turns read-only": (refuses("bench.engine.store.make_durable", errno.EROFS), "can only be read"),
         "no locks: ENOLCK": (refuses("fcntl.flock", errno.ENOLCK), "no locks"),
         "no locks: EOPNOTSUPP": (refuses("fcntl.flock", errno.EOPNOTSUPP), "no locks"),
         "the disk is full at once": (refuses("tempfile.NamedTemporaryFile", errno.ENOSPC), full),

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from bench.config.document.problems import KeyPath, Place, Problems
-from bench.core.errors import shortened
+from bench.core.errors import abridged
 from bench.core.files import kind_at
 
 _TAG = "tag:yaml.org,2002:"
@@ -181,7 +181,7 @@ class _Reading:
         """Return a key's text; a key that is not text is a problem."""
         if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str" and _is_text(str(node.value)):
             return str(node.value)
-        shown = shortened(repr(node.value), 80) if isinstance(node, yaml.ScalarNode) else "this key"
+        shown = abridged(repr(node.value), 80) if isinstance(node, yaml.ScalarNode) else "this key"
         self.problems.add(self.place(node), path, f"a key must be text, and {shown} is not", "put it in quotes")
         return None
 
@@ -198,9 +198,9 @@ class _Reading:
         except ValueError:
             what = f"{text[:40]!r} cannot be read as {'text' if kind == 'str' else kind}"
         except KeyError:
-            what = f"the tag {shortened(node.tag.replace(_TAG, '!!'), 80)} is not allowed"
+            what = f"the tag {abridged(node.tag.replace(_TAG, '!!'), 80)} is not allowed"
         except OverflowError:
-            what = f"{shortened(text, 40)} cannot be read as int: it is beyond 2^63"
+            what = f"{abridged(text, 40)} cannot be read as int: it is beyond 2^63"
         self.problems.unreadable(self.places[path], path, what, "write plain text, a number, true, false or null")
         return None
 
@@ -212,7 +212,7 @@ class _Reading:
                 return "${"
             variable = _VARIABLE.fullmatch(match.group(1)) if match.group().endswith("}") else None
             if variable is None:
-                what = f"{shortened(match.group(), 80)!r} is no reference to a variable"
+                what = f"{abridged(match.group(), 80)!r} is no reference to a variable"
                 hint = "write ${NAME}, ${NAME:-default}, or $${ for a plain ${"
                 self.problems.unreadable(self.places[path], path, what, hint)
                 return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from bench.core.errors import ConfigError, Problem, shortened
+from bench.core.errors import ConfigError, Problem, abridged
 
 KeyPath = tuple[str | int, ...]
 _LONGEST_KEY = 200
@@ -36,9 +36,9 @@ class Place:
         key = dotted(path)
         if self.file is None:
             inside = key == self.override or self.override.startswith(key + ".") or not key
-            written = shortened(self.override, _LONGEST_KEY)
-            return f"--set {written}" if inside else f"--set {written} {shortened(key, _LONGEST_KEY)}"
-        return f"{shortened(shown(self.file), _LONGEST_PATH)}:{self.line} {shortened(key, _LONGEST_KEY)}".rstrip()
+            written = abridged(self.override, _LONGEST_KEY)
+            return f"--set {written}" if inside else f"--set {written} {abridged(key, _LONGEST_KEY)}"
+        return f"{abridged(shown(self.file), _LONGEST_PATH)}:{self.line} {abridged(key, _LONGEST_KEY)}".rstrip()
 
 
 class Problems:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from bench.config.document.merged import MergedDocument
 from bench.config.document.problems import KeyPath, Place, Problems
 from bench.config.fields.named_files import FilesToRead
-from bench.core.errors import BenchError, did_you_mean, shortened
+from bench.core.errors import BenchError, abridged, did_you_mean
 from bench.core.files import resolved
 from bench.core.frozen import Frozen, Open
 from bench.core.plugins import Kind, find
@@ -97,7 +97,7 @@ class Section:
         for number, key in enumerate(unknown[:_KEYS_SHOWN]):
             hint = did_you_mean(key, known)
             hint = hint if number < _HINTS_WHOLE else hint.partition(" (")[0] if "?" in hint else ""
-            self.problem((*path, key), f"unknown key '{shortened(key, 80)}'. {hint}".strip(), "remove or rename it")
+            self.problem((*path, key), f"unknown key '{abridged(key, 80)}'. {hint}".strip(), "remove or rename it")
         if len(unknown) > _KEYS_SHOWN:
             self.problem(path, f"and {len(unknown) - _KEYS_SHOWN:,} more unknown keys", "remove or rename them")
         for key in required:
@@ -193,7 +193,7 @@ def sentence(detail: ErrorDetails, cls: type[BaseModel] | None) -> str:
 
 
 def as_written(value: Any) -> str:
-    """Return a value as a reader of the file knows it, shortened."""
+    """Return a value as a reader of the file knows it, abridged."""
     if value is None:
         return "empty"
     if isinstance(value, bool):

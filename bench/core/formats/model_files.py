@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import DataError, shortened, some_of
+from bench.core.errors import DataError, abridged, some_of
 from bench.core.files import kind_at, text_in
 from bench.core.formats.json_rows import Strict
 
@@ -70,7 +70,7 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
         raise DataError(f"{where}: its config.json is no mapping, so no model is described")
     listed = config.get("architectures")
     names = [str(name) for name in listed] if isinstance(listed, list) else []
-    called = some_of(names[:3]) if names else f"a model of the type {shortened(repr(config.get('model_type')), 60)}"
+    called = some_of(names[:3]) if names else f"a model of the type {abridged(repr(config.get('model_type')), 60)}"
     if config.get("is_encoder_decoder"):
         raise DataError(f"{where}: {called} is an encoder-decoder model; give a causal (decoder-only) one")
     if names and not any(name.endswith(_CAUSAL) for name in names):
@@ -111,7 +111,7 @@ def check_sizes(config: Mapping[str, Any], where: str) -> None:
             size = part.get(name)
             listed = size if isinstance(size, list) and size else [size]
             if size is not None and not all(_is_size(one) for one in listed):
-                what = f"its config.json says {name} {shortened(json.dumps(size), 60)}"
+                what = f"its config.json says {name} {abridged(json.dumps(size), 60)}"
                 raise DataError(f"{where}: {what}, wanted a whole number from 1 to {_MOST_SIZE:,}")
         heads, others = _first(part, _HEADS), _first(part, _OTHER_HEADS)
         if heads is not None and others is not None and others > heads:
@@ -160,7 +160,7 @@ def heads_of(file: Path, where: str) -> Tensors:
     ends = [0]
     for name, entry in head.items():
         if name != "__metadata__":
-            found[name], end = _tensor(entry, f"{where}: {shortened(name, 80)}")
+            found[name], end = _tensor(entry, f"{where}: {abridged(name, 80)}")
             ends.append(end)
     if 8 + length + max(ends) != size:
         raise DataError(f"{where}: has {size:,} bytes, and its head tells of {8 + length + max(ends):,}. Get it again.")
@@ -180,7 +180,7 @@ def _tensor(entry: Any, where: str) -> tuple[tuple[str, tuple[int, ...]], int]:
     if not whole or not isinstance(place, list) or not isinstance(shape, list) or len(place) != 2:
         raise DataError(f"{where}: its entry in the head is broken")
     if kind not in _BITS:
-        raise DataError(f"{where}: has the type {shortened(repr(kind), 40)}, which is none of safetensors")
+        raise DataError(f"{where}: has the type {abridged(repr(kind), 40)}, which is none of safetensors")
     if place[1] - place[0] != -(-math.prod(shape) * _BITS[kind] // 8):
         raise DataError(f"{where}: its shape and its place in the file do not fit")
     return (kind, tuple(shape)), place[1]

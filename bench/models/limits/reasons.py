@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bench.core.errors import shortened
+from bench.core.errors import abridged
 
 _CLASSES = re.compile(r"<class '(?:[\w]+\.)*(\w+)'>")
 _LISTS = re.compile(r"(?:Model type should be one of|supported types are:|should have a `model_type` key).*", re.DOTALL)
@@ -15,4 +15,4 @@ def in_one_line(error: BaseException) -> str:
     """Return what an error says, its kind where it says nothing; class names are short, and lists of them left out."""
     text = _LISTS.sub("", _CLASSES.sub(r"\1", str(error)))
     line = " ".join(text.split()).rstrip(" .:")
-    return shortened(line, _MOST) if line else type(error).__name__
+    return abridged(line, _MOST) if line else type(error).__name__

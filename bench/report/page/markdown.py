@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.config.comparison import Comparison
 from bench.core.errors import DataError
-from bench.core.files import kind_at, replacing
+from bench.core.files import kind_at, replace_text
 from bench.report.compose import compose
 from bench.report.figures.draw import draw_all
 from bench.report.inputs import read_inputs
@@ -51,8 +51,7 @@ def write_report(folder: Path, comparison: Comparison, standing: tuple[str, ...]
     path = folder / "report.md"
     texts = {folder / "report.html": html, path: render_markdown(blocks), folder / "references.bib": cited}
     for file, text in texts.items():
-        with replacing(file) as partial:
-            partial.write_text(text, encoding="utf-8")
+        replace_text(file, text)
     return path
 
 

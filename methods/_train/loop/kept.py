@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from bench.core.files import make_durable
 from bench.core.frozen import digest_of_file
 from bench.core.machine_limits import says_nothing_of_the_file
 from bench.core.stage import StageIO
@@ -36,10 +37,10 @@ def keep(path: Path, write: Callable[[Path], None]) -> None:
         elif place.is_dir():
             shutil.rmtree(place)
     write(partial)
-    _sync(partial)
+    make_durable(partial)
     known = [digest_of_file(partial), *_known(digests)[:EARLIER]]
     beside.write_text("".join(f"{digest}\n" for digest in known), encoding="ascii")
-    _sync(beside)
+    make_durable(beside)
     beside.replace(digests)
     partial.replace(path)
 
@@ -77,8 +78,3 @@ def _known(digests: Path) -> list[str]:
         if says_nothing_of_the_file(error):
             raise
         return []
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
