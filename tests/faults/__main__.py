@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ BEGIN, END = "<!-- tally: python -m tests.faults -->", "<!-- end of the tally --
 
 def main() -> int:
     """Return how many cases did not end as they should."""
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in every command; read when a kind's module loads NumPy
     every = kinds()
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"one or more of: {', '.join(every)}; all by default")
