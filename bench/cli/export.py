@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bench.engine.store import Store
     from bench.export.contrast_tables import TableFormat
     from bench.export.model import PolicyChoice
+    from bench.export.push import Repository
     from bench.pipeline.standing import Standing
 
 commands = typer.Typer()
@@ -35,6 +37,7 @@ commands = typer.Typer()
     epilog=example(
         "bench export results/quickstart --format latex --to tables.tex",
         "bench export results/quickstart dpo --to exported/dpo --seed 1",
+        "bench export results/quickstart dpo --push me/atlas-dpo --dry-run",
     )
 )
 def export(  # noqa: PLR0913 - a command has as many parameters as options
@@ -49,6 +52,11 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The policy's training seed; the first by default.")] = None,
     adapter: Annotated[bool, typer.Option("--adapter", help="Keep a LoRA adapter apart from its base.")] = False,
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="ORG/NAME", help="Send the policy to the Hugging Face hub.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everybody read a repository made by --push.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what --push would send, and send nothing.")] = False,
     overrides: SetOption = None,
     store: StoreOption = None,
 ) -> None:
@@ -59,24 +67,39 @@ def export(  # noqa: PLR0913 - a command has as many parameters as options
     from bench.config.load import load_comparison
     from bench.engine.last_store import store_of_last_run
     from bench.export.model import PolicyChoice
+    from bench.export.push import Repository
     from bench.pipeline.concluded import with_conclusions
     from bench.pipeline.recorded_run import recorded_run, refuse_absent
     from bench.pipeline.standing import standing_of
 
     wait_for_results(path)
+    if push is None and (public or dry_run):
+        raise BenchError("--public and --dry-run belong to --push ORG/NAME: add it, or leave them away.")
     if method is None:
-        if seed is not None or adapter:
-            raise BenchError("--seed and --adapter belong to a policy: name its METHOD after PATH, or leave them away.")
+        if seed is not None or adapter or push is not None:
+            raise BenchError(
+                "--seed, --adapter and --push belong to a policy: name its METHOD after PATH, or leave them away."
+            )
         export_table(with_conclusions(standing_of(path, overrides or [])), form or "csv", to)
     elif form is not None:
         raise BenchError("--format belongs to a table: a policy has one form. Leave it away, or leave METHOD away.")
-    elif to is None:
-        raise BenchError(f"a policy needs a folder to go to: bench export {path} {method} --to FOLDER")
+    elif to is None and push is None:
+        raise BenchError(
+            f"a policy needs a place to go to: bench export {path} {method} --to FOLDER, or --push ORG/NAME"
+        )
     else:
+        repository = None if push is None else Repository(push, public)  # its name is looked at first
         refuse_absent(recorded_run(path, overrides or []), f"the policy of {method} is planned from it")
         comparison = load_comparison(path, overrides=overrides or [])
         choice = PolicyChoice(method, seed, "adapter" if adapter else "merged")
-        export_model(comparison, store_of_last_run(comparison, store), choice, to)
+        where = store_of_last_run(comparison, store)
+        with tempfile.TemporaryDirectory() as unnamed:
+            folder = Path(unnamed) / "policy" if to is None else to
+            export_model(comparison, where, choice, folder)
+            if to is not None:
+                out.print(f"wrote {folder}", markup=False, soft_wrap=True)
+            if repository is not None:
+                push_policy(folder, repository, f"{method} of {comparison.name}", dry_run=dry_run)
 
 
 def export_table(standing: Standing, form: TableFormat, to: Path | None) -> None:
@@ -104,8 +127,19 @@ def export_model(comparison: Comparison, store: Store, wanted: PolicyChoice, to:
 
     folder, summary = stored(comparison)
     contrasts = CONCLUSIONS.read(folder).contrasts
-    written = export_policy(make_plan(comparison), store, summary, contrasts, wanted, to)
-    out.print(f"wrote {written}", markup=False, soft_wrap=True)
+    export_policy(make_plan(comparison), store, summary, contrasts, wanted, to)
+
+
+def push_policy(folder: Path, repository: Repository, what: str, *, dry_run: bool) -> None:
+    """Send a folder with a policy to the hub, or, in a dry run, say what would be sent."""
+    from bench.export.push import push, push_lines
+
+    for line in push_lines(folder, repository):
+        out.print(line, markup=False, soft_wrap=True)
+    if dry_run:
+        out.print("nothing was sent (--dry-run)")
+    else:
+        out.print(f"sent: {push(folder, repository, what)}", markup=False, soft_wrap=True)
 
 
 @commands.command(

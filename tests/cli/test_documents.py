@@ -242,7 +242,7 @@ def test_the_rooms_are_those_that_are_enforced() -> None:
     contracts.read(ROOT / ".importlinter")
     layers = contracts["importlinter:contract:layers"]["layers"].strip().splitlines()
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    shown = re.search(r"^    cli\b.*?(?=\n\n)", text, re.DOTALL | re.MULTILINE)
+    shown = re.search(r"^    notebook\b.*?(?=\n\n)", text, re.DOTALL | re.MULTILINE)
     assert shown is not None
     assert " ".join(shown[0].split()).split(" -> ") == [layer.strip() for layer in layers]
 

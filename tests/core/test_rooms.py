@@ -13,8 +13,8 @@ from grimp import ImportGraph
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bench", "methods", "tasks")
 ROOMS = {
-    "cli", "pipeline", "human", "export", "scoring", "report", "gate", "statistics", "evaluation", "models", "engine",
-    "config", "results", "core",
+    "notebook", "cli", "pipeline", "human", "export", "scoring", "report", "gate", "statistics", "evaluation", "models",
+    "engine", "config", "results", "core",
 }  # fmt: skip
 MODULES_IN_A_FOLDER = 20
 # Folders in which every file is an entry of its own: the folder is the list.
