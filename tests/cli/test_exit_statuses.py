@@ -16,8 +16,8 @@ from bench.gate.decide import EXIT_CODES
 from tests.cli.test_cli import ROOT, bench
 from tests.cli.test_code_of_others import commands_of
 
-# A criterion that the committed quickstart does not meet.
-UNMET = "gate=[{metric: win_rate, method: dpo, versus: sft, judge: gold, superior_by: 0.4}]"
+# A criterion that a tiny run is too small to decide.
+UNDECIDED = "gate=[{metric: win_rate, method: dpo, versus: sft, judge: lexicon, superior_by: 0.1}]"
 
 
 @pytest.mark.parametrize("command", ["", *commands_of(typer.main.get_command(app))])
@@ -65,15 +65,16 @@ def test_an_error_of_ours_keeps_its_status_with_its_traceback(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"), [(("check", "results/quickstart", "--set", UNMET), INCONCLUSIVE), (("schema",), 0)]
+    ("arguments", "status"), [(("check", "results/whole", "--set", UNDECIDED), INCONCLUSIVE), (("schema",), 0)]
 )
-def test_a_reader_that_wants_no_more_changes_no_status(arguments: tuple[str, ...], status: int) -> None:
+def test_a_reader_that_wants_no_more_changes_no_status(arguments: tuple[str, ...], status: int, computed: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
         line = [sys.executable, "-m", "bench.cli", *arguments]
-        surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-        done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, cwd=ROOT, env=surroundings, check=False)
+        surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
+        surroundings.pop("PYTHONUNBUFFERED", None)
+        done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, cwd=computed, env=surroundings, check=False)
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (status, b"")

@@ -9,6 +9,7 @@ freedom only; the power is then that of the confidence law that the data will be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from bench.statistics.power.detectable import LEVEL, Spread, planned_smallest_detectable
@@ -35,19 +36,34 @@ def prompts_needed(effect: float, n_seeds: int, spread: Spread, level: float = L
 
 
 def _fewest(reach: Callable[[int], float | None], effect: float, least: int, most: int) -> int | None:
-    """Return the smallest count between ``least`` and ``most`` whose detectable effect is at most ``effect``."""
+    """Return the smallest count between ``least`` and ``most`` whose detectable effect is at most ``effect``.
 
-    def enough(count: int) -> bool:
-        found = reach(count)
-        return found is not None and found <= effect
-
-    if not enough(most):
+    What is detectable falls about with the root of the count, so the next count to look at is where a line through the
+    logarithms of both ends meets the effect. Where that has not halved what is left, the middle is looked at instead.
+    """
+    ends = {count: reach(count) for count in (least, most)}
+    if not _is_enough(ends[most], effect):
         return None
-    low, high = least, most
-    while low < high:
-        middle = (low + high) // 2
-        if enough(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    if _is_enough(ends[least], effect):
+        return least
+    low, high, middle = least, most, False
+    while high - low > 1:
+        between = None if middle else _where_met((low, ends[low]), (high, ends[high]), effect)
+        count = (low + high) // 2 if between is None else min(max(int(between), low + 1), high - 1)
+        before, ends[count] = high - low, reach(count)
+        low, high = (low, count) if _is_enough(ends[count], effect) else (count, high)
+        middle = 2 * (high - low) > before
+    return high
+
+
+def _is_enough(found: float | None, effect: float) -> bool:
+    return found is not None and found <= effect
+
+
+def _where_met(low: tuple[int, float | None], high: tuple[int, float | None], effect: float) -> float | None:
+    """Return the count at which a line through two ends, both axes logarithms, is at the effect; None without one."""
+    (few, wide), (many, narrow) = low, high
+    if not wide or not narrow or not effect > 0 or wide <= narrow:
+        return None
+    share = math.log(wide / effect) / math.log(wide / narrow)
+    return float(few * (many / few) ** share)
