@@ -176,7 +176,7 @@ def test_what_computes_nothing_is_not_stale(folder: Path, old: str, new: str, no
     assert "stale" not in done.stdout
 
 
-@pytest.mark.parametrize("settings", ["correction: none", "level: 0.9", "primary: {metric: response_tokens}"])
+@pytest.mark.parametrize("settings", ["level: 0.9", "primary: {metric: response_tokens}"])
 def test_conclusions_of_other_statistics_are_stale_until_they_are_made_again(folder: Path, settings: str) -> None:
     replace(folder / "comparison.yaml", "evaluate:", f"statistics: {{{settings}}}\nevaluate:")
     done = bench("check", folder)
@@ -398,8 +398,6 @@ def test_verify_holds_stale_results_for_different_and_what_is_not_here_for_a_not
     done = bench_sketched("verify", folder)
     assert done.returncode == 0, done.stdout
     assert "note: not compared: words.txt is not here" in done.stdout
-    report(folder)  # which now says so itself
-    assert bench_sketched("verify", folder).returncode == 0
     replace(folder / "comparison.yaml", "beta: 0.1, lr: 0.01", "beta: 0.3, lr: 0.01")
     done = bench_sketched("verify", folder)
     assert done.returncode == 1
