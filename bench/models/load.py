@@ -11,6 +11,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -39,8 +40,9 @@ from bench.models.hf import HFPolicy
 from bench.models.limits.reasons import in_one_line
 from bench.models.local import LocalPolicy
 from bench.models.masters import set_master, stored_as
-from bench.models.packing.decoder import check_halves
+from bench.models.packing.halves import check_halves
 from bench.models.proxy import ProxyPolicy, terms_of
+from bench.models.template import template_for
 from bench.models.tokenizer import config_at, place_of, quietly, tokenizer_at
 
 # A run shows progress of its own; a bar per loaded model would run through it.
@@ -105,7 +107,8 @@ def load_trainable(spec: PolicySpec, io: StageIO, *, lora: Lora | None, seed: in
 def load_whole(spec: PolicySpec, io: StageIO) -> HFPolicy:
     """Return the policy in float32, with its adapters merged into its weights; see ``bench.models.adapters.merged``."""
     model, tokenizer = _resolve(spec, io, "float32")
-    return HFPolicy(spec, merged(model).to(torch.device(io.device)).eval(), tokenizer, _root_template(spec))
+    whole = merged(model).to(torch.device(io.device)).eval()
+    return HFPolicy(spec, whole, tokenizer, template_for(spec, tokenizer, whole.config))
 
 
 def save_weights(policy: HFPolicy, folder: Path, keep: Kept = "float32") -> None:
@@ -159,7 +162,7 @@ def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
     model, tokenizer = _resolve(spec, io, computed_in(spec))
     model.to(torch.device(io.device))
     check_halves(model)
-    return HFPolicy(spec, model, tokenizer, _root_template(spec))
+    return HFPolicy(spec, model, tokenizer, template_for(spec, tokenizer, model.config))
 
 
 def _resolve(spec: PolicySpec, io: StageIO, dtype: str) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
@@ -240,8 +243,10 @@ def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedCon
     if config.model_type == "rwkv":
         config.rescale_every = 0  # in evaluation mode it would halve weights where they stand, and save them so
 
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
     def load(attention: str) -> PreTrainedModel:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = kind.from_pretrained(
             where,
             revision=revision,
             config=config,
@@ -262,8 +267,3 @@ def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedCon
         if "scaled_dot_product_attention" not in str(error):
             raise
         return load("eager")
-
-
-def _root_template(spec: PolicySpec) -> str:
-    beginning = root(spec)
-    return beginning.template if isinstance(beginning, Pretrained) else "{prompt}"

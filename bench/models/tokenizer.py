@@ -22,7 +22,7 @@ from transformers.utils import logging
 from bench.core.datasets import Reply
 from bench.core.errors import DataError, StageError
 from bench.core.files import digest_of_folder, kind_at
-from bench.core.formats.model_files import check_model_files, check_sizes
+from bench.core.formats.model_files import check_encoder_decoder, check_model_files, check_sizes
 from bench.core.machine_limits import limit_of
 from bench.core.policy import Chat, PolicySpec, Pretrained, as_read, root
 from bench.models.chat import lay_out
@@ -83,7 +83,10 @@ def load_tokenizer(spec: Pretrained) -> tuple[PreTrainedTokenizerBase, PreTraine
 
 
 def config_at(where: str, revision: str | None) -> PreTrainedConfig:
-    """Return the configuration of a causal language model; raises StageError, in a line, for any other."""
+    """Return the configuration of a causal language model, or of an encoder-decoder that is known here.
+
+    Raises StageError, in a line, for any other.
+    """
     with quietly():
         try:
             config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
@@ -91,8 +94,12 @@ def config_at(where: str, revision: str | None) -> PreTrainedConfig:
             if limit_of(error) is not None:
                 raise
             raise StageError(f"cannot load the model {where}: {in_one_line(error)}. {_MODEL}") from error
+    if config.is_encoder_decoder:
+        check_encoder_decoder(config.to_dict(), where, f"a model of the type {config.model_type!r}")
+        check_sizes(config.to_dict(), where)
+        return config
     encoder = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
-    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or encoder or config.is_encoder_decoder:
+    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or encoder:
         raise StageError(
             f"cannot load the model {where}: a model of the type {config.model_type!r} is no causal language model "
             "that transformers knows. Give a decoder-only one, such as Llama or Qwen."

@@ -26,6 +26,8 @@ _BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, 
          "F6_E2M3": 6, "F6_E3M2": 6}  # fmt: skip
 # How transformers names models that write text: causal ones, and those of images and text that it loads as such.
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead", "ForConditionalGeneration")
+# The encoder-decoder models that tests/families/ holds this program to, by their model_type.
+ENCODER_DECODERS = ("t5", "mt5", "umt5", "switch_transformers", "bart", "pegasus", "blenderbot")
 # The sizes that configurations name, each with its names.
 _WIDTH = ("hidden_size", "n_embd", "d_model")
 _DEPTH = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -71,13 +73,34 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
     listed = config.get("architectures")
     names = [str(name) for name in listed] if isinstance(listed, list) else []
     called = some_of(names[:3]) if names else f"a model of the type {shortened(repr(config.get('model_type')), 60)}"
-    if config.get("is_encoder_decoder"):
-        raise DataError(f"{where}: {called} is an encoder-decoder model; give a causal (decoder-only) one")
+    if _has_encoder(config):
+        check_encoder_decoder(config, where, called)
     if names and not any(name.endswith(_CAUSAL) for name in names):
         raise DataError(f"{where}: {called} is no causal language model; give one, such as LlamaForCausalLM")
     if not isinstance(config.get("model_type", "llama"), str):
         raise DataError(f"{where}: its config.json names no model_type as a text, so nobody knows what the model is")
     return config
+
+
+def check_encoder_decoder(config: Mapping[str, Any], where: str, called: str) -> None:
+    """Raise DataError for a configuration of an encoder-decoder model of a type that is not known here."""
+    if config.get("model_type") not in ENCODER_DECODERS:
+        raise DataError(
+            f"{where}: {called} is an encoder-decoder model of a type that is not known here; known: "
+            f"{', '.join(ENCODER_DECODERS)}; or give a causal (decoder-only) one"
+        )
+
+
+def is_encoder_decoder(folder: Path) -> bool:
+    """Return whether a model folder says that it is an encoder-decoder; False where it says nothing."""
+    try:
+        return _has_encoder(json.loads(text_in(folder / CONFIG, _MOST_CONFIG)))
+    except (OSError, DataError, ValueError, AttributeError, RecursionError):
+        return False  # whoever reads the folder for a run says what is wrong with it
+
+
+def _has_encoder(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("is_encoder_decoder", config.get("model_type") in ENCODER_DECODERS))
 
 
 def _check_there(folder: Path, where: str) -> None:
