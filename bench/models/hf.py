@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bench.core.errors import StageError
 from bench.core.policy import (
     Chat,
     Completion,
@@ -22,12 +23,12 @@ from bench.models.chat import prompt_ids
 from bench.models.decoding.sampling import Steps
 from bench.models.decoding.session import open_session
 from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
-from bench.models.local import Groups, Prompts
+from bench.models.local import Groups, LocalPolicy, Prompts
 from bench.models.packing.halves import halves_of
 from bench.models.response_tokens import tokens_of
 from bench.models.tokenizer import check_readable, context_of, end_token_of
 
-__all__ = ["HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
+__all__ = ["HFPolicy", "check_causal", "likelihoods_of", "logprob_and_greedy_of"]
 
 
 class HFPolicy:
@@ -147,6 +148,15 @@ class HFPolicy:
             return logprob_and_greedy_of(halves.logits(hidden), targets)
 
         return likelihoods_of(torch.cat(over_chunks(logprob_and_greedy, states, halves.vocabulary)), states.mask)
+
+
+def check_causal(policy: LocalPolicy, asker: str) -> None:
+    """Raise StageError where a model of a policy is an encoder-decoder, which no text of its prompt goes on in."""
+    if any(isinstance(part, HFPolicy) and part.model.config.is_encoder_decoder for part in policy.parts):
+        raise StageError(
+            f"{asker} reads a text and how it goes on, and this policy has an encoder-decoder model, whose responses "
+            "are texts of their own. Use a causal language model here."
+        )
 
 
 def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

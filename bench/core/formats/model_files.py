@@ -27,7 +27,7 @@ _BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, 
 # How transformers names models that write text: causal ones, and those of images and text that it loads as such.
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead", "ForConditionalGeneration")
 # The encoder-decoder models that tests/families/ holds this program to, by their model_type.
-ENCODER_DECODERS = ("t5", "mt5", "umt5", "switch_transformers", "bart", "pegasus", "blenderbot")
+ENCODER_DECODERS = ("t5", "mt5", "umt5", "switch_transformers", "bart", "pegasus")
 # The sizes that configurations name, each with its names.
 _WIDTH = ("hidden_size", "n_embd", "d_model")
 _DEPTH = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")

@@ -126,9 +126,9 @@ def response_outputs(
 
     Rows come in group order, responses within a group in order. Logits are cast to float32 before the softmax (a
     16-bit softmax is off by up to a nat over a long response) and exist only for response positions, a bounded
-    number at a time. Values are float32 too. ``model`` is a causal or an encoder-decoder language model of transformers,
-    with or without a LoRA adapter. Raises StageError for a row without a prompt or without a response, a temperature that is not above
-    0, and a layer that the model does not have.
+    number at a time. Values are float32 too. ``model`` is a causal or an encoder-decoder language model of
+    transformers, with or without a LoRA adapter. Raises StageError for a row without a prompt or without a response, a
+    temperature that is not above 0, and a layer that the model does not have.
     """
     want = Want() if want is None else want
     if not want.temperature > 0:

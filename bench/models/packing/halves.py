@@ -1,4 +1,4 @@
-"""The halves of a model of either kind: what makes the states that predict a response, and what makes logits of them."""
+"""The halves of a model of either kind: what makes the states that predict a response, and the logits of them."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def check_halves(model: nn.Module) -> None:
     Some architectures change the logits after the head; a wrong likelihood must not pass in silence. The tokens differ
     from each other, and both ways take the same operations, so that what a bound does to small logits is seen.
     """
-    halves, model = halves_of(model), pretrained_in(model)
+    halves, own = halves_of(model), pretrained_in(model)
     tokens = varied(CHECKED_TOKENS, halves.vocabulary)
     ids = tokens[None].to(halves.device)
     if isinstance(halves, EncoderDecoder):
         # Behind the prompt one more token, from which nothing is predicted.
         found = halves.logits(halves.states([Group(tokens.tolist(), [[*tokens.tolist(), 0]])], pad_id=0))[None]
         start = torch.full((1, 1), halves.start, device=halves.device)
-        whole = model(input_ids=ids, decoder_input_ids=torch.cat([start, ids], dim=1), use_cache=False).logits.float()
+        whole = own(input_ids=ids, decoder_input_ids=torch.cat([start, ids], dim=1), use_cache=False).logits.float()
     else:
         places = torch.arange(CHECKED_TOKENS, device=halves.device)[None]
         found = halves.logits(halves.hidden(ids, attention_mask=None, position_ids=places))
-        whole = model(input_ids=ids, use_cache=False).logits.float()
-    allowed = 16 * torch.finfo(model.dtype).eps
+        whole = own(input_ids=ids, use_cache=False).logits.float()
+    allowed = 16 * torch.finfo(own.dtype).eps
     if not torch.allclose(found, whole, rtol=allowed, atol=allowed * float(whole.abs().max())):
         raise StageError(
-            f"{type(model).__name__} changes its logits after the head in a way this program does not know. "
+            f"{type(own).__name__} changes its logits after the head in a way this program does not know. "
             "Use another architecture, or teach bench/models/packing/ this one."
         )
