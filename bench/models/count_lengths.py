@@ -28,13 +28,13 @@ from bench.core.policy import PolicySpec, Pretrained, root
 from bench.core.stage import Stage, StageIO
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
 from bench.models.response_tokens import ResponseTokens, tokens_of
-from bench.models.template import template_for
 from bench.models.tokenizer import (
     check_readable,
     context_of,
     embeddings_of,
     end_token_of,
     load_tokenizer,
+    template_for,
     token_row,
     yielding,
 )

@@ -42,8 +42,7 @@ from bench.models.local import LocalPolicy
 from bench.models.masters import set_master, stored_as
 from bench.models.packing.halves import check_halves
 from bench.models.proxy import ProxyPolicy, terms_of
-from bench.models.template import template_for
-from bench.models.tokenizer import config_at, place_of, quietly, tokenizer_at
+from bench.models.tokenizer import config_at, place_of, quietly, template_for, tokenizer_at
 
 # A run shows progress of its own; a bar per loaded model would run through it.
 disable_progress_bar()

@@ -10,8 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from bench.core.lengths import SpellingCounts
 from bench.models.spelling import decode, encode_text, natively, spells
-from bench.models.template import around
-from bench.models.turn_end import TurnEnd, control_of, turn_end
+from bench.models.turn_end import TurnEnd, around, control_of, turn_end
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,7 @@ from bench.models.chat import lay_out
 from bench.models.lengths import TokenRow, Yielding
 from bench.models.limits.reasons import in_one_line
 from bench.models.rendering import template_of
+from bench.models.turn_end import around
 
 _MODEL = "A model needs a config.json that transformers knows without code of its own"
 _TOKENIZER = "A model needs a tokenizer, saved beside its weights by save_pretrained"
@@ -179,6 +180,26 @@ def embeddings_of(config: PreTrainedConfig) -> int | None:
     """Return how many embeddings a model has by its configuration; None where that does not say."""
     found = getattr(config.get_text_config(), "vocab_size", None)
     return None if found is None else int(found)
+
+
+def template_for(spec: PolicySpec, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> str:
+    """Return the template of a policy of one model, for a tokenizer that has no chat template.
+
+    An encoder has learnt to read a prompt as its tokenizer writes any text, with its end token behind it (T5) or with
+    others around it (BART): these are put around the template. Nothing follows a prompt there, so it is whole.
+    """
+    beginning = root(spec)
+    template = beginning.template if isinstance(beginning, Pretrained) else "{prompt}"
+    if not config.is_encoder_decoder or tokenizer.chat_template is not None:
+        return template
+    before, behind = around(tokenizer)
+    return template_between(before, template, behind)
+
+
+def template_between(before: str, template: str, behind: str) -> str:
+    """Return a template with texts around it, each left away where it stands there already."""
+    begun = template if template.startswith(before) else before + template
+    return begun if begun.endswith(behind) else begun + behind
 
 
 def end_token_of(spec: PolicySpec) -> str | None:

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.decoding.cache import growing_cache
-from bench.models.decoding.encoded import EncodedSession
+from bench.models.decoding.encoded_session import EncodedSession
 from bench.models.decoding.sampling import Steps
 from bench.models.decoding.steps import BatchSession, LevelSession, Prompts, RereadingSession, Stated, StayingSession
 from bench.models.packing.decoder import Decoder, varied
-from bench.models.packing.encoded import EncoderDecoder
+from bench.models.packing.encoder_decoder import EncoderDecoder
 from bench.models.packing.halves import halves_of
 from bench.models.packing.layout import lay_out_rows, predicting_states
 from bench.models.packing.sharing import differs, trial_rows

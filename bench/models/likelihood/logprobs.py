@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import StageError
 from bench.models.packing.decoder import Decoder
-from bench.models.packing.encoded import EncoderDecoder
+from bench.models.packing.encoder_decoder import EncoderDecoder
 from bench.models.packing.halves import halves_of
 from bench.models.packing.hidden_states import depth, reading
 from bench.models.packing.layout import (

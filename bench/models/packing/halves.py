@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import StageError
 from bench.models.packing.decoder import Decoder, decoder_of, pretrained_in, varied
-from bench.models.packing.encoded import EncoderDecoder, encoder_decoder_of
+from bench.models.packing.encoder_decoder import EncoderDecoder, encoder_decoder_of
 from bench.models.packing.layout import Group
 
 CHECKED_TOKENS = 12

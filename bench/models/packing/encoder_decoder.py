@@ -20,7 +20,7 @@ _SCALED = ("umt5", "switch_transformers")
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedPrompts:
     """Prompts as the encoder has read them, padded on the right.
 
     ``states`` (rows, length, width); ``mask`` (rows, length) is True on the prompts' tokens.
@@ -29,9 +29,9 @@ class Encoded:
     states: Tensor
     mask: Tensor
 
-    def of(self, rows: Tensor) -> Encoded:
+    def of(self, rows: Tensor) -> EncodedPrompts:
         """Return some of the rows by their numbers, each as often as it is named."""
-        return Encoded(self.states.index_select(0, rows), self.mask.index_select(0, rows))
+        return EncodedPrompts(self.states.index_select(0, rows), self.mask.index_select(0, rows))
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class EncoderDecoder:
     scale: float = 1.0
     bias: Tensor | None = None
 
-    def encode(self, prompts: Sequence[Sequence[int]], pad_id: int) -> Encoded:
+    def encode(self, prompts: Sequence[Sequence[int]], pad_id: int) -> EncodedPrompts:
         """Return prompts of ids as the encoder reads them; no row attends to its padding."""
         ids = pad_sequence([torch.tensor(prompt) for prompt in prompts], batch_first=True, padding_value=pad_id)
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).to(self.device)
         found = self.encoder(input_ids=ids.to(self.device), attention_mask=mask.long())
-        return Encoded(found.last_hidden_state, mask)
+        return EncodedPrompts(found.last_hidden_state, mask)
 
-    def read(self, ids: Tensor, prompts: Encoded, cache: Any) -> tuple[Tensor, Any]:
+    def read(self, ids: Tensor, prompts: EncodedPrompts, cache: Any) -> tuple[Tensor, Any]:
         """Return the decoder's last states of tokens, (rows, length, width), and the cache, which has read them too.
 
         ``cache``: what an earlier call returned, None for the first.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.models.packing.encoded import EncoderDecoder
+from bench.models.packing.encoder_decoder import EncoderDecoder
 
 
 class EncodedSession:
