@@ -10,12 +10,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 
+from bench.core.formats.gguf_header import SUFFIX
+
 if __name__ == "__main__":
+    ASKED = sys.stdin.read()
+    sys.stdin = StringIO(ASKED)
     # Counting needs no torch. But transformers imports it wherever it is there, which takes longer than all else here;
     # what is None in this table counts as not installed. Only before transformers is imported, and in this process.
-    sys.modules["torch"] = None  # type: ignore[assignment]
+    # It reads no GGUF file without torch, not even its tokenizer.
+    if f'{SUFFIX}"' not in ASKED:
+        sys.modules["torch"] = None  # type: ignore[assignment]
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
@@ -82,7 +89,7 @@ def reader_of(spec: PolicySpec) -> Weightless:
     if not isinstance(start, Pretrained):
         raise StageError("only a model that is there already has a tokenizer to count with.")
     tokenizer, config = load_tokenizer(start)
-    if start.path is not None:
+    if start.path is not None and Path(start.path).suffix != SUFFIX:
         for file in weight_files(Path(start.path)):
             check_numbers(file, f"{start.path}: {file.name}")
     template = template_for(start, tokenizer, config)

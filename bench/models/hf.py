@@ -25,6 +25,7 @@ from bench.models.decoding.session import open_session
 from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
 from bench.models.local import Groups, LocalPolicy, Prompts
 from bench.models.packing.halves import halves_of
+from bench.models.quantised.load_packed import numbers_in
 from bench.models.response_tokens import tokens_of
 from bench.models.tokenizer import check_readable, context_of, end_token_of
 
@@ -56,7 +57,7 @@ class HFPolicy:
         check_readable(self, [self.tokens.end], "what ends a response")
         self.pad_id = _pad_id(tokenizer, self.embeddings)
         self.end_ids = _end_ids(model, tokenizer, self.tokens.end, self.embeddings)
-        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.parameters = numbers_in(model)
 
     @property
     def parts(self) -> tuple[HFPolicy, ...]:

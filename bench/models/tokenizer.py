@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os.path import commonprefix
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import (
@@ -22,7 +22,9 @@ from transformers.utils import logging
 from bench.core.datasets import Reply
 from bench.core.errors import DataError, StageError
 from bench.core.files import digest_of_folder, kind_at
+from bench.core.formats.gguf_header import SUFFIX, header_of
 from bench.core.formats.model_files import check_encoder_decoder, check_model_files, check_sizes
+from bench.core.frozen import digest_of_file
 from bench.core.machine_limits import limit_of
 from bench.core.policy import Chat, PolicySpec, Pretrained, as_read, root
 from bench.models.chat import lay_out
@@ -90,7 +92,7 @@ def config_at(where: str, revision: str | None) -> PreTrainedConfig:
     """
     with quietly():
         try:
-            config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(**files_at(where, revision), trust_remote_code=False)
         except Exception as error:  # whatever stands in the files of others
             if limit_of(error) is not None:
                 raise
@@ -119,10 +121,11 @@ def tokenizer_at(where: str, revision: str | None) -> PreTrainedTokenizerBase:
     with quietly():
         try:
             _check_regular(where)
-            declared = get_tokenizer_config(where, revision=revision).get("tokenizer_class")
+            gguf = Path(where).suffix == SUFFIX
+            declared = None if gguf else get_tokenizer_config(where, revision=revision).get("tokenizer_class")
             kind = PreTrainedTokenizerFast if declared in ("PreTrainedTokenizerFast", "TokenizersBackend") else None
             if kind is None:
-                found = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+                found = AutoTokenizer.from_pretrained(**files_at(where, revision), trust_remote_code=False)
             else:
                 found = kind.from_pretrained(where, revision=revision)
         except Exception as error:  # whatever stands in the files of others
@@ -155,19 +158,32 @@ def quietly() -> Iterator[None]:
 
 
 def place_of(spec: Pretrained) -> str:
-    """Return the folder or repository of a pretrained spec, a folder's content checked against its digest."""
+    """Return the folder, GGUF file or repository of a pretrained spec, what is local checked against its digest."""
     if spec.path is None:
         if spec.repo is None:
             raise StageError("a pretrained policy needs a path or a repo. Set one of them.")
         return spec.repo
-    check_model_files(Path(spec.path), spec.path)
-    found = digest_of_folder(Path(spec.path))
+    place = Path(spec.path)
+    if place.suffix == SUFFIX:
+        header_of(place, spec.path)
+        found = digest_of_file(place)
+    else:
+        check_model_files(place, spec.path)
+        found = digest_of_folder(place)
     if spec.digest is not None and found != spec.digest:
         raise DataError(
             f"{spec.path}: the model's files have changed: their digest is {found}, not {spec.digest}. "
             "Restore the files, or plan again with the new ones."
         )
     return spec.path
+
+
+def files_at(where: str, revision: str | None) -> dict[str, Any]:
+    """Return the arguments that tell transformers where a model's files are: a GGUF file by its folder and its name."""
+    place = Path(where)
+    if place.suffix == SUFFIX:
+        return {"pretrained_model_name_or_path": str(place.parent), "gguf_file": place.name}
+    return {"pretrained_model_name_or_path": where, "revision": revision}
 
 
 def context_of(config: PreTrainedConfig) -> int | None:

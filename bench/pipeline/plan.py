@@ -19,6 +19,7 @@ from bench.evaluation.api.api_settings import ApiSettings
 from bench.evaluation.measurement import Cell, Design, judges_in
 from bench.evaluation.measurements.divergence import divergence_bound
 from bench.pipeline.checks.model_kinds import check_model_kinds
+from bench.pipeline.checks.packed_weights import check_packed_weights
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def make_plan(comparison: Comparison) -> Plan:
     waiting = tuple(cell for cell in cells if waits_for(cell) is not None)
     plan = Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready))
     check_model_kinds(plan.stages, plan.labels)
+    check_packed_weights(plan.stages, plan.labels)
     return plan
 
 

@@ -17,7 +17,8 @@ from bench.core.errors import DataError, shortened, some_of
 from bench.core.files import kind_at, text_in
 from bench.core.formats.json_rows import Strict
 
-CONFIG, WEIGHTS, ADAPTER, INDEX = "config.json", "*.safetensors", "adapter_config.json", "model.safetensors.index.json"
+CONFIG, WEIGHTS, ADAPTER = "config.json", "*.safetensors", "adapter_config.json"
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _MOST_CONFIG = 10_000_000  # bytes
 _MOST_HEAD = 100_000_000  # bytes, the format's own limit
 _MOST_SIZE = 100_000_000  # the largest that is known are 10,485,760 positions (Llama 4)
@@ -57,7 +58,7 @@ def check_model_files(folder: Path, where: str) -> None:
         tensors |= heads_of(file, f"{where}: {file.name}")
     if not tensors:
         raise DataError(f"{where}: its weights hold no tensor")
-    _check_index(folder, where)
+    _check_index(folder, tensors, where)
     _check_against(config, tensors, where)
 
 
@@ -111,9 +112,11 @@ def _check_there(folder: Path, where: str) -> None:
     if kind_at(folder) != "folder":
         raise DataError(f"{where}: no such folder\ngive the folder that holds config.json and *.safetensors")
     if kind_at(folder / ADAPTER) == "file":
+        base = adapted_model(folder)
+        of = f" of {shortened(base, 80)}" if base else ""
         raise DataError(
-            f"{where}: holds an adapter ({ADAPTER}), which is no whole model\n"
-            "give the folder of its base, or merge the adapter into it and save the whole model"
+            f"{where}: holds an adapter{of} ({ADAPTER}), which is no whole model\n"
+            f"name its base (`path:`, or `repo:` and `revision:`) and beside it `adapter: {where}`"
         )
     lacking = [] if kind_at(folder / CONFIG) == "file" else [CONFIG]
     if not any(kind_at(file) == "file" for file in folder.glob(WEIGHTS)):
@@ -122,9 +125,39 @@ def _check_there(folder: Path, where: str) -> None:
         others = {_OTHER_WEIGHTS[file.suffix] for file in folder.iterdir() if file.suffix in _OTHER_WEIGHTS}
         instead = f" (it holds {some_of(sorted(others))})" if others else ""
         raise DataError(
-            f"{where}: no model folder: {' and '.join(lacking)} missing{instead}\n"
-            "save the model with save_pretrained(..., safe_serialization=True)"
+            f"{where}: no model folder: {' and '.join(lacking)} missing{instead}\n{_what_to_do(folder, where)}"
         )
+    if kind_at(folder / INDEX) != "file" and kind_at(folder / WHOLE) != "file":
+        names = some_of([file.name for file in weight_files(folder)][:3])
+        raise DataError(
+            f"{where}: holds {names}, and neither {WHOLE} nor {INDEX}, by which transformers finds weights\n"
+            "get the index of its shards, or save the model with save_pretrained"
+        )
+
+
+def _what_to_do(folder: Path, where: str) -> str:
+    """Return how a folder without safetensors gets them, the whole command where it has pickled weights."""
+    if kind_at(folder / CONFIG) != "file" or not any(folder.glob("pytorch_model*.bin")):
+        return (
+            f"give the file itself: {{gguf: {where}/...}}"
+            if any(folder.glob("*.gguf"))
+            else ("save the model with save_pretrained(..., safe_serialization=True)")
+        )
+    kind = "AutoModelForSeq2SeqLM" if is_encoder_decoder(folder) else "AutoModelForCausalLM"
+    read = f"{kind}.from_pretrained({str(folder)!r}, use_safetensors=False, dtype='auto')"
+    return (
+        "where you trust whoever made them, convert them in place (torch reads numbers alone, no code):\n"
+        f'python -c "from transformers import {kind}; {read}.save_pretrained({str(folder)!r})"'
+    )
+
+
+def adapted_model(folder: Path) -> str | None:
+    """Return the model that the adapter in a folder was trained on, as its configuration names it; None for none."""
+    try:
+        found = json.loads(text_in(folder / ADAPTER, _MOST_CONFIG)).get("base_model_name_or_path")
+    except (OSError, DataError, ValueError, AttributeError, RecursionError):
+        return None
+    return found if isinstance(found, str) and found else None
 
 
 def check_sizes(config: Mapping[str, Any], where: str) -> None:
@@ -209,8 +242,8 @@ def _tensor(entry: Any, where: str) -> tuple[tuple[str, tuple[int, ...]], int]:
     return (kind, tuple(shape)), place[1]
 
 
-def _check_index(folder: Path, where: str) -> None:
-    """Raise DataError for an index of weights that cannot be read, or that names a file which is not there."""
+def _check_index(folder: Path, tensors: Tensors, where: str) -> None:
+    """Raise DataError for an index of weights that cannot be read, or that names what is not there."""
     if kind_at(folder / INDEX) != "file":
         return
     try:
@@ -224,6 +257,9 @@ def _check_index(folder: Path, where: str) -> None:
     lacking = [name for name in named if Path(name).name != name or kind_at(folder / name) != "file"]
     if lacking:
         raise DataError(f"{where}: its {INDEX} names {some_of(lacking[:3])}, which is not in the folder")
+    missing = sorted(str(name) for name in files.keys() - tensors.keys())
+    if missing:
+        raise DataError(f"{where}: its {INDEX} names {some_of(missing[:3])}, which none of its files holds")
 
 
 def _check_against(config: Mapping[str, Any], tensors: Tensors, where: str) -> None:
