@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from bench.config.document.problems import shown
 from bench.core.errors import BenchError, DataError, some_of
 from bench.core.files import digest_of_folder, kind_at
-from bench.core.formats.gguf_header import header_of
+from bench.core.formats.gguf_header import SUFFIX, header_of
 from bench.core.formats.model_files import check_model_files
 from bench.core.frozen import Open, digest_of_file
 from bench.core.plugins import Kind
@@ -74,6 +74,8 @@ def digest_of_model(folder: Path) -> str:
 
 def digest_of_gguf(file: Path) -> str:
     """Return the digest of a GGUF file; raises DataError for what is no whole model, and where gguf is absent."""
+    if file.suffix != SUFFIX:
+        raise DataError(f"{shown(file)}: the name of a GGUF file ends with {SUFFIX}\nfor a folder write `path:`")
     header_of(file, shown(file))
     if find_spec("gguf") is None:
         raise DataError(f"{shown(file)}: reading GGUF needs the package gguf\npip install 'alignment-bench[gguf]'")

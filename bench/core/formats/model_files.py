@@ -106,9 +106,9 @@ def _has_encoder(config: Mapping[str, Any]) -> bool:
 
 def _check_there(folder: Path, where: str) -> None:
     if kind_at(folder) == "file":
-        raise DataError(
-            f"{where}: a file, and no such folder\ngive the folder that holds config.json and *.safetensors"
-        )
+        folder_of = "give the folder that holds config.json and *.safetensors"
+        what = "name it with `gguf:`" if folder.suffix == ".gguf" else folder_of
+        raise DataError(f"{where}: a file, and no such folder\n{what}")
     if kind_at(folder) != "folder":
         raise DataError(f"{where}: no such folder\ngive the folder that holds config.json and *.safetensors")
     if kind_at(folder / ADAPTER) == "file":
@@ -138,11 +138,9 @@ def _check_there(folder: Path, where: str) -> None:
 def _what_to_do(folder: Path, where: str) -> str:
     """Return how a folder without safetensors gets them, the whole command where it has pickled weights."""
     if kind_at(folder / CONFIG) != "file" or not any(folder.glob("pytorch_model*.bin")):
-        return (
-            f"give the file itself: {{gguf: {where}/...}}"
-            if any(folder.glob("*.gguf"))
-            else ("save the model with save_pretrained(..., safe_serialization=True)")
-        )
+        packed = sorted(file.name for file in folder.glob("*.gguf"))
+        named = f"name the file itself, with `gguf: {where}/{packed[0]}`" if packed else ""
+        return named or "save the model with save_pretrained(..., safe_serialization=True)"
     kind = "AutoModelForSeq2SeqLM" if is_encoder_decoder(folder) else "AutoModelForCausalLM"
     read = f"{kind}.from_pretrained({str(folder)!r}, use_safetensors=False, dtype='auto')"
     return (
