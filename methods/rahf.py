@@ -76,6 +76,7 @@ class TrainActivity(FineTuning):
 
     KIND: ClassVar[str] = "train/activity"
     VERSION: ClassVar[int] = 3
+    CAUSAL_ONLY: ClassVar[str] = "reads the hidden states of layers"
 
     good: PolicySpec
     bad: PolicySpec

@@ -186,7 +186,10 @@ def _policy(definitions: dict[str, Schema], beside: Mapping[str, Schema]) -> Sch
     folder = {"type": "string", "description": "a folder with config.json and *.safetensors"}
     path = _fields(Pretrained, definitions, POLICY_FORMS["path"], {"path": folder})
     repo = _fields(Pretrained, definitions, POLICY_FORMS["repo"], {"repo": _TEXT, "revision": _TEXT})
+    file = {"type": "string", "pattern": r"\.gguf$", "description": "a GGUF file of a whole model"}
+    gguf = _fields(Pretrained, definitions, POLICY_FORMS["gguf"], {"gguf": file})
     forms = [
+        _mapping({**gguf, **beside}, required=("gguf",)),
         _mapping({**path, **beside}, required=("path",)),
         _mapping({**repo, **beside}, required=("repo", "revision")),
     ]

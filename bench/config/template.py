@@ -19,6 +19,7 @@ given:
   base: {{world: atlas, size: base}}            # the embedded world: made here, nothing is downloaded
   # base: {{path: ../../models/mine, template: "Question: {{prompt}} Answer:"}}    # a folder of your own
   # base: {{repo: org/name, revision: a-commit}}                               # a model of the Hugging Face hub
+  # base: {{gguf: ../../models/mine.gguf}}       # a GGUF file; `load_in: 4bit` with any of these: docs/models.md
   demonstrations: {{world: atlas, split: demonstrations}}
   # demonstrations: {{path: rows.jsonl, columns: {{prompt: question, response: answer}}, limit: 5000}}
   preferences: {{world: atlas, split: preferences}}

@@ -27,15 +27,20 @@ Chat = tuple[Message, ...]
 
 # What whole trained weights are stored in, and what a model that is trained computes in.
 Kept = Literal["float32", "bfloat16"]
+# What frozen weights of linear layers are kept in, where they are packed (``bench.models.quantised``).
+LoadIn = Literal["4bit", "8bit"]
 
 
 class Pretrained(Frozen):
     """A model that exists already: a local folder (``path`` with ``digest`` of its files) or a hub repository.
 
+    ``path`` may be a GGUF file, too, by its suffix: its weights are made whole again when it is loaded.
+
     ``template`` is a plain text with ``{prompt}`` in it, used when the tokenizer has no chat template. ``dtype``: what
     every forward pass computes in (see ``computed_in``); float16 can be evaluated and not trained. ``end_token``: the
     token that ends a response, in the place of the one that the chat template writes after an assistant's turn, or of
-    the tokenizer's ``eos_token`` where it writes none.
+    the tokenizer's ``eos_token`` where it writes none. ``load_in``: its linear layers' weights are packed, and only an
+    adapter can be trained on it (QLoRA, arXiv:2305.14314).
     """
 
     kind: Literal["pretrained"] = "pretrained"
@@ -46,8 +51,10 @@ class Pretrained(Frozen):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     template: str = "{prompt}"
     end_token: str | None = None
+    load_in: LoadIn | None = None
 
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"load_in"})
 
 
 class Built(Frozen):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.config.comparison import Comparison
+from bench.core.formats.model_files import is_encoder_decoder
 from bench.core.policy import Built, Pretrained, Tuned, computed_in, root
 from bench.report import sentences
 from bench.report.facts.methods import adapter_text, flat, statistics_of
@@ -102,21 +104,29 @@ def model_card(
 
 def loading(exported: Exported) -> str:
     """Return the Python lines that load the policy from the folder in which the card stands."""
+    kind = "AutoModelForSeq2SeqLM" if has_encoder(exported.spec) else "AutoModelForCausalLM"
     if exported.form == "merged":
         return (
-            "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-            'model = AutoModelForCausalLM.from_pretrained("FOLDER")\n'
+            f"from transformers import {kind}, AutoTokenizer\n\n"
+            f'model = {kind}.from_pretrained("FOLDER")\n'
             'tokenizer = AutoTokenizer.from_pretrained("FOLDER")\n'
             'chat = [{"role": "user", "content": "..."}]\n'
             'inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt")'
         )
     beginning = exported.spec.base if isinstance(exported.spec, Tuned) else None
-    base = beginning.repo if isinstance(beginning, Pretrained) and beginning.repo else "FOLDER/base"
+    is_named = isinstance(beginning, Pretrained) and beginning.repo is not None and beginning.load_in is None
+    base = beginning.repo if is_named and isinstance(beginning, Pretrained) else "FOLDER/base"
     return (
         "from peft import PeftModel\n"
-        "from transformers import AutoModelForCausalLM\n\n"
-        f'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "FOLDER")'
+        f"from transformers import {kind}\n\n"
+        f'model = PeftModel.from_pretrained({kind}.from_pretrained("{base}"), "FOLDER")'
     )
+
+
+def has_encoder(spec: Pretrained | Built | Tuned) -> bool:
+    """Return whether a policy is an encoder-decoder, as far as its base is a folder here; False for others."""
+    start = root(spec)
+    return isinstance(start, Pretrained) and start.path is not None and is_encoder_decoder(Path(start.path))
 
 
 def _opening(summary: RunSummary, exported: Exported) -> list[Block]:

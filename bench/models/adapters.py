@@ -49,7 +49,7 @@ def with_new_adapter(model: PreTrainedModel | PeftModel, lora: Lora, seed: int) 
     """
     causal = model.get_base_model() if isinstance(model, PeftModel) else model
     config = LoraConfig(
-        task_type="CAUSAL_LM",
+        task_type="SEQ_2_SEQ_LM" if causal.config.is_encoder_decoder else "CAUSAL_LM",
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,

@@ -10,14 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 
+from bench.core.formats.gguf_header import SUFFIX
+
 if __name__ == "__main__":
+    ASKED = sys.stdin.read()
+    sys.stdin = StringIO(ASKED)
     # Counting needs no torch. But transformers imports it wherever it is there, which takes longer than all else here;
     # what is None in this table counts as not installed. Only before transformers is imported, and in this process.
-    sys.modules["torch"] = None  # type: ignore[assignment]
+    # It reads no GGUF file without torch, not even its tokenizer.
+    if f'{SUFFIX}"' not in ASKED:
+        sys.modules["torch"] = None  # type: ignore[assignment]
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from bench.core.datasets import read_demonstrations, read_preferences, read_prompts
 from bench.core.errors import BenchError, StageError
@@ -27,13 +34,14 @@ from bench.core.lengths import REFUSED, DataAsked, LengthCounts, LengthsAsked, L
 from bench.core.policy import PolicySpec, Pretrained, root
 from bench.core.stage import Stage, StageIO
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
-from bench.models.response_tokens import ResponseTokens, response_tokens
+from bench.models.response_tokens import ResponseTokens, tokens_of
 from bench.models.tokenizer import (
     check_readable,
     context_of,
     embeddings_of,
     end_token_of,
     load_tokenizer,
+    template_for,
     token_row,
     yielding,
 )
@@ -45,6 +53,7 @@ class Weightless:
 
     spec: PolicySpec
     tokenizer: PreTrainedTokenizerBase
+    config: PreTrainedConfig
     template: str
     context: int | None
     embeddings: int | None
@@ -62,7 +71,7 @@ class Weightless:
         return ids
 
     def _tokens(self) -> ResponseTokens:
-        return response_tokens(self.tokenizer, self.tokenizer.chat_template, end_token_of(self.spec))
+        return tokens_of(self.tokenizer, self.config, end_token_of(self.spec))
 
     def check_end(self) -> None:
         """Raise StageError where the model has no embedding for what ends a response."""
@@ -80,10 +89,11 @@ def reader_of(spec: PolicySpec) -> Weightless:
     if not isinstance(start, Pretrained):
         raise StageError("only a model that is there already has a tokenizer to count with.")
     tokenizer, config = load_tokenizer(start)
-    if start.path is not None:
+    if start.path is not None and Path(start.path).suffix != SUFFIX:
         for file in weight_files(Path(start.path)):
             check_numbers(file, f"{start.path}: {file.name}")
-    reader = Weightless(spec, tokenizer, start.template, context_of(config), embeddings_of(config))
+    template = template_for(start, tokenizer, config)
+    reader = Weightless(spec, tokenizer, config, template, context_of(config), embeddings_of(config))
     reader.check_end()
     return reader
 

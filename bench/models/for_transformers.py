@@ -53,7 +53,8 @@ def write_adapter(spec: Tuned, io: StageIO, folder: Path) -> None:
     """Write the LoRA adapter of a policy, with its tokenizer, into a new folder.
 
     A base from a hub repository is named in the adapter's configuration; any other base is written to ``base`` below
-    the folder, in float32 and with the adapters that it has itself merged. Raises StageError where training changed
+    the folder, in float32 and with the adapters that it has itself merged; so is one that was loaded in 4 or 8 bits, as
+    its weights were computed with. Raises StageError where training changed
     whole weights.
     """
     source = io.read(spec.by) / PAYLOAD
@@ -65,7 +66,7 @@ def write_adapter(spec: Tuned, io: StageIO, folder: Path) -> None:
     for path in source.iterdir():
         shutil.copyfile(path, folder / path.name)
     where, revision = BASE_FOLDER, None
-    if isinstance(spec.base, Pretrained) and spec.base.repo is not None:
+    if isinstance(spec.base, Pretrained) and spec.base.repo is not None and spec.base.load_in is None:
         where, revision = spec.base.repo, spec.base.revision
     else:
         save_weights(policy, folder / BASE_FOLDER)

@@ -1,4 +1,4 @@
-"""A policy that is a causal language model of transformers."""
+"""A policy that is one language model of transformers, causal or an encoder-decoder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bench.core.errors import StageError
 from bench.core.policy import (
     Chat,
     Completion,
@@ -22,12 +23,13 @@ from bench.models.chat import prompt_ids
 from bench.models.decoding.sampling import Steps
 from bench.models.decoding.session import open_session
 from bench.models.likelihood.logprobs import TokenLogprobs, over_chunks, response_logprobs, response_states
-from bench.models.local import Groups, Prompts
-from bench.models.packing.decoder import decoder_of
-from bench.models.response_tokens import response_tokens
+from bench.models.local import Groups, LocalPolicy, Prompts
+from bench.models.packing.halves import halves_of
+from bench.models.quantised.load_packed import numbers_in
+from bench.models.response_tokens import tokens_of
 from bench.models.tokenizer import check_readable, context_of, end_token_of
 
-__all__ = ["HFPolicy", "likelihoods_of", "logprob_and_greedy_of"]
+__all__ = ["HFPolicy", "check_causal", "likelihoods_of", "logprob_and_greedy_of"]
 
 
 class HFPolicy:
@@ -47,14 +49,15 @@ class HFPolicy:
         self.model = model
         self.tokenizer = tokenizer
         self.template = template
-        self.device = decoder_of(model).device
+        halves = halves_of(model)
+        self.device = halves.device
         self.context = context_of(model.config)
-        self.embeddings = min(decoder_of(model).vocabulary, int(model.get_input_embeddings().weight.shape[0]))
-        self.tokens = response_tokens(tokenizer, tokenizer.chat_template, end_token_of(spec))
+        self.embeddings = min(halves.vocabulary, int(model.get_input_embeddings().weight.shape[0]))
+        self.tokens = tokens_of(tokenizer, model.config, end_token_of(spec))
         check_readable(self, [self.tokens.end], "what ends a response")
         self.pad_id = _pad_id(tokenizer, self.embeddings)
         self.end_ids = _end_ids(model, tokenizer, self.tokens.end, self.embeddings)
-        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.parameters = numbers_in(model)
 
     @property
     def parts(self) -> tuple[HFPolicy, ...]:
@@ -139,13 +142,22 @@ class HFPolicy:
     @torch.inference_mode()
     def score(self, rows: Sequence[Groups]) -> list[ResponseLikelihood]:
         """Return the likelihood of every response of ids, as it stands, in order; all rows at once."""
-        decoder = decoder_of(self.model)
-        states = response_states(decoder, [group for (group,) in rows], pad_id=self.pad_id)
+        halves = halves_of(self.model)
+        states = response_states(halves, [group for (group,) in rows], pad_id=self.pad_id)
 
         def logprob_and_greedy(hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-            return logprob_and_greedy_of(decoder.logits(hidden), targets)
+            return logprob_and_greedy_of(halves.logits(hidden), targets)
 
-        return likelihoods_of(torch.cat(over_chunks(logprob_and_greedy, states, decoder.vocabulary)), states.mask)
+        return likelihoods_of(torch.cat(over_chunks(logprob_and_greedy, states, halves.vocabulary)), states.mask)
+
+
+def check_causal(policy: LocalPolicy, asker: str) -> None:
+    """Raise StageError where a model of a policy is an encoder-decoder, which no text of its prompt goes on in."""
+    if any(isinstance(part, HFPolicy) and part.model.config.is_encoder_decoder for part in policy.parts):
+        raise StageError(
+            f"{asker} reads a text and how it goes on, and this policy has an encoder-decoder model, whose responses "
+            "are texts of their own. Use a causal language model here."
+        )
 
 
 def logprob_and_greedy_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -39,9 +40,10 @@ from bench.models.hf import HFPolicy
 from bench.models.limits.reasons import in_one_line
 from bench.models.local import LocalPolicy
 from bench.models.masters import set_master, stored_as
-from bench.models.packing.decoder import check_halves
+from bench.models.packing.halves import check_halves
 from bench.models.proxy import ProxyPolicy, terms_of
-from bench.models.tokenizer import config_at, place_of, quietly, tokenizer_at
+from bench.models.quantised.load_packed import pack_loaded, quantised_of, unpack_loaded
+from bench.models.tokenizer import config_at, files_at, place_of, quietly, template_for, tokenizer_at
 
 # A run shows progress of its own; a bar per loaded model would run through it.
 disable_progress_bar()
@@ -67,6 +69,8 @@ def load_model(spec: PolicySpec, io: StageIO) -> HFPolicy:
     """Return a policy that is one model, for inference; see ``load_policy``. Raises StageError for a proxy."""
     policy = _loaded(spec, io)
     policy.model.eval().requires_grad_(False)
+    if (packed := quantised_of(policy.model)) is not None:
+        io.diagnose(packed.told())
     return policy
 
 
@@ -96,6 +100,8 @@ def load_trainable(spec: PolicySpec, io: StageIO, *, lora: Lora | None, seed: in
         adapted = with_new_adapter(policy.model, lora, seed)
         adapted.train()
         return HFPolicy(spec, adapted, policy.tokenizer, policy.template)
+    if quantised_of(policy.model) is not None:
+        raise StageError("weights that are packed (load_in) cannot be trained. Train an adapter: set lora.")
     if isinstance(policy.model, PeftModel) or any(part.dtype == torch.bfloat16 for part in policy.model.parameters()):
         policy = _with_masters(policy, io)
     policy.model.train().requires_grad_(True)
@@ -103,9 +109,11 @@ def load_trainable(spec: PolicySpec, io: StageIO, *, lora: Lora | None, seed: in
 
 
 def load_whole(spec: PolicySpec, io: StageIO) -> HFPolicy:
-    """Return the policy in float32, with its adapters merged into its weights; see ``bench.models.adapters.merged``."""
+    """Return the policy in float32, packed weights made whole, and adapters merged (``bench.models.adapters``)."""
     model, tokenizer = _resolve(spec, io, "float32")
-    return HFPolicy(spec, merged(model).to(torch.device(io.device)).eval(), tokenizer, _root_template(spec))
+    unpack_loaded(model)
+    whole = merged(model).to(torch.device(io.device)).eval()
+    return HFPolicy(spec, whole, tokenizer, template_for(spec, tokenizer, whole.config))
 
 
 def save_weights(policy: HFPolicy, folder: Path, keep: Kept = "float32") -> None:
@@ -159,14 +167,18 @@ def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
     model, tokenizer = _resolve(spec, io, computed_in(spec))
     model.to(torch.device(io.device))
     check_halves(model)
-    return HFPolicy(spec, model, tokenizer, _root_template(spec))
+    return HFPolicy(spec, model, tokenizer, template_for(spec, tokenizer, model.config))
 
 
 def _resolve(spec: PolicySpec, io: StageIO, dtype: str) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """Return model (on the CPU) and tokenizer of a spec, its adapters on it."""
     match spec:
         case Pretrained():
-            return _from_pretrained(place_of(spec), spec.revision, dtype)
+            if spec.load_in is None:
+                return _from_pretrained(place_of(spec), spec.revision, dtype)
+            model, tokenizer = _from_pretrained(place_of(spec), spec.revision, "float32")
+            pack_loaded(model, tokenizer, spec.load_in, dtype)
+            return model, tokenizer
         case Built():
             return _from_pretrained(str(io.read(spec.by) / PAYLOAD), None, dtype)
         case Instructed():
@@ -240,20 +252,26 @@ def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedCon
     if config.model_type == "rwkv":
         config.rescale_every = 0  # in evaluation mode it would halve weights where they stand, and save them so
 
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+    files = files_at(where, revision)
+
     def load(attention: str) -> PreTrainedModel:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            where,
-            revision=revision,
+        model, report = kind.from_pretrained(
+            **files,
             config=config,
             dtype=getattr(torch, dtype),
             attn_implementation=attention,
-            use_safetensors=True,
+            use_safetensors=None if "gguf_file" in files else True,
             trust_remote_code=False,
             output_loading_info=True,
         )
         if report["missing_keys"]:
             # transformers would go on with random numbers in their place.
             raise ValueError(f"the weights lack {some_of(sorted(report['missing_keys']))}")
+        if "gguf_file" in files:  # its weights are whole numbers again, and nothing of how they were packed is kept
+            model.hf_quantizer = None
+            vars(model.config).pop("quantization_config", None)
         return model
 
     try:
@@ -262,8 +280,3 @@ def _weights(where: str, revision: str | None, dtype: str, config: PreTrainedCon
         if "scaled_dot_product_attention" not in str(error):
             raise
         return load("eager")
-
-
-def _root_template(spec: PolicySpec) -> str:
-    beginning = root(spec)
-    return beginning.template if isinstance(beginning, Pretrained) else "{prompt}"

@@ -43,7 +43,7 @@ from bench.models.decoding.sampling import Steps
 from bench.models.hf import HFPolicy, likelihoods_of, logprob_and_greedy_of
 from bench.models.likelihood.logprobs import LOGITS_AT_ONCE, TokenLogprobs, response_states
 from bench.models.local import Groups, Prompts
-from bench.models.packing.decoder import Decoder, decoder_of
+from bench.models.packing.halves import Halves, halves_of
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Tokens:
     ``hidden``: per model (tokens, width). ``targets`` (tokens,). ``mask`` (responses, longest response).
     """
 
-    decoders: tuple[Decoder, ...]
+    decoders: tuple[Halves, ...]
     hidden: tuple[Tensor, ...]
     targets: Tensor
     mask: Tensor
@@ -208,7 +208,7 @@ class Tokens:
     @classmethod
     def read(cls, models: Sequence[HFPolicy], rows: Sequence[Groups], vocabulary: int) -> Self:
         """Return what the models make of the rows, each of a group per model; one forward pass per model."""
-        decoders = tuple(decoder_of(model.model) for model in models)
+        decoders = tuple(halves_of(model.model) for model in models)
         found = [
             response_states(decoder, [row[place] for row in rows], pad_id=model.pad_id)
             for place, (model, decoder) in enumerate(zip(models, decoders, strict=True))
@@ -245,7 +245,7 @@ def shared_vocabulary(models: Sequence[HFPolicy], places: Sequence[str]) -> int:
     at its end than another's (an expert that was given some). Raises StageError where an id within what is common
     stands for different tokens, or a model has no logit for it.
     """
-    sizes = [decoder_of(model.model).vocabulary for model in models]
+    sizes = [halves_of(model.model).vocabulary for model in models]
     tokens = [_tokens(model.tokenizer) for model in models]
     lengths = [max(found) + 1 for found in tokens]
     known = min(lengths)

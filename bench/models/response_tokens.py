@@ -6,11 +6,11 @@ import logging
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from bench.core.lengths import SpellingCounts
 from bench.models.spelling import decode, encode_text, natively, spells
-from bench.models.turn_end import control_of, turn_end
+from bench.models.turn_end import TurnEnd, around, control_of, turn_end
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class ResponseTokens:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, end_token: str | None = None) -> None:
-        form = turn_end(tokenizer, tokenizer.chat_template, end_token)
+        form = self._turn(tokenizer, end_token)
         self.tokenizer = tokenizer
         self.end = form.token
         self._changed: set[str] = set()
@@ -49,13 +49,21 @@ class ResponseTokens:
         if end_token is not None:
             self._control[end_token] = form.token
         self._special = frozenset(self._control.values())
-        self._apart = _anchor(tokenizer)
-        generic = ("",) if self._apart is None else (self._apart,)
-        self._anchors = tuple(dict.fromkeys([*([form.tail] if form.tail else []), *generic, *_ANCHORS]))
+        self._apart, self._anchors = self._stands_behind(tokenizer, form)
         self._before = {anchor: natively(tokenizer, [anchor])[0].ids for anchor in ("", *self._anchors)}
         self._shown = len(decode(tokenizer, self._before[self._apart or ""]))
         self._prefix = self._ahead()
         self._opening = natively(tokenizer, [form.opening])[0].ids if form.opening.strip() else []
+
+    def _turn(self, tokenizer: PreTrainedTokenizerBase, end_token: str | None) -> TurnEnd:
+        """Return how a response's turn is written around it."""
+        return turn_end(tokenizer, tokenizer.chat_template, end_token)
+
+    def _stands_behind(self, tokenizer: PreTrainedTokenizerBase, form: TurnEnd) -> tuple[str | None, tuple[str, ...]]:
+        """Return what keeps the start of a text apart, and the anchors behind which responses are tokenised."""
+        apart = _anchor(tokenizer)
+        generic = ("",) if apart is None else (apart,)
+        return apart, tuple(dict.fromkeys([*([form.tail] if form.tail else []), *generic, *_ANCHORS]))
 
     def ids(self, text: str) -> list[int]:
         """Return the ids of a response that follows a prompt, its end token last; what it spells is mere text."""
@@ -146,6 +154,36 @@ class ResponseTokens:
         ids = self._behind(self._form.tail, "a", "")
         found = "" if ids is None else self._decoded(ids).removesuffix("a")
         return found if found.replace(" ", "") == opening.replace(" ", "") else opening
+
+
+class TextTokens(ResponseTokens):
+    """How one tokenizer writes responses that are texts of their own: those of an encoder-decoder.
+
+    Nothing stands before such a response but the token that the decoder begins with, so it is tokenised as the
+    tokenizer does with any text, with what it puts in front of one (BART's ``<s>``), and ends with the tokenizer's
+    ``eos_token`` unless ``end_token`` names another.
+    """
+
+    def _turn(self, tokenizer: PreTrainedTokenizerBase, end_token: str | None) -> TurnEnd:
+        found = turn_end(tokenizer, tokenizer.chat_template, end_token)
+        return TurnEnd(found.token, opening=around(tokenizer)[0])
+
+    def _stands_behind(self, tokenizer: PreTrainedTokenizerBase, form: TurnEnd) -> tuple[str | None, tuple[str, ...]]:
+        del tokenizer, form
+        return None, ("",)
+
+
+def tokens_of(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, end_token: str | None) -> ResponseTokens:
+    """Return how responses of a model are written; the same object where it is asked again."""
+    make = text_tokens if config.is_encoder_decoder else response_tokens
+    return make(tokenizer, tokenizer.chat_template, end_token)
+
+
+@lru_cache(maxsize=16)
+def text_tokens(tokenizer: PreTrainedTokenizerBase, template: str | None, end_token: str | None) -> TextTokens:
+    """Return how a tokenizer writes responses that are texts of their own; the same object where asked again."""
+    del template  # as in ``response_tokens``
+    return TextTokens(tokenizer, end_token)
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os.path import commonprefix
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import (
@@ -22,13 +22,16 @@ from transformers.utils import logging
 from bench.core.datasets import Reply
 from bench.core.errors import DataError, StageError
 from bench.core.files import digest_of_folder, kind_at
-from bench.core.formats.model_files import check_model_files, check_sizes
+from bench.core.formats.gguf_header import SUFFIX, header_of
+from bench.core.formats.model_files import check_encoder_decoder, check_model_files, check_sizes
+from bench.core.frozen import digest_of_file
 from bench.core.machine_limits import limit_of
 from bench.core.policy import Chat, PolicySpec, Pretrained, as_read, root
 from bench.models.chat import lay_out
 from bench.models.lengths import TokenRow, Yielding
 from bench.models.limits.reasons import in_one_line
 from bench.models.rendering import template_of
+from bench.models.turn_end import around
 
 _MODEL = "A model needs a config.json that transformers knows without code of its own"
 _TOKENIZER = "A model needs a tokenizer, saved beside its weights by save_pretrained"
@@ -83,16 +86,23 @@ def load_tokenizer(spec: Pretrained) -> tuple[PreTrainedTokenizerBase, PreTraine
 
 
 def config_at(where: str, revision: str | None) -> PreTrainedConfig:
-    """Return the configuration of a causal language model; raises StageError, in a line, for any other."""
+    """Return the configuration of a causal language model, or of an encoder-decoder that is known here.
+
+    Raises StageError, in a line, for any other.
+    """
     with quietly():
         try:
-            config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(**files_at(where, revision), trust_remote_code=False)
         except Exception as error:  # whatever stands in the files of others
             if limit_of(error) is not None:
                 raise
             raise StageError(f"cannot load the model {where}: {in_one_line(error)}. {_MODEL}") from error
+    if config.is_encoder_decoder:
+        check_encoder_decoder(config.to_dict(), where, f"a model of the type {config.model_type!r}")
+        check_sizes(config.to_dict(), where)
+        return config
     encoder = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
-    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or encoder or config.is_encoder_decoder:
+    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or encoder:
         raise StageError(
             f"cannot load the model {where}: a model of the type {config.model_type!r} is no causal language model "
             "that transformers knows. Give a decoder-only one, such as Llama or Qwen."
@@ -111,10 +121,11 @@ def tokenizer_at(where: str, revision: str | None) -> PreTrainedTokenizerBase:
     with quietly():
         try:
             _check_regular(where)
-            declared = get_tokenizer_config(where, revision=revision).get("tokenizer_class")
+            gguf = Path(where).suffix == SUFFIX
+            declared = None if gguf else get_tokenizer_config(where, revision=revision).get("tokenizer_class")
             kind = PreTrainedTokenizerFast if declared in ("PreTrainedTokenizerFast", "TokenizersBackend") else None
             if kind is None:
-                found = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+                found = AutoTokenizer.from_pretrained(**files_at(where, revision), trust_remote_code=False)
             else:
                 found = kind.from_pretrained(where, revision=revision)
         except Exception as error:  # whatever stands in the files of others
@@ -147,19 +158,32 @@ def quietly() -> Iterator[None]:
 
 
 def place_of(spec: Pretrained) -> str:
-    """Return the folder or repository of a pretrained spec, a folder's content checked against its digest."""
+    """Return the folder, GGUF file or repository of a pretrained spec, what is local checked against its digest."""
     if spec.path is None:
         if spec.repo is None:
             raise StageError("a pretrained policy needs a path or a repo. Set one of them.")
         return spec.repo
-    check_model_files(Path(spec.path), spec.path)
-    found = digest_of_folder(Path(spec.path))
+    place = Path(spec.path)
+    if place.suffix == SUFFIX:
+        header_of(place, spec.path)
+        found = digest_of_file(place)
+    else:
+        check_model_files(place, spec.path)
+        found = digest_of_folder(place)
     if spec.digest is not None and found != spec.digest:
         raise DataError(
             f"{spec.path}: the model's files have changed: their digest is {found}, not {spec.digest}. "
             "Restore the files, or plan again with the new ones."
         )
     return spec.path
+
+
+def files_at(where: str, revision: str | None) -> dict[str, Any]:
+    """Return the arguments that tell transformers where a model's files are: a GGUF file by its folder and its name."""
+    place = Path(where)
+    if place.suffix == SUFFIX:
+        return {"pretrained_model_name_or_path": str(place.parent), "gguf_file": place.name}
+    return {"pretrained_model_name_or_path": where, "revision": revision}
 
 
 def context_of(config: PreTrainedConfig) -> int | None:
@@ -172,6 +196,26 @@ def embeddings_of(config: PreTrainedConfig) -> int | None:
     """Return how many embeddings a model has by its configuration; None where that does not say."""
     found = getattr(config.get_text_config(), "vocab_size", None)
     return None if found is None else int(found)
+
+
+def template_for(spec: PolicySpec, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> str:
+    """Return the template of a policy of one model, for a tokenizer that has no chat template.
+
+    An encoder has learnt to read a prompt as its tokenizer writes any text, with its end token behind it (T5) or with
+    others around it (BART): these are put around the template. Nothing follows a prompt there, so it is whole.
+    """
+    beginning = root(spec)
+    template = beginning.template if isinstance(beginning, Pretrained) else "{prompt}"
+    if not config.is_encoder_decoder or tokenizer.chat_template is not None:
+        return template
+    before, behind = around(tokenizer)
+    return template_between(before, template, behind)
+
+
+def template_between(before: str, template: str, behind: str) -> str:
+    """Return a template with texts around it, each left away where it stands there already."""
+    begun = template if template.startswith(before) else before + template
+    return begun if begun.endswith(behind) else begun + behind
 
 
 def end_token_of(spec: PolicySpec) -> str | None:

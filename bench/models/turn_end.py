@@ -67,6 +67,17 @@ def turn_end(tokenizer: PreTrainedTokenizerBase, template: str | None, end_token
     return TurnEnd(int(token), opening, closing, tail)
 
 
+def around(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    """Return the special tokens, spelt, that a tokenizer puts before and behind a text by itself."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    start = next((place for place in range(len(whole)) if whole[place : place + len(bare)] == bare), None)
+    if start is None:
+        return "", ""
+    spelt = ["".join(tokenizer.convert_ids_to_tokens(ids)) for ids in (whole[:start], whole[start + len(bare) :])]
+    return spelt[0], spelt[1]
+
+
 @lru_cache(maxsize=64)
 def control_of(tokenizer: PreTrainedTokenizerBase, template: str | None) -> dict[str, int]:
     """Return spelling and id of the control tokens, those among them by which the chat template parts turns."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.data import DataSpec, Made
+from bench.core.formats.gguf_header import SUFFIX
 from bench.core.frozen import Frozen, Open, address, encode
 from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
 
@@ -39,7 +40,9 @@ def describe_policy(value: PolicySpec) -> str:
     """Return a short description of a policy for the report."""
     match value:
         case Pretrained():
-            return f"{value.repo}@{value.revision}" if value.repo else f"{Path(value.path or '').name} (local folder)"
+            kind = "GGUF file" if str(value.path).endswith(SUFFIX) else "local folder"
+            name = f"{value.repo}@{value.revision}" if value.repo else f"{Path(value.path or '').name} ({kind})"
+            return name if value.load_in is None else f"{name}, linear weights kept in {value.load_in}"
         case Built():
             return f"{value.by.KIND} ({short_fields(value.by)})"
         case Tuned():

@@ -19,6 +19,7 @@ from typing import Any
 from bench.core.data import Data, Made
 from bench.core.datasets import rows_known
 from bench.core.errors import DataError
+from bench.core.formats.gguf_header import SUFFIX, header_of
 from bench.core.formats.model_files import heads_of, weight_files
 from bench.core.frozen import Frozen, digest, encode
 from bench.core.method import Lora
@@ -90,7 +91,7 @@ class Shapes:
 
 def is_adapted(name: str, shape: tuple[int, ...], lora: Lora) -> bool:
     """Return whether an adapter changes a weight."""
-    apart = any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
+    apart = any(part in name for part in ("embed", "token_embd", "lm_head", "wte", "wpe"))
     return len(shape) == 2 and not apart and (not lora.targets or any(target in name for target in lora.targets))
 
 
@@ -187,9 +188,11 @@ def planned_shapes(stage: Stage, store: Store) -> Shapes | None:
 
 
 def shapes_in(folder: Path) -> Shapes | None:
-    """Return the shapes of the weights in a folder, from the headers of its files; None where none can be read."""
+    """Return the shapes of the weights in a folder or a GGUF file, from headers; None where none can be read."""
     found: dict[str, tuple[int, ...]] = {}
     try:
+        if folder.suffix == SUFFIX:
+            return Shapes(header_of(folder, folder.name).shapes, BESIDE_A_WORLD)
         for file in weight_files(folder):
             found |= {name: shape for name, (_, shape) in heads_of(file, file.name).items()}
         beside = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in {".json", ".jinja", ".model"})

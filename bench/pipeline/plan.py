@@ -18,6 +18,8 @@ from bench.core.stage import Stage, stages_in
 from bench.evaluation.api.api_settings import ApiSettings
 from bench.evaluation.measurement import Cell, Design, judges_in
 from bench.evaluation.measurements.divergence import divergence_bound
+from bench.pipeline.checks.model_kinds import check_model_kinds
+from bench.pipeline.checks.packed_weights import check_packed_weights
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def in_short(names: list[str]) -> str:
 def make_plan(comparison: Comparison) -> Plan:
     """Return the plan of a comparison. Nothing is computed, and torch is not imported.
 
-    Raises BenchError, naming the arm, for a method that cannot be planned with what it is given.
+    Raises BenchError, naming the arm, for a method that cannot be planned with what it is given, and for what cannot be
+    done with the kind of a model.
     """
     policies = {
         (arm.name, seed): policy_of(comparison, arm, seed) for arm in comparison.arms for seed in comparison.given.seeds
@@ -123,7 +126,10 @@ def make_plan(comparison: Comparison) -> Plan:
     # What is asked a second time comes behind all that is asked once.
     ready = sorted((cell for cell in cells if waits_for(cell) is None), key=lambda cell: cell.call)
     waiting = tuple(cell for cell in cells if waits_for(cell) is not None)
-    return Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready))
+    plan = Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready))
+    check_model_kinds(plan.stages, plan.labels)
+    check_packed_weights(plan.stages, plan.labels)
+    return plan
 
 
 def policy_of(comparison: Comparison, arm: Arm, seed: int) -> PolicySpec:

@@ -20,7 +20,8 @@ from bench.models.decoding.sampling import Drawn, draw_batch
 from bench.models.decoding.session import open_session, way_of
 from bench.models.likelihood.logprobs import Group, response_logprobs
 from bench.models.load import load_policy
-from bench.models.packing.decoder import check_halves, decoder_of
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.halves import check_halves
 from bench.models.packing.rope import forget
 from bench.models.packing.sharing import packs, why_not_shared
 from methods.dpo import DPO
@@ -73,8 +74,12 @@ def of_row(model: PreTrainedModel, prompt: Sequence[int], response: Sequence[int
     """
     forget(model)
     with torch.no_grad():
-        logits = model(input_ids=torch.tensor([[*prompt, *response[:-1]]]), use_cache=False).logits.float()
-    found = logits.log_softmax(-1)[0, len(prompt) - 1 :]
+        if model.config.is_encoder_decoder:
+            written = torch.tensor([[model.config.decoder_start_token_id, *response[:-1]]])
+            logits = model(input_ids=torch.tensor([prompt]), decoder_input_ids=written, use_cache=False).logits.float()
+        else:
+            logits = model(input_ids=torch.tensor([[*prompt, *response[:-1]]]), use_cache=False).logits.float()
+    found = logits.log_softmax(-1)[0, -len(response) :]
     return found.gather(-1, torch.tensor([list(response)]).T)[:, 0]
 
 
@@ -107,9 +112,7 @@ def check_family(family: Family, folder: Path) -> Outcome:
         with outcome.check("decoded = full pass"):
             check_decoding(model, of_steps if family.kind == "length" else of_row)
         with outcome.check("paths"):
-            decoder = decoder_of(model)
-            shared = "rows" if why_not_shared(decoder) is not None else "packed" if packs(decoder) else "shared prompts"
-            outcome.scoring, outcome.decoding = shared, way_of(decoder).name
+            outcome.scoring, outcome.decoding = paths(model)
     outcome.said = list(dict.fromkeys(outcome.said))
     with outcome.check("saved and loaded"):
         spec = saved(family.build(), folder)
@@ -118,6 +121,15 @@ def check_family(family: Family, folder: Path) -> Outcome:
             with outcome.check("trained" if rank is None else "trained with LoRA"):
                 check_training(spec, folder / f"rank-{rank}", rank)
     return outcome
+
+
+def paths(model: PreTrainedModel) -> tuple[str, str]:
+    """Return which ways a model scores and decodes."""
+    if model.config.is_encoder_decoder:
+        return "encoded", "encoded"
+    decoder = decoder_of(model)
+    shared = "rows" if why_not_shared(decoder) is not None else "packed" if packs(decoder) else "shared prompts"
+    return shared, way_of(decoder).name
 
 
 def check_scoring(model: PreTrainedModel) -> None:

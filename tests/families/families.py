@@ -1,8 +1,8 @@
-"""The families of causal language models that transformers offers and a user may bring, each as a tiny configuration.
+"""The families of causal and encoder-decoder language models that transformers offers and a user may bring.
 
-Windows, chunks and lengths of pretraining are shorter than the texts of the checks, so that what happens at their ends
-is met. A state's decay, a router or a normaliser would hide a wrong cache behind nearly equal logits, so weights are
-drawn anew and large.
+Each is a tiny configuration. Windows, chunks and lengths of pretraining are shorter than the texts of the checks, so
+that what happens at their ends is met. A state's decay, a router or a normaliser would hide a wrong cache behind nearly
+equal logits, so weights are drawn anew and large.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel
 
 from tests.methods.tiny import LETTERS
 
 VOCABULARY = 4 + len(LETTERS)
-Kind = Literal["attention", "window", "chunks", "distance", "experts", "length", "state", "hybrid"]
+Kind = Literal["attention", "window", "chunks", "distance", "experts", "length", "state", "hybrid", "encoder"]
 
 _IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "vocab_size": VOCABULARY}
 _PLAIN = {
@@ -70,6 +70,19 @@ _LONG = {
     "long_factor": [2.0, 3.0, 4.0, 5.0],
     "original_max_position_embeddings": 16,
 }
+_T5 = {**_IDS, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+_BART = {
+    **_IDS,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+    "max_position_embeddings": 64,
+    "decoder_start_token_id": 2,
+}
 _YARN = {
     "rope_type": "yarn",
     "rope_theta": 10000.0,
@@ -93,17 +106,24 @@ class Family:
         made: PreTrainedConfig = getattr(transformers, self.config)(**self.fields)
         with torch.random.fork_rng():
             torch.manual_seed(0)  # noqa: TID251 - transformers takes no generator
-            model = AutoModelForCausalLM.from_config(made, attn_implementation=self.attention(made))
+            model = self.maker(made).from_config(made, attn_implementation=self.attention(made))
+            if self.fields.get("tie_word_embeddings") is False and self.kind == "encoder":  # as in Flan-T5's files
+                model.lm_head.weight = torch.nn.Parameter(torch.randn(model.shared.weight.shape))
             for parameter in model.parameters():
                 if parameter.ndim > 1 and float(parameter.detach().std()) < 0.2:
                     torch.nn.init.normal_(parameter, std=0.2)
         return model.eval()
 
     @staticmethod
+    def maker(config: PreTrainedConfig) -> Any:
+        """Return the class of transformers that makes models of a configuration."""
+        return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+    @staticmethod
     def attention(config: PreTrainedConfig) -> str:
         """Return the attention that the program would load it with."""
         try:
-            AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+            Family.maker(config).from_config(config, attn_implementation="sdpa")
         except ValueError:
             return "eager"
         return "sdpa"
@@ -344,6 +364,14 @@ FAMILIES: tuple[Family, ...] = (
         lru_width=32,
         attention_window_size=6,
     ),
+    _of("T5", "encoder", "T5Config", **_T5),
+    _of("Flan-T5", "encoder", "T5Config", **_T5, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
+    _of("mT5", "encoder", "MT5Config", **_T5, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
+    _of("UMT5", "encoder", "UMT5Config", **_T5, feed_forward_proj="gated-gelu"),
+    _of("Switch", "encoder", "SwitchTransformersConfig", **_T5, num_sparse_encoder_layers=1, num_experts=2),
+    _of("BART", "encoder", "BartConfig", **_BART),
+    _of("Pegasus", "encoder", "PegasusConfig", **_BART),
 )
+
 BY_NAME: Mapping[str, Family] = {family.name: family for family in FAMILIES}
 Build = Callable[[], PreTrainedModel]

@@ -18,11 +18,18 @@ KINDS = {
     "length": "keys and values, frequencies by length",
     "state": "a state",
     "hybrid": "a state, and keys and values",
+    "encoder": "the encoder's states, and keys and values",
 }
-SCORING = {"packed": "packed", "shared prompts": "prompt once", "rows": "a row per response"}
+SCORING = {
+    "packed": "packed",
+    "shared prompts": "prompt once",
+    "encoded": "prompt once",
+    "rows": "a row per response",
+}
 DECODING = {
     "cached": "fast",
     "own cache": "fast",
+    "encoded": "fast",
     "level": "fallback: rows of equal length together",
     "staying": "fallback: rows of equal length together, kept to the end",
     "reread": "fallback: no cache, a pass over the text per token",

@@ -7,12 +7,14 @@ without its files: ``bench.config.fields.files_read``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeVar
 
 from bench.config.document.problems import shown
 from bench.core.errors import BenchError, DataError, some_of
 from bench.core.files import digest_of_folder, kind_at
+from bench.core.formats.gguf_header import SUFFIX, header_of
 from bench.core.formats.model_files import check_model_files
 from bench.core.frozen import Open, digest_of_file
 from bench.core.plugins import Kind
@@ -68,6 +70,16 @@ def digest_of_model(folder: Path) -> str:
     """Return the digest of a model folder; raises DataError for what is no causal language model with its weights."""
     check_model_files(folder, shown(folder))
     return digest_of(folder)
+
+
+def digest_of_gguf(file: Path) -> str:
+    """Return the digest of a GGUF file; raises DataError for what is no whole model, and where gguf is absent."""
+    if file.suffix != SUFFIX:
+        raise DataError(f"{shown(file)}: the name of a GGUF file ends with {SUFFIX}\nfor a folder write `path:`")
+    header_of(file, shown(file))
+    if find_spec("gguf") is None:
+        raise DataError(f"{shown(file)}: reading GGUF needs the package gguf\npip install 'alignment-bench[gguf]'")
+    return digest_of(file)
 
 
 def digest_of_data(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import Section, as_written
-from bench.config.fields.named_files import digest_of_data, digest_of_model
+from bench.config.fields.named_files import digest_of_data, digest_of_gguf, digest_of_model
 from bench.core.data import Data, DataSpec
 from bench.core.datasets import check_rows
 from bench.core.errors import BenchError, did_you_mean
@@ -48,22 +49,27 @@ COLUMNS = {
     ),
     "prompts": Columns("prompts", ("prompt",), ("kind", "facts")),
 }
-_TEMPLATE = ("template", "dtype", "end_token")
+_TEMPLATE = ("template", "dtype", "end_token", "load_in")
 _SIZE = ("world", "size", "dtype")
-POLICY_FORMS = {"world": _SIZE, "path": ("path", *_TEMPLATE), "repo": ("repo", "revision", *_TEMPLATE)}
+POLICY_FORMS = {
+    "world": _SIZE,
+    "path": ("path", *_TEMPLATE),
+    "repo": ("repo", "revision", *_TEMPLATE),
+    "gguf": ("gguf", *_TEMPLATE),
+}
 DATA_FORMS = {"world": ("world", "split", "limit"), "path": ("path", "columns", "limit")}
 _PLACEHOLDER = "{prompt}"
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | None:
-    """Return the policy that a mapping names by ``world``, ``path`` or ``repo``, None when it is wrong (reported)."""
+    """Return the policy that a mapping names by a key of ``POLICY_FORMS``, None when it is wrong (reported)."""
     form = _form(section, path, value, POLICY_FORMS)
     if form == "world":
         return _world_policy(section, path, value)
     if form is None:
         return None
-    required = ("repo", "revision") if form == "repo" else ("path",)
+    required = ("repo", "revision") if form == "repo" else (form,)
     fields = section.keys(path, value, POLICY_FORMS[form], required) or {}
     right = set(required) <= set(fields)
     template = fields.get("template", _PLACEHOLDER)
@@ -75,7 +81,9 @@ def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | Non
     if not isinstance(fields[form], str):
         section.problem((*path, form), f"must be text, not {as_written(fields[form])}")
         return None
-    computed = _local_model(section, (*path, "path"), fields["path"]) if form == "path" else {}
+    right = _can_load(section, (*path, "load_in"), fields.get("load_in")) and right
+    computed = {} if form == "repo" else _local_model(section, (*path, form), fields[form])
+    fields = {name: item for name, item in fields.items() if name != "gguf"}  # a path to a file, as a value
     if form == "repo" and not _REPO.fullmatch(fields["repo"]):
         what = f"'{fields['repo']}' is no repository name"
         section.problem((*path, "repo"), what, "write org/name, or `path:` for a folder")
@@ -83,10 +91,19 @@ def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | Non
     return section.build(Pretrained, path, fields, computed) if right and computed is not None else None
 
 
+def _can_load(section: Section, path: KeyPath, load_in: Any) -> bool:
+    """Return whether what packs weights is installed, where a run to come needs it; report where it is not."""
+    right = load_in is None or not section.files.EXECUTES or find_spec("bitsandbytes") is not None
+    if not right:
+        what = f"{as_written(load_in)} needs the package bitsandbytes, which is not installed"
+        section.problem(path, what, "pip install 'alignment-bench[quant]'")
+    return right
+
+
 def _local_model(section: Section, path: KeyPath, text: str) -> dict[str, str] | None:
-    folder = section.resolve(path, text)
+    place, digest = section.resolve(path, text), digest_of_gguf if path[-1] == "gguf" else digest_of_model
     try:
-        return {"path": str(folder), "digest": section.files.digest(folder, lambda: digest_of_model(folder))}
+        return {"path": str(place), "digest": section.files.digest(place, lambda: digest(place))}
     except BenchError as error:
         section.refused(path, error)
         return None

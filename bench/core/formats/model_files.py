@@ -17,7 +17,8 @@ from bench.core.errors import DataError, abridged, some_of
 from bench.core.files import kind_at, text_in
 from bench.core.formats.json_rows import Strict
 
-CONFIG, WEIGHTS, ADAPTER, INDEX = "config.json", "*.safetensors", "adapter_config.json", "model.safetensors.index.json"
+CONFIG, WEIGHTS, ADAPTER = "config.json", "*.safetensors", "adapter_config.json"
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _MOST_CONFIG = 10_000_000  # bytes
 _MOST_HEAD = 100_000_000  # bytes, the format's own limit
 _MOST_SIZE = 100_000_000  # the largest that is known are 10,485,760 positions (Llama 4)
@@ -26,6 +27,8 @@ _BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, 
          "F6_E2M3": 6, "F6_E3M2": 6}  # fmt: skip
 # How transformers names models that write text: causal ones, and those of images and text that it loads as such.
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead", "ForConditionalGeneration")
+# The encoder-decoder models that tests/families/ holds this program to, by their model_type.
+ENCODER_DECODERS = ("t5", "mt5", "umt5", "switch_transformers", "bart", "pegasus")
 # The sizes that configurations name, each with its names.
 _WIDTH = ("hidden_size", "n_embd", "d_model")
 _DEPTH = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -55,7 +58,7 @@ def check_model_files(folder: Path, where: str) -> None:
         tensors |= heads_of(file, f"{where}: {file.name}")
     if not tensors:
         raise DataError(f"{where}: its weights hold no tensor")
-    _check_index(folder, where)
+    _check_index(folder, tensors, where)
     _check_against(config, tensors, where)
 
 
@@ -71,8 +74,8 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
     listed = config.get("architectures")
     names = [str(name) for name in listed] if isinstance(listed, list) else []
     called = some_of(names[:3]) if names else f"a model of the type {abridged(repr(config.get('model_type')), 60)}"
-    if config.get("is_encoder_decoder"):
-        raise DataError(f"{where}: {called} is an encoder-decoder model; give a causal (decoder-only) one")
+    if _has_encoder(config):
+        check_encoder_decoder(config, where, called)
     if names and not any(name.endswith(_CAUSAL) for name in names):
         raise DataError(f"{where}: {called} is no causal language model; give one, such as LlamaForCausalLM")
     if not isinstance(config.get("model_type", "llama"), str):
@@ -80,17 +83,40 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
     return config
 
 
+def check_encoder_decoder(config: Mapping[str, Any], where: str, called: str) -> None:
+    """Raise DataError for a configuration of an encoder-decoder model of a type that is not known here."""
+    if config.get("model_type") not in ENCODER_DECODERS:
+        raise DataError(
+            f"{where}: {called} is an encoder-decoder model of a type that is not known here; known: "
+            f"{', '.join(ENCODER_DECODERS)}; or give a causal (decoder-only) one"
+        )
+
+
+def is_encoder_decoder(folder: Path) -> bool:
+    """Return whether a model folder says that it is an encoder-decoder; False where it says nothing."""
+    try:
+        return _has_encoder(json.loads(text_in(folder / CONFIG, _MOST_CONFIG)))
+    except (OSError, DataError, ValueError, AttributeError, RecursionError):
+        return False  # whoever reads the folder for a run says what is wrong with it
+
+
+def _has_encoder(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("is_encoder_decoder", config.get("model_type") in ENCODER_DECODERS))
+
+
 def _check_there(folder: Path, where: str) -> None:
     if kind_at(folder) == "file":
-        raise DataError(
-            f"{where}: a file, and no such folder\ngive the folder that holds config.json and *.safetensors"
-        )
+        folder_of = "give the folder that holds config.json and *.safetensors"
+        what = "name it with `gguf:`" if folder.suffix == ".gguf" else folder_of
+        raise DataError(f"{where}: a file, and no such folder\n{what}")
     if kind_at(folder) != "folder":
         raise DataError(f"{where}: no such folder\ngive the folder that holds config.json and *.safetensors")
     if kind_at(folder / ADAPTER) == "file":
+        base = adapted_model(folder)
+        of = f" of {abridged(base, 80)}" if base else ""
         raise DataError(
-            f"{where}: holds an adapter ({ADAPTER}), which is no whole model\n"
-            "give the folder of its base, or merge the adapter into it and save the whole model"
+            f"{where}: holds an adapter{of} ({ADAPTER}), which is no whole model\n"
+            f"name its base (`path:`, or `repo:` and `revision:`) and beside it `adapter: {where}`"
         )
     lacking = [] if kind_at(folder / CONFIG) == "file" else [CONFIG]
     if not any(kind_at(file) == "file" for file in folder.glob(WEIGHTS)):
@@ -99,9 +125,37 @@ def _check_there(folder: Path, where: str) -> None:
         others = {_OTHER_WEIGHTS[file.suffix] for file in folder.iterdir() if file.suffix in _OTHER_WEIGHTS}
         instead = f" (it holds {some_of(sorted(others))})" if others else ""
         raise DataError(
-            f"{where}: no model folder: {' and '.join(lacking)} missing{instead}\n"
-            "save the model with save_pretrained(..., safe_serialization=True)"
+            f"{where}: no model folder: {' and '.join(lacking)} missing{instead}\n{_what_to_do(folder, where)}"
         )
+    if kind_at(folder / INDEX) != "file" and kind_at(folder / WHOLE) != "file":
+        names = some_of([file.name for file in weight_files(folder)][:3])
+        raise DataError(
+            f"{where}: holds {names}, and neither {WHOLE} nor {INDEX}, by which transformers finds weights\n"
+            "get the index of its shards, or save the model with save_pretrained"
+        )
+
+
+def _what_to_do(folder: Path, where: str) -> str:
+    """Return how a folder without safetensors gets them, the whole command where it has pickled weights."""
+    if kind_at(folder / CONFIG) != "file" or not any(folder.glob("pytorch_model*.bin")):
+        packed = sorted(file.name for file in folder.glob("*.gguf"))
+        named = f"name the file itself, with `gguf: {where}/{packed[0]}`" if packed else ""
+        return named or "save the model with save_pretrained(..., safe_serialization=True)"
+    kind = "AutoModelForSeq2SeqLM" if is_encoder_decoder(folder) else "AutoModelForCausalLM"
+    read = f"{kind}.from_pretrained({str(folder)!r}, use_safetensors=False, dtype='auto')"
+    return (
+        "where you trust whoever made them, convert them in place (torch reads numbers alone, no code):\n"
+        f'python -c "from transformers import {kind}; {read}.save_pretrained({str(folder)!r})"'
+    )
+
+
+def adapted_model(folder: Path) -> str | None:
+    """Return the model that the adapter in a folder was trained on, as its configuration names it; None for none."""
+    try:
+        found = json.loads(text_in(folder / ADAPTER, _MOST_CONFIG)).get("base_model_name_or_path")
+    except (OSError, DataError, ValueError, AttributeError, RecursionError):
+        return None
+    return found if isinstance(found, str) and found else None
 
 
 def check_sizes(config: Mapping[str, Any], where: str) -> None:
@@ -186,8 +240,8 @@ def _tensor(entry: Any, where: str) -> tuple[tuple[str, tuple[int, ...]], int]:
     return (kind, tuple(shape)), place[1]
 
 
-def _check_index(folder: Path, where: str) -> None:
-    """Raise DataError for an index of weights that cannot be read, or that names a file which is not there."""
+def _check_index(folder: Path, tensors: Tensors, where: str) -> None:
+    """Raise DataError for an index of weights that cannot be read, or that names what is not there."""
     if kind_at(folder / INDEX) != "file":
         return
     try:
@@ -201,6 +255,9 @@ def _check_index(folder: Path, where: str) -> None:
     lacking = [name for name in named if Path(name).name != name or kind_at(folder / name) != "file"]
     if lacking:
         raise DataError(f"{where}: its {INDEX} names {some_of(lacking[:3])}, which is not in the folder")
+    missing = sorted(str(name) for name in files.keys() - tensors.keys())
+    if missing:
+        raise DataError(f"{where}: its {INDEX} names {some_of(missing[:3])}, which none of its files holds")
 
 
 def _check_against(config: Mapping[str, Any], tensors: Tensors, where: str) -> None:

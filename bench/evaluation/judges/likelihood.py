@@ -75,6 +75,7 @@ class Likelihood(Judge):
     NAME: ClassVar[str] = "likelihood"
     VERSION: ClassVar[int] = 2
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+    CAUSAL_ONLY: ClassVar[str] = "asks a labeller how it goes on with a text"
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
 
     policy: PolicySpec

@@ -30,6 +30,7 @@ from bench.core.policy import Chat, Decoding, Message, ResponseLikelihood, as_re
 from bench.core.stage import StageIO
 from bench.core.task import user
 from bench.models.chat import ids_within
+from bench.models.hf import check_causal
 from bench.models.local import Groups, LocalPolicy, PolicyPart, charge_reading, completions, scored
 from bench.models.packing.layout import Group
 
@@ -67,6 +68,7 @@ class PolicyLM(LM):
 
     def __init__(self, policy: LocalPolicy, io: StageIO, prompt: Literal["text", "chat"], seed: int) -> None:
         super().__init__()
+        check_causal(policy, "lm-eval")
         self._policy = policy
         self._io = io
         self._prompt = prompt

@@ -55,6 +55,7 @@ class LmEval(Stage):
     KIND: ClassVar[str] = "lm_eval"
     VERSION: ClassVar[int] = 3
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
+    CAUSAL_ONLY: ClassVar[str] = "reads a context and its continuation as one text"
 
     policy: PolicySpec
     task: LmEvalTask

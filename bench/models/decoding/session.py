@@ -16,9 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.decoding.cache import growing_cache
+from bench.models.decoding.encoded_session import EncodedSession
 from bench.models.decoding.sampling import Steps
 from bench.models.decoding.steps import BatchSession, LevelSession, Prompts, RereadingSession, Stated, StayingSession
-from bench.models.packing.decoder import Decoder, decoder_of, varied
+from bench.models.packing.decoder import Decoder, varied
+from bench.models.packing.encoder_decoder import EncoderDecoder
+from bench.models.packing.halves import halves_of
 from bench.models.packing.layout import lay_out_rows, predicting_states
 from bench.models.packing.sharing import differs, trial_rows
 
@@ -116,7 +119,9 @@ _TOLD: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 @torch.inference_mode()
 def open_session(model: nn.Module, prompts: Prompts, pad_id: int) -> Steps:
     """Return a decoding session over prompts of ids, one row each."""
-    decoder = decoder_of(model)
+    decoder = halves_of(model)
+    if isinstance(decoder, EncoderDecoder):
+        return EncodedSession(decoder, prompts, pad_id)
     if decoder.rope is not None:
         return BoundedSession(decoder, prompts, pad_id, decoder.rope.boundary)
     return way_of(decoder).opens(decoder, prompts, pad_id)

@@ -16,6 +16,7 @@ from bench.core.errors import StageError
 from bench.core.policy import Chat, as_read
 from bench.core.stage import StageIO
 from bench.models.chat import ids_of_openings
+from bench.models.hf import check_causal
 from bench.models.local import LocalPolicy, NoRoom, PolicyPart, charge_reading, prompts_of, scored, too_long
 from bench.models.packing.layout import Group
 
@@ -52,8 +53,9 @@ def answer_logprobs(
 
     The spellings of an answer, with and without a space before it, are added up. The probabilities of the answers are
     disjoint, so they sum to at most 1. A question that a model cannot read has the reason instead. Raises StageError
-    for an answer that the tokenizer cannot write, and for two answers that it writes alike.
+    for an answer that the tokenizer cannot write, and for two answers that it writes alike, and for an encoder-decoder.
     """
+    check_causal(policy, "a labeller")
     found: list[list[float] | NoRoom] = []
     for start in range(0, len(questions), ASKED_AT_ONCE):
         asked = [_asked(policy, question, answers) for question in questions[start : start + ASKED_AT_ONCE]]

@@ -12,7 +12,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import StageError
-from bench.models.packing.decoder import Decoder, decoder_of
+from bench.models.packing.decoder import Decoder
+from bench.models.packing.encoder_decoder import EncoderDecoder
+from bench.models.packing.halves import halves_of
 from bench.models.packing.hidden_states import depth, reading
 from bench.models.packing.layout import (
     Group,
@@ -124,24 +126,24 @@ def response_outputs(
 
     Rows come in group order, responses within a group in order. Logits are cast to float32 before the softmax (a
     16-bit softmax is off by up to a nat over a long response) and exist only for response positions, a bounded
-    number at a time. Values are float32 too. ``model`` is a causal language model of transformers, with or without a
-    LoRA adapter. Raises StageError for a row without a prompt or without a response, a temperature that is not above
-    0, and a layer that the model does not have.
+    number at a time. Values are float32 too. ``model`` is a causal or an encoder-decoder language model of
+    transformers, with or without a LoRA adapter. Raises StageError for a row without a prompt or without a response, a
+    temperature that is not above 0, and a layer that the model does not have.
     """
     want = Want() if want is None else want
     if not want.temperature > 0:
         raise StageError(f"log-probabilities at temperature {want.temperature} are not defined. Give one above 0.")
-    decoder = decoder_of(model)
-    states = response_states(decoder, groups, pad_id=pad_id, layers=want.layers)
+    halves = halves_of(model)
+    states = response_states(halves, groups, pad_id=pad_id, layers=want.layers)
 
     def scores(hidden: Tensor, targets: Tensor) -> Tensor:
-        logits = decoder.logits(hidden)
+        logits = halves.logits(hidden)
         if want.temperature != 1:
             logits = logits / want.temperature
         logprobs = -cross_entropy(logits, targets, reduction="none")
         return logprobs if want.entropy == "none" else torch.stack([logprobs, entropy_of(logits)], dim=-1)
 
-    found = torch.cat(over_chunks(scores, states, decoder.vocabulary))
+    found = torch.cat(over_chunks(scores, states, halves.vocabulary))
     logprobs, entropy = (found, None) if want.entropy == "none" else found.unbind(-1)
     return ResponseOutputs(
         logprobs=TokenLogprobs(values=_in_rows(logprobs, states.mask), mask=states.mask),
@@ -168,7 +170,7 @@ def states_at_responses(
     rows = [len(response) for group in groups for response in group.responses]
     if not all(rows):
         raise StageError(f"row {rows.index(0)} has an empty response, so there is no state at its tokens.")
-    found = response_states(decoder_of(model), longer, pad_id=pad_id, layers=layers)
+    found = response_states(halves_of(model), longer, pad_id=pad_id, layers=layers)
     # What predicts the first token stands at the prompt's end; each later one is predicted at the token before it.
     start = torch.zeros_like(found.mask)
     start[:, 0] = True
@@ -192,29 +194,37 @@ def last_token_states(model: nn.Module, groups: Sequence[Group], *, pad_id: int)
 
 
 def response_states(
-    decoder: Decoder, groups: Sequence[Group], *, pad_id: int, layers: Sequence[int] = ()
+    halves: Decoder | EncoderDecoder, groups: Sequence[Group], *, pad_id: int, layers: Sequence[int] = ()
 ) -> ResponseStates:
     """Return the hidden states at the positions that predict response tokens, those of ``layers`` beside the last.
 
-    A prompt with several responses is computed once for all of them where the model allows it.
+    A prompt with several responses is computed once for all of them where the model allows it. Raises StageError for
+    layers of an encoder-decoder.
     """
     rows = [(group.prompt, response) for group in groups for response in group.responses]
     for number, (prompt, response) in enumerate(rows):
         if not prompt or not response:
             missing = "response" if prompt else "prompt"
             raise StageError(f"row {number} has an empty {missing}, so its log-probability is not defined.")
-    found = [(numbers, _read(decoder, layout, layers)) for numbers, layout in _passes(decoder, groups, rows, pad_id)]
     counts = [len(response) for _, response in rows]
     lengths = torch.tensor(counts)[:, None]
     mask = torch.arange(int(lengths.max())) < lengths
     targets = torch.tensor([token for _, response in rows for token in response])
-    hidden, *others = (
-        _in_order([(numbers, states[which]) for numbers, states in found], counts) for which in range(1 + len(layers))
-    )
+    if isinstance(halves, EncoderDecoder):
+        if layers:
+            raise StageError("the hidden states of layers are read of causal language models only.")
+        hidden, others = halves.states(groups, pad_id), []
+    else:
+        passes = _passes(halves, groups, rows, pad_id)
+        found = [(numbers, _read(halves, layout, layers)) for numbers, layout in passes]
+        hidden, *others = (
+            _in_order([(numbers, states[which]) for numbers, states in found], counts)
+            for which in range(1 + len(layers))
+        )
     return ResponseStates(
         hidden=hidden,
-        targets=targets.to(decoder.device),
-        mask=mask.to(decoder.device),
+        targets=targets.to(halves.device),
+        mask=mask.to(halves.device),
         layers=dict(zip(layers, others, strict=True)),
     )
 

@@ -21,7 +21,6 @@ _MULTIPLY = ("logit_scale", "lm_head_multiplier", "output_multiplier")
 _DIVIDE = ("logits_scaling",)
 _SOFTCAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 _CACHES = ("past_key_values", "cache_params", "state")
-CHECKED_TOKENS = 12
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,12 @@ def decoder_of(model: nn.Module) -> Decoder:
 
     ``model`` is one, or a module with one in it: an adapter around it, a head beside it.
     """
-    causal = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
-    if causal is None:
-        raise StageError(f"{type(model).__name__} is no causal language model of transformers.")
+    causal = pretrained_in(model)
+    if causal.config.is_encoder_decoder:
+        raise StageError(
+            f"{type(causal).__name__} is an encoder-decoder model, and this is done with causal language models only: "
+            "its blocks, or one text of prompt and response, are asked for. Give a decoder-only model."
+        )
     head = causal.get_output_embeddings()
     # Llama 4 names a base that its text model does not have; then the decoder is asked for.
     backbone = causal.get_decoder() if causal.base_model is causal else causal.base_model
@@ -122,28 +124,19 @@ def decoder_of(model: nn.Module) -> Decoder:
     )
 
 
+def pretrained_in(model: nn.Module) -> PreTrainedModel:
+    """Return the model of transformers in a module: itself, or what an adapter or a head stands around.
+
+    Raises StageError where there is none.
+    """
+    found = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
+    if found is None:
+        raise StageError(f"{type(model).__name__} is no language model of transformers.")
+    return found
+
+
 def _given(settings: Mapping[str, Any], names: Sequence[str], without: Any) -> Any:
     return next((float(settings[name]) for name in names if settings.get(name) is not None), without)
-
-
-@torch.inference_mode()
-def check_halves(model: nn.Module) -> None:
-    """Do nothing when decoder and head together are the model; raise StageError for an architecture where they are not.
-
-    Some architectures change the logits after the head; a wrong likelihood must not pass in silence. The tokens differ
-    from each other, and both ways take the same operations, so that what a bound does to small logits is seen.
-    """
-    decoder = decoder_of(model)
-    ids = varied(CHECKED_TOKENS, decoder.vocabulary)[None].to(decoder.device)
-    places = torch.arange(CHECKED_TOKENS, device=decoder.device)[None]
-    halves = decoder.logits(decoder.hidden(ids, attention_mask=None, position_ids=places))
-    whole = decoder.causal(input_ids=ids, use_cache=False).logits.float()
-    allowed = 16 * torch.finfo(decoder.causal.dtype).eps
-    if not torch.allclose(halves, whole, rtol=allowed, atol=allowed * float(whole.abs().max())):
-        raise StageError(
-            f"{type(decoder.causal).__name__} changes its logits after the head in a way this program does not know. "
-            "Use another architecture, or teach bench/models/packing/decoder.py this one."
-        )
 
 
 def varied(count: int, vocabulary: int, start: int = 0) -> Tensor:

@@ -49,11 +49,25 @@ def _given(inputs: Inputs) -> list[str]:
     limit = f"{amount(budget.value)} {budget.axis} per training stage" if budget else "none beyond each method's own"
     return [
         f"Base: {summary.base}",
+        *_packed(summary),
         *(f"{name.capitalize()}: {described}" for name, described in summary.data.items()),
         f"Training seeds: {', '.join(str(seed) for seed in summary.seeds)}",
         f"Budget: {limit}",
         f"Longest sequence in training: {longest_sequence(summary, given.max_length)}",
     ]
+
+
+def _packed(summary: RunSummary) -> list[str]:
+    """Return how far models whose weights are kept in 4 or 8 bits are from the models that they were."""
+    every = [facts.diagnostics["quantised"] for facts in summary.stages.values() if "quantised" in facts.diagnostics]
+    return list(
+        dict.fromkeys(
+            f"Loaded in {one['load_in']}: {one['packed']:,} of {one['weights']:,} weights are packed; on the "
+            f"{counted(one['tokens'], 'token')} of a fixed text the KL divergence from the original model is "
+            f"{one['kl']:.2g} nats a token, and log-probabilities moved by {one['shift']:.2g} on average"
+            for one in every
+        )
+    )
 
 
 def longest_sequence(summary: RunSummary, max_length: int) -> str:

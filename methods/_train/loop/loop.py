@@ -24,6 +24,7 @@ from bench.core.meter import Meter
 from bench.core.method import Budget
 from bench.core.stage import LOG_FILE, StageIO
 from bench.models.packing.sharing import as_in_evaluation
+from bench.models.quantised.load_packed import numbers_in
 from methods._train.loop import ranks
 from methods._train.loop.batches import Costs, micro_batches, plan_of
 from methods._train.loop.checkpoint import Pace, State, read_checkpoint
@@ -140,7 +141,7 @@ class _Training(Generic[E]):
         self.training, self.optimisation, self.io, self.budget, self.seed = training, optimisation, io, budget, seed
         model = training.model
         read = training.read if training.read is not None else [0] * len(training.examples)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
+        parameters = numbers_in(model)
         self.costs = Costs(training.tokens, read, parameters)
         self.batches = plan_of(optimisation, self.costs, budget, seed)
         self.optimizer = Optimizer(model, optimisation, io.device, weights=io.weights)

@@ -10,7 +10,7 @@ from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from bench.core.errors import StageError
-from bench.models.packing.decoder import decoder_of
+from bench.models.packing.decoder import pretrained_in
 
 
 @contextmanager
@@ -19,16 +19,16 @@ def recomputed_activations(model: nn.Module) -> Iterator[None]:
 
     Dropout meets the same noise when a layer is computed again. Raises StageError for a model whose layers cannot.
     """
-    causal = decoder_of(model).causal
-    layers = [module for module in causal.modules() if isinstance(module, GradientCheckpointingLayer)]
+    whole = pretrained_in(model)
+    layers = [module for module in whole.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
         raise StageError(
-            f"{type(causal).__name__} cannot compute its activations again. Set activations to kept, "
+            f"{type(whole).__name__} cannot compute its activations again. Set activations to kept, "
             "and lower micro_tokens if memory is short."
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the new name of this method is not in transformers 5.0
-        causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        whole.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for layer in layers:  # transformers looks at this flag; the modules within keep theirs, and with it their dropout
         layer.training = True
     try:

@@ -19,6 +19,7 @@ from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable, load_whole, save_adapter, save_weights
 from bench.models.local import longest
 from bench.models.masters import master_of, set_master
+from bench.models.quantised.load_packed import quantised_of
 from bench.models.tokenizer import token_row
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
@@ -89,6 +90,8 @@ def store(stage: FineTuning, io: StageIO, policy: HFPolicy) -> None:
     the diagnostics say what is left: ``weights``, ``changed`` in training, and ``kept`` after rounding.
     """
     folder = io.out / POLICY_FOLDER
+    if (packed := quantised_of(policy.model)) is not None:
+        write_diagnostics(packed.told(), io)
     if spelling := policy.tokens.counts().told():
         write_diagnostics(spelling, io)
     if stage.lora is not None:

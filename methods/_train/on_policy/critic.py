@@ -15,7 +15,7 @@ from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, response_states
 from bench.models.load import load_trainable
-from bench.models.packing.decoder import decoder_of
+from bench.models.packing.halves import halves_of
 from bench.models.reward_model import read_head
 from methods._train.loop.batches import micro_batches
 from methods._train.on_policy.reward_optimisation import Critic, TrainOnReward
@@ -32,7 +32,7 @@ class ValueModel:
 
     def values(self, groups: Sequence[Group]) -> Tensor:
         """Return the value of the state before each token, as rows, 0 behind them. Shape: (responses, longest)."""
-        states = response_states(decoder_of(self.policy.model), groups, pad_id=self.policy.pad_id)
+        states = response_states(halves_of(self.policy.model), groups, pad_id=self.policy.pad_id)
         with torch.autocast(states.hidden.device.type, enabled=False):
             flat = self.head(states.hidden.float())[:, 0]
         return torch.zeros(states.mask.shape, device=flat.device).masked_scatter(states.mask, flat)

@@ -14,7 +14,7 @@ from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, over_chunks, response_logprobs, states_at_responses
-from bench.models.packing.decoder import decoder_of
+from bench.models.packing.halves import halves_of
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training, write_diagnostics
 from methods._train.loop.tune import loaded, train
@@ -94,13 +94,13 @@ def contrast_sum(stage: ContrastFields, policy: HFPolicy, part: Sequence[Context
 
 def own_token_logprobs(policy: HFPolicy, groups: Sequence[Group]) -> Tensor:
     """Return the sum over each response of log P of a token at the position where it stands. Shape: (rows,)."""
-    decoder = decoder_of(policy.model)
+    halves = halves_of(policy.model)
     states = states_at_responses(policy.model, groups, pad_id=policy.pad_id)
 
     def logprobs(hidden: Tensor, targets: Tensor) -> Tensor:
-        return -cross_entropy(decoder.logits(hidden), targets, reduction="none")
+        return -cross_entropy(halves.logits(hidden), targets, reduction="none")
 
-    found = torch.cat(over_chunks(logprobs, states, decoder.vocabulary))
+    found = torch.cat(over_chunks(logprobs, states, halves.vocabulary))
     return torch.stack([row.sum() for row in found.split(states.mask.sum(-1).tolist())])
 
 

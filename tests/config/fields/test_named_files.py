@@ -22,15 +22,18 @@ def folder(path: Path, config: str) -> Path:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}, "encoder-decoder"),
-        ({"model_type": "bart", "is_encoder_decoder": True}, "'bart' is an encoder-decoder"),
+        (
+            {"architectures": ["WhisperForConditionalGeneration"], "is_encoder_decoder": True},
+            "not known here; known: t5, ",
+        ),
+        ({"model_type": "led", "is_encoder_decoder": True}, "'led' is an encoder-decoder"),
         ({"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM is no causal language model"),
         ({"architectures": ["LlamaForSequenceClassification"]}, "no causal language model"),
         ({"architectures": ["LlamaModel"]}, "no causal language model"),
         ([], "no mapping"),
     ],
 )
-def test_what_is_no_causal_model_is_refused_in_one_line(tmp_path: Path, config: Any, said: str) -> None:
+def test_a_model_of_another_kind_is_refused_in_one_line(tmp_path: Path, config: Any, said: str) -> None:
     with pytest.raises(DataError, match=said) as refused:
         digest_of_model(folder(tmp_path, json.dumps(config)))
     assert "\n" not in str(refused.value)

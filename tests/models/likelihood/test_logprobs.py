@@ -8,7 +8,8 @@ from torch import Tensor
 import bench.models.likelihood.logprobs as under_test
 from bench.core.errors import StageError
 from bench.models.likelihood.logprobs import Group, response_logprobs
-from bench.models.packing.decoder import check_halves, decoder_of
+from bench.models.packing.decoder import decoder_of
+from bench.models.packing.halves import check_halves
 from tests.models.tiny import FAMILIES, tiny_model
 
 GROUPS = [

@@ -32,6 +32,7 @@ class TrueOrFalse(Verifier):
 
     NAME: ClassVar[str] = "likelihood"
     VERSION: ClassVar[int] = 4
+    CAUSAL_ONLY: ClassVar[str] = "asks a verifier how it goes on with a text"
     READS: ClassVar[Literal["task", "passages"]] = "passages"
     RESOURCES: ClassVar[Resources] = Resources(accelerator=True)
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})

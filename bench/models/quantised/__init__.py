@@ -1,0 +1,1 @@
+"""Models whose frozen weights are kept in 4 or 8 bits."""

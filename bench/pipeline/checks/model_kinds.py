@@ -1,0 +1,62 @@
+"""Whether what is asked of an encoder-decoder model can be done with one: known at plan, refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import BenchError
+from bench.core.formats.model_files import is_encoder_decoder
+from bench.core.frozen import children
+from bench.core.policy import BestOf, Built, Instructed, Pretrained, Proxy, Tuned
+from bench.core.stage import Stage
+
+_POLICIES = (Pretrained, Built, Tuned, Instructed, Proxy, BestOf)
+
+
+def check_model_kinds(stages: Mapping[str, Stage], labels: Callable[[], Mapping[str, str]]) -> None:
+    """Raise BenchError for the first stage that does with an encoder-decoder model what is done with causal ones only.
+
+    A stage, or what it asks (a judge), says so by ``CAUSAL_ONLY``: what it does, in words. ``stages`` and their
+    ``labels`` by key. Local folders are looked at; a model of the hub is when it is loaded.
+    """
+    kinds: dict[str, bool] = {}
+    for key, stage in stages.items():
+        for what, policy in causal_only(stage):
+            for folder in folders_of(policy):
+                if folder not in kinds:
+                    kinds[folder] = is_encoder_decoder(Path(folder))
+                if kinds[folder]:
+                    raise BenchError(
+                        f"{labels()[key]} {what}, which is done with causal language models only, "
+                        f"and {Path(folder).name} is an encoder-decoder"
+                    )
+
+
+def causal_only(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a stage, or anything that it asks itself, does with causal models only, and each model it does it to.
+
+    Stages that it rests on are not looked into: they are stages of the plan themselves.
+    """
+    said = getattr(type(value), "CAUSAL_ONLY", None)
+    if said is not None:
+        yield from ((said, part) for part in children(value) if isinstance(part, _POLICIES))
+    optimisation = getattr(value, "optimisation", None)
+    if getattr(optimisation, "graph", "eager") == "compiled" and hasattr(value, "init"):
+        yield "compiles the blocks of its model (`graph: compiled`)", value.init
+    for part in children(value):
+        if not isinstance(part, Stage):
+            yield from causal_only(part)
+
+
+def folders_of(policy: Any) -> Iterator[str]:
+    """Yield the local folders of the models that a policy started from."""
+    match policy:
+        case Pretrained(path=str() as folder):
+            yield folder
+        case Tuned() | Instructed() | BestOf():
+            yield from folders_of(policy.base)
+        case Proxy():
+            for part in (policy.base, policy.expert, policy.antiexpert):
+                yield from folders_of(part)
