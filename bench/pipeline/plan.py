@@ -18,6 +18,7 @@ from bench.core.stage import Stage, stages_in
 from bench.evaluation.api.api_settings import ApiSettings
 from bench.evaluation.measurement import Cell, Design, judges_in
 from bench.evaluation.measurements.divergence import divergence_bound
+from bench.pipeline.brought.told import told_of_arms
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Plan:
     """All stages of a comparison by key, in an order in which inputs come first, and the cells that rest on them.
 
     ``waiting`` are cells whose judge cannot be asked yet (``Judge.waits_for``); their stages are not among ``stages``.
+    ``told``: a line for everything that a reader must know of arms that rest on what was made elsewhere.
     """
 
     design: Design
     cells: tuple[Cell[Any], ...]
     waiting: tuple[Cell[Any], ...]
     stages: dict[str, Stage]
+    told: tuple[str, ...] = ()
 
     @property
     def comparison(self) -> Comparison:
@@ -118,12 +121,13 @@ def make_plan(comparison: Comparison) -> Plan:
     design = Design(comparison, policies)
     check_gate(design)
     check_choice(design)
+    told = told_of_arms(design)
     check_servers(comparison)
     cells = [cell for measurement in design.measurements for cell in measurement.cells(design)]
     # What is asked a second time comes behind all that is asked once.
     ready = sorted((cell for cell in cells if waits_for(cell) is None), key=lambda cell: cell.call)
     waiting = tuple(cell for cell in cells if waits_for(cell) is not None)
-    return Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready))
+    return Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready), told)
 
 
 def policy_of(comparison: Comparison, arm: Arm, seed: int) -> PolicySpec:

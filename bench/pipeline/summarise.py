@@ -28,6 +28,7 @@ from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelP
 from bench.evaluation.measurements.lm_eval import Benchmarks, read_cut
 from bench.evaluation.measurements.responses import Responses
 from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
+from bench.pipeline.brought.told import brought_by
 from bench.pipeline.describe import describe_data, describe_policy, described
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
@@ -86,6 +87,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         unanswered=unanswered(plan, outcome, store),
         served_models=served_models(plan, outcome, store),
         benchmark_cuts=benchmark_cuts(plan, outcome, store),
+        told=plan.told,
     )
 
 
@@ -114,6 +116,7 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
         replicate=arm.replicate,
         about=about,
         runs=by_seed,
+        brought=tuple(brought_by(plan.design, arm.name)),
     )
 
 

@@ -25,7 +25,7 @@ from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
 from bench.core.method import Budget, Given, Lora
 from bench.core.plugins import METHOD, WORLD, listing
-from bench.core.policy import Pretrained, Proxy
+from bench.core.policy import Adapter, Pretrained, Proxy
 from bench.core.stage import Stage, stages_in
 from bench.evaluation.checkers.extractors.atomic import AtomicFacts
 from bench.evaluation.checkers.retrievers.bm25 import BM25
@@ -52,6 +52,11 @@ from tests.fakes import Number
 ROOT = Path(__file__).resolve().parents[2]
 PAID = Api.model_validate({"model": "m", "base_url": "http://localhost/v1", "temperature": 0.7, "samples": 2})
 AROUND = {"rlaif", "constitutional"}  # methods around another one
+# Arms made elsewhere, which are nothing without what was brought.
+BROUGHT: dict[str, dict[str, Any]] = {
+    "policy": {"model": Pretrained(path="p", digest="own", adapters=(Adapter(path="p", digest="d"),))},
+    "outputs": {"path": "p", "digest": "d", "columns": {"prompt": "question"}},
+}
 
 
 def stage_classes() -> set[type[Stage]]:
@@ -85,7 +90,7 @@ def planned_stages() -> list[Stage]:
         seed=3,
     )
     variants: list[tuple[str, dict[str, Any]]] = [
-        (name, {"then": DPO()} if name in AROUND else {}) for name in listing(METHOD)
+        (name, BROUGHT.get(name, {"then": DPO()} if name in AROUND else {})) for name in listing(METHOD)
     ]
     variants += [("rahf", {"variant": "dual"}), ("rlaif", {}), ("constitutional", {}), ("rlaif", {"reward": "direct"})]
     variants += [("rlaif", {"then": DPO(), "pairs": "sampled"}), ("ppo", {"ptx": 1.0})]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from bench.config.document.problems import shown
 from bench.core.errors import BenchError, DataError, some_of
 from bench.core.files import digest_of_folder, kind_at
+from bench.core.formats.adapter_files import read_adapter
 from bench.core.formats.model_files import check_model_files
 from bench.core.frozen import Open, digest_of_file
 from bench.core.plugins import Kind
@@ -67,6 +68,12 @@ def digest_of(path: Path) -> str:
 def digest_of_model(folder: Path) -> str:
     """Return the digest of a model folder; raises DataError for what is no causal language model with its weights."""
     check_model_files(folder, shown(folder))
+    return digest_of(folder)
+
+
+def digest_of_adapter(folder: Path) -> str:
+    """Return the digest of an adapter's folder; raises DataError for what is none, or is not computed here."""
+    read_adapter(folder, shown(folder))
     return digest_of(folder)
 
 

@@ -9,7 +9,7 @@ from bench.config.comparison import Arm
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, as_written
 from bench.config.fields.forms import form_fields
-from bench.config.fields.named_plugins import build_plugin, settable
+from bench.config.fields.named_plugins import build_plugin, own_keys
 from bench.config.sections.given import NO_ADAPTER, read_lora
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.method import Given, Lora, Method
@@ -62,13 +62,12 @@ def _read_method(section: Section, path: KeyPath, value: Any, there: set[str], c
     if cls is None:
         return None
     if isinstance(cls, type):
-        known = section.keys(path, fields, [*RESERVED, *settable(cls)]) or {}
-        method = build_plugin(section, cls, path, {key: item for key, item in known.items() if key not in RESERVED})
+        method = build_plugin(section, cls, path, own_keys(section, cls, path, fields, RESERVED))
     else:
-        known, method = fields, cls
-    lora = read_lora(section, (*path, LORA), known[LORA]) if LORA in known else common_lora
-    replicate = known.get(REPLICATE)
-    if REPLICATE in known and not (isinstance(replicate, str) and replicate.strip()):
+        method = cls
+    lora = read_lora(section, (*path, LORA), fields[LORA]) if LORA in fields else common_lora
+    replicate = fields.get(REPLICATE)
+    if REPLICATE in fields and not (isinstance(replicate, str) and replicate.strip()):
         section.problem((*path, REPLICATE), f"must be a name for the repetition, not {as_written(replicate)}")
         return None
     there = there | ({"lora"} if lora is not None else set())
