@@ -127,7 +127,7 @@ def read_judge(section: Section, path: KeyPath, item: Any, beside: Collection[st
     ``read_plugin``.
     """
     judge = read_any_judge(section, path, item, beside)
-    if judge is not None and type(judge).bound is not Judge.bound:
+    if judge is not None and judge.takes_from_arm():
         what = f"the judge '{judge.NAME}' takes a model from an arm, and an arm cannot rest on one"
         section.problem(path, what, "name another judge here; this one can stand under `evaluate:`")
         return None
@@ -185,6 +185,11 @@ def _judge_reward(section: Section, path: KeyPath, fields: dict[str, Any]) -> Ju
         return None
     before = section.count
     judge = read_judge(section, path, fields, beside=(TASK.word,))
+    try:
+        if judge is not None:
+            judge.check("rate")
+    except BenchError as error:
+        section.unusable(path, error)
     task = read_plugin(section, (*path, TASK.word), fields[TASK.word], TASK) if TASK.word in fields else None
     return None if judge is None or section.count > before else JudgeReward(judge=judge, task=task)
 
