@@ -31,6 +31,7 @@ from bench.evaluation.checkers.extractors.atomic import AtomicFacts
 from bench.evaluation.checkers.retrievers.bm25 import BM25
 from bench.evaluation.checkers.verifiers.nli import Inference
 from bench.evaluation.generate import Generate
+from bench.evaluation.judge_texts import JudgeTexts, TextPair
 from bench.evaluation.judges.api import Api
 from bench.evaluation.judges.human import Human
 from bench.evaluation.judges.lexicon import Lexicon
@@ -122,6 +123,7 @@ def planned_stages() -> list[Stage]:
             checked(answers, factuality),
             WeighChoices(policy=answers.policy, task=answers.task),
             LabelPairs(data=Data(path="p", digest="d"), judge=learnt),
+            JudgeTexts(pairs=(TextPair(prompt=answers.task.prompts()[0], a="one", b="other"),), judge=learnt),
             *(
                 LabelPairs(data=Data(path="p", digest="d"), judge=judge)
                 for judge in (PAID, Human(path="p", digest="d"))
