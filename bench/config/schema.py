@@ -39,6 +39,8 @@ from bench.config.sections.length_control import CALIBRATION, DIFFICULTY_FILE
 from bench.config.sections.length_control import KEYS as LENGTH_CONTROL_KEYS
 from bench.config.sections.lm_eval import KEYS as LM_EVAL_KEYS
 from bench.config.sections.lm_eval import WORD as LM_EVAL
+from bench.config.sections.methods import REFERENCE as REFERENCE_POLICY
+from bench.config.sections.methods import START
 from bench.config.sections.tax import NONE as NO_TAX
 from bench.core.benchmark import LmEvalTask
 from bench.core.checker import Knowledge
@@ -96,9 +98,8 @@ def _methods(definitions: dict[str, Schema]) -> Schema:
     by_name = {}
     for name, entry in listing(METHOD).items():
         beside = {"method": {"const": name}, **arm}
-        schema = _spread(entry.cls, definitions, beside) or _mapping(
-            {**beside, **_fields(entry.cls, definitions, settable(entry.cls))}
-        )
+        fields = _fields(entry.cls, definitions, settable(entry.cls))
+        schema = _spread(entry.cls, definitions, beside) or _mapping({**beside, **fields, **_brought(fields)})
         definitions[f"method.{name}"] = {**schema, "description": entry.about}
         by_name[name] = {"anyOf": [_NULL, _reference(f"method.{name}"), _reference("arm")]}
         named.append({**_reference(f"method.{name}"), "required": ["method"]})
@@ -106,6 +107,13 @@ def _methods(definitions: dict[str, Schema]) -> Schema:
     return {
         "type": "object", "properties": by_name, "additionalProperties": _reference("arm"), "minProperties": 1
     }  # fmt: skip
+
+
+def _brought(fields: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Return the schema of the policies from elsewhere that an arm may have, beside its method's own fields."""
+    policy = _reference("policy")
+    start = {"anyOf": [fields[START], policy]} if START in fields else policy
+    return {START: start, REFERENCE_POLICY: fields.get(REFERENCE_POLICY, policy)}
 
 
 def _adapter(definitions: dict[str, Schema]) -> Schema:

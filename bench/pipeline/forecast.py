@@ -14,13 +14,13 @@ from bench.core.datasets import rows_known
 from bench.core.errors import DamagedArtefact
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
-from bench.core.method import defaults_of
 from bench.core.policy import Outputs
 from bench.core.stage import Stage
 from bench.engine.manifest import MANIFEST, Manifest, read_manifest
 from bench.engine.store import Store
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurement import Cell
+from bench.pipeline.brought.defaults import defaults_of_arm
 from bench.pipeline.disk import DiskNeed, disk_need
 from bench.pipeline.lengths import NOTHING_KNOWN, PlannedLengths
 from bench.pipeline.paid_calls import PaidCalls, paid_calls
@@ -121,7 +121,7 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
             for task in comparison.evaluation.tasks
             if comparison.evaluation.draws > 1 and task.decoding().is_greedy
         ),
-        defaults={arm.name: left for arm in comparison.arms if (left := defaults_of(arm.method, arm.lora))},
+        defaults={arm.name: left for arm in comparison.arms if (left := defaults_of_arm(arm))},
         power=planned_power(plan),
         level=comparison.statistics.level,
         lengths=lengths,

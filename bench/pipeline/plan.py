@@ -133,15 +133,22 @@ def make_plan(comparison: Comparison) -> Plan:
 def policy_of(comparison: Comparison, arm: Arm, seed: int) -> PolicySpec:
     """Return the policy of one arm at one seed; raises BenchError naming the arm where its method cannot make one."""
     try:
-        return arm.method.policy(given_for(comparison, arm, seed))
+        policy = arm.method.policy(given_for(comparison, arm, seed))
+        for name in ("start", "reference"):
+            if getattr(arm, name) is not None:
+                without = arm.model_copy(update={name: None})
+                if digest(arm.method.policy(given_for(comparison, without, seed))) == digest(policy):
+                    raise BenchError(f"its `{name}:` changes nothing: it reads none, or has the same. Drop it.")
     except BenchError as error:
         raise BenchError(f"method '{arm.name}': {error}") from error
+    return policy
 
 
 def given_for(comparison: Comparison, arm: Arm, seed: int) -> Given:
     """Return what one arm is given at one seed."""
     shared = {name: getattr(comparison.given, name) for name in Shared.model_fields}
-    return Given(**{**shared, "lora": arm.lora, "seed": training_seed(seed, arm.replicate)})
+    own = {"lora": arm.lora, "start": arm.start, "reference": arm.reference}
+    return Given(**{**shared, **own, "seed": training_seed(seed, arm.replicate)})
 
 
 def training_seed(seed: int, replicate: str | None) -> int:

@@ -68,7 +68,7 @@ def test_every_method_is_there_with_its_fields(schema: dict[str, Any]) -> None:
             assert all({"method", "replicate", "lora"} < set(form["properties"]) for form in arm["anyOf"][:3])
             assert [form["required"] for form in arm["anyOf"][:3]] == [["adapter"], ["path"], ["repo", "revision"]]
             continue
-        assert set(arm["properties"]) == {"method", "replicate", "lora", *settable(entry.cls)}
+        assert set(arm["properties"]) == {"method", "replicate", "lora", "start", "reference", *settable(entry.cls)}
         assert arm["description"] == entry.about
         for field, info in entry.cls.model_fields.items():
             if info.default is not None and isinstance(info.default, bool | int | float | str):

@@ -11,13 +11,16 @@ from peft import LoraConfig, get_peft_model
 
 from bench.config.load import load_comparison
 from bench.core.errors import BenchError, ConfigError
-from bench.core.policy import Outputs, Pretrained, Proxy
+from bench.core.policy import Outputs, Pretrained, Proxy, Tuned
 from bench.engine.inline import InlineEngine
+from bench.engine.scheduler import Outcome
 from bench.engine.store import Store
+from bench.pipeline.brought.defaults import defaults_of_arm
 from bench.pipeline.compare import compare
 from bench.pipeline.plan import make_plan
 from bench.pipeline.report_again import report_again
 from bench.pipeline.standing import standing_of
+from bench.pipeline.summarise import facts_of
 from tests.engine.test_scheduler import Notes
 from tests.methods.tiny import model, pretrained
 from tests.sketched import sketched
@@ -144,6 +147,83 @@ def test_what_is_wrong_is_told_with_its_place(folder: Path, name: str) -> None:
         load_comparison(edited(folder, old, new))
     assert words in str(error.value)
     assert "methods." in str(error.value)
+
+
+STARTED = """\
+  dpo: {lr: 0.01, epochs: 1, batch_size: 4, start: {path: ../../other, template: "{prompt}?"}}
+  held: {method: dpo, lr: 0.01, epochs: 1, batch_size: 4, start: {method: policy, path: ../../other},
+         reference: {path: ../../model, template: "{prompt}?"}}
+  sft: {lr: 0.01, epochs: 1, batch_size: 4, start: {path: ../../other}}
+  rloo: {updates: 1, prompts_per_update: 2, samples: 2, batch_size: 4, max_new_tokens: 3, start: {path: ../../other},
+         reward: {judge: lexicon, path: ../../words.txt}}
+"""
+DATA = "  demonstrations: {path: ../../demonstrations.jsonl}\n  preferences: {path: ../../preferences.jsonl}\n  seeds"
+
+
+def started(folder: Path) -> None:
+    edited(folder, ARMS, STARTED)
+    edited(folder, "  seeds", DATA)
+    edited(folder, "method: mine", "method: dpo")
+
+
+def test_a_start_and_a_reference_made_elsewhere(folder: Path) -> None:
+    started(folder)
+    comparison = load_comparison(folder)
+    plan = make_plan(comparison)
+    for name in ("dpo", "held", "sft", "rloo"):
+        policy = plan.policies[name, 0]
+        assert isinstance(policy, Tuned)
+        assert isinstance(policy.base, Pretrained)
+        assert Path(str(policy.base.path)).name == "other"
+    stage, held = (dict(plan.policies[name, 0].by) for name in ("dpo", "held"))  # type: ignore[union-attr]
+    assert dict(stage["reference"])["policy"] == plan.policies["dpo", 0].base  # type: ignore[union-attr]
+    assert Path(dict(held["reference"])["policy"].path).name == "model"
+    facts = facts_of(comparison.arm("dpo"), plan, Outcome())
+    assert facts.fields["start"]["path"] == "other"
+    assert facts.brought == ("other",)
+    assert "start.lr" not in defaults_of_arm(comparison.arm("dpo"))
+    engine = InlineEngine(Store(folder / "store"))
+    try:
+        for name in ("dpo", "held"):
+            for stage_of in plan.stages_of_arm(name, 0):
+                engine.start(stage_of, 0)
+                event = engine.next_event(0)
+                while event is not None and event.name == "progress":
+                    event = engine.next_event(0)
+                assert event is not None
+                assert event.name == "done", event.text
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("  sft: {", "  same: {method: base, start: {path: ../../other}}\n  sft: {", "changes nothing"),
+        ("  sft: {lr: 0.01", "  sft: {reference: {path: ../../other}, lr: 0.01", "its `reference:` changes nothing"),
+        ("start: {path: ../../other}}\n  rloo", "start: {pth: ../../other}}\n  rloo", "start"),
+        ("sft: {lr: 0.01, epochs: 1, batch_size: 4, start: {path: ../../other}}",
+         "sft: {start: {adapter: ../../adapter}}", "needs its model beside it"),
+    ],
+)  # fmt: skip
+def test_a_start_that_nothing_reads_is_refused(folder: Path, old: str, new: str, why: str) -> None:
+    started(folder)
+    with pytest.raises(BenchError, match=why):
+        make_plan(load_comparison(edited(folder, old, new)))
+
+
+def test_vocabularies_that_differ_are_refused_where_tokens_must_be_shared(folder: Path) -> None:
+    file = folder.parents[1] / "other" / "tokenizer.json"
+    text = file.read_text(encoding="utf-8").replace('"a": 4', '"b": 4').replace('"b": 5', '"a": 5')
+    file.unlink()
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(
+        BenchError, match=r"'steered' steers by logits, .*different vocabularies \(token [45] is '[ab]'"
+    ):
+        make_plan(load_comparison(folder))
+    started(folder)
+    with pytest.raises(BenchError, match=r"'held' compares log-probabilities of the same tokens, .* different vocab"):
+        make_plan(load_comparison(folder))
 
 
 def test_an_adapter_of_another_model_is_refused_at_plan(folder: Path) -> None:

@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import DataError
+from bench.config.comparison import Arm
+from bench.core.errors import BenchError, DataError
 from bench.core.files import kind_at
 from bench.core.formats.adapter_files import check_fits, read_adapter
-from bench.core.policy import Outputs, PolicySpec, Pretrained
+from bench.core.policy import Outputs, PolicySpec, Pretrained, Proxy, root
 from bench.core.stage import Stage
 from bench.core.task import offers_choices
 from bench.evaluation.made_elsewhere import check_outputs
@@ -33,6 +34,7 @@ def told_of_arms(design: Design) -> tuple[str, ...]:
         if isinstance(policy, Outputs):
             lines += check_outputs(arm.name, policy, evaluation.tasks, evaluation.draws)
             lines += [f"{arm.name}: not available without a policy: {what}" for what in without_policy(design)]
+        check_vocabularies(arm, policy)
         for model in brought_models(design, policy):
             lines += told_of_model(arm.name, model, design.comparison.given.base)
     return tuple(dict.fromkeys(lines))
@@ -55,6 +57,39 @@ def without_policy(design: Design) -> Iterator[str]:
             yield f"multiple choice of {task.NAME}"
     yield from (f"{task.name} of lm-eval" for task in design.evaluation.benchmarks)
     yield "response_tokens"
+
+
+def check_vocabularies(arm: Arm, policy: PolicySpec) -> None:
+    """Raise BenchError where policies that must share their tokens are known not to: a proxy's, and a reference's."""
+    groups: list[tuple[str, list[PolicySpec]]] = []
+    if isinstance(policy, Proxy):
+        groups.append(("steers by logits", [policy.base, policy.expert, policy.antiexpert]))
+    if arm.reference is not None:
+        groups.append(("compares log-probabilities of the same tokens", [policy, arm.reference]))
+    for why, parts in groups:
+        starts = [start for part in parts if isinstance(start := root(part), Pretrained) and start.path is not None]
+        known = [(start, tokens) for start in starts if (tokens := vocabulary_of(Path(str(start.path))))]
+        for one, tokens in known[1:]:
+            first, theirs = known[0]
+            other = next((number for number in tokens.keys() & theirs.keys() if tokens[number] != theirs[number]), None)
+            if other is not None:
+                raise BenchError(
+                    f"method '{arm.name}' {why}, and {called(first)} and {called(one)} have different vocabularies "
+                    f"(token {other} is {theirs[other]!r} and {tokens[other]!r}). Take models of one family."
+                )
+
+
+@cache
+def vocabulary_of(folder: Path) -> dict[int, str]:
+    """Return the tokens in a folder's tokenizer.json by number; nothing where it has none that can be read."""
+    try:
+        found = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        listed = found["model"]["vocab"]
+        pieces = listed.items() if isinstance(listed, dict) else ((one[0], at) for at, one in enumerate(listed))
+        added = ((one["content"], one["id"]) for one in found.get("added_tokens", ()))
+        return {int(number): str(piece) for piece, number in (*pieces, *added)}
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return {}  # whoever loads the models compares what they have
 
 
 def brought_models(design: Design, policy: PolicySpec) -> Iterator[Pretrained]:
