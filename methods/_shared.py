@@ -26,8 +26,10 @@ def supervised_start(given: Given, settings: Optimisation | None = None) -> Poli
 
     Without ``settings`` it is what the method ``sft`` makes at its defaults; equal settings make the same stage, so
     one training serves all. Without demonstrations it is the base itself, which suits a base that already follows
-    instructions.
+    instructions. An arm may have a start made elsewhere instead (``given.start``).
     """
+    if given.start is not None:
+        return given.start
     if given.demonstrations is None:
         return given.base
     check_demonstrations(given.demonstrations)
@@ -90,10 +92,12 @@ def reference(
 ) -> ReferenceLogprobs:
     """Return the stage that scores the preference data with a frozen reference, shared by all who use it.
 
+    An arm may have a reference made elsewhere in the place of ``policy`` (``given.reference``).
     ``responses``: see ``ReferenceLogprobs``.
     """
     data = preferences(given)
-    return ReferenceLogprobs(policy=policy, data=data, max_length=given.max_length, responses=responses)
+    frozen = policy if given.reference is None else given.reference
+    return ReferenceLogprobs(policy=frozen, data=data, max_length=given.max_length, responses=responses)
 
 
 def fine_tuned_on_reward(kind: type[TrainOnReward], method: RewardOptimisation, given: Given, **more: Any) -> Tuned:

@@ -32,7 +32,9 @@ class SFT(Optimisation, Method):
     NEEDS: ClassVar[frozenset[str]] = frozenset({"demonstrations"})
 
     def policy(self, given: Given) -> PolicySpec:
-        """Return the base, tuned on the demonstrations."""
+        """Return the base, or the start that the arm has from elsewhere, tuned on the demonstrations."""
         if given.demonstrations is None:
             raise BenchError("sft learns from demonstrations: add given.demonstrations to the comparison file")
+        if given.start is not None:
+            given = given.model_copy(update={"base": given.start, "start": None})
         return supervised_start(given, self)

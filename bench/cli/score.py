@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bench.cli.options import JsonOption, Printed, example, write
+from bench.cli.options import JsonOption, Printed, StoreOption, err, example, write
+from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.scoring.method_score import Score
@@ -51,6 +52,7 @@ HEADINGS = {
         "bench score --outputs a.json --outputs b.json --reference r.json --annotations v.json --difficulty estimated",
         "bench score --annotations battles.jsonl --reference gpt-4-0314",
         "bench score --outputs labeled_ChatGPT.jsonl --reference labeled_InstructGPT.jsonl",
+        'bench score --outputs mine.json --reference theirs.json --judge "{judge: reward_model, path: my_rm}"',
     )
 )
 def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
@@ -83,15 +85,27 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
         Literal["apart", "together"],
         typer.Option(help="Score each judge by itself, or count the votes of a crowd together (battles only)."),
     ] = "apart",
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(help="Judge the outputs here, by a judge's name, a mapping, or a .yaml. Repeatable."),
+    ] = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score outputs and judgements made elsewhere: win rates, raw and at equal length, with standard errors.
 
     Files may be .json, .jsonl or .csv, packed with gzip or not; what they are is told by their columns. Answers,
-    verdicts and difficulties are joined on the instruction's text.
+    verdicts and difficulties are joined on the instruction's text. With --judge the answers are judged here, in both
+    orders, and the verdicts kept in a store: the same call again asks nothing.
     """
     from bench.scoring import score as scoring
 
+    if judge:
+        if annotations or preference_scale is not None or judges == "together":
+            raise BenchError("--judge asks for verdicts: leave --annotations, --preference-scale and --judges away.")
+        files = (outputs or [], reference, difficulty, calibration)
+        show(asked_scores(judge, *files, store), as_json=as_json)
+        return
     found = scoring.score(
         scoring.FilesToScore(
             outputs=() if outputs is None else outputs,
@@ -103,10 +117,46 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
             judges=judges,
         )
     )
+    show(found, as_json=as_json)
+
+
+def show(found: Sequence[Score], *, as_json: bool) -> None:
+    """Print scores, as JSON where that is asked for."""
+    from bench.scoring import score as scoring
+
     if as_json:
         write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False) + "\n")
     else:
         show_scores(found)
+
+
+def asked_scores(
+    judge: list[str],
+    outputs: Sequence[Path],
+    reference: str | None,
+    difficulty: str | None,
+    calibration: Path | None,
+    store: Path | None,
+) -> list[Score]:
+    """Return the scores of outputs that are judged now; how far that has come goes to standard error."""
+    from bench.config.fields.judges_asked import read_judges_asked
+    from bench.engine.store import STORE, Store, chosen_store
+    from bench.evaluation.api.spending import name_this_run
+    from bench.scoring.ask_judges import Asking, judged_scores
+
+    if not outputs:
+        raise BenchError("nothing to judge: give --outputs FILE and --reference FILE.")
+    chosen = chosen_store(store)
+    results = Path("results")
+    where = Store((results if results.is_dir() else Path()) / STORE if chosen is None else chosen)
+    where.prepare()
+    name_this_run()
+
+    def told(text: str) -> None:
+        err.print(text, markup=False, soft_wrap=True)
+
+    asked = Asking(outputs, reference, read_judges_asked(judge), where, difficulty, calibration, told)
+    return judged_scores(asked)
 
 
 def show_scores(scores: Sequence[Score]) -> None:
@@ -167,11 +217,43 @@ def remarks(scores: Sequence[Score]) -> list[str]:
         lines += [f"{title}: {count} missing, {reason}" for reason, count in one.missing.items()]
         lines += [f"{title}: {count} {what}" for what, count in one.noted.items()]
         lines += [f"{title}: warning: {text}" for text in one.warnings]
+        lines += [f"{title}: {text}" for text in _audited(one)]
     judges = list(dict.fromkeys(one.judge for one in scores))
     for judge in judges:
         by = "" if len(judges) == 1 else f"judge {judge}: "
         lines += [by + line for line in _compared([one for one in scores if one.judge == judge])]
     return lines
+
+
+def _audited(one: Score) -> Iterator[str]:
+    """Yield the intervals and the audit of a judge that was asked here."""
+    for name, words in (("win_rate_interval", "win rate"), ("length_controlled_interval", "at equal length")):
+        if interval := one.details.get(name):
+            yield f"{words} within [{interval[0]:.2f}, {interval[1]:.2f}]% (95%)"
+    audit = one.details.get("audit")
+    if audit is None:
+        return
+    shares = (
+        ("consistent", "same verdict in both orders"),
+        ("flips", "the same place won twice"),
+        ("first_shown", "preference for the first shown"),
+        ("ties", "ties"),
+        ("retested", "same winner when asked again"),
+        ("longer_wins", "preference for the longer"),
+        *((status, f"calls {status}") for status in ("unparsed", "refused", "error") if audit[status]["estimate"]),
+    )
+    yield f"audit of {audit['judge']}, {audit['asked']} calls: " + "; ".join(
+        f"{words} {_measured(audit[name])}" for name, words in shares if audit[name]["estimate"] is not None
+    )
+    for control in audit["controls"]:
+        yield f"audit: agrees with {control['control']} on {_measured(control['agreement'])} of the calls"
+    if audit["imitations"]:
+        yield f"audit: {audit['imitations']} pairs with a response that imitates the judge's question"
+
+
+def _measured(measure: dict[str, Any]) -> str:
+    low, high = measure["low"], measure["high"]
+    return f"{measure['estimate']:.1%}" + ("" if low is None or high is None else f" [{low:.1%}, {high:.1%}]")
 
 
 def _title(one: Score, scores: Sequence[Score]) -> str:

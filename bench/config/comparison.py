@@ -13,7 +13,7 @@ from bench.core.frozen import Frozen
 from bench.core.judge import Judge
 from bench.core.method import Lora, Method, Shared
 from bench.core.metrics import FEWEST_FACTS, WIN_RATE
-from bench.core.policy import Kept
+from bench.core.policy import Kept, PolicySpec
 from bench.core.task import Task
 
 
@@ -41,8 +41,11 @@ class Arm(Frozen):
     """One treatment under the name that the file gives it.
 
     A replicate has the same settings as the arm it repeats, and training randomness of its own. ``lora`` is the
-    adapter of this arm (the common one unless the file says otherwise).
+    adapter of this arm (the common one unless the file says otherwise). ``start`` and ``reference``: policies made
+    elsewhere in the place of its supervised start, and of the start as the reference of its loss.
     """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"start", "reference"})
 
     name: str
     method: Method
@@ -51,6 +54,8 @@ class Arm(Frozen):
         Annotated[str, Field(min_length=1)] | None,
         Field(description="a name for an independent repetition: an A/A control"),
     ] = None
+    start: PolicySpec | None = None
+    reference: PolicySpec | None = None
 
 
 class Named(Frozen):

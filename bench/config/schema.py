@@ -28,7 +28,7 @@ from bench.config.comparison import (
 )
 from bench.config.fields.forms import FormField, form_fields
 from bench.config.fields.named_plugins import MODEL, REWARD, WEIGHT, settable
-from bench.config.fields.sources import COLUMNS, DATA_FORMS, POLICY_FORMS, PREFERENCES, Columns
+from bench.config.fields.sources import ADAPTER, ADAPTER_FORMS, COLUMNS, DATA_FORMS, POLICY_FORMS, PREFERENCES, Columns
 from bench.config.load import REQUIRED
 from bench.config.sections.evaluate import EVALUATE_KEYS, FROM, LABEL, LENGTH_CONTROL, WIN_RATE_KEYS
 from bench.config.sections.factuality import COUNTS, FACTUALITY
@@ -39,6 +39,8 @@ from bench.config.sections.length_control import CALIBRATION, DIFFICULTY_FILE
 from bench.config.sections.length_control import KEYS as LENGTH_CONTROL_KEYS
 from bench.config.sections.lm_eval import KEYS as LM_EVAL_KEYS
 from bench.config.sections.lm_eval import WORD as LM_EVAL
+from bench.config.sections.methods import REFERENCE as REFERENCE_POLICY
+from bench.config.sections.methods import START
 from bench.config.sections.tax import NONE as NO_TAX
 from bench.core.benchmark import LmEvalTask
 from bench.core.checker import Knowledge
@@ -95,7 +97,9 @@ def _methods(definitions: dict[str, Schema]) -> Schema:
     named = []
     by_name = {}
     for name, entry in listing(METHOD).items():
-        schema = _mapping({"method": {"const": name}, **arm, **_fields(entry.cls, definitions, settable(entry.cls))})
+        beside = {"method": {"const": name}, **arm}
+        fields = _fields(entry.cls, definitions, settable(entry.cls))
+        schema = _spread(entry.cls, definitions, beside) or _mapping({**beside, **fields, **_brought(fields)})
         definitions[f"method.{name}"] = {**schema, "description": entry.about}
         by_name[name] = {"anyOf": [_NULL, _reference(f"method.{name}"), _reference("arm")]}
         named.append({**_reference(f"method.{name}"), "required": ["method"]})
@@ -103,6 +107,13 @@ def _methods(definitions: dict[str, Schema]) -> Schema:
     return {
         "type": "object", "properties": by_name, "additionalProperties": _reference("arm"), "minProperties": 1
     }  # fmt: skip
+
+
+def _brought(fields: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Return the schema of the policies from elsewhere that an arm may have, beside its method's own fields."""
+    policy = _reference("policy")
+    start = {"anyOf": [fields[START], policy]} if START in fields else policy
+    return {START: start, REFERENCE_POLICY: fields.get(REFERENCE_POLICY, policy)}
 
 
 def _adapter(definitions: dict[str, Schema]) -> Schema:
@@ -184,10 +195,11 @@ def _define_forms(definitions: dict[str, Schema]) -> None:
 def _policy(definitions: dict[str, Schema], beside: Mapping[str, Schema]) -> Schema:
     """Return the schema of a policy; ``beside`` are keys of the same mapping that belong to whoever holds it."""
     folder = {"type": "string", "description": "a folder with config.json and *.safetensors"}
-    path = _fields(Pretrained, definitions, POLICY_FORMS["path"], {"path": folder})
-    repo = _fields(Pretrained, definitions, POLICY_FORMS["repo"], {"repo": _TEXT, "revision": _TEXT})
+    adapter = {ADAPTER: _adapters()}
+    path = _fields(Pretrained, definitions, POLICY_FORMS["path"], {"path": folder, **adapter})
+    repo = _fields(Pretrained, definitions, POLICY_FORMS["repo"], {"repo": _TEXT, "revision": _TEXT, **adapter})
     file = {"type": "string", "pattern": r"\.gguf$", "description": "a GGUF file of a whole model"}
-    gguf = _fields(Pretrained, definitions, POLICY_FORMS["gguf"], {"gguf": file})
+    gguf = _fields(Pretrained, definitions, POLICY_FORMS["gguf"], {"gguf": file, **adapter})
     forms = [
         _mapping({**gguf, **beside}, required=("gguf",)),
         _mapping({**path, **beside}, required=("path",)),
@@ -195,6 +207,20 @@ def _policy(definitions: dict[str, Schema], beside: Mapping[str, Schema]) -> Sch
     ]
     own = {**_fields(Built, definitions, ("dtype",)), **beside}
     return {"anyOf": [*forms, *_worlds(definitions, "size", lambda world: world.sizes(), own)]}
+
+
+def _adapters() -> Schema:
+    """Return the schema of adapters made elsewhere: a folder, a folder or a repository as a mapping, or a list."""
+    one = [_TEXT, *(_mapping(dict.fromkeys(keys, _TEXT), required=keys) for keys in ADAPTER_FORMS.values())]
+    return {"anyOf": [*one, _list({"anyOf": one})], "description": "a folder with adapter_config.json, or several"}
+
+
+def _spread(cls: type[Open], definitions: dict[str, Schema], beside: Mapping[str, Schema]) -> Schema | None:
+    """Return the schema of a plug-in that is written as a policy is; None for any other."""
+    if cls.SPREAD is None:
+        return None
+    alone = _mapping({ADAPTER: _adapters(), **beside}, required=(ADAPTER,))
+    return {"anyOf": [alone, *_policy(definitions, beside)["anyOf"]]}
 
 
 def _data(definitions: dict[str, Schema], columns: Columns) -> Schema:
@@ -231,8 +257,10 @@ def _plugins(
     for name, entry in entries.items():
         names = settable(entry.cls)
         required = [field for field in names if entry.cls.model_fields[field].is_required()]
-        fields = {kind.word: {"const": name}, **(beside or {}), **_fields(entry.cls, definitions, names)}
-        schema = _mapping(fields, required=(kind.word, *required))
+        own = {kind.word: {"const": name}, **(beside or {})}
+        schema = _spread(entry.cls, definitions, own) or _mapping(
+            {**own, **_fields(entry.cls, definitions, names)}, required=(kind.word, *required)
+        )
         definitions[f"{prefix}.{name}"] = {**schema, "description": entry.about}
         forms.append(_reference(f"{prefix}.{name}"))
     return {"anyOf": forms}

@@ -32,7 +32,7 @@ class FileRow:
 
     def text(self, column: str) -> str:
         """Return the text in a cell as it stands, which may be empty; raises DataError for anything else."""
-        return text_of(self._cell(column), self.what(column))
+        return text_of(self.cell(column), self.what(column))
 
     def stated(self, column: str) -> str:
         """Return the text in a cell without the space around it; raises DataError where it says nothing."""
@@ -62,7 +62,7 @@ class FileRow:
 
     def question(self, column: str) -> Chat:
         """Return what is asked: a text is one user turn; a list of turns ends with the user's, which says something."""
-        chat = chat_of(self._cell(column), self.what(column))
+        chat = chat_of(self.cell(column), self.what(column))
         if chat[-1].role != "user":
             raise DataError(
                 f"{self.what(column)} ends with a turn of the {chat[-1].role}; what is asked ends with the user's."
@@ -72,13 +72,14 @@ class FileRow:
 
     def texts(self, column: str, separator: str) -> list[str]:
         """Return the texts in a cell, each on one line; see ``texts_of``."""
-        return texts_of(self._cell(column), separator, self.what(column))
+        return texts_of(self.cell(column), separator, self.what(column))
 
     def what(self, column: str) -> str:
         """Return how an error message names a cell."""
         return f"{self.where}: {column}"
 
-    def _cell(self, column: str) -> Any:
+    def cell(self, column: str) -> Any:
+        """Return what stands in a cell, whatever it is; raises DataError where the row has no such column."""
         if column not in self._cells:
             raise DataError(f"{self.where}: no column {column!r}. {did_you_mean(column, self._cells)}")
         return self._cells[column]

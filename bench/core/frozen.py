@@ -54,10 +54,12 @@ class Open(Frozen):
 
     ``VERSION`` is raised by hand when the class computes something else from the same fields; it is in every digest.
     ``FILE_TO_COME``: for a class that reads a file which may not be there yet, its name where none is given.
+    ``SPREAD``: for a class with one field whose own keys a comparison writes in the class's place, the field's name.
     """
 
     VERSION: ClassVar[int] = 1
     FILE_TO_COME: ClassVar[str | None] = None
+    SPREAD: ClassVar[str | None] = None
 
     @model_validator(mode="wrap")
     @classmethod

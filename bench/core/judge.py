@@ -94,6 +94,10 @@ class Judge(Open, ABC):
         """Return what is missing before this judge can be called, and how to get it; None where nothing is."""
         return None
 
+    def takes_from_arm(self) -> bool:
+        """Return whether this judge takes something from an arm with its settings; see ``bound``."""
+        return type(self).bound is not Judge.bound
+
     def bound(self, policy_of: Callable[[str], PolicySpec]) -> Self:
         """Return this judge with what it takes from the comparison's own arms at one seed filled in.
 

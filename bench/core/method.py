@@ -78,9 +78,15 @@ class Shared(Frozen):
 
 
 class Given(Shared):
-    """What one method is given for one training seed of the comparison."""
+    """What one method is given for one training seed of the comparison.
+
+    ``start`` and ``reference`` are an arm's own: what it starts from in the place of its supervised start, and what its
+    loss is measured against in the place of that start.
+    """
 
     seed: int
+    start: PolicySpec | None = None
+    reference: PolicySpec | None = None
 
 
 class Method(Open, ABC):

@@ -31,10 +31,22 @@ Kept = Literal["float32", "bfloat16"]
 LoadIn = Literal["4bit", "8bit"]
 
 
+class Adapter(Frozen):
+    """A PEFT adapter made elsewhere: a local folder (``path`` with ``digest`` of its files) or a hub repository."""
+
+    repo: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    digest: str | None = None
+
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+
+
 class Pretrained(Frozen):
     """A model that exists already: a local folder (``path`` with ``digest`` of its files) or a hub repository.
 
-    ``path`` may be a GGUF file, too, by its suffix: its weights are made whole again when it is loaded.
+    ``path`` may be a GGUF file, too, by its suffix: its weights are made whole again when it is loaded. ``adapters``:
+    those made elsewhere that belong to it, in the order in which they were trained one on another.
 
     ``template`` is a plain text with ``{prompt}`` in it, used when the tokenizer has no chat template. ``dtype``: what
     every forward pass computes in (see ``computed_in``); float16 can be evaluated and not trained. ``end_token``: the
@@ -52,9 +64,10 @@ class Pretrained(Frozen):
     template: str = "{prompt}"
     end_token: str | None = None
     load_in: LoadIn | None = None
+    adapters: tuple[Adapter, ...] = ()
 
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
-    ADDED: ClassVar[frozenset[str]] = frozenset({"load_in"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"adapters", "load_in"})
 
 
 class Built(Frozen):
@@ -91,6 +104,11 @@ class Tuned(Frozen):
                     "the best of several responses is a choice and has no weights, so nothing can be trained on top of "
                     "it. Train the policy that writes the responses, on those chosen if you like (expert_iteration)."
                 )
+            case Outputs():
+                raise BenchError(
+                    "outputs made elsewhere are texts and no model, so nothing can be trained on top of them. Give the "
+                    "checkpoint that wrote them (method: policy), or train on them as demonstrations."
+                )
         return self
 
 
@@ -126,6 +144,11 @@ class Proxy(Frozen):
                     "responses is chosen when all are written. Distil it first (a method that trains on what was "
                     "chosen), or take its base."
                 )
+            if isinstance(root(getattr(self, name)), Outputs):
+                raise BenchError(
+                    f"the {name} of a proxied policy must give every next token a logit, and outputs made elsewhere "
+                    "are texts alone. Give the checkpoint that wrote them (method: policy)."
+                )
         return self
 
 
@@ -148,7 +171,21 @@ class BestOf(Frozen):
         return math.log(self.n) - (self.n - 1) / self.n
 
 
-PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed | Proxy | BestOf, Field(discriminator="kind")]
+class Outputs(Frozen):
+    """Responses that were made elsewhere, in a file of rows (``path`` with its ``digest``): they write nothing new.
+
+    ``columns`` renames: this program's name of a column to the file's. See ``bench.evaluation.made_elsewhere``.
+    """
+
+    kind: Literal["outputs"] = "outputs"
+    path: str
+    digest: str
+    columns: tuple[tuple[str, str], ...] = ()
+
+    LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path"})
+
+
+PolicySpec = Annotated[Pretrained | Built | Tuned | Instructed | Proxy | BestOf | Outputs, Field(discriminator="kind")]
 Tuned.model_rebuild()
 Instructed.model_rebuild()
 Proxy.model_rebuild()
@@ -182,8 +219,8 @@ def computing_in(spec: PolicySpec, dtype: Kept) -> PolicySpec:
     raise BenchError(f"what a {spec.kind} policy computes in is what the policy it was made of computes in.")
 
 
-def root(spec: PolicySpec) -> Pretrained | Built | Proxy | BestOf:
-    """Return the policy that all changes started from; a proxied and a best-of policy are their own."""
+def root(spec: PolicySpec) -> Pretrained | Built | Proxy | BestOf | Outputs:
+    """Return the policy that all changes started from; a proxied and a best-of policy, and outputs, are their own."""
     while isinstance(spec, Tuned | Instructed):
         spec = spec.base
     return spec
@@ -195,7 +232,7 @@ def as_read(spec: PolicySpec, chat: Chat) -> Chat:
     Where instructions are nested, the innermost stands first. A chat without a user turn stays as it is. The policies
     within a proxy have instructions of their own: only those that all of them read are put here.
     """
-    while not isinstance(spec, Pretrained | Built | Proxy | BestOf):
+    while isinstance(spec, Tuned | Instructed):
         if isinstance(spec, Instructed):
             chat = _instructed(chat, spec.instruction + spec.separator)
         spec = spec.base

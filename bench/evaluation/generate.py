@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from pydantic import PositiveInt
 
 from bench.core.lengths import SpellingCounts
-from bench.core.policy import PolicySpec
+from bench.core.policy import Outputs, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.core.task import Task
+from bench.evaluation.made_elsewhere import completions_of
 
 COMPLETIONS = "completions.parquet"
 # How a row says that its prompt was too long for the policy, and what is said where there is no response to measure.
@@ -39,7 +40,8 @@ class Generate(Stage):
     meet the same noise, and batch size and the order of the prompts change an answer by the rounding of logits alone
     (docs/performance.md has how often). Other stages that draw responses to the same prompts have noise of their own:
     ``row_seed``. A prompt that leaves no room for the task's ``max_new_tokens`` in what the policy can read gets no
-    answer: its rows say so in ``finish``. Where answers hold special tokens, ``diagnostics.json`` says how many.
+    answer: its rows say so in ``finish``. Outputs made elsewhere are taken as they stand. Where answers hold special
+    tokens, ``diagnostics.json`` says how many.
     """
 
     KIND: ClassVar[str] = "generate"
@@ -51,8 +53,16 @@ class Generate(Stage):
     draws: PositiveInt
     seed: int
 
+    def resources(self) -> Resources:
+        """Return what the policy needs: nothing, where the answers are there already."""
+        return Resources() if isinstance(self.policy, Outputs) else self.RESOURCES
+
     def run(self, io: StageIO) -> None:
         """Write ``completions.parquet``: one row per prompt and draw, in the task's order."""
+        if isinstance(self.policy, Outputs):
+            given = completions_of(self.policy, self.task, self.draws)
+            pq.write_table(pa.Table.from_pylist(given, schema=COMPLETIONS_SCHEMA), io.out / COMPLETIONS)
+            return
         from bench.models.best_of import open_policy  # noqa: PLC0415 - torch loads here and not when planning
 
         policy = open_policy(self.policy, io)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.core.errors import BenchError, DamagedArtefact, DataError, did_you_mean
-from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
+from bench.core.policy import BestOf, Built, Instructed, Outputs, PolicySpec, Pretrained, Proxy, Tuned
 from bench.core.stage import Stage, StageIO, stages_in
 from bench.engine.store import Store
 from bench.export.model_card import Exported, model_card
@@ -82,6 +82,8 @@ def one_model(plan: Plan, arm: str, spec: PolicySpec) -> Pretrained | Built | Tu
             )
         case BestOf():
             reason = f"it is the best of {spec.n} responses of another policy, a choice and not a model"
+        case Outputs():
+            reason = "it is outputs made elsewhere, texts and not a model"
     parts = [other for other in _inside(plan, spec) if other != arm]
     if parts:
         instead = f"What it is made of can be exported: {', '.join(parts)}."

@@ -163,6 +163,7 @@ def _making(comparison: Comparison, summary: RunSummary, exported: Exported) -> 
     costs = summary.cost_of(exported.arm, exported.seed)
     spent = [f"{amount(costs[axis])} {words}" for axis, words in COST_WORDS if costs.get(axis)]
     spent += [duration(costs["seconds"])] if costs.get("seconds") else []
+    spent += [f"beside what {listed(list(facts.brought))} cost elsewhere, which is not known"] if facts.brought else []
     devices = sorted({str(summary.stages[key].provenance.get("device")) for key in _keys(summary, exported)})
     lines = [
         f"Method: {facts.method}",

@@ -42,6 +42,24 @@ def with_adapter(model: PreTrainedModel | PeftModel, folder: Path) -> PeftModel:
     return model
 
 
+def with_merged(model: PreTrainedModel | PeftModel, folder: Path) -> PreTrainedModel:
+    """Return the model, which must be float32, with the adapter in a folder in its weights, as PEFT merges it.
+
+    For adapters that are more than a plain LoRA (``bench.core.formats.adapter_files``); those that the model has are
+    merged first.
+    """
+    causal = merged(model)
+    ends = (causal.get_input_embeddings().weight, causal.get_output_embeddings().weight)
+    shared = ends[0] is ends[1]
+    adapted = PeftModel.from_pretrained(causal, str(folder))
+    _part(causal)
+    whole: PreTrainedModel = adapted.merge_and_unload()
+    ends = (whole.get_input_embeddings().weight, whole.get_output_embeddings().weight)
+    if shared and ends[0] is not ends[1]:
+        _untie(whole)
+    return whole
+
+
 def with_new_adapter(model: PreTrainedModel | PeftModel, lora: Lora, seed: int) -> PeftModel:
     """Return the model with an untrained adapter that changes nothing yet; it alone requires a gradient.
 
@@ -111,8 +129,12 @@ def _part(causal: PreTrainedModel) -> None:
     if ends[0].weight is ends[1].weight and any(isinstance(end, LoraLayer) for end in ends):
         head = ends[1].get_base_layer() if isinstance(ends[1], LoraLayer) else ends[1]
         head.weight = nn.Parameter(head.weight.detach().clone(), requires_grad=False)
-        causal.config.tie_word_embeddings = False
-        causal.config.get_text_config().tie_word_embeddings = False
+        _untie(causal)
+
+
+def _untie(causal: PreTrainedModel) -> None:
+    causal.config.tie_word_embeddings = False
+    causal.config.get_text_config().tie_word_embeddings = False
 
 
 def _set_up(model: PeftModel) -> None:

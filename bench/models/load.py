@@ -19,6 +19,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from bench.core.errors import StageError, some_of
+from bench.core.formats.adapter_files import read_adapter
 from bench.core.machine_limits import limit_of
 from bench.core.method import Lora
 from bench.core.policy import (
@@ -26,6 +27,7 @@ from bench.core.policy import (
     Built,
     Instructed,
     Kept,
+    Outputs,
     PolicySpec,
     Pretrained,
     Proxy,
@@ -35,7 +37,7 @@ from bench.core.policy import (
     weights_of,
 )
 from bench.core.stage import StageIO
-from bench.models.adapters import ADAPTER_CONFIG, NEW, is_adapted, merged, with_adapter, with_new_adapter
+from bench.models.adapters import ADAPTER_CONFIG, NEW, is_adapted, merged, with_adapter, with_merged, with_new_adapter
 from bench.models.hf import HFPolicy
 from bench.models.limits.reasons import in_one_line
 from bench.models.local import LocalPolicy
@@ -43,7 +45,16 @@ from bench.models.masters import set_master, stored_as
 from bench.models.packing.halves import check_halves
 from bench.models.proxy import ProxyPolicy, terms_of
 from bench.models.quantised.load_packed import pack_loaded, quantised_of, unpack_loaded
-from bench.models.tokenizer import config_at, files_at, place_of, quietly, template_for, tokenizer_at
+from bench.models.tokenizer import (
+    config_at,
+    files_at,
+    folder_of,
+    place_of,
+    quietly,
+    template_for,
+    tokenizer_at,
+    tokenizer_of,
+)
 
 # A run shows progress of its own; a bar per loaded model would run through it.
 disable_progress_bar()
@@ -154,6 +165,8 @@ def _rewrite(path: Path, changes: Mapping[str, object], drop: Sequence[str] = ()
 
 
 def _loaded(spec: PolicySpec, io: StageIO) -> HFPolicy:
+    if isinstance(root(spec), Outputs):
+        raise StageError("outputs made elsewhere are texts and no model: they have no weights and no likelihood.")
     if isinstance(root(spec), BestOf):
         raise StageError(
             "the best of several responses is a choice, not a model: it has no weights to train and no likelihood. "
@@ -174,11 +187,7 @@ def _resolve(spec: PolicySpec, io: StageIO, dtype: str) -> tuple[PreTrainedModel
     """Return model (on the CPU) and tokenizer of a spec, its adapters on it."""
     match spec:
         case Pretrained():
-            if spec.load_in is None:
-                return _from_pretrained(place_of(spec), spec.revision, dtype)
-            model, tokenizer = _from_pretrained(place_of(spec), spec.revision, "float32")
-            pack_loaded(model, tokenizer, spec.load_in, dtype)
-            return model, tokenizer
+            return _made_elsewhere(spec, dtype)
         case Built():
             return _from_pretrained(str(io.read(spec.by) / PAYLOAD), None, dtype)
         case Instructed():
@@ -189,8 +198,40 @@ def _resolve(spec: PolicySpec, io: StageIO, dtype: str) -> tuple[PreTrainedModel
                 return _from_pretrained(str(folder), None, dtype)
             model, tokenizer = _resolve(spec.base, io, dtype)
             return with_adapter(model, folder), tokenizer
-        case Proxy() | BestOf():
+        case Proxy() | BestOf() | Outputs():
             raise StageError("a policy of several models or responses is not one model.")
+
+
+def _made_elsewhere(spec: Pretrained, dtype: str) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """Return a pretrained model with its adapters: plain ones beside the weights, others merged in float32 before.
+
+    Weights are packed, where that is asked for, when all that is merged into them is.
+    """
+    folders = [folder_of(adapter) for adapter in spec.adapters]
+    beside = [read_adapter(folder, str(folder)).beside for folder in folders]
+    last = max((place for place, is_beside in enumerate(beside, 1) if not is_beside), default=0)
+    found: PreTrainedModel | PeftModel
+    whole = last > 0 or spec.load_in is not None
+    found, tokenizer = _from_pretrained(place_of(spec), spec.revision, "float32" if whole else dtype)
+    if spec.load_in is not None and last == 0:
+        pack_loaded(found, tokenizer, spec.load_in, dtype)
+    for place, folder in enumerate(folders, 1):
+        found = with_adapter(found, folder) if beside[place - 1] else with_merged(found, folder)
+        if place == last:
+            check_finite(found, str(folder))
+            if spec.load_in is not None:
+                pack_loaded(found, tokenizer, spec.load_in, dtype)
+            else:
+                _round_weights(found, getattr(torch, dtype))
+    return found, tokenizer if not folders else tokenizer_of(spec)
+
+
+def _round_weights(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> None:
+    """Round weights to a type as loading does: not buffers (rotary frequencies), nor what a model keeps in float32."""
+    kept = tuple(getattr(model, "_keep_in_fp32_modules", None) or ())
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not any(part in name.split(".") for part in kept):
+            weight.data = weight.data.to(dtype)
 
 
 def _with_masters(policy: HFPolicy, io: StageIO) -> HFPolicy:

@@ -22,11 +22,12 @@ from transformers.utils import logging
 from bench.core.datasets import Reply
 from bench.core.errors import DataError, StageError
 from bench.core.files import digest_of_folder, kind_at
+from bench.core.formats.adapter_files import read_adapter
 from bench.core.formats.gguf_header import SUFFIX, header_of
 from bench.core.formats.model_files import check_encoder_decoder, check_model_files, check_sizes
 from bench.core.frozen import digest_of_file
 from bench.core.machine_limits import limit_of
-from bench.core.policy import Chat, PolicySpec, Pretrained, as_read, root
+from bench.core.policy import Adapter, Chat, PolicySpec, Pretrained, as_read, root
 from bench.models.chat import lay_out
 from bench.models.lengths import TokenRow, Yielding
 from bench.models.limits.reasons import in_one_line
@@ -34,6 +35,9 @@ from bench.models.rendering import template_of
 from bench.models.turn_end import around
 
 _MODEL = "A model needs a config.json that transformers knows without code of its own"
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+# Files of a repository that an adapter needs: never pickled weights.
+_OF_AN_ADAPTER = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 _TOKENIZER = "A model needs a tokenizer, saved beside its weights by save_pretrained"
 
 
@@ -81,8 +85,19 @@ class RowReader(Protocol):
 def load_tokenizer(spec: Pretrained) -> tuple[PreTrainedTokenizerBase, PreTrainedConfig]:
     """Return the tokenizer and configuration of a model, without its weights; raises StageError as ``load_model``."""
     where = place_of(spec)
-    config = config_at(where, spec.revision)
-    return tokenizer_at(where, spec.revision), config
+    return tokenizer_of(spec), config_at(where, spec.revision)
+
+
+def tokenizer_of(spec: Pretrained) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model: the one that its last adapter was saved with, where one was.
+
+    Whoever trained the adapter trained it on what that tokenizer and its chat template made of the texts.
+    """
+    for adapter in reversed(spec.adapters):
+        folder = folder_of(adapter)
+        if kind_at(folder / _TOKENIZER_CONFIG) == "file":
+            return tokenizer_at(str(folder), None)
+    return tokenizer_at(place_of(spec), spec.revision)
 
 
 def config_at(where: str, revision: str | None) -> PreTrainedConfig:
@@ -184,6 +199,36 @@ def files_at(where: str, revision: str | None) -> dict[str, Any]:
     if place.suffix == SUFFIX:
         return {"pretrained_model_name_or_path": str(place.parent), "gguf_file": place.name}
     return {"pretrained_model_name_or_path": where, "revision": revision}
+
+
+def folder_of(adapter: Adapter) -> Path:
+    """Return the folder of an adapter, from the hub's cache where it is a repository's.
+
+    Raises DataError for one that is not what was declared or is not computed here, StageError where it cannot be had.
+    """
+    if adapter.path is None:
+        folder = Path(_fetched(str(adapter.repo), adapter.revision))
+    else:
+        folder = Path(adapter.path)
+        found = digest_of_folder(folder)
+        if adapter.digest is not None and found != adapter.digest:
+            raise DataError(
+                f"{folder}: the adapter's files have changed: their digest is {found}, not {adapter.digest}. "
+                "Restore the files, or plan again with the new ones."
+            )
+    read_adapter(folder, str(folder) if adapter.repo is None else adapter.repo)
+    return folder
+
+
+def _fetched(repo: str, revision: str | None) -> str:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - most models have no adapter from there
+
+    try:
+        return snapshot_download(repo, revision=revision, allow_patterns=_OF_AN_ADAPTER)
+    except Exception as error:  # a server and a cache may fail in any way
+        raise StageError(
+            f"cannot load the adapter {repo}: {in_one_line(error)}. A repository must be reachable or cached already."
+        ) from error
 
 
 def context_of(config: PreTrainedConfig) -> int | None:

@@ -9,13 +9,14 @@ from typing import Any
 from bench.core.data import DataSpec, Made
 from bench.core.formats.gguf_header import SUFFIX
 from bench.core.frozen import Frozen, Open, address, encode
-from bench.core.policy import BestOf, Built, Instructed, PolicySpec, Pretrained, Proxy, Tuned
+from bench.core.policy import BestOf, Built, Instructed, Outputs, PolicySpec, Pretrained, Proxy, Tuned
 
 
 def described(value: Any) -> Any:
     """Return the JSON form of a value for readers of other machines: a file by its name, not by its place."""
     if isinstance(value, Frozen):
-        body = {name: described(getattr(value, name)) for name in type(value).model_fields}
+        told = {*value.identifying(), *value.LOCATIONS}
+        body = {name: described(getattr(value, name)) for name in type(value).model_fields if name in told}
         for name in value.LOCATIONS & body.keys():
             body[name] = Path(body[name]).name if isinstance(body[name], str) else body[name]
         return {"is": describe_class(type(value)), **body} if isinstance(value, Open) else body
@@ -39,10 +40,8 @@ def describe_class(cls: type[Open]) -> str:
 def describe_policy(value: PolicySpec) -> str:
     """Return a short description of a policy for the report."""
     match value:
-        case Pretrained():
-            kind = "GGUF file" if str(value.path).endswith(SUFFIX) else "local folder"
-            name = f"{value.repo}@{value.revision}" if value.repo else f"{Path(value.path or '').name} ({kind})"
-            return name if value.load_in is None else f"{name}, linear weights kept in {value.load_in}"
+        case Pretrained() | Outputs():
+            return describe_brought(value)
         case Built():
             return f"{value.by.KIND} ({short_fields(value.by)})"
         case Tuned():
@@ -54,6 +53,18 @@ def describe_policy(value: PolicySpec) -> str:
         case Proxy():
             expert, antiexpert = describe_policy(value.expert), describe_policy(value.antiexpert)
             return f"{describe_policy(value.base)} + {value.alpha:g} x ({expert} - {antiexpert})"
+
+
+def describe_brought(value: Pretrained | Outputs) -> str:
+    """Return a short description of what was made elsewhere: a model with its adapters, or outputs."""
+    if isinstance(value, Outputs):
+        return f"{Path(value.path).name} (outputs made elsewhere)"
+    kind = "GGUF file" if str(value.path).endswith(SUFFIX) else "local folder"
+    model = f"{value.repo}@{value.revision}" if value.repo else f"{Path(value.path or '').name} ({kind})"
+    if value.load_in is not None:
+        model += f", linear weights kept in {value.load_in}"
+    adapters = (f"{one.repo}@{one.revision}" if one.repo else Path(one.path or "").name for one in value.adapters)
+    return " + ".join([model, *(f"adapter {name}" for name in adapters)])
 
 
 def describe_data(value: DataSpec) -> str:

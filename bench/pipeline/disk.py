@@ -170,7 +170,7 @@ def shapes_of(model: Any, store: Store) -> Shapes | None:
         case Pretrained():
             place = Path(model.path) if model.path is not None else in_hub_cache(str(model.repo), model.revision)
             return shapes_in(place)
-    return None
+    return None  # outputs have no weights
 
 
 def planned_shapes(stage: Stage, store: Store) -> Shapes | None:

@@ -14,12 +14,13 @@ from bench.core.datasets import rows_known
 from bench.core.errors import DamagedArtefact
 from bench.core.frozen import Frozen
 from bench.core.judge import Judge
-from bench.core.method import defaults_of
+from bench.core.policy import Outputs
 from bench.core.stage import Stage
 from bench.engine.manifest import MANIFEST, Manifest, read_manifest
 from bench.engine.store import Store
 from bench.evaluation.generate import Generate
 from bench.evaluation.measurement import Cell
+from bench.pipeline.brought.defaults import defaults_of_arm
 from bench.pipeline.disk import DiskNeed, disk_need
 from bench.pipeline.lengths import NOTHING_KNOWN, PlannedLengths
 from bench.pipeline.paid_calls import PaidCalls, paid_calls
@@ -54,6 +55,7 @@ class Forecast(Frozen):
     ``primary``: what the question is about.
     ``equal_draws``: tasks that are answered several times and decode greedily, so that every further answer is the
     first again. ``defaults``: per arm, the numbers that settings of None stand for. ``disk``: what it adds to the disk.
+    ``told``: what a reader must know of arms that rest on what was made elsewhere.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Forecast(Frozen):
     level: float
     lengths: PlannedLengths = NOTHING_KNOWN
     disk: DiskNeed | None = None
+    told: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
 
 
@@ -118,11 +121,12 @@ def forecast(plan: Plan, store: Store, lengths: PlannedLengths = NOTHING_KNOWN) 
             for task in comparison.evaluation.tasks
             if comparison.evaluation.draws > 1 and task.decoding().is_greedy
         ),
-        defaults={arm.name: left for arm in comparison.arms if (left := defaults_of(arm.method, arm.lora))},
+        defaults={arm.name: left for arm in comparison.arms if (left := defaults_of_arm(arm))},
         power=planned_power(plan),
         level=comparison.statistics.level,
         lengths=lengths,
         disk=disk_need(waiting, store),
+        told=plan.told,
         damaged=damaged,
     )
 
@@ -181,7 +185,7 @@ def expected(costs: list[dict[str, float]], axis: str, count: int) -> float | No
 
 def most_tokens(stage: Stage) -> int:
     """Return the most tokens a stage can generate."""
-    if not isinstance(stage, Generate):
+    if not isinstance(stage, Generate) or isinstance(stage.policy, Outputs):
         return 0
     return len(stage.task.prompts()) * stage.draws * stage.task.decoding().max_new_tokens
 
@@ -231,6 +235,7 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines.append(f"at most {found.most_generated_tokens:,} tokens to generate, {found.judgements:,} judge calls")
     if found.unknown_calls:
         lines.append(f"beside these, {found.unknown_calls} stages that ask about rows or claims which are not made yet")
+    lines += found.told
     lines += found.disk.lines() if found.disk is not None else []
     lines += found.lengths.lines()
     lines += [paid.line() for paid in found.paid]

@@ -11,7 +11,7 @@ from bench.core.data import Data, Made
 from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
 from bench.core.metrics import RATING, WIN_RATE
-from bench.core.policy import Pretrained
+from bench.core.policy import Adapter, Outputs, Pretrained
 from bench.core.stage import Stage
 from bench.core.task import Task
 from bench.engine.provenance import PACKAGES, provenance, versions
@@ -142,14 +142,15 @@ def data_of(comparison: Comparison) -> dict[str, str]:
 
 
 def models_of(plan: Plan) -> dict[str, str]:
-    """Return every model that was there before the run: by its revision, or the digest of its folder."""
+    """Return every model, adapter and file of outputs that was there before the run: by its revision or digest."""
     found: dict[str, str] = {}
     waiting: list[Any] = [plan.policies, *(part for stage in plan.stages.values() for part in children(stage))]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, Pretrained):
-            name = part.repo or Path(part.path or "").name
-            found[name] = str(part.revision) if part.repo else f"sha256 {part.digest}"
+        if isinstance(part, Pretrained | Adapter | Outputs):
+            repo, revision = getattr(part, "repo", None), getattr(part, "revision", None)
+            name = repo or Path(part.path or "").name
+            found[name] = str(revision) if repo else f"sha256 {part.digest}"
         if not isinstance(part, Stage):  # every stage is in the plan itself
             waiting.extend(children(part))
     return dict(sorted(found.items()))

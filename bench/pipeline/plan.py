@@ -18,6 +18,7 @@ from bench.core.stage import Stage, stages_in
 from bench.evaluation.api.api_settings import ApiSettings
 from bench.evaluation.measurement import Cell, Design, judges_in
 from bench.evaluation.measurements.divergence import divergence_bound
+from bench.pipeline.brought.told import told_of_arms
 from bench.pipeline.checks.model_kinds import check_model_kinds
 from bench.pipeline.checks.packed_weights import check_packed_weights
 
@@ -27,12 +28,14 @@ class Plan:
     """All stages of a comparison by key, in an order in which inputs come first, and the cells that rest on them.
 
     ``waiting`` are cells whose judge cannot be asked yet (``Judge.waits_for``); their stages are not among ``stages``.
+    ``told``: a line for everything that a reader must know of arms that rest on what was made elsewhere.
     """
 
     design: Design
     cells: tuple[Cell[Any], ...]
     waiting: tuple[Cell[Any], ...]
     stages: dict[str, Stage]
+    told: tuple[str, ...] = ()
 
     @property
     def comparison(self) -> Comparison:
@@ -121,12 +124,13 @@ def make_plan(comparison: Comparison) -> Plan:
     design = Design(comparison, policies)
     check_gate(design)
     check_choice(design)
+    told = told_of_arms(design)
     check_servers(comparison)
     cells = [cell for measurement in design.measurements for cell in measurement.cells(design)]
     # What is asked a second time comes behind all that is asked once.
     ready = sorted((cell for cell in cells if waits_for(cell) is None), key=lambda cell: cell.call)
     waiting = tuple(cell for cell in cells if waits_for(cell) is not None)
-    plan = Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready))
+    plan = Plan(design, tuple(ready), waiting, closure(cell.stage for cell in ready), told)
     check_model_kinds(plan.stages, plan.labels)
     check_packed_weights(plan.stages, plan.labels)
     return plan
@@ -135,15 +139,22 @@ def make_plan(comparison: Comparison) -> Plan:
 def policy_of(comparison: Comparison, arm: Arm, seed: int) -> PolicySpec:
     """Return the policy of one arm at one seed; raises BenchError naming the arm where its method cannot make one."""
     try:
-        return arm.method.policy(given_for(comparison, arm, seed))
+        policy = arm.method.policy(given_for(comparison, arm, seed))
+        for name in ("start", "reference"):
+            if getattr(arm, name) is not None:
+                without = arm.model_copy(update={name: None})
+                if digest(arm.method.policy(given_for(comparison, without, seed))) == digest(policy):
+                    raise BenchError(f"its `{name}:` changes nothing: it reads none, or has the same. Drop it.")
     except BenchError as error:
         raise BenchError(f"method '{arm.name}': {error}") from error
+    return policy
 
 
 def given_for(comparison: Comparison, arm: Arm, seed: int) -> Given:
     """Return what one arm is given at one seed."""
     shared = {name: getattr(comparison.given, name) for name in Shared.model_fields}
-    return Given(**{**shared, "lora": arm.lora, "seed": training_seed(seed, arm.replicate)})
+    own = {"lora": arm.lora, "start": arm.start, "reference": arm.reference}
+    return Given(**{**shared, **own, "seed": training_seed(seed, arm.replicate)})
 
 
 def training_seed(seed: int, replicate: str | None) -> int:

@@ -14,7 +14,6 @@ from bench.config.comparison import Arm
 from bench.core.data import Data, Made
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
-from bench.core.method import defaults_of
 from bench.core.metrics import MetricInfo
 from bench.core.stage import DIAGNOSTICS_FILE, LOG_FILE
 from bench.engine.manifest import read_manifest
@@ -28,6 +27,8 @@ from bench.evaluation.measurements.label_agreement import LabelAgreement, LabelP
 from bench.evaluation.measurements.lm_eval import Benchmarks, read_cut
 from bench.evaluation.measurements.responses import Responses
 from bench.evaluation.measurements.token_shift import TokenShifts, shift_facts
+from bench.pipeline.brought.defaults import defaults_of_arm
+from bench.pipeline.brought.told import brought_by
 from bench.pipeline.describe import describe_data, describe_policy, described
 from bench.pipeline.missing import missing_cells
 from bench.pipeline.plan import Plan
@@ -86,6 +87,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
         unanswered=unanswered(plan, outcome, store),
         served_models=served_models(plan, outcome, store),
         benchmark_cuts=benchmark_cuts(plan, outcome, store),
+        told=plan.told,
     )
 
 
@@ -114,6 +116,7 @@ def facts_of(arm: Arm, plan: Plan, outcome: Outcome) -> ArmFacts:
         replicate=arm.replicate,
         about=about,
         runs=by_seed,
+        brought=tuple(brought_by(plan.design, arm.name)),
     )
 
 
@@ -121,7 +124,9 @@ def with_defaults(arm: Arm) -> dict[str, Any]:
     """Return an arm's settings; one of None that stands for a number has it, marked as the method's default."""
     method = arm.method.written_out()
     fields = {name: described(getattr(method, name)) for name in type(method).model_fields}
-    for name, number in defaults_of(arm.method, arm.lora).items():
+    brought = {name: policy for name in ("start", "reference") if (policy := getattr(arm, name)) is not None}
+    fields |= {name: described(policy) for name, policy in brought.items()}
+    for name, number in defaults_of_arm(arm).items():
         *groups, last = name.split(".")
         place = fields
         for group in groups:

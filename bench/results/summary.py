@@ -45,7 +45,11 @@ class ArmAtSeed(Frozen):
 
 
 class ArmFacts(Frozen):
-    """What an arm is: the method's name, its hyper-parameters, the first line of its documentation."""
+    """What an arm is: the method's name, its hyper-parameters, the first line of its documentation.
+
+    ``brought``: the models and outputs made elsewhere that it is made of, beside the base that all arms are given.
+    What these cost is not known.
+    """
 
     method: str
     fields: dict[str, Any]
@@ -53,6 +57,7 @@ class ArmFacts(Frozen):
     replicate: str | None
     about: str
     runs: dict[str, ArmAtSeed]
+    brought: tuple[str, ...] = ()
 
 
 class Missing(Frozen):
@@ -182,7 +187,7 @@ class RunSummary(Frozen):
 
     ``own_rewards``: for a judge, the arms that learnt from it. ``divergence_bounds``: the most nats that an arm's
     divergence can have, where only that is known. ``served_models``: for a model asked for behind an API that a server
-    gave another name, the answers by the name it gave.
+    gave another name, the answers by the name it gave. ``told``: what is to be known of arms made elsewhere.
     """
 
     name: str
@@ -202,6 +207,7 @@ class RunSummary(Frozen):
     unanswered: tuple[Unanswered, ...] = ()
     served_models: dict[str, dict[str, int]] = {}
     benchmark_cuts: tuple[BenchmarkCuts, ...] = ()
+    told: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

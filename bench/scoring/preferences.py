@@ -20,6 +20,7 @@ from bench.scoring.row_files import GENERATOR, INSTRUCTION, OUTPUT, RowFile, sho
 from bench.statistics.tests.confidence import FloatArray
 
 FAILED_VERDICT = "the judge gave no preference"
+REPEATED = "repeated verdicts, counted once or averaged over orders"
 RETRIED = "failed verdicts, left out beside a later one on the same answers"
 
 
@@ -160,7 +161,7 @@ def _joined(
         if usable:
             stood_second = [_orientation(one, method, reference, pair) is True for one in usable]
             preference[place] = _one_of(usable, stood_second, prompt)
-            noted["repeated verdicts, counted once or averaged over orders"] += len(usable) - 1
+            noted[REPEATED] += len(usable) - 1
             noted[RETRIED] += len(own_rows or found) - len(usable)
             noted["preferences of 0, counted as ties (AlpacaEval's old code)"] += any(one.old_tie for one in usable)
         elif found:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench.config.comparison import Common, Criterion, Evaluation, Factuality, GateSettings, StatisticsSettings
+from bench.config.fields.named_plugins import settable
 from bench.config.load import ROOT_KEYS, load_comparison
 from bench.config.schema import REFERENCE, json_schema
 from bench.config.sections.evaluate import EVALUATE_KEYS
@@ -63,7 +64,11 @@ def test_every_method_is_there_with_its_fields(schema: dict[str, Any]) -> None:
     assert set(schema["properties"]["methods"]["properties"]) == set(entries)
     for name, entry in entries.items():
         arm = schema["$defs"][f"method.{name}"]
-        assert set(arm["properties"]) == {"method", "replicate", "lora", *entry.cls.model_fields}
+        if entry.cls.SPREAD is not None:  # it has the keys of a policy, in each of a policy's forms
+            assert all({"method", "replicate", "lora"} < set(form["properties"]) for form in arm["anyOf"][:3])
+            assert [form["required"] for form in arm["anyOf"][:3]] == [["adapter"], ["path"], ["repo", "revision"]]
+            continue
+        assert set(arm["properties"]) == {"method", "replicate", "lora", "start", "reference", *settable(entry.cls)}
         assert arm["description"] == entry.about
         for field, info in entry.cls.model_fields.items():
             if info.default is not None and isinstance(info.default, bool | int | float | str):
@@ -83,7 +88,7 @@ def test_every_plug_in_of_the_evaluation_is_there_without_what_is_computed(schem
             fields = set(schema["$defs"][f"{word}.{name}"]["properties"])
             computed = {"digest"} if {"path", "digest"} <= set(entry.cls.model_fields) else set()
             if name == "reward_model":
-                computed = {"by"}
+                computed |= {"by"}
             assert fields == {word, *entry.cls.model_fields} - computed
 
 

@@ -25,12 +25,13 @@ from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
 from bench.core.method import Budget, Given, Lora
 from bench.core.plugins import METHOD, WORLD, listing
-from bench.core.policy import Pretrained, Proxy
+from bench.core.policy import Adapter, Pretrained, Proxy
 from bench.core.stage import Stage, stages_in
 from bench.evaluation.checkers.extractors.atomic import AtomicFacts
 from bench.evaluation.checkers.retrievers.bm25 import BM25
 from bench.evaluation.checkers.verifiers.nli import Inference
 from bench.evaluation.generate import Generate
+from bench.evaluation.judge_texts import JudgeTexts, TextPair
 from bench.evaluation.judges.api import Api
 from bench.evaluation.judges.human import Human
 from bench.evaluation.judges.lexicon import Lexicon
@@ -52,6 +53,11 @@ from tests.fakes import Number
 ROOT = Path(__file__).resolve().parents[2]
 PAID = Api.model_validate({"model": "m", "base_url": "http://localhost/v1", "temperature": 0.7, "samples": 2})
 AROUND = {"rlaif", "constitutional"}  # methods around another one
+# Arms made elsewhere, which are nothing without what was brought.
+BROUGHT: dict[str, dict[str, Any]] = {
+    "policy": {"model": Pretrained(path="p", digest="own", adapters=(Adapter(path="p", digest="d"),))},
+    "outputs": {"path": "p", "digest": "d", "columns": {"prompt": "question"}},
+}
 
 
 def stage_classes() -> set[type[Stage]]:
@@ -85,7 +91,7 @@ def planned_stages() -> list[Stage]:
         seed=3,
     )
     variants: list[tuple[str, dict[str, Any]]] = [
-        (name, {"then": DPO()} if name in AROUND else {}) for name in listing(METHOD)
+        (name, BROUGHT.get(name, {"then": DPO()} if name in AROUND else {})) for name in listing(METHOD)
     ]
     variants += [("rahf", {"variant": "dual"}), ("rlaif", {}), ("constitutional", {}), ("rlaif", {"reward": "direct"})]
     variants += [("rlaif", {"then": DPO(), "pairs": "sampled"}), ("ppo", {"ptx": 1.0})]
@@ -117,6 +123,7 @@ def planned_stages() -> list[Stage]:
             checked(answers, factuality),
             WeighChoices(policy=answers.policy, task=answers.task),
             LabelPairs(data=Data(path="p", digest="d"), judge=learnt),
+            JudgeTexts(pairs=(TextPair(prompt=answers.task.prompts()[0], a="one", b="other"),), judge=learnt),
             *(
                 LabelPairs(data=Data(path="p", digest="d"), judge=judge)
                 for judge in (PAID, Human(path="p", digest="d"))

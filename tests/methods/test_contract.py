@@ -33,7 +33,13 @@ from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, log, pr
 FOLDER = Path(methods.__file__).parent
 NOT_METHODS = {"__init__", "_shared"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in NOT_METHODS)
-PLANNED = [name for name in NAMES if name != "base"]
+# Arms that are as they are: nothing given changes them, and nothing is trained.
+AS_IT_IS = {"base", "policy", "outputs"}
+BROUGHT: dict[str, dict[str, Any]] = {
+    "policy": {"model": Pretrained(path="p", digest="d")},
+    "outputs": {"path": "p", "digest": "d"},
+}
+PLANNED = [name for name in NAMES if name not in AS_IT_IS]
 TRAINED = [name for name in PLANNED if name != "best_of_n"]  # which chooses among the start's responses
 # Methods that train nothing by themselves: what they steer by is the policy of another method.
 STEERED = ["proxy_tuning"]
@@ -68,7 +74,8 @@ def method_of(name: str) -> type[Method]:
 
 def made(name: str, **fields: Any) -> Method:
     """The method at its defaults, around DPO if it is around another one."""
-    return method_of(name).model_validate({**({"then": THEN} if name in AROUND else {}), **fields})
+    own = BROUGHT.get(name, {"then": THEN} if name in AROUND else {})
+    return method_of(name).model_validate({**own, **fields})
 
 
 @pytest.fixture
@@ -108,7 +115,7 @@ def test_the_folder_is_complete() -> None:
 def test_it_is_documented(name: str) -> None:
     method = method_of(name)
     assert method.__doc__
-    assert "arXiv" in (sys.modules[method.__module__].__doc__ or "") or name in {"base", "sft", "cdpo"}
+    assert "arXiv" in (sys.modules[method.__module__].__doc__ or "") or name in {*AS_IT_IS, "sft", "cdpo"}
 
 
 def test_planning_does_not_import_torch() -> None:

@@ -12,7 +12,7 @@ BASE, SMALL = (Pretrained(path=name, digest=digit * 64) for name, digit in (("ba
 
 
 def test_what_is_shared_is_declared_once() -> None:
-    assert Given.model_fields.keys() - Shared.model_fields.keys() == {"seed"}
+    assert Given.model_fields.keys() - Shared.model_fields.keys() == {"seed", "start", "reference"}
     assert Common.model_fields.keys() - Shared.model_fields.keys() == {"seeds", "dtype"}
 
 

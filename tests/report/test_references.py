@@ -19,7 +19,8 @@ def test_every_method_cites_a_paper_of_the_bibliography() -> None:
     for name, entry in listing(METHOD).items():
         source = Path(__file__).resolve().parents[2] / "methods" / f"{name}.py"
         ids = set(ARXIV.findall(source.read_text()))
-        if name == "base":  # the untouched base is nobody's invention
+        if name in {"base", "policy", "outputs"}:  # what is as it is is nobody's invention
+            assert not ids
             continue
         assert ids, f"methods/{name}.py cites no paper (arXiv:NNNN.NNNNN in the documentation of the file)"
         assert ids <= known, f"bench/report/references.bib lacks {sorted(ids - known)} of methods/{name}.py"

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from bench.config.document.problems import shown
 from bench.core.errors import BenchError, DataError, some_of
 from bench.core.files import digest_of_folder, kind_at
+from bench.core.formats.adapter_files import read_adapter
 from bench.core.formats.gguf_header import SUFFIX, header_of
 from bench.core.formats.model_files import check_model_files
 from bench.core.frozen import Open, digest_of_file
@@ -80,6 +81,12 @@ def digest_of_gguf(file: Path) -> str:
     if find_spec("gguf") is None:
         raise DataError(f"{shown(file)}: reading GGUF needs the package gguf\npip install 'alignment-bench[gguf]'")
     return digest_of(file)
+
+
+def digest_of_adapter(folder: Path) -> str:
+    """Return the digest of an adapter's folder; raises DataError for what is none, or is not computed here."""
+    read_adapter(folder, shown(folder))
+    return digest_of(folder)
 
 
 def digest_of_data(

@@ -13,7 +13,14 @@ from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import UNREAD, Section, as_written
 from bench.config.fields.forms import Form, form_fields, holds_stage
 from bench.config.fields.named_files import digest_of
-from bench.config.fields.sources import COLUMNS, POLICY_FORMS, PREFERENCES, read_data, read_policy
+from bench.config.fields.sources import (
+    COLUMNS,
+    POLICY_FORMS,
+    PREFERENCES,
+    read_checkpoint,
+    read_data,
+    read_policy,
+)
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.files import kind_at
 from bench.core.frozen import Open, load_file
@@ -68,8 +75,20 @@ def read_plugin(
     if taken:
         section.problem(at, f"{cls.__name__} has a field '{taken[0]}', which the comparison file needs for itself")
         return None
-    known = section.keys(path, fields, [word, *beside, *settable(cls)]) or {}
-    return build_plugin(section, cls, path, {key: value for key, value in known.items() if key in cls.model_fields})
+    own = own_keys(section, cls, path, fields, (word, *beside))
+    return build_plugin(section, cls, path, own)
+
+
+def own_keys(
+    section: Section, cls: type[Open], path: KeyPath, fields: dict[str, Any], beside: Collection[str]
+) -> dict[str, Any]:
+    """Return the keys of a mapping that a plug-in of a class reads itself; report those that nothing reads.
+
+    ``beside`` are keys that belong to whoever asks. A class that spreads a field has the keys of that field, which
+    whoever reads it checks.
+    """
+    known = fields if cls.SPREAD else section.keys(path, fields, [*beside, *settable(cls)]) or {}
+    return {key: value for key, value in known.items() if key not in beside}
 
 
 def build_plugin(section: Section, cls: type[P], path: KeyPath, fields: Mapping[str, Any]) -> P | None:
@@ -78,6 +97,9 @@ def build_plugin(section: Section, cls: type[P], path: KeyPath, fields: Mapping[
     ``fields`` are known ones. None, and the problems reported, when something in them is wrong.
     """
     computed: dict[str, Any] = {}
+    if cls.SPREAD:
+        policy = read_checkpoint(section, path, fields)
+        return None if policy is None else section.build(cls, path, {}, {cls.SPREAD: policy})
     if reads_file(cls):
         file = _file_fields(section, path, fields, cls)
         computed.update(dict.fromkeys((PATH, DIGEST), UNREAD) if file is None else file)
@@ -105,7 +127,7 @@ def read_judge(section: Section, path: KeyPath, item: Any, beside: Collection[st
     ``read_plugin``.
     """
     judge = read_any_judge(section, path, item, beside)
-    if judge is not None and type(judge).bound is not Judge.bound:
+    if judge is not None and judge.takes_from_arm():
         what = f"the judge '{judge.NAME}' takes a model from an arm, and an arm cannot rest on one"
         section.problem(path, what, "name another judge here; this one can stand under `evaluate:`")
         return None
@@ -163,6 +185,11 @@ def _judge_reward(section: Section, path: KeyPath, fields: dict[str, Any]) -> Ju
         return None
     before = section.count
     judge = read_judge(section, path, fields, beside=(TASK.word,))
+    try:
+        if judge is not None:
+            judge.check("rate")
+    except BenchError as error:
+        section.unusable(path, error)
     task = read_plugin(section, (*path, TASK.word), fields[TASK.word], TASK) if TASK.word in fields else None
     return None if judge is None or section.count > before else JudgeReward(judge=judge, task=task)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import Section, as_written
-from bench.config.fields.named_files import digest_of_data, digest_of_gguf, digest_of_model
+from bench.config.fields.named_files import digest_of_adapter, digest_of_data, digest_of_gguf, digest_of_model
 from bench.core.data import Data, DataSpec
 from bench.core.datasets import check_rows
 from bench.core.errors import BenchError, did_you_mean
+from bench.core.formats.adapter_files import check_fits
 from bench.core.lengths import RowsOf
 from bench.core.plugins import WORLD
-from bench.core.policy import Built, PolicySpec, Pretrained, computing_in
+from bench.core.policy import Adapter, Built, PolicySpec, Pretrained, computing_in
 from bench.core.task import World
 
 
@@ -49,7 +50,9 @@ COLUMNS = {
     ),
     "prompts": Columns("prompts", ("prompt",), ("kind", "facts")),
 }
-_TEMPLATE = ("template", "dtype", "end_token", "load_in")
+ADAPTER = "adapter"
+_TEMPLATE = ("template", "dtype", "end_token", "load_in", ADAPTER)
+ADAPTER_FORMS = {"path": ("path",), "repo": ("repo", "revision")}
 _SIZE = ("world", "size", "dtype")
 POLICY_FORMS = {
     "world": _SIZE,
@@ -82,12 +85,19 @@ def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | Non
         section.problem((*path, form), f"must be text, not {as_written(fields[form])}")
         return None
     right = _can_load(section, (*path, "load_in"), fields.get("load_in")) and right
-    computed = {} if form == "repo" else _local_model(section, (*path, form), fields[form])
+    computed: dict[str, Any] | None = {}
+    if form == "repo":
+        right = _is_repository(section, (*path, "repo"), fields["repo"]) and right
+    else:
+        checked = digest_of_gguf if form == "gguf" else digest_of_model
+        computed = _local(section, (*path, form), fields[form], checked)
     fields = {name: item for name, item in fields.items() if name != "gguf"}  # a path to a file, as a value
-    if form == "repo" and not _REPO.fullmatch(fields["repo"]):
-        what = f"'{fields['repo']}' is no repository name"
-        section.problem((*path, "repo"), what, "write org/name, or `path:` for a folder")
-        right = False
+    if ADAPTER in fields:
+        adapters = read_adapters(section, (*path, ADAPTER), fields.pop(ADAPTER))
+        if not adapters or computed is None:
+            return None
+        computed["adapters"] = adapters
+        right = _fit(section, (*path, ADAPTER), adapters, computed.get("path")) and right
     return section.build(Pretrained, path, fields, computed) if right and computed is not None else None
 
 
@@ -100,10 +110,77 @@ def _can_load(section: Section, path: KeyPath, load_in: Any) -> bool:
     return right
 
 
-def _local_model(section: Section, path: KeyPath, text: str) -> dict[str, str] | None:
-    place, digest = section.resolve(path, text), digest_of_gguf if path[-1] == "gguf" else digest_of_model
+def read_checkpoint(section: Section, path: KeyPath, value: Mapping[str, Any]) -> PolicySpec | None:
+    """Return the policy that an arm is: as ``read_policy``, or adapters alone, for the base that all arms are given.
+
+    It computes in ``given.dtype`` unless it says another type. None when it is wrong, which is reported.
+    """
+    if ADAPTER in value and not POLICY_FORMS.keys() & value.keys():
+        fields = section.keys(path, value, [ADAPTER, *POLICY_FORMS]) or {}
+        adapters = read_adapters(section, (*path, ADAPTER), fields[ADAPTER])
+        whole = len(fields) == len(value) and bool(adapters)
+        return section.build(Pretrained, path, {}, {"adapters": adapters}) if whole else None
+    given = section.root.get("given")
+    common = {"dtype": given["dtype"]} if isinstance(given, dict) and "dtype" in given else {}
+    return read_policy(section, path, {**common, **value})
+
+
+def read_adapters(section: Section, path: KeyPath, value: Any) -> tuple[Adapter, ...]:
+    """Return the adapters that ``adapter`` names: a folder, ``{path: ...}``, ``{repo: ..., revision: ...}``, or a list.
+
+    Empty when one is wrong, which is reported.
+    """
+    if not isinstance(value, list):
+        found = [_adapter(section, path, value)]
+    else:
+        items = section.items(path, value, ADAPTER)
+        found = [_adapter(section, (*path, place), item) for place, item in enumerate(items)]
+    right = [one for one in found if one is not None]
+    return tuple(right) if len(right) == len(found) else ()
+
+
+def _adapter(section: Section, path: KeyPath, value: Any) -> Adapter | None:
+    if isinstance(value, str):
+        computed = _local(section, path, value, digest_of_adapter)
+        return None if computed is None else section.build(Adapter, path, {}, computed)
+    form = _form(section, path, value, ADAPTER_FORMS)
+    fields = None if form is None else section.keys(path, value, ADAPTER_FORMS[form], ADAPTER_FORMS[form])
+    if fields is None or form is None or set(fields) < set(ADAPTER_FORMS[form]):
+        return None
+    if not isinstance(fields[form], str):
+        section.problem((*path, form), f"must be text, not {as_written(fields[form])}")
+        return None
+    if form == "repo":
+        right = _is_repository(section, (*path, "repo"), fields["repo"])
+        return section.build(Adapter, path, fields) if right else None
+    computed = _local(section, (*path, "path"), fields["path"], digest_of_adapter)
+    return None if computed is None else section.build(Adapter, path, fields, computed)
+
+
+def _fit(section: Section, path: KeyPath, adapters: tuple[Adapter, ...], base: str | None) -> bool:
+    """Return whether local adapters have the sizes of the local model that they are put on; report one that has not."""
+    for adapter in adapters:
+        if base is None or adapter.path is None or section.files.lacks(Path(adapter.path)):
+            continue
+        try:
+            check_fits(Path(adapter.path), Path(base), shown(Path(adapter.path)))
+        except BenchError as error:
+            section.unusable(path, error)
+            return section.files.forgives(error)
+    return True
+
+
+def _is_repository(section: Section, path: KeyPath, text: str) -> bool:
+    right = _REPO.fullmatch(text) is not None
+    if not right:
+        section.problem(path, f"'{text}' is no repository name", "write org/name, or `path:` for a folder")
+    return right
+
+
+def _local(section: Section, path: KeyPath, text: str, digest: Callable[[Path], str]) -> dict[str, Any] | None:
+    folder = section.resolve(path, text)
     try:
-        return {"path": str(place), "digest": section.files.digest(place, lambda: digest(place))}
+        return {"path": str(folder), "digest": section.files.digest(folder, lambda: digest(folder))}
     except BenchError as error:
         section.refused(path, error)
         return None

@@ -213,7 +213,7 @@ def _judges(
             section.problem((*here, LABEL), what, "use letters, digits, '_' and '-'")
         elif judge is not None:
             found[here] = Named(label=label or judge.NAME, judge=judge)
-        if judge is not None and judge.NAME == REWARD_MODEL:
+        if judge is not None and judge.NAME == REWARD_MODEL and judge.takes_from_arm():
             check_arm(section, (*here, OF), getattr(judge, OF, None), names)
         try:
             if judge is not None:
@@ -235,7 +235,7 @@ def _win_rate(
         return (), None
     judges = _judges(section, (*path, "judges"), fields["judges"], names) if "judges" in fields else ()
     whole = isinstance(fields.get("judges"), list) and len(fields["judges"]) == len(judges)
-    if judges and whole and all(named.judge.NAME == REWARD_MODEL for named in judges):
+    if judges and whole and all(named.judge.NAME == REWARD_MODEL and named.judge.takes_from_arm() for named in judges):
         what = "a policy must not be judged only by the reward model it learnt from: add another judge"
         section.problem((*path, "judges"), what)
     settings |= section.settings(Evaluation, path, fields, ("orders", "retest"))

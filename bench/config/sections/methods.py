@@ -9,14 +9,19 @@ from bench.config.comparison import Arm
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, as_written
 from bench.config.fields.forms import form_fields
-from bench.config.fields.named_plugins import build_plugin, settable
+from bench.config.fields.named_plugins import build_plugin, own_keys
+from bench.config.fields.sources import ADAPTER, POLICY_FORMS, read_checkpoint
 from bench.config.sections.given import NO_ADAPTER, read_lora
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.method import Given, Lora, Method
 from bench.core.plugins import METHOD
+from bench.core.policy import PolicySpec
 
 REPLICATE, LORA = "replicate", "lora"
 RESERVED = (METHOD.word, REPLICATE, LORA)
+# What an arm may have from elsewhere: policies in the place of its supervised start, and of its reference.
+START, REFERENCE = BROUGHT = ("start", "reference")
+CHECKPOINT = "policy"  # the method that is a policy made elsewhere
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -61,19 +66,46 @@ def _read_method(section: Section, path: KeyPath, value: Any, there: set[str], c
     cls = _class_of(section, path, fields)
     if cls is None:
         return None
+    brought = _brought(section, path, fields, cls) if isinstance(cls, type) else {}
+    fields = {key: item for key, item in fields.items() if key not in brought}
     if isinstance(cls, type):
-        known = section.keys(path, fields, [*RESERVED, *settable(cls)]) or {}
-        method = build_plugin(section, cls, path, {key: item for key, item in known.items() if key not in RESERVED})
+        method = build_plugin(section, cls, path, own_keys(section, cls, path, fields, RESERVED))
     else:
-        known, method = fields, cls
-    lora = read_lora(section, (*path, LORA), known[LORA]) if LORA in known else common_lora
-    replicate = known.get(REPLICATE)
-    if REPLICATE in known and not (isinstance(replicate, str) and replicate.strip()):
+        method = cls
+    lora = read_lora(section, (*path, LORA), fields[LORA]) if LORA in fields else common_lora
+    replicate = fields.get(REPLICATE)
+    if REPLICATE in fields and not (isinstance(replicate, str) and replicate.strip()):
         section.problem((*path, REPLICATE), f"must be a name for the repetition, not {as_written(replicate)}")
         return None
     there = there | ({"lora"} if lora is not None else set())
     _check_needs(section, path, cls if isinstance(cls, type) else type(cls), method, there)
-    return None if method is None else Arm(name=name, method=method, lora=lora, replicate=replicate)
+    if method is None or None in brought.values():
+        return None
+    return Arm(name=name, method=method, lora=lora, replicate=replicate, **brought)
+
+
+def _brought(
+    section: Section, path: KeyPath, fields: dict[str, Any], cls: type[Method]
+) -> dict[str, PolicySpec | None]:  # fmt: skip
+    """Return the policies made elsewhere that an arm starts from and is measured against; None for a wrong one.
+
+    A method's own field of the name ``reference`` is the method's; ``start`` is one where it names a policy.
+    """
+    found: dict[str, PolicySpec | None] = {}
+    for name in BROUGHT:
+        value = fields.get(name)
+        named = {ADAPTER, *POLICY_FORMS} & value.keys() if isinstance(value, dict) else set()
+        if not isinstance(value, dict) or not (named or value.get(METHOD.word) == CHECKPOINT):
+            continue
+        if name == REFERENCE and name in cls.model_fields:
+            continue
+        own = {key: item for key, item in value.items() if key != METHOD.word}
+        found[name] = read_checkpoint(section, (*path, name), own)
+        if found[name] is not None and own.keys() <= {ADAPTER}:
+            section.problem(
+                (*path, name), "an adapter here needs its model beside it", "add `path: ...` or `repo: ...`"
+            )
+    return found
 
 
 def _class_of(section: Section, path: KeyPath, fields: dict[str, Any]) -> type[Method] | Method | None:
@@ -136,5 +168,5 @@ def _check_repeats(section: Section, arms: tuple[Arm, ...], *, complete: bool) -
             section.problem((*path, REPLICATE), what, "add the arm that it repeats, or drop `replicate`")
 
 
-def _treatment(arm: Arm) -> tuple[Method, Lora | None]:
-    return arm.method, arm.lora
+def _treatment(arm: Arm) -> tuple[Any, ...]:
+    return arm.method, arm.lora, arm.start, arm.reference

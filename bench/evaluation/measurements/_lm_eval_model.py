@@ -60,6 +60,35 @@ class Cut:
     without_system: int = 0
 
 
+class NobodyLM(LM):
+    """What stands in for a policy that can be asked nothing: answers of no value, so that documents are known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut = Cut()
+
+    def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> str:  # noqa: FBT001, FBT002
+        """Return nothing that would be read."""
+        return CHAT
+
+    @property
+    def tokenizer_name(self) -> str:
+        """The name under which lm-eval would keep chats."""
+        return "nobody"
+
+    def loglikelihood(self, requests: list[Instance], **_: Any) -> list[tuple[float, bool]]:
+        """Return a number for each request."""
+        return [(0.0, False) for _ in requests]
+
+    def loglikelihood_rolling(self, requests: list[Instance], **_: Any) -> list[float]:
+        """Return a number for each request."""
+        return [0.0 for _ in requests]
+
+    def generate_until(self, requests: list[Instance], **_: Any) -> list[str]:
+        """Return an empty text for each request."""
+        return ["" for _ in requests]
+
+
 class PolicyLM(LM):
     """A policy for lm-eval.
 

@@ -116,6 +116,8 @@ def without_likelihood(spec: PolicySpec) -> str | None:
     bound = divergence_bound(spec)
     if bound is not None:
         return f"the best of several samples has no likelihood; its divergence is at most {bound:.6g} nats"
+    if spec.kind == "outputs":
+        return "outputs made elsewhere are texts, and no policy here says how likely they were"
     return f"a policy of kind {spec.kind} has no likelihood of its own responses"
 
 

@@ -79,7 +79,7 @@ class LabelAgreement(Measurement):
         if labelling is None:
             return
         for named in labelling.judges:
-            from_arm = type(named.judge).bound is not Judge.bound
+            from_arm = named.judge.takes_from_arm()
             for seed in design.seeds if from_arm else design.seeds[:1]:
                 (judge,) = design.bound((named,), seed)
                 for call, asked in enumerate((judge.judge, reseeded(judge.judge))):

@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt
 from bench.core.benchmark import LmEvalTask
 from bench.core.errors import StageError
 from bench.core.metrics import MetricInfo
-from bench.core.policy import PolicySpec
+from bench.core.policy import Outputs, PolicySpec
 from bench.core.stage import Resources, Stage, StageIO
 from bench.evaluation.measurement import Cell, Design, Measurement, Payload, Rows
 from bench.results.records import RECORDS
@@ -78,15 +78,16 @@ def evaluate(stage: LmEval, io: StageIO) -> None:
     import lm_eval  # noqa: PLC0415
 
     from bench.evaluation.measurements._lm_eval_examples import ExamplesApart  # noqa: PLC0415
-    from bench.evaluation.measurements._lm_eval_model import PolicyLM  # noqa: PLC0415
+    from bench.evaluation.measurements._lm_eval_model import NobodyLM, PolicyLM  # noqa: PLC0415
     from bench.models.load import load_policy  # noqa: PLC0415
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     task = stage.task
-    policy = load_policy(stage.policy, io)
+    # Outputs made elsewhere can be asked nothing new: their documents are there, without a value.
+    policy = None if isinstance(stage.policy, Outputs) else load_policy(stage.policy, io)
     # Its progress bars would run through the run's own; what goes wrong is raised.
     with generators_kept(), redirect_stderr(StringIO()):
-        model = PolicyLM(policy, io, task.prompt, stage.seed)
+        model = NobodyLM() if policy is None else PolicyLM(policy, io, task.prompt, stage.seed)
         try:
             tasks = ExamplesApart(include_path=task.folder, include_defaults=task.folder is None)
             tasks.examples = task.num_fewshot
@@ -106,6 +107,8 @@ def evaluate(stage: LmEval, io: StageIO) -> None:
                 "right (`lm-eval ls tasks`), its data is on this machine, and what it imports is installed."
             ) from error
     rows, whole = rows_of(results["samples"])
+    if policy is None:
+        rows = [{**row, "value": None, "status": "undefined"} for row in rows]
     if not rows:
         raise StageError(f"lm-eval has no number per document for the task {task.name!r}, so arms cannot be compared.")
     metrics = [

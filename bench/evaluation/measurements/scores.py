@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from bench.core.errors import StageError
 from bench.core.metrics import HYGIENE, MetricInfo
+from bench.core.policy import Outputs
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Task
 from bench.evaluation.generate import COMPLETIONS, Generate, is_answered
@@ -40,7 +41,7 @@ class ScoreResponses(Stage):
 
     def run(self, io: StageIO) -> None:
         """Write ``scores.parquet``: one row per prompt, draw and metric, without a value where there is no response."""
-        task = self.responses.task
+        task, made_elsewhere = self.responses.task, isinstance(self.responses.policy, Outputs)
         prompts = {prompt.id: prompt for prompt in task.prompts()}
         names = tuple(metric.name for metric in task.METRICS)
         rows: list[dict[str, Any]] = []
@@ -51,7 +52,8 @@ class ScoreResponses(Stage):
                 rows += [{**same, "metric": name, "value": None, "status": TOO_LONG} for name in measured]
                 continue
             values: dict[str, float | None] = {
-                "response_tokens": float(len(row["tokens"])),
+                # Nobody knows into which tokens those that were made elsewhere were written.
+                "response_tokens": None if made_elsewhere else float(len(row["tokens"])),
                 "response_characters": float(len(row["text"])),
                 "ended": float(row["finish"] == "end"),
             }

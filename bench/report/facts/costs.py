@@ -16,12 +16,29 @@ AXES = (
     ("seconds", "seconds"),
 )
 TITLES = dict(AXES)
+ELSEWHERE = "made elsewhere"
 
 
 def mean_cost(summary: RunSummary, arm: str, axis: str) -> float | None:
     """Return what one arm consumed on one axis, shared stages in full, averaged over its finished seeds; else None."""
     costs = [summary.cost_of(arm, int(seed)).get(axis, 0.0) for seed in summary.arms[arm].runs]
     return sum(costs) / len(costs) if costs else None
+
+
+def known_cost(summary: RunSummary, arm: str, axis: str) -> float | None:
+    """Return the same, None for an arm that rests on what was made elsewhere: what that cost is not known."""
+    return None if summary.arms[arm].brought else mean_cost(summary, arm, axis)
+
+
+def arm_cost_text(summary: RunSummary, arm: str, axis: str, elsewhere: str = ELSEWHERE) -> str:
+    """Return what an arm consumed; where it rests on what was made elsewhere this says so, beside what was spent here.
+
+    ``elsewhere``: the words for it.
+    """
+    cost = mean_cost(summary, arm, axis)
+    if not summary.arms[arm].brought:
+        return cost_text(axis, cost)
+    return f"{cost_text(axis, cost)} + {elsewhere}" if cost else elsewhere
 
 
 def cost_by_kind(summary: RunSummary, arm: str, axis: str) -> dict[str, float]:

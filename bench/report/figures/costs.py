@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.facts.costs import TITLES, cost_by_kind, mean_cost
+from bench.report.facts.costs import TITLES, cost_by_kind, known_cost, mean_cost
 from bench.report.figures import theme
 from bench.report.page.content import Picture
 from bench.results.conclusions.contrast import Contrast, shown_interval
@@ -27,7 +27,7 @@ def cost_axis(summary: RunSummary) -> str:
 def cost_bars(summary: RunSummary, folder: Path, name: str) -> Picture | None:
     """Return the picture of every arm's cost, stacked by kind of stage; None when nothing was consumed."""
     axis = cost_axis(summary)
-    stacks = {arm: cost_by_kind(summary, arm, axis) for arm in summary.arms}
+    stacks = {arm: cost_by_kind(summary, arm, axis) for arm, facts in summary.arms.items() if not facts.brought}
     kinds = list(dict.fromkeys(kind for stack in stacks.values() for kind in stack))
     if not kinds:
         return None
@@ -73,7 +73,7 @@ def quality_against_cost(contrasts: Sequence[Contrast], summary: RunSummary, fol
     """
     chosen = against_one_reference(contrasts)
     axis = cost_axis(summary)
-    costs = {arm: cost for arm in summary.arms if (cost := mean_cost(summary, arm, axis)) is not None}
+    costs = {arm: cost for arm in summary.arms if (cost := known_cost(summary, arm, axis)) is not None}
     placed = {item.a: item for item in chosen if item.a in costs}
     if len(placed) < 2:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.report.facts.costs import AXES, cost_text, evaluation_costs, mean_cost, seconds_per_token
+from bench.report.facts.costs import AXES, arm_cost_text, cost_text, evaluation_costs, mean_cost, seconds_per_token
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.wording import NONE
@@ -19,8 +19,8 @@ def cost_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
     if not used:
         return []
     rows = [
-        (arm, *(cost_text(axis, costs[axis]) for axis in used), _speed(seconds_per_token(summary, arm)))
-        for arm, costs in arms
+        (arm, *(arm_cost_text(summary, arm, axis) for axis in used), _speed(seconds_per_token(summary, arm)))
+        for arm, _ in arms
     ]
     rows += [
         (f"evaluation: {kind}", *(cost_text(axis, kinds[kind].get(axis)) for axis in used), NONE) for kind in kinds
@@ -31,6 +31,8 @@ def cost_section(inputs: Inputs, pictures: Pictures) -> list[Block]:
         "Evaluation is the sum over all arms and seeds. FLOPs are model FLOPs, counted from parameters and tokens. "
         "The time per answer token is what writing the scored answers took, loading the policy included."
     )
+    if any(facts.brought for facts in summary.arms.values()):
+        note += " What was made elsewhere has a cost that is not known here, and is in no picture of costs."
     columns = ("arm", *(titles[axis] for axis in used), "time per answer token")
     table = Table(columns, "l" + "r" * (len(used) + 1), tuple(rows))
     return [Heading(2, "Cost"), table, Text(note), *drawn(pictures, "cost", "quality_and_cost")]

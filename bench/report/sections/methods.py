@@ -30,6 +30,7 @@ def methods_section(inputs: Inputs) -> list[Block]:
         Bullets(tuple(_given(inputs))),
         Heading(3, "Arms"),
         Table(("arm", "method", "adapter", "replicate", "what it is"), "lllll", rows),
+        *([Bullets(inputs.summary.told)] if inputs.summary.told else []),
         *_settings(arms),
         Heading(3, "Evaluation and statistics"),
         Bullets(tuple(_evaluation(inputs))),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.report import sentences
-from bench.report.facts.costs import cost_text, mean_cost
+from bench.report.facts.costs import arm_cost_text
 from bench.report.inputs import Inputs
 from bench.report.page.content import Block, Heading, Pictures, Table, Text, drawn
 from bench.results.conclusions.contrast import Contrast
@@ -70,4 +70,4 @@ def _costs(summary: RunSummary, arm: str) -> tuple[str, ...]:
     """Return an arm's mean cost in the table's cost columns, dashes for an arm that has no finished run."""
     if arm not in summary.arms:
         return (NONE,) * len(COST_COLUMNS)
-    return tuple(cost_text(axis, mean_cost(summary, arm, axis)) for axis, _ in COST_COLUMNS)
+    return tuple(arm_cost_text(summary, arm, axis) for axis, _ in COST_COLUMNS)

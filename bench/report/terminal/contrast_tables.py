@@ -9,17 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.facts.costs import mean_cost
+from bench.report.facts.costs import arm_cost_text
 from bench.report.sentences import measured
 from bench.report.terminal.clean import clean
 from bench.results.conclusions.contrast import Contrast
 from bench.results.summary import RunSummary
 from bench.results.wording import (
     NONE,
-    amount,
     decisive_p,
     describe_verdict,
-    duration,
     estimate,
     interval,
     p_value,
@@ -77,4 +75,4 @@ def _cost(summary: RunSummary, arm: str) -> tuple[str, str]:
     """Return an arm's mean cost per seed in FLOPs and time, dashes for an arm without a finished run."""
     if arm not in summary.arms:
         return NONE, NONE
-    return amount(mean_cost(summary, arm, "flops")), duration(mean_cost(summary, arm, "seconds"))
+    return arm_cost_text(summary, arm, "flops", "elsewhere"), arm_cost_text(summary, arm, "seconds", NONE)

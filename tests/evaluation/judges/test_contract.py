@@ -27,7 +27,8 @@ from tests.evaluation.judges.scripted import LABELLER, Scripted, install, io_in,
 __all__ = ["install"]  # a fixture
 ELSEWHERE = {"reward_model"}  # needs a trained model: tests/methods/_train/rewards/test_reward_model.py
 BLIND = {"first_wins", "random"}  # read no word: tests/evaluation/measurements/test_judge_controls.py
-OUTSIDE = {"api", "human"}  # answer from elsewhere: tests/evaluation/api/test_faults.py, test_human.py
+# Answer from elsewhere: tests/evaluation/api/test_faults.py, test_human.py, test_rated_elsewhere.py.
+OUTSIDE = {"api", "human", "implicit_reward"}
 
 
 class Short(Task):
@@ -61,6 +62,7 @@ def examples(folder: Path) -> dict[str, dict[str, Any]]:
         "likelihood": {"policy": LABELLER, "prompt": "brief"},
         "api": {"model": "stub", "base_url": "http://127.0.0.1/v1", "prompt": "brief"},
         "human": {},
+        "implicit_reward": {"policy": LABELLER, "reference": LABELLER.model_copy(update={"revision": "before"})},
     }
 
 
@@ -83,7 +85,7 @@ def judges(folder: Path) -> dict[str, Judge]:
 def test_every_judge_has_an_example(tmp_path: Path) -> None:
     found = judges(tmp_path)
     assert set(found) == set(listing(JUDGE)) - ELSEWHERE
-    assert len(found) == 10
+    assert len(found) == 11
 
 
 def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
@@ -108,6 +110,7 @@ def test_judges_survive_json_and_differ_in_key(tmp_path: Path) -> None:
         ("api", False),
         ("human", False),
         ("length_biased", False),
+        ("implicit_reward", True),
     ],
 )
 def test_judging_asks_for_what_the_judge_needs(tmp_path: Path, name: str, accelerator: bool) -> None:
