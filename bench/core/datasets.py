@@ -84,7 +84,7 @@ class Preference:
         return (Reply(self.chosen, self.chosen_ended), Reply(self.rejected, self.rejected_ended))
 
 
-def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
+def read_demonstrations(data: DataSpec, io: Finished) -> list[Demonstration]:
     """Return the rows of ``data`` with columns ``prompt`` and ``response``, and ``id`` where they have one.
 
     A prompt is a text (one user turn) or a list of ``{"role": ..., "content": ...}``. Raises DataError naming the
@@ -93,7 +93,12 @@ def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
     (``end``, or ``length`` for a response that was cut off) is read where there is one. All rows are looked at first:
     the error is about every wrong one, of which ten are shown.
     """
-    return list(_all_of(data, io, _demonstration))
+    return list(each_demonstration(data, io))
+
+
+def each_demonstration(data: DataSpec, io: Finished) -> Iterator[Demonstration]:
+    """Yield the same one by one, for data that need not be in memory; the error comes behind the last row."""
+    return _each_of(data, io, _demonstration)
 
 
 def _demonstration(row: _Row) -> Demonstration:
@@ -115,7 +120,12 @@ def read_preferences(data: DataSpec, io: Finished) -> list[Preference]:
     Columns ``probability`` (in [0, 1]) and ``margin``, ``chosen_finish`` and ``rejected_finish`` are read where there
     are any.
     """
-    return list(_all_of(data, io, _preference))
+    return list(each_preference(data, io))
+
+
+def each_preference(data: DataSpec, io: Finished) -> Iterator[Preference]:
+    """Yield the same one by one, for data that need not be in memory; the error comes behind the last row."""
+    return _each_of(data, io, _preference)
 
 
 def _preference(row: _Row) -> Preference:
@@ -295,16 +305,31 @@ class _Row:
 
 def _all_of(data: DataSpec, io: Finished, read: Callable[[_Row], R]) -> Sequence[R]:
     """Return what ``read`` makes of every row; raises DataError about all that are wrong, and where there are none."""
+    return list(_each_of(data, io, read))
+
+
+def _each_of(data: DataSpec, io: Finished, read: Callable[[_Row], R]) -> Iterator[R]:
+    """Yield what ``read`` makes of every row; raises DataError about all that are wrong, and where there are none."""
     if isinstance(data, Made):
         where = f"the rows of {data.by.label()}"
         rows = _read(data, io.read(data.by) / ROWS_FILE, where)
     else:
         _check_digest(data, Path(data.path))
         where, rows = data.path, _read(data, Path(data.path), data.path)
-    found = list(all_read(rows, read, where))
-    if not found:
+    empty = True
+    for found in all_read(rows, read, where):
+        empty = False
+        yield found
+    if empty:
         raise DataError(f"{where}: no rows")
-    return found
+
+
+def digest_of_rows(data: DataSpec, io: Finished) -> str:
+    """Return the sha256 of the bytes that hold the rows; raises DataError for a file whose bytes have changed."""
+    if isinstance(data, Made):
+        return digest_of_file(io.read(data.by) / ROWS_FILE)
+    _check_digest(data, Path(data.path))
+    return data.digest
 
 
 def _read(data: DataSpec, path: Path, where: str) -> Iterator[_Row | DataError]:

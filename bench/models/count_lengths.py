@@ -8,8 +8,9 @@ so the numbers are theirs. A request comes in as JSON and the answer goes out as
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -19,7 +20,7 @@ if __name__ == "__main__":
 
 from transformers import PreTrainedTokenizerBase
 
-from bench.core.datasets import read_demonstrations, read_preferences, read_prompts
+from bench.core.datasets import read_prompts
 from bench.core.errors import BenchError, StageError
 from bench.core.formats.model_files import weight_files
 from bench.core.formats.weight_numbers import check_numbers
@@ -28,13 +29,15 @@ from bench.core.policy import PolicySpec, Pretrained, root
 from bench.core.stage import Stage, StageIO
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
 from bench.models.response_tokens import ResponseTokens, response_tokens
+from bench.models.tokenised.content import RowKind
+from bench.models.tokenised.making import Reading
+from bench.models.tokenised.token_rows import token_rows
 from bench.models.tokenizer import (
     check_readable,
     context_of,
     embeddings_of,
     end_token_of,
     load_tokenizer,
-    token_row,
     yielding,
 )
 
@@ -51,22 +54,24 @@ class Weightless:
 
     def response(self, text: str) -> list[int]:
         """Return the ids of a response, its end token last."""
-        return self._readable(self._tokens().ids(text))
+        return self._readable(self.tokens.ids(text))
 
     def cut_response(self, text: str) -> list[int]:
         """Return the ids of a response that was cut off, without an end."""
-        return self._readable(self._tokens().cut_ids(text))
+        return self._readable(self.tokens.cut_ids(text))
 
     def _readable(self, ids: list[int]) -> list[int]:
         check_readable(self, ids, "a response")
         return ids
 
-    def _tokens(self) -> ResponseTokens:
+    @property
+    def tokens(self) -> ResponseTokens:
+        """How its tokenizer writes responses."""
         return response_tokens(self.tokenizer, self.tokenizer.chat_template, end_token_of(self.spec))
 
     def check_end(self) -> None:
         """Raise StageError where the model has no embedding for what ends a response."""
-        check_readable(self, [self._tokens().end], "what ends a response")
+        check_readable(self, [self.tokens.end], "what ends a response")
 
     @property
     def parts(self) -> tuple[Weightless, ...]:
@@ -88,21 +93,15 @@ def reader_of(spec: PolicySpec) -> Weightless:
     return reader
 
 
-def counted_data(asked: DataAsked, readers: Sequence[Weightless]) -> LengthCounts:
+def counted_data(asked: DataAsked, readers: Sequence[Weightless], io: StageIO) -> LengthCounts:
     """Return what the stages that train on the data will cut and drop of it; ``readers`` are those of the request."""
     reader = readers[0]
-    io = StageIO(out=Path(), scratch=Path(), read_payload=_no_payload)
     room = longest_of(asked.max_length, reader.context)
     if asked.new_tokens is not None:
         prompts = [yielding(reader, prompt.chat).ids for prompt in read_prompts(asked.data, io)]
         return fitting_prompts(prompts, room - asked.new_tokens)[1]
-    read = read_demonstrations if asked.rows_of == "demonstrations" else read_preferences
-    rows = (
-        replace(
-            token_row(reader, row.prompt, row.replies()), prompts=tuple(yielding(one, row.prompt) for one in readers)
-        )
-        for row in read(asked.data, io)
-    )
+    kind: RowKind = "demonstrations" if asked.rows_of == "demonstrations" else "preferences"
+    rows = token_rows(asked.data, kind, [Reading(one, one.spec) for one in readers], reader, io)
     return fit_rows(asked.rows_of, rows, room)[1]
 
 
@@ -114,14 +113,19 @@ def counted_prompts(asked: PromptsAsked, reader: Weightless) -> int:
     return sum(len(yielding(reader, chat).ids) > room for chat in asked.chats)
 
 
-def counted(asked: LengthsAsked) -> LengthsFound:
+def counted(asked: LengthsAsked, io: StageIO) -> LengthsFound:
     """Return the answer to a request; each model's tokenizer is loaded once."""
     specs = [*(reader for one in asked.data for reader in one.readers), *(one.reader for one in asked.prompts)]
     readers = {spec: reader_of(spec) for spec in dict.fromkeys(specs)}
     return LengthsFound(
-        data=tuple(counted_data(one, [readers[spec] for spec in one.readers]) for one in asked.data),
+        data=tuple(counted_data(one, [readers[spec] for spec in one.readers], io) for one in asked.data),
         too_long=tuple(counted_prompts(one, readers[one.reader]) for one in asked.prompts),
     )
+
+
+def planning(folder: Path, tokens: Path | None) -> StageIO:
+    """Return what a stage may touch, for reading while a plan is made: a folder that goes with it, and kept tokens."""
+    return StageIO(out=folder, scratch=folder, read_payload=_no_payload, tokens=tokens)
 
 
 def _no_payload(stage: Stage) -> Path:
@@ -129,9 +133,14 @@ def _no_payload(stage: Stage) -> Path:
 
 
 def main() -> None:
-    """Answer the request on standard input; ends with a message where it cannot be answered."""
+    """Answer the request on standard input; ends with a message where it cannot be answered.
+
+    The one argument, where there is one, is the folder with tokens that the store keeps.
+    """
+    tokens = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     try:
-        found = counted(LengthsAsked.model_validate_json(sys.stdin.read()))
+        with tempfile.TemporaryDirectory() as folder:
+            found = counted(LengthsAsked.model_validate_json(sys.stdin.read()), planning(Path(folder), tokens))
     except BenchError as error:
         sys.stdout.write(str(error))  # standard error has what libraries say
         sys.exit(REFUSED)

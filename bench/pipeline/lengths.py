@@ -34,8 +34,6 @@ from bench.results.lengths import cut_in_words, quantiles_in_words, unanswered_i
 from bench.results.summary import Unanswered
 from bench.results.wording import listed
 
-# Rows of a data set that are read while planning.
-MOST_ROWS = 2_000
 PATIENCE = 600.0  # seconds that counting may take
 
 
@@ -43,23 +41,20 @@ class PlannedLengths(Frozen):
     """What is known of lengths before a run.
 
     ``data``: each file of data as stages will cut it. ``read``: by which model and how, where that needs words.
-    ``limited``: whether only its first rows were read.
     ``unanswered``: evaluation prompts that will get no response. ``unknown``: what is known later, and why.
     """
 
     data: tuple[LengthCounts, ...] = ()
     read: tuple[str, ...] = ()
-    limited: tuple[bool, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
     unknown: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the same as lines of text."""
         lines = []
-        for counts, read, limited in zip(self.data, self.read, self.limited, strict=True):
-            of = listed([part for part in (read, f"of the first {counts.rows:,} rows" if limited else "") if part])
+        for counts, read in zip(self.data, self.read, strict=True):
             cut = cut_in_words(counts) or f"nothing is cut at {counts.max_length:,} tokens"
-            lines.append(f"{counts.data}{f' ({of})' if of else ''}: {quantiles_in_words(counts)}; {cut}")
+            lines.append(f"{counts.data}{f' ({read})' if read else ''}: {quantiles_in_words(counts)}; {cut}")
         lines = list(dict.fromkeys(lines))
         lines += [unanswered_in_words(one) for one in self.unanswered]
         return [*lines, *self.unknown]
@@ -87,7 +82,6 @@ def planned_lengths(plan: Plan, store: Store) -> PlannedLengths:
     return PlannedLengths(
         data=found.data,
         read=tuple(read_by(one, several=len(models) > 1) for one in data),
-        limited=tuple(one.data.limit == MOST_ROWS == counts.rows for one, counts in zip(data, found.data, strict=True)),
         unanswered=tuple(
             Unanswered(task=task, arms=arms, prompts=count, of=len(one.chats))
             for (one, (task, arms)), count in lacking
@@ -110,10 +104,9 @@ def data_asked(plan: Plan) -> Iterator[DataAsked]:
         if not isinstance(data, Data) or not isinstance(max_length, int) or role is None or not readers:
             continue
         practice = getattr(stage, "practice", None)
-        limit = MOST_ROWS if data.limit is None else min(data.limit, MOST_ROWS)
         yield DataAsked(
             rows_of="prompts" if practice is not None else role,
-            data=data.model_copy(update={"limit": limit}),
+            data=data,
             readers=tuple(readers),
             max_length=max_length,
             new_tokens=None if practice is None else practice.max_new_tokens,
@@ -182,9 +175,11 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     path = store.root / LENGTHS / f"{digest(asked)}.json"
     with contextlib.suppress(OSError, ValueError, RecursionError):  # not there, of another version, damaged: count anew
         return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError):
+        store.prepare()  # tokens are kept there, which a run then need not make
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "bench.models.count_lengths"],
+            [sys.executable, "-m", "bench.models.count_lengths", str(store.tokens.absolute())],
             input=asked.model_dump_json(),
             capture_output=True,
             text=True,
@@ -200,8 +195,6 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
         return (done.stderr.strip().split("\n") or [""])[-1]
     found = LengthsFound.model_validate_json(done.stdout)
     # A plan writes nothing that it needs: where it cannot, it counts again next time.
-    with contextlib.suppress(OSError):
-        store.prepare()
-        with replacing(path) as partial:
-            partial.write_text(done.stdout, encoding="utf-8")
+    with contextlib.suppress(OSError), replacing(path) as partial:
+        partial.write_text(done.stdout, encoding="utf-8")
     return found

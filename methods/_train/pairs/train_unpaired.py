@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bench.core.datasets import read_preferences
 from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.likelihood.logprobs import response_logprobs
+from bench.models.tokenised.token_rows import preference_rows
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, write_diagnostics
@@ -35,11 +35,11 @@ def train_unpaired(
     z, shape (), is the mean log-ratio of the mismatched responses over the whole optimiser batch, at least 0. Soft
     labels and margins are as for ``train_on_pairs``.
     """
-    rows = read_preferences(stage.data, io)
-    refuse_margins(rows, stage.label())
     policy = loaded(stage, io)
+    rows = preference_rows(stage.data, policy, io)
+    refuse_margins(rows.margin, stage.label())
     examples, lengths = pair_examples(policy, rows, stage.max_length)
-    others = mismatched_examples(policy, rows, stage.max_length)
+    others, place_of = mismatched_examples(policy, rows, stage.max_length)
     frozen = read_pairs(reference, io, len(rows), examples, policy.device)
     frozen_others = read_mismatched(mismatched, io, len(rows), policy.device)
     labels = labels_of(rows, policy.device)
@@ -50,7 +50,7 @@ def train_unpaired(
         for batch in passes:
             numbers = [example.row for example in batch]
             found = response_logprobs(
-                policy.model, [others[number].group for number in numbers], pad_id=policy.pad_id
+                policy.model, [others[place_of[number]].group for number in numbers], pad_id=policy.pad_id
             ).sum()
             total += (found - frozen_others[numbers]).sum()
         count = sum(ranks.gathered(sum(len(batch) for batch in passes)))
@@ -65,6 +65,7 @@ def train_unpaired(
         return LossSum(losses.sum(), len(batch), metrics)
 
     training = training_of(policy, examples, loss_of)
-    read = [others[example.row].tokens() for example in examples]
+    lengths_of_others = others.tokens()
+    read = [lengths_of_others[place_of[row]] for row in examples.rows()]
     train(stage, io, policy, replace(training, before_step=estimate, read=read))
     write_diagnostics(told([lengths]), io)

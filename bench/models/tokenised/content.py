@@ -1,0 +1,83 @@
+"""What is known of rows of data without a tokenizer: labels, equal prompts, and what is odd about their texts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.datasets import Demonstration, Preference
+from bench.core.frozen import Frozen
+from bench.core.policy import Chat
+
+RowKind = Literal["demonstrations", "preferences"]
+Row = Demonstration | Preference
+
+
+class RowCounts(Frozen):
+    """What was counted of the texts of a data set.
+
+    ``duplicates``: rows that stand in the data before, prompt and responses alike. ``prompts``: different prompts.
+    ``identical``: pairs of which both responses are the same text. ``empty``: responses without a word. ``soft``: pairs
+    with a probability other than 1; ``margins``: pairs with a margin other than 0.
+    """
+
+    rows: int = 0
+    duplicates: int = 0
+    prompts: int = 0
+    identical: int = 0
+    empty: int = 0
+    soft: int = 0
+    margins: int = 0
+
+
+class Content:
+    """Counts rows as they come; texts are known by digests, so that many take little room."""
+
+    def __init__(self) -> None:
+        self._prompts: dict[bytes, int] = {}
+        self._seen: set[bytes] = set()
+        self._counts = dict.fromkeys(RowCounts.model_fields, 0)
+
+    def add(self, rows: Sequence[Row]) -> dict[str, NDArray[np.float64 | np.int64 | np.bool_]]:
+        """Return the columns of these rows; see ``bench.models.tokenised.token_rows.TokenRows``."""
+        prompts = [self._number(row) for row in rows]
+        pairs = [row if isinstance(row, Preference) else None for row in rows]
+        labels = [(1.0, 0.0) if pair is None else (pair.probability, pair.margin) for pair in pairs]
+        self._counts["soft"] += sum(probability != 1 for probability, _ in labels)
+        self._counts["margins"] += sum(margin != 0 for _, margin in labels)
+        return {
+            "probability": np.array([probability for probability, _ in labels], dtype=np.float64),
+            "margin": np.array([margin for _, margin in labels], dtype=np.float64),
+            "prompt": np.array(prompts, dtype=np.int64),
+            "said": np.array([reply.text != "" for row in rows for reply in row.replies()], dtype=np.bool_),
+            "ended": np.array([reply.ended for row in rows for reply in row.replies()], dtype=np.bool_),
+        }
+
+    def counts(self) -> RowCounts:
+        """Return what was counted."""
+        return RowCounts.model_validate({**self._counts, "prompts": len(self._prompts)})
+
+    def _number(self, row: Row) -> int:
+        """Return the number of a row's prompt, after counting what is odd about the row."""
+        texts = [reply.text for reply in row.replies()]
+        mark = _digest_of(row.prompt)
+        whole = _digest_of(row.prompt, texts)
+        self._counts["rows"] += 1
+        self._counts["duplicates"] += whole in self._seen
+        self._counts["identical"] += len(texts) == 2 and texts[0] == texts[1]
+        self._counts["empty"] += sum(not text.strip() for text in texts)
+        self._seen.add(whole)
+        return self._prompts.setdefault(mark, len(self._prompts))
+
+
+def _digest_of(prompt: Chat, texts: Sequence[str] = ()) -> bytes:
+    found = hashlib.blake2b(digest_size=16)
+    for part in (*(text for turn in prompt for text in (turn.role, turn.content)), "", *texts):
+        data = part.encode("utf-8", "surrogatepass")
+        found.update(len(data).to_bytes(8, "big"))
+        found.update(data)
+    return found.digest()
