@@ -10,8 +10,8 @@ from typing import Any, Literal
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, as_written
+from bench.config.fields.data_sources import COLUMNS, PREFERENCES, read_data
 from bench.config.fields.named_plugins import read_any_judge, read_plugin
-from bench.config.fields.sources import COLUMNS, PREFERENCES, read_data
 from bench.config.sections.factuality import FACTUALITY, read_factuality
 from bench.config.sections.gap_closed import check_gaps, read_gaps
 from bench.config.sections.length_control import check_length_control, read_length_control
