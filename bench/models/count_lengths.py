@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 from transformers import PreTrainedTokenizerBase
 
-from bench.core.datasets import read_demonstrations, read_preferences, read_prompts
+from bench.core.datasets import is_unpaired, read_demonstrations, read_preferences, read_prompts, read_unpaired
 from bench.core.errors import BenchError, StageError
 from bench.core.formats.model_files import weight_files
 from bench.core.formats.weight_numbers import check_numbers
@@ -96,7 +96,8 @@ def counted_data(asked: DataAsked, readers: Sequence[Weightless]) -> LengthCount
     if asked.new_tokens is not None:
         prompts = [yielding(reader, prompt.chat).ids for prompt in read_prompts(asked.data, io)]
         return fitting_prompts(prompts, room - asked.new_tokens)[1]
-    read = read_demonstrations if asked.rows_of == "demonstrations" else read_preferences
+    pairs = read_unpaired if is_unpaired(asked.data) else read_preferences
+    read = read_demonstrations if asked.rows_of == "demonstrations" else pairs
     rows = (
         replace(
             token_row(reader, row.prompt, row.replies()), prompts=tuple(yielding(one, row.prompt) for one in readers)

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import Section, as_written
-from bench.config.fields.sources import form_of, one_of, read_world
+from bench.config.fields.hub_data import HubAsked
+from bench.config.fields.sources import REPO, form_of, one_of, read_world
 from bench.core.cells import is_missing
 from bench.core.data import Data, DataSpec, Mixture, Weighted
 from bench.core.datasets import check_rows, digest_of_data
@@ -58,11 +59,12 @@ _ROWS = ("columns", "limit", "format", "pairing", "margins", "facts")
 FILE_KEYS = ("path", "split", *_ROWS)
 SHARE = "weight"
 _INPUTS = ("input", "context")
-DATA_FORMS = {"world": ("world", "split", "limit"), "path": FILE_KEYS, "paths": ("paths",)}
+HUB_KEYS = ("repo", "revision", "config", "split", *_ROWS)
+DATA_FORMS = {"world": ("world", "split", "limit"), "path": FILE_KEYS, "repo": HUB_KEYS, "paths": ("paths",)}
 
 
 def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> DataSpec | None:
-    """Return the data that a mapping names by ``world``, ``path`` or ``paths``, None when it is wrong (reported)."""
+    """Return the data that a mapping names by a key of ``DATA_FORMS``, None when it is wrong (reported)."""
     form = form_of(section, path, value, DATA_FORMS)
     match form:
         case "world":
@@ -71,6 +73,8 @@ def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> Data
             return _mixture(section, path, value, own)
         case "path":
             return _file_data(section, path, value, own)
+        case "repo":
+            return _hub_data(section, path, value, own)
     return None
 
 
@@ -81,14 +85,14 @@ def _mixture(section: Section, path: KeyPath, value: Any, own: Columns) -> Mixtu
     for number, item in enumerate(section.items(here, fields.get("paths"), "file")):
         at = (*here, number)
         named = {"path": item} if isinstance(item, str) else item
-        if not isinstance(named, dict) or "path" not in named:
-            section.problem(at, f"must be a file or a mapping with `path`, not {as_written(item)}")
+        if not isinstance(named, dict) or not named.keys() & {"path", "repo"}:
+            section.problem(at, f"must be a file or a mapping with `path` or `repo`, not {as_written(item)}")
             parts.append(None)
             continue
         weight = named.get(SHARE, 1.0)
         right = section.field(Weighted, SHARE, (*at, SHARE), weight)
         rest = {name: inner for name, inner in named.items() if name != SHARE}
-        data = _file_data(section, at, rest, own)
+        data = (_file_data if "path" in rest else _hub_data)(section, at, rest, own)
         parts.append(Weighted(data=data, weight=float(weight)) if data is not None and right else None)
     found = [part for part in parts if part is not None]
     return Mixture(parts=tuple(found)) if found and len(found) == len(parts) else None
@@ -111,6 +115,29 @@ def _file_data(section: Section, path: KeyPath, value: Any, own: Columns) -> Dat
         section.refused((*path, "path"), error)
         return None
     return found.model_copy(update=named) if named is not None and found is not None else None
+
+
+def _hub_data(section: Section, path: KeyPath, value: Any, own: Columns) -> Data | None:
+    """Return the data of a repository on the hub, at the commit that its revision is now."""
+    fields = section.keys(path, value, HUB_KEYS)
+    if fields is None:
+        return None
+    texts = {name: fields[name] for name in ("repo", "revision", "config", "split") if name in fields}
+    wrong = [name for name, text in texts.items() if not isinstance(text, str)]
+    for name in wrong:
+        section.problem((*path, name), f"must be text, not {as_written(texts[name])}")
+    named = None if wrong else _settings(section, path, fields, own)
+    if named is None:
+        return None
+    if not REPO.fullmatch(texts["repo"]):
+        section.problem((*path, "repo"), f"'{texts['repo']}' is no repository name", "write org/name")
+        return None
+    asked = HubAsked(**texts)
+    try:
+        return section.files.hub(asked, named, lambda found: _checked_files(found, own), own.rows_of)
+    except BenchError as error:
+        section.refused((*path, "repo"), error)
+        return None
 
 
 def _settings(section: Section, path: KeyPath, fields: Mapping[str, Any], own: Columns) -> dict[str, Any] | None:
@@ -151,18 +178,23 @@ def _checked(draft: Data, own: Columns, *, right: bool) -> Data:
             if draft.split is not None:
                 raise DataError(f"{shown(place)}: is one file, which has no splits\nleave out `split:`")
             data = draft
-    rows = first_rows(data, shown(place))
-    if right:
-        try:
-            _check_columns(data, rows[0], own.needed)
-            _check_input(data, rows)
-            if "format" not in draft.model_fields_set:
-                data = data.model_copy(update={"format": _recognised(data, rows, own)})
-            _check_settings(data, own.rows_of)
-        except DataError as error:
-            raise DataError(f"{shown(place)}: {error}") from error
-        _check_shards(data, shown(place))
-        check_rows(data, own.rows_of, shown(place))
+    return _checked_files(data, own) if right else data.model_copy(update={"digest": digest_of_data(data)})
+
+
+def _checked_files(data: Data, own: Columns) -> Data:
+    """Return data whose files are known with format and digest; raises DataError about all rows that are wrong."""
+    where = shown(Path(data.path)) if data.hub is None else f"{data.hub.repo}@{data.hub.commit[:12]}"
+    rows = first_rows(data, where)
+    try:
+        _check_columns(data, rows[0], own.needed)
+        _check_input(data, rows)
+        if "format" not in data.model_fields_set:
+            data = data.model_copy(update={"format": _recognised(data, rows, own)})
+        _check_settings(data, own.rows_of)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    _check_shards(data, where)
+    check_rows(data, own.rows_of, where)
     return data.model_copy(update={"digest": digest_of_data(data)})
 
 

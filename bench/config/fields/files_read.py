@@ -13,9 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
+from bench.config.fields.hub_data import HubAsked
 from bench.config.fields.named_files import FilesToRead, digest_of, ends_with
 from bench.config.fields.stand_ins import CodeOfOthers, PluginOnRecord, stand_in_for, unknown_digest
-from bench.core.data import Data
+from bench.core.data import Data, HubFiles
 from bench.core.datasets import digest_of_data
 from bench.core.errors import BenchError, DataError
 from bench.core.files import kind_at, resolved
@@ -42,6 +43,7 @@ class Recorded:
     metrics: tuple[MetricInfo, ...] = ()
     texts: Mapping[Path, str] = field(default_factory=lambda: MappingProxyType({}))
     formats: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    hub: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def of(self, path: Path) -> str | None:
         """Return the recorded digest of a file, None where none is recorded for that name."""
@@ -52,6 +54,11 @@ class Recorded:
 def format_key(rows_of: str, digest: str) -> str:
     """Return under which name a run records the format of data with that digest, read as such rows."""
     return f"{rows_of} {digest[:16]}"
+
+
+def hub_key(repo: str, revision: str, config: str | None, split: str | None) -> str:
+    """Return under which name a run records the commit and the digest of data on the hub."""
+    return " ".join([f"{repo}@{revision}", *(part for part in (config, split) if part is not None)])
 
 
 class FilesThatWereRead(FilesToRead):
@@ -99,6 +106,22 @@ class FilesThatWereRead(FilesToRead):
                 found = asked.model_copy(update={"digest": unknown_digest(place.name)})
         known_format = self.recorded.formats.get(format_key(rows_of, found.digest))
         return found if asked.format is not None else found.model_copy(update={"format": known_format})
+
+    def hub(
+        self, asked: HubAsked, settings: Mapping[str, Any], checked: Callable[[Data], Data], rows_of: RowsOf
+    ) -> Data:
+        """Return the data of the hub at the recorded commit; it is not looked for."""
+        del checked
+        known = self.recorded.hub.get(hub_key(asked.repo, asked.revision, asked.config, asked.split))
+        nothing = unknown_digest(str(asked))
+        commit, _, digest = f"{nothing} {nothing}".partition(" ") if known is None else known.partition(" ")
+        hub = HubFiles(repo=asked.repo, commit=commit, config=asked.config, asked=asked.revision)
+        found = Data(path=str(asked), digest=digest, hub=hub, **settings)
+        return (
+            found
+            if "format" in settings
+            else found.model_copy(update={"format": self.recorded.formats.get(format_key(rows_of, digest))})
+        )
 
     def to_come(self, path: Path) -> str | None:
         """Return the digest of a file that may come later; the recorded one of a file that was there for the run."""

@@ -11,7 +11,8 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeVar
 
 from bench.config.document.problems import shown
-from bench.core.data import Data
+from bench.config.fields.hub_data import HubAsked, found_on_hub
+from bench.core.data import Data, HubFiles
 from bench.core.errors import BenchError, DataError
 from bench.core.files import digest_of_folder, kind_at
 from bench.core.formats.model_files import check_model_files
@@ -49,6 +50,18 @@ class FilesToRead:
         """
         del asked, rows_of
         return checked()
+
+    def hub(
+        self, asked: HubAsked, settings: Mapping[str, Any], checked: Callable[[Data], Data], rows_of: RowsOf
+    ) -> Data:
+        """Return the data of the hub that is asked for, read with these settings.
+
+        ``checked``: looks at all rows of files, and gives them with their digest and format.
+        """
+        del rows_of
+        found = found_on_hub(asked)
+        hub = HubFiles(repo=asked.repo, commit=found.commit, config=asked.config, asked=asked.revision)
+        return checked(Data(path=str(found.folder), digest="", files=found.files, hub=hub, **settings))
 
     def to_come(self, path: Path) -> str | None:
         """Return the digest of a file that may come later, None while it is not there."""

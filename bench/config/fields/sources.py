@@ -18,7 +18,7 @@ _TEMPLATE = ("template", "dtype", "end_token")
 _SIZE = ("world", "size", "dtype")
 POLICY_FORMS = {"world": _SIZE, "path": ("path", *_TEMPLATE), "repo": ("repo", "revision", *_TEMPLATE)}
 _PLACEHOLDER = "{prompt}"
-_REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | None:
@@ -41,7 +41,7 @@ def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | Non
         section.problem((*path, form), f"must be text, not {as_written(fields[form])}")
         return None
     computed = _local_model(section, (*path, "path"), fields["path"]) if form == "path" else {}
-    if form == "repo" and not _REPO.fullmatch(fields["repo"]):
+    if form == "repo" and not REPO.fullmatch(fields["repo"]):
         what = f"'{fields['repo']}' is no repository name"
         section.problem((*path, "repo"), what, "write org/name, or `path:` for a folder")
         right = False

@@ -62,7 +62,8 @@ def chosen_split(by_split: dict[str | None, tuple[str, ...]], split: str | None,
         return next(iter(by_split.values()))
     if split is None:
         others = " and files of no split" if None in by_split else ""
-        raise DataError(f"{where}: holds the splits {some_of(names)}{others}\nsay which: `split: {names[0]}`")
+        first = "train" if "train" in names else names[0]
+        raise DataError(f"{where}: holds the splits {some_of(names)}{others}\nsay which: `split: {first}`")
     if split not in by_split:
         raise DataError(f"{where}: has no split '{split}'. {did_you_mean(split, names)}")
     return by_split[split]

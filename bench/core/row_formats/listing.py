@@ -48,10 +48,12 @@ def recognise(rows: Sequence[Any], rows_of: str) -> Recognised:
     seen = [row for row in rows[:FIRST_ROWS] if isinstance(row, Mapping)]
     if not seen:
         return Recognised(None, "no row with named columns")
+    columns = PLAIN_COLUMNS[rows_of]
     found = fitting(seen, rows_of)
+    if _is_plain(seen[0], columns):  # a format that reads none of them is beside the point, and was never read
+        found = [one for one in found if one.reads() >= set(columns)]
     if len(found) == 1:
         return Recognised(found[0].name, why(found[0], seen))
-    columns = PLAIN_COLUMNS[rows_of]
     if not found and all(name in seen[0] for name in columns):
         return Recognised(None, f"its columns {', '.join(f'`{name}`' for name in columns)}")
     if not found and rows_of == "prompts" and (other := _found(seen, _ALSO_PROMPTS)):
@@ -64,6 +66,12 @@ def recognise(rows: Sequence[Any], rows_of: str) -> Recognised:
             f"may be {' or '.join(names)} ({looks(seen[0])})\nsay which it is: `format: {names[0]}` beside the path"
         )
     raise DataError(_none_fits(seen[0], rows_of))
+
+
+def _is_plain(row: RawRow, columns: Sequence[str]) -> bool:
+    """Return whether a row has the program's own columns, and in them what they hold."""
+    texts = all(is_text(row.get(name)) for name in columns if name != "prompt")
+    return texts and (is_text(row.get("prompt")) or is_turns(row.get("prompt")))
 
 
 def why(one: RowFormat, rows: Sequence[RawRow]) -> str:
@@ -129,7 +137,7 @@ def _none_fits(row: RawRow, rows_of: str) -> str:
     missing = [name for name in columns if name not in row]
     what = "column" if len(missing) == 1 else "columns"
     names = ", ".join(f"'{name}'" for name in missing)
-    others = [one for one in FORMATS if one.gives not in SERVES[rows_of] and one.fits_row(row)]
+    others = [one for one in FORMATS if one.gives not in (*SERVES[rows_of], "prompts") and one.fits_row(row)]
     lines = [
         f"no {what} {names} in the first row (it has {some_of([str(name) for name in row]) or 'none'})",
         f"it looks like this: {looks(row)}",

@@ -176,7 +176,8 @@ def _made(group: Sequence[_Raw], data: Data, one: RowFormat, *, as_lists: bool) 
         raise DataError(f"no column '{missing[0].replace('|', ' or ')}', which {one.name} needs")
     found = one.make(rows)
     beside = {name: rows[0][name] for name in BESIDE if name in rows[0]}
-    made, told = [], list(found.told)
+    made: list[RawRow] = []
+    told = list(found.told)
     for row in found.rows:
         if one.gives == "rankings" and not as_lists:
             pairs = as_pairs(row, data.pairing)
@@ -234,7 +235,8 @@ def _same(one: _Raw, other: _Raw, column: str) -> bool:
 def renamed(row: RawRow, columns: Mapping[str, str | None]) -> RawRow:
     """Return a row under the program's names; a column left unread, and one that has another name now, is not there.
 
-    Only ``prompt`` may be read as something else too. Raises DataError, which names no place, for a column that the row has not.
+    Only ``prompt`` may be read as something else too. Raises DataError, which names no place, for a column that the
+    row has not.
     """
     if not columns:
         return row

@@ -21,7 +21,7 @@ def label_in(value: Any) -> bool:
     known = value.strip().lower() if isinstance(value, str) else value
     if not isinstance(known, bool | int | float | str) or known not in _LABELS:
         raise DataError(f"label is {spelt(value)}, wanted true or false (or 1 or 0)")
-    return _LABELS[known]  # type: ignore[index]
+    return _LABELS[known]
 
 
 def _is_labelled(row: RawRow) -> bool:

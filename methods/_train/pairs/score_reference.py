@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bench.core.data import DataSpec
-from bench.core.datasets import Preference, Reply, read_preferences
+from bench.core.datasets import Preference, Reply, UnpairedResponse, is_unpaired, read_preferences, read_unpaired
 from bench.core.errors import DataError, StageError
 from bench.core.lengths import LengthCounts, told
 from bench.core.policy import Chat, PolicySpec
@@ -32,11 +32,14 @@ FILE = "logprobs.safetensors"
 TOKENS_AT_ONCE = 8192
 
 
+Answered = Preference | UnpairedResponse
+
+
 def write_reference(
     spec: PolicySpec, data: DataSpec, io: StageIO, *, max_length: int, responses: Literal["pairs", "mismatched"]
 ) -> None:
     """Score the responses of every row, and write them to ``io.out``."""
-    rows = read_preferences(data, io)
+    rows: Sequence[Answered] = read_unpaired(data, io) if is_unpaired(data) else read_preferences(data, io)
     policy = load_policy(spec, io)
     texts = pair_texts(rows) if responses == "pairs" else mismatched_texts(rows)
     read = (token_row(policy, chat, replies) for chat, replies in texts)
@@ -80,30 +83,31 @@ def pair_examples(policy: HFPolicy, rows: Sequence[Preference], max_length: int)
     return examples_of(policy, "preferences", pair_texts(rows), max_length)
 
 
-def pair_texts(rows: Sequence[Preference]) -> list[tuple[Chat, Sequence[Reply]]]:
-    """Return each pair's prompt and its responses in the order chosen, rejected."""
+def pair_texts(rows: Sequence[Answered]) -> list[tuple[Chat, Sequence[Reply]]]:
+    """Return each row's prompt and its responses, of a pair in the order chosen, rejected."""
     return [(row.prompt, row.replies()) for row in rows]
 
 
-def mismatched_examples(policy: HFPolicy, rows: Sequence[Preference], max_length: int) -> dict[int, Example]:
+def mismatched_examples(policy: HFPolicy, rows: Sequence[Answered], max_length: int) -> dict[int, Example]:
     """Return each row's prompt, by the row's number, with a response to another prompt: of the next row that has one.
 
-    Rows of even number borrow a chosen response and the others a rejected one, so that both kinds count alike. A row
-    that does not fit is not there, and no pair of it. Raises DataError when all rows have the same prompt.
+    Of pairs, rows of even number borrow a chosen response and the others a rejected one, so that both kinds count
+    alike. A row that does not fit is not there, and no pair of it. Raises DataError when all rows have the same prompt.
     """
     found, _ = examples_of(policy, "preferences", mismatched_texts(rows), max_length)
     return {example.row: example for example in found}
 
 
-def mismatched_texts(rows: Sequence[Preference]) -> list[tuple[Chat, Sequence[Reply]]]:
+def mismatched_texts(rows: Sequence[Answered]) -> list[tuple[Chat, Sequence[Reply]]]:
     """Return each row's prompt with a response to another one; see ``mismatched_examples``."""
     return [(row.prompt, [_borrowed(rows, number)]) for number, row in enumerate(rows)]
 
 
-def _borrowed(rows: Sequence[Preference], number: int) -> Reply:
+def _borrowed(rows: Sequence[Answered], number: int) -> Reply:
     for step in range(1, len(rows)):
         other = rows[(number + step) % len(rows)]
-        reply = other.replies()[number % 2]
+        replies = other.replies()
+        reply = replies[number % len(replies)]
         # One that was cut before it had any text has no tokens to be scored.
         if other.prompt != rows[number].prompt and (reply.text or reply.ended):
             return reply
@@ -132,9 +136,14 @@ def read_pairs(stage: Stage, io: StageIO, rows: int, examples: Sequence[Example]
     return PairLogprobs(sums[:, 0], sums[:, 1], tokens[:, 0], tokens[:, 1])
 
 
+def read_single(stage: Stage, io: StageIO, rows: int, device: torch.device) -> torch.Tensor:
+    """Return the reference's log-probabilities of rows with one response each. Shape: (rows,)."""
+    return _read(stage, io, rows, device)["logprob"][:, 0]
+
+
 def read_mismatched(stage: Stage, io: StageIO, rows: int, device: torch.device) -> torch.Tensor:
     """Return the reference's log-probabilities of the mismatched responses. Shape: (rows,)."""
-    return _read(stage, io, rows, device)["logprob"][:, 0]
+    return read_single(stage, io, rows, device)
 
 
 def _read(stage: Stage, io: StageIO, rows: int, device: torch.device) -> dict[str, torch.Tensor]:
