@@ -31,7 +31,7 @@ from bench.models.lengths import fit_rows, fitting_prompts, longest_of
 from bench.models.response_tokens import ResponseTokens, response_tokens
 from bench.models.tokenised.content import RowKind
 from bench.models.tokenised.making import Reading
-from bench.models.tokenised.token_rows import token_rows
+from bench.models.tokenised.token_rows import kind_of_pairs, token_rows
 from bench.models.tokenizer import (
     check_readable,
     context_of,
@@ -100,7 +100,7 @@ def counted_data(asked: DataAsked, readers: Sequence[Weightless], io: StageIO) -
     if asked.new_tokens is not None:
         prompts = [yielding(reader, prompt.chat).ids for prompt in read_prompts(asked.data, io)]
         return fitting_prompts(prompts, room - asked.new_tokens)[1]
-    kind: RowKind = "demonstrations" if asked.rows_of == "demonstrations" else "preferences"
+    kind: RowKind = "demonstrations" if asked.rows_of == "demonstrations" else kind_of_pairs(asked.data)
     rows = token_rows(asked.data, kind, [Reading(one, one.spec) for one in readers], reader, io)
     return fit_rows(asked.rows_of, rows, room)[1]
 

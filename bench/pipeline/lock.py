@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.config.comparison import Comparison, Named
+from bench.config.fields.data_sources import COLUMNS, PREFERENCES
+from bench.config.fields.files_read import format_key, hub_key
 from bench.config.fields.named_files import short_names
-from bench.core.data import Data, Made
+from bench.core.data import Data, Made, Mixture
 from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
+from bench.core.lengths import RowsOf
 from bench.core.metrics import RATING, WIN_RATE
 from bench.core.policy import Pretrained
 from bench.core.stage import Stage
@@ -39,7 +43,7 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
     """Return what a run of this plan rests on; ``summary`` says on which devices its stages were computed."""
     comparison, here = plan.comparison, provenance()
     devices = sorted({str(facts.provenance.get("device")) for facts in summary.stages.values()})
-    known = installed()
+    known, read = installed(), list(data_in(comparison))
     return Lock(
         name=comparison.name,
         program={"version": known.pop(PROGRAM, None), "revision": here["revision"]},
@@ -57,7 +61,30 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
         texts=texts_of(Path(comparison.path)),
         plugins=plugins_of(comparison),
         computed_on=computed_on(facts.provenance for facts in summary.stages.values()),
+        formats={format_key(role, data.digest): data.format for role, data in read if data.format is not None},
+        hub={
+            hub_key(hub.repo, hub.asked, hub.config, data.split): f"{hub.commit} {data.digest}"
+            for _, data in read
+            if (hub := data.hub) is not None
+        },
     )
+
+
+def data_in(value: Any, name: str = PREFERENCES) -> Iterator[tuple[RowsOf, Data]]:
+    """Yield the files of data within a value, and as what rows they are read: the field that holds them tells."""
+    own = COLUMNS.get(name, COLUMNS[PREFERENCES])
+    match value:
+        case Data():
+            yield own.rows_of, value
+        case Mixture():
+            for part in value.parts:
+                yield own.rows_of, part.data
+        case Frozen():
+            for field in type(value).model_fields:
+                yield from data_in(getattr(value, field), field)
+        case tuple():
+            for item in value:
+                yield from data_in(item, name)
 
 
 def installed() -> dict[str, str]:
@@ -136,6 +163,8 @@ def data_of(comparison: Comparison) -> dict[str, str]:
         match getattr(comparison.given, name):
             case Data() as data:
                 found[name] = f"sha256 {data.digest}"
+            case Mixture() as data:
+                found[name] = f"mixture {digest(data)}"
             case Made() as data:
                 found[name] = f"{data.by.KIND} {data.by.key}"
     return found

@@ -9,22 +9,25 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.datasets import Demonstration, Preference
+from bench.core.datasets import Demonstration, Preference, UnpairedResponse
 from bench.core.frozen import Frozen
 from bench.core.policy import Chat
+from bench.core.row_formats.reading import RowsSeen
 
-RowKind = Literal["demonstrations", "preferences"]
-Row = Demonstration | Preference
+RowKind = Literal["demonstrations", "preferences", "unpaired"]
+Row = Demonstration | Preference | UnpairedResponse
 
 
 class RowCounts(Frozen):
     """What was counted of the texts of a data set.
 
+    ``read``: rows of the files, of which ``rows`` were made; ``told``: how often the format told what of them.
     ``duplicates``: rows that stand in the data before, prompt and responses alike. ``prompts``: different prompts.
     ``identical``: pairs of which both responses are the same text. ``empty``: responses without a word. ``soft``: pairs
     with a probability other than 1; ``margins``: pairs with a margin other than 0.
     """
 
+    read: int = 0
     rows: int = 0
     duplicates: int = 0
     prompts: int = 0
@@ -32,6 +35,7 @@ class RowCounts(Frozen):
     empty: int = 0
     soft: int = 0
     margins: int = 0
+    told: dict[str, int] = {}
 
 
 class Content:
@@ -40,7 +44,7 @@ class Content:
     def __init__(self) -> None:
         self._prompts: dict[bytes, int] = {}
         self._seen: set[bytes] = set()
-        self._counts = dict.fromkeys(RowCounts.model_fields, 0)
+        self._counts = dict.fromkeys(RowCounts.model_fields.keys() - {"told"}, 0)
 
     def add(self, rows: Sequence[Row]) -> dict[str, NDArray[np.float64 | np.int64 | np.bool_]]:
         """Return the columns of these rows; see ``bench.models.tokenised.token_rows.TokenRows``."""
@@ -52,14 +56,16 @@ class Content:
         return {
             "probability": np.array([probability for probability, _ in labels], dtype=np.float64),
             "margin": np.array([margin for _, margin in labels], dtype=np.float64),
+            "good": np.array([not isinstance(row, UnpairedResponse) or row.good for row in rows], dtype=np.bool_),
             "prompt": np.array(prompts, dtype=np.int64),
             "said": np.array([reply.text != "" for row in rows for reply in row.replies()], dtype=np.bool_),
             "ended": np.array([reply.ended for row in rows for reply in row.replies()], dtype=np.bool_),
         }
 
-    def counts(self) -> RowCounts:
-        """Return what was counted."""
-        return RowCounts.model_validate({**self._counts, "prompts": len(self._prompts)})
+    def counts(self, seen: RowsSeen) -> RowCounts:
+        """Return what was counted, and what reading the files told."""
+        told = {"read": seen.read, "told": dict(sorted(seen.told.items())), "prompts": len(self._prompts)}
+        return RowCounts.model_validate({**self._counts, **told})
 
     def _number(self, row: Row) -> int:
         """Return the number of a row's prompt, after counting what is odd about the row."""

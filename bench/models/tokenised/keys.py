@@ -11,11 +11,11 @@ import tokenizers
 import transformers
 from transformers import PreTrainedTokenizerFast
 
-from bench.core.data import Data, DataSpec
+from bench.core.data import DataSpec, Made
 from bench.core.datasets import Finished, digest_of_rows
 from bench.core.frozen import digest
-from bench.core.lengths import RowsOf
 from bench.core.policy import Message, as_read, root
+from bench.models.tokenised.content import RowKind
 from bench.models.tokenised.making import Reading
 from bench.models.tokenizer import PromptReader, ResponseWriter, end_token_of
 
@@ -23,9 +23,9 @@ from bench.models.tokenizer import PromptReader, ResponseWriter, end_token_of
 VERSION = 1
 
 
-def rows_key(data: DataSpec, rows_of: RowsOf, io: Finished) -> dict[str, Any]:
+def rows_key(data: DataSpec, rows_of: RowKind, io: Finished) -> dict[str, Any]:
     """Return what tells the rows of a data set: their bytes, and the settings by which they are read."""
-    reading = data if isinstance(data, Data) else {"limit": data.limit}
+    reading = {"limit": data.limit} if isinstance(data, Made) else data
     return {"version": VERSION, "rows_of": rows_of, "bytes": digest_of_rows(data, io), "reading": reading}
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bench.core.data import DataSpec
-from bench.core.datasets import Reply, each_demonstration, each_preference
+from bench.core.datasets import Reply, each_demonstration, each_preference, each_unpaired
 from bench.core.policy import PolicySpec
+from bench.core.row_formats.reading import RowsSeen
 from bench.core.stage import StageIO
 from bench.models.response_tokens import ResponseTokens, Spelling
 from bench.models.tokenised.content import Content, Row, RowKind
@@ -44,8 +45,8 @@ class Making:
         highest = dict.fromkeys(writers, 0)
         changed: set[str] = set()
         spelt: set[str] = set()
-        done = 0
-        for rows in _chunks(self._rows(), ROWS_AT_ONCE):
+        done, seen = 0, RowsSeen()
+        for rows in _chunks(self._rows(seen), ROWS_AT_ONCE):
             if COLUMNS in writers:
                 for name, values in content.add(rows).items():
                     writers[COLUMNS].append(name, values)
@@ -61,15 +62,20 @@ class Making:
             self.io.progress(done, done, "row", note="read")
         for name, writer in writers.items():
             if name == COLUMNS:
-                writer.finish(content.counts().model_dump())
+                writer.finish(content.counts(seen).model_dump())
             elif name == RESPONSES:
                 writer.finish({"highest": highest[name], "changed": sorted(changed), "spelt": sorted(spelt)})
             else:
                 writer.finish({"highest": highest[name]})
 
-    def _rows(self) -> Iterator[Row]:
-        each = each_demonstration if self.rows_of == "demonstrations" else each_preference
-        return iter(each(self.data, self.io))
+    def _rows(self, seen: RowsSeen) -> Iterator[Row]:
+        match self.rows_of:
+            case "demonstrations":
+                return each_demonstration(self.data, self.io, seen)
+            case "preferences":
+                return each_preference(self.data, self.io, seen)
+            case "unpaired":
+                return each_unpaired(self.data, self.io, seen)
 
 
 def _write_prompts(writer: EntryWriter, reading: Reading, rows: Sequence[Row]) -> int:

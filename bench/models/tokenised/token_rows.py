@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.data import DataSpec
+from bench.core.datasets import is_unpaired
 from bench.core.stage import StageIO
 from bench.models.lengths import TokenRow, Yielding
 from bench.models.response_tokens import Spelling
@@ -38,7 +39,8 @@ class Prompts:
 class TokenRows(Sequence[TokenRow]):
     """The rows of a data set as tokens, a prompt per reader and the responses, each made when it is asked for.
 
-    ``probability`` and ``margin``: the labels of pairs (1 and 0 for what has none); ``prompt``: the number of its
+    ``probability`` and ``margin``: the labels of pairs (1 and 0 for what has none); ``good``: the label of a response
+    by itself (true for what has none); ``prompt``: the number of its
     prompt, equal for equal ones and counted from 0 in the order in which they first stand. All are of shape (rows,).
     ``source`` (rows,): which row of the data each is. ``chosen`` (rows, responses per row): which responses of the
     data, all end to end, are its own. ``said`` and ``ended`` (responses of the data,): whether one has any text, and
@@ -47,6 +49,7 @@ class TokenRows(Sequence[TokenRow]):
 
     probability: NDArray[np.float64]
     margin: NDArray[np.float64]
+    good: NDArray[np.bool_]
     prompt: NDArray[np.int64]
     said: NDArray[np.bool_]
     ended: NDArray[np.bool_]
@@ -85,6 +88,7 @@ class TokenRows(Sequence[TokenRow]):
             self,
             probability=self.probability[rows],
             margin=self.margin[rows],
+            good=self.good[rows],
             prompt=self.prompt[rows],
             source=self.source[rows],
             chosen=self.chosen[rows],
@@ -94,9 +98,15 @@ class TokenRows(Sequence[TokenRow]):
 def preference_rows(data: DataSpec, policy: RowReader, io: StageIO) -> TokenRows:
     """Return the pairs of ``data`` as a policy reads them, responses in the order chosen, rejected.
 
-    Raises DataError as ``bench.core.datasets.read_preferences``, StageError for what the policy cannot read.
+    Of data whose responses are labelled each by itself, every row has one (``good`` says what it is labelled). Raises
+    DataError as ``bench.core.datasets.read_preferences``, StageError for what the policy cannot read.
     """
-    return token_rows(data, "preferences", readings_of(policy), policy.parts[0], io)
+    return token_rows(data, kind_of_pairs(data), readings_of(policy), policy.parts[0], io)
+
+
+def kind_of_pairs(data: DataSpec) -> RowKind:
+    """Return what the rows of preference data are: pairs, or responses that are labelled each by itself."""
+    return "unpaired" if is_unpaired(data) else "preferences"
 
 
 def demonstration_rows(data: DataSpec, policy: RowReader, io: StageIO) -> TokenRows:
@@ -147,6 +157,7 @@ def _rows_of(found: Mapping[str, Entry], names: Sequence[str]) -> TokenRows:
     return TokenRows(
         probability=columns["probability"],
         margin=columns["margin"],
+        good=columns["good"],
         prompt=columns["prompt"],
         said=columns["said"],
         ended=columns["ended"],

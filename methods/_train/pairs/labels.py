@@ -23,8 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.core.datasets import EVEN, Preference
+from bench.core.datasets import Preference
 from bench.core.errors import StageError
+from bench.core.row_formats.program_row import EVEN
 from bench.models.tokenised.token_rows import TokenRows
 from methods._train.pairs.logprobs import NO_MARGIN, PairLogprobs
 

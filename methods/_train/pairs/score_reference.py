@@ -89,23 +89,24 @@ def mismatched_examples(policy: HFPolicy, rows: TokenRows, max_length: int) -> t
 
 
 def mismatched(rows: TokenRows) -> TokenRows:
-    """Return pairs with a response to another prompt each: of the next row that has one.
+    """Return rows with a response to another prompt each: of the next row that has one.
 
-    Rows of even number borrow a chosen response and the others a rejected one, so that both kinds count alike. Raises
-    DataError when all rows have the same prompt.
+    Of pairs, rows of even number borrow a chosen response and the others a rejected one, so that both kinds count
+    alike. Raises DataError when all rows have the same prompt.
     """
     prompts = rows.prompt.tolist()
     # One that was cut before it had any text has no tokens to be scored.
     usable = (rows.said | rows.ended)[rows.chosen].tolist()
     borrowed = [_borrowed(prompts, usable, number) for number in range(len(rows))]
-    return rows.responding(rows.chosen[borrowed, [number % 2 for number in range(len(rows))]][:, None])
+    places = [number % rows.chosen.shape[1] for number in range(len(rows))]
+    return rows.responding(rows.chosen[borrowed, places][:, None])
 
 
 def _borrowed(prompts: Sequence[int], usable: Sequence[Sequence[bool]], number: int) -> int:
     """Return the row of which a response is borrowed for this one."""
     for step in range(1, len(prompts)):
         other = (number + step) % len(prompts)
-        if prompts[other] != prompts[number] and usable[other][number % 2]:
+        if prompts[other] != prompts[number] and usable[other][number % len(usable[other])]:
             return other
     raise DataError(
         "all rows have the same prompt, or responses without text, so no response belongs to another prompt. KTO needs "
@@ -134,9 +135,14 @@ def read_pairs(stage: Stage, io: StageIO, rows: int, examples: Examples, device:
     return PairLogprobs(sums[:, 0], sums[:, 1], tokens[:, 0], tokens[:, 1])
 
 
+def read_single(stage: Stage, io: StageIO, rows: int, device: torch.device) -> torch.Tensor:
+    """Return the reference's log-probabilities of rows with one response each. Shape: (rows,)."""
+    return _read(stage, io, rows, device)["logprob"][:, 0]
+
+
 def read_mismatched(stage: Stage, io: StageIO, rows: int, device: torch.device) -> torch.Tensor:
     """Return the reference's log-probabilities of the mismatched responses. Shape: (rows,)."""
-    return _read(stage, io, rows, device)["logprob"][:, 0]
+    return read_single(stage, io, rows, device)
 
 
 def _read(stage: Stage, io: StageIO, rows: int, device: torch.device) -> dict[str, torch.Tensor]:

@@ -1,0 +1,261 @@
+"""From files to the program's rows: one at a time, renamed, in their format, with what is told of them counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from math import floor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.core.cells import is_finite, spelt
+from bench.core.data import Data, Mixture
+from bench.core.errors import DataError
+from bench.core.row_formats.listing import BY_NAME, FIRST_ROWS, Recognised, fitting, recognise, why
+from bench.core.row_formats.pairs import scores_of
+from bench.core.row_formats.program_row import ProgramRow
+from bench.core.row_formats.ratings import as_pairs
+from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade
+from bench.core.rows import kind_of, rows_or_errors
+
+R = TypeVar("R")
+MOST_TOGETHER = 1_000  # successive rows of one prompt
+# Columns that a row of any format may have beside those of the format, by the program's names.
+BESIDE = ("id", "kind", "cluster", "facts", "probability", "margin", "finish", "chosen_finish", "rejected_finish")
+
+
+@dataclass
+class RowsSeen:
+    """What came of a file so far. ``read``: rows of it. ``made``: rows made of these. ``told``: how often what."""
+
+    read: int = 0
+    made: int = 0
+    told: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """One row of a file, or why it cannot be read."""
+
+    place: str
+    number: int
+    values: RawRow | DataError
+
+
+NameOf = Callable[[Data], str]
+
+
+def program_rows(
+    data: Data | Mixture, name_of: NameOf, seen: RowsSeen, *, as_lists: bool = False
+) -> Iterator[ProgramRow | DataError]:
+    """Yield the rows of files under the program's names, a DataError in the place of one that cannot be used.
+
+    ``name_of``: how messages name a file. ``seen`` is brought up to date. ``as_lists``: several rated responses
+    stay one row.
+    """
+    if isinstance(data, Mixture):
+        for part in data.parts:
+            yield from repeated(program_rows(part.data, name_of, seen, as_lists=as_lists), part.weight)
+        return
+    where = name_of(data)
+    one = None if data.format is None else BY_NAME.get(data.format)
+    if data.format is not None and one is None:
+        raise DataError(f"{where}: no format is called '{data.format}'")
+    raw = _raw_rows(data, where, seen)
+    made = _plain(raw, data) if one is None else _formatted(raw, data, one, seen, as_lists=as_lists)
+    for row in made:
+        if isinstance(row, ProgramRow):
+            seen.made += 1
+        yield row
+
+
+def repeated(rows: Iterable[R], weight: float) -> Iterator[R]:
+    """Yield each row as often as a part of that weight has it; see ``bench.core.data.Mixture``."""
+    for number, row in enumerate(rows, start=1):
+        for _ in range(times(number, weight)):
+            yield row
+
+
+def times(number: int, weight: float) -> int:
+    """Return how often the row of that number, from 1, stands in a part of that weight."""
+    return floor(number * weight) - floor((number - 1) * weight)
+
+
+def recognised(data: Data, rows_of: str, where: str) -> Recognised:
+    """Return the format that the first rows of a file are of; ``data.format`` is what was named, where it was.
+
+    Raises DataError, which names the file, where they are of none or may be of two, and where there are no rows.
+    """
+    rows = [as_far_as_there(row, data.columns) for row in first_rows(data, where)]
+    if data.format is not None:
+        one = BY_NAME[data.format]
+        return Recognised(data.format, why(one, rows))
+    try:
+        return recognise(rows, rows_of)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def first_rows(data: Data, where: str, most: int = FIRST_ROWS) -> list[RawRow]:
+    """Return the first rows of a file with the file's names, those left out that cannot be read.
+
+    Raises DataError where there are no rows, and for the first one where none of them can be read.
+    """
+    raw = list(islice(_raw_rows(data.model_copy(update={"limit": None}), where, RowsSeen()), most))
+    found = [one.values for one in raw if not isinstance(one.values, DataError)]
+    if found:
+        return found
+    if raw and isinstance(raw[0].values, DataError):
+        raise raw[0].values
+    raise DataError(f"{where}: holds no rows")
+
+
+def _raw_rows(data: Data, where: str, seen: RowsSeen) -> Iterator[_Raw]:
+    """Yield the rows of all files of a data set."""
+    number = 0
+    for file, named in files_of(data, where):
+        for in_file, (_, values) in enumerate(rows_or_errors(file, named), start=1):
+            number += 1
+            if data.limit is not None and number > data.limit:
+                return
+            seen.read += 1
+            place = f"{named}, row {in_file}"
+            if isinstance(values, Mapping | DataError):
+                yield _Raw(place, number, values)
+            else:
+                yield _Raw(place, number, DataError(f"{place}: {kind_of(values)}, wanted named columns"))
+
+
+def files_of(data: Data, where: str) -> list[tuple[Path, str]]:
+    """Return the files of a data set with how messages name them."""
+    if not data.files:
+        return [(Path(data.path), where)]
+    return [(Path(data.path) / name, f"{where}/{name}") for name in data.files]
+
+
+def _plain(rows: Iterable[_Raw], data: Data) -> Iterator[ProgramRow | DataError]:
+    for raw in rows:
+        if isinstance(raw.values, DataError):
+            yield raw.values
+        elif not (data.facts or data.margins):
+            yield ProgramRow(raw.place, raw.number, raw.values, data.columns)
+        else:
+            try:
+                values = renamed(raw.values, data.columns)
+                yield ProgramRow(raw.place, raw.number, {**values, **_asked_of(values, values, data)}, {})
+            except DataError as error:
+                yield DataError(f"{raw.place}: {error}")
+
+
+def _formatted(
+    rows: Iterable[_Raw], data: Data, one: RowFormat, seen: RowsSeen, *, as_lists: bool
+) -> Iterator[ProgramRow | DataError]:
+    for group in _groups(rows, data, one.together):
+        if isinstance(group, DataError):
+            yield group
+            continue
+        first = group[0]
+        try:
+            found = _made(group, data, one, as_lists=as_lists)
+        except DataError as error:
+            yield DataError(f"{first.place}: {error}")
+            continue
+        seen.told.update(found.told)
+        several = len(found.rows) > 1
+        for part, values in enumerate(found.rows, start=1):
+            yield ProgramRow(first.place, first.number, values, {}, part if several else None)
+
+
+def _made(group: Sequence[_Raw], data: Data, one: RowFormat, *, as_lists: bool) -> RowsMade:
+    """Return the program's rows of rows that belong together; raises DataError without a place."""
+    rows = [raw.values for raw in group if not isinstance(raw.values, DataError)]
+    missing = [entry for entry in one.needed if not any(name in rows[0] for name in entry.split("|"))]
+    if missing:
+        raise DataError(f"no column '{missing[0].replace('|', ' or ')}', which {one.name} needs")
+    found = one.make(rows)
+    beside = {name: rows[0][name] for name in BESIDE if name in rows[0]}
+    made: list[RawRow] = []
+    told = list(found.told)
+    for row in found.rows:
+        if one.gives == "rankings" and not as_lists:
+            pairs = as_pairs(row, data.pairing)
+            made += pairs.rows
+            told += pairs.told
+        else:
+            made.append(row)
+    return RowsMade([{**beside, **row, **_asked_of(rows[0], row, data)} for row in made], tuple(told))
+
+
+def _asked_of(raw: RawRow, row: RawRow, data: Data) -> dict[str, Any]:
+    """Return the columns that a comparison asks for: facts by their names, the margin from two scores."""
+    found: dict[str, Any] = {}
+    if data.facts:
+        for name in data.facts:
+            if name not in raw:
+                raise DataError(f"no column '{name}', which `facts` names")
+        found["facts"] = {name: raw[name] for name in data.facts}
+    if data.margins:
+        scores = scores_of(row)
+        for name in ("score_chosen", "score_rejected"):
+            if not is_finite(scores.get(name)) or isinstance(scores[name], bool):
+                raise DataError(f"`margins: scores` needs {name}, which is {spelt(scores.get(name))}")
+        found["margin"] = scores["score_chosen"] - scores["score_rejected"]
+    return found
+
+
+def _groups(rows: Iterable[_Raw], data: Data, together: str | None) -> Iterator[list[_Raw] | DataError]:
+    """Yield the rows that belong together, renamed: each alone, or successive ones with one value in a column."""
+    group: list[_Raw] = []
+    for raw in rows:
+        if isinstance(raw.values, DataError):
+            yield raw.values
+            continue
+        try:
+            one = _Raw(raw.place, raw.number, renamed(raw.values, data.columns))
+        except DataError as error:
+            yield DataError(f"{raw.place}: {error}")
+            continue
+        if group and not (together and _same(group[0], one, together)):
+            yield group
+            group = []
+        group.append(one)
+        if len(group) > MOST_TOGETHER:
+            raise DataError(f"{raw.place}: more than {MOST_TOGETHER:,} successive rows have the same `{together}`")
+    if group:
+        yield group
+
+
+def _same(one: _Raw, other: _Raw, column: str) -> bool:
+    rows = [raw.values for raw in (one, other) if isinstance(raw.values, Mapping)]
+    return len(rows) == 2 and column in rows[0] and rows[0][column] == rows[1].get(column)
+
+
+def renamed(row: RawRow, columns: Mapping[str, str | None]) -> RawRow:
+    """Return a row under the program's names; a column left unread, and one that has another name now, is not there.
+
+    Only ``prompt`` may be read as something else too. Raises DataError, which names no place, for a column that the
+    row has not.
+    """
+    if not columns:
+        return row
+    left = {*columns, *columns.values()} - {"prompt" if columns.get("prompt", "prompt") == "prompt" else None}
+    found = {name: value for name, value in row.items() if name not in left}
+    for name, column in columns.items():
+        if column is not None:
+            if column not in row:
+                raise DataError(f"no column '{column}', which `columns: {{{name}: {column}}}` names")
+            found[name] = row[column]
+    return found
+
+
+def as_far_as_there(row: RawRow, columns: Mapping[str, str | None]) -> RawRow:
+    """Return a row under the program's names of those columns that it has."""
+    return renamed(row, {name: column for name, column in columns.items() if column is None or column in row})
+
+
+def hint(row: RawRow, rows_of: str) -> str:
+    """Return which format a row without the program's columns would have; empty where none is known."""
+    found = fitting([row], rows_of)
+    return f"It looks like {' or '.join(one.name for one in found)}: write `format: {found[0].name}`." if found else ""
