@@ -291,7 +291,7 @@ def read_utilities(data: DataSpec, io: StageIO) -> list[float | None]:
     return found
 
 
-def read_prompts(data: DataSpec, io: StageIO) -> list[Prompt]:
+def read_prompts(data: DataSpec, io: Finished) -> list[Prompt]:
     """Return the rows of ``data`` with a column ``prompt``, as prompts of their own cluster; see read_demonstrations.
 
     Columns ``kind`` (text), ``cluster`` and ``facts`` (a mapping of texts, for judges that know the truth) are read

@@ -106,7 +106,7 @@ def test_rows_are_counted_with_the_instructions_that_stages_read_before_them(
     plan = make_plan(comparison)
     found = planned_lengths(plan, Store(tmp_path / "store"))
     assert started
-    behind = [line for line in found.lines() if line.startswith("preferences (behind instructions): ")]
+    behind = [line for line in found.lines() if line.startswith("  behind instructions: tokens")]
     assert len(behind) == 1
     (stage,) = (one for one in plan.stages.values() if one.KIND == "train/contrast")
     told = json.loads((Bench(tmp_path / "bench").payload(stage) / "diagnostics.json").read_text())["lengths"]
@@ -126,11 +126,14 @@ def test_a_plan_starts_one_process_and_then_none(tmp_path: Path, started: list[s
     assert len(started) == 1
 
 
-def test_a_plan_starts_no_process_for_a_model_that_is_elsewhere(tmp_path: Path, started: list[str]) -> None:
+def test_a_plan_looks_at_files_and_counts_no_tokens_for_a_model_that_is_elsewhere(
+    tmp_path: Path, started: list[str]
+) -> None:
     comparison = load_comparison(write_whole(tmp_path))
     given = comparison.given.model_copy(update={"base": Pretrained(repo="some/model", revision="0" * 40)})
     plan = make_plan(comparison.model_copy(update={"given": given}))
     found = planned_lengths(plan, Store(tmp_path / "store"))
     assert found.data == ()
     assert "the base model" in "".join(found.unknown)
-    assert started == []
+    assert [one.rows_of for one in found.files] == ["demonstrations", "preferences"]
+    assert len(started) == 1

@@ -161,11 +161,33 @@ def _settings(section: Section, path: KeyPath, fields: Mapping[str, Any], own: C
     return found if right else None
 
 
+def data_at(place: Path, own: Columns, settings: Mapping[str, Any]) -> Data:
+    """Return the data of a file or folder read with these settings (fields of ``Data``), all rows looked at.
+
+    Raises DataError for what a comparison would refuse.
+    """
+    named = {**settings}
+    if "format" in named:
+        named["format"] = format_named(str(named["format"]), own.rows_of)
+    return _checked(Data(path=str(place), digest="", **named), own, right=True)
+
+
+def files_at(place: Path, settings: Mapping[str, Any]) -> Data:
+    """Return the data of a file or folder, its files found and no row looked at; raises DataError."""
+    return _found(Data(path=str(place), digest="", **settings))
+
+
 def _checked(draft: Data, own: Columns, *, right: bool) -> Data:
     """Return the data with its files, format and digest, each row of which has been looked at.
 
     ``right``: whether what is said of it is; otherwise only its files are looked at. Raises DataError.
     """
+    data = _found(draft)
+    return _checked_files(data, own) if right else data.model_copy(update={"digest": digest_of_data(data)})
+
+
+def _found(draft: Data) -> Data:
+    """Return the data with its files; raises DataError where there are none."""
     place = Path(draft.path)
     match kind_at(place):
         case None:
@@ -173,12 +195,11 @@ def _checked(draft: Data, own: Columns, *, right: bool) -> Data:
                 f"{shown(place)}: no such file\nthe path starts from the folder of the file it is written in"
             )
         case "folder":
-            data = draft.model_copy(update={"files": shards_in(place, draft.split, shown(place))})
+            return draft.model_copy(update={"files": shards_in(place, draft.split, shown(place))})
+        case "file" if draft.split is not None:
+            raise DataError(f"{shown(place)}: is one file, which has no splits\nleave out `split:`")
         case "file":
-            if draft.split is not None:
-                raise DataError(f"{shown(place)}: is one file, which has no splits\nleave out `split:`")
-            data = draft
-    return _checked_files(data, own) if right else data.model_copy(update={"digest": digest_of_data(data)})
+            return draft
 
 
 def _checked_files(data: Data, own: Columns) -> Data:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bench.core.cells import is_finite, spelt
 from bench.core.data import Data, Mixture
 from bench.core.errors import DataError
-from bench.core.row_formats.listing import BY_NAME, FIRST_ROWS, Recognised, fitting, recognise, why
+from bench.core.row_formats.listing import BY_NAME, FIRST_ROWS, PLAIN_COLUMNS, Recognised, fitting, recognise, why
 from bench.core.row_formats.pairs import scores_of
 from bench.core.row_formats.program_row import ProgramRow
 from bench.core.row_formats.ratings import as_pairs
@@ -96,6 +96,18 @@ def recognised(data: Data, rows_of: str, where: str) -> Recognised:
         return recognise(rows, rows_of)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
+
+
+def unread_columns(data: Data, rows_of: str, where: str) -> tuple[str, ...]:
+    """Return the columns of the first rows of a file, by the file's names, that nobody reads; raises DataError."""
+    own = {name for name, column in data.columns.items() if column is not None}
+    formatted = None if data.format is None else BY_NAME[data.format].reads()
+    # A file that serves as prompts by its format is read whole; of one in our own columns its prompt is read alone.
+    read = {*(PLAIN_COLUMNS[rows_of] if formatted is None else formatted), *BESIDE, *own, *data.facts}
+    there = (name for row in first_rows(data, where) for name in as_far_as_there(row, data.columns))
+    back = {name: column for name, column in data.columns.items() if column is not None}
+    scores = {"score_chosen", "score_rejected"} if data.margins is not None else set()
+    return tuple(back.get(str(name), str(name)) for name in dict.fromkeys(there) if name not in read | scores)
 
 
 def first_rows(data: Data, where: str, most: int = FIRST_ROWS) -> list[RawRow]:

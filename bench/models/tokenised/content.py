@@ -10,32 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.datasets import Demonstration, Preference, UnpairedResponse
-from bench.core.frozen import Frozen
+from bench.core.lengths import RowCounts
 from bench.core.policy import Chat
 from bench.core.row_formats.reading import RowsSeen
 
 RowKind = Literal["demonstrations", "preferences", "unpaired"]
 Row = Demonstration | Preference | UnpairedResponse
-
-
-class RowCounts(Frozen):
-    """What was counted of the texts of a data set.
-
-    ``read``: rows of the files, of which ``rows`` were made; ``told``: how often the format told what of them.
-    ``duplicates``: rows that stand in the data before, prompt and responses alike. ``prompts``: different prompts.
-    ``identical``: pairs of which both responses are the same text. ``empty``: responses without a word. ``soft``: pairs
-    with a probability other than 1; ``margins``: pairs with a margin other than 0.
-    """
-
-    read: int = 0
-    rows: int = 0
-    duplicates: int = 0
-    prompts: int = 0
-    identical: int = 0
-    empty: int = 0
-    soft: int = 0
-    margins: int = 0
-    told: dict[str, int] = {}
 
 
 class Content:
@@ -51,6 +31,7 @@ class Content:
         prompts = [self._number(row) for row in rows]
         pairs = [row if isinstance(row, Preference) else None for row in rows]
         labels = [(1.0, 0.0) if pair is None else (pair.probability, pair.margin) for pair in pairs]
+        self._counts["bad"] += sum(isinstance(row, UnpairedResponse) and not row.good for row in rows)
         self._counts["soft"] += sum(probability != 1 for probability, _ in labels)
         self._counts["margins"] += sum(margin != 0 for _, margin in labels)
         return {
@@ -87,3 +68,11 @@ def _digest_of(prompt: Chat, texts: Sequence[str] = ()) -> bytes:
         found.update(len(data).to_bytes(8, "big"))
         found.update(data)
     return found.digest()
+
+
+def prompt_counts(prompts: Sequence[Chat], read: int) -> RowCounts:
+    """Return what was counted of prompts alone, of so many rows that were read."""
+    different = len({_digest_of(one) for one in prompts})
+    empty = sum(not any(turn.content.strip() for turn in one if turn.role != "system") for one in prompts)
+    rows = len(prompts)
+    return RowCounts(read=read, rows=rows, prompts=different, duplicates=rows - different, empty=empty)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bench.core.data import DataSpec
-from bench.core.datasets import Reply, each_demonstration, each_preference, each_unpaired
+from bench.core.datasets import Finished, Reply, each_demonstration, each_preference, each_unpaired
 from bench.core.policy import PolicySpec
 from bench.core.row_formats.reading import RowsSeen
 from bench.core.stage import StageIO
@@ -36,7 +36,7 @@ class Making:
     data: DataSpec
     rows_of: RowKind
     readings: Mapping[str, Reading]
-    writer: ResponseWriter
+    writer: ResponseWriter | None
     io: StageIO
 
     def make(self, writers: Mapping[str, EntryWriter]) -> None:
@@ -46,14 +46,14 @@ class Making:
         changed: set[str] = set()
         spelt: set[str] = set()
         done, seen = 0, RowsSeen()
-        for rows in _chunks(self._rows(seen), ROWS_AT_ONCE):
+        for rows in _chunks(rows_one_by_one(self.data, self.rows_of, self.io, seen), ROWS_AT_ONCE):
             if COLUMNS in writers:
                 for name, values in content.add(rows).items():
                     writers[COLUMNS].append(name, values)
             for name, reading in self.readings.items():
                 if name in writers:
                     highest[name] = max(highest[name], _write_prompts(writers[name], reading, rows))
-            if RESPONSES in writers:
+            if RESPONSES in writers and self.writer is not None:
                 most, spelling = _write_responses(writers[RESPONSES], self.writer, rows)
                 highest[RESPONSES] = max(highest[RESPONSES], most)
                 changed |= spelling.changed
@@ -68,14 +68,16 @@ class Making:
             else:
                 writer.finish({"highest": highest[name]})
 
-    def _rows(self, seen: RowsSeen) -> Iterator[Row]:
-        match self.rows_of:
-            case "demonstrations":
-                return each_demonstration(self.data, self.io, seen)
-            case "preferences":
-                return each_preference(self.data, self.io, seen)
-            case "unpaired":
-                return each_unpaired(self.data, self.io, seen)
+
+def rows_one_by_one(data: DataSpec, rows_of: RowKind, io: Finished, seen: RowsSeen) -> Iterator[Row]:
+    """Return the rows of data of this kind, read as they are asked for; raises DataError behind the last."""
+    match rows_of:
+        case "demonstrations":
+            return each_demonstration(data, io, seen)
+        case "preferences":
+            return each_preference(data, io, seen)
+        case "unpaired":
+            return each_unpaired(data, io, seen)
 
 
 def _write_prompts(writer: EntryWriter, reading: Reading, rows: Sequence[Row]) -> int:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from bench.core.data import DataSpec
 from bench.core.datasets import is_unpaired
+from bench.core.lengths import RowCounts
 from bench.core.stage import StageIO
 from bench.models.lengths import TokenRow, Yielding
 from bench.models.response_tokens import Spelling
-from bench.models.tokenised.content import RowCounts, RowKind
+from bench.models.tokenised.content import RowKind
 from bench.models.tokenised.keys import entry_key, prompts_key, responses_key, rows_key
 from bench.models.tokenised.making import COLUMNS, RESPONSES, Making, Reading
 from bench.models.tokenised.mapped import Entry, Ragged, ragged
@@ -112,6 +113,13 @@ def kind_of_pairs(data: DataSpec) -> RowKind:
 def demonstration_rows(data: DataSpec, policy: RowReader, io: StageIO) -> TokenRows:
     """Return the demonstrations of ``data`` as a policy reads them; see ``preference_rows``."""
     return token_rows(data, "demonstrations", readings_of(policy), policy.parts[0], io)
+
+
+def row_counts(data: DataSpec, rows_of: RowKind, io: StageIO) -> RowCounts:
+    """Return what was counted of the texts of data, without turning them into tokens."""
+    making = Making(data, rows_of, {}, None, io)
+    found = kept_entries({COLUMNS: entry_key(rows_key(data, rows_of, io), COLUMNS)}, io, making.make)
+    return RowCounts.model_validate(found[COLUMNS].notes)
 
 
 def readings_of(policy: RowReader) -> tuple[Reading, ...]:
