@@ -55,7 +55,7 @@ COLUMNS = {
     ),
     "prompts": Columns("prompts", ("prompt",), ("kind", "cluster", "facts")),
 }
-_ROWS = ("columns", "limit", "format", "pairing", "margins", "facts")
+_ROWS = ("columns", "limit", "format", "pairing", "margins", "facts", "train_on")
 FILE_KEYS = ("path", "split", *_ROWS)
 SHARE = "weight"
 _INPUTS = ("input", "context")
@@ -146,10 +146,12 @@ def _settings(section: Section, path: KeyPath, fields: Mapping[str, Any], own: C
     right = section.field(Data, "columns", (*path, "columns"), columns)
     if right and not set(columns) <= {*own.names, *own.of_formats()}:
         right = section.keys((*path, "columns"), columns, own.names) == columns
-    for name in ("limit", "split", "pairing", "margins", "facts"):
+    for name in ("limit", "split", "pairing", "margins", "facts", "train_on"):
         if name in fields:
             right = section.field(Data, name, (*path, name), fields[name]) and right
-    found = {name: fields[name] for name in ("columns", "limit", "split", "pairing", "margins") if name in fields}
+    found = {
+        name: fields[name] for name in ("columns", "limit", "split", "pairing", "margins", "train_on") if name in fields
+    }
     if "facts" in fields and isinstance(fields["facts"], list):
         found["facts"] = tuple(fields["facts"])
     if "format" in fields:
@@ -266,6 +268,11 @@ def _check_settings(data: Data, rows_of: RowsOf) -> None:
         raise DataError(f"`pairing` is for several rated responses to one prompt, and this is {kind}")
     if data.margins is not None and (rows_of != PREFERENCES or given == "unpaired"):
         raise DataError(f"`margins` is for pairs, and this is {kind}, read as {rows_of}")
+    if data.train_on != "last" and rows_of != "demonstrations":
+        raise DataError(
+            f"`train_on: {data.train_on}` is for demonstrations, and these are read as {rows_of}: a pair is trained on "
+            "by its two last turns, and prompts are not trained on"
+        )
     if data.facts and rows_of == "demonstrations":
         raise DataError("`facts` are what is known of prompts, and nobody reads them of demonstrations")
 

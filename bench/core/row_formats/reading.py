@@ -21,6 +21,7 @@ from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade
 from bench.core.rows import kind_of, rows_or_errors
 
 R = TypeVar("R")
+TURNS_TOLD = "an earlier turn of the assistant, a demonstration of its own (train_on: assistant)"
 MOST_TOGETHER = 1_000  # successive rows of one prompt
 # Columns that a row of any format may have beside those of the format, by the program's names.
 BESIDE = ("id", "kind", "cluster", "facts", "probability", "margin", "finish", "chosen_finish", "rejected_finish")
@@ -65,10 +66,36 @@ def program_rows(
         raise DataError(f"{where}: no format is called '{data.format}'")
     raw = _raw_rows(data, where, seen)
     made = _plain(raw, data) if one is None else _formatted(raw, data, one, seen, as_lists=as_lists)
+    if data.train_on == "assistant":
+        made = (part for row in made for part in _by_turn(row, seen))
     for row in made:
         if isinstance(row, ProgramRow):
             seen.made += 1
         yield row
+
+
+def _by_turn(row: ProgramRow | DataError, seen: RowsSeen) -> list[ProgramRow | DataError]:
+    """Return a row for every turn of the assistant in a chat with its answer: those before it are its prompt.
+
+    So each is read as it is when a policy answers there, also by a template that lays out earlier answers otherwise. A
+    turn with no user's before it answers nothing: it is told, and not trained on.
+    """
+    if isinstance(row, DataError):
+        return [row]
+    values = renamed(row.values, row.columns)
+    chat = values.get("prompt")
+    if not isinstance(chat, list):
+        return [row]
+    roles = [turn.get("role") if isinstance(turn, Mapping) else None for turn in chat]
+    places = [place for place, role in enumerate(roles) if role == "assistant" and "user" in roles[:place]]
+    if unasked := roles.count("assistant") - len(places):
+        seen.told["a turn of the assistant before any of the user's is not trained on"] += unasked
+    if not places:
+        return [row]
+    seen.told[TURNS_TOLD] += len(places)
+    earlier = {name: value for name, value in values.items() if name != "finish"}
+    found = [{**earlier, "prompt": chat[:place], "response": chat[place].get("content")} for place in places]
+    return [ProgramRow(row.place, row.number, one, {}, part) for part, one in enumerate([*found, values], start=1)]
 
 
 def repeated(rows: Iterable[R], weight: float) -> Iterator[R]:
