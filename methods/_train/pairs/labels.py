@@ -21,8 +21,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bench.core.datasets import EVEN, Preference
+from bench.core.datasets import Preference
 from bench.core.errors import StageError
+from bench.core.row_formats.program_row import EVEN
 from methods._train.pairs.logprobs import NO_MARGIN, PairLogprobs
 
 
