@@ -75,6 +75,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "bom.jsonl").write_bytes(codecs.BOM_UTF8 + lines.encode())
     (place / "pairs.txt").write_text(lines)
     (place / "latin1.jsonl").write_bytes(lines.encode() + '{"prompt": "caf\xe9"}\n'.encode("latin-1"))
+    (place / "written_out.csv").write_text("prompt,chosen,rejected\na,\"[{'role': 'user', 'content': 'b'}]\",c\n")
     (place / "null.jsonl").write_text(lines + '{"prompt": "a", "chosen": null, "rejected": "b"}\n')
     call = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
     (place / "tool.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": "a"}, call]}))
@@ -94,10 +95,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_has_every_format() -> None:
-    assert len(TABLE) == 50 == TEXT[TEXT.index("## Accepted and refused") :].count("\n| `")
+    assert len(TABLE) == 53 == TEXT[TEXT.index("## Accepted and refused") :].count("\n| `")
     shown = {name for *_, name, _ in TABLE}
     assert shown - {""} == {PLAIN, *(one.name for one in FORMATS)}
-    assert len(FORMATS) == 23
+    assert len(FORMATS) == 25
     assert set(re.findall(r"`(\w+)`", TEXT)) >= {one.name for one in FORMATS}
 
 
