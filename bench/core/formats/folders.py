@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from bench.core.errors import DataError, did_you_mean, some_of
-from bench.core.files import text_in
+from bench.core.files import kind_at, text_in
 
 PACKED = (".gz", ".bz2", ".zst")
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
@@ -106,7 +106,10 @@ def _files_with_rows(folder: Path, where: str) -> Iterator[str]:
         name = path.relative_to(folder)
         if any(part.startswith((".", "_")) for part in name.parts) or name.name in _BESIDE:
             continue
-        if kind_of_file(name.name) in SUFFIXES and path.is_file():
+        kind = kind_at(path)
+        if kind_of_file(name.name) in SUFFIXES and kind != "folder":
+            if kind is None:
+                raise DataError(f"{where}/{name.as_posix()}: no file, or a link to none")
             count += 1
             if count > _MOST_FILES:
                 raise DataError(f"{where}: holds more than {_MOST_FILES:,} files of rows")

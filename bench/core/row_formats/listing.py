@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from bench.core.cells import is_missing, spelt
-from bench.core.errors import DataError, did_you_mean, some_of
+from bench.core.errors import DataError, did_you_mean, shortened, some_of
 from bench.core.row_formats import pairs, published_pairs, ratings, supervised, trees, unpaired
 from bench.core.row_formats.row_format import OR, Gives, RawRow, RowFormat, is_text, is_turns
 
@@ -26,6 +27,7 @@ SERVES: Mapping[str, tuple[Gives, ...]] = {
 # A file of these gives prompts too, where it has no column that says them alone.
 _ALSO_PROMPTS: tuple[Gives, ...] = ("preferences", "rankings", "unpaired", "demonstrations")
 FIRST_ROWS = 20
+_SHOWN, _NAME = 8, 40  # columns, and characters of a name
 _WRITTEN_OUT = re.compile(r"""\s*\[\s*\{\s*['"](role|content|from|value)['"]\s*:""")
 PLAIN_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "preferences": ("prompt", "chosen", "rejected"),
@@ -133,8 +135,9 @@ def gives(name: str | None) -> Gives | None:
 
 
 def looks(row: RawRow) -> str:
-    """Return the columns of a row with what is in them, in words."""
-    return some_of([f"{name}: {_kind(value)}" for name, value in row.items()])
+    """Return the first columns of a row with what is in them, in words."""
+    found = some_of([f"{shortened(str(name), _NAME)}: {_kind(value)}" for name, value in islice(row.items(), _SHOWN)])
+    return found if len(row) <= _SHOWN else f"{found}, ..."
 
 
 def _kind(value: Any) -> str:
