@@ -35,8 +35,8 @@ class Data(Frozen):
     column unread that rows need not have (probability, margin, kind, facts). ``limit``: how many rows of the file are
     read. ``format``: one of ``bench.core.row_formats.listing``; None for the program's own columns. ``pairing``: which
     pairs are made of several rated responses. ``margins``: whether the difference of two scores is the margin of a
-    pair. ``facts``: columns of prompts that are facts by their names. ``train_on``: of a chat as a demonstration the last
-    turn of the assistant, or every one: each is a row of its own, whose prompt is all that stands before it.
+    pair. ``facts``: columns of prompts that are facts by their names. ``train_on``: of a chat as a demonstration the
+    last turn of the assistant, or every one: each is a row of its own, whose prompt is all that stands before it.
     """
 
     kind: Literal["file"] = "file"

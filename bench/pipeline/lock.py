@@ -43,7 +43,7 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
     """Return what a run of this plan rests on; ``summary`` says on which devices its stages were computed."""
     comparison, here = plan.comparison, provenance()
     devices = sorted({str(facts.provenance.get("device")) for facts in summary.stages.values()})
-    known, read = installed(), list(data_in(comparison))
+    known = installed()
     return Lock(
         name=comparison.name,
         program={"version": known.pop(PROGRAM, None), "revision": here["revision"]},
@@ -61,13 +61,25 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
         texts=texts_of(Path(comparison.path)),
         plugins=plugins_of(comparison),
         computed_on=computed_on(facts.provenance for facts in summary.stages.values()),
-        formats={format_key(role, data.digest): data.format for role, data in read if data.format is not None},
-        hub={
-            hub_key(hub.repo, hub.asked, hub.config, data.split): f"{hub.commit} {data.digest}"
-            for _, data in read
-            if (hub := data.hub) is not None
-        },
+        formats=formats_of(comparison),
+        hub=hub_of(comparison),
     )
+
+
+def formats_of(comparison: Comparison) -> dict[str, str]:
+    """Return the formats of the data that a comparison names, by ``format_key``, those with plain columns left out."""
+    found = {format_key(role, data.digest): data.format for role, data in data_in(comparison)}
+    return {key: name for key, name in sorted(found.items()) if name is not None}
+
+
+def hub_of(comparison: Comparison) -> dict[str, str]:
+    """Return the commits and digests of the data of the hub that a comparison names, by ``hub_key``."""
+    found = {}
+    for _, data in data_in(comparison):
+        if data.hub is not None:
+            asked = hub_key(data.hub.repo, data.hub.asked, data.hub.config, data.split)
+            found[asked] = f"{data.hub.commit} {data.digest}"
+    return dict(sorted(found.items()))
 
 
 def data_in(value: Any, name: str = PREFERENCES) -> Iterator[tuple[RowsOf, Data]]:

@@ -112,5 +112,5 @@ def _fields(body: Any) -> Any:
     return body
 
 
-LATER_FIELDS = ("read", "texts", "written", "plugins", "computed_on")
+LATER_FIELDS = ("read", "texts", "written", "plugins", "computed_on", "formats", "hub")
 LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json_without_empty(*LATER_FIELDS), _fields)

@@ -146,7 +146,8 @@ def _settings(section: Section, path: KeyPath, fields: Mapping[str, Any], own: C
     right = section.field(Data, "columns", (*path, "columns"), columns)
     if right and not set(columns) <= {*own.names, *own.of_formats()}:
         right = section.keys((*path, "columns"), columns, own.names) == columns
-    for name in ("limit", "split", "pairing", "margins", "facts", "train_on"):
+    as_given = ("limit", "split", "pairing", "margins", "train_on")
+    for name in (*as_given, "facts"):
         if name in fields:
             right = section.field(Data, name, (*path, name), fields[name]) and right
     found = {

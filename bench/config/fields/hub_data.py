@@ -14,7 +14,7 @@ import yaml
 
 from bench.core.errors import DataError, did_you_mean, one_line, some_of
 from bench.core.files import text_in
-from bench.core.formats.folders import SUFFIXES, chosen_split, kind_of_file, split_of
+from bench.core.formats.folders import SUFFIXES, check_complete, chosen_split, kind_of_file, split_of
 
 README = "README.md"
 MOVING = "main"
@@ -105,8 +105,10 @@ def _files(asked: HubAsked, folder: Path, names: Sequence[str]) -> tuple[str, ..
     if not by_split:
         script = f"{asked.repo.rpartition('/')[2]}.py" in names
         why = "it is made by a script, which is not run" if script else f"known: {', '.join(SUFFIXES)}"
-        raise DataError(f"{asked}: holds no files of rows ({why})")
-    return chosen_split(by_split, asked.split, str(asked))
+        raise DataError(f"{asked}: holds no files of rows, or has none in the cache ({why})")
+    files = chosen_split(by_split, asked.split, str(asked))
+    check_complete(files, str(asked))
+    return files
 
 
 def _configs(readme: Path, where: str) -> list[Mapping[str, Any]]:
@@ -187,12 +189,18 @@ def _split_by_name(rows: Sequence[str]) -> dict[str | None, tuple[str, ...]]:
 def _prepared(asked: HubAsked) -> HubFound | None:
     """Return what ``datasets`` has prepared of a data set in its cache, None where there is nothing.
 
-    It lies at ``org___name/config/version/commit/name-split.arrow``. Raises DataError where several are meant.
+    It lies at ``org___name/config/version/commit/name-split.arrow`` (the name in lower case, with underscores). Raises
+    DataError where several are meant.
     """
     from huggingface_hub import constants  # noqa: PLC0415
 
-    root = _datasets_cache(Path(constants.HF_HOME)) / asked.repo.replace("/", "___")
-    places = sorted({path.parent for path in root.glob("*/*/*/*.arrow")})
+    owner, _, name = asked.repo.rpartition("/")
+    cache = _datasets_cache(Path(constants.HF_HOME))
+    roots = [
+        one for one in cache.glob(f"{owner}___*" if owner else "*") if _are_one(one.name.rpartition("___")[2], name)
+    ]
+    places = sorted({path.parent for one in roots for path in one.glob("*/*/*/*.arrow")})
+    places = [place for place in places if (place / "dataset_info.json").is_file()]  # the last that is written
     if asked.config is not None:
         places = [place for place in places if place.parts[-3] == asked.config]
     if _COMMIT.fullmatch(asked.revision):
@@ -203,11 +211,15 @@ def _prepared(asked: HubAsked) -> HubFound | None:
         known = some_of(["/".join(place.parts[-3:]) for place in places])
         raise DataError(f"{asked}: `datasets` has prepared it several times ({known})\nsay which by config or commit")
     by_split: dict[str | None, tuple[str, ...]] = {}
-    stem = asked.repo.rpartition("/")[2].lower()
     for path in sorted(places[0].glob("*.arrow")):
-        split = re.sub(r"-\d{5}-of-\d{5}$", "", path.stem[len(stem) + 1 :])
+        split = re.sub(r"-\d{5}-of-\d{5}$", "", path.stem).rpartition("-")[2]
         by_split[split] = (*by_split.get(split, ()), path.name)
     return HubFound(places[0].name, places[0], chosen_split(by_split, asked.split, str(asked)))
+
+
+def _are_one(one: str, other: str) -> bool:
+    """Return whether two names differ at most in case and marks: ``datasets`` writes HelpSteer2 as help_steer2."""
+    return re.sub(r"[-_.]", "", one).lower() == re.sub(r"[-_.]", "", other).lower()
 
 
 def _datasets_cache(home: Path) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from bench.core.errors import DataError, did_you_mean, some_of
-from bench.core.files import text_in
+from bench.core.files import kind_at, text_in
 
 PACKED = (".gz", ".bz2", ".zst")
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
@@ -18,6 +18,7 @@ _BESIDE = frozenset({SAVED, SAVED_SPLITS, "dataset_info.json", "dataset_infos.js
 _MOST_FILES = 10_000
 _MOST_BYTES = 10_000_000
 _SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-\d{5}$")
+_NUMBERED = re.compile(r"-(?P<number>\d{5})-of-(?P<of>\d{5})\b")
 _WORDS = {
     "train": "train", "training": "train",
     "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
@@ -52,7 +53,23 @@ def shards_in(folder: Path, split: str | None, where: str) -> tuple[str, ...]:
         by_split.setdefault(split_of(name), []).append(name)
     if not by_split:
         raise DataError(f"{where}: holds no files of rows (known: {', '.join(SUFFIXES)})")
-    return tuple(chosen_split({name: tuple(files) for name, files in by_split.items()}, split, where))
+    files = chosen_split({name: tuple(names) for name, names in by_split.items()}, split, where)
+    check_complete(files, where)
+    return files
+
+
+def check_complete(names: Sequence[str], where: str) -> None:
+    """Raise DataError where a name says of how many files it is one, and there are others than these."""
+    parts: dict[tuple[str, str], set[str]] = {}
+    for name in names:
+        found = _NUMBERED.search(name)
+        if found is not None:
+            parts.setdefault((name[: found.start()], found["of"]), set()).add(found["number"])
+    for (before, of), numbers in parts.items():
+        if len(numbers) != int(of):
+            raise DataError(
+                f"{where}: has {len(numbers):,} of the {int(of):,} files {before}-...-of-{of}\nget the others, too"
+            )
 
 
 def chosen_split(by_split: dict[str | None, tuple[str, ...]], split: str | None, where: str) -> tuple[str, ...]:
@@ -89,7 +106,10 @@ def _files_with_rows(folder: Path, where: str) -> Iterator[str]:
         name = path.relative_to(folder)
         if any(part.startswith((".", "_")) for part in name.parts) or name.name in _BESIDE:
             continue
-        if kind_of_file(name.name) in SUFFIXES and path.is_file():
+        kind = kind_at(path)
+        if kind_of_file(name.name) in SUFFIXES and kind != "folder":
+            if kind is None:
+                raise DataError(f"{where}/{name.as_posix()}: no file, or a link to none")
             count += 1
             if count > _MOST_FILES:
                 raise DataError(f"{where}: holds more than {_MOST_FILES:,} files of rows")

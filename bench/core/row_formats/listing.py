@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from bench.core.cells import is_missing, spelt
-from bench.core.errors import DataError, did_you_mean, some_of
-from bench.core.row_formats import pairs, published_pairs, ratings, supervised, unpaired
+from bench.core.errors import DataError, did_you_mean, shortened, some_of
+from bench.core.row_formats import pairs, published_pairs, ratings, supervised, trees, unpaired
 from bench.core.row_formats.row_format import OR, Gives, RawRow, RowFormat, is_text, is_turns
 
 FORMATS: tuple[RowFormat, ...] = (
-    *pairs.FORMATS, *published_pairs.FORMATS, *ratings.FORMATS, *supervised.FORMATS, *unpaired.FORMATS
+    *pairs.FORMATS, *published_pairs.FORMATS, *ratings.FORMATS, *supervised.FORMATS, *trees.FORMATS, *unpaired.FORMATS
 )  # fmt: skip
 BY_NAME: Mapping[str, RowFormat] = {one.name: one for one in FORMATS}
 PLAIN = "plain"  # what `format:` says for the program's own columns, which are no entry of the list
@@ -25,6 +27,8 @@ SERVES: Mapping[str, tuple[Gives, ...]] = {
 # A file of these gives prompts too, where it has no column that says them alone.
 _ALSO_PROMPTS: tuple[Gives, ...] = ("preferences", "rankings", "unpaired", "demonstrations")
 FIRST_ROWS = 20
+_SHOWN, _NAME = 8, 40  # columns, and characters of a name
+_WRITTEN_OUT = re.compile(r"""\s*\[\s*\{\s*['"](role|content|from|value)['"]\s*:""")
 PLAIN_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "preferences": ("prompt", "chosen", "rejected"),
     "demonstrations": ("prompt", "response"),
@@ -48,6 +52,7 @@ def recognise(rows: Sequence[Any], rows_of: str) -> Recognised:
     seen = [row for row in rows[:FIRST_ROWS] if isinstance(row, Mapping)]
     if not seen:
         return Recognised(None, "no row with named columns")
+    _check_written_out(seen)
     columns = PLAIN_COLUMNS[rows_of]
     found = fitting(seen, rows_of)
     if _is_plain(seen[0], columns):  # a format that reads none of them is beside the point, and was never read
@@ -66,6 +71,17 @@ def recognise(rows: Sequence[Any], rows_of: str) -> Recognised:
             f"may be {' or '.join(names)} ({looks(seen[0])})\nsay which it is: `format: {names[0]}` beside the path"
         )
     raise DataError(_none_fits(seen[0], rows_of))
+
+
+def _check_written_out(rows: Sequence[RawRow]) -> None:
+    """Raise DataError where a cell is a list of turns written out as one text, as tables of text have it."""
+    for row in rows:
+        for name, value in row.items():
+            if is_text(value) and _WRITTEN_OUT.match(value):
+                raise DataError(
+                    f"'{name}' is a list of turns written out as a text\nwrite the rows as JSON Lines or Parquet, in "
+                    "which a cell can be a list; or name the format: `format: plain` reads the text as it stands"
+                )
 
 
 def _is_plain(row: RawRow, columns: Sequence[str]) -> bool:
@@ -119,8 +135,9 @@ def gives(name: str | None) -> Gives | None:
 
 
 def looks(row: RawRow) -> str:
-    """Return the columns of a row with what is in them, in words."""
-    return some_of([f"{name}: {_kind(value)}" for name, value in row.items()])
+    """Return the first columns of a row with what is in them, in words."""
+    found = some_of([f"{shortened(str(name), _NAME)}: {_kind(value)}" for name, value in islice(row.items(), _SHOWN)])
+    return found if len(row) <= _SHOWN else f"{found}, ..."
 
 
 def _kind(value: Any) -> str:

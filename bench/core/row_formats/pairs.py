@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.core.errors import DataError
-from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, named
+from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, named, text_in
 from bench.core.row_formats.transcripts import is_transcript, prompt_written, turns_written
 from bench.core.row_formats.turns import ASSISTANT, Turn, behind_system, opened, turns_in
 
@@ -118,7 +118,7 @@ def _is_transcript_pair(row: RawRow) -> bool:
 
 def _transcript_pair(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    whole = parted(*(turns_written(_text(row, name), name) for name in ("chosen", "rejected")))
+    whole = parted(*(turns_written(text_in(row, name), name) for name in ("chosen", "rejected")))
     if isinstance(whole, str):
         return RowsMade((), (whole,))
     shared, chosen, rejected = whole
@@ -144,9 +144,9 @@ def _is_transcript_prompt(row: RawRow) -> bool:
 
 def _transcript_prompt(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    prompt = prompt_written(_text(row, "prompt"), "prompt")
+    prompt = prompt_written(text_in(row, "prompt"), "prompt")
     # A response behind "Assistant:" begins with the space between them, which is no part of it.
-    texts = {name: _text(row, name).removeprefix(" ") for name in ("chosen", "rejected")}
+    texts = {name: text_in(row, name).removeprefix(" ") for name in ("chosen", "rejected")}
     return RowsMade(({"prompt": prompt, **texts, **scores_of(row)},))
 
 
@@ -163,8 +163,8 @@ TRANSCRIPT_PROMPT_PAIRS = RowFormat(
 
 # Texts --------------------------------------------------------------------------------------------------------------
 
-_ASKED = "prompt|question|instruction|input"
-_CHOSEN, _REJECTED = "chosen|chosen_response", "rejected|rejected_response"
+_ASKED = "prompt|question|instruction|query|input"
+_CHOSEN, _REJECTED = "chosen|chosen_response|response_j", "rejected|rejected_response|response_k"
 
 
 def _is_named_pair(row: RawRow) -> bool:
@@ -215,7 +215,7 @@ def shared_beginning(one: str, other: str) -> str:
 
 def _shared_text(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    chosen, rejected = _text(row, "chosen"), _text(row, "rejected")
+    chosen, rejected = text_in(row, "chosen"), text_in(row, "rejected")
     prompt = shared_beginning(chosen, rejected)
     if not prompt.strip():
         raise DataError("chosen and rejected begin with different words, so nothing is their prompt")
@@ -234,13 +234,6 @@ SHARED_TEXT = RowFormat(
     fits=_shares_a_beginning,
     make=_shared_text,
 )
-
-
-def _text(row: RawRow, name: str) -> str:
-    value = row[name]
-    if not isinstance(value, str):
-        raise DataError(f"{name} is not a text")
-    return value
 
 
 FORMATS = (CHAT_PAIRS, TRANSCRIPT_PAIRS, TRANSCRIPT_PROMPT_PAIRS, NAMED_PAIRS, SHARED_TEXT)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.core.errors import DataError
-from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, named
+from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, named, text_in
 from bench.core.row_formats.transcripts import with_extra_marks
 from bench.core.row_formats.turns import Turn, opened
 
@@ -47,13 +47,13 @@ def _is_step(row: RawRow) -> bool:
 
 def _step(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    begun = row["initial_reason_steps"]
+    begun = text_in(row, "initial_reason_steps")
     return RowsMade(
         (
             {
                 "prompt": row["prompt"],
-                "chosen": begun + row["chosen"],
-                "rejected": begun + row["rejected"],
+                "chosen": begun + text_in(row, "chosen"),
+                "rejected": begun + text_in(row, "rejected"),
                 # A step is not the whole answer: no end follows it.
                 "chosen_finish": "length",
                 "rejected_finish": "length",

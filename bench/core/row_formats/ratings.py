@@ -9,7 +9,7 @@ from typing import Any, Literal
 from bench.core.cells import is_finite, spelt
 from bench.core.errors import DataError
 from bench.core.row_formats.published_pairs import marked_prompt
-from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns
+from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, list_in, text_in
 from bench.core.row_formats.transcripts import is_transcript, prompt_written
 from bench.core.row_formats.turns import behind_system, opened, split_last, turns_in
 
@@ -73,7 +73,7 @@ def _ultrafeedback(rows: Sequence[RawRow]) -> RowsMade:
     prompt, told = opened(cell(row, "instruction|prompt"), "instruction")
     found: list[tuple[str, float]] = []
     rated_by = set()
-    for number, one in enumerate(row["completions"], start=1):
+    for number, one in enumerate(list_in(row, "completions"), start=1):
         what = f"completions, number {number}"
         if not isinstance(one, Mapping) or not is_text(one.get("response")):
             raise DataError(f"{what} has no text under `response`")
@@ -127,7 +127,7 @@ def _nectar(rows: Sequence[RawRow]) -> RowsMade:
     written = row["prompt"]
     prompt = prompt_written(written, "prompt") if is_transcript(written) else written
     found = []
-    for number, one in enumerate(row["answers"], start=1):
+    for number, one in enumerate(list_in(row, "answers"), start=1):
         if not isinstance(one, Mapping) or not is_text(one.get("answer")):
             raise DataError(f"answers, number {number} has no text under `answer`")
         found.append((one["answer"], -_score(one.get("rank"), f"answers, number {number}: rank")))
@@ -157,9 +157,7 @@ def _helpsteer(rows: Sequence[RawRow]) -> RowsMade:
         return RowsMade((), (*told, "left out: one response alone to its prompt"))
     found = []
     for row in rows:
-        if not is_text(row["response"]):
-            raise DataError(f"response is {spelt(row['response'])}, wanted a text")
-        found.append((row["response"], _score(row["helpfulness"], "helpfulness")))
+        found.append((text_in(row, "response"), _score(row["helpfulness"], "helpfulness")))
     return ranking(prompt, found, told)
 
 
@@ -191,10 +189,9 @@ def _scored_list(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
     asked, told = opened(cell(row, "prompt|instruction|question"), "prompt")
     prompt = behind_system(asked, cell(row, "system|system_prompt"), "system")
-    responses, scores, sign = cell(row, _LISTED), cell(row, _BY_SCORE), 1
-    if scores is None:
-        scores, sign = cell(row, _BY_RANK), -1
-    if not isinstance(responses, list) or not isinstance(scores, list) or len(responses) != len(scores):
+    by, sign = (_BY_SCORE, 1) if cell(row, _BY_SCORE) is not None else (_BY_RANK, -1)
+    responses, scores = list_in(row, _LISTED), list_in(row, by)
+    if len(responses) != len(scores):
         raise DataError("there are not as many scores or ranks as responses")
     found = [
         (_response(one, f"responses, number {number}"), sign * _score(score, f"scores, number {number}"))

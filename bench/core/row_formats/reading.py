@@ -17,7 +17,7 @@ from bench.core.row_formats.listing import BY_NAME, FIRST_ROWS, PLAIN_COLUMNS, R
 from bench.core.row_formats.pairs import scores_of
 from bench.core.row_formats.program_row import ProgramRow
 from bench.core.row_formats.ratings import as_pairs
-from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade
+from bench.core.row_formats.row_format import OR, RawRow, RowFormat, RowsMade, named
 from bench.core.rows import kind_of, rows_or_errors
 
 R = TypeVar("R")
@@ -154,13 +154,13 @@ def first_rows(data: Data, where: str, most: int = FIRST_ROWS) -> list[RawRow]:
 def _raw_rows(data: Data, where: str, seen: RowsSeen) -> Iterator[_Raw]:
     """Yield the rows of all files of a data set."""
     number = 0
-    for file, named in files_of(data, where):
-        for in_file, (_, values) in enumerate(rows_or_errors(file, named), start=1):
+    for file, of_file in files_of(data, where):
+        for in_file, (_, values) in enumerate(rows_or_errors(file, of_file), start=1):
             number += 1
             if data.limit is not None and number > data.limit:
                 return
             seen.read += 1
-            place = f"{named}, row {in_file}"
+            place = f"{of_file}, row {in_file}"
             if isinstance(values, Mapping | DataError):
                 yield _Raw(place, number, values)
             else:
@@ -210,9 +210,9 @@ def _formatted(
 def _made(group: Sequence[_Raw], data: Data, one: RowFormat, *, as_lists: bool) -> RowsMade:
     """Return the program's rows of rows that belong together; raises DataError without a place."""
     rows = [raw.values for raw in group if not isinstance(raw.values, DataError)]
-    missing = [entry for entry in one.needed if not any(name in rows[0] for name in entry.split("|"))]
+    missing = [entry for row in rows for entry in one.needed if named(row, entry) is None]
     if missing:
-        raise DataError(f"no column '{missing[0].replace('|', ' or ')}', which {one.name} needs")
+        raise DataError(f"no column '{missing[0].replace(OR, ' or ')}', which {one.name} needs")
     found = one.make(rows)
     beside = {name: rows[0][name] for name in BESIDE if name in rows[0]}
     made: list[RawRow] = []
@@ -235,7 +235,7 @@ def _asked_of(raw: RawRow, row: RawRow, data: Data) -> dict[str, Any]:
             if name not in raw:
                 raise DataError(f"no column '{name}', which `facts` names")
         found["facts"] = {name: raw[name] for name in data.facts}
-    if data.margins:
+    if data.margins and "responses" not in row:  # a list is whole
         scores = scores_of(row)
         for name in ("score_chosen", "score_rejected"):
             if not is_finite(scores.get(name)) or isinstance(scores[name], bool):

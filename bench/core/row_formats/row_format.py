@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.core.errors import DataError
+from bench.core.rows import kind_of
+
 RawRow = Mapping[str, Any]
 # What a format gives: pairs, several responses with scores, labelled responses, responses to imitate, or prompts alone.
 Gives = Literal["preferences", "rankings", "unpaired", "demonstrations", "prompts"]
@@ -78,3 +81,19 @@ def is_said(value: Any) -> bool:
 def is_turns(value: Any) -> bool:
     """Return whether a cell is a list of turns, by its first one."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+
+
+def text_in(row: RawRow, entry: str) -> str:
+    """Return the text that a row has under ``a|b``; raises DataError for anything else."""
+    value = cell(row, entry)
+    if not isinstance(value, str):
+        raise DataError(f"{named(row, entry)} is {kind_of(value)}, wanted a text")
+    return value
+
+
+def list_in(row: RawRow, entry: str) -> list[Any]:
+    """Return the list that a row has under ``a|b``; raises DataError for anything else."""
+    value = cell(row, entry)
+    if not isinstance(value, list):
+        raise DataError(f"{named(row, entry)} is {kind_of(value)}, wanted a list")
+    return value

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bench.core.cells import is_missing, spelt
 from bench.core.errors import DataError
 from bench.core.row_formats.pairs import SYSTEMS, context
-from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_said, is_text, is_turns, named
+from bench.core.row_formats.row_format import (
+    RawRow,
+    RowFormat,
+    RowsMade,
+    cell,
+    is_said,
+    is_text,
+    is_turns,
+    named,
+    text_in,
+)
 from bench.core.row_formats.transcripts import is_transcript, turns_written
 from bench.core.row_formats.turns import (
     ASSISTANT,
@@ -56,6 +65,8 @@ def _is_chat(row: RawRow) -> bool:
 
 def _chat(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
+    if cell(row, _CHATS) == []:
+        return RowsMade((), ("left out: a chat without turns",))
     turns, told = turns_in(cell(row, _CHATS), str(named(row, _CHATS)))
     if row.get("tools") not in (None, "", [], "[]"):
         raise DataError("tools are offered in this chat. Calls of tools cannot be trained on: leave such rows out.")
@@ -131,9 +142,7 @@ def _is_instruction(row: RawRow) -> bool:
 
 def instructed(row: RawRow, asked: str) -> tuple[list[Turn], tuple[str, ...]]:
     """Return what a row asks in the column ``asked`` as a turn of the user, its input behind it, and what is told."""
-    given, text = cell(row, INPUT), row[asked]
-    if not isinstance(text, str):
-        raise DataError(f"{asked} is {spelt(text)}, wanted a text")
+    given, text = cell(row, INPUT), text_in(row, asked)
     if is_missing(given):
         return [turn(USER, text)], ()
     if not isinstance(given, str):
@@ -185,7 +194,11 @@ QUESTIONS = RowFormat(
 
 # Texts --------------------------------------------------------------------------------------------------------------
 
-_OTHERS = ("prompt", "instruction", "question", "messages", "conversations", "conversation", "chosen", "completion")
+# Columns beside which a column `text` is something else: a part of what is asked or answered, or one turn of a tree.
+_OTHERS = (
+    *("prompt", "instruction", "question", "messages", "conversations", "conversation", "chosen", "completion"),
+    *("role", "parent_id"),
+)
 
 
 def _alone(row: RawRow) -> bool:
@@ -198,14 +211,9 @@ def _is_plain_text(row: RawRow) -> bool:
 
 def _plain_text(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    return RowsMade(({"prompt": "", "response": _text_of(row)},), ("the text is the response to an empty prompt",))
-
-
-def _text_of(row: RawRow) -> Any:
-    value = row["text"]
-    if not is_text(value):
-        raise DataError(f"text is {spelt(value)}, wanted a text")
-    return value
+    return RowsMade(
+        ({"prompt": "", "response": text_in(row, "text")},), ("the text is the response to an empty prompt",)
+    )
 
 
 TEXT = RowFormat(
@@ -224,7 +232,7 @@ def _is_transcript_text(row: RawRow) -> bool:
 
 def _transcript_text(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    return answered(turns_written(_text_of(row), "text"))
+    return answered(turns_written(text_in(row, "text"), "text"))
 
 
 TRANSCRIPTS = RowFormat(

@@ -35,9 +35,20 @@ def turns_in(value: Any, what: str) -> tuple[list[Turn], tuple[str, ...]]:
     if not isinstance(turns, list) or not turns:
         raise DataError(f"{what} is {spelt(value)}, wanted turns")
     unread: set[str] = set()
-    found = [_turn(one, f"{what}, turn {number}", unread) for number, one in enumerate(turns, start=1)]
+    found: list[Turn] = []
+    for number, one in enumerate(turns, start=1):
+        named = f"{what}, turn {number}"
+        if isinstance(one, Mapping) and is_exchange(one):
+            found += [turn(USER, _said(one["input"], named)), turn(ASSISTANT, _said(one["output"], named))]
+        else:
+            found.append(_turn(one, named, unread))
     told = tuple(f"turns have `{name}`, which is not read" for name in sorted(unread))
     return found, told
+
+
+def is_exchange(value: Mapping[str, Any]) -> bool:
+    """Return whether what the user and what the assistant says stand in one mapping, as in Capybara."""
+    return "input" in value and "output" in value and not any(name in value for name in _WHO)
 
 
 def _turn(value: Any, what: str, unread: set[str]) -> Turn:

@@ -8,7 +8,7 @@ from typing import Any
 from bench.core.cells import spelt
 from bench.core.errors import DataError
 from bench.core.row_formats.pairs import SYSTEMS
-from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, named
+from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, named, text_in
 from bench.core.row_formats.supervised import COMPLETION, INPUT, completed, instructed
 from bench.core.row_formats.transcripts import is_transcript, prompt_written
 from bench.core.row_formats.turns import behind_system, opened, turns_in
@@ -78,9 +78,7 @@ def _is_transcript_prompt(row: RawRow) -> bool:
 
 def _transcript_prompt(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    if not is_text(row["prompt"]):
-        raise DataError(f"prompt is {spelt(row['prompt'])}, wanted a transcript")
-    return RowsMade(({"prompt": prompt_written(row["prompt"], "prompt")},))
+    return RowsMade(({"prompt": prompt_written(text_in(row, "prompt"), "prompt")},))
 
 
 TRANSCRIPT_PROMPTS = RowFormat(
