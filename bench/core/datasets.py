@@ -20,6 +20,7 @@ from bench.core.policy import Chat
 from bench.core.row_formats.listing import gives
 from bench.core.row_formats.program_row import ProgramRow
 from bench.core.row_formats.reading import NameOf, RowsSeen, files_of, program_rows
+from bench.core.row_formats.row_facts import known_facts
 from bench.core.row_formats.unpaired import label_in
 from bench.core.rows import all_read
 from bench.core.stage import Stage, StageIO
@@ -216,7 +217,16 @@ def check_rows(data: Data, rows_of: RowsOf, where: str) -> RowsSeen:
         "prompts": _prompt,
     }
     seen = RowsSeen()
-    for _ in all_read(program_rows(data, lambda _: where, seen), read[rows_of], where):
+
+    def look(row: ProgramRow) -> None:
+        found = read[rows_of](row)
+        if isinstance(found, Preference) and found.margin != 0 and seen.with_margin is None:
+            seen.with_margin = row.number
+        if isinstance(found, UnpairedResponse):
+            seen.good += found.good
+            seen.bad += not found.good
+
+    for _ in all_read(program_rows(data, lambda _: where, seen), look, where):
         pass
     if not seen.made:
         raise DataError(_no_rows(where, seen))
@@ -240,7 +250,10 @@ def row_with_margin(data: DataSpec) -> int | None:
     None where there is none, for rows that a stage has yet to make, and for a file that is not here. A file is read
     once, however many arms and seeds ask. Raises DataError as ``read_preferences``.
     """
-    return None if isinstance(data, Made) or is_unpaired(data) else _row_with_margin(data.model_dump_json())
+    if isinstance(data, Made) or is_unpaired(data):
+        return None
+    facts = known_facts(data, "preferences")
+    return _row_with_margin(data.model_dump_json()) if facts is None else facts.with_margin
 
 
 @lru_cache(maxsize=64)
@@ -254,7 +267,10 @@ def classes_in(data: DataSpec) -> tuple[int, int] | None:
 
     A file is read once, however many arms and seeds ask. Raises DataError as ``read_unpaired``.
     """
-    return None if isinstance(data, Made) else _classes_in(data.model_dump_json())
+    if isinstance(data, Made):
+        return None
+    facts = known_facts(data, "preferences")
+    return _classes_in(data.model_dump_json()) if facts is None else (facts.good, facts.bad)
 
 
 @lru_cache(maxsize=64)
@@ -394,4 +410,7 @@ def digest_of_data(data: Data) -> str:
 
 def rows_known(data: DataSpec) -> int | None:
     """Return how many rows a data set has at most, None where a stage has yet to make them."""
-    return data.limit if isinstance(data, Made) else sum(1 for _ in _rows(data))
+    if isinstance(data, Made):
+        return data.limit
+    facts = known_facts(data, "preferences")
+    return sum(1 for _ in _rows(data)) if facts is None else facts.rows

@@ -259,6 +259,13 @@ def store_of(comparison: Comparison, given: Path | None = None) -> Store:
     return Store(Path(comparison.path).parent.parent / STORE if chosen is None else chosen)
 
 
+def store_beside(path: Path, given: Path | None = None) -> Path:
+    """Return the folder of the store that a comparison file or its folder will have; see ``store_of``."""
+    chosen = chosen_store(given)
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
+    return folder.parent / STORE if chosen is None else chosen
+
+
 def chosen_store(given: Path | None) -> Path | None:
     """Return the absolute path of the ``given`` store, else of that of the environment; None where neither is.
 

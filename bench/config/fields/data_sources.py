@@ -20,6 +20,7 @@ from bench.core.formats.folders import shards_in
 from bench.core.lengths import RowsOf
 from bench.core.row_formats.listing import format_named, gives, recognise, serving
 from bench.core.row_formats.reading import as_far_as_there, first_rows
+from bench.core.row_formats.row_facts import facts_of, remember
 from bench.core.row_formats.row_format import RawRow
 
 
@@ -218,8 +219,10 @@ def _checked_files(data: Data, own: Columns) -> Data:
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     _check_shards(data, where)
-    check_rows(data, own.rows_of, where)
-    return data.model_copy(update={"digest": digest_of_data(data)})
+    seen = check_rows(data, own.rows_of, where)
+    found = data.model_copy(update={"digest": digest_of_data(data)})
+    remember(found, own.rows_of, facts_of(seen))
+    return found
 
 
 def _recognised(data: Data, rows: list[RawRow], own: Columns) -> str | None:

@@ -29,10 +29,16 @@ BESIDE = ("id", "kind", "cluster", "facts", "probability", "margin", "finish", "
 
 @dataclass
 class RowsSeen:
-    """What came of a file so far. ``read``: rows of it. ``made``: rows made of these. ``told``: how often what."""
+    """What came of a file so far. ``read``: rows of it. ``made``: rows made of these. ``told``: how often what.
+
+    ``with_margin``, ``good`` and ``bad`` are known where all rows were looked at (``bench.core.datasets.check_rows``).
+    """
 
     read: int = 0
     made: int = 0
+    with_margin: int | None = None
+    good: int = 0
+    bad: int = 0
     told: Counter[str] = field(default_factory=Counter)
 
 
