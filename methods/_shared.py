@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar
 
 from bench.core.data import DataSpec
-from bench.core.datasets import check_demonstrations, row_with_margin
+from bench.core.datasets import check_demonstrations, classes_in, is_unpaired, row_with_margin
 from bench.core.errors import BenchError
 from bench.core.method import Given, Lora
 from bench.core.policy import PolicySpec, Tuned
@@ -69,9 +69,14 @@ def fine_tuning_stage(
 
 
 def preferences(given: Given) -> DataSpec:
-    """Return the preference data; raises BenchError when none are given."""
+    """Return the preference data; raises BenchError when none are given, and where they are no pairs."""
     if given.preferences is None:
         raise BenchError("this method learns from pairs: add given.preferences to the comparison file")
+    if is_unpaired(given.preferences):
+        raise BenchError(
+            "this method learns from pairs, and given.preferences labels each response on its own (`completion` and "
+            "`label`), which the method kto learns from"
+        )
     return given.preferences
 
 
@@ -87,6 +92,24 @@ def preferences_without_margins(given: Given) -> DataSpec:
     return data
 
 
+def labelled_responses(given: Given) -> DataSpec | None:
+    """Return the preference data where it labels each response on its own, None where it has pairs or is not given.
+
+    Raises BenchError where all responses of a file have the same label.
+    """
+    data = given.preferences
+    if data is None or not is_unpaired(data):
+        return None
+    known = classes_in(data)
+    if known is not None and 0 in known:
+        which = "good" if known[0] else "bad"
+        raise BenchError(
+            f"all {sum(known):,} responses of given.preferences are labelled {which}: this method weighs good ones "
+            "against bad ones, and needs both"
+        )
+    return data
+
+
 def reference(
     given: Given, policy: PolicySpec, responses: Literal["pairs", "mismatched"] = "pairs"
 ) -> ReferenceLogprobs:
@@ -95,7 +118,7 @@ def reference(
     An arm may have a reference made elsewhere in the place of ``policy`` (``given.reference``).
     ``responses``: see ``ReferenceLogprobs``.
     """
-    data = preferences(given)
+    data = labelled_responses(given) or preferences(given)
     frozen = policy if given.reference is None else given.reference
     return ReferenceLogprobs(policy=frozen, data=data, max_length=given.max_length, responses=responses)
 

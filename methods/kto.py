@@ -13,7 +13,10 @@ rejected one undesirable, so a batch of n pairs holds 2 n responses, half of eac
 Known differences. y' is the response of the next row with another prompt, in the order of the data, chosen and
 rejected in turn, so that the reference can be scored once; the authors' code and TRL shift by one within a batch.
 z is the mean over the whole optimiser batch however it is split (theirs: of a micro-batch, averaged over devices).
-Both responses of a pair stand in the same batch; in the authors' code they are shuffled apart.
+Both responses of a pair stand in the same batch; in the authors' code they are shuffled apart. Data with `completion`
+and `label` are taken as they are: every response stands alone, and the batch has as many of a kind as the shuffled data
+gives it. Where good and bad ones are not equally many, the weights are to make up for it: the paper advises that
+desirable_weight times the number of good ones be 1 to 4/3 of undesirable_weight times the number of bad ones.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from pydantic import PositiveFloat
 from bench.core.method import Given, Method
 from bench.core.policy import PolicySpec
 from bench.core.stage import StageIO
-from methods._shared import fine_tuned, preferences_without_margins, reference, supervised_start
+from methods._shared import fine_tuned, labelled_responses, preferences_without_margins, reference, supervised_start
 from methods._train.fine_tuning import FineTuning
 from methods._train.pairs.reference import ReferenceLogprobs
 from methods._train.settings import Optimisation, PreferenceOptimisation
@@ -66,11 +69,36 @@ class TrainKTO(FineTuning):
         train_unpaired(self, io, self.reference, self.mismatched, loss)
 
 
+class TrainLabelledKTO(FineTuning):
+    """KTO training on responses that are labelled each on its own."""
+
+    KIND: ClassVar[str] = "train/kto_labelled"
+    VERSION: ClassVar[int] = 1
+
+    reference: ReferenceLogprobs
+    mismatched: ReferenceLogprobs
+    beta: PositiveFloat
+    desirable_weight: PositiveFloat
+    undesirable_weight: PositiveFloat
+
+    def run(self, io: StageIO) -> None:
+        """Train, and write the policy."""
+        from methods._train.pairs.train_unpaired import train_labelled
+
+        def loss(ratio: Tensor, good: Tensor, z: Tensor) -> Tensor:
+            desirable = self.desirable_weight * (1 - (self.beta * (ratio - z)).sigmoid())
+            undesirable = self.undesirable_weight * (1 - (self.beta * (z - ratio)).sigmoid())
+            return desirable.where(good, undesirable)
+
+        train_labelled(self, io, self.reference, self.mismatched, loss)
+
+
 class KTO(PreferenceOptimisation, Method):
     """Kahneman-Tversky optimisation (arXiv:2402.01306): responses are desirable or not, each on its own.
 
     ``beta`` as for dpo. ``desirable_weight`` and ``undesirable_weight`` (lambda in the paper, 1 for balanced data)
-    weigh gains and losses. ``start``: the settings of the supervised fine-tuning before it.
+    weigh gains and losses. It learns from pairs, or from responses with a label each. ``start``: the settings of the
+    supervised fine-tuning before it.
     """
 
     NEEDS: ClassVar[frozenset[str]] = frozenset({"preferences"})
@@ -81,14 +109,15 @@ class KTO(PreferenceOptimisation, Method):
     start: Optimisation = Optimisation()
 
     def policy(self, given: Given) -> PolicySpec:
-        """Return the supervised start, tuned on the preferences taken apart."""
+        """Return the supervised start, tuned on the preferences taken apart, or on responses with labels."""
         start = supervised_start(given, self.start)
+        labelled = labelled_responses(given)
         return fine_tuned(
-            TrainKTO,
+            TrainKTO if labelled is None else TrainLabelledKTO,
             self,
             given,
             start,
-            preferences_without_margins(given),
+            preferences_without_margins(given) if labelled is None else labelled,
             reference=reference(given, start),
             mismatched=reference(given, start, responses="mismatched"),
         )

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import bench
-from bench.cli import catalogue, doctor, export, gate, human, run, score, show, store
+from bench.cli import catalogue, data_check, doctor, export, gate, human, run, score, show, store
 from bench.cli.exit_statuses import CRASHED, INTERRUPTED, WRONG_INPUT, statuses_in_words
 from bench.cli.options import err, out, state, tell, write_to_nobody
 from bench.cli.signals import Ended, ended_by_signals
@@ -34,6 +34,7 @@ app = typer.Typer(
 # In the order of the program's help.
 for group in (run.commands, gate.commands, show.commands, export.commands, catalogue.commands, score.commands):
     app.add_typer(group)
+app.add_typer(data_check.commands)
 app.add_typer(doctor.commands)
 app.add_typer(human.commands, name="human")
 app.add_typer(store.commands, name="store")

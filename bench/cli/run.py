@@ -76,15 +76,16 @@ def run(  # noqa: PLR0913 - a command has as many parameters as options
     plots/ beside the comparison file.
     Where a stage fails the others go on, and the message says what is missing and why.
     """
+    from bench.config.fields.known_data import FilesKnown
     from bench.config.load import load_comparison
-    from bench.engine.store import store_of
+    from bench.engine.store import LENGTHS, store_beside, store_of
     from bench.export.trackers import require
 
     if track is not None:
         require(track)  # its package is looked for before anything is computed
     choice = EngineChoice(engine, workers, processes, "portable" if portable else "processor")
     choice.prepare(context.find_root().obj)
-    comparison = load_comparison(path, overrides=overrides or [])
+    comparison = load_comparison(path, overrides=overrides or [], files=FilesKnown(store_beside(path, store) / LENGTHS))
     console, where = Printed(stderr=as_json), choice.part_of(store_of(comparison, store))
     result = computed(comparison, where, choice, console)
     if state["debug"]:
@@ -247,16 +248,19 @@ def plan(
 ) -> None:  # fmt: skip
     """Show what a run would do: stages, what is in the store, the cost, the smallest effect it can detect."""
     from bench.cli.no_pandas import use_tables_without_pandas
+    from bench.config.fields.known_data import FilesKnown
     from bench.config.load import load_comparison
-    from bench.engine.store import store_of
+    from bench.engine.store import LENGTHS, store_beside, store_of
     from bench.pipeline.forecast import forecast, forecast_lines
     from bench.pipeline.lengths import planned_lengths
     from bench.pipeline.plan import make_plan
 
     use_tables_without_pandas()
-    comparison = load_comparison(path, overrides=overrides or [])
+    files = FilesKnown(store_beside(path, store) / LENGTHS)
+    comparison = load_comparison(path, overrides=overrides or [], files=files)
     planned, kept = make_plan(comparison), store_of(comparison, store)
     found = forecast(planned, kept, planned_lengths(planned, kept))
+    files.keep()
     if as_json:
         write(json.dumps(found.model_dump(), indent=1) + "\n")
         return

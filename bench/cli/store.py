@@ -191,6 +191,7 @@ def as_data(store: Store, known: Used, held: Sequence[Artefact], found: Prunable
         "unreachable": {"stages": len(found.artefacts), "bytes": sum(one.size for one in found.artefacts)},
         "leftovers": dict(leftovers),
         "answers": size_of(store.answers) if store.answers.is_dir() else 0,
+        "tokens": size_of(store.tokens) if store.tokens.is_dir() else 0,
         "portable": 0 if store.holds_portable else size_of(store.portable.root),
         "unknown": list(known.unknown),
     }
@@ -199,7 +200,7 @@ def as_data(store: Store, known: Used, held: Sequence[Artefact], found: Prunable
 def lines_of(facts: dict[str, Any]) -> list[str]:
     """Return what a store holds, in lines."""
     from bench.engine.holdings import size_in_words
-    from bench.engine.store import PORTABLE_PART
+    from bench.engine.store import PORTABLE_PART, TOKENS
 
     lines = [
         f"store: {facts['store']}",
@@ -217,10 +218,13 @@ def lines_of(facts: dict[str, Any]) -> list[str]:
     lines += [f"not known: {line}" for line in facts["unknown"]]
     away = facts["unreachable"]
     lines.append(f"used by nobody: {away['stages']} stages, {size_in_words(away['bytes'])}")
-    left = ", ".join(f"{name} {size_in_words(size)}" for name, size in sorted(facts["leftovers"].items()) if size)
+    sizes = sorted((name, size) for name, size in facts["leftovers"].items() if size and name != TOKENS)
+    left = ", ".join(f"{name} {size_in_words(size)}" for name, size in sizes)
     lines.append(f"left by killed or failed stages and workers: {left or 'nothing'}")
     if facts["answers"]:
         lines.append(f"paid answers: {size_in_words(facts['answers'])}; a prune keeps them unless it is told --answers")
+    if facts["tokens"]:
+        lines.append(f"data as tokens: {size_in_words(facts['tokens'])}; a prune removes them, a run makes them again")
     if facts["portable"]:
         size, part = size_in_words(facts["portable"]), f"{facts['store']}/{PORTABLE_PART}"
         lines.append(f"computed by `bench run --portable`: {size}, a store of its own: bench store show {part}")

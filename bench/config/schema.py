@@ -26,9 +26,10 @@ from bench.config.comparison import (
     LengthControl,
     StatisticsSettings,
 )
+from bench.config.fields.data_sources import COLUMNS, FILE_KEYS, PREFERENCES, SHARE, Columns
 from bench.config.fields.forms import FormField, form_fields
 from bench.config.fields.named_plugins import MODEL, REWARD, WEIGHT, settable
-from bench.config.fields.sources import ADAPTER, ADAPTER_FORMS, COLUMNS, DATA_FORMS, POLICY_FORMS, PREFERENCES, Columns
+from bench.config.fields.sources import ADAPTER, ADAPTER_FORMS, POLICY_FORMS
 from bench.config.load import REQUIRED
 from bench.config.sections.evaluate import EVALUATE_KEYS, FROM, LABEL, LENGTH_CONTROL, WIN_RATE_KEYS
 from bench.config.sections.factuality import COUNTS, FACTUALITY
@@ -44,11 +45,12 @@ from bench.config.sections.methods import START
 from bench.config.sections.tax import NONE as NO_TAX
 from bench.core.benchmark import LmEvalTask
 from bench.core.checker import Knowledge
-from bench.core.data import Data
+from bench.core.data import Data, Weighted
 from bench.core.frozen import Open
 from bench.core.method import Lora
 from bench.core.plugins import EXTRACTOR, JUDGE, METHOD, RETRIEVER, TASK, VERIFIER, WORLD, Kind, listing
 from bench.core.policy import Built, Pretrained
+from bench.core.row_formats.listing import PLAIN, serving
 from bench.core.task import World
 
 P = TypeVar("P", bound=Open)
@@ -225,10 +227,15 @@ def _spread(cls: type[Open], definitions: dict[str, Schema], beside: Mapping[str
 
 def _data(definitions: dict[str, Schema], columns: Columns) -> Schema:
     optional: Schema = {"anyOf": [_TEXT, {"type": "null"}]}
-    names = _mapping({name: _TEXT if name in columns.needed else optional for name in columns.names})
-    path = _fields(Data, definitions, DATA_FORMS["path"], {"path": _TEXT, "columns": names})
+    known = {**dict.fromkeys(sorted(columns.of_formats()), optional), **dict.fromkeys(columns.names, optional)}
+    formats = {"enum": [PLAIN, *(one.name for one in serving(columns.rows_of))]}
+    forms: dict[str, Schema] = {"path": _TEXT, "columns": _mapping(known), "format": formats}
+    path = _fields(Data, definitions, FILE_KEYS, forms)
+    weight = _fields(Weighted, definitions, (SHARE,))
+    part = {"anyOf": [_TEXT, _mapping({**path, **weight}, required=("path",))]}
+    mixture = _mapping({"paths": _list(part)}, required=("paths",))
     worlds = _worlds(definitions, "split", lambda world: world.splits(), _fields(Data, definitions, ("limit",)))
-    return {"anyOf": [_mapping(path, required=("path",)), *worlds]}
+    return {"anyOf": [_mapping(path, required=("path",)), mixture, *worlds]}
 
 
 def _worlds(

@@ -163,13 +163,20 @@ def chat_of(cell: Any, what: str) -> Chat:
     if not isinstance(cell, list) or not cell:
         raise DataError(f"{what} is {kind_of(cell)}, wanted a text or chat turns")
     try:
-        return tuple(Message.model_validate(turn) for turn in cell)
+        return tuple(Message.model_validate(_without_nulls(turn)) for turn in cell)
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(
             f"{what} has a turn that cannot be used: {abridged(first['msg'], 200)}. "
             'A turn is {"role": "user" | "assistant" | "system", "content": text}.'
         ) from error
+
+
+def _without_nulls(turn: Any) -> Any:
+    """Return a turn without the keys that only other turns fill: a table writes them as null."""
+    if not isinstance(turn, Mapping):
+        return turn
+    return {key: value for key, value in turn.items() if value is not None or key in ("role", "content")}
 
 
 def label_of(cell: Any, what: str) -> str | None:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
-from bench.core.cells import chat_of, is_finite, is_missing, label_of, spelt, text_of
-from bench.core.data import Data, DataSpec, Made
-from bench.core.errors import DataError, did_you_mean
-from bench.core.files import kind_at
-from bench.core.frozen import digest_of_file
+from pydantic import Field, TypeAdapter
+
+from bench.core.cells import is_finite, text_of
+from bench.core.data import Data, DataSpec, Made, Mixture
+from bench.core.errors import DataError
+from bench.core.files import digest_of_files, kind_at
+from bench.core.frozen import digest, digest_of_file
 from bench.core.lengths import RowsOf
 from bench.core.policy import Chat
-from bench.core.rows import all_read, kind_of, read_rows, rows_or_errors
+from bench.core.row_formats.listing import gives
+from bench.core.row_formats.program_row import ProgramRow
+from bench.core.row_formats.reading import NameOf, RowsSeen, files_of, program_rows
+from bench.core.row_formats.row_facts import known_facts
+from bench.core.row_formats.unpaired import label_in
+from bench.core.rows import all_read
 from bench.core.stage import Stage, StageIO
 from bench.core.task import Prompt
 
 R = TypeVar("R")
 ROWS_FILE = "rows.jsonl"
-EVEN = 0.5
+_FILES: TypeAdapter[Data | Mixture] = TypeAdapter(Annotated[Data | Mixture, Field(discriminator="kind")])
 _WORSE = (
-    "{where}, row {number}: its response is the column `chosen`, and its probability, below 0.5, says that `rejected` "
+    "{place}: its response is the column `chosen`, and its probability, below 0.5, says that `rejected` "
     "is the better one. Leave such rows out, name another column, or write `columns: {{probability: null}}` beside the "
     "data's path to imitate `chosen` all the same."
 )
-# How a response stopped: by itself, or at the longest length that it might have.
-FINISHES = ("end", "length")
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,32 @@ class Preference:
         return (Reply(self.chosen, self.chosen_ended), Reply(self.rejected, self.rejected_ended))
 
 
-def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
+@dataclass(frozen=True)
+class UnpairedResponse:
+    """A prompt and a response that is good or bad by itself; ``ended`` is false for one that was cut off."""
+
+    id: str
+    prompt: Chat
+    completion: str
+    good: bool
+    ended: bool = True
+
+    def replies(self) -> tuple[Reply]:
+        """Return the response."""
+        return (Reply(self.completion, self.ended),)
+
+
+@dataclass(frozen=True)
+class RatedResponses:
+    """A prompt and several responses, each with its score: higher is better; a rank from 1 on is its negative."""
+
+    id: str
+    prompt: Chat
+    responses: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+def read_demonstrations(data: DataSpec, io: Finished) -> list[Demonstration]:
     """Return the rows of ``data`` with columns ``prompt`` and ``response``, and ``id`` where they have one.
 
     A prompt is a text (one user turn) or a list of ``{"role": ..., "content": ...}``. Raises DataError naming the
@@ -93,12 +123,20 @@ def read_demonstrations(data: DataSpec, io: StageIO) -> list[Demonstration]:
     (``end``, or ``length`` for a response that was cut off) is read where there is one. All rows are looked at first:
     the error is about every wrong one, of which ten are shown.
     """
-    return list(_all_of(data, io, _demonstration))
+    return list(each_demonstration(data, io, RowsSeen()))
 
 
-def _demonstration(row: _Row) -> Demonstration:
+def each_demonstration(data: DataSpec, io: Finished, seen: RowsSeen) -> Iterator[Demonstration]:
+    """Yield the same one by one, for data that need not be in memory; what reading tells is put into ``seen``.
+
+    The error about rows that are wrong comes behind the last one.
+    """
+    return _each_of(data, io, _demonstration, seen)
+
+
+def _demonstration(row: ProgramRow) -> Demonstration:
     if row.imitates_the_worse():
-        raise DataError(_WORSE.format(where=row.where, number=row.number))
+        raise DataError(_WORSE.format(place=row.place))
     return Demonstration(row.id(), row.chat("prompt"), row.text("response"), ended=row.ended("finish"))
 
 
@@ -115,10 +153,15 @@ def read_preferences(data: DataSpec, io: Finished) -> list[Preference]:
     Columns ``probability`` (in [0, 1]) and ``margin``, ``chosen_finish`` and ``rejected_finish`` are read where there
     are any.
     """
-    return list(_all_of(data, io, _preference))
+    return list(each_preference(data, io, RowsSeen()))
 
 
-def _preference(row: _Row) -> Preference:
+def each_preference(data: DataSpec, io: Finished, seen: RowsSeen) -> Iterator[Preference]:
+    """Yield the same one by one, for data that need not be in memory; what reading tells is put into ``seen``."""
+    return _each_of(data, io, _preference, seen)
+
+
+def _preference(row: ProgramRow) -> Preference:
     return Preference(
         row.id(),
         row.chat("prompt"),
@@ -131,16 +174,74 @@ def _preference(row: _Row) -> Preference:
     )
 
 
-def check_rows(data: Data, rows_of: RowsOf, where: str) -> None:
-    """Raise the DataError that reading a file as such rows would raise; ``where`` is how messages name the file."""
-    read: dict[RowsOf, Callable[[_Row], object]] = {
-        "demonstrations": _demonstration, "preferences": _preference, "prompts": _prompt
-    }  # fmt: skip
-    empty = True
-    for _ in all_read(_read(data, Path(data.path), where), read[rows_of], where):
-        empty = False
-    if empty:
-        raise DataError(f"{where}: no rows")
+def read_unpaired(data: DataSpec, io: Finished) -> list[UnpairedResponse]:
+    """Return the rows of ``data`` with columns ``prompt``, ``completion`` and ``label``; see read_demonstrations."""
+    return list(each_unpaired(data, io, RowsSeen()))
+
+
+def each_unpaired(data: DataSpec, io: Finished, seen: RowsSeen) -> Iterator[UnpairedResponse]:
+    """Yield the same one by one, for data that need not be in memory; what reading tells is put into ``seen``."""
+    return _each_of(data, io, _labelled, seen)
+
+
+def _labelled(row: ProgramRow) -> UnpairedResponse:
+    try:
+        good = label_in(row.get("label"))
+    except DataError as error:
+        raise DataError(f"{row.place}: {error}") from error
+    return UnpairedResponse(row.id(), row.chat("prompt"), row.text("completion"), good=good, ended=row.ended("finish"))
+
+
+def read_rankings(data: DataSpec, io: Finished) -> list[RatedResponses]:
+    """Return the rows of ``data`` whose format rates or ranks several responses to a prompt, each row whole.
+
+    Raises DataError for data of another format. ``read_preferences`` reads the same data as pairs.
+    """
+    return list(_all_of(data, io, _rated, as_lists=True))
+
+
+def _rated(row: ProgramRow) -> RatedResponses:
+    responses = row.get("responses")
+    texts = tuple(text_of(one["text"], row.what("responses")) for one in responses)
+    return RatedResponses(row.id(), row.chat("prompt"), texts, tuple(float(one["score"]) for one in responses))
+
+
+def check_rows(data: Data, rows_of: RowsOf, where: str) -> RowsSeen:
+    """Return what reading a file as such rows tells; raises the DataError that reading it would raise.
+
+    ``where`` is how messages name the file.
+    """
+    read: dict[RowsOf, Callable[[ProgramRow], object]] = {
+        "demonstrations": _demonstration,
+        "preferences": _labelled if is_unpaired(data) else _preference,
+        "prompts": _prompt,
+    }
+    seen = RowsSeen()
+
+    def look(row: ProgramRow) -> None:
+        found = read[rows_of](row)
+        if isinstance(found, Preference) and found.margin != 0 and seen.with_margin is None:
+            seen.with_margin = row.number
+        if isinstance(found, UnpairedResponse):
+            seen.good += found.good
+            seen.bad += not found.good
+
+    for _ in all_read(program_rows(data, lambda _: where, seen), look, where):
+        pass
+    if not seen.made:
+        raise DataError(_no_rows(where, seen))
+    return seen
+
+
+def _no_rows(where: str, seen: RowsSeen) -> str:
+    """Return that there are no rows, and why those of the file were all left out."""
+    told = "; ".join(f"{count:,} x {what}" for what, count in seen.told.most_common(3))
+    return f"{where}: no rows" if not seen.read else f"{where}: none of its {seen.read:,} rows is used ({told})"
+
+
+def is_unpaired(data: DataSpec) -> bool:
+    """Return whether the responses of a data set are labelled each on its own, by its format."""
+    return not isinstance(data, Made) and any(gives(one.format) == "unpaired" for one in files_in(data))
 
 
 def row_with_margin(data: DataSpec) -> int | None:
@@ -149,18 +250,36 @@ def row_with_margin(data: DataSpec) -> int | None:
     None where there is none, for rows that a stage has yet to make, and for a file that is not here. A file is read
     once, however many arms and seeds ask. Raises DataError as ``read_preferences``.
     """
-    if isinstance(data, Made):
+    if isinstance(data, Made) or is_unpaired(data):
         return None
-    return _row_with_margin(data.path, data.digest, tuple(sorted(data.columns.items())), data.limit)
+    facts = known_facts(data, "preferences")
+    return _row_with_margin(data.model_dump_json()) if facts is None else facts.with_margin
 
 
 @lru_cache(maxsize=64)
-def _row_with_margin(
-    path: str, digest: str, columns: tuple[tuple[str, str | None], ...], limit: int | None
-) -> int | None:
-    data = Data(path=path, digest=digest, columns=dict(columns), limit=limit)
-    found = _first(data, lambda row: row.number_in("margin", default=0.0) != 0)
+def _row_with_margin(data: str) -> int | None:
+    found = _first(_FILES.validate_json(data), lambda row: row.number_in("margin", default=0.0) != 0)
     return None if found is None else found.number
+
+
+def classes_in(data: DataSpec) -> tuple[int, int] | None:
+    """Return how many responses of a file of labelled ones are good and how many bad; None where that is not known.
+
+    A file is read once, however many arms and seeds ask. Raises DataError as ``read_unpaired``.
+    """
+    if isinstance(data, Made):
+        return None
+    facts = known_facts(data, "preferences")
+    return _classes_in(data.model_dump_json()) if facts is None else (facts.good, facts.bad)
+
+
+@lru_cache(maxsize=64)
+def _classes_in(data: str) -> tuple[int, int] | None:
+    found = _FILES.validate_json(data)
+    if any(kind_at(Path(one.path)) is None for one in files_in(found)):
+        return None
+    good = [_labelled(row).good for row in _rows(found)]
+    return sum(good), len(good) - sum(good)
 
 
 def check_demonstrations(data: DataSpec) -> None:
@@ -168,9 +287,10 @@ def check_demonstrations(data: DataSpec) -> None:
 
     Nothing is known of rows that a stage has yet to make.
     """
-    found = _first(data, _Row.imitates_the_worse) if "response" in _renamed(data) else None
+    renamed = not isinstance(data, Made) and any("response" in one.columns for one in files_in(data))
+    found = _first(data, ProgramRow.imitates_the_worse) if renamed else None
     if found is not None:
-        raise DataError(_WORSE.format(where=found.where, number=found.number))
+        raise DataError(_WORSE.format(place=found.place))
 
 
 def read_utilities(data: DataSpec, io: StageIO) -> list[float | None]:
@@ -187,11 +307,11 @@ def read_utilities(data: DataSpec, io: StageIO) -> list[float | None]:
     return found
 
 
-def read_prompts(data: DataSpec, io: StageIO) -> list[Prompt]:
+def read_prompts(data: DataSpec, io: Finished) -> list[Prompt]:
     """Return the rows of ``data`` with a column ``prompt``, as prompts of their own cluster; see read_demonstrations.
 
-    Columns ``kind`` (text) and ``facts`` (a mapping of texts, for judges that know the truth) are read where there are
-    any. Ids are made unique by the row's number where two rows share one.
+    Columns ``kind`` (text), ``cluster`` and ``facts`` (a mapping of texts, for judges that know the truth) are read
+    where there are any. Ids are made unique by the row's number where two rows share one.
     """
     found: list[Prompt] = []
     taken: set[str] = set()
@@ -200,147 +320,78 @@ def read_prompts(data: DataSpec, io: StageIO) -> list[Prompt]:
         while id_ in taken:  # more than once where a row's own id looks like one that was made unique
             id_ = f"{id_}#{number}"
         taken.add(id_)
-        found.append(prompt if id_ == prompt.id else prompt.model_copy(update={"id": id_, "cluster": id_}))
+        own = {"cluster": id_} if prompt.cluster == prompt.id else {}
+        found.append(prompt if id_ == prompt.id else prompt.model_copy(update={"id": id_, **own}))
     return found
 
 
-def _prompt(row: _Row) -> tuple[int, Prompt]:
+def _prompt(row: ProgramRow) -> tuple[int, Prompt]:
     """Return the number of a row and its prompt, whose id another row may have too."""
-    id_, kind = row.id(), row.label("kind")
+    id_, kind, cluster = row.id(), row.label("kind"), row.label("cluster")
     kind = "prompt" if kind is None else kind
-    return row.number, Prompt(id=id_, chat=row.chat("prompt"), cluster=id_, kind=kind, facts=row.facts())
+    cluster = id_ if cluster is None else cluster
+    return row.number, Prompt(id=id_, chat=row.chat("prompt"), cluster=cluster, kind=kind, facts=row.facts())
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One raw row, with what an error message needs to say where it stands."""
-
-    where: str
-    number: int
-    values: Mapping[str, Any]
-    columns: Mapping[str, str | None]
-
-    def get(self, name: str) -> Any:
-        column = self.columns.get(name, name)
-        if column is None:
-            raise DataError(f"{self.where}: `columns: {{{name}: null}}` leaves out a column that every row needs")
-        if column not in self.values:
-            renamed = f" (it stands for {name!r})" if column != name else ""
-            raise DataError(
-                f"{self.where}, row {self.number}: no column {column!r}{renamed}. {did_you_mean(column, self.values)} "
-                f"To rename one, write `columns: {{{name}: the file's name}}` beside the data's path."
-            )
-        return self.values[column]
-
-    def id(self) -> str:
-        """Return the row's own id, or its number."""
-        own = self.label("id")
-        return str(self.number) if own is None else own
-
-    def label(self, name: str) -> str | None:
-        """Return the name in a cell that rows need not have; see ``bench.core.cells.label_of``."""
-        return label_of(self.optional(name), self.what(name))
-
-    def facts(self) -> dict[str, str]:
-        """Return what is known of a prompt, a text or a number each; a fact left empty is none."""
-        cell = self.optional("facts")
-        if is_missing(cell):
-            return {}
-        if not isinstance(cell, Mapping):
-            raise DataError(
-                f"{self.what('facts')} are {kind_of(cell)}, wanted a mapping of texts. Where the column is something "
-                "else, write `columns: {facts: null}` beside the data's path."
-            )
-        named = {str(name): label_of(value, f"{self.what('facts')}: {name}") for name, value in cell.items()}
-        return {name: value for name, value in named.items() if value is not None}
-
-    def what(self, name: str) -> str:
-        """Return how an error message names a cell."""
-        return f"{self.where}, row {self.number}: {name}"
-
-    def optional(self, name: str) -> Any:
-        """Return the value of a column that rows need not have, None where it is missing or left unread."""
-        column = self.columns.get(name, name)
-        return None if column is None else self.values.get(column)
-
-    def imitates_the_worse(self) -> bool:
-        """Return whether the response is a preference's ``chosen``, and its label says that the other is better."""
-        renamed = self.columns.get("response") == "chosen"
-        return renamed and self.number_in("probability", default=1.0, most=1.0) < EVEN
-
-    def text(self, name: str) -> str:
-        return text_of(self.get(name), self.what(name))
-
-    def number_in(self, name: str, *, default: float, most: float | None = None) -> float:
-        """Return a finite number, at least 0 and at most ``most``; ``default`` where the column is missing or null."""
-        value = self.optional(name)
-        if value is None:
-            return default
-        if isinstance(value, bool) or not is_finite(value) or value < 0 or (most is not None and value > most):
-            wanted = "a number of at least 0" if most is None else f"a number from 0 to {most:g}"
-            raise DataError(f"{self.where}, row {self.number}: {name} is {spelt(value)}, wanted {wanted}")
-        return float(value)
-
-    def ended(self, name: str) -> bool:
-        """Return whether a response ended by itself; one without such a column did."""
-        value = self.optional(name)
-        if value not in (None, *FINISHES):
-            wanted = " or ".join(FINISHES)
-            raise DataError(f"{self.where}, row {self.number}: {name} is {spelt(value)}, wanted {wanted}")
-        return bool(value != "length")
-
-    def chat(self, name: str) -> Chat:
-        return chat_of(self.get(name), self.what(name))
-
-
-def _all_of(data: DataSpec, io: Finished, read: Callable[[_Row], R]) -> Sequence[R]:
+def _all_of(data: DataSpec, io: Finished, read: Callable[[ProgramRow], R], *, as_lists: bool = False) -> Sequence[R]:
     """Return what ``read`` makes of every row; raises DataError about all that are wrong, and where there are none."""
+    return list(_each_of(data, io, read, RowsSeen(), as_lists=as_lists))
+
+
+def _each_of(
+    data: DataSpec, io: Finished, read: Callable[[ProgramRow], R], seen: RowsSeen, *, as_lists: bool = False
+) -> Iterator[R]:
+    """Yield what ``read`` makes of every row; raises DataError about all that are wrong, and where there are none."""
     if isinstance(data, Made):
         where = f"the rows of {data.by.label()}"
-        rows = _read(data, io.read(data.by) / ROWS_FILE, where)
+        file: Data | Mixture = Data(path=str(io.read(data.by) / ROWS_FILE), digest="", limit=data.limit)
     else:
-        _check_digest(data, Path(data.path))
-        where, rows = data.path, _read(data, Path(data.path), data.path)
-    found = list(all_read(rows, read, where))
-    if not found:
-        raise DataError(f"{where}: no rows")
-    return found
+        for one in files_in(data):
+            _check_digest(one)
+        where, file = " and ".join(dict.fromkeys(one.path for one in files_in(data))), data
+    name_of: NameOf = (lambda _: where) if isinstance(data, Made) else _path_of
+    empty = True
+    for found in all_read(program_rows(file, name_of, seen, as_lists=as_lists), read, where):
+        empty = False
+        yield found
+    if empty:
+        raise DataError(_no_rows(where, seen))
 
 
-def _read(data: DataSpec, path: Path, where: str) -> Iterator[_Row | DataError]:
-    """Yield the rows of a file, a DataError in the place of one that cannot be read."""
-    columns = _renamed(data)
-    for number, (_, values) in enumerate(rows_or_errors(path, where), start=1):
-        if data.limit is not None and number > data.limit:
-            break
-        if isinstance(values, DataError):
-            yield values
-        elif isinstance(values, Mapping):
-            yield _Row(where, number, values, columns)
-        else:
-            yield DataError(f"{where}, row {number}: {kind_of(values)}, wanted named columns")
+def digest_of_rows(data: DataSpec, io: Finished) -> str:
+    """Return the sha256 of the bytes that hold the rows; raises DataError for a file whose bytes have changed."""
+    if isinstance(data, Made):
+        return digest_of_file(io.read(data.by) / ROWS_FILE)
+    for one in files_in(data):
+        _check_digest(one)
+    return digest([one.digest for one in files_in(data)])
 
 
-def _renamed(data: DataSpec) -> Mapping[str, str | None]:
-    return {} if isinstance(data, Made) else data.columns
+def _path_of(data: Data) -> str:
+    return data.path
 
 
-def _first(data: DataSpec, wanted: Callable[[_Row], bool]) -> _Row | None:
+def files_in(data: Data | Mixture) -> tuple[Data, ...]:
+    """Return the data of every part."""
+    return (data,) if isinstance(data, Data) else tuple(part.data for part in data.parts)
+
+
+def _first(data: DataSpec, wanted: Callable[[ProgramRow], bool]) -> ProgramRow | None:
     """Return the first row of a file of which that is so; None where there is no row to look at yet."""
-    if isinstance(data, Made) or kind_at(Path(data.path)) != "file":
+    if isinstance(data, Made) or any(kind_at(Path(one.path)) is None for one in files_in(data)):
         return None
-    for row in _read(data, Path(data.path), data.path):
+    return next((row for row in _rows(data) if wanted(row)), None)
+
+
+def _rows(data: Data | Mixture) -> Iterator[ProgramRow]:
+    for row in program_rows(data, _path_of, RowsSeen()):
         if isinstance(row, DataError):
             raise row
-        if wanted(row):
-            return row
-    return None
+        yield row
 
 
-def _check_digest(data: Data, path: Path) -> None:
-    if kind_at(path) != "file":
-        raise DataError(f"{data.path}: no such file")
-    found = digest_of_file(path)
+def _check_digest(data: Data) -> None:
+    found = digest_of_data(data)
     if found != data.digest:
         raise DataError(
             f"{data.path}: its bytes have changed since the comparison was planned (sha256 {found[:12]}..., "
@@ -348,9 +399,18 @@ def _check_digest(data: Data, path: Path) -> None:
         )
 
 
+def digest_of_data(data: Data) -> str:
+    """Return the digest of the bytes of a file, or of those files of a folder that are read; raises DataError."""
+    path = Path(data.path)
+    lacking = [file for file, _ in files_of(data, data.path) if kind_at(file) != "file"]
+    if lacking:
+        raise DataError(f"{lacking[0]}: no such file")
+    return digest_of_files(path, data.files) if data.files else digest_of_file(path)
+
+
 def rows_known(data: DataSpec) -> int | None:
     """Return how many rows a data set has at most, None where a stage has yet to make them."""
     if isinstance(data, Made):
         return data.limit
-    rows = sum(1 for _ in read_rows(Path(data.path), data.path))
-    return rows if data.limit is None else min(rows, data.limit)
+    facts = known_facts(data, "preferences")
+    return sum(1 for _ in _rows(data)) if facts is None else facts.rows

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -135,5 +135,10 @@ def digest_of_folder(folder: Path) -> str:
     }
     if not files:
         raise DataError(f"{folder}: the folder holds no files. Give the folder that holds them.")
-    listing = [[name, digest_of_file(files[name])] for name in sorted(files)]
+    return digest_of_files(folder, sorted(files))
+
+
+def digest_of_files(folder: Path, names: Sequence[str]) -> str:
+    """Return the sha256 over the relative names of files in a folder, in this order, and that of each file's bytes."""
+    listing = [[name, digest_of_file(folder / name)] for name in names]
     return hashlib.sha256(json.dumps(listing, separators=(",", ":")).encode()).hexdigest()

@@ -7,12 +7,13 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt
 
-from bench.core.data import Data
+from bench.core.data import Data, Mixture
 from bench.core.frozen import Frozen
 from bench.core.policy import Chat, PolicySpec
 
 # What a row of data holds besides its prompt: one response, two of which one was chosen, or none yet.
 RowsOf = Literal["demonstrations", "preferences", "prompts"]
+FilesOfRows = Annotated[Data | Mixture, Field(discriminator="kind")]
 ROWS_OF: tuple[RowsOf, ...] = get_args(RowsOf)
 REFUSED = 2  # the exit status of what counts them where a run would fail: its words say why
 
@@ -101,6 +102,52 @@ class SpellingCounts(Frozen):
         return {"spelling": self.model_dump()} if self.changed or self.spelt or self.written else {}
 
 
+class RowCounts(Frozen):
+    """What was counted of the texts of a data set.
+
+    ``read``: rows of the files, of which ``rows`` were made; ``told``: how often the format told what of them.
+    ``duplicates``: rows that stand in the data before, prompt and responses alike. ``prompts``: different prompts.
+    ``identical``: pairs of which both responses are the same text. ``empty``: responses (prompts, where rows are
+    prompts) without a word. ``soft``: pairs with a probability other than 1; ``margins``: pairs with a margin other
+    than 0. ``bad``: responses that are labelled bad by themselves.
+    """
+
+    read: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    prompts: int = 0
+    identical: int = 0
+    empty: int = 0
+    soft: int = 0
+    margins: int = 0
+    bad: int = 0
+    told: dict[str, int] = {}
+
+
+class FilesAsked(Frozen):
+    """Files of data, and what the comparison gives them as."""
+
+    rows_of: RowsOf
+    data: FilesOfRows
+
+
+class DataFindings(Frozen):
+    """What is known of files of data.
+
+    ``rows_are``: what each row is; ``unpaired`` is a response that is labelled by itself. ``format``: its name,
+    ``plain`` for the program's own columns; ``why``: what told it. ``unused``: columns of the first rows that nobody
+    reads. Of several files together each is named.
+    """
+
+    rows_of: RowsOf
+    rows_are: Literal["demonstrations", "preferences", "unpaired", "prompts"]
+    files: str
+    format: str
+    why: str
+    unused: tuple[str, ...] = ()
+    counts: RowCounts
+
+
 class DataAsked(Frozen):
     """A file of data, and how it is trained on.
 
@@ -109,7 +156,7 @@ class DataAsked(Frozen):
     """
 
     rows_of: RowsOf
-    data: Data
+    data: FilesOfRows
     readers: Annotated[tuple[PolicySpec, ...], Field(min_length=1)]
     max_length: PositiveInt
     new_tokens: PositiveInt | None = None
@@ -123,19 +170,53 @@ class PromptsAsked(Frozen):
     reader: PolicySpec
 
 
+class ExamplesAsked(Frozen):
+    """The first rows of data to be shown as one model reads them; ``most``: so many."""
+
+    rows_of: RowsOf
+    data: FilesOfRows
+    reader: PolicySpec
+    most: PositiveInt = 3
+
+
+class Stretch(Frozen):
+    """A part of a row as a model reads it. ``who`` wrote it: the template, or whose turn it is.
+
+    ``learnt``: whether its tokens are trained on.
+    """
+
+    text: str
+    who: Literal["template", "system", "user", "assistant"]
+    learnt: bool = False
+
+
+class ShownRow(Frozen):
+    """A row as a model reads it: its prompt, and every response to it by name."""
+
+    prompt: tuple[Stretch, ...]
+    responses: tuple[tuple[str, tuple[Stretch, ...]], ...] = ()
+
+
 class LengthsAsked(Frozen):
     """What a plan wants to know. ``version``: that of the way to count, so that no kept answer outlives a change."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
+    files: tuple[FilesAsked, ...] = ()
     data: tuple[DataAsked, ...] = ()
     prompts: tuple[PromptsAsked, ...] = ()
+    examples: tuple[ExamplesAsked, ...] = ()
 
 
 class LengthsFound(Frozen):
-    """The counts of each file of data, and how many prompts of each task leave no room, in the order of the request."""
+    """What is known of files, the counts of each way to read data, and how many prompts of each task leave no room.
 
+    All in the order of the request.
+    """
+
+    files: tuple[DataFindings, ...] = ()
     data: tuple[LengthCounts, ...] = ()
     too_long: tuple[int, ...] = ()
+    examples: tuple[tuple[ShownRow, ...], ...] = ()
 
 
 def quantiles(tokens: Sequence[int]) -> Quantiles | None:

@@ -1,4 +1,4 @@
-"""Rows of a file: JSON Lines, JSON, CSV or Parquet, compressed or not, with errors that name the row."""
+"""Rows of a file: JSON Lines, JSON, CSV, TSV, Parquet or Arrow, packed or not, with errors that name the row."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from typing import Any, TypeVar
 
 from bench.core.errors import DataError
 from bench.core.files import kind_at
-from bench.core.formats.csv_rows import csv_rows
+from bench.core.formats.arrow_rows import arrow_rows
+from bench.core.formats.csv_rows import csv_rows, tsv_rows
+from bench.core.formats.folders import kind_of_file
 from bench.core.formats.json_rows import json_lines, json_list
 from bench.core.formats.parquet_rows import parquet_rows
 
 T = TypeVar("T")
 R = TypeVar("R")
-_READERS = {".jsonl": json_lines, ".json": json_list, ".csv": csv_rows, ".parquet": parquet_rows}
+_READERS = {
+    ".jsonl": json_lines, ".json": json_list, ".csv": csv_rows, ".tsv": tsv_rows, ".parquet": parquet_rows,
+    ".arrow": arrow_rows,
+}  # fmt: skip
+_TEXT = "which says nothing of what its lines are. Where each is a row in JSON, end its name in .jsonl."
 FORMATS = tuple(_READERS)
 SHOWN_ROWS = 10
 _MOST_WRONG = 1_000  # rows after which nothing more is read of a file that is no data at all
@@ -49,12 +55,14 @@ def placed_rows(path: Path, where: str) -> Iterator[tuple[str, Any]]:
 def rows_or_errors(path: Path, where: str) -> Iterator[tuple[str, Any]]:
     """Yield the same, with a DataError in the place of a row that is wrong and behind which reading goes on.
 
-    A file is read as its rows are asked for, and no more of it is in memory than a row of ``MOST_ROW`` bytes,
-    of Parquet 64 rows.
+    A file is read as its rows are asked for, and no more of it is in memory than a row of ``MOST_ROW`` bytes, of
+    Parquet and Arrow 64 rows; of a JSON file that is columns, all of it.
     """
     if kind_at(path) != "file":
         raise DataError(f"{where}: no such file")
-    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    kind = kind_of_file(path.name)
+    if kind == ".txt":
+        raise DataError(f"{where}: a text file, {_TEXT} known: {', '.join(FORMATS)}")
     if kind not in _READERS:
         raise DataError(f"{where}: the format {kind or 'without a suffix'!r} is not known; known: {', '.join(FORMATS)}")
     return _READERS[kind](path, where)

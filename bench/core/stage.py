@@ -14,6 +14,9 @@ from bench.core.frozen import Open, children, digest, own_identity
 from bench.core.meter import Meter
 
 Weights = Literal["replicated", "sharded"]
+LOCKS = (
+    ".locks"  # in a store, beside its kinds of stages: a file per key that is locked while what it stands for is made
+)
 # What a stage may leave in its payload for the report: a row of numbers per step, and a mapping.
 LOG_FILE, DIAGNOSTICS_FILE = "log.jsonl", "diagnostics.json"
 
@@ -52,8 +55,9 @@ class StageIO:
     ``out`` is the payload folder: what is written there is kept, byte for byte. ``scratch`` outlives a killed
     process, so that a stage can resume from its own checkpoints; it is removed when the stage is done. ``device`` is
     a torch device name. ``answers``: the folder with all answers that were ever paid for, which stages and comparisons
-    share; None outside of a store. ``weights``: whether each of several processes that compute a stage together holds
-    all weights it trains or a part of them; it changes results by rounding. ``kept``: what was loaded once for the
+    share; None outside of a store. ``tokens``: the folder with data as tokens, which they share too; None likewise.
+    ``weights``: whether each of several processes that compute a stage together holds all weights it trains or a part
+    of them; it changes results by rounding. ``kept``: what was loaded once for the
     whole stage, by name; it goes with the stage. ``on_warning`` is told what people should know of, such as what was
     found damaged and set aside.
     """
@@ -64,6 +68,7 @@ class StageIO:
     device: str = "cpu"
     weights: Weights = "replicated"
     answers: Path | None = None
+    tokens: Path | None = None
     meter: Meter = field(default_factory=Meter)
     kept: dict[str, Any] = field(default_factory=dict)
     on_progress: Callable[[Progress], None] = lambda _progress: None

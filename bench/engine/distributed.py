@@ -72,6 +72,7 @@ def take_part(request: dict[str, Any], folder: Path, wire: Wire) -> None:
             scratch=Path(request["scratch"]),
             read_payload=store.payload,
             answers=store.answers,
+            tokens=store.tokens,
             device="cpu" if request["device"] == "cpu" else str(state.device),
             weights=request["weights"],
         )

@@ -58,6 +58,7 @@ def execute(
             read_payload=store.payload,
             device=device,
             answers=store.answers,
+            tokens=store.tokens,
             meter=Meter(),
             on_progress=on_progress,
             on_warning=tell,

@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 
 from bench.core.errors import BenchError
 from bench.core.files import remove_partials
-from bench.engine.holdings import Artefact, artefacts, size_of
-from bench.engine.store import DAMAGED, LENGTHS, LOCKS, LOGS, USES, WORK, Store
+from bench.core.stage import LOCKS
+from bench.engine.holdings import KEY, Artefact, artefacts, size_of
+from bench.engine.store import DAMAGED, LENGTHS, LOGS, TOKENS, USES, WORK, Store
 from bench.engine.uses import RUNNING, Used, User, pruning_waits, used
 from bench.results.held import held_if_free
 
@@ -26,9 +27,9 @@ ASKERS = "askers"  # in the folder of answers: a lock file of every process that
 
 @dataclass(frozen=True)
 class Leftover:
-    """What is left of damaged artefacts, of stages that were not finished, or of workers: where it lies, its bytes.
+    """What is left of damaged artefacts, of unfinished stages or of workers, and kept tokens: where it lies, its bytes.
 
-    ``key``: of the stage whose lock must be free when it goes; None for what belongs to no stage.
+    ``key``: of the stage or tokens whose lock must be free when it goes; None for what belongs to none.
     """
 
     path: Path
@@ -90,6 +91,8 @@ def _leftovers(root: Path, known: Used, needed: Collection[str], finished: Colle
     if not known.running:
         for path in inside(root / LOGS):
             yield Leftover(path, size_of(path))
+        for path in inside(root / TOKENS):  # a run that begins makes again what it needs of them
+            yield Leftover(path, size_of(path), path.name if KEY.fullmatch(path.name) else None)
 
 
 def inside(folder: Path) -> list[Path]:

@@ -22,17 +22,17 @@ from bench.core.errors import BenchError, DamagedArtefact, StageError, one_line
 from bench.core.files import make_durable, replace_text
 from bench.core.frozen import digest_of_file
 from bench.core.machine_limits import MachineError, limit_of, says_nothing_of_the_file, told_of_machine
-from bench.core.stage import Stage
+from bench.core.stage import LOCKS, Stage
 from bench.engine.manifest import MANIFEST, Manifest, read_manifest
 
 if TYPE_CHECKING:
     from bench.config.comparison import Comparison
 
 STORE, STORE_VARIABLE = ".store", "ALIGNMENT_BENCH_STORE"
-LOCKS, WORK, LOGS, DAMAGED = ".locks", ".work", ".logs", ".damaged"
-ANSWERS, LENGTHS, USES = ".answers", ".lengths", ".uses"
+WORK, LOGS, DAMAGED = ".work", ".logs", ".damaged"
+ANSWERS, LENGTHS, USES, TOKENS = ".answers", ".lengths", ".uses", ".tokens"
 # What a folder is known by as a store, and no other folder that a prune must keep its hands off.
-MARKS = (USES, LOCKS, LENGTHS, ANSWERS, WORK)
+MARKS = (USES, LOCKS, LENGTHS, ANSWERS, WORK, TOKENS)
 IGNORED = "# Stages that alignment-bench has computed: `bench store` says what is here.\n*\n"
 # What locking gives where a file system has none; NFS without its lock daemon gives ENOLCK.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -68,6 +68,12 @@ class Store:
         """The folder with all answers that were ever paid for (``bench.evaluation.api``), which both parts share."""
         whole = self.root.parent if self.holds_portable else self.root
         return whole / ANSWERS
+
+    @property
+    def tokens(self) -> Path:
+        """The folder with data as tokens (``bench.models.tokenised``), which both parts share: they are not rounded."""
+        whole = self.root.parent if self.holds_portable else self.root
+        return whole / TOKENS
 
     @property
     def portable(self) -> Store:
@@ -250,6 +256,13 @@ def store_of(comparison: Comparison, given: Path | None = None) -> Store:
     """
     chosen = chosen_store(given)
     return Store(Path(comparison.path).parent.parent / STORE if chosen is None else chosen)
+
+
+def store_beside(path: Path, given: Path | None = None) -> Path:
+    """Return the folder of the store that a comparison file or its folder will have; see ``store_of``."""
+    chosen = chosen_store(given)
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
+    return folder.parent / STORE if chosen is None else chosen
 
 
 def chosen_store(given: Path | None) -> Path | None:

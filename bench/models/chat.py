@@ -44,15 +44,27 @@ def lay_out(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) -> La
     template without ``{prompt}``, one that refuses the chat, and a chat that spells a special token where the chat
     template does not show what is its own and what is the chat's.
     """
-    text, control = _text_of(tokenizer, chat, template)
-    (encoded,) = _encoded(tokenizer, text, [""], control)
-    places = [encoded.within((one.start, one.stop)) for one in text.contents or ()]
-    ahead = _begin(tokenizer, encoded.ids)
-    contents = [
-        Content(one.role, start + len(ahead), stop + len(ahead))
-        for one, (start, stop) in zip(text.contents or (), places, strict=True)
-    ]
-    return LaidOut([*ahead, *encoded.ids], tuple(contents))
+    return lay_out_all(tokenizer, [chat], template)[0]
+
+
+def lay_out_all(tokenizer: PreTrainedTokenizerBase, chats: Sequence[Chat], template: str) -> list[LaidOut]:
+    """Return the same for several prompts, which takes less time than one by one."""
+    texts = [_text_of(tokenizer, chat, template) for chat in chats]
+    spelt = [spells(text.text, _said(text), control) for text, control in texts]
+    plain = iter(natively(tokenizer, [text.text for (text, _), own in zip(texts, spelt, strict=True) if not own]))
+    found = []
+    for (text, control), own in zip(texts, spelt, strict=True):
+        encoded = encode_text(tokenizer, text.text, _said(text), control) if own else next(plain)
+        ahead = _begin(tokenizer, encoded.ids)
+        places = ((one.role, encoded.within((one.start, one.stop))) for one in text.contents or ())
+        contents = tuple(Content(role, start + len(ahead), stop + len(ahead)) for role, (start, stop) in places)
+        found.append(LaidOut([*ahead, *encoded.ids], contents))
+    return found
+
+
+def _said(text: Rendered) -> list[Span]:
+    """Return where in a text its turns' own words stand."""
+    return [(one.start, one.stop) for one in text.contents or ()]
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, chat: Chat, template: str) -> list[int]:
@@ -133,7 +145,7 @@ def _encoded(
     tokenizer: PreTrainedTokenizerBase, text: Rendered, openings: Sequence[str], control: dict[str, int]
 ) -> list[Encoded]:
     """Return a prompt with each beginning of a response; one call where nothing is spelt, for calls cost time."""
-    said: list[Span] = [(one.start, one.stop) for one in text.contents or ()]
+    said = _said(text)
     texts = [text.text + opening for opening in openings]
     written = [[*said, (len(text.text), len(whole))] for whole in texts]
     if not any(spells(whole, parts, control) for whole, parts in zip(texts, written, strict=True)):

@@ -7,11 +7,16 @@ so the numbers are theirs. A request comes in as JSON and the answer goes out as
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import TextIO
 
 from bench.core.formats.gguf_header import SUFFIX
 
@@ -26,15 +31,19 @@ if __name__ == "__main__":
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from bench.core.datasets import read_demonstrations, read_preferences, read_prompts
+from bench.core.datasets import read_prompts
 from bench.core.errors import BenchError, StageError
 from bench.core.formats.model_files import weight_files
 from bench.core.formats.weight_numbers import check_numbers
 from bench.core.lengths import REFUSED, DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
 from bench.core.policy import PolicySpec, Pretrained, root
-from bench.core.stage import Stage, StageIO
+from bench.core.stage import Progress, Stage, StageIO
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
 from bench.models.response_tokens import ResponseTokens, tokens_of
+from bench.models.tokenised.findings import found_in, kind_of_rows
+from bench.models.tokenised.making import Reading
+from bench.models.tokenised.shown import shown_rows
+from bench.models.tokenised.token_rows import token_rows
 from bench.models.tokenizer import (
     check_readable,
     context_of,
@@ -42,7 +51,6 @@ from bench.models.tokenizer import (
     end_token_of,
     load_tokenizer,
     template_for,
-    token_row,
     yielding,
 )
 
@@ -60,22 +68,24 @@ class Weightless:
 
     def response(self, text: str) -> list[int]:
         """Return the ids of a response, its end token last."""
-        return self._readable(self._tokens().ids(text))
+        return self._readable(self.tokens.ids(text))
 
     def cut_response(self, text: str) -> list[int]:
         """Return the ids of a response that was cut off, without an end."""
-        return self._readable(self._tokens().cut_ids(text))
+        return self._readable(self.tokens.cut_ids(text))
 
     def _readable(self, ids: list[int]) -> list[int]:
         check_readable(self, ids, "a response")
         return ids
 
-    def _tokens(self) -> ResponseTokens:
+    @property
+    def tokens(self) -> ResponseTokens:
+        """How its tokenizer writes responses."""
         return tokens_of(self.tokenizer, self.config, end_token_of(self.spec))
 
     def check_end(self) -> None:
         """Raise StageError where the model has no embedding for what ends a response."""
-        check_readable(self, [self._tokens().end], "what ends a response")
+        check_readable(self, [self.tokens.end], "what ends a response")
 
     @property
     def parts(self) -> tuple[Weightless, ...]:
@@ -98,40 +108,66 @@ def reader_of(spec: PolicySpec) -> Weightless:
     return reader
 
 
-def counted_data(asked: DataAsked, readers: Sequence[Weightless]) -> LengthCounts:
+def counted_data(asked: DataAsked, readers: Sequence[Weightless], io: StageIO) -> LengthCounts:
     """Return what the stages that train on the data will cut and drop of it; ``readers`` are those of the request."""
     reader = readers[0]
-    io = StageIO(out=Path(), scratch=Path(), read_payload=_no_payload)
     room = longest_of(asked.max_length, reader.context)
     if asked.new_tokens is not None:
         prompts = [yielding(reader, prompt.chat).ids for prompt in read_prompts(asked.data, io)]
         return fitting_prompts(prompts, room - asked.new_tokens)[1]
-    read = read_demonstrations if asked.rows_of == "demonstrations" else read_preferences
-    rows = (
-        replace(
-            token_row(reader, row.prompt, row.replies()), prompts=tuple(yielding(one, row.prompt) for one in readers)
-        )
-        for row in read(asked.data, io)
-    )
+    kind = kind_of_rows(asked.data, asked.rows_of)
+    rows = token_rows(asked.data, kind, [Reading(one, one.spec) for one in readers], reader, io)
     return fit_rows(asked.rows_of, rows, room)[1]
 
 
 def counted_prompts(asked: PromptsAsked, reader: Weightless) -> int:
     """Return how many prompts leave no room for ``new_tokens`` in what the model can read."""
-    if reader.context is None:
-        return 0
-    room = reader.context - asked.new_tokens
-    return sum(len(yielding(reader, chat).ids) > room for chat in asked.chats)
+    lengths = [len(yielding(reader, chat).ids) for chat in asked.chats]  # a template may refuse a prompt
+    return 0 if reader.context is None else sum(length > reader.context - asked.new_tokens for length in lengths)
 
 
-def counted(asked: LengthsAsked) -> LengthsFound:
+def counted(asked: LengthsAsked, io: StageIO) -> LengthsFound:
     """Return the answer to a request; each model's tokenizer is loaded once."""
     specs = [*(reader for one in asked.data for reader in one.readers), *(one.reader for one in asked.prompts)]
+    specs += [one.reader for one in asked.examples]
     readers = {spec: reader_of(spec) for spec in dict.fromkeys(specs)}
+    data = tuple(counted_data(one, [readers[spec] for spec in one.readers], io) for one in asked.data)
     return LengthsFound(
-        data=tuple(counted_data(one, [readers[spec] for spec in one.readers]) for one in asked.data),
+        files=tuple(found_in(one, io) for one in asked.files),  # counted already where it was turned into tokens
+        data=data,
         too_long=tuple(counted_prompts(one, readers[one.reader]) for one in asked.prompts),
+        examples=tuple(shown_rows(one, readers[one.reader], io) for one in asked.examples),
     )
+
+
+def planning(folder: Path, tokens: Path | None, progress: TextIO | None = None) -> StageIO:
+    """Return what a stage may touch, for reading while a plan is made: a folder that goes with it, and kept tokens.
+
+    ``progress``: where to write, in one line that is written over, how many rows were read.
+    """
+    io = StageIO(out=folder, scratch=folder, read_payload=_no_payload, tokens=tokens)
+    if progress is not None:
+        io.on_progress = RowProgress(progress).show
+    return io
+
+
+class RowProgress:
+    """A line that says how many rows were read of the data set that is read now, and how fast."""
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+        self._began = time.monotonic()
+        self._last = 0
+
+    def show(self, progress: Progress) -> None:
+        """Write the line anew."""
+        now = time.monotonic()
+        if progress.done < self._last:
+            self._began = now
+        self._last = progress.done
+        speed = progress.done / max(now - self._began, 1e-3)
+        self._to.write(f"\rreading data: {progress.done:,} rows, {speed:,.0f} a second ")
+        self._to.flush()
 
 
 def _no_payload(stage: Stage) -> Path:
@@ -139,12 +175,21 @@ def _no_payload(stage: Stage) -> Path:
 
 
 def main() -> None:
-    """Answer the request on standard input; ends with a message where it cannot be answered."""
-    try:
-        found = counted(LengthsAsked.model_validate_json(sys.stdin.read()))
-    except BenchError as error:
-        sys.stdout.write(str(error))  # standard error has what libraries say
-        sys.exit(REFUSED)
+    """Answer the request on standard input; ends with a message where it cannot be answered.
+
+    The first argument, where there is one, is the folder with tokens that the store keeps; the second is the number of
+    an open file, a terminal, to show progress on.
+    """
+    tokens = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    with ExitStack() as during:
+        folder = during.enter_context(tempfile.TemporaryDirectory())
+        shown = during.enter_context(os.fdopen(int(sys.argv[2]), "w")) if len(sys.argv) > 2 else None
+        try:
+            io = planning(Path(folder), tokens, shown)
+            found = counted(LengthsAsked.model_validate_json(sys.stdin.read()), io)
+        except BenchError as error:
+            sys.stdout.write(str(error))  # standard error has what libraries say
+            sys.exit(REFUSED)
     sys.stdout.write(found.model_dump_json())
 
 

@@ -8,8 +8,11 @@ ends. Pure arithmetic on tokens, so that a plan counts as a stage does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.core.errors import StageError
 from bench.core.lengths import LengthCounts, RowsOf, quantiles
@@ -71,14 +74,50 @@ def fit(number: int, row: TokenRow, max_length: int) -> Fitted | None:
     return Fitted(number, prompts, [list(response[:left]) for response in row.responses])
 
 
-def fit_rows(data: RowsOf, rows: Iterable[TokenRow], max_length: int) -> tuple[list[Fitted], LengthCounts]:
+@dataclass(frozen=True)
+class FittedRows:
+    """The rows of a data set that can be learnt from, each cut to ``max_length`` when it is asked for.
+
+    ``kept``, shape (rows,): their places in ``rows``. ``prompts`` (rows, wordings) and ``responses`` (rows, responses
+    per row): how many tokens are left of each.
+    """
+
+    rows: Sequence[TokenRow]
+    max_length: int
+    kept: NDArray[np.int64]
+    prompts: NDArray[np.int64]
+    responses: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.kept)
+
+    def __getitem__(self, number: int) -> Fitted:
+        """Return one row."""
+        place = int(self.kept[number])
+        found = fit(place, self.rows[place], self.max_length)
+        if found is None:
+            raise IndexError(f"row {place} was found to fit and does not")
+        return found
+
+    def __iter__(self) -> Iterator[Fitted]:
+        """Yield every row."""
+        return (self[number] for number in range(len(self)))
+
+    def at(self, numbers: Sequence[int] | NDArray[np.int64]) -> FittedRows:
+        """Return some of these rows, by their numbers here."""
+        own = np.asarray(numbers, dtype=np.int64)
+        return FittedRows(self.rows, self.max_length, self.kept[own], self.prompts[own], self.responses[own])
+
+
+def fit_rows(data: RowsOf, rows: Sequence[TokenRow], max_length: int) -> tuple[FittedRows, LengthCounts]:
     """Return the rows of a data set that can be learnt from, cut to ``max_length``, and what was cut and dropped.
 
     Dropped are rows that do not fit at all, and pairs whose responses are the same tokens, in the data or once they are
     cut: their loss does not depend on the weights, and an optimiser that divides by the size of gradients would turn
     the rounding of theirs into steps.
     """
-    found: list[Fitted] = []
+    kept: list[tuple[int, list[int], list[int]]] = []
     counts = dict.fromkeys(
         ("rows", "prompts_cut", "responses_cut", "ends_lost", "unfinished", "identical", "became_identical", "dropped"),
         0,
@@ -97,14 +136,18 @@ def fit_rows(data: RowsOf, rows: Iterable[TokenRow], max_length: int) -> tuple[l
             same = list(row.responses[0]) == list(row.responses[1])
             counts["identical" if same else "became_identical"] += 1
         else:
-            found.append(fitted)
-            short = [len(one) < length for one, length in zip(fitted.responses, written, strict=True)]
+            left = [len(one) for one in fitted.responses]
+            kept.append((number, [len(one) for one in fitted.prompts], left))
+            short = [now < before for now, before in zip(left, written, strict=True)]
             counts["prompts_cut"] += len(fitted.prompts[0]) < len(row.prompts[0].ids)
             counts["responses_cut"] += sum(short)
             counts["ends_lost"] += sum(cut and ended for cut, ended in zip(short, row.ended, strict=True))
             counts["unfinished"] += sum(not ended for ended in row.ended)
     known = {name: quantiles(values) for name, values in tokens.items()}
-    return found, LengthCounts(data=data, max_length=max_length, **counts, **known)
+    places, prompts, responses = (np.array([one[part] for one in kept], dtype=np.int64) for part in range(3))
+    return FittedRows(rows, max_length, places, prompts, responses), LengthCounts(
+        data=data, max_length=max_length, **counts, **known
+    )
 
 
 def fitting_prompts(prompts: Sequence[Sequence[int]], room: int) -> tuple[list[int], LengthCounts]:

@@ -21,6 +21,7 @@ from bench.models.decoding.sampling import Drawn, Steps, batches, check_prompts,
 from bench.models.lengths import longest_of
 from bench.models.likelihood.logprobs import TokenLogprobs
 from bench.models.packing.layout import Group
+from bench.models.response_tokens import ResponseTokens
 
 # Tokens of one scoring batch, padding included; chosen on a two-core machine, changes no result.
 SCORED_TOKENS_AT_ONCE = 8_192
@@ -38,6 +39,7 @@ class PolicyPart(Protocol):
     tokenizer: PreTrainedTokenizerBase
     template: str
     parameters: int
+    tokens: ResponseTokens
 
     @property
     def context(self) -> int | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from bench.core.lengths import SpellingCounts
-from bench.models.spelling import decode, encode_text, natively, spells
+from bench.models.spelling import decode, decoded, encode_text, ids_of_texts, natively, spells
 from bench.models.turn_end import TurnEnd, around, control_of, turn_end
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,14 @@ _ANCHORS = ("\n", ".", "x", "0", "(")
 # How many responses of a kind there are when the log says so.
 _TOLD = (1, 10, 100, 1_000, 10_000, 100_000)
 _PROBES = ("a", " a", "Once", " Once")
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Which texts do not come back from their tokens as they were, and which spell special tokens: their digests."""
+
+    changed: frozenset[str] = frozenset()
+    spelt: frozenset[str] = frozenset()
 
 
 class ResponseTokens:
@@ -67,11 +77,19 @@ class ResponseTokens:
 
     def ids(self, text: str) -> list[int]:
         """Return the ids of a response that follows a prompt, its end token last; what it spells is mere text."""
-        return [*self._written(text, self._form.closing, (self.end,)), self.end]
+        return self.ids_of([text])[0]
+
+    def ids_of(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the same for several responses, which takes less time than one by one."""
+        return [[*ids, self.end] for ids in self._written(texts, self._form.closing, (self.end,))]
 
     def cut_ids(self, text: str) -> list[int]:
         """Return the ids of a response that was cut off: neither its end nor what stands before that follows."""
-        return self._written(text, "", ())
+        return self.cut_ids_of([text])[0]
+
+    def cut_ids_of(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the same for several responses."""
+        return self._written(texts, "", ())
 
     @property
     def changed(self) -> int:
@@ -82,23 +100,47 @@ class ResponseTokens:
         """Return what there is to tell of the responses that were turned into tokens."""
         return SpellingCounts(changed=self.changed, spelt=len(self._spelling))
 
-    def _written(self, text: str, closing: str, end: tuple[int, ...]) -> list[int]:
-        if spells(text, [(0, len(text))], self._control):
-            self._spelling.add(text)
-        found: list[int] | None = None
+    def spelling_of(self, texts: Iterable[str]) -> Spelling:
+        """Return what there is to tell of these texts, of those that were turned into tokens."""
+        marks = {_mark(text) for text in texts}
+        return Spelling(frozenset(marks & self._changed), frozenset(marks & self._spelling))
+
+    def remember(self, spelling: Spelling) -> None:
+        """Count texts of which the tokens were kept as if they were turned into tokens now."""
+        self._changed |= spelling.changed
+        self._spelling |= spelling.spelt
+
+    def _written(self, texts: Sequence[str], closing: str, end: tuple[int, ...]) -> list[list[int]]:
+        """Return the ids of texts, each behind the first anchor from which it comes back, or behind the first that can.
+
+        All texts are tried behind one anchor in one call, and those that do not come back behind the next.
+        """
+        self._spelling |= {_mark(text) for text in texts if spells(text, [(0, len(text))], self._control)}
+        found: dict[int, list[int]] = {}
+        left = list(range(len(texts)))
         for anchor in self._anchors:
-            ids = self._behind(anchor, text, closing)
-            if ids is None:
-                continue
-            if self._read([*ids, *end], end) == text:
-                return ids
-            found = ids if found is None else found
-        if text not in self._changed:
-            self._changed.add(text)
+            behind = self._behind(anchor, [texts[number] for number in left], closing)
+            tried = [(number, ids) for number, ids in zip(left, behind, strict=True) if ids is not None]
+            back = self._read_all([[*ids, *end] for _, ids in tried], end)
+            right = {number for (number, _), text in zip(tried, back, strict=True) if text == texts[number]}
+            found |= {number: ids for number, ids in tried if number in right or number not in found}
+            left = [number for number in left if number not in right]
+            if not left:
+                break
+        for number in left:
+            self._lost(texts[number])
+        bare = [number for number in left if number not in found]
+        for number, ids in zip(bare, self._behind("", [texts[one] for one in bare], closing), strict=True):
+            found[number] = ids or []
+        return [found[number] for number in range(len(texts))]
+
+    def _lost(self, text: str) -> None:
+        """Count a text that does not come back from its tokens."""
+        if (mark := _mark(text)) not in self._changed:
+            self._changed.add(mark)
             one, several = "does not come back from its tokens as it was", "do not come back from theirs as they were"
             lost = "(spaces or characters are lost)"
             self._tell(self.changed, f"response {one} {lost}", f"responses {several} {lost}", text)
-        return self._behind("", text, closing) or [] if found is None else found
 
     def text(self, ids: Sequence[int], ends: Collection[int]) -> str:
         """Return the text of generated ids, of which the last may be one of ``ends``; a leading space is kept.
@@ -119,8 +161,14 @@ class ResponseTokens:
         return not self._special.isdisjoint(said)
 
     def _read(self, ids: Sequence[int], ends: Collection[int]) -> str:
-        ended = len(ids) > 0 and ids[-1] in ends
-        text = self._decoded(ids[:-1] if ended else ids)
+        return self._read_all([ids], ends)[0]
+
+    def _read_all(self, rows: Sequence[Sequence[int]], ends: Collection[int]) -> list[str]:
+        ended = [len(ids) > 0 and ids[-1] in ends for ids in rows]
+        texts = self._decoded([ids[:-1] if over else ids for ids, over in zip(rows, ended, strict=True)])
+        return [self._as_said(text, ended=over) for text, over in zip(texts, ended, strict=True)]
+
+    def _as_said(self, text: str, *, ended: bool) -> str:
         # The tokenizer's own space behind the opening is not there where nothing follows.
         text = text.removeprefix(self._prefix if text.startswith(self._prefix) else self._prefix.rstrip(" "))
         return text.removesuffix(self._form.closing) if ended else text
@@ -130,18 +178,25 @@ class ResponseTokens:
             what = of_one if count == 1 else of_several
             log.warning("%s: %d %s; the latest begins %r", self.tokenizer.name_or_path, count, what, text[:60])
 
-    def _decoded(self, ids: Sequence[int]) -> str:
+    def _decoded(self, rows: Sequence[Sequence[int]]) -> list[str]:
         if self._apart is None:
-            return decode(self.tokenizer, ids)
-        return decode(self.tokenizer, [*self._before[self._apart], *ids])[self._shown :]
+            return decoded(self.tokenizer, rows)
+        before = self._before[self._apart]
+        return [text[self._shown :] for text in decoded(self.tokenizer, [[*before, *ids] for ids in rows])]
 
-    def _behind(self, anchor: str, text: str, closing: str) -> list[int] | None:
-        """Return the ids of a response behind an anchor, or None where a token lies across the border."""
+    def _behind(self, anchor: str, texts: Sequence[str], closing: str) -> list[list[int] | None]:
+        """Return the ids of each response behind an anchor, or None where a token lies across the border."""
         before = self._before[anchor]
         ahead = anchor + self._form.opening
-        said = (len(ahead), len(ahead) + len(text))
-        joined = encode_text(self.tokenizer, f"{ahead}{text}{closing}", [said], self._control).ids
-        return joined[len(before) :] if joined[: len(before)] == before else None
+        joined = [f"{ahead}{text}{closing}" for text in texts]
+        said = [[(len(ahead), len(ahead) + len(text))] for text in texts]
+        plain = [not spells(whole, parts, self._control) for whole, parts in zip(joined, said, strict=True)]
+        natural = iter(ids_of_texts(self.tokenizer, [whole for whole, own in zip(joined, plain, strict=True) if own]))
+        found = [
+            next(natural) if own else encode_text(self.tokenizer, whole, parts, self._control).ids
+            for whole, parts, own in zip(joined, said, plain, strict=True)
+        ]
+        return [ids[len(before) :] if ids[: len(before)] == before else None for ids in found]
 
     def _ahead(self) -> str:
         """Return how what stands before a response's text reads: the opening, and spaces that the tokenizer puts there.
@@ -151,8 +206,8 @@ class ResponseTokens:
         opening = self._form.opening
         if self._apart is None or not self._form.tail:
             return opening
-        ids = self._behind(self._form.tail, "a", "")
-        found = "" if ids is None else self._decoded(ids).removesuffix("a")
+        (ids,) = self._behind(self._form.tail, ["a"], "")
+        found = "" if ids is None else self._decoded([ids])[0].removesuffix("a")
         return found if found.replace(" ", "") == opening.replace(" ", "") else opening
 
 
@@ -184,6 +239,11 @@ def text_tokens(tokenizer: PreTrainedTokenizerBase, template: str | None, end_to
     """Return how a tokenizer writes responses that are texts of their own; the same object where asked again."""
     del template  # as in ``response_tokens``
     return TextTokens(tokenizer, end_token)
+
+
+def _mark(text: str) -> str:
+    """Return what a text is known by: its digest, so that many take little room; surrogates count as they are."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @lru_cache(maxsize=16)

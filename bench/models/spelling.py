@@ -42,16 +42,20 @@ class Encoded:
         Many tokenizers write a word and the space before it as one token, and the space may be the template's.
         """
         start, stop = span
-        inside = [number for number, place in enumerate(self.places) if self._belongs(place, start, stop)]
-        if inside:
-            return inside[0], inside[-1] + 1
-        before = sum(1 for _, last in self.places if last <= start)
-        return before, before
+        count = len(self.places)
+        begin = next((number for number in range(count) if self._belongs(self.places[number], start, stop)), None)
+        if begin is None:
+            before = sum(1 for _, last in self.places if last <= start)
+            return before, before
+        end = next(number for number in range(count, begin, -1) if self._belongs(self.places[number - 1], start, stop))
+        return begin, end
 
     def _belongs(self, place: Span, start: int, stop: int) -> bool:
         first, last = place
+        if first >= stop or last <= start or first >= last or start >= stop:
+            return False
         around = self.text[first : max(first, start)] + self.text[min(last, stop) : last]
-        return max(first, start) < min(last, stop) and not around.strip()
+        return not around.strip()
 
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase, skeleton: str = "") -> dict[str, int]:
@@ -113,20 +117,47 @@ def spelt_apart(text: str, control: Iterable[str]) -> str:
 
 def natively(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoded]:
     """Return the ids of each text as the tokenizer gives them, control tokens where they are spelt."""
-    fast = tokenizer.is_fast
-    found = tokenizer(list(texts), add_special_tokens=False, verbose=False, return_offsets_mapping=fast)
-    ids = [[int(token) for token in row] for row in found["input_ids"]]
-    if fast:
-        places = [[(int(first), int(last)) for first, last in row] for row in found["offset_mapping"]]
+    if not texts:
+        return []
+    found = tokenizer(list(texts), add_special_tokens=False, verbose=False, return_offsets_mapping=tokenizer.is_fast)
+    ids = found["input_ids"]
+    if tokenizer.is_fast:
+        places = found["offset_mapping"]
     else:
         # A tokenizer in Python says nothing of characters: a token stands for the whole text.
         places = [[(0, len(text))] * len(row) for text, row in zip(texts, ids, strict=True)]
     return [Encoded(*one) for one in zip(texts, ids, places, strict=True)]
 
 
+def ids_of_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Return the ids of each text as the tokenizer gives them; see ``natively``, which takes longer."""
+    own = type(tokenizer)
+    as_is = isinstance(tokenizer, PreTrainedTokenizerFast) and (
+        own.__call__ is PreTrainedTokenizerFast.__call__ and own._encode_plus is PreTrainedTokenizerFast._encode_plus
+    )
+    # Its own call first: it settles how its inner tokenizer reads control tokens, and that nothing is cut or filled up.
+    tried = [""] if as_is else list(texts)
+    found: list[list[int]] = tokenizer(tried, add_special_tokens=False, verbose=False)["input_ids"]
+    if not as_is:
+        return found
+    return [one.ids for one in tokenizer.backend_tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     """Return the text of ids, special tokens spelt out."""
     return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def decoded(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Return the texts of rows of ids, as ``decode`` gives them one by one; in one call where that is the same."""
+    own = type(tokenizer)
+    plain = isinstance(tokenizer, PreTrainedTokenizerFast) and (
+        own.decode is PreTrainedTokenizerFast.decode and own._decode is PreTrainedTokenizerFast._decode
+    )
+    if not plain:
+        return [decode(tokenizer, row) for row in rows]
+    found: list[str] = tokenizer.backend_tokenizer.decode_batch([list(row) for row in rows], skip_special_tokens=False)
+    return found
 
 
 def _in_pieces(

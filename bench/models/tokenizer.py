@@ -28,10 +28,11 @@ from bench.core.formats.model_files import check_encoder_decoder, check_model_fi
 from bench.core.frozen import digest_of_file
 from bench.core.machine_limits import limit_of
 from bench.core.policy import Adapter, Chat, PolicySpec, Pretrained, as_read, root
-from bench.models.chat import lay_out
+from bench.models.chat import lay_out_all
 from bench.models.lengths import TokenRow, Yielding
 from bench.models.limits.reasons import in_one_line
 from bench.models.rendering import template_of
+from bench.models.response_tokens import ResponseTokens
 from bench.models.turn_end import around
 
 _MODEL = "A model needs a config.json that transformers knows without code of its own"
@@ -65,12 +66,21 @@ class PromptReader(Protocol):
         ...
 
 
+class ResponseWriter(PromptReader, Protocol):
+    """What reads prompts and writes responses to them."""
+
+    @property
+    def tokens(self) -> ResponseTokens:
+        """How its tokenizer writes responses."""
+        ...
+
+
 class RowReader(Protocol):
     """What reads rows of data: one or several readers of prompts, and one way to write responses."""
 
     @property
-    def parts(self) -> Sequence[PromptReader]:
-        """Who reads every prompt."""
+    def parts(self) -> Sequence[ResponseWriter]:
+        """Who reads every prompt; the first of them writes the responses."""
         ...
 
     def response(self, text: str) -> list[int]:
@@ -282,21 +292,25 @@ def reply_ids(policy: RowReader, reply: Reply) -> list[int]:
 
 
 def yielding(part: PromptReader, chat: Chat) -> Yielding:
-    """Return a prompt as a part reads it, with what may give way; see ``yielding_as``."""
-    return yielding_as(part, part.spec, chat)
+    """Return a prompt as a part reads it, with what may give way; see ``yielding_all``."""
+    return yielding_all(part, part.spec, [chat])[0]
 
 
-def yielding_as(part: PromptReader, spec: PolicySpec, chat: Chat) -> Yielding:
-    """Return a prompt as a part reads it with the instructions of ``spec``, with what may give way of it.
+def yielding_all(part: PromptReader, spec: PolicySpec, chats: Sequence[Chat]) -> list[Yielding]:
+    """Return prompts as a part reads them with the instructions of ``spec``, with what may give way of each.
 
     That is the content of every turn but a system turn, without the instructions: what the same chat has at its end
     when it is read without them.
     """
-    read = as_read(spec, chat)
+    read = [as_read(spec, chat) for chat in chats]
+    instructed = [own != chat for own, chat in zip(read, chats, strict=True)]
     whole = _laid_out(part, read)
-    if read == chat:
-        return whole
-    plain = _laid_out(part, chat)
+    plain = iter(_laid_out(part, [chat for chat, own in zip(chats, instructed, strict=True) if own]))
+    return [_within(one, next(plain)) if own else one for one, own in zip(whole, instructed, strict=True)]
+
+
+def _within(whole: Yielding, plain: Yielding) -> Yielding:
+    """Return a prompt read behind instructions, of which gives way what gives way of it without them."""
     shift = len(whole.ids) - len(plain.ids)
     first = len(whole.ids) - _alike(whole.ids, plain.ids)
     content = (range(max(one.start + shift, first), one.stop + shift) for one in plain.content)
@@ -314,11 +328,13 @@ def check_readable(part: PromptReader, ids: Sequence[int], what: str) -> None:
         )
 
 
-def _laid_out(part: PromptReader, chat: Chat) -> Yielding:
-    found = lay_out(part.tokenizer, chat, part.template)
-    check_readable(part, found.ids, "a prompt")
-    contents = (range(one.start, one.stop) for one in found.contents if one.role != "system")
-    return Yielding(found.ids, tuple(one for one in contents if one))
+def _laid_out(part: PromptReader, chats: Sequence[Chat]) -> list[Yielding]:
+    found = []
+    for one in lay_out_all(part.tokenizer, chats, part.template):
+        check_readable(part, one.ids, "a prompt")
+        contents = (range(content.start, content.stop) for content in one.contents if content.role != "system")
+        found.append(Yielding(one.ids, tuple(content for content in contents if content)))
+    return found
 
 
 def _alike(one: Sequence[int], other: Sequence[int]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.core.data import DataSpec, Made
+from bench.core.data import DataSpec, Made, Mixture
 from bench.core.formats.gguf_header import SUFFIX
 from bench.core.frozen import Frozen, Open, address, encode
 from bench.core.policy import BestOf, Built, Instructed, Outputs, PolicySpec, Pretrained, Proxy, Tuned
@@ -69,9 +69,13 @@ def describe_brought(value: Pretrained | Outputs) -> str:
 
 def describe_data(value: DataSpec) -> str:
     """Return a short description of a data set for the report."""
-    if isinstance(value, Made):
-        return f"{value.by.KIND} ({short_fields(value.by)})"
-    return f"{Path(value.path).name}, sha256 {value.digest[:12]}"
+    match value:
+        case Made():
+            return f"{value.by.KIND} ({short_fields(value.by)})"
+        case Mixture():
+            return "; ".join(f"{part.weight:g} x {describe_data(part.data)}" for part in value.parts)
+    name = Path(value.path).name if value.hub is None else f"{value.hub.repo}@{value.hub.commit[:12]}"
+    return f"{name}, sha256 {value.digest[:12]}"
 
 
 def short_fields(stage: Any) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.data import Data, Made
+from bench.core.data import Data, Made, Mixture
 from bench.core.datasets import rows_known
 from bench.core.errors import DataError
 from bench.core.formats.gguf_header import SUFFIX, header_of
@@ -143,7 +143,7 @@ def rows_and_tokens(stage: Stage) -> int:
         return len(stage.task.prompts()) * stage.draws * stage.task.decoding().max_new_tokens * BYTES_OF_A_TOKEN
     rows = getattr(stage, "rows", None)
     pairs = getattr(stage, "pairs", None)
-    if rows is None and isinstance(pairs, Data | Made):
+    if rows is None and isinstance(pairs, Data | Mixture | Made):
         rows = rows_known(pairs)
     return rows * BYTES_OF_A_ROW if isinstance(rows, int) else 0
 

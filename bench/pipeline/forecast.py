@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from bench.config.comparison import Primary
-from bench.core.data import Data, Made
+from bench.core.data import Data, Made, Mixture
 from bench.core.datasets import rows_known
 from bench.core.errors import DamagedArtefact
 from bench.core.frozen import Frozen
@@ -199,7 +199,7 @@ def judge_calls(stage: Stage, cell: Cell[Any] | None) -> int | None:
     if cell is not None:
         return cell.measurement.judge_calls(cell)
     pairs = getattr(stage, "pairs", None)
-    if not isinstance(getattr(stage, "judge", None), Judge) or not isinstance(pairs, Data | Made):
+    if not isinstance(getattr(stage, "judge", None), Judge) or not isinstance(pairs, Data | Mixture | Made):
         return 0
     rows = rows_known(pairs)
     return None if rows is None else 2 * rows

@@ -6,19 +6,23 @@ What was counted once is kept beside the store, by the digests of data, models a
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench.core.data import Data, Made
+from bench.core.data import Data, Made, Mixture
 from bench.core.errors import BenchError
 from bench.core.files import replace_text
-from bench.core.frozen import Frozen, digest
+from bench.core.frozen import Frozen, children, digest
 from bench.core.lengths import (
     REFUSED,
     ROWS_OF,
     DataAsked,
+    DataFindings,
+    FilesAsked,
     LengthCounts,
     LengthsAsked,
     LengthsFound,
@@ -30,37 +34,38 @@ from bench.core.stage import Stage
 from bench.engine.processes import with_these_packages
 from bench.engine.store import LENGTHS, Store
 from bench.pipeline.plan import Plan
-from bench.results.lengths import cut_in_words, quantiles_in_words, unanswered_in_words
+from bench.results.data_block import block_of, length_line
+from bench.results.lengths import unanswered_in_words
 from bench.results.summary import Unanswered
 from bench.results.wording import listed
 
-# Rows of a data set that are read while planning.
-MOST_ROWS = 2_000
-PATIENCE = 600.0  # seconds that counting may take
+PATIENCE = 3_600.0  # seconds that counting may take
 
 
 class PlannedLengths(Frozen):
-    """What is known of lengths before a run.
+    """What is known of data before a run.
 
-    ``data``: each file of data as stages will cut it. ``read``: by which model and how, where that needs words.
-    ``limited``: whether only its first rows were read.
+    ``files``: what each data set is. ``data``: each as stages will cut it. ``of``: of which of ``files`` that is, None
+    for data that no section of the comparison gives. ``read``: by which model and how, where that needs words.
     ``unanswered``: evaluation prompts that will get no response. ``unknown``: what is known later, and why.
     """
 
+    files: tuple[DataFindings, ...] = ()
     data: tuple[LengthCounts, ...] = ()
+    of: tuple[int | None, ...] = ()
     read: tuple[str, ...] = ()
-    limited: tuple[bool, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
     unknown: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """Return the same as lines of text."""
+        """Return the same as lines of text, a block for each data set."""
         lines = []
-        for counts, read, limited in zip(self.data, self.read, self.limited, strict=True):
-            of = listed([part for part in (read, f"of the first {counts.rows:,} rows" if limited else "") if part])
-            cut = cut_in_words(counts) or f"nothing is cut at {counts.max_length:,} tokens"
-            lines.append(f"{counts.data}{f' ({of})' if of else ''}: {quantiles_in_words(counts)}; {cut}")
-        lines = list(dict.fromkeys(lines))
+        own = list(zip(self.of, self.data, self.read, strict=True))
+        for number, found in enumerate(self.files):
+            lengths = [length_line(counts, read) for of, counts, read in own if of == number]
+            lines += block_of(found, list(dict.fromkeys(lengths)))
+        others = [f"{counts.data}: {length_line(counts, read)}" for of, counts, read in own if of is None]
+        lines += dict.fromkeys(others)
         lines += [unanswered_in_words(one) for one in self.unanswered]
         return [*lines, *self.unknown]
 
@@ -69,25 +74,29 @@ NOTHING_KNOWN = PlannedLengths()
 
 
 def planned_lengths(plan: Plan, store: Store) -> PlannedLengths:
-    """Return what truncation will do to local data and to the tasks' prompts, as far as the models are there already.
+    """Return what is known of local data and of the tasks' prompts: lengths, as far as the models are there already.
 
-    The first time, one process is started for it, which takes some seconds; none where no data and model is there.
+    The first time, one process is started for it, which reads all of the data; none where no data and model is there.
+    Raises BenchError for a model or data with which a run would fail.
     """
     data = list({digest(one): one for one in data_asked(plan)}.values())
+    files = list(files_asked(plan))
     prompts = dict(prompts_asked(plan))
     unknown = unknown_yet(plan)
-    asked = LengthsAsked(data=tuple(data), prompts=tuple(prompts))
-    if not data and not prompts:
+    asked = LengthsAsked(files=tuple(files), data=tuple(data), prompts=tuple(prompts))
+    if not files and not data and not prompts:
         return PlannedLengths(unknown=unknown)
     found = kept(asked, store)
     if isinstance(found, str):
-        return PlannedLengths(unknown=(*unknown, f"token lengths could not be counted: {found}"))
+        return PlannedLengths(unknown=(*unknown, f"data could not be looked at: {found}"))
     lacking = zip(prompts.items(), found.too_long, strict=True)
     models = {root(reader) for one in data for reader in one.readers}
+    places = [(one.rows_of, one.data) for one in files]
     return PlannedLengths(
+        files=found.files,
         data=found.data,
+        of=tuple(places.index(key) if (key := (one.rows_of, one.data)) in places else None for one in data),
         read=tuple(read_by(one, several=len(models) > 1) for one in data),
-        limited=tuple(one.data.limit == MOST_ROWS == counts.rows for one, counts in zip(data, found.data, strict=True)),
         unanswered=tuple(
             Unanswered(task=task, arms=arms, prompts=count, of=len(one.chats))
             for (one, (task, arms)), count in lacking
@@ -95,6 +104,17 @@ def planned_lengths(plan: Plan, store: Store) -> PlannedLengths:
         ),
         unknown=unknown,
     )
+
+
+def files_asked(plan: Plan) -> Iterator[FilesAsked]:
+    """Yield the files of data that the comparison gives and a stage reads."""
+    used = {
+        digest(part) for stage in plan.stages.values() for part in children(stage) if isinstance(part, Data | Mixture)
+    }
+    for role in ROWS_OF:
+        data = getattr(plan.comparison.given, role)
+        if isinstance(data, Data | Mixture) and digest(data) in used:
+            yield FilesAsked(rows_of=role, data=data)
 
 
 def data_asked(plan: Plan) -> Iterator[DataAsked]:
@@ -107,13 +127,12 @@ def data_asked(plan: Plan) -> Iterator[DataAsked]:
         max_length, role = getattr(stage, "max_length", None), role_of(stage, plan)
         specs = stage.wordings() if hasattr(stage, "wordings") else (policy,)
         readers = dict.fromkeys(reader for spec in specs if spec is not None for reader in [*readers_of(spec)][:1])
-        if not isinstance(data, Data) or not isinstance(max_length, int) or role is None or not readers:
+        if not isinstance(data, Data | Mixture) or not isinstance(max_length, int) or role is None or not readers:
             continue
         practice = getattr(stage, "practice", None)
-        limit = MOST_ROWS if data.limit is None else min(data.limit, MOST_ROWS)
         yield DataAsked(
             rows_of="prompts" if practice is not None else role,
-            data=data.model_copy(update={"limit": limit}),
+            data=data,
             readers=tuple(readers),
             max_length=max_length,
             new_tokens=None if practice is None else practice.max_new_tokens,
@@ -182,18 +201,28 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     path = store.root / LENGTHS / f"{digest(asked)}.json"
     with contextlib.suppress(OSError, ValueError, RecursionError):  # not there, of another version, damaged: count anew
         return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.models.count_lengths"],
-            input=asked.model_dump_json(),
-            capture_output=True,
-            text=True,
-            check=False,
-            env=with_these_packages(),
-            timeout=PATIENCE,
-        )
-    except subprocess.TimeoutExpired:
-        return f"it took more than {PATIENCE / 60:.0f} minutes"
+    with contextlib.suppress(OSError):
+        store.prepare()  # tokens are kept there, which a run then need not make
+    with ExitStack() as during:
+        command = [sys.executable, "-m", "bench.models.count_lengths", str(store.tokens.absolute())]
+        shown: tuple[int, ...] = ()
+        if sys.stderr.isatty():  # what is counted is read on standard output, so progress goes to the terminal itself
+            shown = (os.dup(sys.stderr.fileno()),)
+            during.callback(os.close, shown[0])
+            during.callback(sys.stderr.write, "\r\033[K")
+        try:
+            done = subprocess.run(
+                [*command, *map(str, shown)],
+                input=asked.model_dump_json(),
+                capture_output=True,
+                text=True,
+                check=False,
+                env=with_these_packages(),
+                timeout=PATIENCE,
+                pass_fds=shown,
+            )
+        except subprocess.TimeoutExpired:
+            return f"it took more than {PATIENCE / 60:.0f} minutes"
     if done.returncode == REFUSED:
         raise BenchError(done.stdout.strip())
     if done.returncode != 0:
@@ -201,6 +230,5 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     found = LengthsFound.model_validate_json(done.stdout)
     # A plan writes nothing that it needs: where it cannot, it counts again next time.
     with contextlib.suppress(OSError):
-        store.prepare()
         replace_text(path, done.stdout)
     return found

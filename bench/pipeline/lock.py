@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.config.comparison import Comparison, Named
+from bench.config.fields.data_sources import COLUMNS, PREFERENCES
+from bench.config.fields.files_read import format_key, hub_key
 from bench.config.fields.named_files import short_names
-from bench.core.data import Data, Made
+from bench.core.data import Data, Made, Mixture
 from bench.core.frozen import Frozen, Open, children, digest
 from bench.core.judge import Judge
+from bench.core.lengths import RowsOf
 from bench.core.metrics import RATING, WIN_RATE
 from bench.core.policy import Adapter, Outputs, Pretrained
 from bench.core.stage import Stage
@@ -57,7 +61,42 @@ def lock_of(plan: Plan, summary: RunSummary) -> Lock:
         texts=texts_of(Path(comparison.path)),
         plugins=plugins_of(comparison),
         computed_on=computed_on(facts.provenance for facts in summary.stages.values()),
+        formats=formats_of(comparison),
+        hub=hub_of(comparison),
     )
+
+
+def formats_of(comparison: Comparison) -> dict[str, str]:
+    """Return the formats of the data that a comparison names, by ``format_key``, those with plain columns left out."""
+    found = {format_key(role, data.digest): data.format for role, data in data_in(comparison)}
+    return {key: name for key, name in sorted(found.items()) if name is not None}
+
+
+def hub_of(comparison: Comparison) -> dict[str, str]:
+    """Return the commits and digests of the data of the hub that a comparison names, by ``hub_key``."""
+    found = {}
+    for _, data in data_in(comparison):
+        if data.hub is not None:
+            asked = hub_key(data.hub.repo, data.hub.asked, data.hub.config, data.split)
+            found[asked] = f"{data.hub.commit} {data.digest}"
+    return dict(sorted(found.items()))
+
+
+def data_in(value: Any, name: str = PREFERENCES) -> Iterator[tuple[RowsOf, Data]]:
+    """Yield the files of data within a value, and as what rows they are read: the field that holds them tells."""
+    own = COLUMNS.get(name, COLUMNS[PREFERENCES])
+    match value:
+        case Data():
+            yield own.rows_of, value
+        case Mixture():
+            for part in value.parts:
+                yield own.rows_of, part.data
+        case Frozen():
+            for field in type(value).model_fields:
+                yield from data_in(getattr(value, field), field)
+        case tuple():
+            for item in value:
+                yield from data_in(item, name)
 
 
 def installed() -> dict[str, str]:
@@ -136,6 +175,8 @@ def data_of(comparison: Comparison) -> dict[str, str]:
         match getattr(comparison.given, name):
             case Data() as data:
                 found[name] = f"sha256 {data.digest}"
+            case Mixture() as data:
+                found[name] = f"mixture {digest(data)}"
             case Made() as data:
                 found[name] = f"{data.by.KIND} {data.by.key}"
     return found

@@ -109,7 +109,7 @@ def recorded_in(lock: Lock, summary: RunSummary, folder: Path) -> Recorded:
     metrics = tuple(MetricInfo.model_validate(facts) for facts in summary.metrics.values())
     plugins = on_record(lock) if lock.plugins else of_earlier_version(lock, summary, code)
     texts = {(folder / name).resolve(): text for name, text in lock.texts.items()}
-    return Recorded({**code, **models, **data, **lock.read}, plugins, metrics, texts)
+    return Recorded({**code, **models, **data, **lock.read}, plugins, metrics, texts, lock.formats, lock.hub)
 
 
 def on_record(lock: Lock) -> dict[str, PluginOnRecord]:

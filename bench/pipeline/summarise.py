@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pyarrow.parquet as pq
 
 from bench.config.comparison import Arm
-from bench.core.data import Data, Made
+from bench.core.data import Data, Made, Mixture
 from bench.core.frozen import encode
 from bench.core.meter import READ_FLOPS
 from bench.core.metrics import MetricInfo
@@ -62,7 +62,7 @@ def summarise(plan: Plan, outcome: Outcome, store: Store) -> RunSummary:
                 kind=manifest.kind,
                 cost=dict(manifest.cost),
                 provenance=dict(manifest.provenance),
-                data=describe_data(data) if key in trained and isinstance(data, Data | Made) else "",
+                data=describe_data(data) if key in trained and isinstance(data, Data | Mixture | Made) else "",
                 **reported,
             )
     return RunSummary(

@@ -47,7 +47,9 @@ class Lock(Frozen):
     the comparison file and what it extends, by their paths from the results folder. ``written``: the digest of every
     file that the run wrote and its conclusions rest on, and of the conclusions. ``plugins``: the code of others that
     was executed. ``computed_on``: the processors, kernels and threads of the stages, which may have been computed
-    elsewhere; ``hardware`` is where the run ended. A lock of an earlier version has none of the five.
+    elsewhere; ``hardware`` is where the run ended. ``formats`` and ``hub``: those of data that have one of ours, and
+    commits and digests of data of the hub (``bench.config.fields.files_read``). A lock of an earlier version has none
+    of these seven.
     """
 
     lock_version: int = LOCK_VERSION
@@ -68,6 +70,8 @@ class Lock(Frozen):
     written: dict[str, str] = {}
     plugins: tuple[PluginUse, ...] = ()
     computed_on: ComputedOn | None = None
+    formats: dict[str, str] = {}
+    hub: dict[str, str] = {}
 
     def changed(self, folder: Path) -> list[str]:
         """Return the files that lie in a results folder and are not what the run wrote; its conclusions left aside.
@@ -108,5 +112,5 @@ def _fields(body: Any) -> Any:
     return body
 
 
-LATER_FIELDS = ("read", "texts", "written", "plugins", "computed_on")
+LATER_FIELDS = ("read", "texts", "written", "plugins", "computed_on", "formats", "hub")
 LOCK = JsonFile("lock.json", Lock, "lock", RUN_AGAIN, as_json_without_empty(*LATER_FIELDS), _fields)

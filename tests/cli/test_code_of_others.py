@@ -115,6 +115,7 @@ COMMANDS = {
     "tasks": (),
     "judges": (),
     "checkers": (),
+    "data": ("{folder}/../../preferences.jsonl",),
     "doctor": (),
     "score": ("--annotations", "{folder}/answers.csv"),
     "store show": ("{folder}",),

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from bench.config.comparison import Comparison
-from bench.config.fields.named_files import columns_of
 from bench.config.load import load_comparison
 from bench.config.sections.evaluate import contrasts_of
 from bench.core.data import Data, Made
@@ -18,6 +17,7 @@ from bench.core.errors import ConfigError, DataError
 from bench.core.files import digest_of_folder
 from bench.core.frozen import digest, digest_of_file
 from bench.core.policy import Built, Pretrained, computed_in
+from bench.core.row_formats.reading import first_rows
 from tests.config.conftest import RIGHT
 
 
@@ -284,7 +284,7 @@ class TestFiles:
             file.write_bytes(gzip.compress(text.encode()))
         else:
             file.write_text(text)
-        assert columns_of(file) == ["prompt", "chosen"]
+        assert list(first_rows(Data(path=str(file), digest=""), name)[0]) == ["prompt", "chosen"]
 
     def test_empty_parquet(self, tmp_path: Path) -> None:
         import pyarrow as pa
@@ -292,10 +292,10 @@ class TestFiles:
 
         pq.write_table(pa.table({"prompt": pa.array([], pa.string())}), tmp_path / "rows.parquet")
         with pytest.raises(DataError, match="no rows"):
-            columns_of(tmp_path / "rows.parquet")
+            first_rows(Data(path=str(tmp_path / "rows.parquet"), digest=""), "rows.parquet")
         (tmp_path / "bad.parquet").write_text("no parquet")
         with pytest.raises(DataError, match="cannot be read"):
-            columns_of(tmp_path / "bad.parquet")
+            first_rows(Data(path=str(tmp_path / "bad.parquet"), digest=""), "bad.parquet")
 
 
 def test_importing_is_light() -> None:

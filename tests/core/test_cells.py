@@ -229,8 +229,7 @@ RAW = {
     "bench/core/rows.py": "reads the formats",
     "bench/core/formats/csv_rows.py": "reads tables with commas",
     "bench/core/cells.py": "checks cells",
-    "bench/core/datasets.py": "wraps rows whose columns are renamed",
-    "bench/config/fields/named_files.py": "reads the names of columns",
+    "bench/core/row_formats/reading.py": "wraps rows whose columns are renamed, and gives formats those to be made",
     "bench/evaluation/judges/_annotators.py": "reads tables with semicolons and tabs, as spreadsheets write them",
     "bench/scoring/row_files.py": "wraps rows of files that other programs wrote",
 }

@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from bench.core.errors import BenchError
+from bench.core.stage import LOCKS
 from bench.engine.prune import Pruned, prunable, prune, refuse_unknown, remove_answers
 from bench.engine.store import USES, Store, is_store
 from bench.engine.uses import RUNNING, in_use, used
@@ -239,3 +240,20 @@ def test_what_stands_in_a_record_is_told_or_not_known_and_never_waited_for(tmp_p
     record.mkdir()
     with pytest.raises(BenchError, match="a folder stands where runs record"):
         run_of(store, mine, [0])
+
+
+def test_tokens_go_unless_a_run_uses_them_or_they_are_just_made(tmp_path: Path) -> None:
+    store = with_numbers(tmp_path, 1)
+    mine = comparison_beside(store, "mine")
+    made, written = store.tokens / ("a" * 64), store.tokens / ("b" * 64)
+    for folder in (made, written):
+        folder.mkdir(parents=True)
+        (folder / "ids_flat.bin").write_bytes(bytes(1000))
+    with in_use(store, mine, {number(0).key: number(0)}, print):
+        assert prunable(store, used(store)).leftovers == ()
+    with FileLock(store.root / LOCKS / f"{written.name}.lock"):
+        done = pruned(store)
+    assert f".tokens/{written.name}: it is being computed" in done.kept
+    assert (made.exists(), written.exists()) == (False, True)
+    assert pruned(store).size >= 1000
+    assert not written.exists()

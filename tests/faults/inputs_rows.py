@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import csv
 import gzip
 import io
@@ -88,7 +87,16 @@ JSON: dict[str, str] = {
     "empty": "",
     "an empty list": "[]",
     "an object": LINE,
-    "rows under a key": json.dumps({"rows": [GOOD]}),
+    "two lists under keys": json.dumps({"rows": [GOOD], "more": [GOOD]}),
+    "an object cut off": '{"rows": [' + LINE,
+    "an object without a value": '{"rows": ',
+    "an object without keys": "{}",
+    "a key of a number": "{3: [" + LINE + "]}",
+    "columns of two lengths": json.dumps({"prompt": ["a", "b"], "response": ["c"]}),
+    "columns deep": '{"prompt": ' + DEEP + "}",
+    "columns and rows of lists": json.dumps({"columns": ["prompt", "response"], "data": [["a", "b"]]}),
+    "text behind an object": json.dumps({"rows": [GOOD]}) + " more",
+    "rows under a key, then under it again": '{"rows": [' + LINE + '], "rows": [' + LINE + "]}",
     "null": "null",
     "cut off": "[" + LINE + ", " + LINE[:-3],
     "no end": "[" + LINE,
@@ -269,7 +277,6 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "a link to /proc/self/mem": _as("rows.jsonl", lambda file: file.symlink_to("/proc/self/mem")),
     "a link to /proc/self/environ": _as("rows.jsonl", lambda file: file.symlink_to("/proc/self/environ")),
     "no suffix": _as("rows", lambda file: file.write_text(ROWS)),
-    "bz2": _as("rows.jsonl.bz2", lambda file: file.write_bytes(bz2.compress(ROWS.encode()))),
     "xz": _as("rows.jsonl.xz", lambda file: file.write_bytes(lzma.compress(ROWS.encode()))),
     "zip": _as("rows.zip", _zip),
     "only .gz": _as("rows.gz", lambda file: file.write_bytes(gzip.compress(ROWS.encode()))),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.core.data import Made
-from bench.core.datasets import Reply, read_demonstrations
+from bench.core.datasets import read_demonstrations
 from bench.core.errors import BenchError, StageError
 from bench.core.frozen import decode, encode
 from bench.core.method import Given, Lora
@@ -22,7 +22,7 @@ from bench.core.task import user
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import Group, states_at_responses
 from bench.models.load import load_policy, load_trainable
-from methods._train.pairs.contexts import Contexts, contexts
+from methods._train.pairs.contexts import Contexts, contexts, wordings_of
 from methods._train.representations.contrast_loss import Instructions, contrast_loss
 from methods._train.representations.instruction_contrast import ContrastSettings, TrainContrast, named_instructions
 from methods._train.representations.sides import side_of
@@ -183,16 +183,19 @@ def test_an_instructed_policy_reads_its_instruction(given: Given, bench: Bench) 
     assert asked.loglikelihood([(user("ask"), "red.")]) == plain.loglikelihood([(user("be good. ask"), "red.")])
 
 
-def test_responses_are_the_same_tokens_in_every_context_whatever_is_cut(given: Given, bench: Bench) -> None:
+def test_responses_are_the_same_tokens_in_every_context_whatever_is_cut(
+    given: Given, bench: Bench, tmp_path: Path
+) -> None:
     policy = load_policy(given.base, bench.io())
     texts = Instructions.model_validate(WORDS)
     specs = (given.base, texts.for_good(given.base), texts.for_bad(given.base))
-    chat, responses = user("tell me all of it"), ["red.", "a black cat."]
-    rows = [(chat, [Reply(response) for response in responses])]
-    whole = contexts(policy, specs, rows, 64)[0][0].groups
+    chat, pair = user("tell me all of it"), {"chosen": "red.", "rejected": "a black cat."}
+    written = data(tmp_path / "pair.jsonl", [{"prompt": chat[0].content, **pair}])
+    rows = wordings_of(written, policy, specs, bench.io())
+    whole = contexts(policy, rows, 64)[0][0].groups
     assert [list(group.prompt) for group in whole] == [policy.prompt(as_read(spec, chat)) for spec in specs]
     assert whole[0].responses == whole[1].responses == whole[2].responses
-    cut = contexts(policy, specs, rows, 34)[0][0].groups
+    cut = contexts(policy, rows, 34)[0][0].groups
     assert cut[0].responses == cut[1].responses == cut[2].responses
     kept = list(cut[0].prompt)
     assert 0 < len(kept) < len(whole[0].prompt)
@@ -202,7 +205,7 @@ def test_responses_are_the_same_tokens_in_every_context_whatever_is_cut(given: G
         assert list(group.prompt) == [*long.prompt[: head + 1], *kept[1:]]
         assert len(group.prompt) + max(map(len, group.responses)) <= 34
     with pytest.raises(StageError, match="1 do not fit into 15 tokens"):
-        contexts(policy, specs, rows, 15)
+        contexts(policy, rows, 15)
 
 
 def test_the_instructions_of_the_program() -> None:

@@ -11,7 +11,7 @@ from bench.core.policy import Chat, Instructed, Message, Pretrained
 from bench.core.task import user
 from bench.models.hf import HFPolicy
 from bench.models.lengths import Fitted, TokenRow, Yielding, fit, fit_rows, fitting_prompts, none_left
-from bench.models.tokenizer import token_row, yielding, yielding_as
+from bench.models.tokenizer import token_row, yielding, yielding_all
 from tests.models.tiny import WORDS, tiny_model, word_tokenizer
 
 HEAD, TAIL = [1, 2], [3]
@@ -158,7 +158,7 @@ def test_of_a_dialogue_the_beginning_token_system_turn_and_headers_stay() -> Non
 def test_an_instruction_stays_whole() -> None:
     own = policy(None)
     asked = Instructed(base=own.spec, instruction="w20 w21", separator=" ")
-    whole = yielding_as(own, asked, user("w3 w4 w5"))
+    whole = yielding_all(own, asked, [user("w3 w4 w5")])[0]
     spelled = own.tokenizer.convert_ids_to_tokens(whole.without(99))
     assert [token for token in spelled if token.startswith("w")] == ["w20", "w21", "w5"]
 

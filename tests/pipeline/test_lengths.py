@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from bench.config.load import load_comparison
-from bench.core.datasets import read_preferences
 from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
 from bench.core.policy import Instructed, Pretrained
 from bench.core.task import user
 from bench.engine.store import LENGTHS, Store
-from bench.models.count_lengths import counted
+from bench.models.count_lengths import counted, planning
 from bench.models.load import load_model
+from bench.models.tokenised.token_rows import preference_rows
 from bench.pipeline import lengths as under_test
 from bench.pipeline.lengths import kept, planned_lengths, readers_of
 from bench.pipeline.plan import make_plan
@@ -28,9 +28,11 @@ from tests.whole import COMPARISON, write_whole
 def test_the_counts_are_those_of_the_stages(tmp_path: Path) -> None:
     base = pretrained(tmp_path / "model")
     rows = data(tmp_path / "p.jsonl", [*PREFERENCES, {"prompt": "say " * 20, "chosen": "a", "rejected": "b"}])
-    found = counted(LengthsAsked(data=(DataAsked(rows_of="preferences", data=rows, readers=(base,), max_length=30),)))
+    asked = DataAsked(rows_of="preferences", data=rows, readers=(base,), max_length=30)
+    found = counted(LengthsAsked(data=(asked,)), planning(tmp_path / "planned", tmp_path / "tokens"))
     io = Bench(tmp_path / "bench").io()
-    _, counts = pair_examples(load_model(base, io), read_preferences(rows, io), 30)
+    policy = load_model(base, io)
+    _, counts = pair_examples(policy, preference_rows(rows, policy, io), 30)
     assert found.data == (counts,)
     assert counts.prompts_cut == 1
 
@@ -40,7 +42,7 @@ def test_prompts_that_leave_no_room_with_instructions(tmp_path: Path) -> None:
     asked = Instructed(base=base, instruction="be brief")
     chats = (user("a"), user("x" * 100), user("x" * 120))
     prompts = tuple(PromptsAsked(chats=chats, new_tokens=20, reader=reader) for reader in (base, asked))
-    assert counted(LengthsAsked(prompts=prompts)).too_long == (1, 2)
+    assert counted(LengthsAsked(prompts=prompts), planning(tmp_path, None)).too_long == (1, 2)
     assert list(readers_of(asked)) == [asked]
 
 
@@ -74,19 +76,21 @@ def test_the_process_that_counts_loads_no_torch(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = LengthsFound.model_validate_json(done.stdout)
-    assert found == counted(asked), "it counts otherwise than where torch is there"
+    assert found == counted(asked, planning(tmp_path, None)), "it counts otherwise than where torch is there"
     assert found.too_long == (1,)
     assert found.data[0].prompts_cut
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The requests for which a process would have been started; they are answered here."""
     requests: list[str] = []
 
     def answer(command: list[str], *, input: str, **_: object) -> subprocess.CompletedProcess[str]:
         requests.append(input)
-        found = counted(LengthsAsked.model_validate_json(input)).model_dump_json()
+        found = counted(
+            LengthsAsked.model_validate_json(input), planning(tmp_path, Path(command[-1]))
+        ).model_dump_json()
         return subprocess.CompletedProcess(command, 0, found, "")
 
     monkeypatch.setattr(under_test.subprocess, "run", answer)
@@ -102,7 +106,7 @@ def test_rows_are_counted_with_the_instructions_that_stages_read_before_them(
     plan = make_plan(comparison)
     found = planned_lengths(plan, Store(tmp_path / "store"))
     assert started
-    behind = [line for line in found.lines() if line.startswith("preferences (behind instructions): ")]
+    behind = [line for line in found.lines() if line.startswith("  behind instructions: tokens")]
     assert len(behind) == 1
     (stage,) = (one for one in plan.stages.values() if one.KIND == "train/contrast")
     told = json.loads((Bench(tmp_path / "bench").payload(stage) / "diagnostics.json").read_text())["lengths"]
@@ -122,11 +126,14 @@ def test_a_plan_starts_one_process_and_then_none(tmp_path: Path, started: list[s
     assert len(started) == 1
 
 
-def test_a_plan_starts_no_process_for_a_model_that_is_elsewhere(tmp_path: Path, started: list[str]) -> None:
+def test_a_plan_looks_at_files_and_counts_no_tokens_for_a_model_that_is_elsewhere(
+    tmp_path: Path, started: list[str]
+) -> None:
     comparison = load_comparison(write_whole(tmp_path))
     given = comparison.given.model_copy(update={"base": Pretrained(repo="some/model", revision="0" * 40)})
     plan = make_plan(comparison.model_copy(update={"given": given}))
     found = planned_lengths(plan, Store(tmp_path / "store"))
     assert found.data == ()
     assert "the base model" in "".join(found.unknown)
-    assert started == []
+    assert [one.rows_of for one in found.files] == ["demonstrations", "preferences"]
+    assert len(started) == 1

@@ -13,11 +13,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
+from bench.config.fields.hub_data import HubAsked
 from bench.config.fields.named_files import FilesToRead, digest_of, ends_with
 from bench.config.fields.stand_ins import CodeOfOthers, PluginOnRecord, stand_in_for, unknown_digest
-from bench.core.errors import BenchError
+from bench.core.data import Data, HubFiles
+from bench.core.datasets import digest_of_data
+from bench.core.errors import BenchError, DataError
 from bench.core.files import kind_at, resolved
+from bench.core.formats.folders import shards_in
 from bench.core.frozen import Open
+from bench.core.lengths import RowsOf
 from bench.core.metrics import MetricInfo
 from bench.core.plugins import Kind, is_own, package_of
 
@@ -37,11 +42,23 @@ class Recorded:
     plugins: Mapping[str, PluginOnRecord] = field(default_factory=lambda: MappingProxyType({}))
     metrics: tuple[MetricInfo, ...] = ()
     texts: Mapping[Path, str] = field(default_factory=lambda: MappingProxyType({}))
+    formats: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    hub: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def of(self, path: Path) -> str | None:
         """Return the recorded digest of a file, None where none is recorded for that name."""
         found = {digest for name, digest in self.digests.items() if ends_with(path, name)}
         return found.pop() if len(found) == 1 else None
+
+
+def format_key(rows_of: str, digest: str) -> str:
+    """Return under which name a run records the format of data with that digest, read as such rows."""
+    return f"{rows_of} {digest[:16]}"
+
+
+def hub_key(repo: str, revision: str, config: str | None, split: str | None) -> str:
+    """Return under which name a run records the commit and the digest of data on the hub."""
+    return " ".join([f"{repo}@{revision}", *(part for part in (config, split) if part is not None)])
 
 
 class FilesThatWereRead(FilesToRead):
@@ -72,6 +89,39 @@ class FilesThatWereRead(FilesToRead):
             return digest_of(path)
         known = self.absent[path]
         return unknown_digest(path.name) if known is None else known
+
+    def data(self, asked: Data, checked: Callable[[], Data], rows_of: RowsOf) -> Data:
+        """Return the data with the digest of what is here, or the recorded one; its rows are not read."""
+        del checked
+        place = Path(asked.path)
+        if self.lacks(place):
+            known = self.absent[place]
+            found = asked.model_copy(update={"digest": unknown_digest(place.name) if known is None else known})
+        else:
+            try:
+                names = shards_in(place, asked.split, place.name) if place.is_dir() else ()
+                found = asked.model_copy(update={"files": names})
+                found = found.model_copy(update={"digest": digest_of_data(found)})
+            except DataError:  # what is here now cannot be read, so it is not what was read
+                found = asked.model_copy(update={"digest": unknown_digest(place.name)})
+        known_format = self.recorded.formats.get(format_key(rows_of, found.digest))
+        return found if asked.format is not None else found.model_copy(update={"format": known_format})
+
+    def hub(
+        self, asked: HubAsked, settings: Mapping[str, Any], checked: Callable[[Data], Data], rows_of: RowsOf
+    ) -> Data:
+        """Return the data of the hub at the recorded commit; it is not looked for."""
+        del checked
+        known = self.recorded.hub.get(hub_key(asked.repo, asked.revision, asked.config, asked.split))
+        nothing = unknown_digest(str(asked))
+        commit, _, digest = f"{nothing} {nothing}".partition(" ") if known is None else known.partition(" ")
+        hub = HubFiles(repo=asked.repo, commit=commit, config=asked.config, asked=asked.revision)
+        found = Data(path=str(asked), digest=digest, hub=hub, **settings)
+        return (
+            found
+            if "format" in settings
+            else found.model_copy(update={"format": self.recorded.formats.get(format_key(rows_of, digest))})
+        )
 
     def to_come(self, path: Path) -> str | None:
         """Return the digest of a file that may come later; the recorded one of a file that was there for the run."""

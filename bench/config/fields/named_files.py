@@ -6,20 +6,22 @@ without its files: ``bench.config.fields.files_read``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeVar
 
 from bench.config.document.problems import shown
-from bench.core.errors import BenchError, DataError, some_of
+from bench.config.fields.hub_data import HubAsked, found_on_hub
+from bench.core.data import Data, HubFiles
+from bench.core.errors import BenchError, DataError
 from bench.core.files import digest_of_folder, kind_at
 from bench.core.formats.adapter_files import read_adapter
 from bench.core.formats.gguf_header import SUFFIX, header_of
 from bench.core.formats.model_files import check_model_files
 from bench.core.frozen import Open, digest_of_file
+from bench.core.lengths import RowsOf
 from bench.core.plugins import Kind
-from bench.core.rows import read_rows
 
 P = TypeVar("P", bound=Open)
 
@@ -43,6 +45,26 @@ class FilesToRead:
         """Return the digest of what is at a path, which ``checked`` gives after it has looked at the content."""
         del path
         return checked()
+
+    def data(self, asked: Data, checked: Callable[[], Data], rows_of: RowsOf) -> Data:
+        """Return the data that is asked for, which ``checked`` gives after it has looked at every row.
+
+        ``rows_of``: what its rows are.
+        """
+        del asked, rows_of
+        return checked()
+
+    def hub(
+        self, asked: HubAsked, settings: Mapping[str, Any], checked: Callable[[Data], Data], rows_of: RowsOf
+    ) -> Data:
+        """Return the data of the hub that is asked for, read with these settings.
+
+        ``checked``: looks at all rows of files, and gives them with their digest and format.
+        """
+        del rows_of
+        found = found_on_hub(asked)
+        hub = HubFiles(repo=asked.repo, commit=found.commit, config=asked.config, asked=asked.revision)
+        return checked(Data(path=str(found.folder), digest="", files=found.files, hub=hub, **settings))
 
     def to_come(self, path: Path) -> str | None:
         """Return the digest of a file that may come later, None while it is not there."""
@@ -87,47 +109,6 @@ def digest_of_adapter(folder: Path) -> str:
     """Return the digest of an adapter's folder; raises DataError for what is none, or is not computed here."""
     read_adapter(folder, shown(folder))
     return digest_of(folder)
-
-
-def digest_of_data(
-    file: Path, needed: Collection[str], columns: Mapping[str, str | None], check: Callable[[], None] = lambda: None
-) -> str:
-    """Return the digest of a data file whose first row has the needed columns.
-
-    ``columns`` renames: the program's name to the file's, None for one that is not read. ``check`` looks at all rows
-    and raises DataError about those that are wrong. Raises DataError for a file that is missing, of an unknown format,
-    empty, unreadable, or without a needed or renamed column.
-    """
-    if kind_at(file) != "file":
-        raise DataError(f"{shown(file)}: no such file\nthe path starts from the folder of the file it is written in")
-    there = columns_of(file)
-    unread = [name for name in needed if columns.get(name, name) is None]
-    if unread:
-        raise DataError(
-            f"{shown(file)}: every row needs '{unread[0]}', which `columns: {{{unread[0]}: null}}` leaves out"
-        )
-    asked = {name: column for name in [*needed, *columns] if (column := columns.get(name, name)) is not None}
-    missing = {name: column for name, column in asked.items() if column not in there}
-    if missing:
-        what = "column" if len(missing) == 1 else "columns"
-        names = ", ".join(f"'{name}'" for name in missing.values())
-        raise DataError(
-            f"{shown(file)}: no {what} {names} in the first row (it has {some_of(there) or 'none'})\n"
-            f"name the file's columns with `columns: {{{next(iter(missing))}: ...}}`"
-        )
-    check()
-    return digest_of(file)
-
-
-def columns_of(file: Path) -> list[str]:
-    """Return the column names of a data file's first row; raises DataError when there is none."""
-    empty = object()
-    row = next(read_rows(file, shown(file)), empty)
-    if row is empty:
-        raise DataError(f"{shown(file)}: holds no rows")
-    if not isinstance(row, Mapping):
-        raise DataError(f"{shown(file)}: a row must be a mapping of columns, and the first is not")
-    return [str(name) for name in row]
 
 
 def ends_with(path: PurePath, name: str) -> bool:

@@ -11,16 +11,10 @@ from typing import Any, TypeVar
 
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import UNREAD, Section, as_written
+from bench.config.fields.data_sources import COLUMNS, PREFERENCES, read_data
 from bench.config.fields.forms import Form, form_fields, holds_stage
 from bench.config.fields.named_files import digest_of
-from bench.config.fields.sources import (
-    COLUMNS,
-    POLICY_FORMS,
-    PREFERENCES,
-    read_checkpoint,
-    read_data,
-    read_policy,
-)
+from bench.config.fields.sources import POLICY_FORMS, read_checkpoint, read_policy
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.files import kind_at
 from bench.core.frozen import Open, load_file

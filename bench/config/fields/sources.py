@@ -1,55 +1,22 @@
-"""Where policies and data come from: an embedded world, local files or the hub."""
+"""Where policies come from: an embedded world, local files or the hub; and what all sources share."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bench.config.document.problems import KeyPath, shown
 from bench.config.document.section import Section, as_written
-from bench.config.fields.named_files import digest_of_adapter, digest_of_data, digest_of_gguf, digest_of_model
-from bench.core.data import Data, DataSpec
-from bench.core.datasets import check_rows
+from bench.config.fields.named_files import digest_of_adapter, digest_of_gguf, digest_of_model
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.formats.adapter_files import check_fits
-from bench.core.lengths import RowsOf
 from bench.core.plugins import WORLD
 from bench.core.policy import Adapter, Built, PolicySpec, Pretrained, computing_in
 from bench.core.task import World
 
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a kind of data: those that every row needs, and those that are read where there are any.
-
-    ``rows_of``: what its rows are.
-    """
-
-    rows_of: RowsOf
-    needed: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All columns that a file may call something else, the row's id among them."""
-        return (*self.needed, *self.optional, ROW_ID)
-
-
-ROW_ID = "id"  # a column that rows may have; it can be renamed like the needed ones
-PREFERENCES = "preferences"
-COLUMNS = {
-    "demonstrations": Columns("demonstrations", ("prompt", "response"), ("probability", "finish")),
-    PREFERENCES: Columns(
-        "preferences",
-        ("prompt", "chosen", "rejected"),
-        ("probability", "margin", "chosen_finish", "rejected_finish"),
-    ),
-    "prompts": Columns("prompts", ("prompt",), ("kind", "facts")),
-}
 ADAPTER = "adapter"
 _TEMPLATE = ("template", "dtype", "end_token", "load_in", ADAPTER)
 ADAPTER_FORMS = {"path": ("path",), "repo": ("repo", "revision")}
@@ -60,14 +27,13 @@ POLICY_FORMS = {
     "repo": ("repo", "revision", *_TEMPLATE),
     "gguf": ("gguf", *_TEMPLATE),
 }
-DATA_FORMS = {"world": ("world", "split", "limit"), "path": ("path", "columns", "limit")}
 _PLACEHOLDER = "{prompt}"
-_REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 def read_policy(section: Section, path: KeyPath, value: Any) -> PolicySpec | None:
     """Return the policy that a mapping names by a key of ``POLICY_FORMS``, None when it is wrong (reported)."""
-    form = _form(section, path, value, POLICY_FORMS)
+    form = form_of(section, path, value, POLICY_FORMS)
     if form == "world":
         return _world_policy(section, path, value)
     if form is None:
@@ -143,7 +109,7 @@ def _adapter(section: Section, path: KeyPath, value: Any) -> Adapter | None:
     if isinstance(value, str):
         computed = _local(section, path, value, digest_of_adapter)
         return None if computed is None else section.build(Adapter, path, {}, computed)
-    form = _form(section, path, value, ADAPTER_FORMS)
+    form = form_of(section, path, value, ADAPTER_FORMS)
     fields = None if form is None else section.keys(path, value, ADAPTER_FORMS[form], ADAPTER_FORMS[form])
     if fields is None or form is None or set(fields) < set(ADAPTER_FORMS[form]):
         return None
@@ -171,7 +137,7 @@ def _fit(section: Section, path: KeyPath, adapters: tuple[Adapter, ...], base: s
 
 
 def _is_repository(section: Section, path: KeyPath, text: str) -> bool:
-    right = _REPO.fullmatch(text) is not None
+    right = REPO.fullmatch(text) is not None
     if not right:
         section.problem(path, f"'{text}' is no repository name", "write org/name, or `path:` for a folder")
     return right
@@ -187,10 +153,10 @@ def _local(section: Section, path: KeyPath, text: str, digest: Callable[[Path], 
 
 
 def _world_policy(section: Section, path: KeyPath, value: dict[str, Any]) -> PolicySpec | None:
-    world = _world(section, path, value, reserved=_SIZE)
+    world = read_world(section, path, value, reserved=_SIZE)
     if world is None or ("dtype" in value and not section.field(Built, "dtype", (*path, "dtype"), value["dtype"])):
         return None
-    if not _one_of(section, (*path, "size"), value, world.sizes()):
+    if not one_of(section, (*path, "size"), value, world.sizes()):
         return None
     try:
         policy = world.policy(value["size"])
@@ -200,53 +166,7 @@ def _world_policy(section: Section, path: KeyPath, value: dict[str, Any]) -> Pol
         return None
 
 
-def read_data(section: Section, path: KeyPath, value: Any, own: Columns) -> DataSpec | None:
-    """Return the data that a mapping names by ``world`` or ``path``, None when it is wrong (reported)."""
-    form = _form(section, path, value, DATA_FORMS)
-    if form == "world":
-        return _world_data(section, path, value)
-    fields = None if form is None else section.keys(path, value, DATA_FORMS["path"])
-    if fields is None:
-        return None
-    columns = fields.get("columns", {})
-    right = section.field(Data, "columns", (*path, "columns"), columns)
-    right = right and section.keys((*path, "columns"), columns, own.names) == columns
-    right = section.field(Data, "limit", (*path, "limit"), fields.get("limit")) and right
-    if not isinstance(fields["path"], str):
-        section.problem((*path, "path"), f"must be text, not {as_written(fields['path'])}")
-        return None
-    file = section.resolve((*path, "path"), fields["path"])
-    try:
-        digest = section.files.digest(
-            file, lambda: _checked_rows(file, own, columns, fields) if right else digest_of_data(file, (), {})
-        )
-    except BenchError as error:
-        section.refused((*path, "path"), error)
-        digest = ""
-    data = section.build(Data, path, fields, {"path": str(file), "digest": digest}) if right else None
-    return data if digest else None
-
-
-def _checked_rows(file: Path, own: Columns, columns: Mapping[str, str | None], fields: Mapping[str, Any]) -> str:
-    """Return the digest of a file of rows, each of which has been looked at; raises DataError about those wrong."""
-    data = Data(path=str(file), digest="", columns=dict(columns), limit=fields.get("limit"))
-    return digest_of_data(file, own.needed, columns, lambda: check_rows(data, own.rows_of, shown(file)))
-
-
-def _world_data(section: Section, path: KeyPath, value: dict[str, Any]) -> DataSpec | None:
-    world = _world(section, path, value, reserved=("world", "split", "limit"))
-    limit = value.get("limit")
-    right = section.field(Data, "limit", (*path, "limit"), limit)
-    if world is None or not _one_of(section, (*path, "split"), value, world.splits()) or not right:
-        return None
-    try:
-        return world.data(value["split"], limit)
-    except BenchError as error:
-        section.refused(path, error)
-        return None
-
-
-def _world(section: Section, path: KeyPath, value: dict[str, Any], *, reserved: tuple[str, ...]) -> World | None:
+def read_world(section: Section, path: KeyPath, value: dict[str, Any], *, reserved: tuple[str, ...]) -> World | None:
     """Return the world a mapping names, its fields being what is not reserved."""
     here = (*path, "world")
     if not isinstance(value["world"], str):
@@ -264,7 +184,8 @@ def _world(section: Section, path: KeyPath, value: dict[str, Any], *, reserved: 
     return section.build(cls, path, own)
 
 
-def _one_of(section: Section, path: KeyPath, value: dict[str, Any], known: tuple[str, ...]) -> bool:
+def one_of(section: Section, path: KeyPath, value: dict[str, Any], known: tuple[str, ...]) -> bool:
+    """Return whether a mapping has one of the known names under the last key of a path; reported where it has not."""
     name = str(path[-1])
     if name not in value:
         section.problem(path, "is missing", f"add `{name}: ...`; known: {', '.join(known)}")
@@ -277,7 +198,7 @@ def _one_of(section: Section, path: KeyPath, value: dict[str, Any], known: tuple
     return True
 
 
-def _form(section: Section, path: KeyPath, value: Any, forms: Mapping[str, tuple[str, ...]]) -> str | None:
+def form_of(section: Section, path: KeyPath, value: Any, forms: Mapping[str, tuple[str, ...]]) -> str | None:
     """Return which form a source has: the one key of ``forms`` that it holds; none or two are a problem."""
     if not isinstance(value, dict):
         first = next(iter(forms))

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from bench.config.comparison import Arm, Evaluation, Labelling, Named
 from bench.config.document.problems import KeyPath
 from bench.config.document.section import Section, as_written
+from bench.config.fields.data_sources import COLUMNS, PREFERENCES, read_data
 from bench.config.fields.named_plugins import read_any_judge, read_plugin
-from bench.config.fields.sources import COLUMNS, PREFERENCES, read_data
 from bench.config.sections.factuality import FACTUALITY, read_factuality
 from bench.config.sections.gap_closed import check_gaps, read_gaps
 from bench.config.sections.length_control import check_length_control, read_length_control
@@ -19,7 +19,8 @@ from bench.config.sections.lm_eval import is_lm_eval, read_lm_eval
 from bench.config.sections.methods import repeated_by
 from bench.config.sections.tax import default_tax, read_tax
 from bench.core.benchmark import LmEvalTask
-from bench.core.data import Data
+from bench.core.data import Data, Mixture
+from bench.core.datasets import is_unpaired
 from bench.core.errors import BenchError, did_you_mean
 from bench.core.metrics import RATING, WIN_RATE
 from bench.core.plugins import TASK
@@ -261,9 +262,15 @@ def _labelling(section: Section, value: Any, names: Sequence[str]) -> Labelling 
         return None
     source = fields.get("data")
     data = read_data(section, (*path, "data"), source, COLUMNS[PREFERENCES]) if "data" in fields else None
+    if data is not None and is_unpaired(data):
+        what = "labels each response on its own, and judges label pairs"
+        section.problem((*path, "data"), what, "give pairs: `prompt`, `chosen` and `rejected`")
+        data = None
     judges = _judges(section, (*path, "judges"), fields["judges"], names) if "judges" in fields else ()
     if "limit" in fields:
-        if isinstance(source, dict) and "limit" in source:
+        if isinstance(data, Mixture):
+            section.problem((*path, "limit"), "several files have a limit each", "write it beside their paths")
+        elif isinstance(source, dict) and "limit" in source:
             section.problem((*path, "limit"), "the data has a limit of its own", "keep one of the two")
         elif not section.field(Data, "limit", (*path, "limit"), fields["limit"]):
             return None

@@ -1,4 +1,4 @@
-"""Tables with commas, row by row."""
+"""Tables with commas or tabs, row by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ _LOOK_EVERY = 1024  # lines between two looks at how much was unpacked
 _SHOWN = 5
 
 
-def csv_rows(path: Path, where: str) -> Iterator[tuple[str, Any]]:
+def tsv_rows(path: Path, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield the rows of a table with tabs; see ``csv_rows``."""
+    return csv_rows(path, where, "\t")
+
+
+def csv_rows(path: Path, where: str, between: str = ",") -> Iterator[tuple[str, Any]]:
     """Yield the rows of a table with their lines, a DataError in the place of one whose cells are not the head's.
 
     Raises DataError for a head that names a column twice, and where nothing more can be read: a cell or line of more
@@ -24,7 +29,9 @@ def csv_rows(path: Path, where: str) -> Iterator[tuple[str, Any]]:
     """
     csv.field_size_limit(MOST_ROW)  # the module's own, 131,072 characters, is less than a long text has
     with unpacked(path, where) as file:
-        reader = csv.DictReader(_lines(file, where), strict=True)  # a quote that does not end is no cell
+        reader = csv.DictReader(
+            _lines(file, where), strict=True, delimiter=between
+        )  # a quote that does not end is no cell
         try:
             check_head(reader.fieldnames or (), where)
             for number, row in enumerate(reader, start=1):

@@ -1,4 +1,4 @@
-"""JSON Lines and JSON lists, row by row."""
+"""JSON Lines, and JSON that is a list of rows, holds one, or holds columns: row by row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ Placed = tuple[str, Any]
 _LOOK_EVERY = 1024  # rows between two looks at how much was unpacked
 _MOST_BLANK = 1_000_000
 _CHUNK = 1_000_000
+MOST_COLUMN = 128_000_000  # characters of one column, where a file is one of columns: all are in memory together
 _SPACE = re.compile(r"[ \t\n\r]*")
 _MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -112,22 +113,66 @@ def _row(strict: Strict, line: bytes, place: str) -> Any:
 
 
 def json_list(path: Path, where: str) -> Iterator[Placed]:
-    """Yield the rows of a JSON file that is a list, as ``json_lines``; a row's place is its number.
+    """Yield the rows of a JSON file, as ``json_lines``; a row's place is its number.
 
-    Raises DataError for any other value, and where nothing more can be read.
+    The file is a list of rows; a mapping, one entry of which is a list of rows; or a mapping of columns: lists of one
+    length, or (as pandas writes them) mappings with the same keys. Raises DataError for any other value, and where
+    nothing more can be read.
     """
     with unpacked(path, where) as file:
-        reading = _List(file, where)
-        reading.begin()
-        number = 0
-        while reading.goes_on(number):
-            number += 1
-            yield f"{where}, row {number}", reading.row(f"{where}, row {number}")
+        reading = _Json(file, where)
+        if reading.begins() == "[":
+            yield from _listed(reading, where)
+        else:
+            yield from _in_mapping(reading, where)
         reading.end()
 
 
-class _List:
-    """A JSON list as it is read: a part of its text, how much of that is consumed, and how many lines are behind."""
+def _listed(reading: _Json, where: str) -> Iterator[Placed]:
+    number = 0
+    while reading.goes_on(number, "]"):
+        number += 1
+        yield f"{where}, row {number}", reading.value(f"{where}, row {number}")
+    reading.step()
+
+
+def _in_mapping(reading: _Json, where: str) -> Iterator[Placed]:
+    """Yield the rows of the one list of mappings in a mapping, or those that its entries are columns of."""
+    columns: dict[str, Any] = {}
+    rows_in: str | None = None
+    while reading.goes_on(len(columns) + (rows_in is not None), "}"):
+        key = reading.key()
+        if reading.begins_list_of_mappings():
+            if rows_in is not None:
+                raise DataError(f"{where}: two lists of rows, '{rows_in[:40]}' and '{key[:40]}'. Keep one of them.")
+            rows_in = key
+            yield from _listed(reading, where)
+        else:
+            value = reading.value(f"{where}: '{key[:40]}'", MOST_COLUMN)
+            if isinstance(value, DataError):
+                raise value
+            columns[key] = value
+    reading.step()
+    if rows_in is None:
+        yield from _of_columns(columns, where)
+
+
+def _of_columns(columns: Mapping[str, Any], where: str) -> Iterator[Placed]:
+    lists = list(columns.values())
+    if lists and all(isinstance(one, dict) and one and one.keys() == lists[0].keys() for one in lists):
+        lists = [list(one.values()) for one in lists]
+    elif not lists or not all(isinstance(one, list) for one in lists):
+        raise DataError(
+            f"{where}: an object, wanted a list of rows. Where every line is a row, end the file's name in .jsonl."
+        )
+    if len({len(one) for one in lists}) > 1:
+        raise DataError(f"{where}: columns of different lengths, wanted a list of rows or columns of one length")
+    for number, cells in enumerate(zip(*lists, strict=True), start=1):
+        yield f"{where}, row {number}", dict(zip(columns, cells, strict=True))
+
+
+class _Json:
+    """JSON as it is read: a part of its text, how much of that is consumed, and how many lines are behind."""
 
     def __init__(self, file: Unpacked, where: str) -> None:
         self._file = file
@@ -139,28 +184,58 @@ class _List:
         self._over = False
         self._strict = Strict()
 
-    def begin(self) -> None:
+    def begins(self) -> str:
+        """Return with which bracket the file begins; raises DataError for anything else."""
         first = self._next()
-        if first != "[":
-            kinds = {"{": "an object", '"': "a text", "": "empty, which is not JSON"}
+        if first not in ("[", "{"):
+            kinds = {'"': "a text", "": "empty, which is not JSON"}
             raise DataError(f"{self._where}: {kinds.get(first, 'no list')}, wanted a list of rows")
         self._at += 1
+        return first
 
-    def goes_on(self, number: int) -> bool:
-        """Return whether a row follows the first ``number`` ones."""
+    def key(self) -> str:
+        """Return the key of the next entry of a mapping."""
+        if self._next() != '"':
+            raise self._broken("Expecting property name enclosed in double quotes")
+        found = self.value(self._where)
+        if isinstance(found, DataError):
+            raise found
+        if self._next() != ":":
+            raise self._broken("Expecting ':' delimiter")
+        self._at += 1
+        return str(found)
+
+    def begins_list_of_mappings(self) -> bool:
+        """Return whether the next value is a list whose first member is a mapping; its bracket is consumed then."""
+        if self._next() != "[":
+            return False
+        # The bracket and what follows it are in memory together: a list of rows does not begin with blank pages.
+        while len(self._text) - self._at < _CHUNK and not self._over:
+            self._read(_CHUNK)
+        if not self._text[self._at + 1 : self._at + _CHUNK].lstrip(" \t\n\r").startswith("{"):
+            return False
+        self._at += 1
+        return True
+
+    def step(self) -> None:
+        """Pass the closing bracket that comes next."""
+        self._at += 1
+
+    def goes_on(self, number: int, end: str) -> bool:
+        """Return whether a member follows the first ``number`` ones; ``end`` is the bracket that would close them."""
         found = self._next()
-        if found == "]":
+        if found == end:
             return False
         if number:
             if found != ",":
                 raise self._broken("Expecting ',' delimiter" if found else "the list does not end")
             self._at += 1
-            if self._next() == "]":
+            if self._next() == end:
                 raise self._broken("Illegal trailing comma before end of list")
         return True
 
-    def row(self, place: str) -> Any:
-        """Return the next row, a DataError for one that is wrong and whose end is known."""
+    def value(self, place: str, most: int = MOST_ROW) -> Any:
+        """Return the next value of at most so many characters, a DataError for a wrong one whose end is known."""
         while True:
             try:
                 value, end = self._strict.at(self._text, self._at)
@@ -175,10 +250,10 @@ class _List:
                     self._at = error.pos
                     raise self._broken(error.msg) from None
                 length = len(self._text) - self._at
-                if length > MOST_ROW:
+                if length > most:
                     raise DataError(
                         f"{place}: no JSON ({error.msg} at its character {error.pos - self._at + 1}), or longer than "
-                        f"{MOST_ROW:,} characters, the most that a row may have"
+                        f"{most:,} characters, the most that it may have"
                     ) from None
                 self._read(length)  # twice as much, so that a long row is not parsed too often
                 continue
@@ -189,7 +264,7 @@ class _List:
             return value
 
     def end(self) -> None:
-        self._at += 1
+        """Raise DataError where something follows."""
         if self._next():
             raise self._broken("Extra data")
 

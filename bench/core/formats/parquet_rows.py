@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import DataError, one_line
 from bench.core.formats.csv_rows import check_head
-from bench.core.formats.unpacked import MOST_ROW, unpacked
+from bench.core.formats.unpacked import MOST_ROW, PACKINGS, unpacked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,17 +32,25 @@ def parquet_rows(path: Path, where: str) -> Iterator[tuple[str, Any]]:
             check_head(file.schema_arrow.names, where)
             _check_sizes(file.metadata, where)
             for batch in file.iter_batches(batch_size=_ROWS):
-                long = _too_long(batch)
-                for place, row in enumerate(batch.to_pylist()):
+                for named, row in rows_of_batch(batch, where, number):
                     number += 1
-                    named = f"{where}, row {number}"
-                    yield named, DataError(f"{named}: more than {MOST_ROW:,} bytes") if place in long else row
+                    yield named, row
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{where}, behind row {number}: cannot be read: {one_line(str(error), 200)}") from error
 
 
+def rows_of_batch(batch: pa.RecordBatch, where: str, before: int) -> Iterator[tuple[str, Any]]:
+    """Yield the rows of a batch with their numbers, of which the first has ``before`` ones before it."""
+    for start in range(0, batch.num_rows, _ROWS):
+        part = batch.slice(start, _ROWS)
+        long = _too_long(part)
+        for place, row in enumerate(part.to_pylist()):
+            named = f"{where}, row {before + start + place + 1}"
+            yield named, DataError(f"{named}: more than {MOST_ROW:,} bytes") if place in long else row
+
+
 def _opened(path: Path, where: str) -> Any:
-    if path.suffix != ".gz":
+    if path.suffix not in PACKINGS:
         return path.open("rb")
     with unpacked(path, where) as file:
         content = file.stream.read(_MOST_UNPACKED + 1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bench.core.errors import DataError
 
@@ -44,16 +46,50 @@ class Unpacked:
             )
 
 
+class _Zstandard(io.RawIOBase):
+    """What comes out of a file packed with zstd; pyarrow unpacks it, and does not say how much it has unpacked."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa  # noqa: PLC0415 - slow to import and needed for this one packing
+
+        self._file = pa.input_stream(str(path), compression="zstd")
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._file.read(len(buffer))
+        buffer[: len(found)] = found
+        self._count += len(found)
+        return len(found)
+
+    def tell(self) -> int:
+        return self._count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _zstandard(path: Path) -> io.BufferedReader:
+    return io.BufferedReader(_Zstandard(path), 1 << 20)
+
+
+_OPENERS: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".zst": _zstandard}
+PACKINGS = tuple(_OPENERS)
+
+
 @contextmanager
 def unpacked(path: Path, where: str) -> Iterator[Unpacked]:
-    """Open a file, ``.gz`` unpacked as it is read; raises DataError, with the reason, where that is not possible."""
-    packed = path.suffix == ".gz"
+    """Open a file, a packed one unpacked as it is read; raises DataError, with the reason, where that cannot be."""
+    opener = _OPENERS.get(path.suffix)
     try:
-        with gzip.open(path) if packed else path.open("rb") as stream:
-            yield Unpacked(path, where, stream, packed=packed)  # type: ignore[arg-type]
+        with path.open("rb") if opener is None else opener(path) as stream:
+            yield Unpacked(path, where, stream, packed=opener is not None)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        how = f"cannot be unpacked ({reason})" if packed else str(reason)
+        how = f"cannot be unpacked ({reason})" if opener is not None else str(reason)
         raise DataError(f"{where}: cannot be read: {how}") from error
 
 

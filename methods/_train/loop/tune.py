@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import torch
 
-from bench.core.datasets import Reply
 from bench.core.errors import StageError
 from bench.core.lengths import LengthCounts, RowsOf
-from bench.core.policy import Chat
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
-from bench.models.lengths import fit_rows, none_left
+from bench.models.lengths import FittedRows, fit_rows, none_left
 from bench.models.likelihood.logprobs import Group
 from bench.models.load import load_trainable, load_whole, save_adapter, save_weights
 from bench.models.local import longest
 from bench.models.masters import master_of, set_master
 from bench.models.quantised.load_packed import quantised_of
-from bench.models.tokenizer import token_row
+from bench.models.tokenised.token_rows import TokenRows
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training, fit, write_diagnostics
@@ -49,31 +47,64 @@ def loaded(stage: FineTuning, io: StageIO) -> HFPolicy:
     return load_trainable(stage.init, io, lora=stage.lora, seed=stage.seed)
 
 
-def examples_of(
-    policy: HFPolicy, data: RowsOf, rows: Iterable[tuple[Chat, Sequence[Reply]]], max_length: int
-) -> tuple[list[Example], LengthCounts]:
-    """Return the rows that can be learnt from as tokens, and what was cut and dropped (``bench.models.lengths``).
+@dataclass(frozen=True)
+class Examples(Sequence[Example]):
+    """Rows that fit, as examples; each is made of its tokens, which are mapped, when it is asked for."""
+
+    fitted: FittedRows
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.fitted)
+
+    @overload
+    def __getitem__(self, number: int) -> Example: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Example]: ...
+    def __getitem__(self, number: int | slice) -> Example | Sequence[Example]:
+        """Return an example, or several."""
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        row = self.fitted[number]
+        return Example(row.row, Group(row.prompts[0], row.responses))
+
+    def rows(self) -> list[int]:
+        """Return the number of each example's row in the data, counted from 0."""
+        found: list[int] = self.fitted.kept.tolist()
+        return found
+
+    def tokens(self) -> list[int]:
+        """Return for each example what ``Example.tokens`` gives."""
+        wide = self.fitted.responses.shape[1]
+        found: list[int] = (wide * self.fitted.prompts[:, 0] + self.fitted.responses.sum(1)).tolist()
+        return found
+
+    def padded(self) -> list[int]:
+        """Return for each example what ``Example.padded`` gives."""
+        found: list[int] = (self.fitted.prompts[:, 0] + (self.fitted.responses - 1).sum(1)).tolist()
+        return found
+
+    def where(self, wanted: Callable[[int], bool]) -> Examples:
+        """Return the examples of those rows of the data of which that is so."""
+        return Examples(self.fitted.at([place for place, row in enumerate(self.rows()) if wanted(row)]))
+
+
+def examples_of(policy: HFPolicy, data: RowsOf, rows: TokenRows, max_length: int) -> tuple[Examples, LengthCounts]:
+    """Return the rows that can be learnt from, and what was cut and dropped (``bench.models.lengths``).
 
     Rows keep their numbers in the data. Raises StageError when no row is left.
     """
-    read = (token_row(policy, chat, replies) for chat, replies in rows)
-    found, counts = fit_rows(data, read, longest(policy, max_length))
+    found, counts = fit_rows(data, rows, longest(policy, max_length))
     if not found:
         raise StageError(none_left(counts))
-    return [Example(one.row, Group(one.prompts[0], one.responses)) for one in found], counts
+    return Examples(found), counts
 
 
 def training_of(
-    policy: HFPolicy, examples: Sequence[Example], loss_of: Callable[[Sequence[Example]], LossSum]
+    policy: HFPolicy, examples: Examples, loss_of: Callable[[Sequence[Example]], LossSum]
 ) -> Training[Example]:
     """Return the training of a policy on examples, with their lengths."""
-    return Training(
-        policy.model,
-        examples,
-        tokens=[example.tokens() for example in examples],
-        padded=[example.padded() for example in examples],
-        loss_of=loss_of,
-    )
+    return Training(policy.model, examples, tokens=examples.tokens(), padded=examples.padded(), loss_of=loss_of)
 
 
 def train(stage: FineTuning, io: StageIO, policy: HFPolicy, training: Training[Any]) -> None:

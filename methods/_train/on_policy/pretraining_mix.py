@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from bench.core.data import DataSpec
-from bench.core.datasets import read_demonstrations
 from bench.core.lengths import LengthCounts
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
+from bench.models.tokenised.token_rows import demonstration_rows
 from methods._train.loop.batches import TRAINED_FLOPS, micro_batches
 from methods._train.loop.tune import examples_of
 from methods._train.on_policy.reward_optimisation import TrainOnReward
@@ -26,12 +26,11 @@ def demonstration_loss(
     What was cut of the demonstrations is returned beside it. Each step meets as many demonstrations as responses, drawn
     without replacement by (seed, update, pass, step).
     """
-    rows = read_demonstrations(data, io)
 
     def extra_of(policy: HFPolicy, updater: PolicyUpdater) -> tuple[Extra, LengthCounts]:
-        texts = [(row.prompt, row.replies()) for row in rows]
-        examples, counts = examples_of(policy, "demonstrations", texts, stage.max_length)
-        lengths = [example.padded() for example in examples]
+        rows = demonstration_rows(data, policy, io)
+        examples, counts = examples_of(policy, "demonstrations", rows, stage.max_length)
+        lengths = examples.padded()
 
         def add(update: int, epoch: int, step: int, responses: int) -> float:
             draws = np.random.default_rng([stage.seed, update, epoch, step])

@@ -18,11 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.core.datasets import EVEN, Preference
+from bench.core.datasets import Preference
 from bench.core.errors import StageError
+from bench.core.row_formats.program_row import EVEN
+from bench.models.tokenised.token_rows import TokenRows
 from methods._train.pairs.logprobs import NO_MARGIN, PairLogprobs
 
 
@@ -52,11 +56,15 @@ class PairLabels:
         return torch.where(self.probability == EVEN, EVEN, ahead)
 
 
-def labels_of(rows: Sequence[Preference], device: torch.device) -> PairLabels:
+def labels_of(rows: TokenRows, device: torch.device) -> PairLabels:
     """Return the labels of rows."""
-    probability = torch.tensor([row.probability for row in rows], device=device)
-    margin = torch.tensor([row.margin for row in rows], device=device)
-    return PairLabels(probability, margin, soft=any(row.probability != 1 for row in rows))
+    return as_labels(rows.probability, rows.margin, device)
+
+
+def as_labels(probability: NDArray[np.float64], margin: NDArray[np.float64], device: torch.device) -> PairLabels:
+    """Return labels of shape (rows,) as what losses read."""
+    likely, better = (torch.from_numpy(np.array(one, dtype=np.float32)).to(device) for one in (probability, margin))
+    return PairLabels(likely, better, soft=bool((np.asarray(probability) != 1).any()))
 
 
 def expected_loss(
@@ -73,42 +81,55 @@ def expected_loss(
     return labels.probability * as_written + (1 - labels.probability) * swapped
 
 
-def refuse_margins(rows: Sequence[Preference], where: str) -> None:
-    """Raise StageError where a row has a margin, for a loss that has no place for one."""
-    for number, row in enumerate(rows, start=1):
-        if row.margin != 0:
-            raise StageError(f"{where}: row {number} of the preferences has margin {row.margin:g}. {NO_MARGIN}")
+def refuse_margins(margins: NDArray[np.float64], where: str) -> None:
+    """Raise StageError where a row has a margin, for a loss that has no place for one. ``margins``: shape (rows,)."""
+    (found,) = np.nonzero(margins)
+    if len(found):
+        margin = float(margins[found[0]])
+        raise StageError(f"{where}: row {found[0] + 1} of the preferences has margin {margin:g}. {NO_MARGIN}")
 
 
 @dataclass(frozen=True)
-class Ordered:
-    """Rows whose chosen response is the better one by its label.
+class Order:
+    """The order of rows by their labels: the places of those that are ``kept``, and which of these are turned round.
 
-    ``swapped``: so many were turned round for it. ``undecided``: so many were left out.
+    ``undecided``: so many were left out.
     """
 
-    rows: list[Preference]
-    swapped: int
+    kept: NDArray[np.int64]
+    turned: NDArray[np.bool_]
     undecided: int
 
     def counts(self) -> dict[str, int]:
         """Return the counts by name, nothing where every row stayed as it was."""
-        found = {"swapped_pairs": self.swapped, "undecided_pairs": self.undecided}
-        return found if self.swapped or self.undecided else {}
+        found = {"swapped_pairs": int(self.turned.sum()), "undecided_pairs": self.undecided}
+        return found if any(found.values()) else {}
 
 
-def in_order(rows: Sequence[Preference], where: str) -> Ordered:
-    """Return rows in the order of their labels: below one half swapped, at one half left out.
+def order_of_labels(probability: NDArray[np.float64], margin: NDArray[np.float64], where: str) -> Order:
+    """Return how rows are put in the order of their labels: below one half swapped, at one half left out.
 
     Raises StageError for a margin, and where no row is left.
     """
-    refuse_margins(rows, where)
-    decided = [row for row in rows if row.probability != EVEN]
-    if not decided:
+    refuse_margins(margin, where)
+    (kept,) = np.nonzero(probability != EVEN)
+    if not len(kept):
         raise StageError(f"{where}: every pair has probability 0.5, so no response is the better one of a pair.")
-    found = [row if row.probability > EVEN else _swapped(row) for row in decided]
-    swapped = sum(row.probability < EVEN for row in decided)
-    return Ordered(found, swapped, len(rows) - len(decided))
+    return Order(kept, probability[kept] < EVEN, len(probability) - len(kept))
+
+
+def turned(rows: TokenRows, order: Order) -> TokenRows:
+    """Return the rows of an order, each with the better response first. Their labels are not read any more."""
+    found = rows.picked(order.kept)
+    return found.responding(np.where(order.turned[:, None], found.chosen[:, ::-1], found.chosen))
+
+
+def in_order(rows: Sequence[Preference], where: str) -> tuple[list[Preference], Order]:
+    """Return pairs in the order of their labels, and what that changed; see ``order_of_labels``."""
+    probability = np.array([row.probability for row in rows], dtype=np.float64)
+    order = order_of_labels(probability, np.array([row.margin for row in rows], dtype=np.float64), where)
+    kept = zip(order.kept.tolist(), order.turned.tolist(), strict=True)
+    return [_swapped(rows[place]) if swap else rows[place] for place, swap in kept], order
 
 
 def _swapped(row: Preference) -> Preference:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bench.core.datasets import Preference, read_preferences
 from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import response_logprobs
+from bench.models.tokenised.token_rows import TokenRows, preference_rows
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop.loop import LossSum, write_diagnostics
 from methods._train.loop.tune import Example, loaded, train, training_of
@@ -32,9 +32,9 @@ def train_on_pairs(
     The loss is that of pairs whose chosen response is the better one; soft labels are expectations of it
     (``methods._train.pairs.labels``). Raises StageError for data with margins.
     """
-    rows = read_preferences(stage.data, io)
-    refuse_margins(rows, stage.label())
-    _train_on_rows(stage, io, reference, rows, lambda policy, frozen, _margin: loss(policy, frozen))
+    policy, rows = _read(stage, io)
+    refuse_margins(rows.margin, stage.label())
+    _train_on_rows(stage, io, reference, (policy, rows), lambda ours, frozen, _margin: loss(ours, frozen))
 
 
 def train_on_pairs_with_margins(
@@ -47,17 +47,23 @@ def train_on_pairs_with_margins(
 
     The margin, (pairs,), is by how much the chosen response is labelled better, 0 without a label of it.
     """
-    _train_on_rows(stage, io, reference, read_preferences(stage.data, io), loss)
+    _train_on_rows(stage, io, reference, _read(stage, io), loss)
+
+
+def _read(stage: FineTuning, io: StageIO) -> tuple[HFPolicy, TokenRows]:
+    """Return the policy to train, and the pairs as it reads them."""
+    policy = loaded(stage, io)
+    return policy, preference_rows(stage.data, policy, io)
 
 
 def _train_on_rows(
     stage: FineTuning,
     io: StageIO,
     reference: ReferenceLogprobs,
-    rows: Sequence[Preference],
+    read: tuple[HFPolicy, TokenRows],
     loss: Callable[[PairLogprobs, PairLogprobs, Tensor], Tensor],
 ) -> None:
-    policy = loaded(stage, io)
+    policy, rows = read
     examples, lengths = pair_examples(policy, rows, stage.max_length)
     frozen = read_pairs(reference, io, len(rows), examples, policy.device)
     labels = labels_of(rows, policy.device)
@@ -78,9 +84,8 @@ def train_on_pairs_alone(stage: FineTuning, io: StageIO, loss: Callable[[PairLog
 
     Soft labels and margins are as for ``train_on_pairs``.
     """
-    rows = read_preferences(stage.data, io)
-    refuse_margins(rows, stage.label())
-    policy = loaded(stage, io)
+    policy, rows = _read(stage, io)
+    refuse_margins(rows.margin, stage.label())
     examples, lengths = pair_examples(policy, rows, stage.max_length)
     labels = labels_of(rows, policy.device)
 

@@ -28,10 +28,10 @@ class Side(Stage):
         from methods._train.feedback.label_pairs import write_rows
         from methods._train.pairs.labels import in_order
 
-        ordered = in_order(read_preferences(self.data, io), self.label())
-        if counts := ordered.counts():
+        rows, order = in_order(read_preferences(self.data, io), self.label())
+        if counts := order.counts():
             io.diagnose(counts)
-        write_rows(io, (self._demonstration(row) for row in ordered.rows))
+        write_rows(io, (self._demonstration(row) for row in rows))
 
     def _demonstration(self, row: Preference) -> dict[str, object]:
         chosen, rejected = row.replies()

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.core.datasets import read_preferences
 from bench.core.lengths import told
 from bench.core.policy import PolicySpec, weights_of
 from bench.core.stage import StageIO
@@ -32,7 +31,7 @@ from methods._train.loop import ranks
 from methods._train.loop.batches import micro_batches
 from methods._train.loop.loop import LossSum, Training, write_diagnostics
 from methods._train.loop.tune import loaded, train
-from methods._train.pairs.contexts import Contexts, contexts, tokens_of
+from methods._train.pairs.contexts import Contexts, contexts, tokens_of, wordings_of
 
 # The rows that diagnostics are measured on, and the tokens of one forward pass there, padding included.
 MEASURED_ROWS = 256
@@ -80,11 +79,11 @@ class Reader:
 
 def train_activations(stage: FineTuning, io: StageIO, aim: Aim, loss: Loss) -> None:
     """Train an adapter over ``stage.init`` by ``loss``, shape (tokens,), averaged over tokens and layers."""
-    rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
+    rows = wordings_of(stage.data, policy, stage.wordings(), io)
     reader = _reader(stage, io, policy, aim)
     picked = np.random.default_rng([stage.seed, len(rows)]).integers(2, size=len(rows))
-    found, lengths = contexts(policy, stage.wordings(), [(row.prompt, row.replies()) for row in rows], stage.max_length)
+    found, lengths = contexts(policy, rows, stage.max_length)
     examples = [Contexts(one.row, tuple(_read(group, aim, picked[one.row]) for group in one.groups)) for one in found]
     training = Training(
         policy.model,

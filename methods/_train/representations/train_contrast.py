@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench.core.datasets import read_preferences
 from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
@@ -18,8 +17,8 @@ from bench.models.packing.halves import halves_of
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, Training, write_diagnostics
 from methods._train.loop.tune import loaded, train
-from methods._train.pairs.contexts import Contexts, contexts, tokens_of
-from methods._train.pairs.labels import in_order
+from methods._train.pairs.contexts import Contexts, contexts, tokens_of, wordings_of
+from methods._train.pairs.labels import order_of_labels, turned
 from methods._train.representations.contrast_loss import ContrastFields, contrast_loss
 
 
@@ -38,11 +37,10 @@ def train_contrast(stage: ContrastFields, io: StageIO) -> None:
     Pairs are read in the order of their labels (``methods._train.pairs.labels.in_order``); where that changed any,
     ``diagnostics.json`` says how many.
     """
-    ordered = in_order(read_preferences(stage.data, io), stage.label())
-    rows = ordered.rows
     policy = loaded(stage, io)
-    texts = [(row.prompt, row.replies()) for row in rows]
-    examples, lengths = contexts(policy, stage.wordings(), texts, stage.max_length)
+    rows = wordings_of(stage.data, policy, stage.wordings(), io)
+    order = order_of_labels(rows.probability, rows.margin, stage.label())
+    examples, lengths = contexts(policy, turned(rows, order), stage.max_length)
     batch = Batch()
 
     def look_at(passes: Sequence[Sequence[Contexts]]) -> None:
@@ -63,7 +61,7 @@ def train_contrast(stage: ContrastFields, io: StageIO) -> None:
         before_step=look_at,
     )
     train(stage, io, policy, training)
-    write_diagnostics({**told([lengths]), **ordered.counts()}, io)
+    write_diagnostics({**told([lengths]), **order.counts()}, io)
 
 
 def contrast_sum(stage: ContrastFields, policy: HFPolicy, part: Sequence[Contexts], batch: Batch) -> LossSum:

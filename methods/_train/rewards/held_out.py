@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from bench.core.policy import Chat
 from bench.statistics.tests.intervals import clustered_interval, wilson_interval
 
 FloatArray = NDArray[np.float64]
@@ -31,7 +30,7 @@ class Labels:
     prompt: NDArray[np.int64]
 
 
-def held_out_prompts(prompts: Sequence[Chat], share: float, seed: int) -> frozenset[int]:
+def held_out_prompts(prompts: Sequence[Hashable], share: float, seed: int) -> frozenset[int]:
     """Return the numbers of the rows whose prompts are kept from training: that share of the distinct prompts.
 
     Whole prompts are kept, so that no response to a measured prompt was trained on. At least one prompt is trained on.

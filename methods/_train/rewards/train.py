@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from bench.core.data import DataSpec
-from bench.core.datasets import Preference, read_demonstrations, read_preferences
 from bench.core.errors import StageError
 from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.reward_model import RewardModel, new_head, rewards_of, save_head
+from bench.models.tokenised.token_rows import TokenRows, demonstration_rows, preference_rows
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop import ranks
 from methods._train.loop.loop import LossSum, write_diagnostics
-from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
+from methods._train.loop.tune import Example, Examples, examples_of, loaded, train, training_of
 from methods._train.pairs.labels import labels_of
 from methods._train.pairs.score_reference import pair_examples
 from methods._train.rewards.held_out import Labels, held_out_prompts, measured
@@ -53,11 +53,11 @@ class RewardModelFit:
 
 def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> None:
     """Train ``stage.init`` with a head on the pairs, normalise it, measure it, and write all of it."""
-    rows = read_preferences(stage.data, io)
     policy = loaded(stage, io)
+    rows = preference_rows(stage.data, policy, io)
     head = new_head(policy, stage.seed)
     examples, lengths = pair_examples(policy, rows, stage.max_length)
-    kept = held_out_prompts([row.prompt for row in rows], fit.held_out, stage.seed)
+    kept = held_out_prompts(rows.prompt.tolist(), fit.held_out, stage.seed)
     labels = labels_of(rows, policy.device)
 
     def loss_of(batch: Sequence[Example]) -> LossSum:
@@ -65,7 +65,7 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
         rewards = rewards_of(policy, head, [example.group for example in batch]).view(-1, 2)
         return pair_loss(rewards[:, 0], rewards[:, 1], labels.probability[numbers], labels.margin[numbers])
 
-    trained = [example for example in examples if example.row not in kept]
+    trained = examples.where(lambda row: row not in kept)
     if not trained:
         raise StageError(f"{stage.label()}: no pair is left to train on beside those held out. Lower held_out.")
     training = training_of(policy, trained, loss_of)
@@ -73,7 +73,7 @@ def train_reward_model(stage: FineTuning, io: StageIO, fit: RewardModelFit) -> N
     if not ranks.is_main():
         return
     model = RewardModel(policy, head.requires_grad_(False), stage.max_length)
-    measuring = [example for example in examples if example.row in kept]
+    measuring = examples.where(lambda row: row in kept)
     found: dict[str, object] = {
         "trained_pairs": len(trained),
         "held_out": held_out(model, rows, measuring, io) if measuring else None,
@@ -102,7 +102,7 @@ def pair_loss(chosen: Tensor, rejected: Tensor, probability: Tensor, margin: Ten
     )
 
 
-def normalise(fit: RewardModelFit, io: StageIO, model: RewardModel, pairs: Sequence[Example]) -> dict[str, float | int]:
+def normalise(fit: RewardModelFit, io: StageIO, model: RewardModel, pairs: Examples) -> dict[str, float | int]:
     """Change the head so that reference responses have a mean reward of 0, and the spread that the stage asks for.
 
     Returns ``references`` (how many), ``shift`` (their mean reward before) and ``scale`` (what the rewards were divided
@@ -110,9 +110,8 @@ def normalise(fit: RewardModelFit, io: StageIO, model: RewardModel, pairs: Seque
     """
     references = [example.group for example in pairs]
     if fit.references is not None:
-        rows = read_demonstrations(fit.references, io)
-        texts = [(row.prompt, row.replies()) for row in rows]
-        known, _ = examples_of(model.policy, "demonstrations", texts, model.max_length)
+        rows = demonstration_rows(fit.references, model.policy, io)
+        known, _ = examples_of(model.policy, "demonstrations", rows, model.max_length)
         references = [example.group for example in known]
     found = np.array(model.scores(references, io))
     shift, scale = float(found.mean()), 1.0
@@ -130,16 +129,15 @@ def normalise(fit: RewardModelFit, io: StageIO, model: RewardModel, pairs: Seque
     return {"references": len(found), "shift": shift, "scale": scale}
 
 
-def held_out(
-    model: RewardModel, rows: Sequence[Preference], pairs: Sequence[Example], io: StageIO
-) -> dict[str, object]:
+def held_out(model: RewardModel, rows: TokenRows, pairs: Examples, io: StageIO) -> dict[str, object]:
     """Return how well the rewards, not yet divided by a spread, agree with labels that were not trained on."""
     rewards = np.array(model.scores([example.group for example in pairs], io)).reshape(-1, 2)
-    own = [rows[example.row] for example in pairs]
-    prompts = {row.prompt: number for number, row in enumerate(own)}
+    own = pairs.rows()
+    prompts = rows.prompt[own].tolist()
+    last = {prompt: number for number, prompt in enumerate(prompts)}
     labels = Labels(
-        probability=np.array([row.probability for row in own]),
-        longer_by=np.array([len(one.group.responses[0]) - len(one.group.responses[1]) for one in pairs]),
-        prompt=np.unique([prompts[row.prompt] for row in own], return_inverse=True)[1],
+        probability=np.array(rows.probability[own]),
+        longer_by=pairs.fitted.responses[:, 0] - pairs.fitted.responses[:, 1],
+        prompt=np.unique([last[prompt] for prompt in prompts], return_inverse=True)[1],
     )
     return measured(rewards[:, 0] - rewards[:, 1], labels)

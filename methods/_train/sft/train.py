@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.datasets import read_demonstrations
 from bench.core.lengths import told
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
 from bench.models.likelihood.logprobs import response_logprobs
+from bench.models.tokenised.token_rows import demonstration_rows
 from methods._train.fine_tuning import FineTuning
 from methods._train.loop.loop import LossSum, write_diagnostics
 from methods._train.loop.tune import Example, examples_of, loaded, train, training_of
@@ -16,10 +16,9 @@ from methods._train.loop.tune import Example, examples_of, loaded, train, traini
 
 def train_sft(stage: FineTuning, io: StageIO) -> None:
     """Train ``stage.init`` on the demonstrations, and write the policy."""
-    rows = read_demonstrations(stage.data, io)
     policy = loaded(stage, io)
-    texts = [(row.prompt, row.replies()) for row in rows]
-    examples, lengths = examples_of(policy, "demonstrations", texts, stage.max_length)
+    rows = demonstration_rows(stage.data, policy, io)
+    examples, lengths = examples_of(policy, "demonstrations", rows, stage.max_length)
     train(stage, io, policy, training_of(policy, examples, lambda batch: sft_loss(policy, batch)))
     write_diagnostics(told([lengths]), io)
 

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from bench.core.datasets import read_preferences
 from bench.core.files import digest_of_folder
 from bench.core.frozen import digest_of_file
 from bench.core.method import Given, Lora, Method
@@ -23,6 +22,7 @@ from bench.core.stage import Progress
 from bench.models.for_transformers import write_adapter, write_model
 from bench.models.load import load_model, load_trainable
 from bench.models.reward_model import load_reward_model
+from bench.models.tokenised.token_rows import preference_rows
 from methods._shared import reward_model
 from methods._train.loop import checkpoint, tune
 from methods._train.loop.optimizer import Optimizer
@@ -85,7 +85,7 @@ class World:
     def sums(self, spec: PolicySpec) -> torch.Tensor:
         """log pi of chosen and rejected, pair by pair, as an evaluation reads them."""
         policy = load_model(spec, self.bench.io("read"))
-        examples, _ = pair_examples(policy, read_preferences(self.data, self.bench.io("read")), 64)
+        examples, _ = pair_examples(policy, preference_rows(self.data, policy, self.bench.io("read")), 64)
         return policy.token_logprobs([(example.group,) for example in examples]).sum()
 
 

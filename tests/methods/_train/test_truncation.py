@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from bench.core.data import Made
-from bench.core.datasets import read_preferences
 from bench.core.errors import StageError
 from bench.core.method import Given, Method
 from bench.core.policy import Decoding, Pretrained
 from bench.core.reward import FileReward
 from bench.core.stage import stages_in
 from bench.models.load import load_model
+from bench.models.tokenised.token_rows import preference_rows
 from methods._shared import fine_tuning_stage, reward_model
 from methods._train.feedback.best_samples import BestOfSamples
 from methods._train.feedback.label_pairs import SamplePairs
@@ -87,7 +87,8 @@ def test_only_equal_pairs_are_refused(base: Pretrained, tmp_path: Path) -> None:
 def test_rows_keep_their_numbers_in_data_and_reference(base: Pretrained, tmp_path: Path) -> None:
     bench = Bench(tmp_path / "bench")
     rows = data(tmp_path / "p.jsonl", [EQUAL, GOOD, BECOMES, LONG, OTHER])
-    examples, counts = pair_examples(load_model(base, bench.io()), read_preferences(rows, bench.io()), 40)
+    policy = load_model(base, bench.io())
+    examples, counts = pair_examples(policy, preference_rows(rows, policy, bench.io()), 40)
     assert [example.row for example in examples] == [1, 3, 4]
     assert (counts.prompts_cut, counts.lost()) == (1, 2)
     stage = ReferenceLogprobs(policy=base, data=rows, max_length=40)

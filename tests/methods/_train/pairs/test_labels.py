@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -19,7 +20,7 @@ from bench.core.datasets import Preference, read_demonstrations, read_preference
 from bench.core.errors import BenchError, DataError, StageError
 from bench.core.method import Given, Method
 from bench.core.policy import Instructed, Message, Tuned
-from methods._train.pairs.labels import PairLabels, expected_loss, in_order, labels_of
+from methods._train.pairs.labels import PairLabels, as_labels, expected_loss, in_order
 from methods._train.pairs.logprobs import PairLogprobs
 from methods._train.representations.sides import side_of
 from methods._train.rewards.train import preference_loss
@@ -147,17 +148,17 @@ def row(probability: float, margin: float = 0.0) -> Preference:
 
 
 def test_accuracy_is_that_of_the_label() -> None:
-    labels = labels_of([row(1), row(1), row(0.1), row(0.1), row(0.5), row(1)], torch.device("cpu"))
+    labels = as_labels(np.array([1, 1, 0.1, 0.1, 0.5, 1]), np.zeros(6), torch.device("cpu"))
     assert labels.soft
     assert labels.right(torch.tensor([2.0, -2.0, 2.0, -2.0, 2.0, 0.0])).tolist() == [1, 0, 0, 1, 0.5, 0]
-    assert not labels_of([row(1), row(1.0)], torch.device("cpu")).soft
+    assert not as_labels(np.ones(2), np.zeros(2), torch.device("cpu")).soft
 
 
 def test_rows_in_the_order_of_their_labels() -> None:
-    found = in_order([row(1), row(0.2), row(0.5)], "here")
-    assert [(one.chosen, one.rejected, one.probability) for one in found.rows] == [("a", "b", 1), ("b", "a", 0.8)]
-    assert found.counts() == {"swapped_pairs": 1, "undecided_pairs": 1}
-    assert in_order([row(1), row(0.7)], "here").counts() == {}
+    found, order = in_order([row(1), row(0.2), row(0.5)], "here")
+    assert [(one.chosen, one.rejected, one.probability) for one in found] == [("a", "b", 1), ("b", "a", 0.8)]
+    assert order.counts() == {"swapped_pairs": 1, "undecided_pairs": 1}
+    assert in_order([row(1), row(0.7)], "here")[1].counts() == {}
     with pytest.raises(StageError, match=r"here: every pair has probability 0\.5"):
         in_order([row(0.5)], "here")
     with pytest.raises(StageError, match="row 2 of the preferences has margin 3"):
@@ -165,7 +166,7 @@ def test_rows_in_the_order_of_their_labels() -> None:
 
 
 def test_a_swapped_row_keeps_which_response_was_cut() -> None:
-    (found,) = in_order([replace(row(0.2), chosen_ended=False)], "here").rows
+    ((found,), _) = in_order([replace(row(0.2), chosen_ended=False)], "here")
     assert [(reply.text, reply.ended) for reply in found.replies()] == [("b", True), ("a", False)]
 
 

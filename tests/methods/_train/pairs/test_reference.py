@@ -8,14 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.core.datasets import Preference, Reply, read_preferences
 from bench.core.errors import DataError
 from bench.core.method import Lora
-from bench.core.policy import Message
 from bench.models.likelihood.logprobs import response_logprobs
 from bench.models.load import load_policy, load_trainable
+from bench.models.tokenised.token_rows import TokenRows, preference_rows
 from methods._train.pairs.reference import ReferenceLogprobs
-from methods._train.pairs.score_reference import FILE, mismatched_texts, pair_examples
+from methods._train.pairs.score_reference import FILE, mismatched, pair_examples
 from methods._train.pairs.train import pair_logprobs
 from tests.methods.tiny import PREFERENCES, Bench, data, pretrained
 
@@ -27,7 +26,7 @@ def test_the_stored_reference_is_the_live_one(tmp_path: Path) -> None:
     io = bench.run(ReferenceLogprobs(policy=base, data=rows, max_length=64))
     stored = load_file(io.out / FILE)
     policy = load_policy(base, bench.io())
-    examples, _ = pair_examples(policy, read_preferences(rows, bench.io()), 64)
+    examples, _ = pair_examples(policy, preference_rows(rows, policy, bench.io()), 64)
     with torch.no_grad():
         for number, example in enumerate(examples):
             live = response_logprobs(policy.model, [example.group], pad_id=policy.pad_id)
@@ -44,7 +43,7 @@ def test_an_adapter_switched_off_is_the_reference(tmp_path: Path) -> None:
         for name, weight in tuned.model.named_parameters():
             if "lora_B" in name:
                 weight.normal_(generator=torch.Generator().manual_seed(len(name)))
-    rows = read_preferences(data(tmp_path / "pairs.jsonl", PREFERENCES), bench.io())
+    rows = preference_rows(data(tmp_path / "pairs.jsonl", PREFERENCES), frozen, bench.io())
     examples, _ = pair_examples(frozen, rows, 64)
     reference = pair_logprobs(frozen, examples)
     with tuned.model.disable_adapter():
@@ -54,14 +53,21 @@ def test_an_adapter_switched_off_is_the_reference(tmp_path: Path) -> None:
     assert not torch.allclose(pair_logprobs(tuned, examples).chosen, reference.chosen, atol=1e-2)
 
 
-def test_no_row_borrows_a_response_without_tokens() -> None:
+def test_no_row_borrows_a_response_without_tokens(tmp_path: Path) -> None:
     """One that was cut before it had any text; a row that borrowed it would be dropped, and its pair be missed."""
+    bench = Bench(tmp_path / "bench")
+    policy = load_policy(pretrained(tmp_path / "model"), bench.io())
 
-    def row(prompt: str, chosen: str, *, ended: bool) -> Preference:
-        asked = (Message(role="user", content=prompt),)
-        return Preference(id=prompt, prompt=asked, chosen=chosen, rejected="no", chosen_ended=ended)
+    def rows(*finishes: str) -> TokenRows:
+        texts = {"end": "a", "length": "", "said": ""}
+        finish = {"end": "end", "length": "length", "said": "end"}
+        made = [
+            {"prompt": str(n), "chosen": texts[one], "rejected": "no", "chosen_finish": finish[one]}
+            for n, one in enumerate(finishes)
+        ]
+        return preference_rows(data(tmp_path / f"{'-'.join(finishes)}.jsonl", made), policy, bench.io())
 
-    rows = [row("one", "a", ended=True), row("two", "", ended=False), row("three", "", ended=True)]
-    assert mismatched_texts(rows)[0][1] == [Reply("")]
+    found = mismatched(rows("end", "length", "said"))
+    assert found[0].responses == [policy.response("")]
     with pytest.raises(DataError, match="without text"):
-        mismatched_texts(rows[:2])
+        mismatched(rows("end", "length"))

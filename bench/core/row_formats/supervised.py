@@ -1,0 +1,247 @@
+"""Responses to imitate: prompts with completions, chats, instructions, and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.core.cells import is_missing, spelt
+from bench.core.errors import DataError
+from bench.core.row_formats.pairs import SYSTEMS, context
+from bench.core.row_formats.row_format import (
+    RawRow,
+    RowFormat,
+    RowsMade,
+    cell,
+    is_said,
+    is_text,
+    is_turns,
+    named,
+    text_in,
+)
+from bench.core.row_formats.transcripts import is_transcript, turns_written
+from bench.core.row_formats.turns import (
+    ASSISTANT,
+    SYSTEM,
+    USER,
+    Turn,
+    behind_system,
+    opened,
+    split_last,
+    turn,
+    turns_in,
+)
+
+NO_ANSWER = "left out: no turn of the assistant behind one of the user"
+_CUT_BEHIND = "turns behind the last one of the assistant are left out"
+_CUT_BEFORE = "turns of the assistant before the first one of the user are left out"
+
+
+def answered(turns: Sequence[Turn], told: tuple[str, ...] = ()) -> RowsMade:
+    """Return the row whose response is the assistant's last turn of a chat, and all before it its prompt."""
+    last = max((number for number, one in enumerate(turns) if one["role"] == ASSISTANT), default=-1)
+    kept = list(turns[: last + 1])
+    if last + 1 < len(turns):
+        told = (*told, _CUT_BEHIND)
+    first = next((number for number, one in enumerate(kept) if one["role"] == USER), None)
+    if first is None or last < 0:
+        return RowsMade((), (*told, NO_ANSWER))
+    before = [one for one in kept[:first] if one["role"] == SYSTEM]
+    if len(before) < first:
+        told = (*told, _CUT_BEFORE)
+    whole = split_last([*before, *kept[first:]])
+    if whole is None:
+        return RowsMade((), (*told, NO_ANSWER))
+    return RowsMade(({"prompt": whole[0], "response": whole[1]},), told)
+
+
+# Chats --------------------------------------------------------------------------------------------------------------
+
+_CHATS = "messages|conversations|conversation"
+
+
+def _is_chat(row: RawRow) -> bool:
+    return is_turns(cell(row, _CHATS))
+
+
+def _chat(rows: Sequence[RawRow]) -> RowsMade:
+    (row,) = rows
+    if cell(row, _CHATS) == []:
+        return RowsMade((), ("left out: a chat without turns",))
+    turns, told = turns_in(cell(row, _CHATS), str(named(row, _CHATS)))
+    if row.get("tools") not in (None, "", [], "[]"):
+        raise DataError("tools are offered in this chat. Calls of tools cannot be trained on: leave such rows out.")
+    return answered(behind_system(turns, cell(row, SYSTEMS), "system"), told)
+
+
+MESSAGES = RowFormat(
+    name="messages",
+    gives="demonstrations",
+    about="`messages` with `role` and `content` (OpenAI, TRL), or `conversations` with `from` and `value` (ShareGPT)",
+    needed=(_CHATS,),
+    optional=(SYSTEMS, "tools"),
+    fits=_is_chat,
+    make=_chat,
+)
+
+
+# Prompt and completion ----------------------------------------------------------------------------------------------
+
+COMPLETION = "completion|response"
+
+
+def completed(row: RawRow) -> tuple[list[Turn], str, tuple[str, ...]] | str:
+    """Return prompt, response and what is told of a row with ``prompt`` and a completion; why not, as a text."""
+    prompt, told = opened(row["prompt"], "prompt")
+    value = cell(row, COMPLETION)
+    if isinstance(value, str):
+        return behind_system(prompt, cell(row, SYSTEMS), "system"), value, told
+    turns, more = turns_in(value, "completion")
+    if turns[-1]["role"] != ASSISTANT:
+        return NO_ANSWER
+    asked = context(prompt, turns[:-1])
+    told = tuple(dict.fromkeys((*told, *more)))
+    return behind_system(asked, cell(row, SYSTEMS), "system"), turns[-1]["content"], told
+
+
+def _is_completion(row: RawRow) -> bool:
+    value = cell(row, COMPLETION)
+    if "label" in row and isinstance(row["label"], bool | int | float):
+        return False
+    plain = named(row, COMPLETION) == "response" and is_text(value) and named(row, SYSTEMS) is None
+    return (is_text(value) or is_turns(value)) and (is_text(row["prompt"]) or is_turns(row["prompt"])) and not plain
+
+
+def _completion(rows: Sequence[RawRow]) -> RowsMade:
+    (row,) = rows
+    found = completed(row)
+    if isinstance(found, str):
+        return RowsMade((), (found,))
+    prompt, response, told = found
+    return RowsMade(({"prompt": prompt, "response": response},), told)
+
+
+PROMPT_COMPLETION = RowFormat(
+    name="prompt_completion",
+    gives="demonstrations",
+    about="`prompt` and `completion`, each a text or a chat, maybe `system`",
+    needed=("prompt", COMPLETION),
+    optional=(SYSTEMS,),
+    fits=_is_completion,
+    make=_completion,
+)
+
+
+# Instructions -------------------------------------------------------------------------------------------------------
+
+INPUT, _OUTPUT = "input|context", "output|response"
+
+
+def _is_instruction(row: RawRow) -> bool:
+    return is_text(row["instruction"]) and is_text(cell(row, _OUTPUT)) and "prompt" not in row
+
+
+def instructed(row: RawRow, asked: str) -> tuple[list[Turn], tuple[str, ...]]:
+    """Return what a row asks in the column ``asked`` as a turn of the user, its input behind it, and what is told."""
+    given, text = cell(row, INPUT), text_in(row, asked)
+    if is_missing(given):
+        return [turn(USER, text)], ()
+    if not isinstance(given, str):
+        raise DataError(f"{named(row, INPUT)} is {spelt(given)}, wanted a text")
+    return [turn(USER, f"{text}\n\n{given}")], (f"`{named(row, INPUT)}` stands behind the instruction",)
+
+
+def _instruction(rows: Sequence[RawRow]) -> RowsMade:
+    (row,) = rows
+    prompt, told = instructed(row, "instruction")
+    whole = behind_system(prompt, cell(row, SYSTEMS), "system")
+    return RowsMade(({"prompt": whole, "response": cell(row, _OUTPUT)},), told)
+
+
+ALPACA = RowFormat(
+    name="alpaca",
+    gives="demonstrations",
+    about="`instruction`, `input` (Dolly: `context`) and `output` (or `response`)",
+    needed=("instruction", _OUTPUT),
+    optional=(INPUT, SYSTEMS, "text"),
+    fits=_is_instruction,
+    make=_instruction,
+)
+
+_ANSWER = "response|answer|output"
+
+
+def _is_question(row: RawRow) -> bool:
+    return is_text(row["question"]) and is_text(cell(row, _ANSWER))
+
+
+def _question(rows: Sequence[RawRow]) -> RowsMade:
+    (row,) = rows
+    asked, told = opened(row["question"], "question")
+    prompt = behind_system(asked, cell(row, SYSTEMS), "system")
+    return RowsMade(({"prompt": prompt, "response": cell(row, _ANSWER)},), told)
+
+
+QUESTIONS = RowFormat(
+    name="question_answer",
+    gives="demonstrations",
+    about="`question` and `answer` or `response`, maybe `system_prompt` (OpenOrca)",
+    needed=("question", _ANSWER),
+    optional=(SYSTEMS,),
+    fits=_is_question,
+    make=_question,
+)
+
+
+# Texts --------------------------------------------------------------------------------------------------------------
+
+# Columns beside which a column `text` is something else: a part of what is asked or answered, or one turn of a tree.
+_OTHERS = (
+    *("prompt", "instruction", "question", "messages", "conversations", "conversation", "chosen", "completion"),
+    *("role", "parent_id"),
+)
+
+
+def _alone(row: RawRow) -> bool:
+    return not any(name in row and not is_missing(row[name]) for name in _OTHERS)
+
+
+def _is_plain_text(row: RawRow) -> bool:
+    return is_said(row["text"]) and _alone(row) and not is_transcript(row["text"])
+
+
+def _plain_text(rows: Sequence[RawRow]) -> RowsMade:
+    (row,) = rows
+    return RowsMade(
+        ({"prompt": "", "response": text_in(row, "text")},), ("the text is the response to an empty prompt",)
+    )
+
+
+TEXT = RowFormat(
+    name="text",
+    gives="demonstrations",
+    about="`text`: written behind an empty prompt",
+    needed=("text",),
+    fits=_is_plain_text,
+    make=_plain_text,
+)
+
+
+def _is_transcript_text(row: RawRow) -> bool:
+    return _alone(row) and is_transcript(row["text"])
+
+
+def _transcript_text(rows: Sequence[RawRow]) -> RowsMade:
+    (row,) = rows
+    return answered(turns_written(text_in(row, "text"), "text"))
+
+
+TRANSCRIPTS = RowFormat(
+    name="transcripts",
+    gives="demonstrations",
+    about="`text` is a transcript with marks for who speaks (### Human: ..., <|im_start|>user, \\n\\nHuman: ...)",
+    needed=("text",),
+    fits=_is_transcript_text,
+    make=_transcript_text,
+)
+
+FORMATS = (MESSAGES, PROMPT_COMPLETION, ALPACA, QUESTIONS, TEXT, TRANSCRIPTS)
