@@ -19,6 +19,8 @@ commands = typer.Typer()
 OPTIONAL = {
     "openai": ("judge", "judges, labellers and verifiers behind an API"),
     "bm25s": ("retrieval", "the retriever bm25, which finds passages to check claims against"),
+    "gguf": ("gguf", "GGUF files as a base"),
+    "bitsandbytes": ("quant", "weights in 4 or 8 bits (load_in)"),
     "tensorboard": ("track", "bench track --to tensorboard"),
     "wandb": ("track", "bench track --to wandb"),
     "mlflow": ("track", "bench track --to mlflow"),

@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.engine.kernels import chosen_by_hand, kernels
 
-PACKAGES = ("alignment-bench", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pyarrow")
+PACKAGES = ("alignment-bench", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pyarrow",
+            "bitsandbytes")  # fmt: skip
 
 
 def provenance() -> dict[str, Any]:
