@@ -94,20 +94,17 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
 ) -> None:
     """Score outputs and judgements made elsewhere: win rates, raw and at equal length, with standard errors.
 
-    Files may be .json, .jsonl or .csv, packed with gzip or not; what they are is told by their columns. Answers,
-    verdicts and difficulties are joined on the instruction's text. With --judge the answers are judged here, in both
-    orders, and the verdicts kept in a store: the same call again asks nothing.
+    What files are (.json, .jsonl, .csv, packed or not) is told by their columns; all are joined on the instruction's
+    text. With --judge the answers are judged here, in both orders, and the same call again asks nothing.
     """
     from bench.scoring import score as scoring
 
     if judge:
         if annotations or preference_scale is not None or judges == "together":
             raise BenchError("--judge asks for verdicts: leave --annotations, --preference-scale and --judges away.")
-        files = (outputs or [], reference, difficulty, calibration)
-        show(asked_scores(judge, *files, store), as_json=as_json)
-        return
-    found = scoring.score(
-        scoring.FilesToScore(
+        found = asked_scores(judge, outputs or [], reference, difficulty, calibration, store)
+    else:
+        files = scoring.FilesToScore(
             outputs=() if outputs is None else outputs,
             reference=reference,
             annotations=() if annotations is None else annotations,
@@ -116,14 +113,7 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
             preference_scale=preference_scale,
             judges=judges,
         )
-    )
-    show(found, as_json=as_json)
-
-
-def show(found: Sequence[Score], *, as_json: bool) -> None:
-    """Print scores, as JSON where that is asked for."""
-    from bench.scoring import score as scoring
-
+        found = scoring.score(files)
     if as_json:
         write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False) + "\n")
     else:
