@@ -16,6 +16,7 @@ from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.scoring.method_score import Score
+    from bench.scoring.score import FilesToScore
 
 commands = typer.Typer()
 
@@ -99,42 +100,32 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     """
     from bench.scoring import score as scoring
 
-    if judge:
-        if annotations or preference_scale is not None or judges == "together":
-            raise BenchError("--judge asks for verdicts: leave --annotations, --preference-scale and --judges away.")
-        found = asked_scores(judge, outputs or [], reference, difficulty, calibration, store)
-    else:
-        files = scoring.FilesToScore(
-            outputs=() if outputs is None else outputs,
-            reference=reference,
-            annotations=() if annotations is None else annotations,
-            difficulty=difficulty,
-            calibration=calibration,
-            preference_scale=preference_scale,
-            judges=judges,
-        )
-        found = scoring.score(files)
+    files = scoring.FilesToScore(
+        () if outputs is None else outputs,
+        reference,
+        () if annotations is None else annotations,
+        difficulty,
+        calibration,
+        preference_scale,
+        judges,
+    )
+    found = asked_scores(judge, files, store) if judge else scoring.score(files)
     if as_json:
         write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False) + "\n")
     else:
         show_scores(found)
 
 
-def asked_scores(
-    judge: list[str],
-    outputs: Sequence[Path],
-    reference: str | None,
-    difficulty: str | None,
-    calibration: Path | None,
-    store: Path | None,
-) -> list[Score]:
+def asked_scores(judge: list[str], files: FilesToScore, store: Path | None) -> list[Score]:
     """Return the scores of outputs that are judged now; how far that has come goes to standard error."""
     from bench.config.fields.judges_asked import read_judges_asked
     from bench.engine.store import STORE, Store, chosen_store
     from bench.evaluation.api.spending import name_this_run
     from bench.scoring.ask_judges import Asking, judged_scores
 
-    if not outputs:
+    if files.annotations or files.preference_scale is not None or files.judges == "together":
+        raise BenchError("--judge asks for verdicts: leave --annotations, --preference-scale and --judges away.")
+    if not files.outputs:
         raise BenchError("nothing to judge: give --outputs FILE and --reference FILE.")
     chosen = chosen_store(store)
     results = Path("results")
@@ -145,8 +136,10 @@ def asked_scores(
     def told(text: str) -> None:
         err.print(text, markup=False, soft_wrap=True)
 
-    asked = Asking(outputs, reference, read_judges_asked(judge), where, difficulty, calibration, told)
-    return judged_scores(asked)
+    judges = read_judges_asked(judge)
+    return judged_scores(
+        Asking(files.outputs, files.reference, judges, where, files.difficulty, files.calibration, told)
+    )
 
 
 def show_scores(scores: Sequence[Score]) -> None:

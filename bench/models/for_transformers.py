@@ -65,7 +65,7 @@ def write_adapter(spec: Tuned, io: StageIO, folder: Path) -> None:
     for path in source.iterdir():
         shutil.copyfile(path, folder / path.name)
     where, revision = BASE_FOLDER, None
-    if isinstance(spec.base, Pretrained) and spec.base.repo is not None:
+    if isinstance(spec.base, Pretrained) and spec.base.repo is not None and not spec.base.adapters:
         where, revision = spec.base.repo, spec.base.revision
     else:
         save_weights(policy, folder / BASE_FOLDER)
