@@ -16,6 +16,7 @@ from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.scoring.method_score import Score
+    from bench.scoring.score import FilesToScore
 
 commands = typer.Typer()
 
@@ -94,57 +95,37 @@ def score(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
 ) -> None:
     """Score outputs and judgements made elsewhere: win rates, raw and at equal length, with standard errors.
 
-    Files may be .json, .jsonl or .csv, packed with gzip or not; what they are is told by their columns. Answers,
-    verdicts and difficulties are joined on the instruction's text. With --judge the answers are judged here, in both
-    orders, and the verdicts kept in a store: the same call again asks nothing.
+    What files are (.json, .jsonl, .csv, packed or not) is told by their columns; all are joined on the instruction's
+    text. With --judge the answers are judged here, in both orders, and the same call again asks nothing.
     """
     from bench.scoring import score as scoring
 
-    if judge:
-        if annotations or preference_scale is not None or judges == "together":
-            raise BenchError("--judge asks for verdicts: leave --annotations, --preference-scale and --judges away.")
-        files = (outputs or [], reference, difficulty, calibration)
-        show(asked_scores(judge, *files, store), as_json=as_json)
-        return
-    found = scoring.score(
-        scoring.FilesToScore(
-            outputs=() if outputs is None else outputs,
-            reference=reference,
-            annotations=() if annotations is None else annotations,
-            difficulty=difficulty,
-            calibration=calibration,
-            preference_scale=preference_scale,
-            judges=judges,
-        )
+    files = scoring.FilesToScore(
+        () if outputs is None else outputs,
+        reference,
+        () if annotations is None else annotations,
+        difficulty,
+        calibration,
+        preference_scale,
+        judges,
     )
-    show(found, as_json=as_json)
-
-
-def show(found: Sequence[Score], *, as_json: bool) -> None:
-    """Print scores, as JSON where that is asked for."""
-    from bench.scoring import score as scoring
-
+    found = asked_scores(judge, files, store) if judge else scoring.score(files)
     if as_json:
         write(json.dumps(scoring.as_data(found), indent=1, allow_nan=False) + "\n")
     else:
         show_scores(found)
 
 
-def asked_scores(
-    judge: list[str],
-    outputs: Sequence[Path],
-    reference: str | None,
-    difficulty: str | None,
-    calibration: Path | None,
-    store: Path | None,
-) -> list[Score]:
+def asked_scores(judge: list[str], files: FilesToScore, store: Path | None) -> list[Score]:
     """Return the scores of outputs that are judged now; how far that has come goes to standard error."""
     from bench.config.fields.judges_asked import read_judges_asked
     from bench.engine.store import STORE, Store, chosen_store
     from bench.evaluation.api.spending import name_this_run
     from bench.scoring.ask_judges import Asking, judged_scores
 
-    if not outputs:
+    if files.annotations or files.preference_scale is not None or files.judges == "together":
+        raise BenchError("--judge asks for verdicts: leave --annotations, --preference-scale and --judges away.")
+    if not files.outputs:
         raise BenchError("nothing to judge: give --outputs FILE and --reference FILE.")
     chosen = chosen_store(store)
     results = Path("results")
@@ -155,8 +136,10 @@ def asked_scores(
     def told(text: str) -> None:
         err.print(text, markup=False, soft_wrap=True)
 
-    asked = Asking(outputs, reference, read_judges_asked(judge), where, difficulty, calibration, told)
-    return judged_scores(asked)
+    judges = read_judges_asked(judge)
+    return judged_scores(
+        Asking(files.outputs, files.reference, judges, where, files.difficulty, files.calibration, told)
+    )
 
 
 def show_scores(scores: Sequence[Score]) -> None:

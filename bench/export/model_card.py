@@ -163,7 +163,6 @@ def _making(comparison: Comparison, summary: RunSummary, exported: Exported) -> 
     costs = summary.cost_of(exported.arm, exported.seed)
     spent = [f"{amount(costs[axis])} {words}" for axis, words in COST_WORDS if costs.get(axis)]
     spent += [duration(costs["seconds"])] if costs.get("seconds") else []
-    spent += [f"beside what {listed(list(facts.brought))} cost elsewhere, which is not known"] if facts.brought else []
     devices = sorted({str(summary.stages[key].provenance.get("device")) for key in _keys(summary, exported)})
     lines = [
         f"Method: {facts.method}",
@@ -179,6 +178,8 @@ def _making(comparison: Comparison, summary: RunSummary, exported: Exported) -> 
     ]
     if spent:
         lines.append(f"It took {', '.join(spent)}, the base's own training included where it was done here")
+    if facts.brought:
+        lines.append(f"Made elsewhere, at a cost that is not known: {listed(list(facts.brought))}")
     if devices:
         lines.append(f"Device: {', '.join(devices)}")
     versions = ", ".join(f"{name} {version}" for name, version in summary.versions.items())

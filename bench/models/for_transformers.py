@@ -66,7 +66,8 @@ def write_adapter(spec: Tuned, io: StageIO, folder: Path) -> None:
     for path in source.iterdir():
         shutil.copyfile(path, folder / path.name)
     where, revision = BASE_FOLDER, None
-    if isinstance(spec.base, Pretrained) and spec.base.repo is not None and spec.base.load_in is None:
+    whole = isinstance(spec.base, Pretrained) and spec.base.load_in is None and not spec.base.adapters
+    if whole and spec.base.repo is not None:
         where, revision = spec.base.repo, spec.base.revision
     else:
         save_weights(policy, folder / BASE_FOLDER)

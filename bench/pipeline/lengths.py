@@ -171,7 +171,8 @@ def readers_of(policy: PolicySpec) -> Iterator[PolicySpec]:
     """Yield what reads a policy's prompts, of local models: the pretrained model, behind the same instructions."""
     match policy:
         case Pretrained(path=str()):
-            yield policy
+            if all(adapter.path is not None for adapter in policy.adapters):  # the tokenizer may be an adapter's
+                yield policy
         case Instructed():
             for inner in readers_of(policy.base):
                 yield policy.model_copy(update={"base": inner})

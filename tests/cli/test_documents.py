@@ -67,6 +67,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "people.jsonl": {"prompt": "Who is Ana?"},
     "prompts.jsonl": {"prompt": "a"},
 }
+MODELS = (
+    "base", "my_sft", "small-chat", "a_labeller", "Llama-2-70b-hf", "Llama-2-7b-hf", "Llama-2-7b-chat-hf"
+)  # fmt: skip
 REWARD = "def reward(prompt: object, response: str) -> float:\n    return float(len(response))\n"
 
 
@@ -139,6 +142,16 @@ def place(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"id2label": {"0": "entailment", "1": "other"}}))
         save_file({"weight": np.zeros(2, np.float32)}, folder / "model.safetensors")
+    for name in MODELS:
+        folder = tmp_path / "models" / name
+        folder.mkdir()
+        (folder / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+        save_file({"weight": np.zeros(2, np.float32)}, folder / "model.safetensors")
+    rating = tmp_path / "models" / "a_reward_model"
+    rating.mkdir()
+    config = {"architectures": ["LlamaForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
+    (rating / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file({"score.weight": np.zeros((1, 2), np.float32)}, rating / "model.safetensors")
     (tmp_path / "reward.py").write_text(REWARD, encoding="utf-8")
     (tmp_path / "vader_lexicon.txt").write_text("good\t2.0\n", encoding="utf-8")
     (tmp_path / "lm_eval").mkdir()

@@ -23,7 +23,7 @@ from peft import (
 )
 from transformers import PreTrainedModel
 
-from bench.core.errors import DataError
+from bench.core.errors import DataError, StageError
 from bench.core.files import digest_of_folder
 from bench.core.formats.adapter_files import read_adapter
 from bench.core.method import Lora
@@ -170,6 +170,24 @@ def test_the_tokenizer_that_the_adapter_was_saved_with_is_read(base: Path, tmp_p
     spec = spec_of(base, tmp_path / "adapter")
     assert tokenizer_of(spec).chat_template == own.chat_template
     assert load_model(spec, io_in(tmp_path)).tokenizer.chat_template == own.chat_template
+
+
+def test_an_adapter_of_the_hub_comes_from_its_cache(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    commit = "a" * 40
+    place = tmp_path / "hub" / "models--org--adapter"
+    wanted = logits(adapter_on(tiny_model("llama"), BESIDE["plain"], place / "snapshots" / commit))
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit, encoding="utf-8")
+    for revision in (commit, "main"):
+        spec = spec_of(base).model_copy(update={"adapters": (Adapter(repo="org/adapter", revision=revision),)})
+        torch.testing.assert_close(logits(load_model(spec, io_in(tmp_path)).model), wanted, atol=1e-4, rtol=1e-5)
+    absent = spec_of(base).model_copy(update={"adapters": (Adapter(repo="org/none", revision="main"),)})
+    with pytest.raises(StageError, match="cannot load the adapter org/none: .*reachable or cached already"):
+        load_model(absent, io_in(tmp_path))
 
 
 def rewritten(folder: Path, **changes: Any) -> None:
