@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,8 @@ BEGIN, END = "<!-- tally: python -m tests.faults -->", "<!-- end of the tally --
 def main() -> int:
     """Return how many cases did not end as they should."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in every command; read when a kind's module loads NumPy
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what `nohup` and `&` have ignored, commands started here
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # would ignore too
     every = kinds()
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"one or more of: {', '.join(every)}; all by default")
