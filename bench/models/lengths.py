@@ -144,37 +144,38 @@ def fit_rows(data: RowsOf, rows: Sequence[TokenRow], max_length: int) -> tuple[F
     own, longest = lengths.prompts.max(1), lengths.responses.max(1)
     counts["rows"] = len(own)
     whole = (own + longest <= max_length) & (lengths.responses.min(1) > 0) & (max_length > 1)
-    kept: list[tuple[int, list[int], list[int]]] = []
-    written = lengths.responses.tolist()
+    left = RowLengths(lengths.prompts.copy(), lengths.responses.copy(), lengths.ended)
+    kept: list[int] = []
     for number, fits in enumerate(whole.tolist()):
+        written = lengths.responses[number].tolist()
         # Of a row that is used as it stands no token is looked at, unless its responses may be the same.
-        if fits and (len(written[number]) != 2 or written[number][0] != written[number][1]):
-            kept.append((number, lengths.prompts[number].tolist(), written[number]))
+        if fits and (len(written) != 2 or written[0] != written[1]):
+            kept.append(number)
             continue
         row = rows[number]
         fitted = fit(number, row, max_length)
         if fitted is None:
             counts["dropped"] += 1
-        elif len(written[number]) == 2 and fitted.responses[0] == fitted.responses[1]:
+        elif len(written) == 2 and fitted.responses[0] == fitted.responses[1]:
             same = list(row.responses[0]) == list(row.responses[1])
             counts["identical" if same else "became_identical"] += 1
         else:
-            left = [len(one) for one in fitted.responses]
-            kept.append((number, [len(one) for one in fitted.prompts], left))
-            short = [now < before for now, before in zip(left, written[number], strict=True)]
+            kept.append(number)
+            left.prompts[number] = [len(one) for one in fitted.prompts]
+            left.responses[number] = [len(one) for one in fitted.responses]
+            short = (left.responses[number] < lengths.responses[number]).tolist()
             counts["prompts_cut"] += len(fitted.prompts[0]) < len(row.prompts[0].ids)
             counts["responses_cut"] += sum(short)
             counts["ends_lost"] += sum(cut and ended for cut, ended in zip(short, row.ended, strict=True))
-    places, prompts, responses = (np.array([one[part] for one in kept], dtype=np.int64) for part in range(3))
-    counts["unfinished"] = int((~lengths.ended[places]).sum()) if kept else 0
+    places = np.array(kept, dtype=np.int64)
+    counts["unfinished"] = int((~lengths.ended[places]).sum())
     known = {
         "prompt": quantiles(own.tolist()),
         "response": quantiles(lengths.responses.ravel().tolist()),
         "together": quantiles((own + longest).tolist()),
     }
-    return FittedRows(rows, max_length, places, prompts, responses), LengthCounts(
-        data=data, max_length=max_length, **counts, **known
-    )
+    fitting = FittedRows(rows, max_length, places, left.prompts[places], left.responses[places])
+    return fitting, LengthCounts(data=data, max_length=max_length, **counts, **known)
 
 
 def lengths_of(rows: Sequence[TokenRow]) -> RowLengths:

@@ -22,31 +22,12 @@ from tests.benchmarks.memory import ROOT, resident
 ROWS = (10_000, 50_000, 100_000)
 CHARACTERS = 1_000
 MAX_LENGTH = 256
-WORDS = tuple(
-    [
-        "once",
-        "upon",
-        "a",
-        "time",
-        "there",
-        "was",
-        "a",
-        "little",
-        "red",
-        "car",
-        "that",
-        "liked",
-        "to",
-        "play",
-        "and",
-        "sing",
-    ]
-)
+WORDS = "once upon a time there was a little red car that liked to play and sing"
 
 
 def write_pairs(file: Path, rows: int) -> None:
     """Write pairs of ``CHARACTERS`` characters, no two of them alike."""
-    half = " ".join(WORDS * 20)
+    half = f"{WORDS} " * 20
     with file.open("w", encoding="utf-8") as out:
         for number in range(rows):
             start = number % 97
