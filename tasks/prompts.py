@@ -6,25 +6,32 @@ Example, in a comparison file:
       - {task: prompts, path: my_prompts.jsonl, column: question, max_new_tokens: 200}
 
 A row of the file needs the prompt in ``column``: a text, or chat turns (``{"role": ..., "content": ...}``) that end
-with the user's. An ``id``, a ``cluster`` and a ``kind`` are used when the row has them, a text or a number; a null,
-empty or NaN cell is none. Rows that repeat a prompt count once.
+with the user's. A file without that column is read in the format of its rows, as training data is (chats of OpenAI and
+ShareGPT, Alpaca, pairs, ...): all turns before the last answer are the prompt. An ``id``, a ``cluster`` and a ``kind``
+are used when the row has them, a text or a number; a null, empty or NaN cell is none. Rows that repeat a prompt count
+once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveInt
 
-from bench.core.cells import all_rows_in, own_cluster
+from bench.core.cells import FileRow, all_rows_in, own_cluster, stated
+from bench.core.data import Data
 from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 from bench.core.policy import Chat, Decoding
+from bench.core.row_formats.program_row import ProgramRow
+from bench.core.row_formats.reading import RowsSeen, program_rows, recognised
+from bench.core.row_formats.row_format import is_turns
+from bench.core.rows import all_read, read_rows
 from bench.core.task import Prompt, Task
 
 
@@ -63,19 +70,18 @@ def read_prompts(path: str, digest: str, column: str) -> tuple[Prompt, ...]:
         raise DataError(f"{path}: no prompts there")
     if digest_of_file(file) != digest:
         raise DataError(f"{path}: the file has changed since the comparison was planned. Plan it again.")
-    rows = all_rows_in(
-        file, path, lambda row: (row, row.question(column), row.label("id"), row.label("kind"), row.label("cluster"))
-    )
+    form = format_of(file, path, column)
+    rows = _plain_rows(file, path, column) if form is None else _rows_of_format(path, form)
     named = {cluster for *_, cluster in rows if cluster is not None}
     found: dict[str, Prompt] = {}
     asked: set[Chat] = set()
-    for row, chat, name, kind, cluster in rows:
+    for where, chat, name, kind, cluster in rows:
         if chat in asked:
             continue
         asked.add(chat)
         name = id_of(chat) if name is None else name
         if name in found:
-            raise DataError(f"{row.where}: repeats the id {name!r} with another prompt")
+            raise DataError(f"{where}: repeats the id {name!r} with another prompt")
         found[name] = Prompt(
             id=name,
             chat=chat,
@@ -83,6 +89,54 @@ def read_prompts(path: str, digest: str, column: str) -> tuple[Prompt, ...]:
             kind="prompt" if kind is None else kind,
         )
     return tuple(found.values())
+
+
+# Where a row stands, what is asked, and its id, kind and cluster where it has them.
+Asked = tuple[str, Chat, str | None, str | None, str | None]
+
+
+def format_of(file: Path, path: str, column: str) -> str | None:
+    """Return the format of a file whose rows have no prompt in ``column``; None where they have, or it has no format.
+
+    Raises DataError for a column that is an instruction without its input.
+    """
+    row = next(read_rows(file, path), None)
+    if not isinstance(row, Mapping):
+        return None
+    cell = row.get(column)
+    if column == "instruction" and isinstance(row.get("input"), str) and row["input"].strip():
+        raise DataError(
+            f"{path}: `column: instruction` leaves out `input`, which belongs to the instruction. Leave out `column:`, "
+            "so that both are read."
+        )
+    turns = cell if isinstance(cell, list) and is_turns(cell) else []
+    asks = isinstance(cell, str) or (bool(turns) and turns[-1].get("role") == "user")
+    if asks or (column not in row and column != Prompts.model_fields["column"].default):
+        return None
+    try:
+        return recognised(Data(path=path, digest=""), "prompts", path).name
+    except DataError:
+        return None  # what is wrong with the column is told
+
+
+def _plain_rows(file: Path, path: str, column: str) -> Sequence[Asked]:
+    def asked(row: FileRow) -> Asked:
+        return row.where, row.question(column), row.label("id"), row.label("kind"), row.label("cluster")
+
+    return all_rows_in(file, path, asked)
+
+
+def _rows_of_format(path: str, form: str) -> Sequence[Asked]:
+    rows = program_rows(Data(path=path, digest="", format=form), lambda _: path, RowsSeen())
+    return list(all_read(rows, _asked, path))
+
+
+def _asked(row: ProgramRow) -> Asked:
+    chat = row.chat("prompt")
+    if chat[-1].role != "user":
+        raise DataError(f"{row.place}: the prompt ends with a turn of the {chat[-1].role}, not with the user's")
+    stated(chat[-1].content, row.what("prompt"))
+    return row.place, chat, row.label("id"), row.label("kind"), row.label("cluster")
 
 
 def id_of(chat: Chat) -> str:

@@ -26,7 +26,7 @@ from bench.config.comparison import (
     LengthControl,
     StatisticsSettings,
 )
-from bench.config.fields.data_sources import COLUMNS, FILE_KEYS, PREFERENCES, SHARE, Columns
+from bench.config.fields.data_sources import COLUMNS, FILE_KEYS, HUB_KEYS, PREFERENCES, SHARE, Columns
 from bench.config.fields.forms import FormField, form_fields
 from bench.config.fields.named_plugins import MODEL, REWARD, WEIGHT, settable
 from bench.config.fields.sources import ADAPTER, ADAPTER_FORMS, POLICY_FORMS
@@ -231,11 +231,14 @@ def _data(definitions: dict[str, Schema], columns: Columns) -> Schema:
     formats = {"enum": [PLAIN, *(one.name for one in serving(columns.rows_of))]}
     forms: dict[str, Schema] = {"path": _TEXT, "columns": _mapping(known), "format": formats}
     path = _fields(Data, definitions, FILE_KEYS, forms)
+    texts = dict.fromkeys(HUB_KEYS[: HUB_KEYS.index("columns")], _TEXT)
+    repo = {**texts, **{name: item for name, item in path.items() if name in HUB_KEYS and name not in texts}}
     weight = _fields(Weighted, definitions, (SHARE,))
-    part = {"anyOf": [_TEXT, _mapping({**path, **weight}, required=("path",))]}
+    files = {"path": path, "repo": repo}
+    part = {"anyOf": [_TEXT, *(_mapping({**form, **weight}, required=(name,)) for name, form in files.items())]}
     mixture = _mapping({"paths": _list(part)}, required=("paths",))
     worlds = _worlds(definitions, "split", lambda world: world.splits(), _fields(Data, definitions, ("limit",)))
-    return {"anyOf": [_mapping(path, required=("path",)), mixture, *worlds]}
+    return {"anyOf": [*(_mapping(form, required=(name,)) for name, form in files.items()), mixture, *worlds]}
 
 
 def _worlds(

@@ -66,9 +66,10 @@ def write_adapter(spec: Tuned, io: StageIO, folder: Path) -> None:
     for path in source.iterdir():
         shutil.copyfile(path, folder / path.name)
     where, revision = BASE_FOLDER, None
-    whole = isinstance(spec.base, Pretrained) and spec.base.load_in is None and not spec.base.adapters
-    if whole and spec.base.repo is not None:
-        where, revision = spec.base.repo, spec.base.revision
+    base = spec.base
+    untouched = isinstance(base, Pretrained) and base.load_in is None and not base.adapters
+    if untouched and isinstance(base, Pretrained) and base.repo is not None:
+        where, revision = base.repo, base.revision
     else:
         save_weights(policy, folder / BASE_FOLDER)
     policy.tokenizer.save_pretrained(folder)

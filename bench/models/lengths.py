@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,24 @@ class TokenRow:
     prompts: tuple[Yielding, ...]
     responses: Sequence[Sequence[int]]
     ended: Sequence[bool]
+
+
+@dataclass(frozen=True)
+class RowLengths:
+    """How many tokens rows have: ``prompts`` (rows, wordings); ``responses``, and which ``ended`` (rows, responses)."""
+
+    prompts: NDArray[np.int64]
+    responses: NDArray[np.int64]
+    ended: NDArray[np.bool_]
+
+
+@runtime_checkable
+class KnownLengths(Protocol):
+    """Rows whose lengths are known without looking at their tokens."""
+
+    def lengths(self) -> RowLengths:
+        """Return how long the rows are."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -117,18 +136,23 @@ def fit_rows(data: RowsOf, rows: Sequence[TokenRow], max_length: int) -> tuple[F
     cut: their loss does not depend on the weights, and an optimiser that divides by the size of gradients would turn
     the rounding of theirs into steps.
     """
-    kept: list[tuple[int, list[int], list[int]]] = []
     counts = dict.fromkeys(
         ("rows", "prompts_cut", "responses_cut", "ends_lost", "unfinished", "identical", "became_identical", "dropped"),
         0,
     )
-    tokens: dict[str, list[int]] = {"prompt": [], "response": [], "together": []}
-    for number, row in enumerate(rows):
-        counts["rows"] += 1
-        own, written = max(len(prompt.ids) for prompt in row.prompts), [len(one) for one in row.responses]
-        tokens["prompt"].append(own)
-        tokens["response"] += written
-        tokens["together"].append(own + max(written, default=0))
+    lengths = rows.lengths() if isinstance(rows, KnownLengths) else lengths_of(rows)
+    own, longest = lengths.prompts.max(1), lengths.responses.max(1)
+    counts["rows"] = len(own)
+    whole = (own + longest <= max_length) & (lengths.responses.min(1) > 0) & (max_length > 1)
+    left = RowLengths(lengths.prompts.copy(), lengths.responses.copy(), lengths.ended)
+    kept: list[int] = []
+    for number, fits in enumerate(whole.tolist()):
+        written = lengths.responses[number].tolist()
+        # Of a row that is used as it stands no token is looked at, unless its responses may be the same.
+        if fits and (len(written) != 2 or written[0] != written[1]):
+            kept.append(number)
+            continue
+        row = rows[number]
         fitted = fit(number, row, max_length)
         if fitted is None:
             counts["dropped"] += 1
@@ -136,17 +160,30 @@ def fit_rows(data: RowsOf, rows: Sequence[TokenRow], max_length: int) -> tuple[F
             same = list(row.responses[0]) == list(row.responses[1])
             counts["identical" if same else "became_identical"] += 1
         else:
-            left = [len(one) for one in fitted.responses]
-            kept.append((number, [len(one) for one in fitted.prompts], left))
-            short = [now < before for now, before in zip(left, written, strict=True)]
+            kept.append(number)
+            left.prompts[number] = [len(one) for one in fitted.prompts]
+            left.responses[number] = [len(one) for one in fitted.responses]
+            short = (left.responses[number] < lengths.responses[number]).tolist()
             counts["prompts_cut"] += len(fitted.prompts[0]) < len(row.prompts[0].ids)
             counts["responses_cut"] += sum(short)
             counts["ends_lost"] += sum(cut and ended for cut, ended in zip(short, row.ended, strict=True))
-            counts["unfinished"] += sum(not ended for ended in row.ended)
-    known = {name: quantiles(values) for name, values in tokens.items()}
-    places, prompts, responses = (np.array([one[part] for one in kept], dtype=np.int64) for part in range(3))
-    return FittedRows(rows, max_length, places, prompts, responses), LengthCounts(
-        data=data, max_length=max_length, **counts, **known
+    places = np.array(kept, dtype=np.int64)
+    counts["unfinished"] = int((~lengths.ended[places]).sum())
+    known = {
+        "prompt": quantiles(own.tolist()),
+        "response": quantiles(lengths.responses.ravel().tolist()),
+        "together": quantiles((own + longest).tolist()),
+    }
+    fitting = FittedRows(rows, max_length, places, left.prompts[places], left.responses[places])
+    return fitting, LengthCounts(data=data, max_length=max_length, **counts, **known)
+
+
+def lengths_of(rows: Sequence[TokenRow]) -> RowLengths:
+    """Return how long rows are that are in memory."""
+    return RowLengths(
+        prompts=np.array([[len(prompt.ids) for prompt in row.prompts] for row in rows], dtype=np.int64),
+        responses=np.array([[len(one) for one in row.responses] for row in rows], dtype=np.int64),
+        ended=np.array([row.ended for row in rows], dtype=np.bool_),
     )
 
 

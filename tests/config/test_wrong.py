@@ -104,8 +104,8 @@ EDITS: dict[str, tuple[str, str, str, str]] = {
                       "given.demonstrations.split", "is missing"),
     "world limit": ("path: demos.jsonl", "world: ./world.py\n    split: demonstrations\n    limit: few #!",
                     "given.demonstrations.limit", "whole number"),
-    "data from repo": ("demonstrations:\n    path: demos.jsonl", "demonstrations: #!\n    repo: org/name",
-                       "given.demonstrations", "exactly one of world, path"),
+    "data from url": ("demonstrations:\n    path: demos.jsonl", "demonstrations: #!\n    url: org/name",
+                      "given.demonstrations", "exactly one of world, path"),
     "data null": ("demonstrations:\n    path: demos.jsonl", "demonstrations: #!", "given.demonstrations", "not empty"),
     # methods
     "needs": ("  again:\n", "  again: #!\n", "methods.again", "method again needs given.preferences"),
@@ -235,7 +235,7 @@ REMOVED = {  # further texts taken out of RIGHT by the case of that name
 }
 FOLLOWED = {  # where other keys of RIGHT rest on what was changed, so that more than one key is wrong
     "needs": 2,  # both tuned and again
-    "data from repo": 2,
+    "data from url": 2,
     "method default name": 5,  # floor is gone, and four keys name it
     "arm name": 5,
     "arm number": 5,

@@ -96,6 +96,8 @@ def planned_stages() -> list[Stage]:
     variants += [("rahf", {"variant": "dual"}), ("rlaif", {}), ("constitutional", {}), ("rlaif", {"reward": "direct"})]
     variants += [("rlaif", {"then": DPO(), "pairs": "sampled"}), ("ppo", {"ptx": 1.0})]
     policies = [listing(METHOD)[name].cls(**fields).policy(given) for name, fields in variants]
+    labelled = given.model_copy(update={"preferences": Data(path="p", digest="d", format="unpaired")})
+    policies.append(listing(METHOD)["kto"].cls().policy(labelled))
     stages = closure(stage for policy in policies for stage in stages_in(policy))
     stages |= make_plan(load_comparison(ROOT / "results" / "quickstart")).stages
     for entry in listing(WORLD).values():

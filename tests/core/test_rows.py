@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 from pathlib import Path
@@ -24,6 +25,44 @@ def test_a_list_is_the_same_in_whatever_pieces_it_is_read(
     file = tmp_path / "rows.json"
     file.write_text(json.dumps([*ROWS, 12, 3.5, None, "text", [1]], indent=indent) + "\n")
     assert list(read_rows(file, "rows.json")) == [*ROWS, 12, 3.5, None, "text", [1]]
+
+
+COLUMNS = {name: [row[name] for row in ROWS] for name in ("a", "b")}
+SHAPES = {
+    "a list in a mapping": {"version": 1, "tags": ["x"], "about": {"a": [{"b": 1}]}, "data": ROWS, "end": None},
+    "columns": COLUMNS,
+    "columns of pandas": {name: {str(n): cell for n, cell in enumerate(cells)} for name, cells in COLUMNS.items()},
+}
+
+
+@pytest.mark.parametrize("chunk", [1, 64, 1_000_000])
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_in_a_mapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str, indent: int | None, chunk: int
+) -> None:
+    monkeypatch.setattr(json_rows, "_CHUNK", chunk)
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(SHAPES[shape], indent=indent))
+    assert list(read_rows(file, "rows.json")) == ROWS
+
+
+def test_packed_and_mapped_files_have_the_same_rows(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.feather
+
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    (tmp_path / "rows.jsonl.bz2").write_bytes(bz2.compress(lines))
+    with pa.output_stream(str(tmp_path / "rows.jsonl.zst"), compression="zstd") as packed:
+        packed.write(lines)
+    table = pa.Table.from_pylist(ROWS)
+    with pa.ipc.new_stream(str(tmp_path / "stream.arrow"), table.schema) as writer:
+        writer.write_table(table, max_chunksize=70)
+    pyarrow.feather.write_feather(table, str(tmp_path / "index.arrow"), compression="uncompressed")
+    (tmp_path / "rows.tsv").write_text("a\tb\n" + "".join(f"{row['a']}\t{row['b']}\n" for row in ROWS))
+    for name in ("rows.jsonl.bz2", "rows.jsonl.zst", "stream.arrow", "index.arrow"):
+        assert list(read_rows(tmp_path / name, name)) == ROWS
+    assert list(read_rows(tmp_path / "rows.tsv", "rows.tsv"))[2] == {"a": "2", "b": "xx"}
 
 
 @pytest.mark.parametrize("chunk", [1, 1_000_000])

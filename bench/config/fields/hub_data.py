@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -20,6 +21,7 @@ README = "README.md"
 MOVING = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MOST_README = 5_000_000
+SECONDS = 10.0  # for the hub to answer what a revision is
 _HEAD = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
 
 
@@ -55,11 +57,12 @@ def found_on_hub(asked: HubAsked) -> HubFound:
     from huggingface_hub import errors  # noqa: PLC0415 - imported where data comes from the hub alone
 
     try:
-        folder = _snapshot(asked, [README])
-        names = _names(asked, folder)
+        there = _on_hub(asked)
+        folder = _snapshot(asked, [README], there)
+        names = _in_cache(folder) if there is None else there.names
         files = _files(asked, folder, names)
-        folder = _snapshot(asked, list(files), folder.name)
-    except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+        folder = _snapshot(asked, list(files), there)
+    except errors.LocalEntryNotFoundError as error:
         prepared = _prepared(asked)
         if prepared is None:
             raise DataError(
@@ -71,30 +74,61 @@ def found_on_hub(asked: HubAsked) -> HubFound:
         raise DataError(f"{asked}: cannot be had from the hub ({one_line(str(error), 200)})") from error
     lacking = [name for name in files if not (folder / name).is_file()]
     if lacking:
-        raise DataError(
-            f"{asked}: {some_of(lacking)} of commit {folder.name[:12]} "
-            f"{'is' if len(lacking) == 1 else 'are'} not in the cache, and the hub cannot be reached"
-        )
+        raise DataError(f"{asked}: not in the cache, and the hub cannot be reached: {some_of(lacking)}")
     return HubFound(folder.name, folder, files)
 
 
-def _snapshot(asked: HubAsked, patterns: Sequence[str], commit: str | None = None) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
+@dataclass(frozen=True)
+class _Known:
+    """What the hub says of a repository: the commit that the revision is now, and the names of its files."""
 
-    wanted = asked.revision if commit is None else commit
-    return Path(snapshot_download(asked.repo, repo_type="dataset", revision=wanted, allow_patterns=list(patterns)))
+    commit: str
+    names: tuple[str, ...]
 
 
-def _names(asked: HubAsked, folder: Path) -> list[str]:
-    """Return the names of all files of a commit; of those in the cache where the hub cannot be reached."""
+def _on_hub(asked: HubAsked) -> _Known | None:
+    """Return what the hub says, None where it cannot be reached."""
     from huggingface_hub import HfApi, constants, errors  # noqa: PLC0415
 
-    if not constants.HF_HUB_OFFLINE:
-        try:
-            return sorted(HfApi().list_repo_files(asked.repo, repo_type="dataset", revision=folder.name))
-        except (errors.HfHubHTTPError, OSError):
-            pass  # the cache has what was there when it could be reached
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    if constants.HF_HUB_OFFLINE:
+        return None
+    unreachable: tuple[type[BaseException], ...] = (
+        errors.OfflineModeIsEnabled,
+        TimeoutError,
+        ConnectionError,
+        *transport_errors(),
+    )
+    try:
+        info = HfApi().dataset_info(asked.repo, revision=asked.revision, timeout=SECONDS)
+    except unreachable:
+        return None
+    return _Known(str(info.sha), tuple(sorted(one.rfilename for one in info.siblings or ())))
+
+
+def transport_errors() -> tuple[type[Exception], ...]:
+    """Return what the hub's client raises where a connection cannot be made or breaks: its library's own errors."""
+    libraries = [sys.modules[name] for name in ("httpx2", "httpx") if name in sys.modules]
+    return tuple(library.TransportError for library in libraries)
+
+
+def _snapshot(asked: HubAsked, patterns: Sequence[str], there: _Known | None) -> Path:
+    """Return the folder of a commit with those of these files that it has; offline, from the cache alone."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+
+    revision = asked.revision if there is None else there.commit
+    return Path(
+        snapshot_download(
+            asked.repo,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=list(patterns),
+            local_files_only=there is None,
+        )
+    )
+
+
+def _in_cache(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
 
 
 def _files(asked: HubAsked, folder: Path, names: Sequence[str]) -> tuple[str, ...]:

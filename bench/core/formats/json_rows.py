@@ -17,6 +17,7 @@ Placed = tuple[str, Any]
 _LOOK_EVERY = 1024  # rows between two looks at how much was unpacked
 _MOST_BLANK = 1_000_000
 _CHUNK = 1_000_000
+_AHEAD = 4096  # characters, of which all but one may be space, before the first row of a list in a mapping
 MOST_COLUMN = 128_000_000  # characters of one column, where a file is one of columns: all are in memory together
 _SPACE = re.compile(r"[ \t\n\r]*")
 _MAY_BE_LONE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -210,9 +211,9 @@ class _Json:
         if self._next() != "[":
             return False
         # The bracket and what follows it are in memory together: a list of rows does not begin with blank pages.
-        while len(self._text) - self._at < _CHUNK and not self._over:
+        while len(self._text) - self._at < _AHEAD and not self._over:
             self._read(_CHUNK)
-        if not self._text[self._at + 1 : self._at + _CHUNK].lstrip(" \t\n\r").startswith("{"):
+        if not self._text[self._at + 1 : self._at + _AHEAD].lstrip(" \t\n\r").startswith("{"):
             return False
         self._at += 1
         return True

@@ -9,6 +9,7 @@ from typing import Any
 from bench.core.cells import chat_of, is_finite, is_missing, label_of, spelt, text_of
 from bench.core.errors import DataError, did_you_mean
 from bench.core.policy import Chat
+from bench.core.row_formats.listing import FORMATS
 from bench.core.rows import kind_of
 
 EVEN = 0.5
@@ -37,11 +38,17 @@ class ProgramRow:
             raise DataError(f"{self.place}: `columns: {{{name}: null}}` leaves out a column that every row needs")
         if column not in self.values:
             renamed = f" (it stands for {name!r})" if column != name else ""
+            how = f"To rename one, write `columns: {{{name}: the file's name}}` beside the data's path."
             raise DataError(
-                f"{self.place}: no column {column!r}{renamed}. {did_you_mean(column, self.values)} "
-                f"To rename one, write `columns: {{{name}: the file's name}}` beside the data's path."
+                f"{self.place}: no column {column!r}{renamed}. {did_you_mean(column, self.values)} {how}"
+                f"{self._looks_like()}"
             )
         return self.values[column]
+
+    def _looks_like(self) -> str:
+        """Return which format the row is of, where it is read as one of the program's own columns and is not."""
+        found = next((one.name for one in FORMATS if one.fits_row(self.values)), None)
+        return "" if found is None else f" Rows like this have the format `{found}`."
 
     def id(self) -> str:
         """Return the row's own id, or its number, and which of several it is."""

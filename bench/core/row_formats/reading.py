@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bench.core.cells import is_finite, spelt
 from bench.core.data import Data, Mixture
 from bench.core.errors import DataError
-from bench.core.row_formats.listing import BY_NAME, FIRST_ROWS, PLAIN_COLUMNS, Recognised, fitting, recognise, why
+from bench.core.row_formats.listing import BY_NAME, FIRST_ROWS, PLAIN_COLUMNS, Recognised, recognise, why
 from bench.core.row_formats.pairs import scores_of
 from bench.core.row_formats.program_row import ProgramRow
 from bench.core.row_formats.ratings import as_pairs
@@ -298,9 +298,3 @@ def renamed(row: RawRow, columns: Mapping[str, str | None]) -> RawRow:
 def as_far_as_there(row: RawRow, columns: Mapping[str, str | None]) -> RawRow:
     """Return a row under the program's names of those columns that it has."""
     return renamed(row, {name: column for name, column in columns.items() if column is None or column in row})
-
-
-def hint(row: RawRow, rows_of: str) -> str:
-    """Return which format a row without the program's columns would have; empty where none is known."""
-    found = fitting([row], rows_of)
-    return f"It looks like {' or '.join(one.name for one in found)}: write `format: {found[0].name}`." if found else ""

@@ -15,8 +15,8 @@ from bench.core.row_formats.turns import ASSISTANT, SYSTEM, USER, Turn, turn
 
 _SPEAKS = {"human": USER, "user": USER, "assistant": ASSISTANT, "system": SYSTEM}
 _MARKS = (
-    re.compile(r"(?:^|\n\n)(Human|Assistant|System):[ \t]?"),
-    re.compile(r"(?:^|\n*)### ?(Human|Assistant|System):[ \t]?"),
+    re.compile(r"\n\n(Human|Assistant|System):[ \t]?"),
+    re.compile(r"### ?(Human|Assistant|System):[ \t]?"),
     re.compile(r"<\|im_start\|>(user|assistant|system)\n"),
 )
 _ENDS = re.compile(r"\s*<\|im_end\|>\s*\Z")

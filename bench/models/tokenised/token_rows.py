@@ -13,7 +13,7 @@ from bench.core.data import DataSpec
 from bench.core.datasets import is_unpaired
 from bench.core.lengths import RowCounts
 from bench.core.stage import StageIO
-from bench.models.lengths import TokenRow, Yielding
+from bench.models.lengths import RowLengths, TokenRow, Yielding
 from bench.models.response_tokens import Spelling
 from bench.models.tokenised.content import RowKind
 from bench.models.tokenised.keys import entry_key, prompts_key, responses_key, rows_key
@@ -77,6 +77,14 @@ class TokenRows(Sequence[TokenRow]):
             tuple(prompts.row(int(self.source[number])) for prompts in self.prompts),
             [self.ids.row(one) for one in own],
             self.ended[own].tolist(),
+        )
+
+    def lengths(self) -> RowLengths:
+        """Return how long the rows are; no token is read for it."""
+        return RowLengths(
+            prompts=np.stack([prompts.ids.lengths()[self.source] for prompts in self.prompts], axis=1),
+            responses=self.ids.lengths()[self.chosen],
+            ended=self.ended[self.chosen],
         )
 
     def responding(self, chosen: NDArray[np.int64]) -> TokenRows:
