@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
-import bench
 from bench.config.fields.named_files import FilesToRead, digest_of
 from bench.core.data import Data
 from bench.core.errors import DataError
@@ -45,7 +45,7 @@ class FilesKnown(FilesToRead):
         except DataError:  # whoever looks at the rows says what is wrong
             return checked()
         settings = {name: getattr(asked, name) for name in sorted(asked.model_fields_set - {"path"})}
-        key = digest([VERSION, bench.__version__, rows_of, content, settings])
+        key = digest([VERSION, version("alignment-bench"), rows_of, content, settings])
         known = self._kept(key)
         if known is None:
             found = checked()
