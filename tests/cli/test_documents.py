@@ -59,6 +59,12 @@ evaluate:
   win_rate: {judges: [gold], versus: sft}
 """
 ROWS: dict[str, dict[str, Any]] = {
+    "chats.jsonl": {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+    "ultrafeedback.jsonl": {
+        "instruction": "a",
+        "completions": [{"response": text, "overall_score": score} for text, score in (("b", 8.0), ("c", 2.0))],
+    },
+    "questions.jsonl": {"question": "a", "answer": "b"},
     "data/sft.jsonl": {"prompt": "a", "answer": "b"},
     "data/pairs.jsonl": {"prompt": "a", "chosen": "b", "rejected": "c"},
     "data/test_prompts.jsonl": {"prompt": "a"},

@@ -89,7 +89,10 @@ class ProgramRow:
 
     def text(self, name: str) -> str:
         """Return the text in a column that every row needs."""
-        return text_of(self.get(name), self.what(name))
+        value = self.get(name)
+        if isinstance(value, list):
+            raise DataError(f"{self.what(name)} is {kind_of(value)}, wanted a text.{self._looks_like()}")
+        return text_of(value, self.what(name))
 
     def number_in(self, name: str, *, default: float, most: float | None = None) -> float:
         """Return a finite number, at least 0 and at most ``most``; ``default`` where the column is missing or null."""
