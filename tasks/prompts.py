@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -29,9 +29,9 @@ from bench.core.errors import DataError
 from bench.core.frozen import digest_of_file
 from bench.core.policy import Chat, Decoding
 from bench.core.row_formats.program_row import ProgramRow
-from bench.core.row_formats.reading import RowsSeen, program_rows, recognised
+from bench.core.row_formats.reading import RowsSeen, first_rows, program_rows, recognised
 from bench.core.row_formats.row_format import is_turns
-from bench.core.rows import all_read, read_rows
+from bench.core.rows import all_read
 from bench.core.task import Prompt, Task
 
 
@@ -70,7 +70,7 @@ def read_prompts(path: str, digest: str, column: str) -> tuple[Prompt, ...]:
         raise DataError(f"{path}: no prompts there")
     if digest_of_file(file) != digest:
         raise DataError(f"{path}: the file has changed since the comparison was planned. Plan it again.")
-    form = format_of(file, path, column)
+    form = format_of(path, column)
     rows = _plain_rows(file, path, column) if form is None else _rows_of_format(path, form)
     named = {cluster for *_, cluster in rows if cluster is not None}
     found: dict[str, Prompt] = {}
@@ -95,14 +95,15 @@ def read_prompts(path: str, digest: str, column: str) -> tuple[Prompt, ...]:
 Asked = tuple[str, Chat, str | None, str | None, str | None]
 
 
-def format_of(file: Path, path: str, column: str) -> str | None:
+def format_of(path: str, column: str) -> str | None:
     """Return the format of a file whose rows have no prompt in ``column``; None where they have, or it has no format.
 
     Raises DataError for a column that is an instruction without its input.
     """
-    row = next(read_rows(file, path), None)
-    if not isinstance(row, Mapping):
-        return None
+    try:
+        (row,) = first_rows(Data(path=path, digest=""), path, 1)
+    except DataError:
+        return None  # what is wrong with it is told by whoever reads all rows
     cell = row.get(column)
     if column == "instruction" and isinstance(row.get("input"), str) and row["input"].strip():
         raise DataError(

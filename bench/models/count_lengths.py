@@ -41,7 +41,7 @@ from bench.core.stage import Progress, Stage, StageIO
 from bench.models.lengths import fit_rows, fitting_prompts, longest_of
 from bench.models.response_tokens import ResponseTokens, tokens_of
 from bench.models.tokenised.findings import found_in, kind_of_rows
-from bench.models.tokenised.making import Reading
+from bench.models.tokenised.making import Wording
 from bench.models.tokenised.shown import shown_rows
 from bench.models.tokenised.token_rows import token_rows
 from bench.models.tokenizer import (
@@ -116,7 +116,7 @@ def counted_data(asked: DataAsked, readers: Sequence[Weightless], io: StageIO) -
         prompts = [yielding(reader, prompt.chat).ids for prompt in read_prompts(asked.data, io)]
         return fitting_prompts(prompts, room - asked.new_tokens)[1]
     kind = kind_of_rows(asked.data, asked.rows_of)
-    rows = token_rows(asked.data, kind, [Reading(one, one.spec) for one in readers], reader, io)
+    rows = token_rows(asked.data, kind, [Wording(one, one.spec) for one in readers], reader, io)
     return fit_rows(asked.rows_of, rows, room)[1]
 
 

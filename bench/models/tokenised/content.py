@@ -18,7 +18,7 @@ RowKind = Literal["demonstrations", "preferences", "unpaired"]
 Row = Demonstration | Preference | UnpairedResponse
 
 
-class Content:
+class RowCounter:
     """Counts rows as they come; texts are known by digests, so that many take little room."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from bench.core.datasets import Finished, digest_of_rows
 from bench.core.frozen import digest
 from bench.core.policy import Message, as_read, root
 from bench.models.tokenised.content import RowKind
-from bench.models.tokenised.making import Reading
+from bench.models.tokenised.making import Wording
 from bench.models.tokenizer import PromptReader, ResponseWriter, end_token_of
 
 # Raised by hand where the same data, tokenizer and template give other tokens, or an entry holds something else.
@@ -34,7 +34,7 @@ def entry_key(rows: dict[str, Any], entry: str) -> str:
     return digest({**rows, "entry": entry})
 
 
-def prompts_key(rows: dict[str, Any], reading: Reading) -> str | None:
+def prompts_key(rows: dict[str, Any], reading: Wording) -> str | None:
     """Return the digest that prompts are kept by; None for a tokenizer that has no form to take one of."""
     own = _reader_key(reading.part)
     if own is None:

@@ -12,7 +12,7 @@ from bench.core.policy import PolicySpec
 from bench.core.row_formats.reading import RowsSeen
 from bench.core.stage import StageIO
 from bench.models.response_tokens import ResponseTokens, Spelling
-from bench.models.tokenised.content import Content, Row, RowKind
+from bench.models.tokenised.content import Row, RowCounter, RowKind
 from bench.models.tokenised.mapped import EntryWriter
 from bench.models.tokenizer import PromptReader, ResponseWriter, yielding_all
 
@@ -22,7 +22,7 @@ COLUMNS, RESPONSES = "columns", "responses"
 
 
 @dataclass(frozen=True)
-class Reading:
+class Wording:
     """Who reads prompts, behind the instructions of ``spec``."""
 
     part: PromptReader
@@ -35,13 +35,13 @@ class Making:
 
     data: DataSpec
     rows_of: RowKind
-    readings: Mapping[str, Reading]
+    readings: Mapping[str, Wording]
     writer: ResponseWriter | None
     io: StageIO
 
     def make(self, writers: Mapping[str, EntryWriter]) -> None:
         """Write the entries that there is a writer for."""
-        content = Content()
+        content = RowCounter()
         highest = dict.fromkeys(writers, 0)
         changed: set[str] = set()
         spelt: set[str] = set()
@@ -80,7 +80,7 @@ def rows_one_by_one(data: DataSpec, rows_of: RowKind, io: Finished, seen: RowsSe
             return each_unpaired(data, io, seen)
 
 
-def _write_prompts(writer: EntryWriter, reading: Reading, rows: Sequence[Row]) -> int:
+def _write_prompts(writer: EntryWriter, reading: Wording, rows: Sequence[Row]) -> int:
     """Write the prompts of rows; returns the highest id among them."""
     found = yielding_all(reading.part, reading.spec, [row.prompt for row in rows])
     highest = writer.append_rows("ids", [one.ids for one in found])

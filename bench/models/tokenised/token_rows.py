@@ -17,14 +17,14 @@ from bench.models.lengths import RowLengths, TokenRow, Yielding
 from bench.models.response_tokens import Spelling
 from bench.models.tokenised.content import RowKind
 from bench.models.tokenised.keys import entry_key, prompts_key, responses_key, rows_key
-from bench.models.tokenised.making import COLUMNS, RESPONSES, Making, Reading
+from bench.models.tokenised.making import COLUMNS, RESPONSES, Making, Wording
 from bench.models.tokenised.mapped import Entry, Ragged, ragged
 from bench.models.tokenised.token_cache import kept_entries
 from bench.models.tokenizer import ResponseWriter, RowReader, check_readable
 
 
 @dataclass(frozen=True)
-class Prompts:
+class PromptTokens:
     """The prompts of a data set as one reader reads them: their ids, and of each what may give way (start, stop)."""
 
     ids: Ragged
@@ -54,7 +54,7 @@ class TokenRows(Sequence[TokenRow]):
     prompt: NDArray[np.int64]
     said: NDArray[np.bool_]
     ended: NDArray[np.bool_]
-    prompts: tuple[Prompts, ...]
+    prompts: tuple[PromptTokens, ...]
     ids: Ragged
     source: NDArray[np.int64]
     chosen: NDArray[np.int64]
@@ -130,13 +130,13 @@ def row_counts(data: DataSpec, rows_of: RowKind, io: StageIO) -> RowCounts:
     return RowCounts.model_validate(found[COLUMNS].notes)
 
 
-def readings_of(policy: RowReader) -> tuple[Reading, ...]:
+def readings_of(policy: RowReader) -> tuple[Wording, ...]:
     """Return who reads the prompts of a policy: every part of it, with its own instructions."""
-    return tuple(Reading(part, part.spec) for part in policy.parts)
+    return tuple(Wording(part, part.spec) for part in policy.parts)
 
 
 def token_rows(
-    data: DataSpec, rows_of: RowKind, readings: Sequence[Reading], writer: ResponseWriter, io: StageIO
+    data: DataSpec, rows_of: RowKind, readings: Sequence[Wording], writer: ResponseWriter, io: StageIO
 ) -> TokenRows:
     """Return the rows of ``data``, their prompts in every one of the ``readings``, their responses as one writes them.
 
@@ -177,7 +177,7 @@ def _rows_of(found: Mapping[str, Entry], names: Sequence[str]) -> TokenRows:
         prompt=columns["prompt"],
         said=columns["said"],
         ended=columns["ended"],
-        prompts=tuple(Prompts(ragged(found[name], "ids"), ragged(found[name], "content")) for name in names),
+        prompts=tuple(PromptTokens(ragged(found[name], "ids"), ragged(found[name], "content")) for name in names),
         ids=written,
         source=np.arange(rows),
         chosen=np.arange(len(written)).reshape(rows, -1),

@@ -15,7 +15,7 @@ from bench.models.hf import HFPolicy
 from bench.models.lengths import FittedRows, fit_rows, none_left
 from bench.models.likelihood.logprobs import Group
 from bench.models.local import longest
-from bench.models.tokenised.making import Reading
+from bench.models.tokenised.making import Wording
 from bench.models.tokenised.token_rows import TokenRows, token_rows
 
 
@@ -55,7 +55,7 @@ class ContextRows(Sequence[Contexts]):
 
 def wordings_of(data: DataSpec, policy: HFPolicy, specs: Sequence[PolicySpec], io: StageIO) -> TokenRows:
     """Return the pairs of ``data`` with each prompt as every one of ``specs`` reads it, instructions included."""
-    return token_rows(data, "preferences", [Reading(policy, spec) for spec in specs], policy, io)
+    return token_rows(data, "preferences", [Wording(policy, spec) for spec in specs], policy, io)
 
 
 def contexts(policy: HFPolicy, rows: TokenRows, max_length: int) -> tuple[ContextRows, LengthCounts]:

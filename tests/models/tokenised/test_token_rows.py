@@ -21,7 +21,7 @@ from bench.core.stage import Stage, StageIO
 from bench.models.count_lengths import Weightless
 from bench.models.lengths import fit_rows
 from bench.models.tokenised import making
-from bench.models.tokenised.making import Reading
+from bench.models.tokenised.making import Wording
 from bench.models.tokenised.mapped import ENTRY_FILE
 from bench.models.tokenised.token_rows import demonstration_rows, preference_rows, token_rows
 from bench.models.tokenizer import token_row, yielding_all
@@ -103,7 +103,7 @@ def test_tokens_are_those_of_one_row_after_the_other(tokenizer: PreTrainedTokeni
         replace(row, prompts=(*row.prompts, yielding_all(plain, asked, [own.prompt])[0]))
         for row, own in zip(wanted, read, strict=True)
     ]
-    both = [Reading(plain, BASE), Reading(plain, asked)]
+    both = [Wording(plain, BASE), Wording(plain, asked)]
     for attempt in ("made", "kept"):
         fresh = reader(tokenizer)
         fresh.tokens._changed.clear()
