@@ -19,8 +19,7 @@ from bench.evaluation.api.api_settings import ApiSettings
 from bench.evaluation.measurement import Cell, Design, judges_in
 from bench.evaluation.measurements.divergence import divergence_bound
 from bench.pipeline.brought.told import told_of_arms
-from bench.pipeline.checks.model_kinds import check_model_kinds
-from bench.pipeline.checks.packed_weights import check_packed_weights
+from bench.pipeline.checks.models_planned import check_model_kinds, check_packed_weights
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def test_in_bfloat16_it_is_the_models_own_forward(tmp_path: Path) -> None:
         assert found.logprob == pytest.approx(float(wanted), rel=0.02)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["flan", "bart"])
 def test_what_was_saved_is_what_was_loaded(kind: Kind, tmp_path: Path) -> None:
     """A head that is not tied, and whether states are scaled before it, are in the files that are written."""
     bench, spec = Bench(tmp_path), tiny_encoded.pretrained(tmp_path / "model", kind)

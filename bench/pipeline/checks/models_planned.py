@@ -1,4 +1,4 @@
-"""Whether what is asked of an encoder-decoder model can be done with one: known at plan, refused in one line."""
+"""Whether what a plan asks of its models can be done with them: of encoder-decoders, and of weights in 4 or 8 bits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from bench.core.errors import BenchError
 from bench.core.formats.model_files import is_encoder_decoder
 from bench.core.frozen import children
-from bench.core.policy import BestOf, Built, Instructed, Pretrained, Proxy, Tuned
+from bench.core.policy import BestOf, Built, Instructed, Pretrained, Proxy, Tuned, root
 from bench.core.stage import Stage
 
 _POLICIES = (Pretrained, Built, Tuned, Instructed, Proxy, BestOf)
@@ -32,6 +32,23 @@ def check_model_kinds(stages: Mapping[str, Stage], labels: Callable[[], Mapping[
                         f"{labels()[key]} {what}, which is done with causal language models only, "
                         f"and {Path(folder).name} is an encoder-decoder"
                     )
+
+
+def check_packed_weights(stages: Mapping[str, Stage], labels: Callable[[], Mapping[str, str]]) -> None:
+    """Raise BenchError for the first stage that trains all weights of a model that is loaded in 4 or 8 bits.
+
+    ``stages`` and their ``labels`` by key. Stages of training are known by their fields, as methods are not known here.
+    """
+    for key, stage in stages.items():
+        init = getattr(stage, "init", None)
+        if init is None or getattr(stage, "lora", init) is not None:
+            continue
+        start = root(init)
+        if isinstance(start, Pretrained) and start.load_in is not None:
+            raise BenchError(
+                f"{labels()[key]} trains all weights of a model that is loaded in {start.load_in}, of which only an "
+                "adapter can be trained. Set given.lora, such as {rank: 8} (QLoRA), or leave load_in away."
+            )
 
 
 def causal_only(value: Any) -> Iterator[tuple[str, Any]]:
