@@ -275,7 +275,9 @@ class RunSummary(Frozen):
 
 def _text(summary: RunSummary) -> str:
     """Return the file's text; it ends with a checksum over the rest, so that a changed byte is noticed."""
-    text = summary.model_dump_json(indent=1)
+    # What came later is not written where there is none of it, so that an earlier file keeps its bytes.
+    without: dict[str, Any] = {"arms": {name: {"brought"} for name, arm in summary.arms.items() if not arm.brought}}
+    text = summary.model_dump_json(indent=1, exclude=without if summary.told else {**without, "told": True})
     rest = text.removesuffix("\n}")
     return f'{rest},\n "{CHECKSUM}": "{checksum(json.loads(text))}"\n}}\n'
 
