@@ -13,13 +13,14 @@ from pydantic import Field, TypeAdapter
 from bench.core.cells import is_finite, text_of
 from bench.core.data import Data, DataSpec, Made, Mixture
 from bench.core.errors import DataError
-from bench.core.files import digest_of_files, kind_at
+from bench.core.files import kind_at
 from bench.core.frozen import digest, digest_of_file
 from bench.core.lengths import RowsOf
 from bench.core.policy import Chat
+from bench.core.row_formats.file_digests import check_digest
 from bench.core.row_formats.listing import gives
 from bench.core.row_formats.program_row import ProgramRow
-from bench.core.row_formats.reading import NameOf, RowsSeen, files_of, program_rows
+from bench.core.row_formats.reading import NameOf, RowsSeen, program_rows
 from bench.core.row_formats.row_facts import known_facts
 from bench.core.row_formats.unpaired import label_in
 from bench.core.rows import all_read
@@ -347,7 +348,7 @@ def _each_of(
         file: Data | Mixture = Data(path=str(io.read(data.by) / ROWS_FILE), digest="", limit=data.limit)
     else:
         for one in files_in(data):
-            _check_digest(one)
+            check_digest(one)
         where, file = " and ".join(dict.fromkeys(one.path for one in files_in(data))), data
     name_of: NameOf = (lambda _: where) if isinstance(data, Made) else _path_of
     empty = True
@@ -363,7 +364,7 @@ def digest_of_rows(data: DataSpec, io: Finished) -> str:
     if isinstance(data, Made):
         return digest_of_file(io.read(data.by) / ROWS_FILE)
     for one in files_in(data):
-        _check_digest(one)
+        check_digest(one)
     return digest([one.digest for one in files_in(data)])
 
 
@@ -388,24 +389,6 @@ def _rows(data: Data | Mixture) -> Iterator[ProgramRow]:
         if isinstance(row, DataError):
             raise row
         yield row
-
-
-def _check_digest(data: Data) -> None:
-    found = digest_of_data(data)
-    if found != data.digest:
-        raise DataError(
-            f"{data.path}: its bytes have changed since the comparison was planned (sha256 {found[:12]}..., "
-            f"wanted {data.digest[:12]}...). Plan again to use the new content, or restore the old file."
-        )
-
-
-def digest_of_data(data: Data) -> str:
-    """Return the digest of the bytes of a file, or of those files of a folder that are read; raises DataError."""
-    path = Path(data.path)
-    lacking = [file for file, _ in files_of(data, data.path) if kind_at(file) != "file"]
-    if lacking:
-        raise DataError(f"{lacking[0]}: no such file")
-    return digest_of_files(path, data.files) if data.files else digest_of_file(path)
 
 
 def rows_known(data: DataSpec) -> int | None:

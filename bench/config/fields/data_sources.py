@@ -13,11 +13,12 @@ from bench.config.fields.hub_data import HubAsked
 from bench.config.fields.sources import REPO, form_of, one_of, read_world
 from bench.core.cells import is_missing
 from bench.core.data import Data, DataSpec, Mixture, Weighted
-from bench.core.datasets import check_rows, digest_of_data
+from bench.core.datasets import check_rows
 from bench.core.errors import BenchError, DataError, some_of
 from bench.core.files import kind_at
 from bench.core.formats.folders import shards_in
 from bench.core.lengths import RowsOf
+from bench.core.row_formats.file_digests import digest_of_data
 from bench.core.row_formats.listing import format_named, gives, recognise, serving
 from bench.core.row_formats.reading import as_far_as_there, first_rows
 from bench.core.row_formats.row_facts import facts_of, remember

@@ -17,7 +17,6 @@ from bench.config.fields.hub_data import HubAsked
 from bench.config.fields.named_files import FilesToRead, digest_of, ends_with
 from bench.config.fields.stand_ins import CodeOfOthers, PluginOnRecord, stand_in_for, unknown_digest
 from bench.core.data import Data, HubFiles
-from bench.core.datasets import digest_of_data
 from bench.core.errors import BenchError, DataError
 from bench.core.files import kind_at, resolved
 from bench.core.formats.folders import shards_in
@@ -25,6 +24,7 @@ from bench.core.frozen import Open
 from bench.core.lengths import RowsOf
 from bench.core.metrics import MetricInfo
 from bench.core.plugins import Kind, is_own, package_of
+from bench.core.row_formats.file_digests import digest_of_data
 
 P = TypeVar("P", bound=Open)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench.core.data import Data
-from bench.core.datasets import digest_of_data, read_preferences
+from bench.core.datasets import read_preferences
 from bench.core.errors import DataError
 from bench.core.formats.folders import shards_in, split_of
+from bench.core.row_formats.file_digests import digest_of_data
 from bench.core.stage import Stage
 
 
