@@ -7,11 +7,10 @@ was within a factor of two of what the quickstart and the tests' comparison came
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from bench.core.datasets import rows_known
 from bench.core.errors import DataError
 from bench.core.formats.gguf_header import SUFFIX, header_of
 from bench.core.formats.model_files import heads_of, weight_files
-from bench.core.frozen import Frozen, digest, encode
+from bench.core.frozen import Frozen, Open, address, digest
 from bench.core.method import Lora
 from bench.core.policy import BestOf, Built, Instructed, Pretrained, Proxy, Tuned
 from bench.core.stage import Stage
@@ -36,6 +35,7 @@ FLOAT32, BFLOAT16 = 4, 2  # bytes
 COPIES_IN_A_CHECKPOINT, CHECKPOINTS_AT_A_TIME = 3, 2
 BYTES_OF_A_ROW, BYTES_OF_A_TOKEN = 400, 2
 BYTES_OF_A_STAGE = 8_000  # beside its description: verdicts or scores of some hundred prompts, or a training's log
+BESIDE_A_NAME = 6  # quotes, colon and comma of JSON
 WORDS_OF_A_WORLD, BESIDE_A_WORLD = 600, 17_000  # its vocabulary, and the bytes of its tokenizer and configuration
 
 
@@ -99,8 +99,9 @@ def disk_need(stages: Iterable[Stage], store: Store) -> DiskNeed:
     """Return what computing these stages, none of which is in the store, needs of its disk."""
     kept, checkpoints, not_known = 0, [], []
     known: dict[str, Shapes | None] = {}  # a base is the start of many stages, and its files are looked at once
+    sizes: dict[str, int] = {}
     for stage in stages:
-        kept += BYTES_OF_A_STAGE + len(json.dumps(encode(stage))) + rows_and_tokens(stage)
+        kept += BYTES_OF_A_STAGE + form_bytes(stage, sizes) + rows_and_tokens(stage)
         model = made_from(stage)
         if model is None:
             continue
@@ -129,6 +130,30 @@ def disk_need(stages: Iterable[Stage], store: Store) -> DiskNeed:
         at=str(at),
         not_known=tuple(dict.fromkeys(not_known)),
     )
+
+
+def form_bytes(value: Any, sizes: dict[str, int]) -> int:
+    """Return about how long the JSON form of a value is; ``sizes``: of stages that were asked for, by their keys.
+
+    A stage's form holds those of all stages that it rests on, so the same ones come again and again.
+    """
+    if isinstance(value, Stage):
+        if value.key not in sizes:
+            sizes[value.key] = _form_of_fields(value, sizes)
+        return sizes[value.key]
+    if isinstance(value, Frozen):
+        return _form_of_fields(value, sizes)
+    if isinstance(value, Mapping):
+        return sum(len(str(name)) + BESIDE_A_NAME + form_bytes(item, sizes) for name, item in value.items())
+    if isinstance(value, tuple | list | frozenset):
+        return sum(BESIDE_A_NAME + form_bytes(item, sizes) for item in value)
+    return len(str(value))
+
+
+def _form_of_fields(value: Frozen, sizes: dict[str, int]) -> int:
+    fields = {name: getattr(value, name) for name in type(value).model_fields}
+    own = len(address(type(value))) if isinstance(value, Open) else 0
+    return own + form_bytes(fields, sizes)
 
 
 def side_by_side() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 from bench.core.metrics import SHARE, MetricInfo
@@ -116,7 +117,7 @@ class AtlasTask(Task):
 
     def prompts(self) -> Sequence[Prompt]:
         """Return the prompts, in a fixed order, ids unique."""
-        return tuple(question.prompt() for question in self.questions()[: self.limit])
+        return _prompts_of(self)
 
     def decoding(self) -> Decoding:
         """Return sampling at temperature 0.7: responses vary as a user would see them, with few slips of grammar."""
@@ -174,3 +175,9 @@ def _knowledge(prompt: Prompt, reading: Reading) -> dict[str, float | None]:
 
 def _refused(reading: Reading) -> bool:
     return reading.refusals > 0 and reading.steps == 0
+
+
+@lru_cache(maxsize=64)
+def _prompts_of(task: AtlasTask) -> tuple[Prompt, ...]:
+    """Return the prompts of a task; a plan asks each of its tasks for them a hundred times."""
+    return tuple(question.prompt() for question in task.questions()[: task.limit])
