@@ -13,11 +13,10 @@ import torch
 from torch import nn
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PrinterCallback
 
-from bench.models.lengths import Fitted
-from bench.models.likelihood.logprobs import Group
+from bench.models.lengths import TokenRow, Yielding, fit_rows
 from bench.models.reward_model import new_head, rewards_of
 from methods._train.loop.loop import LossSum, fit
-from methods._train.loop.tune import Example, training_of
+from methods._train.loop.tune import Example, Examples, training_of
 from methods._train.pairs.labels import PairLabels
 from methods._train.pairs.logprobs import PairLogprobs
 from methods._train.pairs.score_reference import scored
@@ -33,13 +32,22 @@ BETA = 0.1
 RATE = 1e-4
 
 
+LONGEST = 100_000  # nothing is cut
+
+
+def examples_in(rows: Sequence[Pair], both: Sequence[str] = ("chosen", "rejected")) -> Examples:
+    """Return the rows as examples, with these of their responses."""
+    read = [
+        TokenRow((Yielding(row.prompt, ()),), [getattr(row, name) for name in both], [True] * len(both)) for row in rows
+    ]
+    return Examples(fit_rows("preferences", read, LONGEST)[0])
+
+
 def our_dpo(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callable[[int], float]:
     """Return a function that trains once over the pairs and returns the seconds."""
     words = tokenizer(model.config.vocab_size)
-    examples = [Example(number, Group(row.prompt, [row.chosen, row.rejected])) for number, row in enumerate(rows)]
-    trained = policy(model, words)
-    fit_already = [Fitted(one.row, (list(one.group.prompt),), list(map(list, one.group.responses))) for one in examples]
-    found = scored(trained, fit_already, len(rows), stage_io())
+    examples, trained = examples_in(rows), policy(model, words)
+    found = scored(trained, examples.fitted, len(rows), stage_io())
     sums, tokens = found["logprob"], found["tokens"]
     frozen = PairLogprobs(sums[:, 0], sums[:, 1], tokens[:, 0], tokens[:, 1])
 
@@ -131,7 +139,7 @@ def dpo(size: Size, lengths: tuple[int, int], count: int, goal: float, rounds: i
 
 def our_sft(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callable[[int], float]:
     trained = policy(model, tokenizer())
-    examples = [Example(number, Group(row.prompt, [row.chosen])) for number, row in enumerate(rows)]
+    examples = examples_in(rows, ("chosen",))
     training = training_of(trained, examples, lambda part: sft_loss(trained, part))
     optimisation = Optimisation(lr=RATE, epochs=1, batch_size=batch)
 
@@ -188,7 +196,7 @@ def sft(size: Size, count: int, rounds: int, strategy: str = "wrapped") -> Row:
 def our_reward_model(model: LlamaForCausalLM, rows: Sequence[Pair], batch: int) -> Callable[[int], float]:
     trained = policy(model, tokenizer(model.config.vocab_size))
     head = new_head(trained, seed=0)
-    examples = [Example(number, Group(row.prompt, [row.chosen, row.rejected])) for number, row in enumerate(rows)]
+    examples = examples_in(rows)
     label, margin = torch.ones(len(rows)), torch.zeros(len(rows))
 
     def loss_of(part: Sequence[Example]) -> LossSum:

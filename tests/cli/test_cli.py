@@ -417,7 +417,7 @@ def test_a_policy_is_exported_and_wrong_wishes_are_refused(ran: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert {"README.md", "config.json", "model.safetensors"} <= {path.name for path in (tmp_path / "dpo").iterdir()}
     for wrong, said in (
-        (("dpo_lora",), "needs a folder"),
+        (("dpo_lora",), "needs a place to go to"),
         (("dpo_lora", "--to", str(tmp_path / "dpo")), "not empty"),
         (("nobody", "--to", str(tmp_path / "x")), "there is no method 'nobody'"),
         (("base", "--to", str(tmp_path / "x"), "--adapter"), "not trained"),

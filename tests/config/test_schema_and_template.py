@@ -20,6 +20,7 @@ from bench.config.template import new_comparison
 from bench.core.errors import BenchError
 from bench.core.plugins import EXTRACTOR, JUDGE, METHOD, RETRIEVER, TASK, VERIFIER, WORLD, listing
 from tests.config.conftest import WEIGHTS
+from tests.models.test_gguf import header as gguf_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,8 +66,9 @@ def test_every_method_is_there_with_its_fields(schema: dict[str, Any]) -> None:
     for name, entry in entries.items():
         arm = schema["$defs"][f"method.{name}"]
         if entry.cls.SPREAD is not None:  # it has the keys of a policy, in each of a policy's forms
-            assert all({"method", "replicate", "lora"} < set(form["properties"]) for form in arm["anyOf"][:3])
-            assert [form["required"] for form in arm["anyOf"][:3]] == [["adapter"], ["path"], ["repo", "revision"]]
+            forms = arm["anyOf"][:4]
+            assert all({"method", "replicate", "lora"} < set(form["properties"]) for form in forms)
+            assert [form["required"] for form in forms] == [["adapter"], ["gguf"], ["path"], ["repo", "revision"]]
             continue
         assert set(arm["properties"]) == {"method", "replicate", "lora", "start", "reference", *settable(entry.cls)}
         assert arm["description"] == entry.about
@@ -131,6 +133,7 @@ def test_every_commented_line_of_the_template_loads(chosen: str, tmp_path: Path)
         made.mkdir(parents=True)
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_bytes(WEIGHTS + b"a")
+    gguf_file(model.with_suffix(".gguf"), {"general.architecture": "llama"})
     rows = {"rows": {"question": "a", "answer": "b"}, "pairs": {"prompt": "a", "chosen": "b", "rejected": "c"}}
     for name, row in rows.items():
         (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")

@@ -15,6 +15,7 @@ from bench.core.policy import (
     Built,
     Decoding,
     Instructed,
+    Outputs,
     PolicySpec,
     Pretrained,
     Proxy,
@@ -37,7 +38,8 @@ from tests.methods.tiny import DEMONSTRATIONS, PREFERENCES, Bench, data, pretrai
 from tests.models.stages import WriteTiny
 
 KINDS = get_args(get_args(PolicySpec)[0])
-LOADED = [kind for kind in KINDS if kind is not BestOf]  # it writes, see test_best_of.py, and has no likelihood
+# The best of several writes and has no likelihood, see test_best_of.py; outputs do neither: test_made_elsewhere.py.
+LOADED = [kind for kind in KINDS if kind not in (BestOf, Outputs)]
 CHATS = [user("ask one"), user("tell four words"), user("say")]
 
 
@@ -66,12 +68,13 @@ def example(kind: type[Any], folder: Path) -> PolicySpec:
         Instructed: Instructed(base=tuned, instruction="be good."),
         Proxy: Proxy(base=start, expert=tuned, antiexpert=pretrained(folder / "small", seed=1), alpha=0.5),
         BestOf: BestOf(base=tuned, n=3, chooser=chooser),
+        Outputs: Outputs(path=str(folder / "mine.jsonl"), digest="d"),
     }
     return known[kind]
 
 
 def test_every_kind_is_here(tmp_path: Path) -> None:
-    assert len(KINDS) == 6
+    assert len(KINDS) == 7
     assert [type(example(kind, tmp_path)) for kind in KINDS] == list(KINDS)
 
 
@@ -143,8 +146,8 @@ def test_stages_take_it(kind: type[Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_it_can_be_trained_on_unless_it_has_no_weights(kind: type[Any], tmp_path: Path) -> None:
     spec, bench = example(kind, tmp_path), Bench(tmp_path / "bench")
-    if kind in (Proxy, BestOf):
-        with pytest.raises(BenchError, match="cannot be trained|no weights to train"):
+    if kind in (Proxy, BestOf, Outputs):
+        with pytest.raises(BenchError, match="cannot be trained|no weights to train|no model"):
             load_trainable(spec, bench.io(), lora=None, seed=0)
         with pytest.raises(BenchError, match="trained on top"):
             Tuned(base=spec, by=WriteTiny(seed=3))

@@ -121,7 +121,7 @@ def test_they_run_to_the_report_and_stand_without_their_files(folder: Path) -> N
 
 
 WRONG = {
-    "no form": ("path: ../../other, template", "template", "needs exactly one of world, path, repo, and has none"),
+    "no form": ("path: ../../other, template", "template", "one of world, path, repo, gguf, and has none"),
     "a typo": ("path: ../../other, template", "path: ../../other, templat", "Did you mean 'template'?"),
     "no such folder": ("path: ../../other, template", "path: ../../others, template", "no such folder"),
     "an adapter as a model": ("path: ../../other, template", "path: ../../adapter, template", "holds an adapter"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.trips import trips
 
-MOST = {"comparison_to_number": 137, "comparison_handed_on": 34, "verdict_to_contrast": 33, "field_to_loss": 6}
+MOST = {"comparison_to_number": 143, "comparison_handed_on": 34, "verdict_to_contrast": 33, "field_to_loss": 6}
 
 
 @pytest.mark.slow

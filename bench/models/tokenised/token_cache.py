@@ -21,6 +21,7 @@ from bench.core.machine_limits import limit_of
 from bench.core.stage import LOCKS, StageIO
 from bench.models.tokenised.mapped import DamagedEntry, Entry, EntryWriter, read_entry
 
+_TOKENS = "tokens-"
 # What makes entries: it is given a writer for each of those that are wanted, and finishes them all.
 Make = Callable[[Mapping[str, EntryWriter]], None]
 
@@ -41,12 +42,20 @@ def kept_entries(wanted: Mapping[str, str | None], io: StageIO, make: Make) -> d
             io.warn(f"{io.tokens}: no tokens can be kept there ({error.strerror}): they are made for this stage alone")
     missing = {name: key for name, key in wanted.items() if name not in found}
     if missing:
-        place = io.scratch / "tokens"
-        shutil.rmtree(place, ignore_errors=True)
+        place = _own_folder(io.scratch)
         made = {name: place / (name if key is None else key) for name, key in missing.items()}
         _make(made, make)
         found |= {name: read_entry(folder) for name, folder in made.items()}
     return found
+
+
+def _own_folder(scratch: Path) -> Path:
+    """Return this process's own folder for tokens: those that train a stage together have one scratch folder."""
+    for left in scratch.glob(f"{_TOKENS}*"):
+        process = left.name.removeprefix(_TOKENS)
+        if process == str(os.getpid()) or (process.isdigit() and not lives(int(process))):
+            shutil.rmtree(left, ignore_errors=True)
+    return scratch / f"{_TOKENS}{os.getpid()}"
 
 
 def _from_store(known: Mapping[str, str], root: Path, io: StageIO, make: Make) -> dict[str, Entry]:

@@ -13,7 +13,6 @@ import pytest
 from bench.core.data import Data, Mixture, Weighted
 from bench.core.datasets import (
     check_rows,
-    digest_of_data,
     read_demonstrations,
     read_preferences,
     read_prompts,
@@ -21,6 +20,7 @@ from bench.core.datasets import (
     read_unpaired,
 )
 from bench.core.errors import DataError
+from bench.core.row_formats.file_digests import digest_of_data
 from bench.core.row_formats.listing import BY_NAME, FORMATS, SERVES, recognise
 from bench.core.row_formats.pairs import shared_beginning
 from bench.core.row_formats.reading import times

@@ -19,7 +19,7 @@ from torch.nn.functional import logsigmoid
 import bench.models.likelihood.logprobs as core
 from bench.core.stage import StageIO
 from bench.models.hf import HFPolicy
-from bench.models.lengths import Fitted
+from bench.models.lengths import TokenRow, Yielding, fit_rows
 from bench.models.likelihood.logprobs import Group, response_logprobs
 from bench.models.packing import llama_blocks, sharing
 from methods._train.loop import compile as graph
@@ -155,7 +155,8 @@ def adapted(family: str) -> PeftModel:
 def cached_reference(family: str, io: StageIO) -> Tensor:
     """As the reference's stage writes it, for groups of any size."""
     policy = HFPolicy(SPEC, tiny_model(family, seed=REFERENCE_SEED), word_tokenizer())
-    found = [scored(policy, [Fitted(0, (group.prompt,), group.responses)], 1, io) for group in GROUPS]
+    rows = [TokenRow((Yielding(group.prompt, ()),), group.responses, [True] * len(group.responses)) for group in GROUPS]
+    found = [scored(policy, fit_rows("preferences", [row], 1_000)[0], 1, io) for row in rows]
     return torch.cat([one["logprob"][0] for one in found])
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from bench.core.data import Data
 from bench.core.datasets import read_demonstrations, read_preferences
@@ -60,7 +60,7 @@ def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
 
 
 def reader(tokenizer: PreTrainedTokenizerFast, spec: PolicySpec = BASE, embeddings: int | None = None) -> Weightless:
-    return Weightless(spec, tokenizer, "Q: {prompt} A:", None, embeddings)
+    return Weightless(spec, tokenizer, PreTrainedConfig(), "Q: {prompt} A:", None, embeddings)
 
 
 def pairs(folder: Path) -> Data:
