@@ -201,7 +201,9 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     """
     path = store.root / LENGTHS / f"{digest(asked)}.json"
     with contextlib.suppress(OSError, ValueError, RecursionError):  # not there, of another version, damaged: count anew
-        return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
+        known = LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
+        if known.answers(asked):
+            return known
     with contextlib.suppress(OSError):
         store.prepare()  # tokens are kept there, which a run then need not make
     with ExitStack() as during:

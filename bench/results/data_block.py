@@ -46,7 +46,7 @@ def odd_in_words(found: DataFindings) -> str:
     counts = found.counts
     says_nothing = "prompt" if found.rows_of == "prompts" else "response"
     parts = [
-        f"{counted(counts.duplicates, 'row')} that stand there before" if counts.duplicates else "",
+        counted(counts.duplicates, "duplicate row") if counts.duplicates else "",
         f"{counted(counts.identical, 'pair')} of the same text twice, left out of training" if counts.identical else "",
         f"{counted(counts.empty, says_nothing)} without a word" if counts.empty else "",
         f"{counted(counts.soft, 'pair')} with a soft label" if counts.soft else "",
