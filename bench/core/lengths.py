@@ -218,6 +218,12 @@ class LengthsFound(Frozen):
     too_long: tuple[int, ...] = ()
     examples: tuple[tuple[ShownRow, ...], ...] = ()
 
+    def answers(self, asked: LengthsAsked) -> bool:
+        """Return whether there is an answer to everything that was asked; a damaged file may lack some."""
+        found = (self.files, self.data, self.too_long, self.examples)
+        wanted = (asked.files, asked.data, asked.prompts, asked.examples)
+        return [len(one) for one in found] == [len(one) for one in wanted]
+
 
 def quantiles(tokens: Sequence[int]) -> Quantiles | None:
     """Return the quantiles of numbers of tokens, each a number that is there (the nearest rank); None without any."""

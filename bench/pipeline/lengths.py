@@ -89,6 +89,10 @@ def planned_lengths(plan: Plan, store: Store) -> PlannedLengths:
     found = kept(asked, store)
     if isinstance(found, str):
         return PlannedLengths(unknown=(*unknown, f"data could not be looked at: {found}"))
+    if empty := [one for one in found.data if one.lost() == one.rows]:
+        from bench.models.lengths import none_left
+
+        raise BenchError("\n".join(dict.fromkeys(none_left(one) for one in empty)))
     lacking = zip(prompts.items(), found.too_long, strict=True)
     models = {root(reader) for one in data for reader in one.readers}
     places = [(one.rows_of, one.data) for one in files]
@@ -201,7 +205,9 @@ def kept(asked: LengthsAsked, store: Store) -> LengthsFound | str:
     """
     path = store.root / LENGTHS / f"{digest(asked)}.json"
     with contextlib.suppress(OSError, ValueError, RecursionError):  # not there, of another version, damaged: count anew
-        return LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
+        known = LengthsFound.model_validate_json(path.read_text(encoding="utf-8"))
+        if known.answers(asked):
+            return known
     with contextlib.suppress(OSError):
         store.prepare()  # tokens are kept there, which a run then need not make
     with ExitStack() as during:

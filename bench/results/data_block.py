@@ -15,6 +15,7 @@ _ROWS = {
     "prompts": ("prompt", "prompts"),
 }
 MOST_TOLD = 8
+_NOT_USED = "left out"
 
 
 def block_of(found: DataFindings, lengths: Sequence[str]) -> list[str]:
@@ -27,13 +28,16 @@ def block_of(found: DataFindings, lengths: Sequence[str]) -> list[str]:
             [part for part in (rows, counted(counts.rows, *what), counted(counts.prompts, "different prompt")) if part]
         ),
     ]
-    told = sorted(counts.told.items(), key=lambda item: -item[1])
+    # What is not used comes first: no crowd of other remarks hides it.
+    told = sorted(counts.told.items(), key=lambda item: (not item[0].startswith(_NOT_USED), -item[1]))
     lines += [f"{count:,} x {words}" for words, count in told[:MOST_TOLD]]
-    lines += [f"and {len(told) - MOST_TOLD} more kinds of remarks"] if len(told) > MOST_TOLD else []
+    lines += [f"and {counted(len(told) - MOST_TOLD, 'other remark')}"] if len(told) > MOST_TOLD else []
     if odd := odd_in_words(found):
         lines.append(odd)
     if found.unused:
-        lines.append(f"columns that nobody reads: {', '.join(found.unused)}")
+        lines.append(
+            f"columns that nobody reads: {', '.join(name if name.strip() else repr(name) for name in found.unused)}"
+        )
     return [lines[0], *(f"  {line}" for line in (*lines[1:], *lengths))]
 
 
@@ -42,7 +46,7 @@ def odd_in_words(found: DataFindings) -> str:
     counts = found.counts
     says_nothing = "prompt" if found.rows_of == "prompts" else "response"
     parts = [
-        f"{counted(counts.duplicates, 'row')} that stand there before" if counts.duplicates else "",
+        counted(counts.duplicates, "duplicate row") if counts.duplicates else "",
         f"{counted(counts.identical, 'pair')} of the same text twice, left out of training" if counts.identical else "",
         f"{counted(counts.empty, says_nothing)} without a word" if counts.empty else "",
         f"{counted(counts.soft, 'pair')} with a soft label" if counts.soft else "",

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from bench.cli.app import main
-from bench.core.lengths import LengthsAsked
+from bench.cli.data_check import opened
+from bench.core.frozen import digest
+from bench.core.lengths import FilesAsked, LengthsAsked
+from bench.engine.store import LENGTHS, Store
 from bench.models.count_lengths import counted, planning
 from bench.pipeline import lengths
 from tests.methods.tiny import pretrained
@@ -73,7 +76,7 @@ def test_what_is_odd_about_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     for line in (
         "preferences: pairs.jsonl: format plain",
         "5 pairs and 2 different prompts",
-        "1 row that stand there before; 1 pair of the same text twice, left out of training; 1 response without a word",
+        "1 duplicate row; 1 pair of the same text twice, left out of training; 1 response without a word",
         "1 pair with a soft label; 1 pair with a margin",
         "columns that nobody reads: source",
         "chosen: ⟦red.⟧",
@@ -100,6 +103,31 @@ def test_tokens_and_who_wrote_what(tmp_path: Path, capsys: pytest.CaptureFixture
     ]
     assert found["files"][0]["counts"]["duplicates"] == 4
     assert found["data"][0]["rows"] == 5
+
+
+def test_what_is_left_out_is_told_before_all_else_and_all_turns_with_more_in_them_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = [{"role": "user", "content": "say red"}, {"role": "assistant", "content": "red."}]
+    more = [[{**turn, f"a{number}": 1, "b": 2} for turn in whole] for number in range(9)]
+    rows = [{"messages": chat} for chat in [*more, *more, whole[:1]]]
+    lines = said(capsys, written(tmp_path / "chats.jsonl", rows)).splitlines()
+    assert lines[2:4] == [
+        "  1 x left out: no turn of the assistant behind one of the user",
+        "  2 x turns have `a0`, `b`, which is not read",
+    ]
+    assert lines[10] == "  and 3 other remarks"
+
+
+@pytest.mark.parametrize("damage", ["{}", '{"files": []}', "{", '{"files": 1}'])
+def test_a_kept_answer_that_is_damaged_is_found_again(damage: str, tmp_path: Path) -> None:
+    _, found = opened(written(tmp_path / "pairs.jsonl", [PAIR]), "preferences", {})
+    asked, store = LengthsAsked(files=(FilesAsked(rows_of="preferences", data=found),)), Store(tmp_path / "store")
+    first = lengths.kept(asked, store)
+    path = store.root / LENGTHS / f"{digest(asked)}.json"
+    path.write_text(damage, encoding="utf-8")
+    assert lengths.kept(asked, store) == first
+    assert path.read_text(encoding="utf-8") != damage
 
 
 def test_prompts_labelled_responses_and_packed_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.config.load import load_comparison
+from bench.core.errors import BenchError
 from bench.core.lengths import DataAsked, LengthCounts, LengthsAsked, LengthsFound, PromptsAsked
 from bench.core.policy import Instructed, Pretrained
 from bench.core.task import user
@@ -114,6 +115,13 @@ def test_rows_are_counted_with_the_instructions_that_stages_read_before_them(
     assert told[0]["prompts_cut"] > 0
     (plain,) = (one for one, read in zip(found.data, found.read, strict=True) if one.data == "preferences" and not read)
     assert plain.prompts_cut == 0
+
+
+def test_data_of_which_no_row_fits_are_an_error_of_the_plan(tmp_path: Path, started: list[str]) -> None:
+    comparison = load_comparison(write_whole(tmp_path, COMPARISON.replace("  seeds:", "  max_length: 2\n  seeds:")))
+    with pytest.raises(BenchError, match=r"no row is left of 8 demonstrations: 8 do not fit into 2 tokens"):
+        planned_lengths(make_plan(comparison), Store(tmp_path / "store"))
+    assert started
 
 
 def test_a_plan_starts_one_process_and_then_none(tmp_path: Path, started: list[str]) -> None:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from bench.core.cells import is_missing, spelt
 from bench.core.errors import DataError
 from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, named, text_in
 from bench.core.row_formats.transcripts import is_transcript, prompt_written, turns_written
-from bench.core.row_formats.turns import ASSISTANT, Turn, behind_system, opened, turns_in
+from bench.core.row_formats.turns import ASSISTANT, USER, Turn, behind_system, opened, turn, turns_in
 
 PARTED = "left out: chosen and rejected part before their last turn"
 NOT_ASSISTANT = "left out: chosen or rejected does not end with a turn of the assistant"
@@ -22,6 +23,7 @@ _SCORES = {  # what `margins: scores` subtracts, under the names that published 
     ),
 }
 SCORES = tuple(_SCORES.values())
+INPUT = "input|context"  # what an instruction or a question is about
 _BREAK = re.compile(r"\s")
 
 
@@ -34,7 +36,7 @@ def scores_of(row: RawRow) -> dict[str, Any]:
 
 
 def _is_chat_pair(row: RawRow) -> bool:
-    return is_turns(row["chosen"]) and is_turns(row["rejected"])
+    return all(is_turns(row[name]) or is_turns([row[name]]) for name in ("chosen", "rejected"))  # or one turn each
 
 
 def _chat_pair(rows: Sequence[RawRow]) -> RowsMade:
@@ -75,7 +77,10 @@ def context(prompt: list[Turn] | None, shared: list[Turn]) -> list[Turn]:
     if prompt is None and shared:
         return shared
     if prompt is None:
-        raise DataError("chosen and rejected hold the response alone, and there is no column `prompt`")
+        raise DataError(
+            "chosen and rejected hold the response alone, and there is no column `prompt`. Where the "
+            "prompt has another name, write `columns: {prompt: the file's name}`"
+        )
     if not shared or _ends_with(prompt, shared):
         return prompt
     if _holds(shared, prompt):
@@ -164,20 +169,35 @@ TRANSCRIPT_PROMPT_PAIRS = RowFormat(
 # Texts --------------------------------------------------------------------------------------------------------------
 
 _ASKED = "prompt|question|instruction|query|input"
-_CHOSEN, _REJECTED = "chosen|chosen_response|response_j", "rejected|rejected_response|response_k"
+CHOSEN, REJECTED = "chosen|chosen_response|response_j", "rejected|rejected_response|response_k"
+
+
+def instructed(row: RawRow, asked: str) -> tuple[list[Turn], tuple[str, ...]]:
+    """Return what a row asks in the column ``asked`` as a turn of the user, its input behind it, and what is told."""
+    given, text = cell(row, INPUT), text_in(row, asked)
+    if is_missing(given):
+        return [turn(USER, text)], ()
+    if not isinstance(given, str):
+        name = named(row, INPUT)
+        raise DataError(f"{name} is {spelt(given)}, wanted a text. To leave it out, write `columns: {{{name}: null}}`")
+    return [turn(USER, f"{text}\n\n{given}")], (f"`{named(row, INPUT)}` stands behind the instruction",)
 
 
 def _is_named_pair(row: RawRow) -> bool:
-    texts = all(is_text(cell(row, entry)) for entry in (_ASKED, _CHOSEN, _REJECTED))
+    texts = all(is_text(cell(row, entry)) for entry in (_ASKED, CHOSEN, REJECTED))
     plain = all(name in row for name in ("prompt", "chosen", "rejected")) and named(row, SYSTEMS) is None
     return texts and not plain and not is_transcript(cell(row, _ASKED))
 
 
 def _named_pair(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    asked, told = opened(cell(row, _ASKED), "what is asked")
+    name = str(named(row, _ASKED))
+    whole = name in ("prompt", "input")  # what stands in these is all that is asked
+    asked, told = opened(text_in(row, name), name) if whole else instructed(row, name)
+    if name == "prompt" and not is_missing(cell(row, INPUT)):
+        told = (*told, f"`{named(row, INPUT)}` is not read beside `prompt`")
     prompt = behind_system(asked, cell(row, SYSTEMS), "system")
-    texts = {"chosen": cell(row, _CHOSEN), "rejected": cell(row, _REJECTED)}
+    texts = {"chosen": text_in(row, CHOSEN), "rejected": text_in(row, REJECTED)}
     return RowsMade(({"prompt": prompt, **texts, **scores_of(row)},), told)
 
 
@@ -185,8 +205,8 @@ NAMED_PAIRS = RowFormat(
     name="question_pairs",
     gives="preferences",
     about="texts: `question`, `instruction` or `input`, `chosen`, `rejected` (or `..._response`), maybe `system`",
-    needed=(_ASKED, _CHOSEN, _REJECTED),
-    optional=(SYSTEMS, *SCORES),
+    needed=(_ASKED, CHOSEN, REJECTED),
+    optional=(INPUT, SYSTEMS, *SCORES),
     fits=_is_named_pair,
     make=_named_pair,
 )

@@ -21,13 +21,13 @@ def _shp(rows: Sequence[RawRow]) -> RowsMade:
     if label not in (0, 1):
         raise DataError("labels is neither 0 nor 1")
     order = ("A", "B") if label == 1 else ("B", "A")
-    chosen, rejected = (row[f"human_ref_{which}"] for which in order)
+    chosen, rejected = (text_in(row, f"human_ref_{which}") for which in order)
     scores = {
         name: row[f"score_{which}"]
         for name, which in zip(("score_chosen", "score_rejected"), order, strict=True)
         if f"score_{which}" in row
     }
-    return RowsMade(({"prompt": row["history"], "chosen": chosen, "rejected": rejected, **scores},))
+    return RowsMade(({"prompt": text_in(row, "history"), "chosen": chosen, "rejected": rejected, **scores},))
 
 
 SHP = RowFormat(
@@ -93,7 +93,7 @@ def _strength(rows: Sequence[RawRow]) -> RowsMade:
     if strength == 0:
         return RowsMade((), ("left out: neither response is preferred",))
     prompt, told = marked_prompt(cell(row, "prompt|context"))
-    one, two = cell(row, _ONE), cell(row, _TWO)
+    one, two = text_in(row, _ONE), text_in(row, _TWO)
     chosen, rejected = (two, one) if strength > 0 else (one, two)
     return RowsMade(({"prompt": prompt, "chosen": chosen, "rejected": rejected},), told)
 

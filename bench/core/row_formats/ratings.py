@@ -8,8 +8,19 @@ from typing import Any, Literal
 
 from bench.core.cells import is_finite, spelt
 from bench.core.errors import DataError
+from bench.core.row_formats.pairs import CHOSEN, REJECTED
 from bench.core.row_formats.published_pairs import marked_prompt
-from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, list_in, text_in
+from bench.core.row_formats.row_format import (
+    RawRow,
+    RowFormat,
+    RowsMade,
+    cell,
+    is_text,
+    is_turns,
+    list_in,
+    named,
+    text_in,
+)
 from bench.core.row_formats.transcripts import is_transcript, prompt_written
 from bench.core.row_formats.turns import behind_system, opened, split_last, turns_in
 
@@ -180,6 +191,8 @@ _BY_SCORE, _BY_RANK = "scores|ratings|rewards", "ranks|ranking|rank"
 
 
 def _is_scored_list(row: RawRow) -> bool:
+    if all(named(row, entry) for entry in (CHOSEN, REJECTED)):
+        return False  # pairs made of the list, which is kept beside them (distilabel)
     responses, scores = cell(row, _LISTED), cell(row, f"{_BY_SCORE}|{_BY_RANK}")
     lists = isinstance(responses, list) and isinstance(scores, list) and bool(responses)
     return lists and (is_text(responses[0]) or isinstance(responses[0], list))

@@ -134,10 +134,12 @@ def recognised(data: Data, rows_of: str, where: str) -> Recognised:
 def unread_columns(data: Data, rows_of: str, where: str) -> tuple[str, ...]:
     """Return the columns of the first rows of a file, by the file's names, that nobody reads; raises DataError."""
     own = {name for name, column in data.columns.items() if column is not None}
-    formatted = None if data.format is None else BY_NAME[data.format].reads()
+    one = None if data.format is None else BY_NAME[data.format]
+    rows = [as_far_as_there(row, data.columns) for row in first_rows(data, where)]
+    formatted = None if one is None else set().union(*(one.read_of(row) for row in rows))
     # A file that serves as prompts by its format is read whole; of one in our own columns its prompt is read alone.
     read = {*(PLAIN_COLUMNS[rows_of] if formatted is None else formatted), *BESIDE, *own, *data.facts}
-    there = (name for row in first_rows(data, where) for name in as_far_as_there(row, data.columns))
+    there = (name for row in rows for name in row)
     back = {name: column for name, column in data.columns.items() if column is not None}
     scores = {"score_chosen", "score_rejected"} if data.margins is not None else set()
     return tuple(back.get(str(name), str(name)) for name in dict.fromkeys(there) if name not in read | scores)

@@ -52,6 +52,11 @@ class RowFormat:
         """Return the names of all columns that it may read."""
         return frozenset(name for entry in (*self.needed, *self.optional) for name in entry.split(OR))
 
+    def read_of(self, row: RawRow) -> set[str]:
+        """Return the columns that it reads of a row: of one that may have several names, the first that is there."""
+        found = (named(row, entry) for entry in (*self.needed, *self.optional))
+        return {name for name in found if name is not None}
+
     def fits_row(self, row: RawRow) -> bool:
         """Return whether a row has the needed columns, and what is in them is of this format."""
         return all(any(name in row for name in entry.split(OR)) for entry in self.needed) and self.fits(row)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.core.cells import is_missing, spelt
+from bench.core.cells import is_missing
 from bench.core.errors import DataError
-from bench.core.row_formats.pairs import SYSTEMS, context
+from bench.core.row_formats.pairs import INPUT, SYSTEMS, context, instructed
 from bench.core.row_formats.row_format import (
     RawRow,
     RowFormat,
@@ -56,30 +56,46 @@ def answered(turns: Sequence[Turn], told: tuple[str, ...] = ()) -> RowsMade:
 
 # Chats --------------------------------------------------------------------------------------------------------------
 
-_CHATS = "messages|conversations|conversation"
+CHATS = "messages|conversations|conversation"
 
 
-def _is_chat(row: RawRow) -> bool:
-    return is_turns(cell(row, _CHATS))
+def is_chat(row: RawRow) -> bool:
+    """Return whether a row holds a chat in a column of its own: turns, or texts alone."""
+    return is_turns(cell(row, CHATS)) or _is_in_turn(cell(row, CHATS))
+
+
+def _is_in_turn(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(is_text(one) for one in value)
+
+
+def chat_in(row: RawRow) -> tuple[list[Turn], tuple[str, ...]]:
+    """Return the turns of the chat of a row, the system's before them, and what must be told; raises DataError."""
+    value = cell(row, CHATS)
+    if _is_in_turn(value):
+        turns = [turn(ASSISTANT if number % 2 else USER, said) for number, said in enumerate(value)]
+        told: tuple[str, ...] = ("turns that name no speaker are the user's and the assistant's in turn",)
+    else:
+        turns, told = turns_in(value, str(named(row, CHATS)))
+    return behind_system(turns, cell(row, SYSTEMS), "system"), told
 
 
 def _chat(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    if cell(row, _CHATS) == []:
+    if cell(row, CHATS) == []:
         return RowsMade((), ("left out: a chat without turns",))
-    turns, told = turns_in(cell(row, _CHATS), str(named(row, _CHATS)))
+    turns, told = chat_in(row)
     if row.get("tools") not in (None, "", [], "[]"):
         raise DataError("tools are offered in this chat. Calls of tools cannot be trained on: leave such rows out.")
-    return answered(behind_system(turns, cell(row, SYSTEMS), "system"), told)
+    return answered(turns, told)
 
 
 MESSAGES = RowFormat(
     name="messages",
     gives="demonstrations",
     about="`messages` with `role` and `content` (OpenAI, TRL), or `conversations` with `from` and `value` (ShareGPT)",
-    needed=(_CHATS,),
+    needed=(CHATS,),
     optional=(SYSTEMS, "tools"),
-    fits=_is_chat,
+    fits=is_chat,
     make=_chat,
 )
 
@@ -133,28 +149,18 @@ PROMPT_COMPLETION = RowFormat(
 
 # Instructions -------------------------------------------------------------------------------------------------------
 
-INPUT, _OUTPUT = "input|context", "output|response"
+_OUTPUT = "output|response"
 
 
 def _is_instruction(row: RawRow) -> bool:
-    return is_text(row["instruction"]) and is_text(cell(row, _OUTPUT)) and "prompt" not in row
-
-
-def instructed(row: RawRow, asked: str) -> tuple[list[Turn], tuple[str, ...]]:
-    """Return what a row asks in the column ``asked`` as a turn of the user, its input behind it, and what is told."""
-    given, text = cell(row, INPUT), text_in(row, asked)
-    if is_missing(given):
-        return [turn(USER, text)], ()
-    if not isinstance(given, str):
-        raise DataError(f"{named(row, INPUT)} is {spelt(given)}, wanted a text")
-    return [turn(USER, f"{text}\n\n{given}")], (f"`{named(row, INPUT)}` stands behind the instruction",)
+    return is_text(row["instruction"]) and is_text(cell(row, _OUTPUT)) and "prompt" not in row and not is_chat(row)
 
 
 def _instruction(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
     prompt, told = instructed(row, "instruction")
     whole = behind_system(prompt, cell(row, SYSTEMS), "system")
-    return RowsMade(({"prompt": whole, "response": cell(row, _OUTPUT)},), told)
+    return RowsMade(({"prompt": whole, "response": text_in(row, _OUTPUT)},), told)
 
 
 ALPACA = RowFormat(
@@ -167,26 +173,26 @@ ALPACA = RowFormat(
     make=_instruction,
 )
 
-_ANSWER = "response|answer|output"
+_ASKED, _ANSWER = "question|query|problem", "response|answer|output|solution"
 
 
 def _is_question(row: RawRow) -> bool:
-    return is_text(row["question"]) and is_text(cell(row, _ANSWER))
+    return is_text(cell(row, _ASKED)) and is_text(cell(row, _ANSWER)) and not is_chat(row)
 
 
 def _question(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    asked, told = opened(row["question"], "question")
+    asked, told = instructed(row, str(named(row, _ASKED)))
     prompt = behind_system(asked, cell(row, SYSTEMS), "system")
-    return RowsMade(({"prompt": prompt, "response": cell(row, _ANSWER)},), told)
+    return RowsMade(({"prompt": prompt, "response": text_in(row, _ANSWER)},), told)
 
 
 QUESTIONS = RowFormat(
     name="question_answer",
     gives="demonstrations",
-    about="`question` and `answer` or `response`, maybe `system_prompt` (OpenOrca)",
-    needed=("question", _ANSWER),
-    optional=(SYSTEMS,),
+    about="`question`, `query` or `problem`, and `answer`, `response` or `solution`, maybe `system_prompt` (OpenOrca)",
+    needed=(_ASKED, _ANSWER),
+    optional=(INPUT, SYSTEMS),
     fits=_is_question,
     make=_question,
 )

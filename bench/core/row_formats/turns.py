@@ -42,7 +42,8 @@ def turns_in(value: Any, what: str) -> tuple[list[Turn], tuple[str, ...]]:
             found += [turn(USER, _said(one["input"], named)), turn(ASSISTANT, _said(one["output"], named))]
         else:
             found.append(_turn(one, named, unread))
-    told = tuple(f"turns have `{name}`, which is not read" for name in sorted(unread))
+    names = ", ".join(f"`{name}`" for name in sorted(unread))
+    told = (f"turns have {names}, which is not read",) if unread else ()
     return found, told
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from bench.core.cells import spelt
 from bench.core.errors import DataError
-from bench.core.row_formats.pairs import SYSTEMS
+from bench.core.row_formats.pairs import INPUT, SYSTEMS, instructed
 from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, named, text_in
-from bench.core.row_formats.supervised import COMPLETION, INPUT, completed, instructed
+from bench.core.row_formats.supervised import CHATS, COMPLETION, chat_in, completed, is_chat
 from bench.core.row_formats.transcripts import is_transcript, prompt_written
-from bench.core.row_formats.turns import behind_system, opened, turns_in
+from bench.core.row_formats.turns import behind_system, opened
 
 _LABELS = {0: False, 1: True, "0": False, "1": True, "true": True, "false": False}
 
@@ -52,7 +52,7 @@ _ASKED = "question|instruction|query|problem"
 
 
 def _is_asked(row: RawRow) -> bool:
-    return "prompt" not in row and is_text(cell(row, _ASKED))
+    return "prompt" not in row and is_text(cell(row, _ASKED)) and not is_chat(row)
 
 
 def _asked(rows: Sequence[RawRow]) -> RowsMade:
@@ -91,14 +91,9 @@ TRANSCRIPT_PROMPTS = RowFormat(
 )
 
 
-def _is_open_chat(row: RawRow) -> bool:
-    return is_turns(cell(row, "messages|conversations"))
-
-
 def _open_chat(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    turns, told = turns_in(cell(row, "messages|conversations"), "messages")
-    turns = behind_system(turns, cell(row, SYSTEMS), "system")
+    turns, told = chat_in(row)
     if turns[-1]["role"] == "assistant":
         turns, told = turns[:-1], (*told, "the assistant's last turn is left out: what is asked stands before it")
     if not turns or turns[-1]["role"] != "user":
@@ -110,9 +105,9 @@ CHAT_PROMPTS = RowFormat(
     name="chat_prompts",
     gives="prompts",
     about="`messages` or `conversations`: what stands before the assistant's last turn",
-    needed=("messages|conversations",),
+    needed=(CHATS,),
     optional=(SYSTEMS,),
-    fits=_is_open_chat,
+    fits=is_chat,
     make=_open_chat,
 )
 

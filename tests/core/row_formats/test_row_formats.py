@@ -23,7 +23,7 @@ from bench.core.errors import DataError
 from bench.core.row_formats.file_digests import digest_of_data
 from bench.core.row_formats.listing import BY_NAME, FORMATS, SERVES, recognise
 from bench.core.row_formats.pairs import shared_beginning
-from bench.core.row_formats.reading import times
+from bench.core.row_formats.reading import times, unread_columns
 from bench.core.row_formats.row_format import RowFormat
 from bench.core.stage import Stage
 from tests.config.test_data_table import FILES
@@ -130,11 +130,57 @@ PUBLISHED: dict[str, tuple[list[Row], str, str, list[tuple[list[Row], tuple[str,
         [{"prompt": "q", "completion": "a", "label": "True"}],
         "preferences", "unpaired", [(chat((U, "q")), ("a",))],
     ),
+    "an instruction with an input, and its pair": (
+        [{"instruction": "i", "input": "j", "chosen": "a", "rejected": "b"}],
+        "preferences", "question_pairs", [(chat((U, "i\n\nj")), ("a", "b"))],
+    ),
+    "distilabel: pairs beside the list that they are of": (
+        [{"instruction": "q", "generations": ["a", "b"], "ratings": [5, 2], "prompt": "q",
+          "chosen": chat((U, "q"), (A, "a")), "rejected": chat((U, "q"), (A, "b"))}],
+        "preferences", "chat_pairs", [(chat((U, "q")), ("a", "b"))],
+    ),
+    "a turn each, not in a list": (
+        [{"prompt": "q", "chosen": {"from": "gpt", "value": "a"}, "rejected": {"from": "gpt", "value": "b"}}],
+        "preferences", "chat_pairs", [(chat((U, "q")), ("a", "b"))],
+    ),
+    "LIMA: texts in turn": (
+        [{"conversations": ["q", "a", "r", "b"], "source": "x"}],
+        "demonstrations", "messages", [(chat((U, "q"), (A, "a"), (U, "r")), ("b",))],
+    ),
+    "MetaMathQA": (
+        [{"query": "q", "response": "a", "type": "x", "original_question": "o"}],
+        "demonstrations", "question_answer", [(chat((U, "q")), ("a",))],
+    ),
+    "a question with its context": (
+        [{"question": "q", "context": "c", "answer": "a"}],
+        "demonstrations", "question_answer", [(chat((U, "q\n\nc")), ("a",))],
+    ),
+    "Magpie: a chat beside its instruction": (
+        [{"instruction": "q", "response": "a", "conversations": [{"from": "human", "value": "q"},
+                                                                  {"from": "gpt", "value": "a"}]}],
+        "demonstrations", "messages", [(chat((U, "q")), ("a",))],
+    ),
+    "NuminaMath as prompts": (
+        [{"problem": "q", "solution": "a", "messages": chat((U, "q"), (A, "a"))}],
+        "prompts", "chat_prompts", [(chat((U, "q")), ())],
+    ),
     "GSM8K as prompts": (
         [{"question": "q", "answer": "4"}],
         "prompts", "questions", [(chat((U, "q")), ())],
     ),
 }  # fmt: skip
+
+
+def test_of_columns_that_may_stand_for_one_the_one_that_is_read_is_told_from_the_others(tmp_path: Path) -> None:
+    row = {"instruction": "i", "output": "o", "response": "p", "system": "", "system_prompt": "s"}
+    data = put(tmp_path / "rows.jsonl", [row], format="alpaca")
+    assert unread_columns(data, "demonstrations", "rows.jsonl") == ("response", "system_prompt")
+
+
+def test_a_null_is_told_by_the_column_of_the_file(tmp_path: Path) -> None:
+    rows = [{"instruction": "i", "output": None}, {"instruction": "i", "output": "o"}]
+    with pytest.raises(DataError, match="row 1: output is null"):
+        read_demonstrations(put(tmp_path / "rows.jsonl", rows, format="alpaca"), NoStages())
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
