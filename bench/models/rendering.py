@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
-from bench.core.errors import StageError
+from bench.core.errors import StageError, some_of
 from bench.core.policy import Chat
 from bench.models.limits.endless import check_it_ends
 from bench.models.limits.reasons import in_one_line
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 TODAY = date(2024, 7, 26)
 # The parts that a date may be asked for in (Python's strftime), the longer of those that begin alike first.
 _DATE_PARTS = ("%-d", "%-m", "%a", "%A", "%b", "%B", "%d", "%H", "%I", "%j", "%m", "%M", "%p", "%S", "%y", "%Y")
+DEFAULT = "default"  # of several templates the one that is used where nobody names one (transformers)
 _MARK = re.compile("qZq([0-9]+)zQz", re.IGNORECASE)  # a template may change the case of what turns say
 
 Turns = tuple[tuple[str, str], ...]
@@ -131,12 +132,24 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the tokenizer's chat template, which ends; raises StageError for one that is no text or does not."""
     template = tokenizer.chat_template
     if not isinstance(template, str):
+        found = f"a {type(template).__name__}, wanted one text"
+        if isinstance(template, dict):
+            found = f"several ({some_of(sorted(map(str, template)))}), none of them called {DEFAULT!r}"
         raise StageError(
-            f"the chat template of {tokenizer.name_or_path!r} is a {type(template).__name__}, wanted one text. Write "
-            "the one that is meant into chat_template.jinja beside its tokenizer."
+            f"the chat template of {tokenizer.name_or_path!r} is {found}. Write the one that is meant into "
+            "chat_template.jinja beside its tokenizer."
         )
     special = ((name, str(token)) for name, token in sorted(tokenizer.special_tokens_map.items()))
     check_it_ends(str(tokenizer.name_or_path), template, tuple(special))
+    return template
+
+
+@lru_cache(maxsize=64)
+def default_template(name: str, names: tuple[str, ...], template: str) -> str:
+    """Return the template called ``default`` of the tokenizer ``name``, which has those of ``names``; told once."""
+    others = some_of([one for one in names if one != DEFAULT])
+    if others:
+        log.warning("%s: of its chat templates the one called %r is used; not used: %s", name, DEFAULT, others)
     return template
 
 

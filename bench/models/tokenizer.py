@@ -31,7 +31,7 @@ from bench.core.policy import Adapter, Chat, PolicySpec, Pretrained, as_read, ro
 from bench.models.chat import lay_out_all
 from bench.models.lengths import TokenRow, Yielding
 from bench.models.limits.reasons import in_one_line
-from bench.models.rendering import template_of
+from bench.models.rendering import DEFAULT, default_template, template_of
 from bench.models.response_tokens import ResponseTokens
 from bench.models.turn_end import around
 
@@ -141,7 +141,8 @@ def tokenizer_at(where: str, revision: str | None) -> PreTrainedTokenizerBase:
 
     For some architectures (Qwen2) AutoTokenizer puts the architecture's own way to split a text in the place of what
     tokenizer.json says, even where the files name no such class; then the file is read as it stands. Raises StageError,
-    in a line, where there is none or it cannot be used, and for a chat template that never ends.
+    in a line, where there is none or it cannot be used, and for a chat template that never ends. Of several templates
+    the one called ``default`` is taken, as transformers does; the log says so.
     """
     with quietly():
         try:
@@ -159,6 +160,8 @@ def tokenizer_at(where: str, revision: str | None) -> PreTrainedTokenizerBase:
             raise StageError(
                 f"cannot load the model {where}: its tokenizer: {in_one_line(error)}. {_TOKENIZER}"
             ) from error
+    if isinstance(found.chat_template, dict) and DEFAULT in found.chat_template:
+        found.chat_template = default_template(where, tuple(found.chat_template), found.chat_template[DEFAULT])
     if found.chat_template is not None:
         template_of(found)
     return found

@@ -14,6 +14,7 @@ from bench.models.chat import (
     plain_text,
     prompt_ids,
 )
+from bench.models.tokenizer import tokenizer_at
 from tests.models.responses import response_ids, response_text
 from tests.models.tiny import byte_tokenizer, sentence_tokenizer, word_tokenizer
 
@@ -134,3 +135,23 @@ def test_the_date_of_the_day_is_that_of_every_day(caplog: pytest.LogCaptureFixtu
             text = tokenizer.decode(prompt_ids(tokenizer, user("hi"), ""))
             assert text == " 26 Jul 2024; Friday, 26 July 24: [user]hi[assistant]"
     assert len([line for line in caplog.messages if "writes the date of the day" in line]) == 1
+
+
+def test_of_several_templates_the_default_is_read_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    word_tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    named = [{"name": "default", "template": "{% for m in messages %}{{ m.content }}? {% endfor %}"},
+             {"name": "tool_use", "template": "{{ tools }}"}]  # fmt: skip
+    file.write_text(json.dumps({**config, "chat_template": named}), encoding="utf-8")
+    with caplog.at_level("WARNING"):
+        found = [tokenizer_at(str(tmp_path), None) for _ in range(2)]
+    assert [one.chat_template for one in found] == [named[0]["template"]] * 2
+    assert [one.getMessage().partition(": ")[2] for one in caplog.records] == [
+        "of its chat templates the one called 'default' is used; not used: tool_use"
+    ]
+    file.write_text(json.dumps({**config, "chat_template": [{**named[0], "name": "rag"}, named[1]]}), encoding="utf-8")
+    with pytest.raises(StageError, match=r"is several \(rag, tool_use\), none of them called 'default'"):
+        tokenizer_at(str(tmp_path), None)

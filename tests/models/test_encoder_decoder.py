@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForSeq2SeqLM
 
 from bench.cli.app import main
 from bench.config.fields.named_files import digest_of_model
 from bench.core.frozen import digest_of_file
 from bench.core.method import Given, Lora, Method
-from bench.core.policy import Decoding, Instructed, Message, Pretrained, Proxy, Tuned, root
+from bench.core.policy import Adapter, Decoding, Instructed, Message, Pretrained, Proxy, Tuned, root
 from bench.core.reward import FileReward
 from bench.core.stage import Progress
 from bench.core.task import user
@@ -246,3 +247,15 @@ def test_what_cannot_be_done_is_refused_at_plan(
     said = " ".join("".join(capsys.readouterr()).split())
     assert "is done with causal language models only, and model is an encoder-decoder" in said
     assert re.search(refused, said), said
+
+
+def test_an_adapter_that_peft_saved_for_it_is_read(tmp_path: Path) -> None:
+    base = tiny_encoded.pretrained(tmp_path / "t5", "t5")
+    config = LoraConfig(task_type="SEQ_2_SEQ_LM", r=3, target_modules="all-linear", init_lora_weights=False)
+    adapted = get_peft_model(tiny_encoded.model("t5"), config)
+    adapted.save_pretrained(str(tmp_path / "lora"))
+    spec = base.model_copy(update={"adapters": (Adapter(path=str(tmp_path / "lora")),)})
+    read, ids = load_policy(spec, Bench(tmp_path).io()).parts[0], torch.tensor([[5, 6, 1]])
+    with torch.inference_mode():
+        theirs = adapted.eval()(input_ids=ids, decoder_input_ids=ids).logits
+        assert torch.allclose(read.model(input_ids=ids, decoder_input_ids=ids).logits, theirs, atol=1e-5)

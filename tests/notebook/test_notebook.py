@@ -98,6 +98,29 @@ def test_score_is_the_command_as_a_table(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
+def test_outputs_are_judged_as_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "words.txt").write_text("no\t-2.0\nred\t2.0\n", encoding="utf-8")
+    for name, said in (("mine", "red "), ("theirs", "no ")):
+        rows = [{"instruction": str(number), "output": said * (1 + number % 3)} for number in range(9)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    mood = {"judge": "lexicon", "path": str(tmp_path / "words.txt"), "name": "mood"}
+    asked: dict[str, Any] = {
+        "outputs": [tmp_path / "mine.json"],
+        "reference": tmp_path / "theirs.json",
+        "store": tmp_path / "store",
+    }
+    found = bench.score(**asked, judge=["longer_wins", mood]).set_index("judge")
+    assert dict(found["win_rate"]) == {"longer_wins": 100.0, "mood": 100.0}
+    assert found.loc["mood", "audit"]["asked"] == 18
+    assert "9 of 9 pairs judged" in capsys.readouterr().err
+    bench.score(**asked, judge=[mood])
+    assert capsys.readouterr().err == ""
+    with pytest.raises(BenchError, match="Did you mean 'lexicon'"):
+        bench.score(**asked, judge=["lexicn"])
+    with pytest.raises(BenchError, match="are lists, also of one"):
+        bench.score(**asked, judge="lexicon")
+
+
 def test_plugins_are_named_by_kind() -> None:
     found = bench.plugins()
     assert {"dpo", "sft"} <= set(found["method"])

@@ -21,6 +21,8 @@ WEIGHTS = "adapter_model.safetensors"
 _MOST_CONFIG = 10_000_000  # bytes
 # Kinds of PEFT that change weights by a sum or a product, so that they can be merged into them.
 _KINDS = ("LORA", "LOHA", "LOKR", "IA3", "VERA", "OFT", "HRA")
+# What models that write text are called there: causal ones, and encoder-decoders.
+_TASKS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
 # What has no part in what a trained adapter computes: where it comes from, and how it was trained.
 _ASIDE = frozenset({
     "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config", "inference_mode",
@@ -120,7 +122,7 @@ def _check_kind(config: Mapping[str, Any], kind: str, where: str) -> None:
             "merge it with PEFT where that can be done (merge_and_unload), and give the whole model as `path:`"
         )
     task = config.get("task_type")
-    if task not in (None, "CAUSAL_LM"):
+    if task not in (None, *_TASKS):
         raise DataError(f"{where}: an adapter for the task {abridged(repr(task), 40)}, not for one that writes text")
     begun = config.get("init_lora_weights")
     if isinstance(begun, str) and begun.lower().startswith(_CHANGING):

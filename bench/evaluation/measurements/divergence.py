@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,32 +79,39 @@ class Divergence(Stage):
     def run(self, io: StageIO) -> None:
         """Write ``divergences.parquet``: one row per prompt and draw.
 
-        Every row is undefined, with the reason, where one of the policies has no likelihood; a row is ``too_long``
-        where the prompt left no room for a response, or the reference cannot read both. Raises StageError when the two
-        do not share a tokenizer.
+        Every row is undefined, with the reason, where one of the policies has no likelihood, or the two do not share a
+        tokenizer; a row is ``too_long`` where the prompt left no room for a response, or the reference cannot read
+        both.
         """
         answers = read_rows(io, self.responses)
         why = without_likelihood(self.responses.policy) or without_likelihood(self.reference)
-        if why is not None:
-            nothing: dict[str, Any] = {"value": None, "k3": None, "status": "undefined", "text": why}
-            rows = [{"prompt": row["prompt"], "draw": row["draw"], **nothing} for row in answers]
-        else:
-            from bench.models.likelihood.divergence import divergences  # noqa: PLC0415 - torch loads here, not when planning
+        found = self._undefined(answers, why) if why is not None else self._estimated(answers, io)
+        pq.write_table(pa.Table.from_pylist(found, schema=DIVERGENCES_SCHEMA), io.out / DIVERGENCES)
 
-            chats = {prompt.id: prompt.chat for prompt in self.responses.task.prompts()}
-            written = [(chats[row["prompt"]], row["tokens"]) for row in answers if is_answered(row)]
+    def _estimated(self, answers: Sequence[Mapping[str, Any]], io: StageIO) -> list[dict[str, Any]]:
+        from bench.models.likelihood.divergence import OtherTokens, divergences  # noqa: PLC0415 - torch loads here, not when planning
+
+        chats = {prompt.id: prompt.chat for prompt in self.responses.task.prompts()}
+        written = [(chats[row["prompt"]], row["tokens"]) for row in answers if is_answered(row)]
+        try:
             found = iter(divergences(self.responses.policy, self.reference, written, io))
-            rows = []
-            for row in answers:
-                same = {"prompt": row["prompt"], "draw": row["draw"]}
-                estimates = next(found) if is_answered(row) else NO_RESPONSE
-                if isinstance(estimates, tuple):
-                    k1, k3 = estimates
-                    rows.append({**same, "value": k1, "k3": k3, "status": "ok", "text": ""})
-                    continue
-                why = estimates if isinstance(estimates, str) else estimates.why
-                rows.append({**same, "value": None, "k3": None, "status": TOO_LONG, "text": why})
-        pq.write_table(pa.Table.from_pylist(rows, schema=DIVERGENCES_SCHEMA), io.out / DIVERGENCES)
+        except OtherTokens as error:
+            return self._undefined(answers, str(error))
+        rows = []
+        for row in answers:
+            same = {"prompt": row["prompt"], "draw": row["draw"]}
+            estimates = next(found) if is_answered(row) else NO_RESPONSE
+            if isinstance(estimates, tuple):
+                k1, k3 = estimates
+                rows.append({**same, "value": k1, "k3": k3, "status": "ok", "text": ""})
+                continue
+            why = estimates if isinstance(estimates, str) else estimates.why
+            rows.append({**same, "value": None, "k3": None, "status": TOO_LONG, "text": why})
+        return rows
+
+    def _undefined(self, answers: Sequence[Mapping[str, Any]], why: str) -> list[dict[str, Any]]:
+        nothing: dict[str, Any] = {"value": None, "k3": None, "status": "undefined", "text": why}
+        return [{"prompt": row["prompt"], "draw": row["draw"], **nothing} for row in answers]
 
 
 def without_likelihood(spec: PolicySpec) -> str | None:

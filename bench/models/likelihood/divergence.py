@@ -15,6 +15,10 @@ from bench.models.local import SCORED_TOKENS_AT_ONCE, Groups, LocalPolicy, NoRoo
 from bench.models.packing.layout import Group
 
 
+class OtherTokens(StageError):
+    """Two policies have different tokenizers."""
+
+
 def divergences(
     spec: PolicySpec, reference: PolicySpec, written: Sequence[tuple[Chat, Sequence[int]]], io: StageIO
 ) -> list[tuple[float, float] | NoRoom]:
@@ -22,7 +26,7 @@ def divergences(
 
     They are the estimates that ``bench.evaluation.measurements.divergence`` describes. Both policies are in memory at
     once, and see the same ids behind the chat as each reads it. A response that the reference cannot read behind its
-    prompt has the reason instead. Raises StageError when their tokenizers differ.
+    prompt has the reason instead. Raises OtherTokens when their tokenizers differ.
     """
     policy = load_policy(spec, io)
     other = policy if reference == spec else load_policy(reference, io)
@@ -63,7 +67,7 @@ def _logprobs(policy: LocalPolicy, rows: Sequence[Groups], io: StageIO) -> Tenso
 
 def _check_tokenizers(policy: LocalPolicy, other: LocalPolicy) -> None:
     if policy.tokenizer.get_vocab() != other.tokenizer.get_vocab():
-        raise StageError(
+        raise OtherTokens(
             "the divergence of two policies needs one tokenizer, and these have different ones: their tokens are not "
             "the same events. Name an arm of the same model family under `divergence: {from: ...}`, or leave it away."
         )

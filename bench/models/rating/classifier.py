@@ -26,6 +26,7 @@ from bench.models.chat import plain_text
 from bench.models.decoding.sampling import batches
 from bench.models.encoder import checked_folder, longest_input
 from bench.models.limits.reasons import in_one_line
+from bench.models.rendering import render
 from bench.models.spelling import control_tokens, spelt_apart
 from bench.models.tokenizer import quietly, tokenizer_at
 
@@ -94,12 +95,10 @@ class Classifier:
             return self._encoded(plain_text(said), answer)
         turns = [*said, Message(role="assistant", content=answer)]
         try:
-            text = self.tokenizer.apply_chat_template([turn.model_dump() for turn in turns], tokenize=False)
-        except Exception as error:  # a template of others may refuse a chat in any way
-            raise StageError(
-                f"the chat template of the reward model refuses a chat: {in_one_line(error)}. Give it a `template:`."
-            ) from error
-        return {"input_ids": list(self.tokenizer(str(text), add_special_tokens=False)["input_ids"])}
+            text = render(self.tokenizer, tuple((turn.role, turn.content) for turn in turns), opened=False)
+        except StageError as error:
+            raise StageError(f"{error} A reward model can be given a `template:`.") from error
+        return {"input_ids": list(self.tokenizer(text, add_special_tokens=False)["input_ids"])}
 
     def _said(self, turn: Message) -> Message:
         return turn.model_copy(update={"content": spelt_apart(turn.content, self.control)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from bench.config.comparison import Arm
 from bench.core.errors import BenchError, DataError
 from bench.core.files import kind_at
 from bench.core.formats.adapter_files import check_fits, read_adapter
+from bench.core.formats.gguf_header import SUFFIX
 from bench.core.policy import Outputs, PolicySpec, Pretrained, Proxy, root
 from bench.core.stage import Stage
 from bench.core.task import offers_choices
@@ -35,6 +36,10 @@ def told_of_arms(design: Design) -> tuple[str, ...]:
             lines += check_outputs(arm.name, policy, evaluation.tasks, evaluation.draws)
             lines += [f"{arm.name}: not available without a policy: {what}" for what in without_policy(design)]
         check_vocabularies(arm, policy)
+        if tokens := other_tokens(policy, design):
+            lines.append(
+                f"{arm.name}: not available with another tokenizer ({tokens}): divergence from {evaluation.divergence}"
+            )
         for model in brought_models(design, policy):
             lines += told_of_model(arm.name, model, design.comparison.given.base)
     return tuple(dict.fromkeys(lines))
@@ -71,12 +76,31 @@ def check_vocabularies(arm: Arm, policy: PolicySpec) -> None:
         known = [(start, tokens) for start in starts if (tokens := vocabulary_of(Path(str(start.path))))]
         for one, tokens in known[1:]:
             first, theirs = known[0]
-            other = next((number for number in tokens.keys() & theirs.keys() if tokens[number] != theirs[number]), None)
-            if other is not None:
+            if difference := first_difference(theirs, tokens):
                 raise BenchError(
                     f"method '{arm.name}' {why}, and {called(first)} and {called(one)} have different vocabularies "
-                    f"(token {other} is {theirs[other]!r} and {tokens[other]!r}). Take models of one family."
+                    f"({difference}). Take models of one family."
                 )
+
+
+def other_tokens(policy: PolicySpec, design: Design) -> str:
+    """Return how the tokens of a policy differ from those of what a divergence is from; empty where that is not known.
+
+    Its divergence is then undefined at every prompt.
+    """
+    reference = design.evaluation.divergence
+    if reference is None:
+        return ""
+    starts = [root(one) for one in (design.policies[reference, design.seeds[0]], policy)]
+    folders = [Path(start.path) for start in starts if isinstance(start, Pretrained) and start.path is not None]
+    known = len(folders) == len(starts) and folders[0] != folders[1]
+    return first_difference(*map(vocabulary_of, folders)) if known else ""
+
+
+def first_difference(theirs: Mapping[int, str], ours: Mapping[int, str]) -> str:
+    """Return the first token that two vocabularies number alike and spell otherwise, in words; empty without one."""
+    other = next((number for number in sorted(ours.keys() & theirs.keys()) if ours[number] != theirs[number]), None)
+    return "" if other is None else f"token {other} is {theirs[other]!r} and {ours[other]!r}"
 
 
 @cache
@@ -132,10 +156,12 @@ def told_of_model(arm: str, model: Pretrained, base: PolicySpec) -> Iterator[str
 
 
 def told_of_tokenizer(arm: str, model: Pretrained, base: PolicySpec) -> Iterator[str]:
-    """Yield whether a model reads texts otherwise than the base; nothing where one of them is not a folder here."""
+    """Yield whether a model reads texts otherwise than the base, and where that is not known from files here."""
     if not isinstance(base, Pretrained) or model.path is None or base.path is None or model.path == base.path:
         return
     ours, theirs = Path(model.path), Path(base.path)
+    if SUFFIX in {ours.suffix, theirs.suffix}:
+        yield f"{arm}: whether it has the base's tokenizer and chat template is not looked at in a GGUF file"
     if not (kind_at(ours) == kind_at(theirs) == "folder"):
         return
     if tokens_of(ours) != tokens_of(theirs):
@@ -175,4 +201,5 @@ def template_of(folder: Path) -> str | None:
         found = json.loads(config.read_text(encoding="utf-8")) if kind_at(config) == "file" else {}
     except ValueError as error:
         raise DataError(f"{folder}: its tokenizer_config.json cannot be read: {error}") from error
-    return json.dumps(found.get("chat_template")) if isinstance(found, dict) else None
+    template = found.get("chat_template") if isinstance(found, dict) else None
+    return template if template is None or isinstance(template, str) else json.dumps(template)
