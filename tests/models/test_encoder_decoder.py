@@ -23,7 +23,7 @@ from bench.core.task import user
 from bench.models.count_lengths import reader_of
 from bench.models.for_transformers import write_model
 from bench.models.likelihood.logprobs import Group, response_logprobs
-from bench.models.load import load_policy, load_trainable, load_whole, save_weights
+from bench.models.load import load_model, load_policy, load_trainable, load_whole, save_weights
 from bench.models.tokenizer import yielding
 from methods._train.loop import checkpoint
 from methods.dpo import DPO
@@ -255,7 +255,7 @@ def test_an_adapter_that_peft_saved_for_it_is_read(tmp_path: Path) -> None:
     adapted = get_peft_model(tiny_encoded.model("t5"), config)
     adapted.save_pretrained(str(tmp_path / "lora"))
     spec = base.model_copy(update={"adapters": (Adapter(path=str(tmp_path / "lora")),)})
-    read, ids = load_policy(spec, Bench(tmp_path).io()).parts[0], torch.tensor([[5, 6, 1]])
+    read, ids = load_model(spec, Bench(tmp_path).io()), torch.tensor([[5, 6, 1]])
     with torch.inference_mode():
         theirs = adapted.eval()(input_ids=ids, decoder_input_ids=ids).logits
         assert torch.allclose(read.model(input_ids=ids, decoder_input_ids=ids).logits, theirs, atol=1e-5)
