@@ -25,7 +25,7 @@ def test_a_run_killed_again_and_again_gives_the_same_bytes(tmp_path: Path, compu
     """
     calm, rough = computed / "results" / "whole", write_whole(tmp_path)
     random = np.random.default_rng(SEED)
-    runs: list[Callable[[Path], Workers | Inline]] = [Workers, Inline, Inline]
+    runs: list[Callable[[Path], Workers | Inline]] = [Workers, Inline]
     for start, part in zip(runs, np.array_split(np.arange(1, STAGES - 1), len(runs)), strict=True):
         stages = max(int(random.choice(part)), finished_in(tmp_path) + 1)
         run = start(rough)
