@@ -15,9 +15,9 @@ from typing import IO, Any
 from bench.core.errors import DataError
 
 MOST_ROW = 16_000_000  # characters or bytes of one row; a book has about a million
-# Long examples before every short question pack to a hundred and thirtieth, equal rows to a three hundred and fortieth;
-# a text of one letter packs to a thousandth, the most there is.
-_MOST_TIMES = 500
+# Long examples before every short question pack to a hundred and thirtieth, the most that was seen of rows that are not
+# all equal; equal rows pack to a three hundred and fortieth, a text of one letter to a thousandth.
+_MOST_TIMES = 200
 _ANY_SIZE = 64_000_000  # bytes that a small file may unpack to, whatever its size
 _MAGIC = b"\x1f\x8b"
 _TRAILER = struct.Struct("<I")
