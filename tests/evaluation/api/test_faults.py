@@ -20,6 +20,7 @@ from bench.evaluation.api.answer_store import FILE
 from tests.evaluation.api.asking_process import ask_all, io_for, judge, pairs
 from tests.evaluation.api.served import transformers_serve, write_judge
 from tests.evaluation.api.servers import FAULTS, FaultProxy, Reply, Stub, completion, serving
+from tests.long import with_a_shorter_sister
 
 ROOT = Path(__file__).resolve().parents[3]
 MANY = 300  # the campaign (``python -m tests.faults judgements``) asks for a thousand
@@ -137,6 +138,7 @@ def twice(proxy: FaultProxy) -> int:
     return sum(number - 1 for number in proxy.delivered.values())
 
 
+@with_a_shorter_sister
 @pytest.mark.slow
 def test_two_processes_share_the_answers_and_ask_nothing_twice(tmp_path: Path) -> None:
     with serving(Stub(by_number)) as stub, serving(FaultProxy(stub.url, share=0.1, hang=3.0)) as proxy:

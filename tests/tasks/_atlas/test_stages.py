@@ -27,6 +27,7 @@ from tasks._atlas.questions import pool
 from tasks._atlas.stages import AtlasDemonstrations, AtlasPreferences, AtlasTrainingPrompts, PretrainAtlas
 from tasks.atlas import DEFAULT_ROWS, LABELLERS, SIZES, Atlas
 from tasks.atlas_prompts import AtlasPrompts
+from tests.long import with_a_shorter_sister
 from tests.methods.tiny import Bench, log
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -170,6 +171,7 @@ def test_planning_the_world_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+@with_a_shorter_sister
 @pytest.mark.slow
 def test_a_short_pretraining_knows_frequent_facts_better_than_rare_ones(bench: Bench) -> None:
     from bench.models.load import load_policy

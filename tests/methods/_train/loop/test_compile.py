@@ -20,6 +20,7 @@ from methods._train.loop.loop import Training, fit
 from methods._train.loop.tune import Example
 from methods._train.settings import Optimisation
 from methods._train.sft.train import sft_loss
+from tests.long import with_a_shorter_sister
 from tests.methods._train.loop.test_recompute import gradients
 from tests.methods.tiny import Bench, log, model, pretrained
 
@@ -48,7 +49,11 @@ def trained(bench: Bench, folder: Path, name: str, lora: Lora | None) -> dict[st
 
 # Not inductor: it takes minutes to compile where this is tested. aot_eager traces and differentiates as it does; eager
 # only traces, at a third of the time: that all weights are differentiated as well, test_equality.py shows.
-@pytest.mark.parametrize(("lora", "backend"), [(None, "eager"), (Lora(rank=4), "aot_eager")], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    ("lora", "backend"),
+    [(None, "eager"), pytest.param(Lora(rank=4), "aot_eager", marks=with_a_shorter_sister)],
+    ids=["full", "lora"],
+)
 def test_compiled_equals_eager_with_gradients(
     bench: Bench, tmp_path: Path, lora: Lora | None, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
