@@ -8,5 +8,5 @@ import pytest
 
 with_a_shorter_sister = pytest.mark.skipif(
     "ALIGNMENT_BENCH_LONG" not in os.environ,
-    reason="ALIGNMENT_BENCH_LONG is not set; a shorter test of this kind is here",
+    reason="ALIGNMENT_BENCH_LONG is not set: a shorter one is here",
 )
