@@ -41,9 +41,18 @@ if TYPE_CHECKING:
 
 def kto_losses(policy: PairLogprobs, reference: PairLogprobs, z: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """Return the losses of the desirable and the undesirable responses at weight 1 (equation 8). Shapes: (pairs,)."""
-    desirable = 1 - (beta * (policy.chosen - reference.chosen - z)).sigmoid()
-    undesirable = 1 - (beta * (z - (policy.rejected - reference.rejected))).sigmoid()
-    return desirable, undesirable
+    desirable = desirable_loss(policy.chosen - reference.chosen, z, beta)
+    return desirable, undesirable_loss(policy.rejected - reference.rejected, z, beta)
+
+
+def desirable_loss(ratio: Tensor, z: Tensor, beta: float) -> Tensor:
+    """Return the loss of good responses, of which ``ratio`` is log pi - log pi_ref (equation 8). Shape: that of it."""
+    return 1 - (beta * (ratio - z)).sigmoid()
+
+
+def undesirable_loss(ratio: Tensor, z: Tensor, beta: float) -> Tensor:
+    """Return the same of bad responses."""
+    return 1 - (beta * (z - ratio)).sigmoid()
 
 
 class TrainKTO(FineTuning):
@@ -86,8 +95,8 @@ class TrainLabelledKTO(FineTuning):
         from methods._train.pairs.train_unpaired import train_labelled
 
         def loss(ratio: Tensor, good: Tensor, z: Tensor) -> Tensor:
-            desirable = self.desirable_weight * (1 - (self.beta * (ratio - z)).sigmoid())
-            undesirable = self.undesirable_weight * (1 - (self.beta * (z - ratio)).sigmoid())
+            desirable = self.desirable_weight * desirable_loss(ratio, z, self.beta)
+            undesirable = self.undesirable_weight * undesirable_loss(ratio, z, self.beta)
             return desirable.where(good, undesirable)
 
         train_labelled(self, io, self.reference, self.mismatched, loss)

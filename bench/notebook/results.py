@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -108,8 +109,6 @@ def results_of(standing: Standing) -> Results:
 
 def as_options(overrides: Overrides) -> list[str]:
     """Return overrides as ``--set`` takes them: ``{"given.seeds": [0]}`` is ``given.seeds=[0]``."""
-    import json  # noqa: PLC0415 - of a mapping only
-
     if isinstance(overrides, Mapping):
         return [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
     if isinstance(overrides, str):

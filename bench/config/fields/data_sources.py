@@ -152,9 +152,7 @@ def _settings(section: Section, path: KeyPath, fields: Mapping[str, Any], own: C
     for name in (*as_given, "facts"):
         if name in fields:
             right = section.field(Data, name, (*path, name), fields[name]) and right
-    found = {
-        name: fields[name] for name in ("columns", "limit", "split", "pairing", "margins", "train_on") if name in fields
-    }
+    found = {name: fields[name] for name in ("columns", *as_given) if name in fields}
     if "facts" in fields and isinstance(fields["facts"], list):
         found["facts"] = tuple(fields["facts"])
     if "format" in fields:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.config.fields.named_files import FilesToRead, digest_of
 from bench.core.data import Data
 from bench.core.errors import DataError
-from bench.core.files import kind_at, replacing
+from bench.core.files import kind_at, replace_text
 from bench.core.frozen import Frozen, digest
 from bench.core.lengths import RowsOf
 from bench.core.row_formats.row_facts import RowFacts, known_facts, remember
@@ -59,8 +59,8 @@ class FilesKnown(FilesToRead):
     def keep(self) -> None:
         """Write down what was found; where that cannot be, it is found again."""
         for key, found in self._new.items():
-            with contextlib.suppress(OSError), replacing(self._place(key)) as partial:
-                partial.write_text(found.model_dump_json(), encoding="utf-8")
+            with contextlib.suppress(OSError):
+                replace_text(self._place(key), found.model_dump_json())
 
     def _kept(self, key: str) -> LookedAt | None:
         with contextlib.suppress(OSError, ValueError, RecursionError):  # not there, or damaged: it is found again

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import DataError, abridged, did_you_mean, some_of
-from bench.core.files import kind_at, text_in
-from bench.core.formats.json_rows import Strict
-from bench.core.formats.model_files import CONFIG, Tensors, heads_of, weight_files
+from bench.core.errors import DataError, did_you_mean
+from bench.core.files import kind_at
+from bench.core.formats.model_files import CONFIG, Tensors, architectures_in, config_in, heads_of, weight_files
 
-_MOST_CONFIG = 10_000_000  # bytes
 _KIND = "ForSequenceClassification"
 _HEADS = ("score", "classif", "regression", "summary", "logits_proj")  # what transformers calls heads
 
@@ -24,18 +22,9 @@ def check_classifier_files(folder: Path, label: int | str | None, where: str) ->
     """
     if kind_at(folder) != "folder" or kind_at(folder / CONFIG) != "file":
         raise DataError(f"{where}: no model folder: {CONFIG} missing\ngive the folder of a sequence classifier")
-    try:
-        config = Strict().value(text_in(folder / CONFIG, _MOST_CONFIG))
-    except (DataError, ValueError) as error:
-        raise DataError(f"{where}: its config.json cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{where}: its config.json is no mapping, so no model is described")
-    names = config.get("architectures")
-    listed = [str(name) for name in names] if isinstance(names, list) else []
-    if not any(name.endswith(_KIND) for name in listed):
-        called = (
-            some_of(listed[:3]) if listed else f"a model of the type {abridged(repr(config.get('model_type')), 60)}"
-        )
+    config = config_in(folder, where)
+    names, called = architectures_in(config)
+    if not any(name.endswith(_KIND) for name in names):
         raise DataError(
             f"{where}: {called} is no sequence classifier, so it has no head that rates\n"
             f"give a model that transformers knows as ...{_KIND}; a policy rates by `judge: implicit_reward`"

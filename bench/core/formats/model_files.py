@@ -65,15 +65,8 @@ def check_model_files(folder: Path, where: str) -> None:
 def read_config(folder: Path, where: str) -> dict[str, Any]:
     """Return the configuration of a model folder; raises DataError where it is none of a causal language model."""
     _check_there(folder, where)
-    try:
-        config = Strict().value(text_in(folder / CONFIG, _MOST_CONFIG))
-    except (DataError, ValueError) as error:
-        raise DataError(f"{where}: its config.json cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{where}: its config.json is no mapping, so no model is described")
-    listed = config.get("architectures")
-    names = [str(name) for name in listed] if isinstance(listed, list) else []
-    called = some_of(names[:3]) if names else f"a model of the type {abridged(repr(config.get('model_type')), 60)}"
+    config = config_in(folder, where)
+    names, called = architectures_in(config)
     if _has_encoder(config):
         check_encoder_decoder(config, where, called)
     if names and not any(name.endswith(_CAUSAL) for name in names):
@@ -81,6 +74,25 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
     if not isinstance(config.get("model_type", "llama"), str):
         raise DataError(f"{where}: its config.json names no model_type as a text, so nobody knows what the model is")
     return config
+
+
+def config_in(folder: Path, where: str) -> dict[str, Any]:
+    """Return what stands in the config.json of a folder; raises DataError where it is no mapping."""
+    try:
+        config = Strict().value(text_in(folder / CONFIG, _MOST_CONFIG))
+    except (DataError, ValueError) as error:
+        raise DataError(f"{where}: its config.json cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise DataError(f"{where}: its config.json is no mapping, so no model is described")
+    return config
+
+
+def architectures_in(config: Mapping[str, Any]) -> tuple[list[str], str]:
+    """Return the classes that a configuration names, and what an error message calls the model."""
+    listed = config.get("architectures")
+    names = [str(name) for name in listed] if isinstance(listed, list) else []
+    called = some_of(names[:3]) if names else f"a model of the type {abridged(repr(config.get('model_type')), 60)}"
+    return names, called
 
 
 def check_encoder_decoder(config: Mapping[str, Any], where: str, called: str) -> None:

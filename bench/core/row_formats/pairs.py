@@ -183,6 +183,12 @@ def instructed(row: RawRow, asked: str) -> tuple[list[Turn], tuple[str, ...]]:
     return [turn(USER, f"{text}\n\n{given}")], (f"`{named(row, INPUT)}` stands behind the instruction",)
 
 
+def instructed_behind_system(row: RawRow, asked: str) -> tuple[list[Turn], tuple[str, ...]]:
+    """Return the same behind the row's system turn, where it has one."""
+    turns, told = instructed(row, asked)
+    return behind_system(turns, cell(row, SYSTEMS), "system"), told
+
+
 def _is_named_pair(row: RawRow) -> bool:
     texts = all(is_text(cell(row, entry)) for entry in (_ASKED, CHOSEN, REJECTED))
     plain = all(name in row for name in ("prompt", "chosen", "rejected")) and named(row, SYSTEMS) is None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.core.cells import is_missing
 from bench.core.errors import DataError
-from bench.core.row_formats.pairs import INPUT, SYSTEMS, context, instructed
+from bench.core.row_formats.pairs import INPUT, SYSTEMS, context, instructed_behind_system
 from bench.core.row_formats.row_format import (
     RawRow,
     RowFormat,
@@ -158,9 +158,8 @@ def _is_instruction(row: RawRow) -> bool:
 
 def _instruction(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    prompt, told = instructed(row, "instruction")
-    whole = behind_system(prompt, cell(row, SYSTEMS), "system")
-    return RowsMade(({"prompt": whole, "response": text_in(row, _OUTPUT)},), told)
+    prompt, told = instructed_behind_system(row, "instruction")
+    return RowsMade(({"prompt": prompt, "response": text_in(row, _OUTPUT)},), told)
 
 
 ALPACA = RowFormat(
@@ -182,8 +181,7 @@ def _is_question(row: RawRow) -> bool:
 
 def _question(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    asked, told = instructed(row, str(named(row, _ASKED)))
-    prompt = behind_system(asked, cell(row, SYSTEMS), "system")
+    prompt, told = instructed_behind_system(row, str(named(row, _ASKED)))
     return RowsMade(({"prompt": prompt, "response": text_in(row, _ANSWER)},), told)
 
 

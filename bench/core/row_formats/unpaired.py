@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.core.cells import spelt
 from bench.core.errors import DataError
-from bench.core.row_formats.pairs import INPUT, SYSTEMS, instructed
+from bench.core.row_formats.pairs import INPUT, SYSTEMS, instructed_behind_system
 from bench.core.row_formats.row_format import RawRow, RowFormat, RowsMade, cell, is_text, is_turns, named, text_in
 from bench.core.row_formats.supervised import CHATS, COMPLETION, chat_in, completed, is_chat
 from bench.core.row_formats.transcripts import is_transcript, prompt_written
@@ -57,8 +57,8 @@ def _is_asked(row: RawRow) -> bool:
 
 def _asked(rows: Sequence[RawRow]) -> RowsMade:
     (row,) = rows
-    asked, told = instructed(row, str(named(row, _ASKED)))
-    return RowsMade(({"prompt": behind_system(asked, cell(row, SYSTEMS), "system")},), told)
+    prompt, told = instructed_behind_system(row, str(named(row, _ASKED)))
+    return RowsMade(({"prompt": prompt},), told)
 
 
 ASKED = RowFormat(
